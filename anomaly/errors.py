@@ -1,0 +1,75 @@
+"""Every error a user can cause, in one tree.
+
+    AnomalyError
+    ├── UsageError              options that do not fit together, or a value out of range
+    ├── DeviceError             the asked-for device is not there
+    ├── DataError               a data set that cannot be understood or used
+    │   └── ImageError          one image that cannot be used; names it
+    │       ├── ImageTooLargeError      more bytes or pixels than the limits allow
+    │       ├── UnsupportedFormatError  not one of the accepted formats, or pixels without a fixed range
+    │       └── UndecodableImageError   an accepted format, but broken
+    ├── BundleError             a bundle that cannot be read or written
+    │   ├── BundleNotFoundError
+    │   └── CorruptBundleError  files differ from what was written
+    └── TrainingError
+        ├── DivergedError       losses are no longer finite
+        └── CheckpointError     nothing to resume from, or it belongs to another run
+
+A message says what is wrong, what was found, what was expected, and what to do about it.
+"""
+
+
+class AnomalyError(Exception):
+    """Base of every error that a user can mend; its text is meant to be shown as it is."""
+
+
+class UsageError(AnomalyError):
+    """Options that do not fit together, or a value out of range."""
+
+
+class DeviceError(AnomalyError):
+    """The asked-for device is not available."""
+
+
+class DataError(AnomalyError):
+    """A data set that cannot be understood or used."""
+
+
+class ImageError(DataError):
+    """One image that cannot be used. The message names the image."""
+
+
+class ImageTooLargeError(ImageError):
+    """More bytes or pixels than the limits allow; found before decoding."""
+
+
+class UnsupportedFormatError(ImageError):
+    """Not one of the accepted image formats."""
+
+
+class UndecodableImageError(ImageError):
+    """An accepted format by its first bytes, but it cannot be decoded."""
+
+
+class BundleError(AnomalyError):
+    """A bundle that cannot be read or written."""
+
+
+class BundleNotFoundError(BundleError):
+    """There is no bundle at that place."""
+
+
+class CorruptBundleError(BundleError):
+    """The files of a bundle are not those that were written."""
+
+
+class TrainingError(AnomalyError):
+    """Training cannot start or go on."""
+
+
+class DivergedError(TrainingError):
+    """A loss is no longer finite."""
+
+
+class CheckpointError(TrainingError):
+    """There is nothing to resume from, or it belongs to another run."""
