@@ -1,0 +1,55 @@
+"""The plain baselines that a detector has to beat, on the same split and the same preprocessed pixels.
+
+Images are uint8 (n, c, s, s); training images are normal. Both baselines hold four bytes for each byte of the training
+pixels. Scores are float64 (n_test,), higher is more anomalous.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+
+from anomaly.errors import DataError
+
+Images = NDArray[np.uint8]
+Scores = NDArray[np.float64]
+
+MAX_BLOCK_VALUES = 2**25  # float32 values of test images held at a time: 128 MiB
+
+
+def pca_scores(train: Images, test: Images, *, num_components: int = 50) -> Scores:
+    """Mean squared error of x − x_hat, x_hat being x projected on the first principal components of the normals.
+
+    There are at most as many components as features, and fewer than images: with as many, the training images would
+    be reconstructed without error. Raises DataError for fewer than two training images.
+    """
+    if len(train) < 2:
+        raise DataError(f"The PCA baseline needs at least 2 normal training images, got {len(train)}.")
+    x_train = _flatten(train)
+    pca = PCA(min(num_components, len(train) - 1, x_train.shape[1]), random_state=0)
+    with np.errstate(invalid="ignore"):  # images that are all alike have no variance to explain: 0 / 0
+        pca.fit(x_train)
+    errors = [((x - pca.inverse_transform(pca.transform(x))) ** 2).mean(axis=1) for x in _blocks(test)]
+    return np.concatenate(errors, dtype=np.float64)
+
+
+def knn_scores(train: Images, test: Images, *, k: int = 3) -> Scores:
+    """Mean Euclidean distance to the k nearest normals, on raw pixels in [0, 1]; raises DataError without normals."""
+    if not len(train):
+        raise DataError("The nearest-neighbour baseline needs at least 1 normal training image, got 0.")
+    neighbors = NearestNeighbors(n_neighbors=min(k, len(train)), algorithm="brute").fit(_flatten(train))
+    distances = [neighbors.kneighbors(x)[0].mean(axis=1) for x in _blocks(test)]
+    return np.concatenate(distances, dtype=np.float64)
+
+
+def _flatten(images: Images) -> NDArray[np.float32]:
+    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
+
+
+def _blocks(images: Images) -> Iterator[NDArray[np.float32]]:
+    """Consecutive blocks of flattened images, each of bounded size."""
+    block_size = max(1, MAX_BLOCK_VALUES // max(1, images[0].size))
+    for start in range(0, len(images), block_size):
+        yield _flatten(images[start : start + block_size])

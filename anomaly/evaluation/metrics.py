@@ -1,0 +1,116 @@
+"""How well scores tell anomalous images from normal ones.
+
+Scores are (n,), finite, higher is more anomalous; labels are (n,), True for anomalous. All shares lie in [0, 1].
+AUROC is computed from ranks, as the Mann–Whitney statistic: the share of all pairs of a normal and an anomalous image
+in which the anomalous one scores higher, a tie counting one half (Hanley and McNeil 1982).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_curve
+
+from anomaly.errors import DataError
+
+Scores = NDArray[np.floating]
+Labels = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ImageMetrics:
+    """Measures over a test split that need no threshold, and how many images stand behind them."""
+
+    auroc: float
+    auroc_ci95: tuple[float, float]
+    average_precision: float
+    fpr_at_95_tpr: float
+    num_normal: int
+    num_anomalous: int
+
+
+def image_metrics(scores: Scores, labels: Labels, *, seed: int = 0, num_bootstrap: int = 2000) -> ImageMetrics:
+    """Measure the ranking of a test split; raises DataError unless there are both normal and anomalous images.
+
+    `auroc_ci95` is the percentile interval of a bootstrap that redraws normals and anomalies separately. It speaks of
+    other test images, not of other training runs, and it shrinks to a point where the two do not overlap at all.
+    """
+    normal, anomalous = _split(scores, labels)
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    aurocs = _bootstrap_aurocs(normal, anomalous, np.random.default_rng(seed), num_bootstrap)
+    low, high = np.quantile(aurocs, [0.025, 0.975])
+    return ImageMetrics(
+        auroc=auroc(scores, labels),
+        auroc_ci95=(float(low), float(high)),
+        average_precision=float(average_precision_score(labels, scores)),
+        fpr_at_95_tpr=float(fpr[tpr >= 0.95].min()),
+        num_normal=len(normal),
+        num_anomalous=len(anomalous),
+    )
+
+
+def auroc(scores: Scores, labels: Labels) -> float:
+    """Area under the ROC curve; raises DataError unless there are both normal and anomalous images."""
+    normal, anomalous = _split(scores, labels)
+    num_below, num_not_above = _places(normal, anomalous)
+    return float((num_below + num_not_above).sum() / (2 * len(normal) * len(anomalous)))
+
+
+def auroc_by_kind(scores: Scores, labels: Labels, kinds: Sequence[str]) -> dict[str, float]:
+    """AUROC of each kind of anomaly against all normals, in alphabetical order; the kinds of normals play no part."""
+    kind_of = np.asarray(kinds, dtype=object)
+    anomalous_kinds = sorted(set(kind_of[labels]))
+    members = {kind: ~labels | (kind_of == kind) for kind in anomalous_kinds}
+    return {kind: auroc(scores[member], labels[member]) for kind, member in members.items()}
+
+
+def rates_at(scores: Scores, labels: Labels, threshold: float | None) -> tuple[float | None, float | None]:
+    """False- and true-positive rate where score > threshold, strictly, means anomalous; None where undefined."""
+    if threshold is None:
+        return None, None
+    is_anomalous = scores > threshold
+    return _share(is_anomalous[~labels]), _share(is_anomalous[labels])
+
+
+def _share(flags: Labels) -> float | None:
+    return float(flags.mean()) if flags.size else None
+
+
+def _split(scores: Scores, labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores of the normals and of the anomalies, each sorted."""
+    if scores.shape != labels.shape or scores.ndim != 1:
+        raise ValueError(f"scores and labels must be two vectors of one length, got {scores.shape} and {labels.shape}")
+    if not np.isfinite(scores).all():
+        num_bad = int((~np.isfinite(scores)).sum())
+        raise DataError(
+            f"{num_bad} of {scores.size} scores are not finite numbers, so images cannot be ranked by them. "
+            "Leave these images out, or look for what is wrong with the model with `anomaly models verify`."
+        )
+    normal, anomalous = np.sort(scores[~labels].astype(np.float64)), np.sort(scores[labels].astype(np.float64))
+    if not normal.size or not anomalous.size:
+        raise DataError(
+            f"Got {normal.size} normal and {anomalous.size} anomalous test images, but an evaluation needs at least "
+            "one of each. Give a test split with both; for images of one sort alone use `anomaly score`."
+        )
+    return normal, anomalous
+
+
+def _places(normal: NDArray[np.float64], anomalous: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """For each anomaly, how many of the sorted normals score lower, and how many do not score higher."""
+    return np.searchsorted(normal, anomalous, side="left"), np.searchsorted(normal, anomalous, side="right")
+
+
+def _bootstrap_aurocs(
+    normal: NDArray[np.float64], anomalous: NDArray[np.float64], rng: np.random.Generator, num_bootstrap: int
+) -> NDArray[np.float64]:
+    """AUROCs of resampled splits, without sorting again: redrawn normals only change how many stand at each place."""
+    n, m = len(normal), len(anomalous)
+    num_below, num_not_above = _places(normal, anomalous)
+    aurocs = np.empty(num_bootstrap)
+    for i in range(num_bootstrap):
+        num_drawn = np.bincount(rng.integers(0, n, n), minlength=n)
+        num_among_first = np.concatenate(([0], np.cumsum(num_drawn)))
+        wins_twice = num_among_first[num_below] + num_among_first[num_not_above]
+        aurocs[i] = wins_twice[rng.integers(0, m, m)].sum() / (2 * n * m)
+    return aurocs
