@@ -1,0 +1,90 @@
+"""The figure of how the scores of normals and of anomalies are spread, each in shares of its own number.
+
+Scores have heavy tails, and an axis as long as the farthest one would squeeze all else into a line. So the axis shows
+the stretch around the normals and the threshold, where the decision is made; what lies beyond either end is counted in
+a hatched bin there, which is cut where it is too tall, and told in words.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from anomaly.evaluation.metrics import Labels, Scores
+from anomaly.evaluation.plots import LIGHT, Theme, draw_png
+
+NUM_BINS = 48
+REACH = 6  # how far the axis goes beyond the normals and the threshold, in widths of the normals' middle nine tenths
+END_WIDTH = 0.06  # of a hatched bin, as a share of the axis
+
+
+@dataclass(frozen=True)
+class _Group:
+    name: str
+    scores: Scores
+    colour: str
+
+
+def histogram_png(scores: Scores, labels: Labels, threshold: float | None, theme: Theme = LIGHT) -> bytes:
+    """Histograms of the scores of normals and of anomalies, with the threshold in force."""
+    groups = [
+        _Group("normal", scores[~labels], theme.normal),
+        _Group("anomalous", scores[labels], theme.anomalous),
+    ]
+    low, high = visible_range(scores, labels, threshold)
+
+    def draw(axes: Axes) -> None:
+        tallest = max(_draw_bins(axes, group, low, high) for group in groups)
+        _draw_end(axes, groups, low, towards=-1, width=END_WIDTH * (high - low), theme=theme)
+        _draw_end(axes, groups, high, towards=1, width=END_WIDTH * (high - low), theme=theme)
+        if threshold is not None:
+            axes.axvline(threshold, color=theme.ink, linewidth=1.3, linestyle=(0, (5, 2)), label="threshold")
+        axes.set(xlabel="Anomaly score", ylabel="Share of its group", ylim=(0, 1.35 * (tallest or 1)))
+        axes.yaxis.set_major_formatter("{x:.0%}")
+        axes.legend(frameon=False, labelcolor=theme.ink, loc="upper center", fontsize=8, ncols=3)
+
+    return draw_png("How the scores are spread", draw, theme)
+
+
+def visible_range(scores: Scores, labels: Labels, threshold: float | None) -> tuple[float, float]:
+    """Both ends of the score axis: the normals' middle and the threshold, and as far around as REACH or the scores go."""
+    low_normal, high_normal = (float(end) for end in np.quantile(scores[~labels], [0.05, 0.95]))
+    shown = [low_normal, high_normal] if threshold is None else [low_normal, high_normal, threshold]
+    reach = REACH * (high_normal - low_normal)
+    low = min(*shown, max(float(scores.min()), min(shown) - reach))
+    high = max(*shown, min(float(scores.max()), max(shown) + reach))
+    margin = 0.03 * (high - low) if high > low else max(0.1 * abs(high), 0.1)
+    return low - margin, high + margin
+
+
+def _draw_bins(axes: Axes, group: _Group, low: float, high: float) -> float:
+    """Draw what lies between the ends, and return the largest share."""
+    edges = np.linspace(low, high, NUM_BINS + 1)
+    shares = np.histogram(group.scores, edges)[0] / group.scores.size
+    axes.stairs(shares, edges, fill=True, color=group.colour, alpha=0.3)
+    axes.stairs(shares, edges, color=group.colour, linewidth=1.5, label=group.name)
+    return float(shares.max())
+
+
+def _draw_end(axes: Axes, groups: list[_Group], end: float, *, towards: int, width: float, theme: Theme) -> None:
+    """Count and tell what lies beyond one end; `towards` is -1 for the lower end and 1 for the upper."""
+    shares = {group.name: float(np.mean((group.scores - end) * towards > 0)) for group in groups}
+    if not any(shares.values()):
+        axes.set_xlim(**{"left" if towards < 0 else "right": end})
+        return
+    edges = sorted([end, end + towards * width])
+    axes.set_xlim(**{"left" if towards < 0 else "right": end + towards * width})
+    for group in groups:
+        axes.stairs([shares[group.name]], edges, fill=True, color=group.colour, alpha=0.45, hatch="////")
+    axes.axvline(end, color=theme.grid, linewidth=1)
+    axes.annotate(
+        "beyond the axis:\n" + "\n".join(f"{share:.1%} of {name}" for name, share in shares.items() if share),
+        (end, 0.84),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(-towards * 4, 0),
+        textcoords="offset points",
+        ha="right" if towards > 0 else "left",
+        va="top",
+        fontsize=7.5,
+        color=theme.muted,
+    )

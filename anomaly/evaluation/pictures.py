@@ -1,0 +1,91 @@
+"""Example images as a report shows them: the image, its reconstruction, the heatmap over it, the defect's outline.
+
+All are drawn with the longer side THUMBNAIL_SIDE pixels long: small images get larger with sharp pixels, so that what
+the model saw can be counted, and large ones get smaller with smooth ones.
+"""
+
+import base64
+import io
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from anomaly.evaluation.results import Example
+
+THUMBNAIL_SIDE = 192
+SHOWN_FROM = 0.15  # heat below this leaves the image as it is
+MOST_OPAQUE = 0.8
+OUTLINE_COLOUR = (0, 190, 255)
+OUTLINE_WIDTH = 2
+
+Rgb = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Row:
+    """The pictures of one example, as data URIs."""
+
+    image: str
+    reconstruction: str
+    heatmap: str
+    mask: str | None
+
+
+def draw_row(example: Example) -> Row:
+    """Draw one example, with the outline of the defect where there is a mask."""
+    image = thumbnail(example.image)
+    size = (image.shape[1], image.shape[0])
+    heatmap = Image.fromarray(example.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    return Row(
+        image=_image_uri(image),
+        reconstruction=_image_uri(thumbnail(example.reconstruction)),
+        heatmap=_image_uri(overlay(image, np.asarray(heatmap))),
+        mask=None if example.mask is None else _image_uri(outline(image, _resize_mask(example.mask, size))),
+    )
+
+
+def thumbnail(image: NDArray[np.uint8]) -> Rgb:
+    """(h, w) or (h, w, 3) of any size to (h', w', 3) with the longer side THUMBNAIL_SIDE."""
+    height, width = image.shape[:2]
+    scale = THUMBNAIL_SIDE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    smooth = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
+    return np.asarray(Image.fromarray(image).convert("RGB").resize(size, smooth))
+
+
+def overlay(image: Rgb, heatmap: NDArray[np.floating]) -> Rgb:
+    """A heatmap in [0, 1] over an image of the same size, in a perceptually uniform map; low heat is transparent."""
+    heat = np.clip(heatmap, 0, 1)
+    colours = matplotlib.colormaps["inferno"](heat)[..., :3] * 255
+    opacity = MOST_OPAQUE * np.clip((heat - SHOWN_FROM) / (1 - SHOWN_FROM), 0, 1)[..., None]
+    blended: Rgb = np.rint(image * (1 - opacity) + colours * opacity).astype(np.uint8)
+    return blended
+
+
+def outline(image: Rgb, mask: NDArray[np.bool_]) -> Rgb:
+    """The outline of a mask on an image of the same size, just outside of the defect so that it hides none of it."""
+    ring = ndimage.binary_dilation(mask, iterations=OUTLINE_WIDTH) & ~mask
+    outlined = image.copy()
+    outlined[ring] = OUTLINE_COLOUR
+    return outlined
+
+
+def data_uri(png: bytes) -> str:
+    """A PNG file as a URI, so that a page needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _image_uri(image: Rgb) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "png", optimize=True)
+    return data_uri(stream.getvalue())
+
+
+def _resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask at another size; a cell that a defect touches counts, lest a hair crack vanish."""
+    resized = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX)
+    return np.asarray(resized) > 0

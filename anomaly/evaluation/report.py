@@ -1,0 +1,82 @@
+"""A report folder: `metrics.json`, `scores.csv`, `roc.png` and `report.html`.
+
+Each file is written beside its place and renamed into it, so that a reader never sees half of one.
+"""
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+from anomaly.errors import UsageError
+from anomaly.evaluation.page import render_page
+from anomaly.evaluation.plots import roc_png
+from anomaly.evaluation.results import Evaluation, Example, choose_examples
+from anomaly.evaluation.summary import metrics_of, summarise
+
+__all__ = ["Evaluation", "Example", "choose_examples", "write_report"]
+
+
+def write_report(evaluation: Evaluation, out: Path) -> dict[str, object]:
+    """Write the report into the folder `out`, which is made where it is missing, and return what `metrics.json` says.
+
+    Raises DataError unless there are both normal and anomalous images, and UsageError where `out` cannot be written.
+    """
+    summary = summarise(evaluation)
+    metrics = metrics_of(evaluation, summary)
+    contents = {
+        "metrics.json": json.dumps(metrics, indent=2, allow_nan=False).encode() + b"\n",
+        "scores.csv": scores_csv(evaluation),
+        "roc.png": roc_png(evaluation.scores, evaluation.labels, evaluation.threshold),
+        "report.html": _encode(render_page(evaluation, summary)),
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            _replace(out / name, content)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write the report to {out}: {error.strerror}. Give --out a folder that you may write to."
+        ) from error
+    return metrics
+
+
+def scores_csv(evaluation: Evaluation) -> bytes:
+    """One row a scored image, in the order given; `is_anomalous` is empty where no threshold is in force.
+
+    File names are written as they are, also such as begin with = + - or @, which a spreadsheet may take for a formula:
+    a changed name would not be found again.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["path", "label", "kind", "score", "p_value", "is_anomalous", *evaluation.terms])
+    threshold = evaluation.threshold
+    for i, path in enumerate(evaluation.paths):
+        score = float(evaluation.scores[i])
+        writer.writerow(
+            [
+                path,
+                "anomalous" if evaluation.labels[i] else "normal",
+                evaluation.kinds[i],
+                score,
+                float(evaluation.p_values[i]),
+                None if threshold is None else score > threshold,
+                *(float(values[i]) for values in evaluation.terms.values()),
+            ]
+        )
+    return _encode(stream.getvalue())
+
+
+def _encode(text: str) -> bytes:
+    """UTF-8; bytes of a file name that are none become \\udcXX, so that the file can still be read."""
+    return text.encode("utf-8", errors="backslashreplace")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

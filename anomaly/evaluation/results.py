@@ -1,0 +1,71 @@
+"""What an evaluation found, as plain arrays, and which images are worth looking at."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image to look at. `image` and `mask` have the size of the file, `reconstruction` that of the model.
+
+    image, reconstruction: uint8 (h, w) or (h, w, 3). heatmap: float (h, w) on a display scale, 0 nothing to see, 1 most.
+    """
+
+    group: str
+    path: str
+    kind: str
+    score: float
+    p_value: float
+    image: NDArray[np.uint8]
+    reconstruction: NDArray[np.uint8]
+    heatmap: NDArray[np.floating]
+    mask: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A bundle's scores on a test split; arrays and lists have one entry a scored image, in one order.
+
+    `model` is NAME/VERSION, `data` and `title` are for people. `labels` is True for anomalous; `kinds` names the defect
+    or class. `threshold` is None where there were too few calibration images for `alpha`. `baselines` are AUROCs by name;
+    `pixel` is (pixel AUROC, AUPRO) where there are masks; `failures` are (path, reason).
+    """
+
+    title: str
+    model: str
+    digest: str
+    method: str
+    data: str
+    paths: list[str]
+    labels: NDArray[np.bool_]
+    kinds: list[str]
+    scores: NDArray[np.floating]
+    p_values: NDArray[np.floating]
+    terms: dict[str, NDArray[np.floating]]
+    threshold: float | None
+    alpha: float
+    baselines: dict[str, float]
+    pixel: tuple[float, float] | None
+    examples: list[Example]
+    num_failed: int
+    failures: list[tuple[str, str]]
+    num_calibration: int
+
+
+def choose_examples(
+    scores: NDArray[np.floating], labels: NDArray[np.bool_], *, per_group: int = 6
+) -> dict[str, list[int]]:
+    """Indices of the best and worst images by group, most telling first; ties keep the order given.
+
+    Where there are few images, one may be in two groups.
+    """
+    rising, falling = np.argsort(scores, kind="stable"), np.argsort(-scores, kind="stable")
+    groups = {
+        "Anomalies with the highest scores": falling[labels[falling]],
+        "Anomalies with the lowest scores (missed first)": rising[labels[rising]],
+        "Normals with the highest scores (false alarms first)": falling[~labels[falling]],
+        "Normals with the lowest scores": rising[~labels[rising]],
+    }
+    return {group: indices[:per_group].tolist() for group, indices in groups.items()}

@@ -1,0 +1,73 @@
+"""The numbers of an evaluation: the content of `metrics.json`, and what it says in a sentence."""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from anomaly.evaluation.metrics import ImageMetrics, auroc, auroc_by_kind, image_metrics, rates_at
+from anomaly.evaluation.results import Evaluation
+
+
+class Standing(StrEnum):
+    """Where the detector stands beside the best plain baseline."""
+
+    AHEAD = "ahead"
+    LEVEL = "level"
+    BEHIND = "behind"
+    ALONE = "alone"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All numbers of an evaluation. Shares and rates lie in [0, 1]; None where a number does not exist."""
+
+    image: ImageMetrics
+    fpr_at_threshold: float | None
+    tpr_at_threshold: float | None
+    auroc_by_kind: dict[str, float]
+    auroc_by_term: dict[str, float]
+
+    def standing(self, baselines: dict[str, float]) -> Standing:
+        """Compare with the best baseline; a lead that the lower end of the interval does not hold is no lead."""
+        if not baselines:
+            return Standing.ALONE
+        best = max(baselines.values())
+        if best > self.image.auroc:
+            return Standing.BEHIND
+        return Standing.AHEAD if best < self.image.auroc_ci95[0] else Standing.LEVEL
+
+
+def summarise(evaluation: Evaluation) -> Summary:
+    """Measure an evaluation; raises DataError unless there are both normal and anomalous images."""
+    scores, labels = evaluation.scores, evaluation.labels
+    fpr, tpr = rates_at(scores, labels, evaluation.threshold)
+    return Summary(
+        image=image_metrics(scores, labels),
+        fpr_at_threshold=fpr,
+        tpr_at_threshold=tpr,
+        auroc_by_kind=auroc_by_kind(scores, labels, evaluation.kinds),
+        auroc_by_term={term: auroc(values, labels) for term, values in evaluation.terms.items()},
+    )
+
+
+def metrics_of(evaluation: Evaluation, summary: Summary) -> dict[str, object]:
+    """The content of `metrics.json`: JSON values only, without NaN."""
+    pixel = {} if evaluation.pixel is None else dict(zip(("pixel_auroc", "aupro"), evaluation.pixel, strict=True))
+    return {
+        "model": evaluation.model,
+        "digest": evaluation.digest,
+        "method": evaluation.method,
+        "data": evaluation.data,
+        **asdict(summary.image),
+        "auroc_ci95": list(summary.image.auroc_ci95),
+        "threshold": evaluation.threshold,
+        "alpha": evaluation.alpha,
+        "fpr_at_threshold": summary.fpr_at_threshold,
+        "tpr_at_threshold": summary.tpr_at_threshold,
+        **pixel,
+        "baselines": evaluation.baselines,
+        "auroc_by_kind": summary.auroc_by_kind,
+        "auroc_by_term": summary.auroc_by_term,
+        "num_calibration": evaluation.num_calibration,
+        "num_failed": evaluation.num_failed,
+        "failures": [{"path": path, "error": reason} for path, reason in evaluation.failures],
+    }
