@@ -1,0 +1,30 @@
+"""From a path the user gave to channels × size × size 8-bit pixels."""
+
+from anomaly.data.datasets import open_dataset
+from anomaly.data.decode import Limits, Pixels, decode, to_array
+from anomaly.data.inputs import Decoded, decode_all, expand_inputs
+from anomaly.data.preprocess import preprocess, restore_map
+from anomaly.data.samples import Dataset, Label, Mask, Sample, Split
+from anomaly.data.splits import NormalSplit, split_normals
+from anomaly.data.store import PixelStore
+
+__all__ = [
+    "Dataset",
+    "Decoded",
+    "Label",
+    "Limits",
+    "Mask",
+    "NormalSplit",
+    "PixelStore",
+    "Pixels",
+    "Sample",
+    "Split",
+    "decode",
+    "decode_all",
+    "expand_inputs",
+    "open_dataset",
+    "preprocess",
+    "restore_map",
+    "split_normals",
+    "to_array",
+]

@@ -1,0 +1,125 @@
+"""What every data set is made of: labelled images that are decoded when they are opened."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from anomaly.data.decode import Pixels, decode, to_array
+from anomaly.errors import DataError, ImageError
+
+Split = Literal["train", "test"]
+Label = Literal["normal", "anomalous"]
+Form = Literal["folder", "mvtec", "classes", "idx", "manifest", "digits"]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a data set.
+
+    `path` is what result rows show: the file's path, or a name such as "mnist/test/00007" for an image that has no file
+    of its own, whose `pixels` are then in memory: uint8 (h, w). `kind` is the class or the defect, "" if there is none.
+    `masked` tells whether the data set has masks at all; `mask` is this image's mask file.
+    """
+
+    path: str
+    split: Split | None
+    label: Label | None
+    kind: str
+    pixels: Pixels | None = field(default=None, repr=False, compare=False)
+    mask: Path | None = None
+    masked: bool = False
+
+    def open(self) -> Image.Image | Pixels:
+        """The picture, decoded anew each time. Raises ImageError, which names the path."""
+        return decode(Path(self.path), name=self.path) if self.pixels is None else self.pixels
+
+    def open_mask(self) -> Mask | None:
+        """Where the defect is: bool (h, w), True on the defect; None if unknown.
+
+        A normal image of a data set that has masks has none of it. A mask file counts from mid-grey (128) upwards.
+
+        Raises:
+            ImageError: the mask (or the image, where its size is needed) cannot be used.
+        """
+        if self.mask is not None:
+            return _read_mask(self.mask)
+        if self.masked and self.label == "normal":
+            return np.zeros(to_array(self.open()).shape[:2], np.bool_)
+        return None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples in a fixed order, the form they were found in, and the number of other files inside its folders."""
+
+    name: str
+    form: Form
+    samples: tuple[Sample, ...]
+    num_skipped: int
+
+    def train_normals(self) -> list[Sample]:
+        """The normal images to learn from: of the training split where there are two splits, else all.
+
+        Raises:
+            DataError: there are none.
+        """
+        normals = [sample for sample in self._of("train") if sample.label == "normal"]
+        if not normals:
+            raise DataError(f"{self.name}: no normal images to train on; expected at least 20 in the training split")
+        return normals
+
+    def test(self) -> list[Sample]:
+        """The labelled images to evaluate on: of the test split where there are two splits, else all.
+
+        Raises:
+            DataError: one of the two labels is missing, without which there is nothing to tell apart.
+        """
+        labelled = [sample for sample in self._of("test") if sample.label is not None]
+        num_normal = sum(sample.label == "normal" for sample in labelled)
+        num_anomalous = len(labelled) - num_normal
+        if not num_normal or not num_anomalous:
+            raise DataError(
+                f"{self.name}: an evaluation needs normal and anomalous images; found {num_normal} normal and "
+                f"{num_anomalous} anomalous ones: give a data set that has both"
+            )
+        return labelled
+
+    def _of(self, split: Split) -> Sequence[Sample]:
+        if {sample.split for sample in self.samples} >= {"train", "test"}:
+            return [sample for sample in self.samples if sample.split == split]
+        return self.samples
+
+
+def check_normal(normal: Sequence[str], classes: Sequence[str], name: str) -> None:
+    """Raises DataError unless `normal` names one or more of the classes; the message lists them."""
+    listed = ", ".join(classes)
+    if not normal:
+        raise DataError(
+            f"{name}: which classes are normal? Its classes are {listed}; say it with --normal, "
+            f"for example --normal {classes[0]}"
+        )
+    unknown = [kind for kind in normal if kind not in classes]
+    if unknown:
+        raise DataError(f"{name}: has no class {', '.join(unknown)}, given with --normal; its classes are {listed}")
+
+
+def refuse_normal(normal: Sequence[str], name: str, reason: str) -> None:
+    """Raises DataError if classes were called normal where there are none to choose from."""
+    if normal:
+        raise DataError(f"{name}: --normal {','.join(normal)} has no meaning here, because {reason}; leave it out")
+
+
+def _read_mask(path: Path) -> Mask:
+    grey = np.asarray(decode(path, name=str(path)).convert("L"))
+    if 0 < grey.max() < 128:
+        raise ImageError(
+            f"{path}: the brightest pixel of this mask is {grey.max()}; expected 255 on the defect and 0 elsewhere: "
+            "scale it to that range"
+        )
+    return grey >= 128
