@@ -1,0 +1,139 @@
+"""The HTTP service: `serve(read_settings(models="models"))`. An app owns all of its state; nothing is global."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from importlib.metadata import version
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from anomaly.bundle import list_bundles
+from anomaly.errors import BundleError, UsageError
+from anomaly.inference import load_detector
+from service.access import GuardAccess, check_exposure
+from service.batcher import Batcher
+from service.errors import answer_errors
+from service.pool import Loader, Pool
+from service.routes import health, models, page, score
+from service.routes.state import State
+from service.schemas import ErrorAnswer
+from service.settings import SAMPLE, Settings
+from service.telemetry import CountRequests, Telemetry
+from service.uploads import Uploads
+
+GRACE_S = 30
+"""How long requests that were accepted may take to finish when the server is told to stop."""
+
+
+def create_app(
+    settings: Settings, *, load: Loader | None = None, on_settled: Callable[[Pool], None] | None = None
+) -> FastAPI:
+    """The app that serves the bundles under `settings.models`.
+
+    `load` makes a detector of a bundle's folder. `on_settled` is called, in another thread, once the current versions
+    are loaded or known to be broken. Raises BundleError or UsageError if there is nothing to serve.
+    """
+    telemetry = Telemetry()
+    pool = Pool(
+        list_bundles(settings.models),
+        load or partial(load_detector, device=settings.device),
+        default_model=settings.default_model,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, State]]:
+        uploads = Uploads(settings, timed=telemetry.decoding)
+        batcher = Batcher(
+            max_batch=settings.max_batch,
+            max_wait_s=settings.max_wait_ms / 1000,
+            max_queue=settings.max_queue,
+            observe=telemetry.observe_batch,
+        )
+        telemetry.watch_queue(lambda: batcher.num_admitted)
+        batcher.start()
+        loading = asyncio.create_task(asyncio.to_thread(pool.load, partial(on_settled, pool) if on_settled else None))
+        yield {"parts": State(settings, pool, batcher, uploads, telemetry)}
+        pool.stop()
+        await batcher.close()
+        uploads.close()
+        await loading
+
+    app = FastAPIOffline(
+        title="anomaly",
+        version=version("anomaly"),
+        description="Says of an image how abnormal it is, where, and with what confidence.",
+        redoc_url=None,
+        swagger_ui_parameters={"validatorUrl": None},
+        responses={"default": {"model": ErrorAnswer, "description": "Any error"}},
+        lifespan=lifespan,
+    )
+    for routes in (score, models, health, page):
+        app.include_router(routes.router)
+    answer_errors(app)
+    app.add_middleware(GuardAccess, settings=settings)
+    app.add_middleware(CountRequests, telemetry=telemetry)
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop by a signal; then answer what was accepted, and return or exit with 0.
+
+    Says on standard output where it listens, and what to try, once it can score.
+    Raises UsageError if it may not or cannot listen there, BundleError if no bundle can be loaded.
+    """
+    check_exposure(settings)
+    failures: list[str] = []
+
+    def settle(pool: Pool) -> None:
+        if pool.is_ready:
+            print(_invitation(pool, listener.getsockname()[:2]), flush=True)  # noqa: T201  # for the operator
+        else:
+            failures.extend(f"{slot.name}/{slot.version}: {slot.failure}" for slot in pool.current)
+            server.should_exit = True
+
+    app = create_app(settings, on_settled=settle)
+    listener = _listen(settings.host, settings.port)
+    config = uvicorn.Config(
+        app, log_level="warning", server_header=False, proxy_headers=False, ws="none", timeout_graceful_shutdown=GRACE_S
+    )
+    server = uvicorn.Server(config)
+    signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it has shut down
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if failures:
+        raise BundleError("No bundle can be served. " + " ".join(failures))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot listen on {host} port {port}: {error.strerror}. Choose another port with --port, "
+            "or stop the program that uses this one."
+        ) from None
+
+
+def _invitation(pool: Pool, address: tuple[str, int]) -> str:
+    host, port = address
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # where to call what listens everywhere
+    base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    loaded = [slot for slot in pool.current if slot.detector]
+    query = "" if pool.default_model else f"?model={loaded[0].name}"
+    picture = SAMPLE if SAMPLE.exists() else "picture.png"
+    return (
+        f"Serving {', '.join(f'{slot.name} (version {slot.version})' for slot in loaded)} on {base}/\n"
+        f"Open it in a browser, or try:\n\n  curl -F file=@{picture} '{base}/score{query}'\n"
+    )
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    sys.exit(0)

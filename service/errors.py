@@ -1,0 +1,144 @@
+"""What can go wrong in a request, and the one table that gives each error its HTTP status and its stable code.
+
+    AnomalyError
+    └── ServiceError
+        ├── MalformedRequestError     a body or a set of parameters that cannot be understood
+        ├── UnknownHostError          the Host header names no host this server answers to
+        ├── CrossSiteError            another web site's page asks for something that changes or costs
+        ├── ModelNotFoundError        no such name or version among the bundles
+        ├── ModelUnavailableError     the bundle is there, but it could not be loaded
+        ├── UploadTooLargeError       more bytes, or more files, than a request may have
+        ├── UnsupportedContentError   neither a form nor an image
+        ├── NotReadyError             bundles are still being loaded
+        └── OverloadedError           no room for another image
+
+Every answer that is an error has one shape: `{"error": {"code": "…", "message": "…"}}`. Clients may rely on its code.
+"""
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from anomaly import errors as library
+
+
+class ServiceError(library.AnomalyError):
+    """Base of the errors that only a server has."""
+
+
+class MalformedRequestError(ServiceError):
+    """A body or a set of parameters that cannot be understood."""
+
+
+class UnknownHostError(ServiceError):
+    """The Host header names no host this server answers to."""
+
+
+class CrossSiteError(ServiceError):
+    """Another web site's page asks for something that changes or costs."""
+
+
+class ModelNotFoundError(ServiceError):
+    """No such name or version among the bundles."""
+
+
+class ModelUnavailableError(ServiceError):
+    """The bundle is there, but it could not be loaded."""
+
+
+class UploadTooLargeError(ServiceError):
+    """More bytes, or more files, than a request may have."""
+
+
+class UnsupportedContentError(ServiceError):
+    """Neither a form nor an image."""
+
+
+class NotReadyError(ServiceError):
+    """Bundles are still being loaded."""
+
+
+class OverloadedError(ServiceError):
+    """No room for another image."""
+
+
+STATUS: dict[type[Exception], tuple[int, str]] = {
+    MalformedRequestError: (400, "malformed_request"),
+    RequestValidationError: (400, "invalid_parameter"),
+    ClientDisconnect: (400, "client_disconnected"),
+    library.UsageError: (400, "invalid_parameter"),
+    UnknownHostError: (400, "unknown_host"),
+    CrossSiteError: (403, "cross_site_request"),
+    ModelNotFoundError: (404, "model_not_found"),
+    library.BundleNotFoundError: (404, "model_not_found"),
+    UploadTooLargeError: (413, "upload_too_large"),
+    library.ImageTooLargeError: (413, "image_too_large"),
+    UnsupportedContentError: (415, "unsupported_content_type"),
+    library.UnsupportedFormatError: (415, "unsupported_format"),
+    library.UndecodableImageError: (422, "undecodable_image"),
+    library.ImageError: (422, "unusable_image"),
+    ModelUnavailableError: (503, "model_unavailable"),
+    library.CorruptBundleError: (503, "model_unavailable"),
+    NotReadyError: (503, "not_ready"),
+    OverloadedError: (503, "overloaded"),
+}
+"""Status and code by class; an error that is not listed has those of its nearest listed base."""
+
+FRAMEWORK_CODES = {400: "malformed_request", 404: "not_found", 405: "method_not_allowed"}
+INTERNAL = (500, "internal_error")
+RETRY_AFTER_S = {"overloaded": 1, "not_ready": 5, "model_unavailable": 60}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error as a client sees it; `headers` go with the answer."""
+
+    status: int
+    code: str
+    message: str
+    headers: dict[str, str]
+
+    def body(self) -> dict[str, dict[str, str]]:
+        """The one shape of all errors."""
+        return {"error": {"code": self.code, "message": self.message}}
+
+
+def describe(error: Exception) -> Problem:
+    """Say of any exception what a client may know of it; of an unforeseen one, nothing but that it happened."""
+    if isinstance(error, HTTPException):
+        code = FRAMEWORK_CODES.get(error.status_code, "http_error")
+        return Problem(error.status_code, code, _sentence(error), dict(error.headers or {}))
+    status, code = next((STATUS[base] for base in type(error).__mro__ if base in STATUS), INTERNAL)
+    headers = {"Retry-After": str(RETRY_AFTER_S[code])} if code in RETRY_AFTER_S else {}
+    return Problem(status, code, _sentence(error) if status != 500 else "The server failed; its log says why.", headers)
+
+
+def error_response(error: Exception) -> JSONResponse:
+    """The answer to a request that failed with `error`."""
+    problem = describe(error)
+    return JSONResponse(problem.body(), problem.status, problem.headers)
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Let every error of `app`, the framework's own included, be answered in the one shape."""
+
+    async def answer(request: Request, error: Exception) -> JSONResponse:
+        return error_response(error)
+
+    for kind in (library.AnomalyError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, RequestValidationError):
+        return "; ".join(f"{'.'.join(map(str, e['loc']))} {str(e['input'])[:80]!r}: {e['msg']}" for e in error.errors())
+    if isinstance(error, HTTPException):
+        return {
+            404: "There is nothing at this address; GET /docs lists what there is.",
+            405: "This address does not answer to this method; GET /docs lists what there is.",
+        }.get(error.status_code, str(error.detail))
+    return str(error)

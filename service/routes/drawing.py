@@ -1,0 +1,25 @@
+"""Pictures in answers: PNG files in base64. Shapes: c channels, h height, w width."""
+
+import base64
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def draw_heatmap(heatmap: NDArray[np.float32]) -> str:
+    """A heatmap (h, w) as 8-bit grey: 0 for 0 and below, 255 for 1 and above."""
+    return _png(np.rint(np.clip(heatmap, 0.0, 1.0) * 255).astype(np.uint8))
+
+
+def draw_image(x: NDArray[np.float32]) -> str:
+    """An image (c, h, w) in [-1, 1], grey or colour."""
+    pixels = np.rint((np.clip(x, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+    return _png(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+
+
+def _png(pixels: NDArray[np.uint8]) -> str:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

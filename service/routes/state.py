@@ -1,0 +1,31 @@
+"""What the routes work with: made by the app for its lifetime, handed to each request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from service.batcher import Batcher
+from service.pool import Pool
+from service.settings import Settings
+from service.telemetry import Telemetry
+from service.uploads import Uploads
+
+
+@dataclass(frozen=True)
+class State:
+    """The parts of one running app."""
+
+    settings: Settings
+    pool: Pool
+    batcher: Batcher
+    uploads: Uploads
+    telemetry: Telemetry
+
+
+def _of_request(request: Request) -> State:
+    state: State = request.state.parts
+    return state
+
+
+Parts = Annotated[State, Depends(_of_request)]

@@ -1,0 +1,91 @@
+"""What an operator may choose. Each field is also an environment variable: `ANOMALY_` and its name in capitals."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from anomaly.errors import UsageError
+
+SAMPLE = Path("docs/examples/zero.png")
+"""The picture that the server suggests to try first, where it is there."""
+
+
+class Settings(BaseSettings):
+    """How the service runs; `read_settings` makes one with errors for people."""
+
+    model_config = SettingsConfigDict(env_prefix="ANOMALY_", extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    models: Path = Path("models")
+    """The folder of bundles: models/<name>/<version>/."""
+    default_model: str | None = None
+    """The name used when a request gives none; may be left out where there is only one."""
+    device: str = "auto"
+    """Where the networks run: auto, cpu, cuda, mps."""
+    alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
+    """The false-alarm rate of verdicts when a request gives none."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; without `insecure`, loopback only."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """The port to listen on; 0 lets the system choose one."""
+    insecure: bool = False
+    """Listen on other addresses too, although anyone who reaches them may use the service."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names beside the loopback ones by which this server may be called, separated by commas."""
+
+    max_batch: int = Field(default=64, ge=1)
+    """Images that go through the networks together."""
+    max_wait_ms: float = Field(default=5.0, ge=0.0)
+    """How long an image may wait for others to share its batch."""
+    max_queue: int = Field(default=1024, ge=1)
+    """Images accepted and not yet answered; beyond it requests are refused with 503."""
+    max_upload_bytes: int = Field(default=64 * 2**20, ge=1)
+    """Bytes in one request's body."""
+    max_pixels: int = Field(default=64_000_000, ge=1)
+    """Pixels in one image, checked before it is decoded."""
+    max_files: int = Field(default=256, ge=1)
+    """Images in one batch request."""
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Images decoded at the same time."""
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [host.strip() for host in value.split(",") if host.strip()] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _a_full_request_fits(self) -> Self:
+        if self.max_files > self.max_queue:
+            raise ValueError(
+                f"max_files {self.max_files} is more than max_queue {self.max_queue}, so a full batch request would "
+                "never be accepted; lower the one or raise the other"
+            )
+        return self
+
+
+def read_settings(**given: Any) -> Settings:
+    """Settings from what is given, else the environment, else the defaults; None counts as not given.
+
+    Raises UsageError with one sentence a mistake.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise UsageError("; ".join(_explain(tuple(map(str, e["loc"])), e["msg"]) for e in error.errors())) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs on this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _explain(location: tuple[str, ...], message: str) -> str:
+    name = ".".join(location)
+    return f"{name} (or ANOMALY_{name.upper()}): {message}" if name else message
