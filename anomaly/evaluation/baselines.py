@@ -22,8 +22,8 @@ MAX_BLOCK_VALUES = 2**25  # float32 values of test images held at a time: 128 Mi
 def pca_scores(train: Images, test: Images, *, num_components: int = 50) -> Scores:
     """Mean squared error of x − x_hat, x_hat being x projected on the first principal components of the normals.
 
-    There are at most as many components as features, and fewer than images: with as many, the training images would
-    be reconstructed without error. Raises DataError for fewer than two training images.
+    There are at most as many components as features, and fewer than training images, which span no more dimensions
+    around their mean. Raises DataError for fewer than two training images.
     """
     if len(train) < 2:
         raise DataError(f"The PCA baseline needs at least 2 normal training images, got {len(train)}.")

@@ -35,19 +35,21 @@ def histogram_png(scores: Scores, labels: Labels, threshold: float | None, theme
 
     def draw(axes: Axes) -> None:
         tallest = max(_draw_bins(axes, group, low, high) for group in groups)
-        _draw_end(axes, groups, low, towards=-1, width=END_WIDTH * (high - low), theme=theme)
-        _draw_end(axes, groups, high, towards=1, width=END_WIDTH * (high - low), theme=theme)
+        width = END_WIDTH * (high - low)
+        left = _draw_end(axes, groups, low, outwards=-width, theme=theme)
+        right = _draw_end(axes, groups, high, outwards=width, theme=theme)
         if threshold is not None:
-            axes.axvline(threshold, color=theme.ink, linewidth=1.3, linestyle=(0, (5, 2)), label="threshold")
-        axes.set(xlabel="Anomaly score", ylabel="Share of its group", ylim=(0, 1.35 * (tallest or 1)))
-        axes.yaxis.set_major_formatter("{x:.0%}")
+            axes.axvline(threshold, ymax=0.88, color=theme.ink, linewidth=1.3, linestyle=(0, (5, 2)), label="threshold")
+        axes.set(xlabel="Anomaly score", ylabel="Share of its group")
+        axes.set(xlim=(left, right), ylim=(0, 1.35 * (tallest or 1)))
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
         axes.legend(frameon=False, labelcolor=theme.ink, loc="upper center", fontsize=8, ncols=3)
 
     return draw_png("How the scores are spread", draw, theme)
 
 
 def visible_range(scores: Scores, labels: Labels, threshold: float | None) -> tuple[float, float]:
-    """Both ends of the score axis: the normals' middle and the threshold, and as far around as REACH or the scores go."""
+    """Both ends of the score axis: the normals' middle and the threshold, with REACH around where there are scores."""
     low_normal, high_normal = (float(end) for end in np.quantile(scores[~labels], [0.05, 0.95]))
     shown = [low_normal, high_normal] if threshold is None else [low_normal, high_normal, threshold]
     reach = REACH * (high_normal - low_normal)
@@ -66,25 +68,24 @@ def _draw_bins(axes: Axes, group: _Group, low: float, high: float) -> float:
     return float(shares.max())
 
 
-def _draw_end(axes: Axes, groups: list[_Group], end: float, *, towards: int, width: float, theme: Theme) -> None:
-    """Count and tell what lies beyond one end; `towards` is -1 for the lower end and 1 for the upper."""
-    shares = {group.name: float(np.mean((group.scores - end) * towards > 0)) for group in groups}
+def _draw_end(axes: Axes, groups: list[_Group], end: float, *, outwards: float, theme: Theme) -> float:
+    """Count and tell what lies beyond one end, in a bin `outwards` of it; return where the axis ends now."""
+    shares = {group.name: float(np.mean((group.scores - end) * outwards > 0)) for group in groups}
     if not any(shares.values()):
-        axes.set_xlim(**{"left" if towards < 0 else "right": end})
-        return
-    edges = sorted([end, end + towards * width])
-    axes.set_xlim(**{"left" if towards < 0 else "right": end + towards * width})
+        return end
     for group in groups:
+        edges = sorted([end, end + outwards])
         axes.stairs([shares[group.name]], edges, fill=True, color=group.colour, alpha=0.45, hatch="////")
     axes.axvline(end, color=theme.grid, linewidth=1)
     axes.annotate(
         "beyond the axis:\n" + "\n".join(f"{share:.1%} of {name}" for name, share in shares.items() if share),
         (end, 0.84),
         xycoords=axes.get_xaxis_transform(),
-        xytext=(-towards * 4, 0),
+        xytext=(-4 if outwards > 0 else 4, 0),
         textcoords="offset points",
-        ha="right" if towards > 0 else "left",
+        ha="right" if outwards > 0 else "left",
         va="top",
         fontsize=7.5,
         color=theme.muted,
     )
+    return end + outwards

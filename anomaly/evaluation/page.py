@@ -73,12 +73,12 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
         num_needed = math.ceil(round(1 / evaluation.alpha - 1, 9))
         return (
             f"No threshold is in force: a false-alarm rate of {evaluation.alpha:.3g} needs at least {num_needed} "
-            f"calibration images, and there are {evaluation.num_calibration}. Calibrate with more normal images, or ask for "
-            "a higher rate."
+            f"calibration images, and there are {evaluation.num_calibration}. Calibrate with more normal images, or "
+            "ask for a higher rate."
         )
     return (
         f"At the threshold in force it finds {_percent(summary.tpr_at_threshold)} of the anomalies and raises a false "
-        f"alarm on {_percent(summary.fpr_at_threshold)} of the normals, where {_percent(evaluation.alpha)} was asked for."
+        f"alarm on {_percent(summary.fpr_at_threshold)} of the normals; {_percent(evaluation.alpha)} was asked for."
     )
 
 
@@ -95,7 +95,7 @@ def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:
         case Standing.LEVEL:
             return f"It leads the best plain baseline, {best}, by less than the measurement's uncertainty."
         case Standing.BEHIND:
-            return f"The baseline is better: {best}. On these data this detector is not worth its cost."
+            return f"The baseline is better: {best}, against {_percent(summary.image.auroc)} for this detector."
 
 
 def _contenders(evaluation: Evaluation, summary: Summary) -> list[Bar]:

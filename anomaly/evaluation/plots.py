@@ -10,9 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from anomaly.evaluation.metrics import Labels, Scores, auroc, rates_at
@@ -75,13 +73,12 @@ def precision_recall_png(scores: Scores, labels: Labels, threshold: float | None
 def draw_png(title: str, draw: Callable[[Axes], None], theme: Theme) -> bytes:
     """A figure as a PNG file, with `draw` to fill its axes."""
     figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="constrained", facecolor=theme.paper)
-    canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot(facecolor=theme.paper)
     axes.set_title(title, loc="left", fontsize=10.5, weight="bold", color=theme.ink)
     draw(axes)
     _dress(axes, theme)
     stream = io.BytesIO()
-    canvas.print_png(stream)
+    figure.savefig(stream, format="png")
     return stream.getvalue()
 
 
@@ -101,6 +98,7 @@ def _mark(axes: Axes, x: float, y: float, told: str, theme: Theme) -> None:
         fontsize=8,
         color=theme.ink,
         linespacing=1.4,
+        bbox={"facecolor": theme.paper, "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
     )
 
 

@@ -69,7 +69,7 @@ def scores_csv(evaluation: Evaluation) -> bytes:
 
 
 def _encode(text: str) -> bytes:
-    """UTF-8; bytes of a file name that are none become \\udcXX, so that the file can still be read."""
+    """UTF-8, with escapes for the bytes of a file name that are none, so that the file can still be read."""
     return text.encode("utf-8", errors="backslashreplace")
 
 

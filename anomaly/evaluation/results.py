@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 class Example:
     """One image to look at. `image` and `mask` have the size of the file, `reconstruction` that of the model.
 
-    image, reconstruction: uint8 (h, w) or (h, w, 3). heatmap: float (h, w) on a display scale, 0 nothing to see, 1 most.
+    image, reconstruction: uint8 (h, w) or (h, w, 3). heatmap: float (h, w) on a display scale, from 0 to 1.
     """
 
     group: str
@@ -29,8 +29,8 @@ class Evaluation:
     """A bundle's scores on a test split; arrays and lists have one entry a scored image, in one order.
 
     `model` is NAME/VERSION, `data` and `title` are for people. `labels` is True for anomalous; `kinds` names the defect
-    or class. `threshold` is None where there were too few calibration images for `alpha`. `baselines` are AUROCs by name;
-    `pixel` is (pixel AUROC, AUPRO) where there are masks; `failures` are (path, reason).
+    or class. `threshold` is None where there were too few calibration images for `alpha`. `baselines` are AUROCs by
+    name; `pixel` is (pixel AUROC, AUPRO) where there are masks; `failures` are (path, reason).
     """
 
     title: str

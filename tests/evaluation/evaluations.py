@@ -1,0 +1,52 @@
+"""A small evaluation, as the pipeline would hand it over."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from anomaly.evaluation.results import Evaluation, Example
+
+
+def make_example(**changes: Any) -> Example:
+    rng = np.random.default_rng(0)
+    example = Example(
+        group="Anomalies with the highest scores",
+        path="test/dent/0.png",
+        kind="dent",
+        score=4.5,
+        p_value=0.01,
+        image=rng.integers(0, 256, (30, 20, 3), dtype=np.uint8),
+        reconstruction=rng.integers(0, 256, (8, 8), dtype=np.uint8),
+        heatmap=rng.random((30, 20)),
+        mask=None,
+    )
+    return replace(example, **changes)
+
+
+def make_evaluation(**changes: Any) -> Evaluation:
+    """Ten normals with scores 0 … 0.9 and ten anomalies with scores 0.5 … 1.4; the threshold is 0.75."""
+    labels = np.arange(20) >= 10
+    scores = np.arange(20) % 10 / 10 + 0.5 * labels
+    evaluation = Evaluation(
+        title="Tiles",
+        model="tiles/1",
+        digest="ab" * 32,
+        method="bigan",
+        data="data/tiles",
+        paths=[f"test/{i}.png" for i in range(20)],
+        labels=labels,
+        kinds=["good"] * 10 + ["dent"] * 5 + ["scratch"] * 5,
+        scores=scores,
+        p_values=np.linspace(1, 0.05, 20),
+        terms={"residual": scores, "cross_entropy": -scores},
+        threshold=0.75,
+        alpha=0.2,
+        baselines={"pca": 0.6, "knn": 0.5},
+        pixel=None,
+        examples=[make_example()],
+        num_failed=0,
+        failures=[],
+        num_calibration=99,
+    )
+    return replace(evaluation, **changes)

@@ -1,0 +1,144 @@
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from anomaly.errors import DataError
+from anomaly.evaluation.metrics import Labels, Scores, auroc, auroc_by_kind, image_metrics, rates_at
+
+
+@st.composite
+def splits(draw: st.DrawFn) -> tuple[Scores, Labels]:
+    """A test split with both sorts of images and, scores being small integers, with many ties."""
+    labels = [False, True, *draw(st.lists(st.booleans(), max_size=30))]
+    scores = draw(hnp.arrays(np.float64, len(labels), elements=st.integers(-8, 8).map(float)))
+    return scores, np.array(labels)
+
+
+def naive_auroc(scores: Scores, labels: Labels) -> float:
+    pairs = list(product(scores[labels], scores[~labels]))
+    return sum(1.0 if a > n else 0.5 if a == n else 0.0 for a, n in pairs) / len(pairs)
+
+
+def naive_average_precision(scores: Scores, labels: Labels) -> float:
+    total, recall_before = 0.0, 0.0
+    for threshold in sorted(set(scores), reverse=True):
+        flagged = scores >= threshold
+        recall = labels[flagged].sum() / labels.sum()
+        total += (recall - recall_before) * labels[flagged].mean()
+        recall_before = recall
+    return total
+
+
+def naive_fpr_at_95_tpr(scores: Scores, labels: Labels) -> float:
+    rates = [((scores[~labels] >= t).mean(), (scores[labels] >= t).mean()) for t in scores]
+    return float(min(fpr for fpr, tpr in rates if tpr >= 0.95))
+
+
+@given(splits())
+def test_measures_agree_with_their_definitions(split: tuple[Scores, Labels]) -> None:
+    scores, labels = split
+    metrics = image_metrics(scores, labels, num_bootstrap=2)
+    assert metrics.auroc == auroc(scores, labels) == pytest.approx(naive_auroc(scores, labels))
+    assert metrics.average_precision == pytest.approx(naive_average_precision(scores, labels))
+    assert metrics.fpr_at_95_tpr == pytest.approx(naive_fpr_at_95_tpr(scores, labels))
+    assert (metrics.num_normal, metrics.num_anomalous) == ((~labels).sum(), labels.sum())
+
+
+@given(splits())
+def test_only_the_order_of_scores_matters(split: tuple[Scores, Labels]) -> None:
+    scores, labels = split
+    transformed = np.exp(scores) * 3 - 7
+    assert image_metrics(transformed, labels, num_bootstrap=50) == image_metrics(scores, labels, num_bootstrap=50)
+
+
+@given(splits())
+def test_turning_scores_round_turns_auroc_round(split: tuple[Scores, Labels]) -> None:
+    scores, labels = split
+    assert auroc(-scores, labels) == pytest.approx(1 - auroc(scores, labels))
+
+
+@given(splits(), st.integers(0, 2**32 - 1))
+def test_the_order_of_images_does_not_matter(split: tuple[Scores, Labels], seed: int) -> None:
+    scores, labels = split
+    order = np.random.default_rng(seed).permutation(len(scores))
+    assert image_metrics(scores[order], labels[order], num_bootstrap=50) == image_metrics(
+        scores, labels, num_bootstrap=50
+    )
+
+
+@given(splits())
+@settings(max_examples=50)
+def test_interval_contains_the_estimate(split: tuple[Scores, Labels]) -> None:
+    metrics = image_metrics(*split, num_bootstrap=500)
+    low, high = metrics.auroc_ci95
+    assert 0 <= low <= metrics.auroc <= high <= 1
+
+
+def test_interval_agrees_with_a_plain_bootstrap() -> None:
+    rng = np.random.default_rng(3)
+    labels = np.arange(160) >= 60
+    scores = rng.normal(size=160).round(1) + labels
+    normal, anomalous = scores[~labels], scores[labels]
+    redrawn = [auroc(np.concatenate([rng.choice(normal, 60), rng.choice(anomalous, 100)]), labels) for _ in range(4000)]
+    expected = tuple(np.quantile(redrawn, [0.025, 0.975]))
+    assert expected == pytest.approx(image_metrics(scores, labels, num_bootstrap=4000).auroc_ci95, abs=0.01)
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    """Normals N(0, 1) against anomalies N(1, 1): the true AUROC is Φ(1 / √2)."""
+    labels = np.arange(100) >= 50
+    covered = 0
+    for seed in range(200):
+        scores = np.random.default_rng(seed).normal(size=100) + labels
+        low, high = image_metrics(scores, labels, seed=seed, num_bootstrap=300).auroc_ci95
+        covered += low <= 0.76025 <= high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_seed_fixes_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.random(300) < 0.5
+    scores = rng.normal(size=300)
+    assert image_metrics(scores, labels, seed=1) == image_metrics(scores, labels, seed=1)
+    assert image_metrics(scores, labels, seed=1) != image_metrics(scores, labels, seed=2)
+
+
+def test_each_kind_stands_against_all_normals() -> None:
+    scores = np.array([1.0, 2.0, 3.0, 0.0, 9.0])
+    labels = np.array([False, False, True, True, True])
+    actual = auroc_by_kind(scores, labels, ["good", "scratch", "scratch", "dent", "dent"])
+    assert actual == {"dent": 0.5, "scratch": 1.0}
+    assert list(actual) == ["dent", "scratch"]
+
+
+def test_verdict_is_strictly_above_the_threshold() -> None:
+    scores, labels = np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, False, True, True])
+    assert rates_at(scores, labels, 2.0) == (0.0, 0.5)
+    assert rates_at(scores, labels, 1.5) == (0.5, 1.0)
+
+
+def test_rates_that_do_not_exist_are_none() -> None:
+    scores = np.array([1.0, 2.0])
+    assert rates_at(scores, np.array([False, True]), None) == (None, None)
+    assert rates_at(scores, np.array([True, True]), 1.5) == (None, 0.5)
+    assert rates_at(scores, np.array([False, False]), 1.5) == (0.5, None)
+
+
+@pytest.mark.parametrize("sort", [True, False])
+def test_images_of_one_sort_are_refused_with_advice(sort: bool) -> None:
+    with pytest.raises(DataError, match="at least one of each"):
+        image_metrics(np.array([1.0, 2.0]), np.array([sort, sort]))
+
+
+def test_scores_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(DataError, match="1 of 2 scores are not finite"):
+        auroc(np.array([1.0, np.nan]), np.array([False, True]))
+
+
+def test_arrays_that_do_not_match_are_refused() -> None:
+    with pytest.raises(ValueError, match="one length"):
+        auroc(np.array([1.0, 2.0]), np.array([True]))

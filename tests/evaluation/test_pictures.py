@@ -1,0 +1,75 @@
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomaly.evaluation.pictures import OUTLINE_COLOUR, THUMBNAIL_SIDE, Rgb, draw_row, outline, overlay, thumbnail
+from tests.evaluation.evaluations import make_example
+
+
+def decode(uri: str) -> Rgb:
+    head, _, body = uri.partition(",")
+    assert head == "data:image/png;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(body))))
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((28, 28), (192, 192)), ((300, 200, 3), (192, 128)), ((1, 900), (1, 192))]
+)
+def test_thumbnails_keep_the_aspect_ratio(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
+    assert (*expected, 3) == thumbnail(np.zeros(shape, dtype=np.uint8)).shape
+
+
+def test_small_images_are_enlarged_with_sharp_pixels() -> None:
+    image = np.array([[0, 255], [100, 7]], dtype=np.uint8)
+    half = THUMBNAIL_SIDE // 2
+    np.testing.assert_array_equal(np.kron(image, np.ones((half, half), np.uint8)), thumbnail(image)[..., 0])
+
+
+def test_overlay_leaves_the_image_where_there_is_no_heat() -> None:
+    image = np.full((1, 3, 3), 90, dtype=np.uint8)
+    shown = overlay(image, np.array([[0.0, 0.1, 1.0]]))
+    np.testing.assert_array_equal(image[:, :2], shown[:, :2])
+    assert (shown[0, 2] > [200, 200, 100]).all()  # the bright end of the map is a pale yellow
+
+
+def test_more_heat_changes_more() -> None:
+    image = np.zeros((1, 20, 3), dtype=np.uint8)
+    shown = overlay(image, np.linspace(0, 1, 20)[None]).sum(axis=2, dtype=int)
+    assert (np.diff(shown[0]) >= 0).all()
+
+
+def test_outline_goes_round_the_defect_and_hides_none_of_it() -> None:
+    image = np.full((20, 20, 3), 50, dtype=np.uint8)
+    mask = np.zeros((20, 20), dtype=np.bool_)
+    mask[8:12, 8:12] = True
+    outlined = outline(image, mask)
+    assert (outlined[mask] == 50).all()
+    assert (outlined[6:8, 9] == OUTLINE_COLOUR).all()
+    assert (outlined[2, 9] == 50).all()
+    assert (image == 50).all()
+
+
+def test_rows_are_drawn_at_one_size() -> None:
+    mask = np.zeros((30, 20), dtype=np.bool_)
+    mask[3, 4] = True
+    row = draw_row(make_example(mask=mask))
+    assert row.mask is not None
+    assert {(192, 128, 3)} == {decode(uri).shape for uri in (row.image, row.heatmap, row.mask)}
+    assert decode(row.reconstruction).shape == (192, 192, 3)
+    assert (decode(row.mask) == OUTLINE_COLOUR).all(axis=2).any()
+
+
+def test_normals_have_no_outline() -> None:
+    assert draw_row(make_example()).mask is None
+
+
+def test_a_hair_crack_in_a_large_image_does_not_vanish() -> None:
+    mask = np.zeros((2000, 2000), dtype=np.bool_)
+    mask[:, 1000] = True
+    example = make_example(image=np.zeros((2000, 2000), np.uint8), heatmap=np.zeros((2000, 2000)), mask=mask)
+    row = draw_row(example)
+    assert row.mask is not None
+    assert (decode(row.mask) == OUTLINE_COLOUR).all(axis=2).any(axis=1).all()

@@ -1,0 +1,89 @@
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from anomaly.evaluation.histogram import histogram_png, visible_range
+from anomaly.evaluation.metrics import Labels, Scores
+from anomaly.evaluation.plots import DARK, LIGHT, Theme, precision_recall_png, roc_png
+
+Draw = Callable[[Scores, Labels, float | None, Theme], bytes]
+
+LABELS = np.arange(40) >= 20
+SCORES = np.random.default_rng(0).normal(size=40) + LABELS
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+def num_pixels_like(png: bytes, colour: str) -> int:
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return int((np.abs(pixels(png) - rgb).max(axis=2) <= 2).sum())
+
+
+@pytest.mark.parametrize("draw", [roc_png, precision_recall_png, histogram_png])
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_figures_have_their_theme(draw: Draw, theme: Theme) -> None:
+    png = draw(SCORES, LABELS, 0.5, theme)
+    assert pixels(png)[0, 0].tolist() == [int(theme.paper[i : i + 2], 16) for i in (1, 3, 5)]
+    assert num_pixels_like(png, theme.normal) > 200
+
+
+@pytest.mark.parametrize("draw", [roc_png, precision_recall_png])
+def test_the_point_in_force_is_marked(draw: Draw) -> None:
+    """Curves are blue; the point is the only thing in orange."""
+    with_threshold = num_pixels_like(draw(SCORES, LABELS, 0.5, LIGHT), LIGHT.anomalous)
+    without = num_pixels_like(draw(SCORES, LABELS, None, LIGHT), LIGHT.anomalous)
+    assert with_threshold > 100 > without == 0
+
+
+def test_no_alarm_at_all_has_no_precision_to_mark() -> None:
+    png = precision_recall_png(SCORES, LABELS, 99.0, LIGHT)
+    assert num_pixels_like(png, LIGHT.anomalous) == 0
+
+
+def test_histogram_shows_the_threshold() -> None:
+    assert histogram_png(SCORES, LABELS, 0.5) != histogram_png(SCORES, LABELS, 0.6)
+
+
+def test_histogram_tells_what_lies_beyond_its_axis() -> None:
+    """Two anomalies at different distances far out leave the same figure; the raw scores are as they were."""
+    scores = np.where(np.arange(40) == 39, 1e9, SCORES)
+    farther = np.where(np.arange(40) == 39, 1e12, SCORES)
+    before = scores.copy()
+    assert histogram_png(scores, LABELS, 0.5) == histogram_png(farther, LABELS, 0.5)
+    assert histogram_png(scores, LABELS, 0.5) != histogram_png(SCORES, LABELS, 0.5)
+    np.testing.assert_array_equal(before, scores)
+
+
+def test_axis_keeps_the_normals_legible_beside_far_anomalies() -> None:
+    scores = np.where(LABELS, 1e6, SCORES)
+    low, high = visible_range(scores, LABELS, 2.0)
+    normals = np.quantile(scores[~LABELS], [0.05, 0.95])
+    assert (normals[1] - normals[0]) / (high - low) > 0.1
+    assert low < normals[0] < 2.0 < high
+
+
+def test_axis_ends_where_scores_end() -> None:
+    low, high = visible_range(np.array([0.0, 1.0, 2.0]), np.array([False, False, True]), None)
+    assert (low, high) == pytest.approx((-0.06, 2.06))
+
+
+@given(st.floats(-1e6, 1e6), st.none() | st.floats(-1e6, 1e6))
+def test_axis_has_a_length_even_where_all_scores_are_alike(value: float, threshold: float | None) -> None:
+    low, high = visible_range(np.full(4, value), np.array([True, False, False, True]), threshold)
+    assert low < value < high
+    assert threshold is None or low < threshold < high
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=4, max_size=4), st.none() | st.floats(-1e9, 1e9))
+@settings(max_examples=5, deadline=None)
+def test_any_scores_can_be_drawn(values: list[float], threshold: float | None) -> None:
+    labels = np.array([True, False, False, True])
+    for draw in (roc_png, precision_recall_png, histogram_png):
+        assert draw(np.array(values), labels, threshold).startswith(b"\x89PNG")

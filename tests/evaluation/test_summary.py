@@ -1,0 +1,58 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from anomaly.evaluation.summary import Standing, metrics_of, summarise
+from tests.evaluation.evaluations import make_evaluation
+
+
+def test_metrics_hold_the_numbers_that_were_promised() -> None:
+    evaluation = make_evaluation()
+    metrics = metrics_of(evaluation, summarise(evaluation))
+    assert metrics["auroc"] == pytest.approx((100 - (4 + 3 + 2 + 1) - 5 / 2) / 100)
+    assert (metrics["threshold"], metrics["alpha"]) == (0.75, 0.2)
+    assert (metrics["fpr_at_threshold"], metrics["tpr_at_threshold"]) == (0.2, 0.7)
+    assert (metrics["num_normal"], metrics["num_anomalous"], metrics["num_failed"]) == (10, 10, 0)
+    assert metrics["baselines"] == {"pca": 0.6, "knn": 0.5}
+    assert set(metrics) >= {"auroc_ci95", "average_precision", "fpr_at_95_tpr", "model", "digest"}
+    assert not {"pixel_auroc", "aupro"} & set(metrics)
+
+
+def test_terms_and_kinds_have_their_own_auroc() -> None:
+    summary = summarise(make_evaluation())
+    assert summary.auroc_by_term["residual"] == summary.image.auroc
+    assert summary.auroc_by_term["cross_entropy"] == pytest.approx(1 - summary.image.auroc)
+    assert summary.auroc_by_kind["scratch"] == 1
+    assert summary.image.auroc == pytest.approx(np.mean(list(summary.auroc_by_kind.values())))
+
+
+def test_masks_bring_pixel_metrics() -> None:
+    evaluation = make_evaluation(pixel=(0.9, 0.7))
+    metrics = metrics_of(evaluation, summarise(evaluation))
+    assert (metrics["pixel_auroc"], metrics["aupro"]) == (0.9, 0.7)
+
+
+def test_metrics_are_json_also_without_a_threshold() -> None:
+    evaluation = make_evaluation(threshold=None, failures=[("a\udcff.png", "broken")], num_failed=1)
+    metrics = metrics_of(evaluation, summarise(evaluation))
+    assert metrics == json.loads(json.dumps(metrics, allow_nan=False))
+    assert metrics["threshold"] is metrics["fpr_at_threshold"] is metrics["tpr_at_threshold"] is None
+    assert metrics["failures"] == [{"path": "a\udcff.png", "error": "broken"}]
+
+
+@pytest.mark.parametrize(
+    ("baselines", "expected"),
+    [
+        ({}, Standing.ALONE),
+        ({"pca": 0.69, "knn": 0.5}, Standing.AHEAD),
+        ({"pca": 0.7, "knn": 0.5}, Standing.LEVEL),
+        ({"pca": 0.5, "knn": 0.8}, Standing.LEVEL),
+        ({"pca": 0.5, "knn": 0.81}, Standing.BEHIND),
+    ],
+)
+def test_a_lead_counts_only_outside_the_interval(baselines: dict[str, float], expected: Standing) -> None:
+    summary = summarise(make_evaluation())
+    summary = replace(summary, image=replace(summary.image, auroc=0.8, auroc_ci95=(0.7, 0.9)))
+    assert expected is summary.standing(baselines)
