@@ -1,0 +1,149 @@
+"""A detector whose score is a number written in the image, and a server around it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from socket import create_server
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+from numpy.typing import NDArray
+from PIL import Image
+
+from anomaly.bundle import Bundle, BundleRef, Contents, Manifest
+from anomaly.calibration import Calibration
+from anomaly.config import Method, PreprocessConfig
+from anomaly.errors import CorruptBundleError
+from anomaly.inference import Detector, Evidence
+from service.app import create_app
+from service.settings import Settings
+
+SIDE = 8
+POISON = 2**24 - 1
+NOT_FINITE = 2**24 - 2
+NUM_CALIBRATION = 99
+Pixels = NDArray[np.uint8]
+
+
+def tagged(tag: int) -> Pixels:
+    """An 8×8 grey image (1, 8, 8) that carries `tag`, 0 … 2**24 - 1."""
+    pixels = np.zeros((1, SIDE, SIDE), np.uint8)
+    pixels[0, 0, :3] = list(tag.to_bytes(3, "big"))
+    return pixels
+
+
+def png(tag: int) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(tagged(tag)[0]).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def picture(width: int, height: int, kind: str = "PNG", mode: str = "L") -> bytes:
+    buffer = BytesIO()
+    Image.new(mode, (width, height)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def a_bundle(ref: BundleRef) -> Bundle:
+    """As much of a bundle as the service looks at."""
+    manifest = Manifest.model_construct(
+        method=Method.BIGAN, preprocess=PreprocessConfig(size=SIDE), metrics={"loss": 0.5}
+    )
+    calibration = Calibration.fit(np.arange(NUM_CALIBRATION, dtype=np.float64))
+    contents = cast("Contents", SimpleNamespace(manifest=manifest, calibration=calibration))
+    return Bundle(ref, f"digest of {ref.name}/{ref.version}", contents, f"# {ref.name}")
+
+
+class TaggedDetector(Detector):
+    """Scores an image by its tag. `gate` holds the device up; POISON fails the whole batch it is in."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.gate = threading.Event()
+        self.gate.set()
+        self.batches: list[int] = []
+
+    def evidence(self, pixels: Pixels) -> Evidence:
+        self.gate.wait(10)
+        self.batches.append(len(pixels))
+        flat = pixels.reshape(len(pixels), -1)[:, :3].astype(np.float64)
+        tags = flat @ np.array([65536.0, 256.0, 1.0])
+        if (tags == POISON).any():
+            raise RuntimeError("the device says no")
+        scores = np.where(tags == NOT_FINITE, np.nan, tags)
+        x_hat = (pixels / 127.5 - 1).astype(np.float32)
+        return Evidence(scores, {"residual": tags / 2}, np.zeros((len(pixels), 1), np.float32), x_hat)
+
+    def heatmaps(self, pixels: Pixels, z_hat: NDArray[np.float32]) -> NDArray[np.float32]:
+        assert len(z_hat) == len(pixels)
+        return np.full((len(pixels), SIDE, SIDE), 0.5, np.float32)
+
+
+def load_tagged(path: Path) -> TaggedDetector:
+    """What stands at `path`: a file `broken` makes the bundle corrupt, a file `strange` fails unforeseen."""
+    if (path / "broken").exists():
+        raise CorruptBundleError(f"the bundle {path} is corrupt")
+    if (path / "strange").exists():
+        raise RuntimeError("unforeseen")
+    return TaggedDetector(a_bundle(BundleRef(path.parent.name, int(path.name), path)))
+
+
+def add_bundle(models: Path, name: str, version: int = 1, *, flaw: str | None = None) -> None:
+    folder = models / name / str(version)
+    folder.mkdir(parents=True)
+    if flaw:
+        (folder / flaw).touch()
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[httpx.Client]:
+    """`app` behind a real server on this machine; leaves when it has shut down."""
+    with create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=5))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False, timeout=20) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class House:
+    """A served app with one bundle, `m`, and its detector."""
+
+    def __init__(self, client: httpx.Client, detector: TaggedDetector, app: FastAPI) -> None:
+        self.client = client
+        self.detector = detector
+        self.app = app
+
+    def score(self, data: bytes, **query: Any) -> httpx.Response:
+        return self.client.post("/score", params=query, content=data, headers={"Content-Type": "image/png"})
+
+    def batch(self, *files: bytes) -> httpx.Response:
+        return self.client.post("/score/batch", files=[("files", (f"{i}.png", f)) for i, f in enumerate(files)])
+
+
+@contextmanager
+def open_house(models: Path, **settings: Any) -> Iterator[House]:
+    """Serve a bundle called `m`, ready to score."""
+    add_bundle(models, "m")
+    detectors: list[TaggedDetector] = []
+    settled = threading.Event()
+
+    def load(path: Path) -> Detector:
+        detectors.append(load_tagged(path))
+        return detectors[-1]
+
+    app = create_app(Settings(models=models, threads=2, **settings), load=load, on_settled=lambda pool: settled.set())
+    with served(app) as client:
+        assert settled.wait(10)
+        yield House(client, detectors[0], app)

@@ -1,0 +1,199 @@
+import base64
+from io import BytesIO
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.service.fakes import NOT_FINITE, POISON, House, picture, png
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    error = answer.json()["error"]
+    assert set(answer.json()) == {"error"}
+    assert set(error) == {"code", "message"}
+    return answer.status_code, error["code"]
+
+
+def decoded(text: str) -> Image.Image:
+    return Image.open(BytesIO(base64.b64decode(text)))
+
+
+def test_a_form_and_a_raw_body_get_the_same_complete_answer(house: House) -> None:
+    form = house.client.post("/score", files={"file": ("seven.png", png(7))}).json()
+    raw = house.score(png(7)).json()
+    expected = {
+        "model": "m", "version": 1, "digest": "digest of m/1", "filename": "seven.png", "score": 7.0, "p_value": 0.93,
+        "threshold": 94.0, "is_anomalous": False, "alpha": 0.05, "message": None, "terms": {"residual": 3.5},
+    }  # fmt: skip
+    assert expected == form
+    assert expected == raw | {"filename": "seven.png"}
+
+
+@pytest.mark.parametrize(("tag", "is_anomalous"), [(94, False), (95, True)])
+def test_the_verdict_is_score_above_threshold(house: House, tag: int, is_anomalous: bool) -> None:
+    assert is_anomalous == house.score(png(tag)).json()["is_anomalous"]
+
+
+def test_alpha_moves_the_threshold_and_nothing_else(house: House) -> None:
+    strict, lax = house.score(png(92), alpha=0.01).json(), house.score(png(92), alpha=0.1).json()
+    assert (strict["threshold"], strict["is_anomalous"]) == (98.0, False)
+    assert (lax["threshold"], lax["is_anomalous"]) == (89.0, True)
+    assert (strict["score"], strict["p_value"]) == (lax["score"], lax["p_value"]) == (92.0, 0.08)
+
+
+def test_too_few_calibration_images_for_alpha_give_no_verdict_and_say_how_many_are_needed(house: House) -> None:
+    answer = house.score(png(500), alpha=0.001).json()
+    assert (answer["threshold"], answer["is_anomalous"]) == (None, None)
+    assert "999" in answer["message"]
+
+
+def test_a_score_keeps_its_full_precision(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = 0.1 + 0.2 + 1e-13
+    evidence = house.detector.evidence
+
+    def precise(pixels: Any) -> Any:
+        found = evidence(pixels)
+        found.score[:] = exact
+        return found
+
+    monkeypatch.setattr(house.detector, "evidence", precise)
+    assert exact == house.score(png(1)).json()["score"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(8, 8), (31, 17), (5, 90)])
+def test_heatmap_has_the_original_size_and_the_reconstruction_the_models(house: House, width: int, height: int) -> None:
+    answer = house.score(picture(width, height), heatmap=True).json()
+    heatmap, reconstruction = decoded(answer["heatmap"]), decoded(answer["reconstruction"])
+    assert (width, height) == heatmap.size
+    assert heatmap.mode == "L"
+    assert {128} == set(np.asarray(heatmap).ravel().tolist())
+    assert reconstruction.size == (8, 8)
+
+
+def test_pictures_come_only_when_asked_for(house: House) -> None:
+    assert "heatmap" not in house.score(png(1)).json()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "JPEG"])
+def test_accepted_formats(house: House, kind: str) -> None:
+    answer = house.client.post("/score", content=picture(8, 8, kind), headers={"Content-Type": "image/whatever"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", (422, "undecodable_image")),
+        (b"just text", (415, "unsupported_format")),
+        (b"PK\x03\x04 a zip archive", (415, "unsupported_format")),
+        (picture(8, 8, "GIF"), (415, "unsupported_format")),
+        (picture(8, 8)[:40], (422, "undecodable_image")),
+        (picture(101, 100), (413, "image_too_large")),
+        (bytes(20_001), (413, "upload_too_large")),
+    ],
+    ids=["empty", "text", "zip", "gif", "truncated", "pixels", "bytes"],
+)
+def test_bodies_that_are_refused(house: House, data: bytes, expected: tuple[int, str]) -> None:
+    assert expected == code(house.score(data))
+    assert expected == code(house.client.post("/score", files={"file": ("x.png", data)}))
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"alpha": 0}, (400, "invalid_parameter")),
+        ({"alpha": 1}, (400, "invalid_parameter")),
+        ({"alpha": "nan"}, (400, "invalid_parameter")),
+        ({"alpha": "strict"}, (400, "invalid_parameter")),
+        ({"aplha": 0.1}, (400, "invalid_parameter")),
+        ({"heatmap": "perhaps"}, (400, "invalid_parameter")),
+        ({"version": 0}, (400, "invalid_parameter")),
+        ({"version": 2}, (404, "model_not_found")),
+        ({"model": "other"}, (404, "model_not_found")),
+        ({"model": "../m"}, (404, "model_not_found")),
+        ({"model": "m/1"}, (404, "model_not_found")),
+    ],
+)
+def test_parameters_that_are_refused(house: House, query: dict[str, Any], expected: tuple[int, str]) -> None:
+    assert expected == code(house.score(png(1), **query))
+
+
+def test_a_refused_parameter_is_named_with_what_was_got(house: House) -> None:
+    message = house.score(png(1), alpha="strict").json()["error"]["message"]
+    assert "alpha" in message
+    assert "strict" in message
+
+
+def test_bodies_that_are_no_image_form(house: House) -> None:
+    def post(**body: Any) -> tuple[int, str]:
+        return code(house.client.post("/score", **body))
+
+    assert post(json={"file": 1}) == (415, "unsupported_content_type")
+    assert post() == (415, "unsupported_content_type")
+    assert post(files={"image": png(1)}) == (400, "malformed_request")
+    assert post(files={"file": (None, "zero.png")}) == (400, "malformed_request")
+    assert post(files=[("file", png(1)), ("file", png(2))]) == (413, "upload_too_large")
+    no_boundary = {"Content-Type": "multipart/form-data"}
+    assert post(content=b"x", headers=no_boundary) == (400, "malformed_request")
+
+
+def test_a_forgotten_at_sign_is_explained(house: House) -> None:
+    message = house.client.post("/score", files={"file": (None, "zero.png")}).json()["error"]["message"]
+    assert "-F file=@picture.png" in message
+
+
+def test_a_body_without_length_is_cut_off_at_the_limit(house: House) -> None:
+    def chunks() -> Any:
+        for _ in range(3):
+            yield bytes(10_000)
+
+    answer = house.client.post("/score", content=chunks(), headers={"Content-Type": "image/png"})
+    assert code(answer) == (413, "upload_too_large")
+
+
+def test_a_failing_detector_is_a_500_without_details(house: House) -> None:
+    answer = house.score(png(POISON))
+    assert code(answer) == (500, "internal_error")
+    assert "device" not in answer.text
+    assert house.score(png(1)).status_code == 200
+
+
+def test_a_batch_answers_in_order_and_a_broken_image_keeps_its_place(house: House) -> None:
+    answer = house.batch(png(30), b"text", png(10), picture(8, 8)[:40])
+    body = answer.json()
+    assert (body["model"], body["version"], body["digest"]) == ("m", 1, "digest of m/1")
+    results = body["results"]
+    assert [result["filename"] for result in results] == ["0.png", "1.png", "2.png", "3.png"]
+    assert [result.get("score") for result in results] == [30.0, None, 10.0, None]
+    assert {"error", "filename"} == set(results[1])
+    assert [results[i]["error"]["code"] for i in (1, 3)] == ["unsupported_format", "undecodable_image"]
+
+
+@pytest.mark.parametrize("tag", [POISON, NOT_FINITE])
+def test_an_image_that_the_detector_fails_on_does_not_harm_its_neighbours(house: House, tag: int) -> None:
+    results = house.batch(png(1), png(tag), png(3)).json()["results"]
+    assert [result.get("score") for result in results] == [1.0, None, 3.0]
+    assert results[1]["error"]["code"] == "internal_error"
+
+
+def test_a_batch_of_too_many_files_is_refused_with_the_limit(house: House) -> None:
+    answer = house.batch(*[png(i) for i in range(5)])
+    assert code(answer) == (413, "upload_too_large")
+    assert "4" in answer.json()["error"]["message"]
+    assert house.batch(*[png(i) for i in range(4)]).status_code == 200
+
+
+def test_a_batch_needs_files(house: House) -> None:
+    assert code(house.client.post("/score/batch", files={"file": png(1)})) == (400, "malformed_request")
+    raw = house.client.post("/score/batch", content=png(1), headers={"Content-Type": "image/png"})
+    assert code(raw) == (415, "unsupported_content_type")
+
+
+def test_every_call_is_documented(house: House) -> None:
+    paths = house.client.get("/openapi.json").json()["paths"]
+    assert {"/score", "/score/batch", "/models", "/models/{name}", "/healthz", "/readyz", "/metrics"} == set(paths)
+    body = paths["/score"]["post"]["requestBody"]["content"]
+    assert {"multipart/form-data", "image/*"} == set(body)

@@ -1,0 +1,37 @@
+import pytest
+
+from anomaly.errors import UsageError
+from service.settings import Settings, read_settings
+
+
+def test_given_wins_over_environment_and_environment_over_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANOMALY_PORT", "9000")
+    monkeypatch.setenv("ANOMALY_MAX_BATCH", "7")
+    monkeypatch.setenv("ANOMALY_DATA", "/not/a/setting")
+    settings = read_settings(port=9001, host=None)
+    assert (settings.port, settings.max_batch, settings.host) == (9001, 7, "127.0.0.1")
+
+
+def test_allowed_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANOMALY_ALLOWED_HOSTS", "a.example, b.example,")
+    assert read_settings().allowed_hosts == ("a.example", "b.example")
+    assert Settings(allowed_hosts=("c",)).allowed_hosts == ("c",)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"port": 70000}, r"port \(or ANOMALY_PORT\)"),
+        ({"alpha": 1.0}, "ANOMALY_ALPHA"),
+        ({"threads": 0}, "ANOMALY_THREADS"),
+        ({"colour": "red"}, "colour"),
+        ({"max_files": 10, "max_queue": 5}, "max_files 10 is more than max_queue 5"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_it(given: dict[str, object], expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
+        read_settings(**given)
+
+
+def test_every_setting_is_documented() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
