@@ -3,6 +3,7 @@
 from anomaly.data.datasets import open_dataset
 from anomaly.data.decode import Limits, Pixels, decode, to_array
 from anomaly.data.inputs import Decoded, decode_all, expand_inputs
+from anomaly.data.keys import image_keys
 from anomaly.data.preprocess import preprocess, restore_map
 from anomaly.data.samples import Dataset, Label, Mask, Sample, Split
 from anomaly.data.splits import NormalSplit, split_normals
@@ -22,6 +23,7 @@ __all__ = [
     "decode",
     "decode_all",
     "expand_inputs",
+    "image_keys",
     "open_dataset",
     "preprocess",
     "restore_map",

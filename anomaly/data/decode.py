@@ -35,7 +35,10 @@ _ACCEPTED = "JPEG, PNG, WebP, BMP and TIFF"
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest file and picture that are accepted; both are checked before pixels are decoded."""
+    """The largest file and picture that are accepted; both are checked before pixels are decoded.
+
+    Beyond 178 million pixels PIL refuses by itself, whatever is allowed here.
+    """
 
     max_bytes: int = 64 * 2**20
     max_pixels: int = 64_000_000
@@ -133,7 +136,7 @@ def _naming(name: str) -> Iterator[None]:
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageTooLargeError(f"{name}: has too many pixels to be decoded safely ({error})") from error
+        raise ImageTooLargeError(f"{name}: has more pixels than can be decoded safely; scale it down") from error
     except UnidentifiedImageError as error:
         raise UndecodableImageError(f"{name}: cannot be decoded (its header is damaged); export it again") from error
     except Exception as error:
