@@ -1,0 +1,83 @@
+"""Samples, masks, and which samples train and which test."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomaly.data import Dataset, Label, Sample, Split
+from anomaly.data.decode import to_array
+from anomaly.errors import DataError, ImageError
+
+
+def dataset(*samples: tuple[Split | None, Label | None]) -> Dataset:
+    return Dataset("set", "manifest", tuple(Sample(f"{i}", *sample, kind="") for i, sample in enumerate(samples)), 0)
+
+
+def names(samples: list[Sample]) -> list[str]:
+    return [sample.path for sample in samples]
+
+
+def test_with_two_splits_each_serves_its_purpose() -> None:
+    data = dataset(
+        ("train", "normal"), ("train", "anomalous"), ("test", "normal"), ("test", "anomalous"), ("test", None)
+    )
+    assert names(data.train_normals()) == ["0"]
+    assert names(data.test()) == ["2", "3"]
+
+
+@pytest.mark.parametrize("split", [None, "train", "test"])
+def test_with_one_split_or_none_all_serve_both(split: Split | None) -> None:
+    data = dataset((split, "normal"), (split, "anomalous"), (split, "normal"), (split, None))
+    assert names(data.train_normals()) == ["0", "2"]
+    assert names(data.test()) == ["0", "1", "2"]
+
+
+def test_nothing_normal_to_train_on() -> None:
+    with pytest.raises(DataError, match="set: no normal images to train on"):
+        dataset(("train", "anomalous"), ("test", "normal")).train_normals()
+
+
+@pytest.mark.parametrize(
+    ("label", "counts"), [("normal", "1 normal and 0 anomalous"), ("anomalous", "0 normal and 1 an")]
+)
+def test_an_evaluation_needs_both_labels(label: Label, counts: str) -> None:
+    with pytest.raises(DataError, match=f"needs normal and anomalous images; found {counts}"):
+        dataset(("test", label), ("train", "normal"), ("train", "anomalous")).test()
+
+
+def test_opening_decodes_the_file_and_names_it_when_it_fails(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("L", (3, 2), 9).save(path)
+    sample = Sample(str(path), None, "normal", "")
+    assert np.array_equal(to_array(sample.open()), np.full((2, 3), 9))
+    path.unlink()
+    with pytest.raises(ImageError, match=r"a\.png: does not exist"):
+        sample.open()
+
+
+def test_masks(tmp_path: Path) -> None:
+    grey = np.array([[0, 127, 128, 255]], np.uint8)
+    Image.fromarray(grey).save(tmp_path / "mask.png")
+    pixels = np.zeros((1, 4), np.uint8)
+    defect = Sample("a", "test", "anomalous", "crack", pixels, mask=tmp_path / "mask.png", masked=True)
+    normal = Sample("b", "test", "normal", "good", pixels, masked=True)
+    unknown = Sample("c", "test", "anomalous", "crack", pixels, masked=True)
+    elsewhere = Sample("d", "test", "normal", "good", pixels)
+    mask, none = defect.open_mask(), normal.open_mask()
+    assert mask is not None
+    assert mask.dtype == np.bool_
+    assert mask.tolist() == [[False, False, True, True]]
+    assert none is not None
+    assert none.dtype == np.bool_
+    assert none.tolist() == [[False] * 4]
+    assert unknown.open_mask() is None
+    assert elsewhere.open_mask() is None
+
+
+def test_a_mask_of_zeros_and_ones_is_refused_not_read_as_empty(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / "mask.png")
+    sample = Sample("a", "test", "anomalous", "", mask=tmp_path / "mask.png", masked=True)
+    with pytest.raises(ImageError, match=r"mask\.png: the brightest pixel of this mask is 1; expected 255"):
+        sample.open_mask()

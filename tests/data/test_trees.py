@@ -1,0 +1,142 @@
+"""Image folders in all their layouts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomaly.data import Dataset, open_dataset
+from anomaly.errors import DataError
+
+
+def write(root: Path, *names: str) -> Path:
+    """Files with these names; those with an image's suffix are images."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in (".png", ".jpg"):
+            Image.fromarray(np.full((4, 6), 255, np.uint8)).save(path)
+        else:
+            path.write_text("text")
+    return root
+
+
+def rows(data: Dataset, root: Path) -> list[tuple[str, str | None, str | None, str]]:
+    return [(str(Path(s.path).relative_to(root)), s.split, s.label, s.kind) for s in data.samples]
+
+
+def test_a_folder_of_normal_images(tmp_path: Path) -> None:
+    write(tmp_path, "b.png", "a/2.png", "a/1.jpg", "notes.txt", "a/more.csv")
+    data = open_dataset(str(tmp_path))
+    expected = [(name, None, "normal", "") for name in ("a/1.jpg", "a/2.png", "b.png")]
+    assert (data.form, rows(data, tmp_path), data.num_skipped) == ("folder", expected, 2)
+    assert len(data.train_normals()) == 3
+
+
+def test_one_folder_in_a_folder_is_no_class(tmp_path: Path) -> None:
+    write(tmp_path, "2024/1.png", "2024/2.png", "docs/readme.txt")
+    data = open_dataset(str(tmp_path))
+    assert (data.form, len(data.samples), data.num_skipped) == ("folder", 2, 1)
+
+
+def test_mvtec(tmp_path: Path) -> None:
+    write(tmp_path, "train/good/0.png", "train/good/1.png", "test/good/0.png", "test/crack/0.png", "test/cut/0.png")
+    write(tmp_path, "ground_truth/crack/0_mask.png", "ground_truth/cut/0.png", "license.txt", "test/crack/notes.txt")
+    data = open_dataset(str(tmp_path))
+    assert (data.form, data.num_skipped) == ("mvtec", 2)
+    assert rows(data, tmp_path) == [
+        ("train/good/0.png", "train", "normal", "good"),
+        ("train/good/1.png", "train", "normal", "good"),
+        ("test/crack/0.png", "test", "anomalous", "crack"),
+        ("test/cut/0.png", "test", "anomalous", "cut"),
+        ("test/good/0.png", "test", "normal", "good"),
+    ]
+    masks = [sample.open_mask() for sample in data.test()]
+    assert [mask is not None and bool(mask.all()) for mask in masks] == [True, True, False]
+    assert all(mask is not None and mask.shape == (4, 6) for mask in masks)
+    assert open_dataset(str(tmp_path), normal=["good"]) == data
+
+
+def test_mvtec_without_masks(tmp_path: Path) -> None:
+    write(tmp_path, "train/good/0.png", "test/crack/0.png", "test/good/0.png")
+    data = open_dataset(str(tmp_path))
+    assert data.form == "mvtec"
+    assert [sample.open_mask() for sample in data.samples] == [None, None, None]
+
+
+def test_mvtec_with_another_class_as_normal_is_a_tree_of_classes(tmp_path: Path) -> None:
+    write(tmp_path, "train/good/0.png", "test/crack/0.png", "test/good/0.png", "ground_truth/crack/0_mask.png")
+    data = open_dataset(str(tmp_path), normal=["crack"])
+    assert data.form == "classes"
+    assert [(s.kind, s.label) for s in data.test()] == [("crack", "normal"), ("good", "anomalous")]
+
+
+def test_classes_with_splits(tmp_path: Path) -> None:
+    write(tmp_path, "train/cat/1.png", "train/dog/1.png", "test/cat/2.png", "test/dog/2.png", "test/emu/2.png", "x.txt")
+    data = open_dataset(str(tmp_path), normal=["cat", "emu"])
+    assert (data.form, data.num_skipped) == ("classes", 1)
+    assert rows(data, tmp_path) == [
+        ("train/cat/1.png", "train", "normal", "cat"),
+        ("train/dog/1.png", "train", "anomalous", "dog"),
+        ("test/cat/2.png", "test", "normal", "cat"),
+        ("test/dog/2.png", "test", "anomalous", "dog"),
+        ("test/emu/2.png", "test", "normal", "emu"),
+    ]
+
+
+def test_classes_without_splits(tmp_path: Path) -> None:
+    write(tmp_path, "cat/1.png", "dog/deep/1.png", "loose.png", "dog/x.txt", ".cache/3.png")
+    data = open_dataset(str(tmp_path), normal=["cat"])
+    assert rows(data, tmp_path) == [("cat/1.png", None, "normal", "cat"), ("dog/deep/1.png", None, "anomalous", "dog")]
+    assert data.num_skipped == 3
+
+
+def test_what_belongs_to_no_split_is_counted(tmp_path: Path) -> None:
+    write(tmp_path, "train/a/1.png", "test/b/1.png", "val/a/1.png", "val/a/x.txt", "train/loose.png")
+    assert open_dataset(str(tmp_path), normal=["a"]).num_skipped == 3
+
+
+def test_good_is_normal_without_being_told(tmp_path: Path) -> None:
+    write(tmp_path, "good/1.png", "bad/1.png", "worse/1.png")
+    data = open_dataset(str(tmp_path))
+    assert [(s.kind, s.label) for s in data.samples] == [
+        ("bad", "anomalous"),
+        ("good", "normal"),
+        ("worse", "anomalous"),
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["", "train/"])
+def test_nothing_else_is_guessed(tmp_path: Path, prefix: str) -> None:
+    write(tmp_path, f"{prefix}ok/1.png", f"{prefix}broken/1.png")
+    with pytest.raises(DataError, match=r"which classes are normal\? Its classes are broken, ok; .*--normal broken"):
+        open_dataset(str(tmp_path))
+
+
+def test_an_unknown_class(tmp_path: Path) -> None:
+    write(tmp_path, "cat/1.png", "dog/1.png")
+    with pytest.raises(DataError, match="has no class cow, given with --normal; its classes are cat, dog"):
+        open_dataset(str(tmp_path), normal=["cat", "cow"])
+
+
+@pytest.mark.parametrize(("names", "normal"), [(("train/1.png",), ()), (("1.png",), ("cat",))])
+def test_classes_are_needed(tmp_path: Path, names: tuple[str, ...], normal: tuple[str, ...]) -> None:
+    write(tmp_path, *names)
+    with pytest.raises(DataError, match="has no class folders; expected one folder per class"):
+        open_dataset(str(tmp_path), normal=normal)
+
+
+def test_no_images(tmp_path: Path) -> None:
+    write(tmp_path, "notes.txt", "empty/notes.txt")
+    with pytest.raises(DataError, match=r"no images found \(2 other files\)"):
+        open_dataset(str(tmp_path))
+
+
+def test_images_are_decoded_when_opened_not_before(tmp_path: Path) -> None:
+    write(tmp_path, "a.png", "b.png")
+    (tmp_path / "a.png").write_bytes(b"nonsense")
+    data = open_dataset(str(tmp_path))
+    with pytest.raises(DataError, match=r"a\.png"):
+        data.samples[0].open()
+    data.samples[1].open()
