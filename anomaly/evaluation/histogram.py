@@ -14,7 +14,7 @@ from anomaly.evaluation.metrics import Labels, Scores
 from anomaly.evaluation.plots import LIGHT, Theme, draw_png
 
 NUM_BINS = 48
-REACH = 6  # how far the axis goes beyond the normals and the threshold, in widths of the normals' middle nine tenths
+REACH = 10  # how far the axis goes beyond the normals' middle half and the threshold, in widths of that half
 END_WIDTH = 0.06  # of a hatched bin, as a share of the axis
 
 
@@ -49,8 +49,8 @@ def histogram_png(scores: Scores, labels: Labels, threshold: float | None, theme
 
 
 def visible_range(scores: Scores, labels: Labels, threshold: float | None) -> tuple[float, float]:
-    """Both ends of the score axis: the normals' middle and the threshold, with REACH around where there are scores."""
-    low_normal, high_normal = (float(end) for end in np.quantile(scores[~labels], [0.05, 0.95]))
+    """Both ends of the score axis: the normals' middle half and the threshold, and REACH around if scores go so far."""
+    low_normal, high_normal = (float(end) for end in np.quantile(scores[~labels], [0.25, 0.75]))
     shown = [low_normal, high_normal] if threshold is None else [low_normal, high_normal, threshold]
     reach = REACH * (high_normal - low_normal)
     low = min(*shown, max(float(scores.min()), min(shown) - reach))

@@ -48,11 +48,16 @@ def test_measures_agree_with_their_definitions(split: tuple[Scores, Labels]) -> 
     assert (metrics.num_normal, metrics.num_anomalous) == ((~labels).sum(), labels.sum())
 
 
+def test_nineteen_of_twenty_are_95_percent() -> None:
+    scores, labels = np.array([0.0, *[2.0] * 19, 1.0, 3.0]), np.array([True] * 20 + [False, False])
+    assert image_metrics(scores, labels).fpr_at_95_tpr == 0.5
+
+
 @given(splits())
 def test_only_the_order_of_scores_matters(split: tuple[Scores, Labels]) -> None:
     scores, labels = split
     transformed = np.exp(scores) * 3 - 7
-    assert image_metrics(transformed, labels, num_bootstrap=50) == image_metrics(scores, labels, num_bootstrap=50)
+    assert image_metrics(transformed, labels, num_bootstrap=20) == image_metrics(scores, labels, num_bootstrap=20)
 
 
 @given(splits())
@@ -65,15 +70,15 @@ def test_turning_scores_round_turns_auroc_round(split: tuple[Scores, Labels]) ->
 def test_the_order_of_images_does_not_matter(split: tuple[Scores, Labels], seed: int) -> None:
     scores, labels = split
     order = np.random.default_rng(seed).permutation(len(scores))
-    assert image_metrics(scores[order], labels[order], num_bootstrap=50) == image_metrics(
-        scores, labels, num_bootstrap=50
+    assert image_metrics(scores[order], labels[order], num_bootstrap=20) == image_metrics(
+        scores, labels, num_bootstrap=20
     )
 
 
 @given(splits())
 @settings(max_examples=50)
 def test_interval_contains_the_estimate(split: tuple[Scores, Labels]) -> None:
-    metrics = image_metrics(*split, num_bootstrap=500)
+    metrics = image_metrics(*split, num_bootstrap=300)
     low, high = metrics.auroc_ci95
     assert 0 <= low <= metrics.auroc <= high <= 1
 
@@ -92,11 +97,11 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     """Normals N(0, 1) against anomalies N(1, 1): the true AUROC is Φ(1 / √2)."""
     labels = np.arange(100) >= 50
     covered = 0
-    for seed in range(200):
+    for seed in range(100):
         scores = np.random.default_rng(seed).normal(size=100) + labels
-        low, high = image_metrics(scores, labels, seed=seed, num_bootstrap=300).auroc_ci95
+        low, high = image_metrics(scores, labels, seed=seed, num_bootstrap=200).auroc_ci95
         covered += low <= 0.76025 <= high
-    assert 0.88 <= covered / 200 <= 0.99
+    assert 0.88 <= covered / 100 <= 0.99
 
 
 def test_seed_fixes_the_interval() -> None:
