@@ -59,8 +59,8 @@ class NetworkConfig(Config):
     size: Side = 32
     channels: Literal[1, 3] = 1
     latent_dim: int = Field(default=16, ge=1, le=1024)
-    width: int = Field(default=32, ge=4, le=512)
-    max_width: int = Field(default=256, ge=4, le=2048)
+    width: int = Field(default=24, ge=4, le=512)
+    max_width: int = Field(default=192, ge=4, le=2048)
     encoder: bool = True
     joint: bool = True
 
@@ -105,9 +105,9 @@ class SearchConfig(Config):
 class ScoreConfig(Config):
     """How the terms become one score.
 
-    "paper" is A(x) = (1 − λ)·R(x) + λ·F(x) with sums, as AnoGAN §2.2 has it; "max" is the largest of the evidence
-    terms, each standardised by the *select* normals.
+    "mahalanobis" is the distance of the vector of all terms from those of the *select* normals; "paper" is
+    A(x) = (1 − λ)·R(x) + λ·F(x) with sums, as AnoGAN §2.2 has it. λ is `feature_weight`, in the latent search too.
     """
 
-    combine: Literal["max", "paper"] = "max"
+    combine: Literal["mahalanobis", "paper"] = "mahalanobis"
     feature_weight: float = Field(default=0.1, ge=0.0, le=1.0)

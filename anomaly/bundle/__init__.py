@@ -1,0 +1,18 @@
+"""Bundles: a trained detector as a folder of plain files, written atomically and verified when read."""
+
+from anomaly.bundle.bundle import Bundle, Contents, Golden, load, save
+from anomaly.bundle.layout import BundleRef, list_bundles, resolve
+from anomaly.bundle.manifest import DataRecord, Manifest
+
+__all__ = [
+    "Bundle",
+    "BundleRef",
+    "Contents",
+    "DataRecord",
+    "Golden",
+    "Manifest",
+    "list_bundles",
+    "load",
+    "resolve",
+    "save",
+]

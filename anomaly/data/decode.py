@@ -138,7 +138,9 @@ def _naming(name: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise ImageTooLargeError(f"{name}: has more pixels than can be decoded safely; scale it down") from error
     except UnidentifiedImageError as error:
-        raise UndecodableImageError(f"{name}: cannot be decoded (its header is damaged); export it again") from error
+        raise UndecodableImageError(
+            f"{name}: cannot be decoded (its header is damaged or says 0 pixels); export it again"
+        ) from error
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise UndecodableImageError(f"{name}: cannot be decoded ({reason}); export it again") from error
@@ -146,8 +148,6 @@ def _naming(name: str) -> Iterator[None]:
 
 def _check_size(size: tuple[int, int], name: str, limits: Limits) -> None:
     width, height = size
-    if width < 1 or height < 1:
-        raise UndecodableImageError(f"{name}: is {width} × {height} pixels; expected at least 1 × 1")
     if width * height > limits.max_pixels:
         raise ImageTooLargeError(
             f"{name}: has {width} × {height} pixels; at most {limits.max_pixels:,} are accepted: scale it down"

@@ -8,5 +8,5 @@ from numpy.typing import NDArray
 
 def image_keys(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """(n,): the first 8 bytes of the SHA-256 of each image's 8-bit pixels (n, c, size, size)."""
-    digests = [hashlib.sha256(np.ascontiguousarray(image)).digest()[:8] for image in pixels]
+    digests = [hashlib.sha256(image.tobytes()).digest()[:8] for image in pixels]
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)

@@ -1,0 +1,7 @@
+"""Scoring images with a trained bundle."""
+
+from anomaly.inference.detector import ALPHA, Detector, Evidence, Scores
+from anomaly.inference.loading import load_detector
+from anomaly.inference.passes import Passes, Reconstruction
+
+__all__ = ["ALPHA", "Detector", "Evidence", "Passes", "Reconstruction", "Scores", "load_detector"]

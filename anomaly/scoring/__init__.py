@@ -1,0 +1,16 @@
+"""Evidence terms, the score made of them, and the heatmap: functions of tensors and arrays, no networks."""
+
+from anomaly.scoring.combine import TermStatistics, combine
+from anomaly.scoring.heatmap import MapScale, layer_maps
+from anomaly.scoring.terms import anomaly_score, evidence_terms, feature_matching, residual
+
+__all__ = [
+    "MapScale",
+    "TermStatistics",
+    "anomaly_score",
+    "combine",
+    "evidence_terms",
+    "feature_matching",
+    "layer_maps",
+    "residual",
+]

@@ -1,0 +1,56 @@
+"""The model card: what a person wants to know of a bundle, generated from its manifest alone."""
+
+from anomaly.bundle.manifest import Manifest
+from anomaly.calibration import Calibration
+
+_TITLES = {"bigan": "BiGAN: an encoder finds the latent", "anogan": "AnoGAN: a gradient search finds the latent"}
+
+
+def model_card(manifest: Manifest, calibration: Calibration, *, name: str, version: int) -> str:
+    """Markdown, ending with a newline."""
+    data, network, preprocess = manifest.data, manifest.network, manifest.preprocess
+    normal = f", normal: {', '.join(data.normal)}" if data.normal else ""
+    thresholds = "\n".join(
+        f"| {alpha:g} | {'too few calibration images' if t is None else f'{t:.6g}'} |"
+        for alpha, t in ((alpha, calibration.threshold(alpha)) for alpha in (0.01, 0.05, 0.1))
+    )
+    metrics = "\n".join(f"| {key} | {value:.4g} |" for key, value in sorted(manifest.metrics.items()))
+    return f"""# {name}, version {version}
+
+{_TITLES[manifest.method]}. Learnt from {data.num_train:,} normal images of {data.source}{normal}.
+No abnormal image was used.
+
+| | |
+|---|---|
+| images | {preprocess.channels} × {preprocess.size} × {preprocess.size}, resized by "{preprocess.resize}" |
+| networks | {network.latent_dim} latent dimensions, widths from {network.width} to at most {network.max_width} |
+| training | {manifest.num_steps:,} steps of {manifest.training.batch_size} images, seed {manifest.training.seed} |
+| normals | {data.num_train:,} train, {data.num_select:,} select, {data.num_calibrate:,} calibrate |
+| left out | {data.num_left_out:,} files that could not be read |
+| score | "{manifest.score.combine}"; higher is more anomalous |
+| made | {manifest.created}, {", ".join(f"{key} {value}" for key, value in manifest.libraries.items())} |
+
+The command that makes it:
+
+```
+{manifest.command}
+```
+
+## Thresholds
+
+An image is called anomalous where its score is above the threshold of the false-alarm rate alpha.
+
+| alpha | threshold |
+|---|---|
+{thresholds}
+
+## Training, last values
+
+| | |
+|---|---|
+{metrics}
+
+The curves are in `history.csv`. Trained on the images above, it knows nothing of any other kind: an image of another
+subject, camera or light is abnormal to it. The guarantee on false alarms holds for images drawn as the calibration
+images were.
+"""

@@ -1,0 +1,49 @@
+"""What a bundle says of itself. The JSON schema has a version; unknown fields are refused."""
+
+from typing import Literal
+
+from anomaly.config import Config, Method, NetworkConfig, PreprocessConfig, ScoreConfig, SearchConfig, TrainingConfig
+
+SCHEMA_VERSION = 1
+
+
+class DataRecord(Config):
+    """Which images made this bundle: counts, and SHA-256 fingerprints of their preprocessed pixels.
+
+    `fingerprint` is over all normals of the training run, `calibration_fingerprint` over those given to calibrate.
+    """
+
+    source: str
+    form: str
+    normal: list[str]
+    num_train: int
+    num_select: int
+    num_calibrate: int
+    num_left_out: int
+    fingerprint: str
+    calibration_fingerprint: str
+
+
+class Manifest(Config):
+    """`manifest.json`. `terms` are the evidence terms in the order of the stored statistics and goldens.
+
+    `metrics` are the training curves' last values, and scores' quantiles on the *select* normals; `libraries` the
+    versions that trained it; `command` the command line that makes it again.
+    """
+
+    schema_version: Literal[1] = 1
+    method: Method
+    precision: Literal["fp32"] = "fp32"
+    preprocess: PreprocessConfig
+    network: NetworkConfig
+    training: TrainingConfig
+    search: SearchConfig | None
+    score: ScoreConfig
+    feature_layer: str
+    terms: list[str]
+    data: DataRecord
+    num_steps: int
+    metrics: dict[str, float]
+    libraries: dict[str, str]
+    command: str
+    created: str

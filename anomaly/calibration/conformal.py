@@ -1,0 +1,89 @@
+"""Decisions with a guarantee: conformal p-values from held-out normals, and the threshold for a false-alarm rate.
+
+A normal image is as likely to take any rank among the calibration scores as any other, so its p-value is at most
+alpha with probability at most alpha, whatever the detector. Higher scores are more anomalous.
+Source: Bates et al. 2021, arXiv 2104.08279, eq. 2; Benjamini and Hochberg 1995 for the false-discovery rate.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.errors import UsageError
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """`scores`: those of the *calibrate* normals, ascending (n_cal,)."""
+
+    scores: FloatArray
+
+    @classmethod
+    def fit(cls, scores: FloatArray) -> "Calibration":
+        """From the raw scores of normal images that nothing else has used."""
+        return cls(np.sort(np.asarray(scores, dtype=np.float64)))
+
+    @property
+    def num_calibration(self) -> int:
+        """n_cal."""
+        return len(self.scores)
+
+    def p_values(self, scores: FloatArray) -> FloatArray:
+        """P = (1 + #{calibration scores ≥ s}) / (n_cal + 1), for each score."""
+        num_below = np.searchsorted(self.scores, scores, side="left")
+        p: FloatArray = (1 + self.num_calibration - num_below) / (self.num_calibration + 1)
+        return p
+
+    def threshold(self, alpha: float) -> float | None:
+        """The t for which `score > t` holds exactly where `p_value <= alpha`; None with too few normals for alpha."""
+        num_allowed = _num_allowed(alpha, self.num_calibration)
+        return float(self.scores[-num_allowed]) if num_allowed else None
+
+    def shortage(self, alpha: float) -> str | None:
+        """Why there is no threshold for this alpha, or None where there is one."""
+        if _num_allowed(alpha, self.num_calibration):
+            return None
+        return (
+            f"no threshold: alpha = {alpha:g} needs at least {num_needed(alpha)} calibration images and this model "
+            f"has {self.num_calibration}; run `anomaly calibrate` with more normal images, or choose a larger alpha"
+        )
+
+
+def num_needed(alpha: float) -> int:
+    """The smallest n_cal for which alpha has a threshold: n_cal ≥ 1/alpha − 1."""
+    n = max(math.ceil(1 / alpha) - 2, 0)
+    while not _num_allowed(alpha, n):
+        n += 1
+    return n
+
+
+def check_alpha(alpha: float) -> float:
+    """`alpha` itself, if it is a rate.
+
+    Raises:
+        UsageError: it is not inside (0, 1).
+    """
+    if not 0.0 < alpha < 1.0:
+        raise UsageError(f"alpha is the false-alarm rate and lies between 0 and 1, for example 0.05; got {alpha:g}")
+    return alpha
+
+
+def reject_fdr(p_values: FloatArray, q: float) -> NDArray[np.bool_]:
+    """Benjamini–Hochberg: which of these images to flag so that the expected share of false ones is at most q."""
+    m = len(p_values)
+    order = np.argsort(p_values, kind="stable")
+    passing = np.flatnonzero(p_values[order] <= q * np.arange(1, m + 1) / m)
+    rejected = np.zeros(m, dtype=np.bool_)
+    if len(passing):
+        rejected[order[: passing[-1] + 1]] = True
+    return rejected
+
+
+def _num_allowed(alpha: float, num_calibration: int) -> int:
+    """K = the largest integer with k / (n_cal + 1) ≤ alpha, compared as `p_values` computes it."""
+    k = math.floor(alpha * (num_calibration + 1))
+    return k + 1 if (k + 1) / (num_calibration + 1) <= alpha else k if k / (num_calibration + 1) <= alpha else k - 1

@@ -1,0 +1,306 @@
+"""The command line: parses, calls the pipeline, prints. No torch is imported before a command needs it.
+
+Exit codes: 0 done; 1 done, but some inputs could not be scored; 2 wrong usage, or nothing could be done.
+"""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from anomaly.config import Method, Resize, ScoreConfig, SearchConfig, TrainingConfig
+from anomaly.errors import AnomalyError
+from anomaly.progress import ImageBar, TrainingBar
+
+app = typer.Typer(
+    help="Learns what normal images look like from normal images alone, and tells of any new image how abnormal it is.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(help="List, show and verify bundles.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
+
+Model = Annotated[Path, typer.Argument(help="A bundle: models/NAME (its current version) or models/NAME/VERSION.")]
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A folder of normal images; an MVTec-style tree; a folder per class or MNIST's IDX files (with --normal); "
+        "a CSV manifest (path,label,split,mask); or 'digits', built in."
+    ),
+]
+Normal = Annotated[str, typer.Option(help="The classes that are normal, comma-separated, where DATA has classes.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Alpha = Annotated[float, typer.Option(help="The false-alarm rate: the share of normal images that may be flagged.")]
+_TRAINING, _SCORE, _SEARCH = TrainingConfig(), ScoreConfig(), SearchConfig()
+
+
+@app.command()
+def train(
+    data: Data,
+    out_: Annotated[Path, typer.Option("--out", help="models/NAME: a new version is written under it.")],
+    method: Annotated[Method, typer.Option(help="How a latent is found: bigan by encoder, anogan by search.")] = (
+        _TRAINING.method
+    ),
+    normal: Normal = "",
+    size: Annotated[
+        int | None,
+        typer.Option(help="Side of the model's images, a power of two from 8 to 256. Default: by the images."),
+    ] = None,
+    channels: Annotated[int | None, typer.Option(help="1 grey, 3 colour. Default: by the images.")] = None,
+    resize: Annotated[Resize, typer.Option(help="How other shapes become squares.")] = Resize.PAD,
+    seed: Annotated[int, typer.Option(help="Decides the split, the weights and every draw.")] = _TRAINING.seed,
+    steps: Annotated[int, typer.Option(help="Training steps.")] = _TRAINING.steps,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Stop training after this time, and keep what there is.")
+    ] = (None),
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the same run.")] = False,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = _TRAINING.batch_size,
+    learning_rate: Annotated[float, typer.Option(help="Adam's rate.")] = _TRAINING.learning_rate,
+    latent_dim: Annotated[int, typer.Option(help="Dimensions of z.")] = 16,
+    width: Annotated[
+        int, typer.Option(help="Channels of the widest maps; doubled as the side halves, up to 8 times.")
+    ] = 24,
+    cycle_x: Annotated[float, typer.Option(help="Weight of mean |x - G(E(x))| (bigan).")] = _TRAINING.cycle_x,
+    cycle_z: Annotated[float, typer.Option(help="Weight of mean (z - E(G(z)))² (bigan).")] = _TRAINING.cycle_z,
+    spectral_norm: Annotated[
+        bool, typer.Option(help="Constrain the discriminator's weights.")
+    ] = _TRAINING.spectral_norm,
+    train_precision: Annotated[str, typer.Option(help="fp32, or bf16 where the machine is fast at it.")] = (
+        _TRAINING.precision
+    ),
+    score: Annotated[
+        str, typer.Option(help="How terms become a score: mahalanobis over all terms, or paper: A(x).")
+    ] = (_SCORE.combine),
+    feature_weight: Annotated[float, typer.Option(help="λ of A(x) = (1-λ)R(x) + λF(x), in score and search.")] = (
+        _SCORE.feature_weight
+    ),
+    search_steps: Annotated[
+        int, typer.Option(help="Steps of the latent search; 0: none (bigan's encoder alone).")
+    ] = -1,
+    search_start: Annotated[str, typer.Option(help="Where searches start: prior, or encoder.")] = _SEARCH.start,
+    restarts: Annotated[int, typer.Option(help="Searches an image; the best counts.")] = _SEARCH.restarts,
+) -> None:
+    """Learn from normal images, calibrate on others of them, and write a new bundle version."""
+    with _usage():
+        from anomaly.pipeline import TrainOptions, TrainWatch, train_bundle
+
+        training = TrainingConfig.model_validate(
+            {
+                "method": method,
+                "steps": steps,
+                "batch_size": batch_size,
+                "learning_rate": learning_rate,
+                "spectral_norm": spectral_norm,
+                "cycle_x": cycle_x,
+                "cycle_z": cycle_z,
+                "precision": train_precision,
+                "seed": seed,
+            }
+        )
+        if search_steps < 0:
+            search_steps = _SEARCH.steps if method is Method.ANOGAN else 0
+        search = {"start": search_start, "restarts": restarts, "steps": search_steps} if search_steps else None
+        options = TrainOptions(
+            data=data,
+            out=out_,
+            normal=_names(normal),
+            training=training,
+            score=ScoreConfig.model_validate({"combine": score, "feature_weight": feature_weight}),
+            search=None if search is None else SearchConfig.model_validate(search),
+            size=size,
+            channels=channels,
+            resize=resize,
+            latent_dim=latent_dim,
+            width=width,
+            max_minutes=max_minutes,
+            device=device,
+            resume=resume,
+            command=shlex.join(["anomaly", *sys.argv[1:]]),
+        )
+        with TrainingBar(err, steps, max_minutes) as bar:
+            bundle = train_bundle(options, TrainWatch(bar.reading, bar.image, bar.step, bar.calibrating))
+    out.print(f"wrote {escape(str(bundle.ref.path))} (version {bundle.version}, digest {bundle.digest[:12]})")
+    record = bundle.manifest.data
+    out.print(f"{record.num_train} train, {record.num_select} select, {record.num_calibrate} calibrate")
+    if record.num_left_out:
+        err.print(f"{record.num_left_out} files could not be read and were left out")
+
+
+@app.command()
+def calibrate(model: Model, data: Data, normal: Normal = "", alpha: Alpha = 0.05, device: Device = "auto") -> None:
+    """Give a model the ranks of new normal images, as a new version; nothing is retrained."""
+    with _usage():
+        from anomaly.calibration import check_alpha
+        from anomaly.pipeline import calibrate_bundle
+
+        check_alpha(alpha)
+        with ImageBar(err, "Calibrating") as bar:
+            bundle, num_seen = calibrate_bundle(
+                model, data, normal=_names(normal), device=device, on_reading=bar.start, on_image=bar.advance
+            )
+    calibration = bundle.contents.calibration
+    if num_seen:
+        err.print(f"{num_seen} images were left out: the model was made from them")
+    out.print(f"wrote {escape(str(bundle.ref.path))} with {calibration.num_calibration} calibration images")
+    threshold = calibration.threshold(alpha)
+    out.print(calibration.shortage(alpha) or f"threshold at alpha {alpha:g}: {threshold:.6g}")
+
+
+@app.command()
+def score(
+    model: Model,
+    inputs: Annotated[list[str], typer.Argument(help="Images, or folders of images.")],
+    out_: Annotated[Path, typer.Option("--out", help="The results: .csv, .jsonl or .parquet.")],
+    alpha: Alpha = 0.05,
+    fdr: Annotated[
+        float | None, typer.Option(help="Also flag so that at most this share of the flagged are false alarms.")
+    ] = None,
+    heatmaps: Annotated[Path | None, typer.Option(help="Draw each image with its heatmap into this folder.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Score images: one row each, with its score, p-value and verdict, or the reason why it has none."""
+    with _usage():
+        from anomaly.pipeline import score_paths
+
+        with ImageBar(err, "Scoring") as bar:
+            summary = score_paths(
+                model,
+                inputs,
+                out_,
+                alpha=alpha,
+                fdr=fdr,
+                heatmaps=heatmaps,
+                device=device,
+                on_total=bar.start,
+                on_image=bar.advance,
+            )
+    if summary.shortage:
+        err.print(summary.shortage)
+    skipped = f", {summary.num_skipped} other files skipped" if summary.num_skipped else ""
+    out.print(
+        f"{summary.num_rows} rows in {escape(str(out_))}: {summary.num_anomalous} anomalous, "
+        f"{summary.num_failed} without a score{skipped}"
+    )
+    if summary.num_failed:
+        raise typer.Exit(2 if summary.num_failed == summary.num_rows else 1)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Data,
+    out_: Annotated[Path, typer.Option("--out", help="A folder for metrics.json, scores.csv, roc.png, report.html.")],
+    normal: Normal = "",
+    alpha: Alpha = 0.05,
+    device: Device = "auto",
+) -> None:
+    """Measure a model on labelled images it has never seen, beside PCA and nearest neighbours on the same split."""
+    with _usage():
+        from anomaly.pipeline import evaluate_bundle
+
+        with ImageBar(err, "Reading") as bar:
+            summary = evaluate_bundle(
+                model,
+                data,
+                out_,
+                normal=_names(normal),
+                alpha=alpha,
+                device=device,
+                on_reading=bar.start,
+                on_image=bar.advance,
+            )
+    if summary.num_seen:
+        err.print(f"{summary.num_seen} images were left out: the model was made from them")
+    table = Table(box=None, show_header=False)
+    for name, value in summary.metrics.items():
+        if isinstance(value, float | int | list):
+            table.add_row(name, str([round(v, 4) for v in value] if isinstance(value, list) else round(value, 4)))
+    for name, value in dict(summary.metrics["baselines"]).items():  # type: ignore[call-overload]
+        table.add_row(f"auroc of {name}", f"{value:.4f}")
+    out.print(table)
+    out.print(f"report: {escape(str(out_ / 'report.html'))}")
+
+
+@app.command()
+def serve(
+    models: Annotated[Path, typer.Option(help="The folder that holds the bundles.")] = Path("models"),
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other than loopback needs --insecure.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    device: Device = "auto",
+    insecure: Annotated[bool, typer.Option("--insecure", help="Listen on any address without access control.")] = False,
+) -> None:
+    """Serve the bundles over HTTP: POST /score, POST /score/batch, GET /models, and a page at /."""
+    with _usage():
+        from service.app import serve as serve_http
+        from service.settings import Settings
+
+        serve_http(Settings(models=models, host=host, port=port, device=device, insecure=insecure))
+
+
+@models_app.command("list")
+def models_list(
+    models: Annotated[Path, typer.Argument(help="The folder that holds the bundles.")] = Path("models"),
+) -> None:
+    """Every bundle and version, without opening them."""
+    with _usage():
+        from anomaly.bundle import list_bundles
+
+        refs = list_bundles(models)
+    current = {ref.name: ref.version for ref in refs}
+    for ref in refs:
+        out.print(f"{escape(ref.name)}/{ref.version}{'  (current)' if current[ref.name] == ref.version else ''}")
+    if not refs:
+        err.print(f"no bundles under {escape(str(models))}; make one with `anomaly train`")
+
+
+@models_app.command("show")
+def models_show(model: Model) -> None:
+    """A bundle's model card."""
+    with _usage():
+        from anomaly.bundle import load
+
+        bundle = load(model)
+    out.print(bundle.card, markup=False)
+    out.print(f"digest {bundle.digest}")
+
+
+@models_app.command("verify")
+def models_verify(model: Model, device: Device = "auto") -> None:
+    """Check a bundle's sums, schema, shapes and weights, and score its golden images again."""
+    with _usage():
+        from anomaly.inference import load_detector
+
+        bundle = load_detector(model, device=device).bundle
+    out.print(f"{escape(str(bundle.ref.path))} is sound, digest {bundle.digest}")
+
+
+def _names(comma_separated: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in comma_separated.split(",") if name.strip())
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """A user's mistake is one sentence on standard error and exit code 2."""
+    try:
+        yield
+    except AnomalyError as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}")
+        raise typer.Exit(2) from error
+    except ValidationError as error:
+        for problem in error.errors():
+            where = ".".join(str(part) for part in problem["loc"])
+            err.print(f"[bold red]error:[/] {where}: {escape(problem['msg'])}; got {escape(repr(problem['input']))}")
+        raise typer.Exit(2) from error

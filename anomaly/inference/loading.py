@@ -1,0 +1,63 @@
+"""From a folder to a detector that is known to work: sums, schema, shapes, and the goldens scored again."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from anomaly.bundle import Bundle, load
+from anomaly.config import NetworkConfig
+from anomaly.errors import CorruptBundleError
+from anomaly.inference.detector import Detector
+from anomaly.inference.passes import Passes
+from anomaly.networks import Networks
+from anomaly.runtime import resolve_device
+
+GOLDEN_TOLERANCE = 1e-4
+
+
+def load_detector(model: str | Path, *, device: str = "auto") -> Detector:
+    """Load and verify MODEL, a bundle's name directory (its current version) or a version directory.
+
+    Raises:
+        BundleNotFoundError: there is no bundle.
+        CorruptBundleError: its files differ from what was written, or it scores its golden images differently.
+        DeviceError: the device is not there.
+    """
+    bundle = load(Path(model))
+    manifest = bundle.manifest
+    passes = Passes(
+        _networks(bundle, manifest.network),
+        search=manifest.search,
+        feature_layer=manifest.feature_layer,
+        feature_weight=manifest.score.feature_weight,
+        device=resolve_device(device),
+    )
+    _check_goldens(bundle, passes)
+    return Detector(bundle, passes)
+
+
+def _networks(bundle: Bundle, config: NetworkConfig) -> Networks:
+    networks = Networks(config)
+    weights = {name: torch.from_numpy(np.array(array)) for name, array in bundle.contents.weights.items()}
+    try:
+        networks.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CorruptBundleError(
+            f"the bundle {bundle.ref.path} is corrupt: its weights do not fit its manifest ({first})"
+        ) from error
+    return networks
+
+
+def _check_goldens(bundle: Bundle, passes: Passes) -> None:
+    """The terms at the stored latents must be those that were stored, relative to their size."""
+    golden = bundle.contents.golden
+    terms = passes.terms_at(golden.pixels, golden.z_hat)
+    found = np.stack([terms[name] for name in bundle.manifest.terms], axis=1)
+    if not np.allclose(found, golden.terms, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE):
+        worst = float(np.max(np.abs(found - golden.terms)))
+        raise CorruptBundleError(
+            f"the bundle {bundle.ref.path} scores its golden images differently here (by up to {worst:.2g}); "
+            "its weights and its manifest do not belong together, or this machine computes wrongly"
+        )

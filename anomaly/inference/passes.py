@@ -1,0 +1,141 @@
+"""The networks at work on 8-bit images: z_hat, x_hat = G(z_hat), and the evidence terms. No score yet, no decision.
+
+Shapes: pixels (n, c, size, size) uint8; z_hat (n, latent_dim); x_hat (n, c, size, size) in [-1, 1]; terms (n,) each.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomaly.config import SearchConfig
+from anomaly.inference.search import Loss, search_latents
+from anomaly.networks import Judgement, Networks
+from anomaly.runtime import generator, place, to_float
+from anomaly.scoring import anomaly_score, evidence_terms, feature_matching, layer_maps, residual
+
+BATCH_SIZE = 64  # the fastest on two cores, where a batch's maps still fit the cache
+BATCH_GRAIN = 16  # smaller batches are filled up: their kernels round differently, by about 1e-5 of a score
+NUM_SLOTS = 64  # starts searched at once
+SEARCH_CHUNK = 256  # images whose features are held at once
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What the networks make of images; see the module's shapes."""
+
+    z_hat: NDArray[np.float32]
+    x_hat: NDArray[np.float32]
+    terms: dict[str, NDArray[np.float64]]
+
+
+class Passes:
+    """Frozen networks on a device. Latents come from the search where one is configured, else from the encoder."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        *,
+        search: SearchConfig | None,
+        feature_layer: str,
+        feature_weight: float,
+        device: torch.device,
+    ) -> None:
+        self.networks = networks.eval().requires_grad_(False)
+        place(self.networks, device)
+        self.search = search
+        self.feature_layer = feature_layer
+        self.feature_weight = feature_weight
+        self.device = device
+
+    def reconstruct(self, pixels: NDArray[np.uint8]) -> Reconstruction:
+        """Latents by search or encoder, then the terms at them."""
+        z = self._search(pixels) if self.search else None
+        return _concatenate([self._batch(pixels[rows], None if z is None else z[rows]) for rows in _batches(pixels)])
+
+    def terms_at(self, pixels: NDArray[np.uint8], z_hat: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+        """The evidence terms of images at given latents."""
+        return self._batch(pixels, torch.from_numpy(z_hat)).terms
+
+    @torch.inference_mode()
+    def maps(self, pixels: NDArray[np.uint8], z_hat: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The layer maps (n, num_maps, size, size) that a heatmap is made of."""
+        parts = []
+        for rows in _batches(pixels):
+            x, z = self._on_device(pixels[rows]), torch.from_numpy(z_hat[rows]).to(self.device)
+            x_hat, real, fake = self._judge(x, z)
+            parts.append(layer_maps(x, x_hat, real.features, fake.features).cpu().numpy())
+        return np.concatenate(parts)
+
+    @torch.inference_mode()
+    def _batch(self, pixels: NDArray[np.uint8], z: Tensor | None) -> Reconstruction:
+        n = len(pixels)
+        x = self._on_device(np.concatenate([pixels, np.zeros((-n % BATCH_GRAIN, *pixels.shape[1:]), np.uint8)]))
+        if z is None:
+            z = self.networks.encode(x)
+        else:
+            z = torch.cat([z, z.new_zeros(-n % BATCH_GRAIN, z.shape[1])]).to(self.device)
+        x_hat, real, fake = self._judge(x, z)
+        logits = real.logits if self.networks.config.joint else fake.logits
+        terms = evidence_terms(x, x_hat, real.features, fake.features, logits, z, feature_layer=self.feature_layer)
+        table = torch.stack(list(terms.values()))[:, :n].cpu().numpy().astype(np.float64)
+        return Reconstruction(
+            z[:n].cpu().numpy(), x_hat[:n].contiguous().cpu().numpy(), dict(zip(terms, table, strict=True))
+        )
+
+    def _judge(self, x: Tensor, z: Tensor) -> tuple[Tensor, Judgement, Judgement]:
+        """x_hat = G(z), and what D says of x and of x_hat, each paired with z where D sees pairs."""
+        x_hat = self.networks.G(z)
+        return x_hat, self.networks.D(x, z), self.networks.D(x_hat, z)
+
+    def _search(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """z_hat (n, latent_dim) by latent search, in chunks that bound the memory."""
+        assert self.search is not None
+        found = []
+        for i in range(0, len(pixels), SEARCH_CHUNK):
+            x = self._on_device(pixels[i : i + SEARCH_CHUNK])
+            starts = self._starts(pixels[i : i + SEARCH_CHUNK], x, self.search)
+            found.append(search_latents(self._loss(x), starts, self.search, num_slots=NUM_SLOTS)[0])
+        return torch.cat(found)
+
+    def _loss(self, x: Tensor) -> Loss:
+        """A(x; z) = (1 − λ)·R(x) + λ·F(x) of AnoGAN §2.2, with the features of x computed once."""
+        layer, joint = self.feature_layer, self.networks.config.joint
+        z_any = torch.zeros(len(x), self.networks.config.latent_dim, device=self.device) if joint else None
+        with torch.no_grad():
+            features = self.networks.D(x, z_any).features[layer]
+
+        def loss(images: Tensor, z: Tensor) -> Tensor:
+            x_hat = self.networks.G(z)
+            features_hat = self.networks.D(x_hat, z).features[layer]
+            matching = feature_matching(features[images], features_hat)
+            return anomaly_score(residual(x[images], x_hat), matching, self.feature_weight)
+
+        return loss
+
+    def _starts(self, pixels: NDArray[np.uint8], x: Tensor, search: SearchConfig) -> Tensor:
+        """(n, restarts, latent_dim): drawn from the prior by each image's own pixels, the first from E if asked for."""
+        shape = (search.restarts, self.networks.config.latent_dim)
+        starts = torch.stack([torch.randn(shape, generator=generator("search", p.tobytes())) for p in pixels])
+        starts = starts.to(self.device)
+        if search.start == "encoder":
+            with torch.no_grad():
+                starts[:, 0] = self.networks.encode(x)
+        return starts
+
+    def _on_device(self, pixels: NDArray[np.uint8]) -> Tensor:
+        return to_float(torch.from_numpy(pixels).to(self.device))
+
+
+def _batches(pixels: NDArray[np.uint8]) -> list[slice]:
+    return [slice(start, start + BATCH_SIZE) for start in range(0, len(pixels), BATCH_SIZE)]
+
+
+def _concatenate(parts: list[Reconstruction]) -> Reconstruction:
+    return Reconstruction(
+        np.concatenate([part.z_hat for part in parts]),
+        np.concatenate([part.x_hat for part in parts]),
+        {name: np.concatenate([part.terms[name] for part in parts]) for name in parts[0].terms},
+    )

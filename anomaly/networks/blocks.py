@@ -1,0 +1,52 @@
+"""The layers that G, E and D are stacked from: each halves or doubles the side of its feature maps.
+
+Kernel 4, stride 2, padding 1, as DCGAN (Radford 2016) has it: no pooling, and no checkerboard from an uneven overlap.
+"""
+
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+LEAK = 0.2
+INIT_STD = 0.02  # DCGAN §3
+
+
+def widths(size: int, width: int, max_width: int) -> list[int]:
+    """Channels after each halving of `size` down to 4 × 4: `width`, doubled each time, at most `max_width`."""
+    num_levels = size.bit_length() - 3
+    return [min(width * 2**level, max_width) for level in range(num_levels)]
+
+
+def down(in_channels: int, out_channels: int, *, norm: bool) -> nn.Sequential:
+    """(b, in, s, s) → (b, out, s/2, s/2); LeakyReLU."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size=4, stride=2, padding=1, bias=not norm)
+    normalise = [nn.BatchNorm2d(out_channels)] if norm else []
+    return nn.Sequential(conv, *normalise, nn.LeakyReLU(LEAK))
+
+
+def up(in_channels: int, out_channels: int) -> nn.Sequential:
+    """(b, in, s, s) → (b, out, 2s, 2s); batch norm, ReLU."""
+    conv = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=4, stride=2, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU())
+
+
+def initialise(network: nn.Module) -> None:
+    """Weights from N(0, 0.02²), biases zero (DCGAN §3)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, std=INIT_STD)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def constrain_spectral_norm(network: nn.Module) -> None:
+    """Hold the largest singular value of every weight near 1 (Miyato 2018, eq. 8)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            spectral_norm(module)
+
+
+def fold_spectral_norm(network: nn.Module) -> None:
+    """Replace each constrained weight by its value, so that a stored network is plain weights."""
+    for module in network.modules():
+        if nn.utils.parametrize.is_parametrized(module):
+            nn.utils.parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)

@@ -1,0 +1,23 @@
+"""The encoder E: images (b, c, size, size) in [-1, 1] → latents (b, latent_dim). Source: Donahue 2017 (BiGAN)."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from anomaly.config import NetworkConfig
+from anomaly.networks.blocks import down, widths
+
+
+class Encoder(nn.Module):
+    """The mirror of the generator; its output is unbounded, as a Gaussian prior asks."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        channels = [config.channels, *widths(config.size, config.width, config.max_width)]
+        self.downs = nn.Sequential(*(down(a, b, norm=level > 0) for level, (a, b) in enumerate(pairwise(channels))))
+        self.to_latent = nn.Sequential(nn.Flatten(), nn.Linear(channels[-1] * 4 * 4, config.latent_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """z_hat = E(x)."""
+        z: Tensor = self.to_latent(self.downs(x))
+        return z

@@ -1,0 +1,20 @@
+"""The use cases, one a module: each is the whole path from what a user names to what a user keeps.
+
+This is the only place where training, inference and evaluation meet.
+"""
+
+from anomaly.pipeline.calibrate import calibrate_bundle
+from anomaly.pipeline.evaluate import EvaluationSummary, evaluate_bundle
+from anomaly.pipeline.score import ScoreSummary, score_paths
+from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle
+
+__all__ = [
+    "EvaluationSummary",
+    "ScoreSummary",
+    "TrainOptions",
+    "TrainWatch",
+    "calibrate_bundle",
+    "evaluate_bundle",
+    "score_paths",
+    "train_bundle",
+]

@@ -1,0 +1,60 @@
+"""`anomaly calibrate`: an existing model gets the ranks of new normal images, as a new version, without retraining."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from anomaly.bundle import Bundle, save
+from anomaly.calibration import Calibration
+from anomaly.data import PixelStore, image_keys, open_dataset
+from anomaly.errors import DataError
+from anomaly.inference import load_detector
+from anomaly.pipeline.train import now
+
+_CHUNK = 256
+
+
+def calibrate_bundle(
+    model: Path,
+    data: str,
+    *,
+    normal: Sequence[str] = (),
+    device: str = "auto",
+    on_reading: Callable[[int], None] = lambda total: None,
+    on_image: Callable[[], None] = lambda: None,
+) -> tuple[Bundle, int]:
+    """The new version, and how many images of `data` were left out because the bundle had been made from them.
+
+    Calibrating on images that trained the model would void the guarantee on false alarms.
+
+    Raises:
+        DataError: the data cannot be used, or no image of it is new.
+        BundleError: the bundle cannot be read or written.
+    """
+    detector = load_detector(model, device=device)
+    bundle, contents = detector.bundle, detector.bundle.contents
+    samples = open_dataset(data, normal=normal).train_normals()
+    on_reading(len(samples))
+    with tempfile.TemporaryDirectory() as folder:
+        store = PixelStore.build(samples, detector.preprocess, Path(folder) / "pixels.u8", on_image=on_image)
+        keys = image_keys(store.pixels)
+        rows = np.flatnonzero(~np.isin(keys, contents.seen))
+        if not len(rows):
+            raise DataError(
+                f"all {len(keys)} normal images of {data} were used to make {bundle.name} version {bundle.version}; "
+                "calibrate with normal images that it has not seen"
+            )
+        parts = np.array_split(rows, range(_CHUNK, len(rows), _CHUNK))
+        scores = np.concatenate([detector.evidence(store.pixels[part]).score for part in parts])
+        fingerprint = store.fingerprint()
+    record = bundle.manifest.data.model_copy(
+        update={"num_calibrate": len(rows), "calibration_fingerprint": fingerprint}
+    )
+    manifest = bundle.manifest.model_copy(update={"data": record, "created": now()})
+    renewed = replace(
+        contents, manifest=manifest, calibration=Calibration.fit(scores), seen=np.union1d(contents.seen, keys)
+    )
+    return save(renewed, bundle.ref.path.resolve().parent), len(keys) - len(rows)

@@ -1,0 +1,171 @@
+"""`anomaly evaluate`: a model on labelled images it has never seen, beside the plain baselines on the same split."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.calibration import check_alpha
+from anomaly.data import Dataset, Mask, PixelStore, Sample, image_keys, open_dataset, restore_map, to_array
+from anomaly.errors import DataError
+from anomaly.evaluation import (
+    Evaluation,
+    Example,
+    aupro,
+    auroc,
+    choose_examples,
+    knn_scores,
+    pca_scores,
+    pixel_auroc,
+    write_report,
+)
+from anomaly.inference import ALPHA, Detector, Evidence, load_detector
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class EvaluationSummary:
+    """The metrics as written to `metrics.json`, and how many images were left out because they made the model."""
+
+    metrics: dict[str, object]
+    num_seen: int
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The test images that could be read, with what the detector makes of them; one entry an image."""
+
+    samples: list[Sample]
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.bool_]
+    evidence: Evidence
+
+
+def evaluate_bundle(
+    model: Path,
+    data: str,
+    out: Path,
+    *,
+    normal: Sequence[str] = (),
+    alpha: float = ALPHA,
+    device: str = "auto",
+    on_reading: Callable[[int], None] = lambda total: None,
+    on_image: Callable[[], None] = lambda: None,
+) -> EvaluationSummary:
+    """Write `metrics.json`, `scores.csv`, `roc.png` and `report.html` to the folder `out`.
+
+    Images that made the model (training, selection or calibration) are left out and counted: on them there is nothing
+    to measure.
+
+    Raises:
+        DataError: the data cannot be used, or has not both normal and anomalous images that the model has not seen.
+        UsageError: `alpha` is no rate.  BundleError: the bundle cannot be used.
+    """
+    check_alpha(alpha)
+    detector = load_detector(model, device=device)
+    dataset = open_dataset(data, normal=normal)
+    samples = dataset.test()
+    train = dataset.train_normals()
+    on_reading(len(samples) + len(train))
+    with tempfile.TemporaryDirectory() as folder:
+        test_store = PixelStore.build(samples, detector.preprocess, Path(folder) / "test.u8", on_image=on_image)
+        train_store = PixelStore.build(train, detector.preprocess, Path(folder) / "train.u8", on_image=on_image)
+        unseen = ~np.isin(image_keys(test_store.pixels), detector.bundle.contents.seen)
+        scored = _score(detector, samples, test_store, unseen)
+        baselines = {
+            "pca": auroc(pca_scores(train_store.pixels, scored.pixels), scored.labels),
+            "knn": auroc(knn_scores(train_store.pixels, scored.pixels), scored.labels),
+        }
+        evaluation = _evaluation(detector, dataset, scored, test_store, baselines, alpha)
+        return EvaluationSummary(write_report(evaluation, out), int((~unseen).sum()))
+
+
+def _score(detector: Detector, samples: list[Sample], store: PixelStore, unseen: NDArray[np.bool_]) -> _Scored:
+    by_path = {sample.path: sample for sample in samples}
+    kept = [by_path[path] for path, new in zip(store.paths, unseen, strict=True) if new]
+    labels = np.array([sample.label == "anomalous" for sample in kept], dtype=bool)
+    if not labels.any() or labels.all():
+        raise DataError(
+            f"of {len(unseen)} test images {int((~unseen).sum())} made this model, and of the others "
+            f"{int((~labels).sum())} are normal and {int(labels.sum())} anomalous; both are needed to evaluate"
+        )
+    pixels = store.pixels[unseen]
+    return _Scored(kept, pixels, labels, detector.evidence(pixels))
+
+
+def _evaluation(
+    detector: Detector,
+    dataset: Dataset,
+    scored: _Scored,
+    store: PixelStore,
+    baselines: dict[str, float],
+    alpha: float,
+) -> Evaluation:
+    bundle, scores = detector.bundle, scored.evidence.score
+    return Evaluation(
+        title=f"{bundle.name} on {dataset.name}",
+        model=f"{bundle.name}/{bundle.version}",
+        digest=bundle.digest,
+        method=bundle.manifest.method,
+        data=dataset.name,
+        paths=[sample.path for sample in scored.samples],
+        labels=scored.labels,
+        kinds=[sample.kind for sample in scored.samples],
+        scores=scores,
+        p_values=detector.calibration.p_values(scores),
+        terms=dict(scored.evidence.terms),
+        threshold=detector.calibration.threshold(alpha),
+        alpha=alpha,
+        baselines=baselines,
+        pixel=_pixel_metrics(detector, scored),
+        examples=list(_examples(detector, scored)),
+        num_failed=len(store.errors),
+        failures=list(store.errors),
+        num_calibration=detector.calibration.num_calibration,
+    )
+
+
+def _pixel_metrics(detector: Detector, scored: _Scored) -> tuple[float, float] | None:
+    """Pixel AUROC and AUPRO at each image's own size, over the images whose mask is known."""
+    masked = [i for i, sample in enumerate(scored.samples) if sample.masked]
+    heatmaps: list[NDArray[np.float32]] = []
+    masks: list[Mask] = []
+    for start in range(0, len(masked), _CHUNK):
+        rows = masked[start : start + _CHUNK]
+        for row, heatmap in zip(rows, detector.heatmaps(scored.pixels[rows], scored.evidence.z_hat[rows]), strict=True):
+            mask = scored.samples[row].open_mask()
+            if mask is not None:
+                masks.append(mask)
+                heatmaps.append(restore_map(heatmap, detector.preprocess, *mask.shape))
+    return (pixel_auroc(heatmaps, masks), aupro(heatmaps, masks)) if any(mask.any() for mask in masks) else None
+
+
+def _examples(detector: Detector, scored: _Scored) -> Iterator[Example]:
+    evidence = scored.evidence
+    for group, rows in choose_examples(evidence.score, scored.labels).items():
+        maps = detector.heatmaps(scored.pixels[rows], evidence.z_hat[rows])
+        p_values = detector.calibration.p_values(evidence.score[rows])
+        for row, heatmap, p_value in zip(rows, maps, p_values, strict=True):
+            sample = scored.samples[row]
+            image = to_array(sample.open())
+            yield Example(
+                group=group,
+                path=sample.path,
+                kind=sample.kind,
+                score=float(evidence.score[row]),
+                p_value=float(p_value),
+                image=image,
+                reconstruction=_to_pixels(evidence.x_hat[row]),
+                heatmap=restore_map(heatmap, detector.preprocess, image.shape[0], image.shape[1]).clip(0, 1),
+                mask=sample.open_mask(),
+            )
+
+
+def _to_pixels(x_hat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(c, size, size) in [-1, 1] → (size, size) or (size, size, 3) of 8 bits."""
+    pixels: NDArray[np.uint8] = np.rint((x_hat + 1) * 127.5).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels

@@ -1,0 +1,143 @@
+"""`anomaly score`: one row an image, in the order of the inputs; images stream through, whatever their number."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from anomaly.calibration import check_alpha, reject_fdr
+from anomaly.data import Decoded, decode, decode_all, expand_inputs, restore_map, to_array
+from anomaly.errors import UsageError
+from anomaly.evaluation import overlay
+from anomaly.inference import ALPHA, Detector, load_detector
+from anomaly.results import Row, Value, check_results_path, write_results
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """Rows written, rows with an error, images flagged, files skipped in folders; and why there is no threshold."""
+
+    num_rows: int
+    num_failed: int
+    num_anomalous: int
+    num_skipped: int
+    shortage: str | None
+
+
+def score_paths(
+    model: Path,
+    inputs: Sequence[str],
+    out: Path,
+    *,
+    alpha: float = ALPHA,
+    fdr: float | None = None,
+    heatmaps: Path | None = None,
+    device: str = "auto",
+    on_total: Callable[[int], None] = lambda total: None,
+    on_image: Callable[[], None] = lambda: None,
+) -> ScoreSummary:
+    """Write each image's score, or the reason why it has none, to `out`; heatmaps as PNGs into the folder `heatmaps`.
+
+    `fdr`: also flag images so that the expected share of false ones among the flagged is at most this
+    (Benjamini–Hochberg over all images of the call).
+
+    Raises:
+        UsageError: an option or `out` cannot be used.
+        BundleError: the bundle cannot be used.
+    """
+    check_alpha(alpha)
+    if fdr is not None and not 0.0 < fdr < 1.0:
+        raise UsageError(f"fdr is the share of false alarms among the flagged, between 0 and 1; got {fdr:g}")
+    check_results_path(out)
+    if heatmaps is not None:
+        _make_folder(heatmaps)
+    detector = load_detector(model, device=device)
+    paths, num_skipped = expand_inputs(inputs)
+    on_total(len(paths))
+    num_failed = num_anomalous = 0
+
+    def counted() -> Iterator[Row]:
+        nonlocal num_failed, num_anomalous
+        for row in _rows(detector, paths, alpha, heatmaps):
+            num_failed += row["error"] is not None
+            num_anomalous += row["is_anomalous"] is True
+            on_image()
+            yield row
+
+    columns = {"path": str, "score": float, "p_value": float, "is_anomalous": bool, "threshold": float}
+    columns |= dict.fromkeys(detector.bundle.manifest.terms, float)
+    if fdr is None:
+        write_results(counted(), out, columns | {"error": str})
+    else:
+        write_results(_with_fdr(list(counted()), fdr), out, columns | {"fdr_rejected": bool, "error": str})
+    return ScoreSummary(len(paths), num_failed, num_anomalous, num_skipped, detector.calibration.shortage(alpha))
+
+
+def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[Row]:
+    threshold = detector.calibration.threshold(alpha)
+    stream = decode_all(paths, detector.preprocess)
+    for first in range(0, len(paths), _CHUNK):
+        chunk = list(islice(stream, _CHUNK))
+        readable = [image for image in chunk if image.pixels is not None]
+        pixels = np.stack([image.pixels for image in readable if image.pixels is not None]) if readable else None
+        scored = iter(()) if pixels is None else _scored(detector, pixels, threshold)
+        if heatmaps is not None and pixels is not None:
+            _draw_heatmaps(detector, chunk, pixels, heatmaps, first)
+        for image in chunk:
+            result = {"error": image.error} if image.pixels is None else next(scored)
+            yield {"path": image.path, **result}
+
+
+def _scored(detector: Detector, pixels: NDArray[np.uint8], threshold: float | None) -> Iterator[dict[str, Value]]:
+    evidence = detector.evidence(pixels)
+    p_values = detector.calibration.p_values(evidence.score).tolist()
+    terms = list(zip(*(values.tolist() for values in evidence.terms.values()), strict=True))
+    for score, p_value, values in zip(evidence.score.tolist(), p_values, terms, strict=True):
+        yield {
+            "score": score,
+            "p_value": p_value,
+            "is_anomalous": None if threshold is None else score > threshold,
+            "threshold": threshold,
+            **dict(zip(evidence.terms, values, strict=True)),
+            "error": None,
+        }
+
+
+def _draw_heatmaps(
+    detector: Detector, chunk: Sequence[Decoded], pixels: NDArray[np.uint8], folder: Path, first: int
+) -> None:
+    """`folder`/NUMBER_NAME.png: the image with its heatmap over it, numbered like the rows."""
+    maps = iter(detector.heatmaps(pixels, detector.evidence(pixels).z_hat))
+    for number, image in enumerate(chunk, start=first):
+        if image.pixels is None:
+            continue
+        heatmap = restore_map(next(maps), detector.preprocess, image.height, image.width)
+        original = to_array(decode(Path(image.path), name=image.path))
+        picture = PIL.Image.fromarray(overlay(_to_rgb(original), heatmap))
+        picture.save(folder / f"{number:06d}_{Path(image.path).stem[:100]}.png")
+
+
+def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
+
+
+def _with_fdr(rows: list[Row], q: float) -> Iterator[Row]:
+    """Benjamini–Hochberg over all rows that have a p-value."""
+    p_values = [row.get("p_value") for row in rows]
+    known = np.array([p for p in p_values if isinstance(p, float)])
+    rejected = iter(reject_fdr(known, q).tolist())
+    for row, p in zip(rows, p_values, strict=True):
+        yield {**row, "fdr_rejected": None if p is None else next(rejected)}
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write heatmaps into {folder} ({error}); choose another folder") from error

@@ -1,0 +1,229 @@
+"""`anomaly train`: from normal images to a calibrated bundle.
+
+The normals part into three disjoint sets (law 5): *train* moves the weights, *select* sets the statistics of the terms
+and the scale of the heatmaps, *calibrate* gives the ranks of p-values and thresholds and does nothing else.
+"""
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from anomaly.bundle import Bundle, Contents, DataRecord, Golden, Manifest, save
+from anomaly.calibration import Calibration
+from anomaly.config import Method, NetworkConfig, PreprocessConfig, Resize, ScoreConfig, SearchConfig, TrainingConfig
+from anomaly.data import Dataset, NormalSplit, PixelStore, Sample, image_keys, open_dataset, split_normals, to_array
+from anomaly.errors import ImageError, UsageError
+from anomaly.inference import Passes
+from anomaly.networks import feature_names
+from anomaly.runtime import resolve_device
+from anomaly.scoring import MapScale, TermStatistics, combine
+from anomaly.training import Checkpoint, HistoryRow, Trained, fit
+
+NUM_GOLDEN = 4
+_NUM_LOOKED_AT = 16  # images that decide size and channels where the user does not
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `anomaly train` is told. None in `size` and `channels`: as the images are."""
+
+    data: str
+    out: Path
+    normal: tuple[str, ...] = ()
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    search: SearchConfig | None = None
+    size: int | None = None
+    channels: int | None = None
+    resize: Resize = Resize.PAD
+    latent_dim: int = 16
+    width: int = 24
+    max_minutes: float | None = None
+    device: str = "auto"
+    resume: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class TrainWatch:
+    """How a caller watches: the images read, the steps done with the curves' means, the calibration begun."""
+
+    on_reading: Callable[[int], None] = lambda total: None
+    on_image: Callable[[], None] = lambda: None
+    on_step: Callable[[int, HistoryRow], None] = lambda step, row: None
+    on_calibrating: Callable[[], None] = lambda: None
+
+
+def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bundle:
+    """Fit on normal images, calibrate on others of them, and write a new version under `options.out`.
+
+    What a run needs to be resumed lies in `options.out/.training` until the next run starts anew.
+
+    Raises:
+        DataError: the data cannot be used.
+        TrainingError: training diverged, or there is nothing to resume.
+        UsageError, BundleError: `options.out` cannot be written.
+        DeviceError: no such device.
+    """
+    device = resolve_device(options.device)
+    dataset = open_dataset(options.data, normal=options.normal)
+    samples = dataset.train_normals()
+    preprocess = _choose_preprocess(samples, options)
+    work = _make_work_folder(options.out)
+    watch.on_reading(len(samples))
+    store = PixelStore.build(samples, preprocess, work / "pixels.u8", on_image=watch.on_image)
+    split = split_normals(len(store.pixels), seed=options.training.seed)
+    network = _choose_network(preprocess, options)
+    trained = fit(
+        store.pixels,
+        np.array(split.train),
+        network,
+        options.training,
+        device=device,
+        checkpoint=Checkpoint(work / "checkpoint.safetensors", data=store.fingerprint(), resume=options.resume),
+        should_stop=_stop_after(options.max_minutes, watch),
+    )
+    watch.on_calibrating()
+    passes = Passes(
+        trained.networks,
+        search=options.search,
+        feature_layer=_last_convolution(network),
+        feature_weight=options.score.feature_weight,
+        device=device,
+    )
+    bundle = save(_contents(options, dataset, store, split, trained, preprocess, passes), options.out)
+    (work / "pixels.u8").unlink()
+    return bundle
+
+
+def _contents(
+    options: TrainOptions,
+    dataset: Dataset,
+    store: PixelStore,
+    split: NormalSplit,
+    trained: Trained,
+    preprocess: PreprocessConfig,
+    passes: Passes,
+) -> Contents:
+    select = store.pixels[split.select]
+    found = passes.reconstruct(select)
+    statistics = TermStatistics.fit(found.terms)
+    calibrate = passes.reconstruct(store.pixels[split.calibrate])
+    golden_pixels = select[:NUM_GOLDEN]
+    golden = passes.reconstruct(golden_pixels)
+    return Contents(
+        manifest=Manifest(
+            method=options.training.method,
+            preprocess=preprocess,
+            network=trained.networks.config,
+            training=options.training,
+            search=options.search,
+            score=options.score,
+            feature_layer=passes.feature_layer,
+            terms=list(statistics.names),
+            data=_record(options, dataset, store, split),
+            num_steps=trained.num_steps,
+            metrics=trained.history[-1],
+            libraries={"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
+            command=options.command,
+            created=now(),
+        ),
+        weights={name: t.cpu().contiguous().numpy() for name, t in trained.networks.state_dict().items()},
+        calibration=Calibration.fit(combine(calibrate.terms, statistics, options.score)),
+        statistics=statistics,
+        map_scale=MapScale.fit(passes.maps(select, found.z_hat)),
+        golden=Golden(
+            golden_pixels,
+            golden.z_hat,
+            np.stack([golden.terms[name] for name in statistics.names], axis=1),
+            combine(golden.terms, statistics, options.score),
+        ),
+        seen=image_keys(store.pixels),
+        history=trained.history,
+    )
+
+
+def _record(options: TrainOptions, dataset: Dataset, store: PixelStore, split: NormalSplit) -> DataRecord:
+    return DataRecord(
+        source=dataset.name,
+        form=dataset.form,
+        normal=list(options.normal),
+        num_train=len(split.train),
+        num_select=len(split.select),
+        num_calibrate=len(split.calibrate),
+        num_left_out=len(store.errors),
+        fingerprint=store.fingerprint(),
+        calibration_fingerprint=store.fingerprint(),
+    )
+
+
+def now() -> str:
+    """This moment, as manifests record it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _choose_preprocess(samples: list[Sample], options: TrainOptions) -> PreprocessConfig:
+    """As the user says; else as the images are: grey or colour, and the power of two that holds their median long side.
+
+    At most 64: larger models are slow to train, so they are the user's to ask for.
+    """
+    looked_at = [_look(sample) for sample in samples[:_NUM_LOOKED_AT]]
+    known = [shape for shape in looked_at if shape is not None]
+    long_side = int(np.median([max(height, width) for height, width, _ in known])) if known else 32
+    return PreprocessConfig(
+        size=options.size or min(max(1 << (long_side - 1).bit_length(), 8), 64),
+        channels=options.channels or (3 if any(colour for _, _, colour in known) else 1),  # type: ignore[arg-type]
+        resize=options.resize,
+    )
+
+
+def _look(sample: Sample) -> tuple[int, int, bool] | None:
+    """Height, width, and whether there is any colour; None for an image that cannot be read (it is counted later)."""
+    try:
+        image = to_array(sample.open())
+    except ImageError:
+        return None
+    return image.shape[0], image.shape[1], image.ndim == 3 and bool((image != image[:, :, :1]).any())
+
+
+def _choose_network(preprocess: PreprocessConfig, options: TrainOptions) -> NetworkConfig:
+    joint = options.training.method is Method.BIGAN
+    return NetworkConfig(
+        size=preprocess.size,
+        channels=preprocess.channels,
+        latent_dim=options.latent_dim,
+        width=options.width,
+        max_width=8 * options.width,
+        joint=joint,
+        encoder=joint or (options.search is not None and options.search.start == "encoder"),
+    )
+
+
+def _last_convolution(network: NetworkConfig) -> str:
+    return [name for name in feature_names(network) if name.startswith("conv")][-1]
+
+
+def _make_work_folder(out: Path) -> Path:
+    work = out / ".training"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write under {out} ({error}); choose another --out") from error
+    return work
+
+
+def _stop_after(max_minutes: float | None, watch: TrainWatch) -> Callable[[int, HistoryRow], bool]:
+    """Reports each step; says stop when the minutes are over."""
+    started = time.monotonic()
+
+    def should_stop(step: int, row: HistoryRow) -> bool:
+        watch.on_step(step, row)
+        return max_minutes is not None and time.monotonic() - started > 60 * max_minutes
+
+    return should_stop

@@ -1,0 +1,93 @@
+"""Progress on a terminal: images read or scored, training steps with their losses. One line a minute in a log file."""
+
+import time
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+_LOG_EVERY_S = 60.0
+
+
+class ImageBar:
+    """A bar that counts images."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._progress = _progress(console)
+        self._task = self._progress.add_task(title, total=None)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def start(self, total: int) -> None:
+        """The number of images is known."""
+        self._progress.update(self._task, total=total)
+
+    def advance(self) -> None:
+        """One more image is done."""
+        self._progress.advance(self._task)
+
+
+class TrainingBar:
+    """Reading, then steps with losses, D(x) and D(G(z)), then calibration."""
+
+    def __init__(self, console: Console, steps: int, max_minutes: float | None) -> None:
+        self._console = console
+        self._steps = steps
+        self._limit = f", at most {max_minutes:g} min" if max_minutes is not None else ""
+        self._progress = _progress(console)
+        self._task = self._progress.add_task("Reading", total=None)
+        self._logged_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def reading(self, total: int) -> None:
+        """The number of images is known."""
+        self._progress.update(self._task, total=total)
+
+    def image(self) -> None:
+        """One more image is read."""
+        self._progress.advance(self._task)
+
+    def step(self, step: int, curves: dict[str, float]) -> None:
+        """Steps done so far, and the means of the curves of the last few."""
+        shown = {"loss_d": "D", "loss_g": "G", "cycle_x": "|x-GE|", "d_real": "D(x)", "d_fake": "D(G(z))"}
+        losses = "  ".join(f"{label} {curves[name]:.3f}" for name, label in shown.items() if name in curves)
+        self._progress.update(
+            self._task, description=f"Training{self._limit}", total=self._steps, completed=step, curves=losses
+        )
+        if not self._console.is_terminal and time.monotonic() - self._logged_at > _LOG_EVERY_S:
+            self._console.print(f"step {step}/{self._steps}  {losses}")
+            self._logged_at = time.monotonic()
+
+    def calibrating(self) -> None:
+        """Training is over."""
+        self._progress.update(self._task, description="Calibrating", curves="")
+
+
+def _progress(console: Console) -> Progress:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[curves]}"),
+    )
+    return _Quiet(*columns, console=console)
+
+
+class _Quiet(Progress):
+    """Every task has a place for curves."""
+
+    def add_task(self, description: str, *, total: float | None = None) -> int:  # type: ignore[override]
+        return super().add_task(description, total=total, curves="")

@@ -1,0 +1,113 @@
+"""Result rows on their way to a file: CSV, JSON lines or Parquet, by the file's suffix.
+
+Rows are written as they come, to a file beside the wanted one, which takes its place when all are there.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import TextIO
+
+from anomaly.errors import UsageError
+
+Value = str | float | bool | None
+Row = Mapping[str, Value]
+_ROWS_A_GROUP = 4096
+
+
+def check_results_path(path: Path) -> None:
+    """Before any work is done: can results be written there?
+
+    Raises:
+        UsageError: an unknown suffix, no such folder, or Parquet without its library.
+    """
+    if path.suffix not in _WRITERS:
+        raise UsageError(f"results are written to a file ending in {', '.join(_WRITERS)}; got {path.name!r}")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give a file for the results")
+    if not path.resolve().parent.is_dir():
+        raise UsageError(f"the folder {path.resolve().parent} does not exist; create it first")
+    if path.suffix == ".parquet":
+        _pyarrow()
+
+
+def write_results(rows: Iterable[Row], path: Path, columns: Mapping[str, type]) -> None:
+    """Write rows of these columns (name → str, float or bool); what a row lacks is null."""
+    beside = path.with_name(f".{path.name}.partial")
+    try:
+        _WRITERS[path.suffix](iter(rows), beside, columns)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write_csv(rows: Iterator[Row], path: Path, columns: Mapping[str, type]) -> None:
+    """Null is an empty field, true and false are lower case, floats keep every digit."""
+    with _open(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([_csv_field(row.get(name)) for name in columns])
+
+
+def _write_jsonl(rows: Iterator[Row], path: Path, columns: Mapping[str, type]) -> None:
+    with _open(path) as file:
+        for row in rows:
+            json.dump({name: row.get(name) for name in columns}, file, allow_nan=False)
+            file.write("\n")
+
+
+def _write_parquet(rows: Iterator[Row], path: Path, columns: Mapping[str, type]) -> None:
+    pa = _pyarrow()
+    from pyarrow import parquet
+
+    types = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
+    schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
+    with parquet.ParquetWriter(path, schema) as writer:
+        while group := [_utf8(row) for row in islice(rows, _ROWS_A_GROUP)]:
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+
+
+def _utf8(row: Row) -> dict[str, Value]:
+    """File names that are not Unicode keep their bytes as backslash escapes."""
+    return {
+        name: value.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        if isinstance(value, str)
+        else value
+        for name, value in row.items()
+    }
+
+
+def _csv_field(value: Value) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case float():
+            return repr(value)
+        case _:
+            return str(value)
+
+
+def _open(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _pyarrow() -> ModuleType:
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise UsageError("writing .parquet needs pyarrow: pip install 'anomaly[parquet]', or choose .csv") from error
+    module: ModuleType = pyarrow
+    return module
+
+
+_WRITERS: dict[str, Callable[[Iterator[Row], Path, Mapping[str, type]], None]] = {
+    ".csv": _write_csv,
+    ".jsonl": _write_jsonl,
+    ".parquet": _write_parquet,
+}

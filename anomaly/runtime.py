@@ -1,0 +1,60 @@
+"""Devices, precision and random numbers: what every layer that runs networks needs from the machine."""
+
+import hashlib
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from anomaly.errors import DeviceError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """The device called `name`; "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        DeviceError: the device is unknown, or this machine or this torch build does not have it.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"unknown device {name!r}; choose one of {', '.join(DEVICES)}, or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("device 'cuda' was asked for, but torch finds no CUDA GPU here; use --device cpu or auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"device {name!r} was asked for, but there are {torch.cuda.device_count()} CUDA GPUs here")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("device 'mps' was asked for, but torch finds no Apple GPU here; use --device cpu or auto")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise DeviceError(f"device {name!r} is not supported; choose one of {', '.join(DEVICES)}, or cuda:N")
+    return device
+
+
+def place(network: nn.Module, device: torch.device) -> None:
+    """Move a network to the device, its convolutions in channels-last layout (the fast one on CPUs and GPUs)."""
+    network.to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """8-bit pixels (b, c, h, w) as floats in [-1, 1], channels last."""
+    return pixels.to(torch.float32).div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
+
+
+def autocast(device: torch.device, precision: Literal["fp32", "bf16"]) -> torch.autocast:
+    """A context that runs convolutions and products in bfloat16 where the precision says so."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def generator(*key: int | str | bytes) -> torch.Generator:
+    """A CPU random generator that depends on `key` only: the same draws in any order, batch or process."""
+    digest = hashlib.sha256()
+    for part in key:
+        encoded = part if isinstance(part, bytes) else repr(part).encode()
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return torch.Generator().manual_seed(int.from_bytes(digest.digest()[:8], "little") >> 1)

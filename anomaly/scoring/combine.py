@@ -1,0 +1,57 @@
+"""From terms to one score, higher is more anomalous, never clamped or rescaled by the images being scored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.covariance import LedoitWolf
+
+from anomaly.config import ScoreConfig
+
+FloatArray = NDArray[np.float64]
+Terms = Mapping[str, FloatArray]
+
+_MIN_STD = 1e-6  # normals that all agree on a term must not turn rounding into evidence
+
+
+@dataclass(frozen=True)
+class TermStatistics:
+    """How the terms of the *select* normals are spread: mean and std (num_terms,), precision (num_terms, num_terms).
+
+    `precision` is the inverse covariance of the standardised terms, shrunk towards a multiple of the identity as far as
+    the number of images asks for (Ledoit and Wolf 2004).
+    """
+
+    names: tuple[str, ...]
+    mean: FloatArray
+    std: FloatArray
+    precision: FloatArray
+
+    @classmethod
+    def fit(cls, terms: Terms) -> "TermStatistics":
+        """From the terms (n,) of normal images."""
+        table = np.stack(list(terms.values()), axis=1)
+        mean, std = table.mean(axis=0), np.maximum(table.std(axis=0), _MIN_STD)
+        covariance = LedoitWolf(assume_centered=True).fit((table - mean) / std)
+        return cls(tuple(terms), mean, std, covariance.precision_)
+
+    def distance(self, terms: Terms) -> FloatArray:
+        """Mahalanobis distance (n,) of images' terms from the normals': √(vᵀ P v), v the standardised terms."""
+        table = np.stack([terms[name] for name in self.names], axis=1)
+        v = (table - self.mean) / self.std
+        distance: FloatArray = np.sqrt(np.einsum("ni,ij,nj->n", v, self.precision, v))
+        return distance
+
+
+def combine(terms: Terms, statistics: TermStatistics, config: ScoreConfig) -> FloatArray:
+    """The anomaly score (n,) of images from their terms, in the way the configuration names."""
+    match config.combine:
+        case "mahalanobis":
+            return statistics.distance(terms)
+        case "paper":
+            weight = config.feature_weight
+            return (1.0 - weight) * terms["residual"] + weight * terms["feature_matching"]
+        case _:
+            assert_never(config.combine)

@@ -1,0 +1,52 @@
+"""Where an image is abnormal: the pixel residual and the differences of D's features, laid over the image.
+
+Shapes: maps (b, size, size); features (b, channels, height, width).
+A heatmap is in units of what normal images show: 0.25 is the strongest place of an ordinary normal image (the 95th
+percentile over the *select* normals), 1 is four times that. So a good image is not red because something must be.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
+
+NORMAL_PEAK = 0.25
+_SCALE_QUANTILE = 0.99
+_PEAK_QUANTILE = 0.95
+
+
+@dataclass(frozen=True)
+class MapScale:
+    """What normals show: a high quantile of each layer's map (num_maps,), and of the peaks of their mean (1,)."""
+
+    layers: NDArray[np.float32]
+    peak: NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, maps: NDArray[np.float32]) -> "MapScale":
+        """From the layer maps (n, num_maps, size, size) of normal images."""
+        layers = np.quantile(maps, _SCALE_QUANTILE, axis=(0, 2, 3)).astype(np.float32)
+        layers = np.maximum(layers, np.finfo(np.float32).tiny)
+        mean = (maps / layers[:, None, None]).mean(axis=1)
+        peaks = mean.max(axis=(1, 2))
+        return cls(layers, np.array([np.quantile(peaks, _PEAK_QUANTILE)], dtype=np.float32))
+
+    def heatmap(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(b, num_maps, size, size) → (b, size, size)."""
+        heatmap: NDArray[np.float32] = (maps / self.layers[:, None, None]).mean(axis=1) * (NORMAL_PEAK / self.peak)
+        return heatmap
+
+
+def layer_maps(x: Tensor, x_hat: Tensor, features: Mapping[str, Tensor], features_hat: Mapping[str, Tensor]) -> Tensor:
+    """(b, num_maps, size, size): the residual over 3 × 3 pixels, then each layer's mean |f(x) − f(x_hat)|."""
+    size = x.shape[-1]
+    residual = avg_pool2d((x - x_hat).abs().mean(dim=1, keepdim=True), 3, stride=1, padding=1)
+    maps = [residual]
+    for layer, f in features.items():
+        difference = (f - features_hat[layer]).abs().mean(dim=1, keepdim=True)
+        maps.append(interpolate(difference, size=(size, size), mode="bilinear", align_corners=False))
+    return torch.cat(maps, dim=1)

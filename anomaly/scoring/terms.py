@@ -1,0 +1,65 @@
+"""The evidence that an image is abnormal: one number an image and term, higher is more anomalous.
+
+Shapes: x, x_hat (b, c, h, w) in [-1, 1]; z_hat (b, latent_dim); features f (b, channels, height, width);
+logits (b,); terms (b,).
+Terms are sums, as AnoGAN (Schlegl 2017, §2.2) writes them.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, softplus
+
+RESIDUAL_SCALES = {"residual": 1, "residual_half": 2, "residual_quarter": 4}
+
+
+def residual(x: Tensor, x_hat: Tensor, *, scale: int = 1) -> Tensor:
+    """R(x) = Σ |x − x_hat|; at a coarser scale, of the differences' means over `scale` × `scale` pixels."""
+    difference = x - x_hat
+    if scale > 1:
+        difference = avg_pool2d(difference, scale)
+    return difference.abs().sum(dim=(1, 2, 3))
+
+
+def feature_matching(f: Tensor, f_hat: Tensor) -> Tensor:
+    """F(x) = Σ |f(x) − f(G(z))|, f the features of an intermediate layer of D."""
+    return (f - f_hat).abs().sum(dim=(1, 2, 3))
+
+
+def cross_entropy(logits: Tensor) -> Tensor:
+    """−log D, of G(z) or of the pair (x, E(x)) (Yeh 2016; Zenati 2018)."""
+    return softplus(-logits)
+
+
+def latent_norm(z_hat: Tensor) -> Tensor:
+    """‖z_hat‖²: how far from the prior the image had to be put."""
+    return z_hat.square().sum(dim=1)
+
+
+def anomaly_score(residual: Tensor, feature_matching: Tensor, weight: float) -> Tensor:
+    """A(x) = (1 − λ)·R(x) + λ·F(x) (AnoGAN, §2.2)."""
+    return (1.0 - weight) * residual + weight * feature_matching
+
+
+def evidence_terms(
+    x: Tensor,
+    x_hat: Tensor,
+    features: Mapping[str, Tensor],
+    features_hat: Mapping[str, Tensor],
+    logits: Tensor,
+    z_hat: Tensor,
+    *,
+    feature_layer: str,
+) -> dict[str, Tensor]:
+    """All terms of a batch by name. `feature_matching` is that of `feature_layer`; other layers carry their names."""
+    terms = {name: residual(x, x_hat, scale=scale) for name, scale in RESIDUAL_SCALES.items()}
+    for layer, f in features.items():
+        terms[feature_term(layer, feature_layer)] = feature_matching(f, features_hat[layer])
+    terms["cross_entropy"] = cross_entropy(logits)
+    terms["latent_norm"] = latent_norm(z_hat)
+    return terms
+
+
+def feature_term(layer: str, feature_layer: str) -> str:
+    """The name of a layer's feature-matching term."""
+    return "feature_matching" if layer == feature_layer else f"feature_matching_{layer}"
