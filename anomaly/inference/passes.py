@@ -3,6 +3,7 @@
 Shapes: pixels (n, c, size, size) uint8; z_hat (n, latent_dim); x_hat (n, c, size, size) in [-1, 1]; terms (n,) each.
 """
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from anomaly.config import SearchConfig
 from anomaly.inference.search import Loss, search_latents
-from anomaly.networks import Judgement, Networks
+from anomaly.networks import Judgement, Networks, fold_batch_norm
 from anomaly.runtime import generator, place, to_float
 from anomaly.scoring import anomaly_score, evidence_terms, feature_matching, layer_maps, residual
 
@@ -43,7 +44,8 @@ class Passes:
         feature_weight: float,
         device: torch.device,
     ) -> None:
-        self.networks = networks.eval().requires_grad_(False)
+        self.networks = copy.deepcopy(networks).eval().requires_grad_(False)
+        fold_batch_norm(self.networks)
         place(self.networks, device)
         self.search = search
         self.feature_layer = feature_layer

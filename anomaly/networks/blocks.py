@@ -3,6 +3,8 @@
 Kernel 4, stride 2, padding 1, as DCGAN (Radford 2016) has it: no pooling, and no checkerboard from an uneven overlap.
 """
 
+from itertools import pairwise
+
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -50,3 +52,15 @@ def fold_spectral_norm(network: nn.Module) -> None:
     for module in network.modules():
         if nn.utils.parametrize.is_parametrized(module):
             nn.utils.parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+
+
+def fold_batch_norm(network: nn.Module) -> None:
+    """In evaluation mode a batch norm after a convolution is an affine map: make it part of the convolution."""
+    for module in network.modules():
+        if not isinstance(module, nn.Sequential):
+            continue
+        for index, (conv, norm) in enumerate(pairwise(list(module))):
+            if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
+                transposed = isinstance(conv, nn.ConvTranspose2d)
+                module[index] = nn.utils.fuse_conv_bn_eval(conv, norm, transpose=transposed)
+                module[index + 1] = nn.Identity()
