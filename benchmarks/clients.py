@@ -23,6 +23,7 @@ from time import perf_counter
 import numpy as np
 from PIL import Image, ImageDraw
 
+from anomaly.bundle import list_bundles
 from anomaly.data import Limits, decode, preprocess
 from anomaly.inference import Detector, load_detector
 
@@ -33,8 +34,7 @@ TIMEOUT_S = 60
 def main() -> int:
     """Run the comparison and print its line."""
     options = _options()
-    names = sorted(folder.name for folder in options.models.iterdir() if folder.is_dir())
-    name = options.model or names[0]
+    name = options.model or list_bundles(options.models)[0].name
     detector = load_detector(options.models / name)
     images = [draw(tag) for tag in range(options.images)]
     with serving(options.models) as port:

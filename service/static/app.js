@@ -72,7 +72,10 @@ function addCard(file) {
   fill(card, ".verdict", "…");
   const original = card.querySelector(".original");
   original.src = URL.createObjectURL(file);
-  original.onload = original.onerror = () => URL.revokeObjectURL(original.src);
+  original.onload = () => {
+    original.classList.toggle("small", original.naturalWidth < 160);
+    URL.revokeObjectURL(original.src);
+  };
   results.prepend(card);
   return card;
 }
