@@ -1,12 +1,8 @@
 import pytest
-from hypothesis import settings
 
 from anomaly.evaluation import page
 from anomaly.evaluation.metrics import Labels, Scores
 from anomaly.evaluation.plots import Theme
-
-settings.register_profile("no deadline", deadline=None)  # a busy machine is no mistake
-settings.load_profile("no deadline")
 
 
 @pytest.fixture

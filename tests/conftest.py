@@ -1,0 +1,46 @@
+"""What several packages' tests share: a hypothesis profile, and two tiny trained bundles."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from anomaly.config import Method, SearchConfig, TrainingConfig
+from anomaly.pipeline import TrainOptions, train_bundle
+
+settings.register_profile("no deadline", deadline=None)  # a busy machine is no mistake
+settings.load_profile("no deadline")
+
+NUM_STEPS = 60
+
+
+@pytest.fixture(scope="session")
+def bigan_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The name directory of a BiGAN bundle of the digit 0; a test that changes files copies it first."""
+    return _train(tmp_path_factory.mktemp("models") / "bigan", Method.BIGAN, search=None)
+
+
+@pytest.fixture(scope="session")
+def anogan_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for AnoGAN, with a search too short to find much."""
+    return _train(tmp_path_factory.mktemp("models") / "anogan", Method.ANOGAN, search=SearchConfig(steps=8, restarts=2))
+
+
+def _train(out: Path, method: Method, *, search: SearchConfig | None) -> Path:
+    training = TrainingConfig(method=method, steps=NUM_STEPS, batch_size=16)
+    train_bundle(
+        TrainOptions(
+            data="digits",
+            out=out,
+            normal=("0",),
+            training=training,
+            search=search,
+            size=8,
+            channels=1,
+            latent_dim=2,
+            width=4,
+            device="cpu",
+            command=f"anomaly train digits --normal 0 --method {method} --out models/{method}",
+        )
+    )
+    return out
