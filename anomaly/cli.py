@@ -61,8 +61,8 @@ def train(
     seed: Annotated[int, typer.Option(help="Decides the split, the weights and every draw.")] = _TRAINING.seed,
     steps: Annotated[int, typer.Option(help="Training steps.")] = _TRAINING.steps,
     max_minutes: Annotated[
-        float | None, typer.Option(help="Stop training after this time, and keep what there is.")
-    ] = (None),
+        float | None, typer.Option(min=0.0, help="Stop training after this time, and keep what there is.")
+    ] = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the same run.")] = False,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = _TRAINING.batch_size,
@@ -86,8 +86,12 @@ def train(
         _SCORE.feature_weight
     ),
     search_steps: Annotated[
-        int, typer.Option(help="Steps of the latent search; 0: none (bigan's encoder alone).")
-    ] = -1,
+        int | None,
+        typer.Option(
+            help=f"Steps of the latent search; 0: none. Default: {_SEARCH.steps} for anogan, and 0 for bigan, whose "
+            "encoder needs none."
+        ),
+    ] = None,
     search_start: Annotated[str, typer.Option(help="Where searches start: prior, or encoder.")] = _SEARCH.start,
     restarts: Annotated[int, typer.Option(help="Searches an image; the best counts.")] = _SEARCH.restarts,
 ) -> None:
@@ -108,7 +112,7 @@ def train(
                 "seed": seed,
             }
         )
-        if search_steps < 0:
+        if search_steps is None:
             search_steps = _SEARCH.steps if method is Method.ANOGAN else 0
         search = {"start": search_start, "restarts": restarts, "steps": search_steps} if search_steps else None
         options = TrainOptions(
@@ -146,12 +150,14 @@ def calibrate(model: Model, data: Data, normal: Normal = "", alpha: Alpha = 0.05
 
         check_alpha(alpha)
         with ImageBar(err, "Calibrating") as bar:
-            bundle, num_seen = calibrate_bundle(
+            summary = calibrate_bundle(
                 model, data, normal=_names(normal), device=device, on_reading=bar.start, on_image=bar.advance
             )
-    calibration = bundle.contents.calibration
-    if num_seen:
-        err.print(f"{num_seen} images were left out: the model was made from them")
+    bundle, calibration = summary.bundle, summary.bundle.contents.calibration
+    if summary.num_seen:
+        err.print(f"{summary.num_seen} images were left out: the model was made from them")
+    if summary.num_failed:
+        err.print(f"{summary.num_failed} files could not be read and were left out")
     out.print(f"wrote {escape(str(bundle.ref.path))} with {calibration.num_calibration} calibration images")
     threshold = calibration.threshold(alpha)
     out.print(calibration.shortage(alpha) or f"threshold at alpha {alpha:g}: {threshold:.6g}")
@@ -203,6 +209,9 @@ def evaluate(
     out_: Annotated[Path, typer.Option("--out", help="A folder for metrics.json, scores.csv, roc.png, report.html.")],
     normal: Normal = "",
     alpha: Alpha = 0.05,
+    sample: Annotated[
+        int | None, typer.Option(help="Use only this many test images, drawn at random by a fixed seed.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Measure a model on labelled images it has never seen, beside PCA and nearest neighbours on the same split."""
@@ -216,6 +225,7 @@ def evaluate(
                 out_,
                 normal=_names(normal),
                 alpha=alpha,
+                sample=sample,
                 device=device,
                 on_reading=bar.start,
                 on_image=bar.advance,
@@ -230,6 +240,9 @@ def evaluate(
         table.add_row(f"auroc of {name}", f"{value:.4f}")
     out.print(table)
     out.print(f"report: {escape(str(out_ / 'report.html'))}")
+    if summary.num_failed:
+        err.print(f"{summary.num_failed} files could not be read; metrics.json says why")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -293,10 +306,10 @@ def _names(comma_separated: str) -> tuple[str, ...]:
 
 @contextmanager
 def _usage() -> Iterator[None]:
-    """A user's mistake is one sentence on standard error and exit code 2."""
+    """A user's mistake, or the machine's refusal, is one sentence on standard error and exit code 2."""
     try:
         yield
-    except AnomalyError as error:
+    except (AnomalyError, OSError) as error:  # OSError: no permission, disk full, …; its text names the file
         err.print(f"[bold red]error:[/] {escape(str(error))}")
         raise typer.Exit(2) from error
     except ValidationError as error:

@@ -6,6 +6,7 @@ Rows are written as they come, to a file beside the wanted one, which takes its 
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -47,10 +48,20 @@ def write_results(rows: Iterable[Row], path: Path, columns: Mapping[str, type]) 
 def _write_csv(rows: Iterator[Row], path: Path, columns: Mapping[str, type]) -> None:
     """Null is an empty field, true and false are lower case, floats keep every digit."""
     with _open(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(_LineFeeds(file), lineterminator="\r\n")
         writer.writerow(columns)
         for row in rows:
             writer.writerow([_csv_field(row.get(name)) for name in columns])
+
+
+@dataclass(frozen=True)
+class _LineFeeds:
+    r"""Ends rows in "\n". The csv module quotes fields that hold a part of its line end, and "\r" needs quotes too."""
+
+    file: TextIO
+
+    def write(self, row: str) -> None:
+        self.file.write(row.removesuffix("\r\n") + "\n")
 
 
 def _write_jsonl(rows: Iterator[Row], path: Path, columns: Mapping[str, type]) -> None:

@@ -18,7 +18,7 @@ from anomaly.bundle import Bundle
 from anomaly.calibration import Calibration, check_alpha
 from anomaly.config import PreprocessConfig
 from anomaly.data import Limits, decode, preprocess, restore_map, to_array
-from anomaly.errors import ImageError
+from anomaly.errors import ImageError, UsageError
 from anomaly.inference.passes import Passes
 from anomaly.scoring import combine
 
@@ -89,7 +89,7 @@ class Detector:
         A batch tensor is (n, c, h, w): uint8, or float in [-1, 1], which is rounded to 8 bits.
 
         Raises:
-            UsageError: `alpha` is not inside (0, 1).
+            UsageError: `alpha` is not inside (0, 1), or a batch tensor has another shape or type.
         """
         check_alpha(alpha)
         read = [self._read(image, i) for i, image in enumerate(_as_list(images))]
@@ -137,12 +137,12 @@ class Detector:
             return np.empty((0, self.preprocess.size, self.preprocess.size), np.float32)
         return self.bundle.contents.map_scale.heatmap(self._passes.maps(pixels, z_hat))
 
-    def _read(self, image: Image, index: int) -> tuple[NDArray[np.uint8], tuple[int, int], str | None]:
+    def _read(self, image: Image | Tensor, index: int) -> tuple[NDArray[np.uint8], tuple[int, int], str | None]:
         """Preprocessed pixels, the image's height and width, and why it could not be read."""
         try:
             if isinstance(image, str | Path):
                 image = decode(Path(image), name=str(image), limits=Limits())
-            array = to_array(image)
+            array = to_array(_to_pixels(image) if isinstance(image, Tensor) else image)
             return preprocess(array, self.preprocess), (array.shape[0], array.shape[1]), None
         except ImageError as error:
             name = "" if isinstance(image, str | Path) else f"image {index}: "
@@ -163,7 +163,7 @@ def _blank_out(evidence: Evidence, failed: NDArray[np.bool_]) -> Evidence:
     )
 
 
-def _as_list(images: Images) -> Sequence[Image]:
+def _as_list(images: Images) -> Sequence[Image | Tensor]:
     if isinstance(images, Tensor):
         return _unpack(images)
     if isinstance(images, str | Path | PIL.Image.Image | np.ndarray):
@@ -171,16 +171,21 @@ def _as_list(images: Images) -> Sequence[Image]:
     return images
 
 
-def _unpack(batch: Tensor) -> list[Image]:
-    """(n, c, h, w), uint8 or float in [-1, 1], as uint8 arrays (h, w, c) or (h, w)."""
+def _unpack(batch: Tensor) -> list[Tensor]:
+    """(n, c, h, w), uint8 or float, as its images (c, h, w)."""
     if batch.ndim != 4 or batch.shape[1] not in (1, 3):
         shape = tuple(batch.shape)
-        raise ImageError(f"a batch tensor has the shape (n, c, h, w) with 1 or 3 channels; this one has {shape}")
-    if batch.is_floating_point():
-        if not bool(((batch >= -1) & (batch <= 1)).all()):
-            raise ImageError("a batch tensor of floats lies in [-1, 1]; this one goes beyond, or is not finite")
-        batch = ((batch + 1) * 127.5).round().to(torch.uint8)
-    if batch.dtype != torch.uint8:
-        raise ImageError(f"a batch tensor is of uint8, or of floats in [-1, 1]; this one is of {batch.dtype}")
-    arrays = batch.permute(0, 2, 3, 1).cpu().numpy()
-    return [array[:, :, 0] if array.shape[2] == 1 else array for array in arrays]
+        raise UsageError(f"a batch tensor has the shape (n, c, h, w) with 1 or 3 channels; this one has {shape}")
+    if not batch.is_floating_point() and batch.dtype != torch.uint8:
+        raise UsageError(f"a batch tensor is of uint8, or of floats in [-1, 1]; this one is of {batch.dtype}")
+    return list(batch.detach().cpu())
+
+
+def _to_pixels(image: Tensor) -> NDArray[np.uint8]:
+    """(c, h, w), uint8 or float in [-1, 1], as uint8 (h, w, c) or (h, w)."""
+    if image.is_floating_point():
+        if not bool(((image >= -1) & (image <= 1)).all()):
+            raise ImageError("floats of a batch tensor lie in [-1, 1]; these go beyond, or are not finite")
+        image = ((image + 1) * 127.5).round().to(torch.uint8)
+    array: NDArray[np.uint8] = image.permute(1, 2, 0).numpy()
+    return array[:, :, 0] if array.shape[2] == 1 else array

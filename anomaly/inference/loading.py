@@ -54,6 +54,11 @@ def _check_goldens(bundle: Bundle, passes: Passes) -> None:
     """The terms at the stored latents must be those that were stored, relative to their size."""
     golden = bundle.contents.golden
     terms = passes.terms_at(golden.pixels, golden.z_hat)
+    if set(terms) != set(bundle.manifest.terms):
+        raise CorruptBundleError(
+            f"the bundle {bundle.ref.path} is corrupt: its networks give the terms {', '.join(terms)}, "
+            f"its manifest names {', '.join(bundle.manifest.terms)}"
+        )
     found = np.stack([terms[name] for name in bundle.manifest.terms], axis=1)
     if not np.allclose(found, golden.terms, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE):
         worst = float(np.max(np.abs(found - golden.terms)))

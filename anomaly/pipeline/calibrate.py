@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,15 @@ from anomaly.pipeline.train import now
 _CHUNK = 256
 
 
+@dataclass(frozen=True)
+class CalibrationSummary:
+    """The new version; images left out because they had made the model, and files that could not be read."""
+
+    bundle: Bundle
+    num_seen: int
+    num_failed: int
+
+
 def calibrate_bundle(
     model: Path,
     data: str,
@@ -25,10 +34,10 @@ def calibrate_bundle(
     device: str = "auto",
     on_reading: Callable[[int], None] = lambda total: None,
     on_image: Callable[[], None] = lambda: None,
-) -> tuple[Bundle, int]:
-    """The new version, and how many images of `data` were left out because the bundle had been made from them.
+) -> CalibrationSummary:
+    """Write the new version beside the old ones.
 
-    Calibrating on images that trained the model would void the guarantee on false alarms.
+    Images that made the model are left out: calibrating on them would void the guarantee on false alarms.
 
     Raises:
         DataError: the data cannot be used, or no image of it is new.
@@ -50,6 +59,7 @@ def calibrate_bundle(
         parts = np.array_split(rows, range(_CHUNK, len(rows), _CHUNK))
         scores = np.concatenate([detector.evidence(store.pixels[part]).score for part in parts])
         fingerprint = store.fingerprint()
+        num_failed = len(store.errors)
     record = bundle.manifest.data.model_copy(
         update={"num_calibrate": len(rows), "calibration_fingerprint": fingerprint}
     )
@@ -57,4 +67,4 @@ def calibrate_bundle(
     renewed = replace(
         contents, manifest=manifest, calibration=Calibration.fit(scores), seen=np.union1d(contents.seen, keys)
     )
-    return save(renewed, bundle.ref.path.resolve().parent), len(keys) - len(rows)
+    return CalibrationSummary(save(renewed, bundle.ref.path.resolve().parent), len(keys) - len(rows), num_failed)

@@ -1,6 +1,7 @@
 """`anomaly score`: one row an image, in the order of the inputs; images stream through, whatever their number."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,12 +12,13 @@ from numpy.typing import NDArray
 
 from anomaly.calibration import check_alpha, reject_fdr
 from anomaly.data import Decoded, decode, decode_all, expand_inputs, restore_map, to_array
-from anomaly.errors import UsageError
+from anomaly.errors import ImageError, UsageError
 from anomaly.evaluation import overlay
-from anomaly.inference import ALPHA, Detector, load_detector
+from anomaly.inference import ALPHA, Detector, Evidence, load_detector
 from anomaly.results import Row, Value, check_results_path, write_results
 
 _CHUNK = 256
+_MAX_STEM = 60  # characters of up to four bytes: with number and suffix within the 255 bytes of a file's name
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def score_paths(
         nonlocal num_failed, num_anomalous
         for row in _rows(detector, paths, alpha, heatmaps):
             num_failed += row["error"] is not None
-            num_anomalous += row["is_anomalous"] is True
+            num_anomalous += row.get("is_anomalous") is True
             on_image()
             yield row
 
@@ -84,18 +86,20 @@ def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path
     stream = decode_all(paths, detector.preprocess)
     for first in range(0, len(paths), _CHUNK):
         chunk = list(islice(stream, _CHUNK))
-        readable = [image for image in chunk if image.pixels is not None]
-        pixels = np.stack([image.pixels for image in readable if image.pixels is not None]) if readable else None
-        scored = iter(()) if pixels is None else _scored(detector, pixels, threshold)
-        if heatmaps is not None and pixels is not None:
-            _draw_heatmaps(detector, chunk, pixels, heatmaps, first)
+        readable = [image.pixels for image in chunk if image.pixels is not None]
+        scored: Iterator[dict[str, Value]] = iter(())
+        if readable:
+            pixels = np.stack(readable)
+            evidence = detector.evidence(pixels)
+            scored = _scored(detector, evidence, threshold)
+            if heatmaps is not None:
+                _draw_heatmaps(detector, chunk, detector.heatmaps(pixels, evidence.z_hat), heatmaps, first)
         for image in chunk:
             result = {"error": image.error} if image.pixels is None else next(scored)
             yield {"path": image.path, **result}
 
 
-def _scored(detector: Detector, pixels: NDArray[np.uint8], threshold: float | None) -> Iterator[dict[str, Value]]:
-    evidence = detector.evidence(pixels)
+def _scored(detector: Detector, evidence: Evidence, threshold: float | None) -> Iterator[dict[str, Value]]:
     p_values = detector.calibration.p_values(evidence.score).tolist()
     terms = list(zip(*(values.tolist() for values in evidence.terms.values()), strict=True))
     for score, p_value, values in zip(evidence.score.tolist(), p_values, terms, strict=True):
@@ -110,17 +114,18 @@ def _scored(detector: Detector, pixels: NDArray[np.uint8], threshold: float | No
 
 
 def _draw_heatmaps(
-    detector: Detector, chunk: Sequence[Decoded], pixels: NDArray[np.uint8], folder: Path, first: int
+    detector: Detector, chunk: Sequence[Decoded], heatmaps: NDArray[np.float32], folder: Path, first: int
 ) -> None:
-    """`folder`/NUMBER_NAME.png: the image with its heatmap over it, numbered like the rows."""
-    maps = iter(detector.heatmaps(pixels, detector.evidence(pixels).z_hat))
+    """`folder`/NUMBER_NAME.png: the image with its heatmap over it, numbered like the rows from 0."""
+    maps = iter(heatmaps)
     for number, image in enumerate(chunk, start=first):
         if image.pixels is None:
             continue
         heatmap = restore_map(next(maps), detector.preprocess, image.height, image.width)
-        original = to_array(decode(Path(image.path), name=image.path))
-        picture = PIL.Image.fromarray(overlay(_to_rgb(original), heatmap))
-        picture.save(folder / f"{number:06d}_{Path(image.path).stem[:100]}.png")
+        with suppress(ImageError):  # a file that went away since it was scored has its row, but no picture
+            original = to_array(decode(Path(image.path), name=image.path))
+            picture = PIL.Image.fromarray(overlay(_to_rgb(original), heatmap))
+            picture.save(folder / f"{number:06d}_{Path(image.path).stem[:_MAX_STEM]}.png")
 
 
 def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from anomaly.bundle import Bundle, Contents, DataRecord, Golden, Manifest, save
 from anomaly.calibration import Calibration
@@ -68,18 +69,38 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bun
     Raises:
         DataError: the data cannot be used.
         TrainingError: training diverged, or there is nothing to resume.
+        UsageError: the options do not fit together.
         UsageError, BundleError: `options.out` cannot be written.
         DeviceError: no such device.
     """
+    _check_search(options)
     device = resolve_device(options.device)
     dataset = open_dataset(options.data, normal=options.normal)
     samples = dataset.train_normals()
     preprocess = _choose_preprocess(samples, options)
-    work = _make_work_folder(options.out)
-    watch.on_reading(len(samples))
-    store = PixelStore.build(samples, preprocess, work / "pixels.u8", on_image=watch.on_image)
-    split = split_normals(len(store.pixels), seed=options.training.seed)
     network = _choose_network(preprocess, options)
+    work = _make_work_folder(options.out)
+    pixels_file = work / "pixels.u8"
+    watch.on_reading(len(samples))
+    try:
+        store = PixelStore.build(samples, preprocess, pixels_file, on_image=watch.on_image)
+        split = split_normals(len(store.pixels), seed=options.training.seed)
+        trained, passes = _fit(options, store, split, network, device, work, watch)
+        watch.on_calibrating()
+        return save(_contents(options, dataset, store, split, trained, preprocess, passes), options.out)
+    finally:
+        pixels_file.unlink(missing_ok=True)
+
+
+def _fit(
+    options: TrainOptions,
+    store: PixelStore,
+    split: NormalSplit,
+    network: NetworkConfig,
+    device: torch.device,
+    work: Path,
+    watch: TrainWatch,
+) -> tuple[Trained, Passes]:
     trained = fit(
         store.pixels,
         np.array(split.train),
@@ -89,7 +110,6 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bun
         checkpoint=Checkpoint(work / "checkpoint.safetensors", data=store.fingerprint(), resume=options.resume),
         should_stop=_stop_after(options.max_minutes, watch),
     )
-    watch.on_calibrating()
     passes = Passes(
         trained.networks,
         search=options.search,
@@ -97,9 +117,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bun
         feature_weight=options.score.feature_weight,
         device=device,
     )
-    bundle = save(_contents(options, dataset, store, split, trained, preprocess, passes), options.out)
-    (work / "pixels.u8").unlink()
-    return bundle
+    return trained, passes
 
 
 def _contents(
@@ -177,8 +195,8 @@ def _choose_preprocess(samples: list[Sample], options: TrainOptions) -> Preproce
     known = [shape for shape in looked_at if shape is not None]
     long_side = int(np.median([max(height, width) for height, width, _ in known])) if known else 32
     return PreprocessConfig(
-        size=options.size or min(max(1 << (long_side - 1).bit_length(), 8), 64),
-        channels=options.channels or (3 if any(colour for _, _, colour in known) else 1),  # type: ignore[arg-type]
+        size=min(max(1 << (long_side - 1).bit_length(), 8), 64) if options.size is None else options.size,
+        channels=(3 if any(colour for _, _, colour in known) else 1) if options.channels is None else options.channels,  # type: ignore[arg-type]
         resize=options.resize,
     )
 
@@ -190,6 +208,11 @@ def _look(sample: Sample) -> tuple[int, int, bool] | None:
     except ImageError:
         return None
     return image.shape[0], image.shape[1], image.ndim == 3 and bool((image != image[:, :, :1]).any())
+
+
+def _check_search(options: TrainOptions) -> None:
+    if options.training.method is Method.ANOGAN and options.search is None:
+        raise UsageError("anogan finds latents by search alone; give --search-steps of at least 1, or --method bigan")
 
 
 def _choose_network(preprocess: PreprocessConfig, options: TrainOptions) -> NetworkConfig:
