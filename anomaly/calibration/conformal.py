@@ -7,6 +7,7 @@ Source: Bates et al. 2021, arXiv 2104.08279, eq. 2; Benjamini and Hochberg 1995 
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,10 +56,8 @@ class Calibration:
 
 def num_needed(alpha: float) -> int:
     """The smallest n_cal for which alpha has a threshold: n_cal ≥ 1/alpha − 1."""
-    n = max(math.ceil(1 / alpha) - 2, 0)
-    while not _num_allowed(alpha, n):
-        n += 1
-    return n
+    n = math.ceil(1 / Fraction(alpha)) - 1
+    return n - 1 if _num_allowed(alpha, n - 1) else n
 
 
 def check_alpha(alpha: float) -> float:
@@ -84,6 +83,6 @@ def reject_fdr(p_values: FloatArray, q: float) -> NDArray[np.bool_]:
 
 
 def _num_allowed(alpha: float, num_calibration: int) -> int:
-    """K = the largest integer with k / (n_cal + 1) ≤ alpha, compared as `p_values` computes it."""
-    k = math.floor(alpha * (num_calibration + 1))
-    return k + 1 if (k + 1) / (num_calibration + 1) <= alpha else k if k / (num_calibration + 1) <= alpha else k - 1
+    """K = the largest integer with k / (n_cal + 1) ≤ alpha: exactly, or as `p_values` rounds it (1/3 ≤ 0.333…)."""
+    k = math.floor(Fraction(alpha) * (num_calibration + 1))
+    return k + 1 if (k + 1) / (num_calibration + 1) <= alpha else k

@@ -1,0 +1,152 @@
+"""The guarantee on false alarms: p-values, thresholds and false-discovery control against their definitions."""
+
+import math
+from fractions import Fraction
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anomaly.calibration import Calibration, check_alpha, num_needed, reject_fdr
+from anomaly.calibration.conformal import FloatArray
+from anomaly.errors import UsageError
+
+SCORES = st.one_of(st.integers(-4, 4).map(float), st.floats(-1e6, 1e6))  # the integers tie
+RATES = st.floats(0.0, 1.0, exclude_min=True, exclude_max=True)
+
+
+@st.composite
+def calibrations(draw: st.DrawFn) -> Calibration:
+    return Calibration.fit(np.array(draw(st.lists(SCORES, max_size=40)), dtype=np.float64))
+
+
+@st.composite
+def rates_near_a_rank(draw: st.DrawFn, num_calibration: int) -> float:
+    """K / (n_cal + 1), where threshold and p-value meet, or the number just beside it."""
+    k = draw(st.integers(1, num_calibration + 1))
+    rate = k / (num_calibration + 1)
+    rate = draw(st.sampled_from([rate, math.nextafter(rate, 0.0), math.nextafter(rate, 1.0)]))
+    return min(rate, math.nextafter(1.0, 0.0))
+
+
+def naive_p_value(calibration: FloatArray, score: float) -> float:
+    return (1 + sum(c >= score for c in calibration)) / (len(calibration) + 1)
+
+
+@given(calibrations(), st.lists(SCORES, min_size=1, max_size=20))
+def test_p_values_are_those_of_the_definition(calibration: Calibration, scores: list[float]) -> None:
+    asked = [*scores, *calibration.scores]
+    expected = [naive_p_value(calibration.scores, score) for score in asked]
+    assert calibration.p_values(np.array(asked)).tolist() == expected
+
+
+@given(calibrations(), st.lists(SCORES, min_size=2, max_size=20))
+def test_p_values_lie_in_0_to_1_and_fall_as_the_score_rises(calibration: Calibration, scores: list[float]) -> None:
+    p = calibration.p_values(np.sort(scores))
+    assert (p > 0).all()
+    assert (p <= 1).all()
+    assert (np.diff(p) <= 0).all()
+
+
+@given(st.data(), calibrations(), st.lists(SCORES, max_size=10))
+def test_a_score_is_above_the_threshold_exactly_where_its_p_value_is_at_most_alpha(
+    data: st.DataObject, calibration: Calibration, scores: list[float]
+) -> None:
+    alpha = data.draw(st.one_of(RATES, rates_near_a_rank(calibration.num_calibration)))
+    ties = [math.nextafter(score, side) for score in calibration.scores for side in (-math.inf, score, math.inf)]
+    asked = np.array([*scores, *ties, -math.inf, math.inf])
+    threshold = calibration.threshold(alpha)
+    above = asked > (math.inf if threshold is None else threshold)
+    np.testing.assert_array_equal(above, calibration.p_values(asked) <= alpha)
+
+
+@pytest.mark.parametrize("scores", [(1.0, 2.0, 3.0, 4.0, 5.0), (1.0, 1.0, 2.0, 2.0, 2.0), (7.0,) * 5])
+def test_of_all_orders_of_exchangeable_scores_at_most_alpha_are_false_alarms(scores: tuple[float, ...]) -> None:
+    """Exactly: the last of n + 1 normals, in every order, is flagged in at most a share alpha of them."""
+    orders = list(permutations(scores))
+    p = np.array([Calibration.fit(np.array(o[:-1])).p_values(np.array(o[-1:]))[0] for o in orders])
+    for alpha in (0.1, 0.2, 0.21, 0.4, 0.6, 0.8, 0.99):
+        assert (p <= alpha).mean() <= alpha
+    if len(set(scores)) == len(scores):
+        assert (p <= 0.4).mean() == pytest.approx(0.4)  # and no fewer, where no two tie
+
+
+@given(RATES)
+def test_the_number_needed_is_the_least_that_has_a_threshold(alpha: float) -> None:
+    n = num_needed(alpha)
+    if n > 10_000:
+        assert float((n + 1) * Fraction(alpha)) == pytest.approx(1)
+        return
+    assert Calibration(np.arange(float(n))).threshold(alpha) is not None
+    assert n == 0 or Calibration(np.arange(float(n - 1))).threshold(alpha) is None
+
+
+@pytest.mark.parametrize(("alpha", "n"), [(0.5, 1), (1 / 3, 2), (0.1, 9), (0.05, 19), (0.01, 99), (0.001, 999)])
+def test_the_number_needed_for_common_rates(alpha: float, n: int) -> None:
+    assert num_needed(alpha) == n
+
+
+@pytest.mark.parametrize("alpha", [5e-324, 1e-300, 1e-17])
+def test_a_rate_no_one_can_have_is_answered_too(alpha: float) -> None:
+    calibration = Calibration(np.arange(19.0))
+    assert calibration.threshold(alpha) is None
+    assert "no threshold" in (calibration.shortage(alpha) or "")
+
+
+def test_a_shortage_says_how_many_are_needed_and_how_many_there_are() -> None:
+    calibration = Calibration(np.arange(19.0))
+    assert calibration.shortage(0.05) is None
+    message = calibration.shortage(0.01) or ""
+    for part in ("alpha = 0.01", "at least 99 ", "has 19;", "anomaly calibrate"):
+        assert part in message
+
+
+def test_fit_sorts_and_keeps_what_it_was_given() -> None:
+    given = np.array([3.0, 1.0, 2.0])
+    assert Calibration.fit(given).scores.tolist() == [1.0, 2.0, 3.0]
+    assert given.tolist() == [3.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, 1.5, math.nan, math.inf])
+def test_a_rate_outside_0_to_1_is_refused(alpha: float) -> None:
+    with pytest.raises(UsageError, match=r"between 0 and 1, for example 0\.05; got"):
+        check_alpha(alpha)
+
+
+def test_a_rate_is_given_back() -> None:
+    assert check_alpha(0.05) == 0.05
+
+
+def naive_reject_fdr(p_values: FloatArray, q: float) -> list[bool]:
+    """All p-values up to the largest p_(k) ≤ q·k / m, k its rank."""
+    m = len(p_values)
+    limits = [p for k, p in enumerate(sorted(p_values), start=1) if p <= q * k / m]
+    return [bool(limits) and p <= max(limits) for p in p_values]
+
+
+@given(st.lists(st.integers(1, 20).map(lambda k: k / 20), max_size=30), st.sampled_from([0.01, 0.05, 0.1, 0.25, 0.5]))
+def test_fdr_rejects_what_benjamini_and_hochberg_define(p_values: list[float], q: float) -> None:
+    p = np.array(p_values, dtype=np.float64)
+    assert reject_fdr(p, q).tolist() == naive_reject_fdr(p, q)
+
+
+def test_fdr_steps_up_over_a_p_value_that_fails_alone() -> None:
+    assert reject_fdr(np.array([0.08, 0.5, 0.06, 0.07]), 0.1).tolist() == [False, False, False, False]
+    assert reject_fdr(np.array([0.07, 0.5, 0.06, 0.01]), 0.1).tolist() == [True, False, True, True]
+
+
+def test_the_share_of_false_ones_among_the_flagged_is_held() -> None:
+    """Conformal p-values of 80 normals and 20 anomalies against fresh calibration sets, on average over 300 draws."""
+    rng = np.random.default_rng(0)
+    q, shares, found = 0.2, [], []
+    for _ in range(300):
+        calibration = Calibration.fit(rng.normal(size=400))
+        p = calibration.p_values(np.concatenate([rng.normal(size=80), rng.normal(3.5, size=20)]))
+        rejected = reject_fdr(p, q)
+        shares.append(rejected[:80].sum() / max(rejected.sum(), 1))
+        found.append(rejected[80:].mean())
+    assert np.mean(shares) <= q
+    assert np.mean(shares) > q / 3
+    assert np.mean(found) > 0.5
