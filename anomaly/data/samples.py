@@ -16,6 +16,7 @@ Split = Literal["train", "test"]
 Label = Literal["normal", "anomalous"]
 Form = Literal["folder", "mvtec", "classes", "idx", "manifest", "digits"]
 Mask = NDArray[np.bool_]
+HOLD_OUT_EVERY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,9 @@ class Dataset:
     num_skipped: int
 
     def train_normals(self) -> list[Sample]:
-        """The normal images to learn from: of the training split where there are two splits, else all.
+        """The normal images to learn from: of the training split where there are two splits.
+
+        Where there are anomalous images but no splits, every fifth normal one is held out for `test`.
 
         Raises:
             DataError: there are none.
@@ -75,7 +78,9 @@ class Dataset:
         return normals
 
     def test(self) -> list[Sample]:
-        """The labelled images to evaluate on: of the test split where there are two splits, else all.
+        """The labelled images to evaluate on: of the test split where there are two splits.
+
+        Else all anomalous images, and the normal ones that `train_normals` has held out.
 
         Raises:
             DataError: one of the two labels is missing, without which there is nothing to tell apart.
@@ -93,7 +98,15 @@ class Dataset:
     def _of(self, split: Split) -> Sequence[Sample]:
         if {sample.split for sample in self.samples} >= {"train", "test"}:
             return [sample for sample in self.samples if sample.split == split]
-        return self.samples
+        if not any(sample.label == "anomalous" for sample in self.samples):
+            return self.samples
+        normals = [sample.path for sample in self.samples if sample.label == "normal"]
+        held_out = set(normals[::HOLD_OUT_EVERY])
+        return [
+            sample
+            for sample in self.samples
+            if (split == "test") == (sample.label != "normal" or sample.path in held_out)
+        ]
 
 
 def check_normal(normal: Sequence[str], classes: Sequence[str], name: str) -> None:

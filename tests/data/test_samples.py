@@ -28,10 +28,15 @@ def test_with_two_splits_each_serves_its_purpose() -> None:
 
 
 @pytest.mark.parametrize("split", [None, "train", "test"])
-def test_with_one_split_or_none_all_serve_both(split: Split | None) -> None:
-    data = dataset((split, "normal"), (split, "anomalous"), (split, "normal"), (split, None))
-    assert names(data.train_normals()) == ["0", "2"]
-    assert names(data.test()) == ["0", "1", "2"]
+def test_with_one_split_or_none_every_fifth_normal_is_held_out(split: Split | None) -> None:
+    normals: list[tuple[Split | None, Label | None]] = [(split, "normal")] * 6
+    data = dataset((split, "anomalous"), *normals, (split, None))
+    assert names(data.train_normals()) == ["2", "3", "4", "5"]
+    assert names(data.test()) == ["0", "1", "6"]
+
+
+def test_without_anomalies_all_normals_train() -> None:
+    assert names(dataset((None, "normal"), (None, "normal"), (None, None)).train_normals()) == ["0", "1"]
 
 
 def test_nothing_normal_to_train_on() -> None:
