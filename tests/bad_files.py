@@ -54,9 +54,10 @@ def bmp_header(width: int, height: int) -> bytes:
     )
 
 
-def tiff_header(width: int, height: int) -> bytes:
-    """An 8-bit grey TIFF of any size with almost no pixels."""
+def tiff_header(width: int, height: int, *more_entries: tuple[int, int]) -> bytes:
+    """An 8-bit grey TIFF of any size with 100 pixels."""
     entries = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, 100)]
+    entries += more_entries
     directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
     return struct.pack("<2sHI", b"II", 42, 108) + bytes(100) + struct.pack("<H", len(entries)) + directory + bytes(4)
 
@@ -118,6 +119,7 @@ def _awkward_containers() -> dict[str, bytes]:
         "rotated.webp": _saved(_image(), "WEBP", exif=exif),
         "rotated.tif": _saved(_image(), "TIFF", exif=exif),
         "exif-nonsense.jpg": _saved(_image(), "JPEG", exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff" + bytes(20)),
+        "exif-nowhere.tif": tiff_header(10, 10, (34665, 9_999)),
         "progressive.jpg": _saved(_image("RGB"), "JPEG", progressive=True),
         "really-a-jpeg.png": jpeg,
         "really-a-png.jpg": png,

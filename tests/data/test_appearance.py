@@ -52,6 +52,17 @@ def test_exif_orientation_is_applied_once(file_format: str, orientation: int) ->
         assert np.array_equal(pixels_of(image.convert("L")) > 127, expected > 127)
 
 
+@pytest.mark.parametrize("mode", ["I;16", "RGBA", "P", "CMYK"])
+def test_orientation_is_applied_in_every_mode(mode: str) -> None:
+    pixels = np.zeros((8, 16), np.uint8)
+    pixels[:, :8] = 255
+    image = Image.fromarray(pixels.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(pixels).convert(mode)
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    seen = through_file(image, "JPEG" if mode == "CMYK" else "PNG", exif=exif)
+    assert np.array_equal(pixels_of(seen.convert("L")) > 127, np.rot90(pixels, -1) > 127)
+
+
 def test_orientation_of_an_image_opened_by_someone_else_is_applied() -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6

@@ -99,6 +99,14 @@ def test_limits_are_inclusive(tmp_path: Path) -> None:
             decode(source, name="it", limits=Limits(max_pixels=575))
 
 
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    path.touch()
+    os.truncate(path, 2**40)
+    with pytest.raises(ImageTooLargeError, match=f"it: has {2**40:,} bytes"):
+        decode(path, name="it")
+
+
 def test_pil_settings_are_left_alone() -> None:
     max_pixels, load_truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     decode(encoded("PNG"), name="it")

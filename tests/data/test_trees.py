@@ -27,11 +27,11 @@ def rows(data: Dataset, root: Path) -> list[tuple[str, str | None, str | None, s
 
 
 def test_a_folder_of_normal_images(tmp_path: Path) -> None:
-    write(tmp_path, "b.png", "a/2.png", "a/1.jpg", "notes.txt", "a/more.csv")
+    write(tmp_path, "b.png", "a/2.png", "a/1.jpg", "c/3.png", "notes.txt", "a/more.csv")
     data = open_dataset(str(tmp_path))
-    expected = [(name, None, "normal", "") for name in ("a/1.jpg", "a/2.png", "b.png")]
+    expected = [(name, None, "normal", "") for name in ("a/1.jpg", "a/2.png", "b.png", "c/3.png")]
     assert (data.form, rows(data, tmp_path), data.num_skipped) == ("folder", expected, 2)
-    assert len(data.train_normals()) == 3
+    assert len(data.train_normals()) == 4
 
 
 def test_one_folder_in_a_folder_is_no_class(tmp_path: Path) -> None:
