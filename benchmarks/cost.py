@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 import anomaly
 from anomaly.config import SearchConfig
-from anomaly.data import decode_all, open_dataset
+from anomaly.data import decode_all, open_dataset, to_array
 from anomaly.inference import Detector
-from anomaly.inference.passes import Passes
+from anomaly.inference.passes import NUM_SLOTS, Passes
 from anomaly.inference.search import search_latents
 from anomaly.pipeline import score_paths
 from anomaly.runtime import to_float
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     args = parser.parse_args()
     samples = open_dataset(args.data, normal=["0"]).test()[: args.images]
-    images = np.stack([sample.open() for sample in samples])
+    images = np.stack([to_array(sample.open()) for sample in samples])
     detector = anomaly.load_detector(args.models / "mnist", device="cpu")
     compare_with_bare_passes(detector, images)
     compare_files(args.models / "mnist", detector, images)
@@ -59,7 +59,7 @@ def compare_with_bare_passes(detector: Detector, images: NDArray[np.uint8]) -> N
 
     def bare(size: int) -> None:
         with torch.inference_mode():
-            for x in ready.split(size):
+            for x in torch.split(ready, size):
                 z = networks.encode(x)
                 x_hat = networks.G(z)
                 networks.D(x, z)
@@ -113,13 +113,10 @@ def compare_search(detector: Detector) -> None:
     config = SearchConfig(steps=SEARCH_STEPS, restarts=1, patience=SEARCH_STEPS + 1)
     num_alone = 8
 
-    def search(rows: slice, num_slots: int) -> None:
-        _search(passes, pixels[rows], config, num_slots)
-
     times = _best(
         {
-            "alone": lambda: [search(slice(i, i + 1), 1) for i in range(num_alone)],
-            "batch": lambda: search(slice(0, 256), 64),
+            "alone": lambda: [_search(passes, pixels[i : i + 1], config, num_slots=1) for i in range(num_alone)],
+            "batch": lambda: _search(passes, pixels, config, num_slots=NUM_SLOTS),
         }
     )
     alone, batch = times["alone"] / num_alone, times["batch"] / 256
@@ -129,10 +126,10 @@ def compare_search(detector: Detector) -> None:
     )
 
 
-def _search(passes: Passes, pixels: NDArray[np.uint8], config: SearchConfig, num_slots: int) -> None:
+def _search(passes: Passes, pixels: NDArray[np.uint8], config: SearchConfig, *, num_slots: int) -> torch.Tensor:
     x = to_float(torch.from_numpy(pixels))
     starts = torch.randn(len(pixels), config.restarts, passes.networks.config.latent_dim)
-    search_latents(passes._loss(x), starts, config, num_slots=num_slots)
+    return search_latents(passes._loss(x), starts, config, num_slots=num_slots)[0]
 
 
 def _best(programs: dict[str, Callable[[], object]]) -> dict[str, float]:

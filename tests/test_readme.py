@@ -1,0 +1,104 @@
+"""Every command of the README, as written, by a user who has just cloned the project."""
+
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[str]:
+    """The lines of README's shell blocks, in order, without comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    return [line.split("    #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that looks like a clone, where the commands may write."""
+    home = tmp_path_factory.mktemp("clone")
+    for name in ("models", "docs"):
+        (home / name).symlink_to(ROOT / name)
+    return home
+
+
+def run(command: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        shlex.split(command), cwd=home, env=environment(), capture_output=True, text=True, check=False, timeout=240
+    )
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_readme_has_the_commands_that_ci_and_this_file_run() -> None:
+    kinds = {shlex.split(command)[0] for command in commands()}
+    assert kinds == {"make", "curl", "anomaly", "docker"}  # make and curl: .ci/run; docker: no engine to run it
+
+
+def test_library_commands_run_as_written(home: Path) -> None:
+    (home / "out").mkdir()
+    library = [command for command in commands() if command.startswith("anomaly ") and " serve " not in command]
+    assert len(library) >= 7
+    for command in library:
+        done = run(command, home)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    rows = [json.loads(line) for line in (home / "out" / "results.jsonl").read_text().splitlines()]
+    assert [Path(row["path"]).name for row in rows] == ["six.png", "zero.png"]
+    assert [row["is_anomalous"] for row in rows] == [True, False]
+    assert (home / "out" / "report" / "report.html").is_file()
+    assert len(list((home / "out" / "heatmaps").iterdir())) == 2
+
+
+def test_python_lines_run_as_written(home: Path) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    done = run(shlex.join([sys.executable, "-c", program + "\nprint(scores.is_anomalous)"]), home)
+    assert done.stdout.strip() == "[False, True]", done.stderr
+
+
+def test_served_bundles_answer_the_curl_of_the_readme(home: Path) -> None:
+    (serve,) = [command for command in commands() if " serve " in command]
+    curls = [command for command in commands() if command.startswith("curl")]
+    verdicts = []
+    with server(serve.replace("out/models", "models"), home) as port:
+        for curl in curls:
+            done = run(curl.replace(":8000", f":{port}"), home)
+            verdicts.append(json.loads(done.stdout)["is_anomalous"])
+    assert verdicts == [False, True]
+
+
+@contextmanager
+def server(command: str, home: Path) -> Iterator[int]:
+    """The README's server, on a free port instead of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = re.sub(r"--port \d+", f"--port {port}", command)
+    process = subprocess.Popen(
+        shlex.split(command), cwd=home, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(240):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+                    break
+            except OSError:
+                assert process.poll() is None, "the server has stopped"
+                time.sleep(0.25)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=40)
