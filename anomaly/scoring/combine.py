@@ -13,7 +13,8 @@ from anomaly.config import ScoreConfig
 FloatArray = NDArray[np.float64]
 Terms = Mapping[str, FloatArray]
 
-_MIN_STD = 1e-6  # normals that all agree on a term must not turn rounding into evidence
+_ROUNDING = 1e-5  # of a term's size: what float32 sums, batched in another way, may differ by
+_MIN_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class TermStatistics:
     """How the terms of the *select* normals are spread: mean and std (num_terms,), precision (num_terms, num_terms).
 
     `precision` is the inverse covariance of the standardised terms, shrunk towards a multiple of the identity as far as
-    the number of images asks for (Ledoit and Wolf 2004).
+    the number of images asks for (Ledoit and Wolf 2004). Both spreads include that of rounding, so that normals that
+    agree on a term, or always on two at once, do not turn rounding into evidence.
     """
 
     names: tuple[str, ...]
@@ -33,9 +35,11 @@ class TermStatistics:
     def fit(cls, terms: Terms) -> "TermStatistics":
         """From the terms (n,) of normal images."""
         table = np.stack(list(terms.values()), axis=1)
-        mean, std = table.mean(axis=0), np.maximum(table.std(axis=0), _MIN_STD)
-        covariance = LedoitWolf(assume_centered=True).fit((table - mean) / std)
-        return cls(tuple(terms), mean, std, covariance.precision_)
+        mean = table.mean(axis=0)
+        rounding = _ROUNDING * np.sqrt(np.square(table).mean(axis=0)) + _MIN_ROUNDING
+        std = np.hypot(table.std(axis=0), rounding)
+        covariance = LedoitWolf(assume_centered=True).fit((table - mean) / std).covariance_
+        return cls(tuple(terms), mean, std, np.linalg.inv(covariance + np.diag((rounding / std) ** 2)))
 
     def distance(self, terms: Terms) -> FloatArray:
         """Mahalanobis distance (n,) of images' terms from the normals': √(vᵀ P v), v the standardised terms."""

@@ -17,6 +17,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 NORMAL_PEAK = 0.25
 _SCALE_QUANTILE = 0.99
 _PEAK_QUANTILE = 0.95
+_DARK = np.finfo(np.float32).eps  # a layer that normals leave dark must not divide by nothing
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class MapScale:
     def fit(cls, maps: NDArray[np.float32]) -> "MapScale":
         """From the layer maps (n, num_maps, size, size) of normal images."""
         layers = np.quantile(maps, _SCALE_QUANTILE, axis=(0, 2, 3)).astype(np.float32)
-        layers = np.maximum(layers, np.finfo(np.float32).tiny)
+        layers = np.maximum(layers, _DARK)
         mean = (maps / layers[:, None, None]).mean(axis=1)
-        peaks = mean.max(axis=(1, 2))
-        return cls(layers, np.array([np.quantile(peaks, _PEAK_QUANTILE)], dtype=np.float32))
+        peak = np.quantile(mean.max(axis=(1, 2)), _PEAK_QUANTILE)
+        return cls(layers, np.array([max(peak, _DARK)], dtype=np.float32))
 
     def heatmap(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """(b, num_maps, size, size) → (b, size, size)."""

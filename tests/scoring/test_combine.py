@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from anomaly.config import ScoreConfig
+from anomaly.scoring import TermStatistics, combine
+from anomaly.scoring.combine import FloatArray
+
+NAMES = ("residual", "feature_matching", "cross_entropy")
+MAHALANOBIS, PAPER = ScoreConfig(combine="mahalanobis"), ScoreConfig(combine="paper", feature_weight=0.1)
+
+
+def normal_terms(n: int, *, seed: int = 0) -> dict[str, FloatArray]:
+    """Correlated, of very different sizes, as terms are."""
+    rng = np.random.default_rng(seed)
+    common = rng.normal(size=n)
+    spreads = {"residual": 8.0, "feature_matching": 90.0, "cross_entropy": 0.02}
+    return {name: spread * (5 + common + 0.5 * rng.normal(size=n)) for name, spread in spreads.items()}
+
+
+def rows(table: FloatArray) -> dict[str, FloatArray]:
+    return dict(zip(NAMES, table.T, strict=True))
+
+
+STATISTICS = TermStatistics.fit(normal_terms(200))
+DIRECTIONS = hnp.arrays(np.float64, 3, elements=st.floats(0.05, 5))
+
+
+def test_the_distance_is_that_of_the_shrunk_covariance() -> None:
+    terms = normal_terms(5, seed=1)
+    covariance = np.linalg.inv(STATISTICS.precision)
+    expected = []
+    for i in range(5):
+        v = np.array([(terms[name][i] - STATISTICS.mean[j]) / STATISTICS.std[j] for j, name in enumerate(NAMES)])
+        expected.append(float(v @ np.linalg.solve(covariance, v)) ** 0.5)
+    np.testing.assert_allclose(combine(terms, STATISTICS, MAHALANOBIS), expected)
+
+
+def test_statistics_are_those_of_the_normals() -> None:
+    terms = normal_terms(200)
+    table = np.stack([terms[name] for name in NAMES], axis=1)
+    assert STATISTICS.names == NAMES
+    np.testing.assert_allclose(STATISTICS.mean, table.mean(axis=0))
+    np.testing.assert_allclose(STATISTICS.std, table.std(axis=0))
+    correlation = np.corrcoef(table.T)
+    np.testing.assert_allclose(np.linalg.inv(STATISTICS.precision), correlation, atol=0.05)
+
+
+def test_the_mean_itself_has_no_distance_and_normals_about_the_root_of_the_number_of_terms() -> None:
+    assert combine(rows(STATISTICS.mean[None]), STATISTICS, MAHALANOBIS).item() == 0
+    squares = combine(normal_terms(2000, seed=2), STATISTICS, MAHALANOBIS) ** 2
+    assert squares.mean() == pytest.approx(3, rel=0.15)
+
+
+@given(DIRECTIONS, st.floats(0, 20), st.floats(0.01, 20))
+def test_law_1_all_terms_further_above_the_mean_by_the_same_factor_score_higher(
+    direction: FloatArray, near: float, more: float
+) -> None:
+    """On each ray that leaves the mean, the Mahalanobis distance grows with the way gone.
+
+    It need not where one correlated term grows alone: the others then catch it up.
+    """
+    table = STATISTICS.mean + np.array([[near], [near + more]]) * direction * STATISTICS.std
+    close, far = combine(rows(table), STATISTICS, MAHALANOBIS)
+    assert far > close
+    assert far * near == pytest.approx(close * (near + more), rel=1e-6)
+
+
+@given(hnp.arrays(np.float64, (2, 3), elements=st.floats(0, 1e4)), st.floats(0, 1))
+def test_law_1_more_residual_or_more_feature_difference_is_a_higher_score_in_the_paper(
+    table: FloatArray, weight: float
+) -> None:
+    low, high = rows(np.minimum(*table)[None]), rows(np.maximum(*table)[None])
+    config = ScoreConfig(combine="paper", feature_weight=weight)
+    assert combine(high, STATISTICS, config) >= combine(low, STATISTICS, config)
+    expected = (1 - weight) * high["residual"] + weight * high["feature_matching"]
+    np.testing.assert_allclose(combine(high, STATISTICS, config), expected)
+
+
+@given(st.permutations(range(12)), st.integers(1, 12), st.sampled_from([MAHALANOBIS, PAPER]))
+def test_law_4_a_score_does_not_depend_on_what_else_is_scored(
+    order: list[int], num_kept: int, config: ScoreConfig
+) -> None:
+    terms = normal_terms(12, seed=3)
+    chosen = {name: values[order[:num_kept]] for name, values in terms.items()}
+    expected = combine(terms, STATISTICS, config)[order[:num_kept]]
+    np.testing.assert_allclose(combine(chosen, STATISTICS, config), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("config", [MAHALANOBIS, PAPER])
+def test_law_4_scores_are_not_clamped(config: ScoreConfig) -> None:
+    far = {name: np.array([1e6, 1e9, 1e12]) for name in NAMES}
+    scores = combine(far, STATISTICS, config)
+    np.testing.assert_allclose(scores[1:] / scores[:-1], 1000, rtol=0.01)
+
+
+def test_terms_are_taken_by_name_not_by_place() -> None:
+    terms = normal_terms(4)
+    turned = {name: terms[name] for name in reversed(NAMES)}
+    np.testing.assert_array_equal(combine(turned, STATISTICS, MAHALANOBIS), combine(terms, STATISTICS, MAHALANOBIS))
+
+
+@given(st.floats(-1e5, 1e5), st.integers(3, 40))
+def test_a_term_on_which_all_normals_agree_does_not_turn_rounding_into_evidence(constant: float, n: int) -> None:
+    terms = normal_terms(n) | {"cross_entropy": np.full(n, constant)}
+    statistics = TermStatistics.fit(terms)
+    rounded = terms | {"cross_entropy": np.float32(constant) * np.ones(n) * (1 + 2.0**-23)}
+    scores = combine(terms, statistics, MAHALANOBIS)
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose(combine(rounded, statistics, MAHALANOBIS), scores, atol=0.2)
+
+
+def test_normals_that_agree_on_everything_still_tell_others_apart() -> None:
+    """As they do when the images are copies of one."""
+    statistics = TermStatistics.fit({name: np.full(5, 3.0) for name in NAMES})
+    same, other, further = combine({name: np.array([3.0, 4.0, 5.0]) for name in NAMES}, statistics, MAHALANOBIS)
+    assert same < other < further
+
+
+@given(st.integers(2, 6), st.integers(0, 100))
+def test_fewer_images_than_terms_ask_for_are_enough(n: int, seed: int) -> None:
+    terms = normal_terms(n, seed=seed)
+    statistics = TermStatistics.fit(terms)
+    assert np.isfinite(statistics.precision).all()
+    assert (np.linalg.eigvalsh(statistics.precision) > 0).all()

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from anomaly.scoring import MapScale, layer_maps
+
+SIDE = 16
+
+
+def maps_of(n: int, *, seed: int = 0) -> NDArray[np.float32]:
+    """(n, 3, 8, 8): three layers of very different sizes."""
+    sizes = np.array([0.01, 1.0, 50.0])[:, None, None]
+    return (np.random.default_rng(seed).random((n, 3, 8, 8)) * sizes).astype(np.float32)
+
+
+def test_the_peak_of_an_ordinary_normal_is_a_quarter() -> None:
+    maps = maps_of(100)
+    peaks = MapScale.fit(maps).heatmap(maps).max(axis=(1, 2))
+    assert np.quantile(peaks, 0.95) == pytest.approx(0.25, rel=1e-5)
+
+
+def test_layers_weigh_alike_whatever_the_size_of_their_features() -> None:
+    maps = maps_of(50)
+    scale = MapScale.fit(maps)
+    np.testing.assert_allclose(scale.layers, [0.01, 1.0, 50.0], rtol=0.05)
+    larger = maps * np.array([1.0, 1000.0, 1.0], np.float32)[:, None, None]
+    np.testing.assert_allclose(MapScale.fit(larger).heatmap(larger), scale.heatmap(maps), rtol=1e-5)
+
+
+@given(st.floats(0.01, 1e4))
+def test_a_heatmap_is_linear_and_not_clamped(factor: float) -> None:
+    scale, maps = MapScale.fit(maps_of(50)), maps_of(2, seed=1)
+    np.testing.assert_allclose(scale.heatmap(maps * np.float32(factor)), scale.heatmap(maps) * factor, rtol=1e-5)
+
+
+def test_law_4_a_heatmap_does_not_depend_on_what_else_is_mapped() -> None:
+    scale, maps = MapScale.fit(maps_of(50)), maps_of(4, seed=1)
+    maps[0] *= 100
+    np.testing.assert_array_equal(scale.heatmap(maps)[1:2], scale.heatmap(maps[1:2]))
+
+
+def test_a_layer_that_normals_leave_dark_stays_finite() -> None:
+    normals = maps_of(20)
+    normals[:, 1] = 0
+    heatmap = MapScale.fit(normals).heatmap(maps_of(2, seed=1))
+    assert np.isfinite(heatmap).all()
+
+
+def test_normals_that_show_nothing_at_all_leave_a_finite_scale() -> None:
+    scale = MapScale.fit(np.zeros((5, 2, 8, 8), np.float32))
+    assert not scale.heatmap(np.zeros((1, 2, 8, 8), np.float32)).any()
+    assert np.isfinite(scale.heatmap(np.ones((1, 2, 8, 8), np.float32))).all()
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.sampled_from([1, 3]))
+def test_a_changed_patch_gives_every_map_its_maximum_there(row: int, column: int, channels: int) -> None:
+    x = torch.zeros(2, channels, SIDE, SIDE)
+    f = torch.zeros(2, 5, SIDE // 2, SIDE // 2)
+    x_hat, f_hat = x.clone(), f.clone()
+    x_hat[1, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = 1
+    f_hat[1, 3, row, column] = -2
+    maps = layer_maps(x, x_hat, {"conv1": f}, {"conv1": f_hat})
+    assert maps.shape == (2, 2, SIDE, SIDE)
+    assert not maps[0].any()
+    for layer in maps[1]:
+        top, left = divmod(int(layer.argmax()), SIDE)
+        assert top // 2 == row
+        assert left // 2 == column
+
+
+def test_maps_are_mean_differences() -> None:
+    x = torch.zeros(1, 2, 8, 8)
+    f = {"conv1": torch.zeros(1, 4, 4, 4), "conv2": torch.zeros(1, 2, 2, 2)}
+    f_hat = {
+        "conv1": torch.full((1, 4, 4, 4), -3.0),
+        "conv2": torch.tensor([4.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 2, 2),
+    }
+    x_hat = torch.stack([torch.ones(8, 8), torch.zeros(8, 8)])[None]
+    maps = layer_maps(x, x_hat, f, f_hat)
+    assert maps[0, :, 4, 4].tolist() == pytest.approx([0.5, 3.0, 2.0])
+    assert maps[0, 0, 0, 0].item() == pytest.approx(0.5 * 4 / 9)  # beyond the edge there is no difference
