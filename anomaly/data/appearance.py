@@ -32,8 +32,7 @@ def quiet() -> Iterator[None]:
     Python's warning filters belong to the whole process, so only one thread at a time may change and restore them: keep
     what runs inside short.
     """
-    with _warning_filters, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _warning_filters, warnings.catch_warnings(action="ignore"):
         yield
 
 

@@ -4,7 +4,7 @@ Everything that trains, scores, serves or measures calls `preprocess` with the c
 an image has one set of pixels however it came.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,7 @@ from anomaly.data.decode import Pixels, to_image
 _BILINEAR = Image.Resampling.BILINEAR  # PIL widens its kernel when it reduces, so this is antialiased
 
 
-@dataclass(frozen=True)
-class _Geometry:
+class _Geometry(NamedTuple):
     """The part `seen` of the original (left, top, right, bottom), and the `place` it takes in the square."""
 
     seen: tuple[int, int, int, int]
