@@ -1,4 +1,5 @@
 import base64
+import socket
 from io import BytesIO
 from typing import Any
 
@@ -152,6 +153,15 @@ def test_a_body_without_length_is_cut_off_at_the_limit(house: House) -> None:
 
     answer = house.client.post("/score", content=chunks(), headers={"Content-Type": "image/png"})
     assert code(answer) == (413, "upload_too_large")
+
+
+@pytest.mark.parametrize("content_type", ["image/png", "multipart/form-data; boundary=x"])
+def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(house: House, content_type: str) -> None:
+    url = house.client.base_url
+    head = f"POST /score HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: {content_type}\r\nContent-Length: 20001\r\n\r\n"
+    with socket.create_connection((url.host, url.port or 0), timeout=10) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_failing_detector_is_a_500_without_details(house: House) -> None:
