@@ -1,6 +1,7 @@
 """Bundles: a trained detector as a folder of plain files, written atomically and verified when read."""
 
-from anomaly.bundle.bundle import Bundle, Contents, Golden, load, save
+from anomaly.bundle.bundle import Bundle, load, save
+from anomaly.bundle.contents import Contents, Golden
 from anomaly.bundle.layout import BundleRef, list_bundles, resolve
 from anomaly.bundle.manifest import DataRecord, Manifest
 

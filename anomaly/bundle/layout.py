@@ -42,8 +42,8 @@ def resolve(model: Path) -> BundleRef:
     Raises:
         BundleNotFoundError: it is neither.
     """
-    version = _version_number(model.name)
-    if version is not None and (model / SUMS).exists():
+    version = _version_number(model.absolute().name)  # "." has a name too
+    if version is not None and any((model / file).exists() for file in (SUMS, MANIFEST)):
         return BundleRef(model.resolve().parent.name, version, model)
     versions = _versions(model) if model.is_dir() else []
     if not versions:

@@ -13,7 +13,8 @@ SIDE = 16
 def maps_of(n: int, *, seed: int = 0) -> NDArray[np.float32]:
     """(n, 3, 8, 8): three layers of very different sizes."""
     sizes = np.array([0.01, 1.0, 50.0])[:, None, None]
-    return (np.random.default_rng(seed).random((n, 3, 8, 8)) * sizes).astype(np.float32)
+    maps: NDArray[np.float32] = (np.random.default_rng(seed).random((n, 3, 8, 8)) * sizes).astype(np.float32)
+    return maps
 
 
 def test_the_peak_of_an_ordinary_normal_is_a_quarter() -> None:

@@ -1,0 +1,50 @@
+"""SHA256SUMS: which files a bundle has, and that they are those that were written.
+
+Each file is read once, and those bytes are checked before anything parses them.
+"""
+
+import hashlib
+import stat
+from pathlib import Path
+
+from anomaly.bundle.layout import SUMMED, SUMS
+from anomaly.errors import CorruptBundleError
+
+
+def read_verified(folder: Path) -> dict[str, bytes]:
+    """The bytes of every file of a bundle.
+
+    Raises:
+        CorruptBundleError: a file differs from what was written, is missing, was added, or is no plain file.
+    """
+    try:
+        present = {child.name for child in folder.iterdir()}
+        expected = {*SUMMED, SUMS}
+        if missing := sorted(expected - present):
+            raise corrupt(folder, f"{', '.join(missing)} missing")
+        if added := sorted(present - expected):
+            raise corrupt(folder, f"{', '.join(added)} added")
+        if odd := [name for name in sorted(expected) if not stat.S_ISREG((folder / name).lstat().st_mode)]:
+            raise corrupt(folder, f"{', '.join(odd)} not a plain file")
+        files = {name: (folder / name).read_bytes() for name in sorted(expected)}
+    except OSError as error:
+        raise corrupt(folder, f"it cannot be read ({error})") from error
+    if files[SUMS] != sums({name: files[name] for name in SUMMED}):
+        recorded = set(files[SUMS].decode(errors="replace").splitlines())
+        changed = [name for name in SUMMED if _sum_line(name, files[name]) not in recorded]
+        raise corrupt(folder, f"{', '.join(changed) or SUMS} changed since the bundle was written")
+    return files
+
+
+def sums(files: dict[str, bytes]) -> bytes:
+    """In the format of `sha256sum`, so that `sha256sum --check SHA256SUMS` works too."""
+    return "".join(f"{_sum_line(name, files[name])}\n" for name in sorted(files)).encode()
+
+
+def _sum_line(name: str, data: bytes) -> str:
+    return f"{hashlib.sha256(data).hexdigest()}  {name}"
+
+
+def corrupt(folder: Path, why: str) -> CorruptBundleError:
+    """The error, not yet raised, that says what is wrong with the bundle in `folder`."""
+    return CorruptBundleError(f"the bundle {folder} is corrupt: {why}. Restore it from a copy, or train it again")

@@ -1,0 +1,258 @@
+"""Whatever happens to a bundle's files, loading says so in one sentence that names the bundle."""
+
+import json
+import os
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from anomaly.bundle import load
+from anomaly.bundle.layout import CALIBRATION, CARD, GOLDEN, HISTORY, MANIFEST, SUMMED, SUMS, WEIGHTS
+from anomaly.errors import CorruptBundleError
+from tests.bundle.copies import copy_of, sum_again
+
+ALL_FILES = [*SUMMED, SUMS]
+each_file = pytest.mark.parametrize("name", ALL_FILES)
+LONG_FIELD = b"step\n" + b"1" * 200_000  # longer than Python's csv takes
+Spoil = Callable[[Path], None]
+Array = NDArray[np.generic]
+
+
+def refused(bundle: Path) -> str:
+    """Why the bundle is refused: one line, the same whether it is asked for by its version or by its name."""
+    with pytest.raises(CorruptBundleError) as caught:
+        load(bundle)
+    message = str(caught.value)
+    assert re.fullmatch(
+        rf"the bundle {re.escape(str(bundle))} is corrupt: .+\. Restore it .+, or train it again", message
+    )
+    with pytest.raises(CorruptBundleError, match=re.escape(message)):
+        load(bundle.parent)
+    return message
+
+
+def test_a_copy_is_as_good(bigan_dir: Path) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        assert load(copied).digest == load(bigan_dir).digest
+        sum_again(copied)
+        assert load(copied).digest == load(bigan_dir).digest
+
+
+@each_file
+@given(where=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
+@settings(max_examples=8)
+def test_a_flipped_byte(bigan_dir: Path, name: str, where: float, flip: int) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        data = bytearray((copied / name).read_bytes())
+        data[int(where * len(data))] ^= flip
+        (copied / name).write_bytes(data)
+        assert "changed since the bundle was written" in refused(copied)
+
+
+def truncate(file: Path) -> None:
+    os.truncate(file, file.stat().st_size - 1)
+
+
+def halve(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def empty(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+def extend(file: Path) -> None:
+    file.write_bytes(file.read_bytes() + b"\n")
+
+
+def make_pickle(file: Path) -> None:
+    file.write_bytes(pickle.dumps({"weights": [1, 2, 3]}))
+
+
+def make_link(file: Path) -> None:
+    file.rename(file.parent.parent.parent / file.name)
+    file.symlink_to(file.parent.parent.parent / file.name)
+
+
+def make_dangling_link(file: Path) -> None:
+    file.unlink()
+    file.symlink_to("nowhere")
+
+
+def make_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def make_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+@each_file
+@pytest.mark.parametrize("spoil", [truncate, halve, empty, extend, make_pickle])
+def test_other_bytes(bigan_dir: Path, name: str, spoil: Spoil) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        spoil(copied / name)
+        assert "changed since the bundle was written" in refused(copied)
+
+
+def test_the_changed_file_is_named(bigan_dir: Path) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        extend(copied / GOLDEN)
+        extend(copied / CARD)
+        assert ": README.md, golden.safetensors changed since" in refused(copied)
+
+
+@each_file
+@pytest.mark.parametrize("spoil", [make_link, make_dangling_link, make_folder, make_pipe])
+def test_no_plain_file(bigan_dir: Path, name: str, spoil: Spoil) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        spoil(copied / name)
+        assert f"{name} not a plain file" in refused(copied)
+
+
+@each_file
+def test_a_missing_file(bigan_dir: Path, name: str) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        (copied / name).unlink()
+        assert f"{name} missing" in refused(copied)
+
+
+@pytest.mark.parametrize("name", ["weights.pt", ".hidden", "SHA256SUMS.bak", "2"])
+def test_an_added_file_or_folder(bigan_dir: Path, name: str) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        (copied / name).touch()
+        assert f"{name} added" in refused(copied)
+        (copied / name).unlink()
+        (copied / name).mkdir()
+        assert f"{name} added" in refused(copied)
+
+
+# From here on the sums are right: somebody, or some program, wrote these files and summed them.
+
+
+@each_file
+def test_a_pickle_with_right_sums(bigan_dir: Path, name: str) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        make_pickle(copied / name)
+        if name != SUMS:
+            sum_again(copied)
+        refused(copied)
+
+
+@pytest.mark.parametrize("name", SUMMED)
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xfe\xfd", b"\x00" * 64, b"[]", b"a,b\n1\n", b"a\n1,2\n", b"step\nten\n", LONG_FIELD]
+)
+def test_other_contents_with_right_sums(bigan_dir: Path, name: str, data: bytes) -> None:
+    """The card may be any text, and a file of curves that is one line has no curves."""
+    fits = {CARD: data != b"\xff\xfe\xfd", HISTORY: b"\n" not in data and data != b"\xff\xfe\xfd"}
+    with copy_of(bigan_dir / "1") as copied:
+        (copied / name).write_bytes(data)
+        sum_again(copied)
+        if fits.get(name, False):
+            load(copied)
+        else:
+            assert "not those of a bundle of this schema (" in refused(copied)
+
+
+def test_text_that_is_not_utf8_with_right_sums(bigan_dir: Path) -> None:
+    for name in (MANIFEST, CARD, HISTORY):
+        with copy_of(bigan_dir / "1") as copied:
+            (copied / name).write_bytes((copied / name).read_bytes().replace(b"e", b"\xe9"))
+            sum_again(copied)
+            assert "not those of a bundle of this schema (" in refused(copied)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("schema_version", 2, "schema_version: Input should be 1"),
+        ("comment", "hello", "comment: Extra inputs are not permitted"),
+        ("num_steps", "many", "num_steps: Input should be a valid integer"),
+        ("terms", ["residual"], "term_mean are of shape"),
+        ("feature_layer", "conv9", "feature_layer conv9 is none of conv1, joint"),
+        ("preprocess", {"size": 16, "channels": 1}, "preprocess and network are for images of different shapes"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_with_right_sums(bigan_dir: Path, field: str, value: object, reason: str) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        manifest = json.loads((copied / MANIFEST).read_text()) | {field: value}
+        (copied / MANIFEST).write_text(json.dumps(manifest))
+        sum_again(copied)
+        assert reason in refused(copied)
+
+
+def test_a_manifest_without_a_field_with_right_sums(bigan_dir: Path) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        manifest = json.loads((copied / MANIFEST).read_text())
+        del manifest["data"]["num_train"]
+        (copied / MANIFEST).write_text(json.dumps(manifest))
+        sum_again(copied)
+        assert "(data.num_train: Field required)" in refused(copied)
+
+
+def test_a_bundle_without_a_way_to_find_latents_with_right_sums(anogan_dir: Path) -> None:
+    with copy_of(anogan_dir / "1") as copied:
+        manifest = json.loads((copied / MANIFEST).read_text()) | {"search": None}
+        (copied / MANIFEST).write_text(json.dumps(manifest))
+        sum_again(copied)
+        assert "neither a search nor an encoder" in refused(copied)
+
+
+ARRAYS = {
+    CALIBRATION: ["scores", "term_mean", "term_std", "term_precision", "map_layers", "map_peak", "seen"],
+    GOLDEN: ["pixels", "z_hat", "terms", "scores"],
+}
+each_array = pytest.mark.parametrize(
+    ("file", "name"), [(file, name) for file, names in ARRAYS.items() for name in names]
+)
+
+
+def rewrite(bundle: Path, file: str, change: Callable[[dict[str, Array]], dict[str, Array]]) -> None:
+    arrays = safetensors.numpy.load((bundle / file).read_bytes())
+    (bundle / file).write_bytes(safetensors.numpy.save(change(arrays)))
+    sum_again(bundle)
+
+
+@each_array
+def test_an_array_of_another_shape_with_right_sums(bigan_dir: Path, file: str, name: str) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        rewrite(copied, file, lambda arrays: arrays | {name: np.stack([arrays[name]] * 2)})
+        assert "of shape (" in refused(copied)
+    with copy_of(bigan_dir / "1") as copied:
+        if name != "seen":  # may be of any length
+            rewrite(copied, file, lambda arrays: arrays | {name: arrays[name][:0]})
+            assert "of shape (" in refused(copied)
+
+
+@each_array
+def test_an_array_that_is_missing_with_right_sums(bigan_dir: Path, file: str, name: str) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        rewrite(copied, file, lambda arrays: {key: array for key, array in arrays.items() if key != name})
+        assert f"('{name}' is missing)" in refused(copied)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [(WEIGHTS, "G.to_image.0.weight"), (CALIBRATION, "term_precision"), (CALIBRATION, "scores"), (GOLDEN, "terms")],
+)
+def test_numbers_that_are_not_finite_with_right_sums(bigan_dir: Path, file: str, name: str, value: float) -> None:
+    def spoil(arrays: dict[str, Array]) -> dict[str, Array]:
+        array = arrays[name].copy()
+        array.flat[-1] = value
+        return arrays | {name: array}
+
+    with copy_of(bigan_dir / "1") as copied:
+        rewrite(copied, file, spoil)
+        assert "are not all finite" in refused(copied)
