@@ -116,8 +116,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (while")[0]
         raise UsageError(
-            f"Cannot listen on {host} port {port}: {error.strerror}. Choose another port with --port, "
+            f"Cannot listen on {host} port {port}: {reason}. Choose another port with --port, "
             "or stop the program that uses this one."
         ) from None
 

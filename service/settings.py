@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [host.strip() for host in value.split(",") if host.strip()] if isinstance(value, str) else value
+        return [host.strip().lower() for host in value.split(",") if host.strip()] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _a_full_request_fits(self) -> Self:
@@ -87,5 +87,5 @@ def is_loopback(host: str) -> bool:
 
 
 def _explain(location: tuple[str, ...], message: str) -> str:
-    name = ".".join(location)
+    name, message = ".".join(location), message.removeprefix("Value error, ")
     return f"{name} (or ANOMALY_{name.upper()}): {message}" if name else message
