@@ -28,4 +28,4 @@ ENV PATH=/opt/anomaly/bin:$PATH PYTHONUNBUFFERED=1 MPLCONFIGDIR=/tmp
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
-CMD ["anomaly", "serve", "--models", "models/", "--host", "0.0.0.0", "--port", "8000", "--insecure"]
+CMD ["anomaly", "serve", "--models", "models/", "--default-model", "mnist", "--host", "0.0.0.0", "--port", "8000", "--insecure"]

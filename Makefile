@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 run: install ## serve the shipped bundles on HOST:PORT
-	$(BIN)/anomaly serve --models models/ --host $(HOST) --port $(PORT)
+	$(BIN)/anomaly serve --models models/ --default-model mnist --host $(HOST) --port $(PORT)
 
 test: install ## run the test suite with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term

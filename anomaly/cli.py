@@ -233,11 +233,8 @@ def evaluate(
     if summary.num_seen:
         err.print(f"{summary.num_seen} images were left out: the model was made from them")
     table = Table(box=None, show_header=False)
-    for name, value in summary.metrics.items():
-        if isinstance(value, float | int | list):
-            table.add_row(name, str([round(v, 4) for v in value] if isinstance(value, list) else round(value, 4)))
-    for name, value in dict(summary.metrics["baselines"]).items():  # type: ignore[call-overload]
-        table.add_row(f"auroc of {name}", f"{value:.4f}")
+    for name, value in summary.numbers().items():
+        table.add_row(name, f"{value:.6g}")
     out.print(table)
     out.print(f"report: {escape(str(out_ / 'report.html'))}")
     if summary.num_failed:
@@ -247,20 +244,32 @@ def evaluate(
 
 @app.command()
 def serve(
-    models: Annotated[Path, typer.Option(help="The folder that holds the bundles.")] = Path("models"),
+    models: Annotated[Path | None, typer.Option(help="The folder that holds the bundles. Default: models.")] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; other than loopback needs --insecure.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
-    device: Device = "auto",
-    insecure: Annotated[bool, typer.Option("--insecure", help="Listen on any address without access control.")] = False,
+        str | None, typer.Option(help="Address to listen on; other than loopback needs --insecure. Default: 127.0.0.1.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one. Default: 8000.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps. Default: auto.")] = None,
+    default_model: Annotated[
+        str | None, typer.Option(help="The bundle that answers where a request names none, if there are several.")
+    ] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="Listen on any address without access control.")
+    ] = None,
 ) -> None:
-    """Serve the bundles over HTTP: POST /score, POST /score/batch, GET /models, and a page at /."""
+    """Serve the bundles over HTTP: POST /score, POST /score/batch, GET /models, and a page at /.
+
+    What is not given here is taken from the environment (ANOMALY_PORT, ANOMALY_MAX_BATCH, …), as docs/guide.md lists.
+    """
     with _usage():
         from service.app import serve as serve_http
-        from service.settings import Settings
+        from service.settings import read_settings
 
-        serve_http(Settings(models=models, host=host, port=port, device=device, insecure=insecure))
+        serve_http(
+            read_settings(
+                models=models, host=host, port=port, device=device, default_model=default_model, insecure=insecure
+            )
+        )
 
 
 @models_app.command("list")

@@ -73,7 +73,7 @@ def test_served_bundles_answer_the_curl_of_the_readme(home: Path) -> None:
     (serve,) = [command for command in commands() if " serve " in command]
     curls = [command for command in commands() if command.startswith("curl")]
     verdicts = []
-    with server(serve.replace("out/models", "models"), home) as port:
+    with server(serve.replace("out/models", "models").replace("digits", "mnist"), home) as port:
         for curl in curls:
             done = run(curl.replace(":8000", f":{port}"), home)
             verdicts.append(json.loads(done.stdout)["is_anomalous"])
