@@ -83,7 +83,7 @@ def _progress(console: Console) -> Progress:
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[curves]}"),
     )
-    return _Quiet(*columns, console=console)
+    return _Quiet(*columns, console=console, disable=not console.is_terminal)
 
 
 class _Quiet(Progress):

@@ -26,7 +26,7 @@ def check_results_path(path: Path) -> None:
         UsageError: an unknown suffix, no such folder, or Parquet without its library.
     """
     if path.suffix not in _WRITERS:
-        raise UsageError(f"results are written to a file ending in {', '.join(_WRITERS)}; got {path.name!r}")
+        raise UsageError(f"results are written to a file ending in {', '.join(_WRITERS)}; got {str(path)!r}")
     if path.is_dir():
         raise UsageError(f"{path} is a folder; give a file for the results")
     if not path.resolve().parent.is_dir():

@@ -36,6 +36,14 @@ class EvaluationSummary:
     num_seen: int
     num_failed: int
 
+    def numbers(self) -> dict[str, float]:
+        """The metrics that are one number each; those of a group as "GROUP NAME", such as "baselines pca"."""
+        numbers: dict[str, float] = {}
+        for name, value in self.metrics.items():
+            group = value if isinstance(value, dict) else {"": value}
+            numbers |= {f"{name} {key}".strip(): v for key, v in group.items() if isinstance(v, float | int)}
+        return numbers
+
 
 @dataclass(frozen=True)
 class _Scored:
@@ -108,9 +116,9 @@ def _score(detector: Detector, samples: list[Sample], store: PixelStore, unseen:
 
 
 def _baselines(train: NDArray[np.uint8], scored: _Scored) -> dict[str, float]:
-    """AUROC of PCA and nearest neighbours, fitted on training normals that are not also tested on; {} without any.
+    """AUROC of PCA and nearest neighbours, fitted on the training normals; {} where there are none to fit on.
 
-    Data without splits are all test images: a baseline that knew them would have nothing to show.
+    Images that are also tested on are left out: a baseline that knew them would have nothing to show.
     """
     train = train[~np.isin(image_keys(train), image_keys(scored.pixels))]
     if len(train) < _MIN_BASELINE:

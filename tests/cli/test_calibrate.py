@@ -1,0 +1,101 @@
+"""`anomaly calibrate`: new normals, a new version, the same model."""
+
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pytest
+
+from anomaly.bundle import load
+from anomaly.data import image_keys
+from anomaly.inference import load_detector
+from tests.cli.calls import done, refused
+from tests.digit_images import digits, normals, write_images
+
+
+@pytest.fixture
+def model(bigan_dir: Path, tmp_path: Path) -> Path:
+    """A name directory that may be given versions."""
+    return Path(copytree(bigan_dir, tmp_path / "models" / "zeros"))
+
+
+def test_new_normals_make_a_new_version_with_new_ranks_only(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "new", normals()[:25])
+    result = done("calibrate", model, tmp_path / "new", "--device", "cpu")
+    old, new = load(model / "1"), load(model / "2")
+    assert load(model).version == 2
+    for name in ("weights.safetensors", "golden.safetensors"):
+        assert (model / "1" / name).read_bytes() == (model / "2" / name).read_bytes()
+    assert old.contents.history == new.contents.history
+    for name in ("mean", "std", "precision"):
+        np.testing.assert_array_equal(
+            getattr(old.contents.statistics, name), getattr(new.contents.statistics, name), err_msg=name
+        )
+    scores = load_detector(model / "1", device="cpu").score(list(normals()[:25])).score
+    np.testing.assert_allclose(new.contents.calibration.scores, np.sort(scores), rtol=1e-5)
+    assert new.manifest.data.num_calibrate == 25
+    assert new.manifest.data.num_train == old.manifest.data.num_train
+    assert new.manifest.data.fingerprint == old.manifest.data.fingerprint
+    assert new.manifest.data.calibration_fingerprint != old.manifest.data.calibration_fingerprint
+    assert f"wrote {model / '2'} with 25 calibration images" in result.stdout
+    assert f"threshold at alpha 0.05: {new.contents.calibration.threshold(0.05):.6g}" in result.stdout
+
+
+def test_images_that_made_the_model_are_left_out(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "new", np.concatenate([digits("train", "0")[:30], normals()[:25]]))
+    result = done("calibrate", model, tmp_path / "new")
+    assert "30 images were left out: the model was made from them" in result.stderr
+    assert load(model).contents.calibration.num_calibration == 25
+
+
+def test_images_that_calibrated_are_seen_from_then_on(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "new", normals()[:25])
+    done("calibrate", model, tmp_path / "new")
+    assert set(image_keys(normals()[:25, None])) < set(load(model).contents.seen.tolist())
+    assert "all 25 normal images" in refused("calibrate", model, tmp_path / "new")
+
+
+def test_only_images_already_seen_is_a_mistake(model: Path) -> None:
+    message = refused("calibrate", model, "digits", "--normal", "0")
+    assert "calibrate with normal images that it has not seen" in message
+    assert not (model / "2").exists()
+
+
+def test_a_version_directory_is_followed_by_the_next_free_version(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "a", normals()[:20])
+    write_images(tmp_path / "b", normals()[20:])
+    done("calibrate", model / "1", tmp_path / "a")
+    done("calibrate", model / "1", tmp_path / "b")
+    assert load(model).version == 3
+    assert load(model).contents.calibration.num_calibration == len(normals()) - 20
+
+
+def test_files_that_cannot_be_read_are_said(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "new", normals()[:25])
+    (tmp_path / "new" / "text.png").write_text("no image")
+    result = done("calibrate", model, tmp_path / "new")
+    assert "1 files could not be read and were left out" in result.stderr
+
+
+def test_an_alpha_that_needs_more_images_is_said(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "new", normals()[:25])
+    result = done("calibrate", model, tmp_path / "new", "--alpha", "0.01")
+    assert "alpha = 0.01 needs at least 99 calibration images and this model has 25" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "said"),
+    [
+        ("nowhere", [], "nowhere: does not exist"),
+        ("digits", [], "say it with --normal"),
+        ("digits", ["--normal", "0", "--alpha", "0"], "alpha is the false-alarm rate"),
+        ("digits", ["--normal", "1", "--device", "warp"], "'warp'"),
+    ],
+)
+def test_mistakes(model: Path, data: str, options: list[str], said: str) -> None:
+    assert said in refused("calibrate", model, data, *options)
+    assert [path.name for path in model.iterdir() if path.name.isdigit()] == ["1"]
+
+
+def test_no_model(tmp_path: Path) -> None:
+    assert "there is no bundle at" in refused("calibrate", tmp_path, "digits", "--normal", "0")

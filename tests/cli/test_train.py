@@ -1,0 +1,226 @@
+"""`anomaly train`: from every form of data to a bundle that scores, and on from where a run was stopped."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomaly.bundle import load
+from anomaly.inference import load_detector
+from tests.cli.calls import TINY, call, done, read_rows, refused
+from tests.digit_images import Pixels, digits, others, write_images
+
+
+def zeros() -> Pixels:
+    return digits("train", "0")[:40]
+
+
+def write_idx(folder: Path, images: Pixels, labels: list[int]) -> None:
+    folder.mkdir()
+    header = struct.pack(">BBBBIII", 0, 0, 8, 3, *images.shape)
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.tobytes(), mtime=0))
+    (folder / "train-labels-idx1-ubyte").write_bytes(struct.pack(">BBBBI", 0, 0, 8, 1, len(labels)) + bytes(labels))
+
+
+def write_manifest(folder: Path, images: Pixels) -> Path:
+    paths = write_images(folder / "images", images)
+    lines = [f"{path.relative_to(folder)},normal,train\n" for path in paths[:-1]]
+    (folder / "all.csv").write_text("path,label,split\n" + "".join(lines) + f"images/{paths[-1].name},anomalous,test\n")
+    return folder / "all.csv"
+
+
+def check(models: Path, form: str, num_normals: int) -> None:
+    """The bundle is sound, was made from so many images, and scores."""
+    detector = load_detector(models, device="cpu")
+    record = detector.bundle.manifest.data
+    assert form == record.form
+    assert num_normals == record.num_train + record.num_select + record.num_calibrate
+    assert record.num_left_out == 0
+    assert np.isfinite(detector.score(list(others()[:3])).score).all()
+
+
+def test_digits(tmp_path: Path) -> None:
+    result = done("train", "digits", "--normal", "0, 3", "--out", tmp_path / "m", *TINY)
+    manifest = load(tmp_path / "m").manifest
+    assert manifest.data.normal == ["0", "3"]
+    assert manifest.num_steps == 10
+    assert manifest.preprocess.size == 8
+    assert f"wrote {tmp_path / 'm' / '1'} (version 1, digest " in result.stdout
+    record = manifest.data
+    assert f"{record.num_train} train, {record.num_select} select, {record.num_calibrate} calibrate" in result.stdout
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    write_images(tmp_path / "good", zeros())
+    (tmp_path / "good" / "notes.txt").touch()
+    done("train", tmp_path / "good", "--out", tmp_path / "m", *TINY)
+    check(tmp_path / "m", "folder", 40)
+
+
+def test_an_mvtec_tree(tmp_path: Path) -> None:
+    write_images(tmp_path / "d" / "train" / "good", zeros())
+    write_images(tmp_path / "d" / "test" / "good", zeros()[:5])
+    write_images(tmp_path / "d" / "test" / "bad", others()[:5])
+    done("train", tmp_path / "d", "--out", tmp_path / "m", *TINY)
+    check(tmp_path / "m", "mvtec", 40)
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    write_images(tmp_path / "d" / "zero", zeros())
+    write_images(tmp_path / "d" / "other", others()[:5])
+    done("train", tmp_path / "d", "--normal", "zero", "--out", tmp_path / "m", *TINY)
+    check(tmp_path / "m", "classes", 32)  # every fifth normal is held out
+
+
+def test_idx_files(tmp_path: Path) -> None:
+    write_idx(tmp_path / "d", np.concatenate([zeros(), others()[:5]]), [0] * 40 + [7] * 5)
+    done("train", tmp_path / "d", "--normal", "0", "--out", tmp_path / "m", *TINY)
+    check(tmp_path / "m", "idx", 32)
+
+
+def test_a_manifest(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, np.concatenate([zeros(), others()[:1]]))
+    done("train", manifest, "--out", tmp_path / "m", *TINY)
+    check(tmp_path / "m", "manifest", 40)
+
+
+def test_anogan_in_colour_at_a_chosen_size(tmp_path: Path) -> None:
+    options = ("--method", "anogan", "--size", "16", "--channels", "3", "--search-steps", "3", "--restarts", "1")
+    write_images(tmp_path / "d", zeros())
+    done("train", tmp_path / "d", "--out", tmp_path / "m", *TINY, *options)
+    manifest = load(tmp_path / "m").manifest
+    assert (manifest.method, manifest.preprocess.size, manifest.preprocess.channels) == ("anogan", 16, 3)
+    assert manifest.search is not None
+    assert (manifest.search.steps, manifest.search.restarts) == (3, 1)
+    check(tmp_path / "m", "folder", 40)
+
+
+def test_anogan_searches_and_bigan_does_not_unless_told(tmp_path: Path) -> None:
+    search = ("--search-steps", "2", "--search-start", "encoder")
+    done("train", "digits", "--normal", "0", "--out", tmp_path / "a", *TINY, "--method", "anogan", *search)
+    done("train", "digits", "--normal", "0", "--out", tmp_path / "b", *TINY)
+    done("train", "digits", "--normal", "0", "--out", tmp_path / "c", *TINY, *search)
+    searches = [load(tmp_path / name).manifest.search for name in "abc"]
+    assert [None if search is None else (search.steps, search.start) for search in searches] == [
+        (2, "encoder"),
+        None,
+        (2, "encoder"),
+    ]
+
+
+def test_the_papers_score(tmp_path: Path) -> None:
+    options = ("--score", "paper", "--feature-weight", "0.25")
+    done("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY, *options)
+    scores = load_detector(tmp_path / "m", device="cpu").score(list(others()[:5]))
+    expected = 0.75 * scores.terms["residual"] + 0.25 * scores.terms["feature_matching"]
+    np.testing.assert_allclose(scores.score, expected)
+
+
+def test_files_that_cannot_be_read_are_left_out_and_counted(tmp_path: Path) -> None:
+    write_images(tmp_path / "d", zeros())
+    (tmp_path / "d" / "text.png").write_text("no image")
+    result = done("train", tmp_path / "d", "--out", tmp_path / "m", *TINY)
+    assert load(tmp_path / "m").manifest.data.num_left_out == 1
+    assert "1 files could not be read and were left out" in result.stderr
+
+
+def test_a_second_run_is_a_second_version_with_the_same_weights(tmp_path: Path) -> None:
+    for seed in ("0", "0", "1"):
+        done("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY, "--seed", seed)
+    first, again, other = ((tmp_path / "m" / v / "weights.safetensors").read_bytes() for v in "123")
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("method", ["bigan", "anogan"])
+def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path, method: str) -> None:
+    command = ("train", "digits", "--normal", "0", *TINY, "--method", method, "--steps", "34", "--search-steps", "2")
+    done(*command, "--out", tmp_path / "whole")
+    done(*command, "--out", tmp_path / "parts", "--max-minutes", "0")
+    assert load(tmp_path / "parts").manifest.num_steps == 10
+    done(*command, "--out", tmp_path / "parts", "--max-minutes", "0", "--resume")
+    assert load(tmp_path / "parts").manifest.num_steps == 20
+    done(*command, "--out", tmp_path / "parts", "--max-minutes", "9", "--resume")
+    whole, parts = tmp_path / "whole" / "1", tmp_path / "parts" / "3"
+    for name in ("weights.safetensors", "calibration.safetensors", "golden.safetensors", "history.csv"):
+        assert (whole / name).read_bytes() == (parts / name).read_bytes()
+
+
+def test_a_finished_run_can_be_given_more_steps(tmp_path: Path) -> None:
+    command = ("train", "digits", "--normal", "0", *TINY)
+    done(*command, "--steps", "30", "--out", tmp_path / "whole")
+    done(*command, "--steps", "15", "--out", tmp_path / "parts")
+    done(*command, "--steps", "30", "--out", tmp_path / "parts", "--resume")
+    whole, parts = tmp_path / "whole" / "1", tmp_path / "parts" / "2"
+    assert (whole / "weights.safetensors").read_bytes() == (parts / "weights.safetensors").read_bytes()
+
+
+def test_the_pixels_are_not_kept(tmp_path: Path) -> None:
+    done("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY)
+    refused("train", "digits", "--normal", "1", "--out", tmp_path / "m", *TINY, "--resume")
+    assert [path.name for path in (tmp_path / "m" / ".training").iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_the_curves_are_kept(tmp_path: Path) -> None:
+    done("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY, "--steps", "25")
+    rows = read_rows(tmp_path / "m" / "1" / "history.csv")
+    assert [row["step"] for row in rows] == ["10", "20", "25"]
+    assert {"loss_d", "loss_g", "d_real", "d_fake", "cycle_x", "cycle_z"} < set(rows[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["digits"], "say it with --normal"),
+        (["digits", "--normal", "zero"], "has no class zero"),
+        (["nowhere"], "nowhere: does not exist"),
+        (["file"], "file: is a file"),
+        (["empty"], "no images found"),
+        (["few"], "expected at least 20"),
+        (["broken"], "none of the 1 images can be used"),
+        (["digits", "--normal", "0", "--out", "file"], "cannot write under file"),
+        (["digits", "--normal", "0", "--out", "file/m"], "cannot write under file/m"),
+        (["digits", "--normal", "0", "--device", "warp"], "'warp'"),
+        (["digits", "--normal", "0", "--size", "33"], "size: Value error, 33 is not a power of two"),
+        (["digits", "--normal", "0", "--size", "0"], "greater than or equal to 8; got 0"),
+        (["digits", "--normal", "0", "--channels", "2"], "1 or 3; got 2"),
+        (["digits", "--normal", "0", "--channels", "0"], "1 or 3; got 0"),
+        (["digits", "--normal", "0", "--width", "1"], "width: "),
+        (["digits", "--normal", "0", "--latent-dim", "0"], "latent_dim: "),
+        (["digits", "--normal", "0", "--steps", "0"], "steps: "),
+        (["digits", "--normal", "0", "--seed", "-1"], "seed: "),
+        (["digits", "--normal", "0", "--learning-rate", "0"], "learning_rate: "),
+        (["digits", "--normal", "0", "--score", "sum"], "combine: "),
+        (["digits", "--normal", "0", "--train-precision", "fp8"], "precision: "),
+        (["digits", "--normal", "0", "--search-steps", "-1"], "steps: "),
+        (["digits", "--normal", "0", "--method", "anogan", "--search-steps", "0"], "by search alone"),
+        (["digits", "--normal", "0", "--resume"], "nothing to resume"),
+    ],
+)
+def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    write_images(tmp_path / "few", zeros()[:19])
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "text.png").write_text("no image")
+    (tmp_path / "empty").mkdir()
+    out = [] if "--out" in options else ["--out", "m"]
+    message = refused("train", *TINY, *options, *out)
+    assert said in message
+    assert len(message.splitlines()) == 1
+    assert not list(tmp_path.glob("m/[0-9]*"))
+
+
+def test_a_run_with_other_options_is_not_resumed(tmp_path: Path) -> None:
+    done("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY)
+    for other in (["--normal", "1"], ["--normal", "0", "--seed", "1"], ["--normal", "0", "--size", "16"]):
+        message = refused("train", "digits", "--out", tmp_path / "m", *TINY, "--resume", *other)
+        assert "belongs to another run" in message
+
+
+def test_an_unknown_method_is_refused_by_name(tmp_path: Path) -> None:
+    result = call("train", tmp_path, "--out", tmp_path / "m", "--method", "vae")
+    assert result.exit_code == 2
+    assert "vae" in result.stderr

@@ -1,0 +1,185 @@
+"""The detector: whatever holds an image gives its score, and one that fails gives its reason."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from anomaly.calibration import Calibration
+from anomaly.errors import UsageError
+from anomaly.inference import Detector, load_detector
+from tests.digit_images import Pixels, normals, others, write_images
+
+
+@pytest.fixture(scope="module")
+def detector(bigan_dir: Path) -> Detector:
+    return load_detector(bigan_dir, device="cpu")
+
+
+def test_paths_pictures_arrays_and_tensors_of_an_image_have_one_score(detector: Detector, tmp_path: Path) -> None:
+    images = normals()[:4]
+    expected = detector.score(list(images)).score
+    paths = write_images(tmp_path, images)
+    batch = torch.from_numpy(images)[:, None]
+    for same in (
+        paths,
+        [str(path) for path in paths],
+        [PIL.Image.fromarray(image) for image in images],
+        [np.repeat(image[:, :, None], 3, axis=2) for image in images],
+        batch,
+        batch.repeat(1, 3, 1, 1),
+        batch / 127.5 - 1,
+        (batch / 127.5 - 1).to(torch.float64),
+    ):
+        assert_array_equal(expected, detector.score(same).score)
+
+
+def test_one_image_needs_no_list(detector: Detector, tmp_path: Path) -> None:
+    image = normals()[0]
+    (path,) = write_images(tmp_path, [image])
+    for same in (image, path, str(path), PIL.Image.fromarray(image)):
+        assert_array_equal(detector.score([image]).score, detector.score(same).score)
+
+
+def test_floats_of_a_tensor_are_rounded_to_the_nearest_pixel(detector: Detector) -> None:
+    batch = torch.from_numpy(normals()[:3])[:, None] / 127.5 - 1
+    nearby = (batch + 0.4 / 127.5).clamp(-1, 1)
+    assert_array_equal(detector.score(batch).score, detector.score(nearby).score)
+
+
+def test_the_fields_belong_together(detector: Detector) -> None:
+    scores = detector.score([*normals()[:5], *others()[:5]])
+    assert scores.errors == [None] * 10
+    assert scores.alpha == 0.05
+    assert scores.threshold == detector.calibration.threshold(0.05)
+    assert_array_equal(detector.calibration.p_values(scores.score), scores.p_value)
+    assert scores.is_anomalous == [p <= 0.05 for p in scores.p_value]
+    assert list(scores.terms) == detector.bundle.manifest.terms
+    assert scores.x_hat.shape == (10, 1, 8, 8)
+    assert scores.z_hat.shape == (10, 2)
+    assert np.abs(scores.x_hat).max() <= 1
+
+
+def test_alpha_moves_the_threshold_and_nothing_else(detector: Detector) -> None:
+    images = list(others()[:20])
+    strict, lenient = detector.score(images, alpha=0.03), detector.score(images, alpha=0.3)
+    assert_array_equal(strict.score, lenient.score)
+    assert_array_equal(strict.p_value, lenient.p_value)
+    assert strict.threshold is not None
+    assert lenient.threshold is not None
+    assert strict.threshold > lenient.threshold
+
+
+def test_too_few_calibration_images_for_alpha_give_no_verdict(detector: Detector) -> None:
+    scores = detector.score(list(normals()[:2]), alpha=0.001)
+    assert scores.threshold is None
+    assert scores.is_anomalous == [None, None]
+    assert np.isfinite(scores.score).all()
+    assert np.isfinite(scores.p_value).all()
+
+
+def test_a_score_at_the_threshold_is_not_above_it(detector: Detector) -> None:
+    image = normals()[0]
+    score = detector.score(image).score
+    contents = replace(detector.bundle.contents, calibration=Calibration.fit(np.repeat(score, 19)))
+    at_threshold = Detector(replace(detector.bundle, contents=contents), detector._passes).score(image)
+    assert at_threshold.threshold == score[0]
+    assert at_threshold.is_anomalous == [False]
+    assert at_threshold.p_value == [1.0]
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, 2.0, float("nan")])
+def test_alpha_is_a_rate(detector: Detector, alpha: float) -> None:
+    with pytest.raises(UsageError, match="alpha is the false-alarm rate"):
+        detector.score(normals()[0], alpha=alpha)
+
+
+def test_a_failing_image_has_a_reason_and_its_neighbours_their_scores(detector: Detector, tmp_path: Path) -> None:
+    image = normals()[0]
+    text = tmp_path / "text.png"
+    text.write_text("this is no image")
+    mixed: list[str | Path | PIL.Image.Image | Pixels] = [
+        image,
+        tmp_path / "missing.png",
+        image,
+        text,
+        image[:, :, None, None],
+        image,
+    ]
+    scores = detector.score(mixed)
+    assert_array_equal(detector.score([image] * 3).score, scores.score[[0, 2, 5]])
+    failed = [1, 3, 4]
+    assert [i for i, error in enumerate(scores.errors) if error] == failed
+    assert [i for i, verdict in enumerate(scores.is_anomalous) if verdict is None] == failed
+    for values in (scores.score, scores.p_value, *scores.terms.values()):
+        assert_array_equal([i in failed for i in range(6)], np.isnan(values))
+    for arrays in (scores.z_hat, scores.x_hat):
+        assert_array_equal([i in failed for i in range(6)], np.isnan(arrays.reshape(6, -1)).all(axis=1))
+    missing, unreadable, shapeless = (scores.errors[i] or "" for i in failed)
+    assert missing.startswith(f"{tmp_path / 'missing.png'}: ")
+    assert unreadable.startswith(f"{text}: ")
+    assert shapeless.startswith("image 4: ")
+
+
+def test_an_image_of_a_tensor_fails_alone(detector: Detector) -> None:
+    batch = torch.from_numpy(normals()[:3])[:, None] / 127.5 - 1
+    expected = detector.score(batch).score
+    batch[1, 0, 0, 0] = float("nan")
+    scores = detector.score(batch)
+    assert_array_equal(expected[[0, 2]], scores.score[[0, 2]])
+    assert scores.errors[0] is scores.errors[2] is None
+    assert (scores.errors[1] or "").startswith("image 1: ")
+
+
+@pytest.mark.parametrize(
+    ("batch", "said"),
+    [
+        (torch.zeros(2, 8, 8), r"\(2, 8, 8\)"),
+        (torch.zeros(2, 8, 8, 3), r"\(2, 8, 8, 3\)"),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.int64), "torch.int64"),
+    ],
+)
+def test_a_tensor_that_is_no_batch_of_images_is_refused(detector: Detector, batch: torch.Tensor, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        detector.score(batch)
+
+
+def test_nothing_gives_nothing(detector: Detector) -> None:
+    empty: list[Pixels] = []
+    for scores in (detector.score(empty), detector.score(torch.zeros(0, 1, 8, 8))):
+        assert scores.score.shape == scores.p_value.shape == (0,)
+        assert (scores.is_anomalous, scores.errors, scores.heatmap) == ([], [], [])
+        assert set(scores.terms) == set(detector.bundle.manifest.terms)
+        assert scores.x_hat.shape == (0, 1, 8, 8)
+
+
+def test_heatmaps_have_the_size_of_their_images(detector: Detector) -> None:
+    images: list[Pixels] = [normals()[0], np.zeros((20, 11), np.uint8), np.zeros((5, 30, 3), np.uint8)]
+    maps = detector.score(images).heatmap
+    assert [heatmap.shape for heatmap in maps] == [(8, 8), (20, 11), (5, 30)]
+    assert all(np.isfinite(heatmap).all() for heatmap in maps)
+
+
+def test_a_heatmap_points_at_the_change(detector: Detector) -> None:
+    image = normals()[0].copy()
+    image[1:4, 1:4] = 255 - image[1:4, 1:4]
+    changed, before = detector.score([image, normals()[0]]).heatmap
+    row, column = np.unravel_index((changed - before).argmax(), changed.shape)
+    assert 0 <= row <= 4
+    assert 0 <= column <= 4
+
+
+def test_heatmaps_do_not_depend_on_the_batch(detector: Detector) -> None:
+    images = list(others()[:70])
+    together = detector.score(images).heatmap
+    assert_allclose(detector.score(images[66]).heatmap[0], together[66], rtol=1e-5, atol=1e-6)
+
+
+def test_a_failed_image_has_a_heatmap_of_nan(detector: Detector) -> None:
+    good, bad = detector.score([normals()[0], "missing.png"]).heatmap
+    assert np.isfinite(good).all()
+    assert np.isnan(bad).all()
