@@ -12,7 +12,7 @@
     │   ├── BundleNotFoundError
     │   └── CorruptBundleError  files differ from what was written
     └── TrainingError
-        ├── DivergedError       losses are no longer finite
+        ├── DivergedError       losses or weights are no longer finite
         └── CheckpointError     nothing to resume from, or it belongs to another run
 
 A message says what is wrong, what was found, what was expected, and what to do about it.
@@ -68,7 +68,7 @@ class TrainingError(AnomalyError):
 
 
 class DivergedError(TrainingError):
-    """A loss is no longer finite."""
+    """A loss or a weight is no longer finite."""
 
 
 class CheckpointError(TrainingError):

@@ -63,7 +63,7 @@ def fit(
     `loss_g`, `d_real` = mean D(x), `d_fake` = mean D(G(z)), and the cycle terms of the method.
 
     Raises:
-        DivergedError: a loss is not finite any more.
+        DivergedError: a loss or a weight is not finite any more.
         CheckpointError: resuming was asked for and is not possible.
     """
     state = new_state(network, config, device)
@@ -90,7 +90,11 @@ def fit(
             saved_at = time.monotonic()
         if stop:
             break
-    return Trained(state.result(), state.history, state.step)
+    networks = state.result()
+    broken = [name for name, weight in networks.state_dict().items() if not weight.isfinite().all()]
+    if broken:  # by the last step, whose losses no later one shows
+        raise _diverged(broken, state.step)
+    return Trained(networks, state.history, state.step)
 
 
 def _step(state: TrainingState, x: Tensor, config: TrainingConfig) -> dict[str, Tensor]:
@@ -126,11 +130,15 @@ def _means(recent: list[dict[str, Tensor]], step: int) -> HistoryRow:
     row: HistoryRow = {"step": step, **{name: float(value) for name, value in stacked.items()}}
     broken = [name for name, value in row.items() if not math.isfinite(value)]
     if broken:
-        raise DivergedError(
-            f"training diverged: {', '.join(broken)} not finite in the steps up to {step}. "
-            "Lower --learning-rate, keep spectral normalisation on, or use --train-precision fp32"
-        )
+        raise _diverged(broken, step)
     return row
+
+
+def _diverged(broken: list[str], step: int) -> DivergedError:
+    return DivergedError(
+        f"training diverged: {', '.join(broken)} not finite in the steps up to {step}. "
+        "Lower --learning-rate, keep spectral normalisation on, or use --train-precision fp32"
+    )
 
 
 def _run_id(network: NetworkConfig, config: TrainingConfig, data: str) -> str:

@@ -87,13 +87,13 @@ def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
+            metadata = file.metadata() or {}
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except FileNotFoundError as error:
         raise CheckpointError(f"nothing to resume: there is no checkpoint at {path}; train without --resume") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"the checkpoint {path} cannot be read ({error}); train without --resume") from error
-    if metadata["run"] != run:
+    if metadata.get("run") != run:
         raise CheckpointError(
             f"the checkpoint {path} belongs to another run: its images, options or seed differ. "
             "Give the same options as before, or train without --resume to start anew"

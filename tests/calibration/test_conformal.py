@@ -32,7 +32,7 @@ def rates_near_a_rank(draw: st.DrawFn, num_calibration: int) -> float:
 
 
 def naive_p_value(calibration: FloatArray, score: float) -> float:
-    return (1 + sum(c >= score for c in calibration.tolist())) / (len(calibration) + 1)
+    return (1 + int(sum(c >= score for c in calibration))) / (len(calibration) + 1)
 
 
 @given(calibrations(), st.lists(SCORES, min_size=1, max_size=20))

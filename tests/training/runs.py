@@ -1,0 +1,48 @@
+"""Short runs on scikit-learn's digits, 8 × 8 grey."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+
+from anomaly.config import Method, NetworkConfig, TrainingConfig
+from anomaly.networks import Networks
+from anomaly.training import Checkpoint, Trained, fit
+
+CPU = torch.device("cpu")
+DATA = "fingerprint of the digits"
+Pixels = NDArray[np.uint8]
+
+
+def digits(n: int) -> Pixels:
+    """The first n digits, (n, 1, 8, 8)."""
+    pixels: Pixels = np.rint(load_digits().images[:n, None] * (255 / 16)).astype(np.uint8)
+    return pixels
+
+
+def network(method: Method, *, encoder: bool = True) -> NetworkConfig:
+    joint = method is Method.BIGAN
+    return NetworkConfig(size=8, latent_dim=2, width=4, max_width=8, joint=joint, encoder=encoder)
+
+
+def training(method: Method, steps: int = 40, **changes: object) -> TrainingConfig:
+    return TrainingConfig.model_validate({"method": method, "steps": steps, "batch_size": 16} | changes)
+
+
+def run(config: TrainingConfig, n: int = 64, *, checkpoint: Checkpoint | None = None) -> Trained:
+    return fit(digits(n), np.arange(n), network(config.method), config, device=CPU, checkpoint=checkpoint)
+
+
+def checkpoint(folder: Path, *, resume: bool = False, data: str = DATA) -> Checkpoint:
+    """Saved at each record, every ten steps."""
+    return Checkpoint(folder / "run" / "checkpoint.safetensors", data, resume=resume, every_s=0.0)
+
+
+def assert_same_weights(a: Networks, b: Networks) -> None:
+    """Equal to the bit."""
+    weights, others = a.state_dict(), b.state_dict()
+    assert weights.keys() == others.keys()
+    different = [name for name, weight in weights.items() if not torch.equal(weight, others[name])]
+    assert not different
