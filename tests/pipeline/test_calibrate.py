@@ -1,0 +1,57 @@
+"""Calibration as a use case; the rest is shown in `tests/cli/test_calibrate.py`."""
+
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pytest
+
+from anomaly.errors import DataError
+from anomaly.inference import load_detector
+from anomaly.pipeline import calibrate, calibrate_bundle
+from tests.digit_images import Pixels, digits, normals, write_images
+
+
+@pytest.fixture
+def model(bigan_dir: Path, tmp_path: Path) -> Path:
+    return Path(copytree(bigan_dir, tmp_path / "models" / "zeros"))
+
+
+def test_a_watcher_is_told_and_the_summary_counts(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "new", np.concatenate([normals()[:25], digits("train", "0")[:5]]))
+    (tmp_path / "new" / "text.png").write_text("no image")
+    totals: list[int] = []
+    read: list[None] = []
+    summary = calibrate_bundle(
+        model, str(tmp_path / "new"), device="cpu", on_reading=totals.append, on_image=lambda: read.append(None)
+    )
+    assert totals == [31] == [len(read)]
+    assert (summary.num_seen, summary.num_failed, summary.bundle.version) == (5, 1, 2)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 25, 100])
+def test_chunks_are_an_implementation_detail(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    images: Pixels = normals()[:25]
+    write_images(tmp_path / "new", images)
+    monkeypatch.setattr(calibrate, "_CHUNK", chunk)
+    bundle = calibrate_bundle(model, str(tmp_path / "new"), device="cpu").bundle
+    expected = np.sort(load_detector(model / "1", device="cpu").score(list(images)).score)
+    np.testing.assert_allclose(bundle.contents.calibration.scores, expected, rtol=1e-5)
+
+
+def test_nothing_new_writes_nothing(model: Path) -> None:
+    with pytest.raises(DataError, match="all 143 normal images of digits"):
+        calibrate_bundle(model, "digits", normal=["0"], device="cpu")
+    assert [path.name for path in model.iterdir() if not path.name.startswith(".")] == ["1"]
+
+
+def test_a_calibrated_bundle_loads_and_decides_by_its_new_ranks(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "new", normals()[:25])
+    calibrate_bundle(model, str(tmp_path / "new"), device="cpu")
+    old, new = load_detector(model / "1", device="cpu"), load_detector(model, device="cpu")
+    image = normals()[30]
+    assert old.score(image).score == new.score(image).score
+    assert new.score(image).p_value * 26 == pytest.approx(np.round(new.score(image).p_value * 26))
+    assert new.score(image, alpha=0.5).threshold != old.score(image, alpha=0.5).threshold

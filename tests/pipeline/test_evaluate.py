@@ -1,0 +1,85 @@
+"""Evaluation as a use case: fair baselines, and numbers for people."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomaly.evaluation import aupro, auroc, knn_scores, pca_scores, pixel_auroc, report
+from anomaly.inference import load_detector
+from anomaly.pipeline import EvaluationSummary, evaluate_bundle
+from tests.digit_images import digits, normals, others, write_images
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the pictures and the page empty, which take most of the time."""
+    monkeypatch.setattr(report, "roc_png", lambda *_: b"")
+    monkeypatch.setattr(report, "render_page", lambda *_: "")
+
+
+def test_baselines_are_fitted_on_the_training_normals(bigan_dir: Path, tmp_path: Path) -> None:
+    train, good, bad = digits("train", "0")[:30], normals()[:20], others()[:20]
+    for place, images in {"train/good": train, "test/good": good, "test/bad": bad}.items():
+        write_images(tmp_path / "d" / place, images)
+    summary = evaluate_bundle(bigan_dir, str(tmp_path / "d"), tmp_path / "report", device="cpu")
+    test, labels = np.concatenate([bad, good])[:, None], np.arange(40) < 20
+    assert summary.metrics["baselines"] == pytest.approx(
+        {"pca": auroc(pca_scores(train[:, None], test), labels), "knn": auroc(knn_scores(train[:, None], test), labels)}
+    )
+
+
+def test_baselines_know_no_image_that_they_are_tested_on(bigan_dir: Path, tmp_path: Path) -> None:
+    """Where all training images are test images too, there is no baseline rather than a perfect one."""
+    images = normals()[:10]
+    for place in ("train/good", "test/good"):
+        write_images(tmp_path / "d" / place, images)
+    write_images(tmp_path / "d" / "test" / "bad", others()[:10])
+    summary = evaluate_bundle(bigan_dir, str(tmp_path / "d"), tmp_path / "report", device="cpu")
+    assert summary.metrics["baselines"] == {}
+
+
+def test_a_watcher_is_told_of_every_image(bigan_dir: Path, tmp_path: Path) -> None:
+    for place, images in {"train/good": digits("train", "0")[:5], "test/good": normals()[:4]}.items():
+        write_images(tmp_path / "d" / place, images)
+    write_images(tmp_path / "d" / "test" / "bad", others()[:3])
+    totals: list[int] = []
+    read: list[None] = []
+    evaluate_bundle(
+        bigan_dir,
+        str(tmp_path / "d"),
+        tmp_path / "report",
+        device="cpu",
+        on_reading=totals.append,
+        on_image=lambda: read.append(None),
+    )
+    assert totals == [12] == [len(read)]
+
+
+def test_heatmaps_meet_their_masks_at_each_images_own_size(bigan_dir: Path, tmp_path: Path) -> None:
+    root = tmp_path / "d"
+    mask = np.zeros((40, 24), np.uint8)
+    mask[5:25, :9] = 255
+    good = [np.kron(image, np.ones((5, 3), np.uint8)) for image in normals()[:8]]
+    bad = [np.maximum(image, mask) for image in good]
+    write_images(root / "train" / "good", good[:4])
+    paths = write_images(root / "test" / "bad", bad) + write_images(root / "test" / "good", good)
+    write_images(root / "ground_truth" / "bad", [mask] * 8)
+    metrics = evaluate_bundle(bigan_dir, str(root), tmp_path / "report", device="cpu").metrics
+    heatmaps = load_detector(bigan_dir, device="cpu").score(paths).heatmap
+    masks = [mask > 0] * 8 + [np.zeros((40, 24), np.bool_)] * 8
+    assert metrics["pixel_auroc"] == pytest.approx(pixel_auroc(heatmaps, masks))
+    assert metrics["aupro"] == pytest.approx(aupro(heatmaps, masks))
+
+
+def test_numbers_are_the_metrics_that_are_one_number() -> None:
+    metrics: dict[str, object] = {
+        "model": "m/1",
+        "auroc": 0.5,
+        "num_normal": 3,
+        "threshold": None,
+        "baselines": {"pca": 0.25},
+        "failures": [{"path": "a"}],
+    }
+    numbers = EvaluationSummary(metrics, num_seen=0, num_failed=1).numbers()
+    assert numbers == {"auroc": 0.5, "num_normal": 3, "baselines pca": 0.25}

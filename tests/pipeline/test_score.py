@@ -1,0 +1,99 @@
+"""Scoring as a use case: the counts it returns, the pictures it draws, and what it does only once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomaly.inference import Passes, load_detector
+from anomaly.pipeline import ScoreSummary, score, score_paths
+from tests.cli.calls import read_rows
+from tests.digit_images import Pixels, normals, others, write_images
+
+
+def test_the_summary_counts(bigan_dir: Path, tmp_path: Path) -> None:
+    images = write_images(tmp_path / "in", np.concatenate([normals()[:5], others()[:5]]))
+    (tmp_path / "in" / "x.png").write_text("no image")
+    (tmp_path / "in" / "notes.txt").touch()
+    totals: list[int] = []
+    done: list[None] = []
+    summary = score_paths(
+        bigan_dir,
+        [str(tmp_path / "in")],
+        tmp_path / "r.csv",
+        alpha=0.2,
+        device="cpu",
+        on_total=totals.append,
+        on_image=lambda: done.append(None),
+    )
+    num_anomalous = sum(map(bool, load_detector(bigan_dir, device="cpu").score(images, alpha=0.2).is_anomalous))
+    assert summary == ScoreSummary(num_rows=11, num_failed=1, num_anomalous=num_anomalous, num_skipped=1, shortage=None)
+    assert totals == [11] == [len(done)]
+
+
+def test_images_are_searched_once_though_heatmaps_are_drawn(
+    anogan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconstructed: list[int] = []
+    reconstruct = Passes.reconstruct
+
+    def spy(self: Passes, pixels: Pixels) -> object:
+        reconstructed.append(len(pixels))
+        return reconstruct(self, pixels)
+
+    monkeypatch.setattr(Passes, "reconstruct", spy)
+    images = [str(path) for path in write_images(tmp_path / "in", normals()[:5])]
+    score_paths(anogan_dir, images, tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu")
+    assert reconstructed == [5]
+    assert len(list((tmp_path / "maps").iterdir())) == 5
+
+
+def test_a_heatmap_lies_over_its_own_image(bigan_dir: Path, tmp_path: Path) -> None:
+    """White images and black ones stay told apart under their heatmaps, in each row's own picture."""
+    shades = [0, 255, 255, 0, 255]
+    images = write_images(tmp_path / "in", [np.full((16, 16), shade, np.uint8) for shade in shades])
+    (tmp_path / "in" / "0001-broken.png").write_text("no image")
+    inputs = [str(path) for path in sorted((tmp_path / "in").iterdir())]
+    score_paths(bigan_dir, inputs, tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu")
+    drawn = sorted((tmp_path / "maps").iterdir())
+    assert [path.name.partition("_")[2] for path in drawn] == [path.name for path in images]
+    brightness = []
+    for path in drawn:
+        with Image.open(path) as picture:
+            brightness.append(np.asarray(picture.convert("L")).mean())
+    assert max(brightness[0], brightness[3]) < min(brightness[1], brightness[2], brightness[4])
+
+
+def test_an_image_that_goes_away_while_heatmaps_are_drawn_keeps_its_row(
+    bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = write_images(tmp_path / "in", normals()[:3])
+    draw = score._draw_heatmaps
+
+    def remove_first(*arguments: object) -> None:
+        images[1].unlink()
+        draw(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(score, "_draw_heatmaps", remove_first)
+    summary = score_paths(
+        bigan_dir, [str(path) for path in images], tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu"
+    )
+    assert summary.num_failed == 0
+    assert all(row["score"] for row in read_rows(tmp_path / "r.csv"))
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["000000_0000.png", "000002_0002.png"]
+
+
+def test_a_failure_half_way_leaves_the_old_results(
+    bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "r.csv").write_text("old")
+    images = [str(path) for path in write_images(tmp_path / "in", normals()[:3])]
+    monkeypatch.setattr(score, "_draw_heatmaps", fail)
+    with pytest.raises(OSError, match="No space"):
+        score_paths(bigan_dir, images, tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu")
+    assert (tmp_path / "r.csv").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "maps", "r.csv"]
