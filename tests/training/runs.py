@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
+from torch import Tensor
 
 from anomaly.config import Method, NetworkConfig, TrainingConfig
 from anomaly.networks import Networks
@@ -46,3 +47,8 @@ def assert_same_weights(a: Networks, b: Networks) -> None:
     assert weights.keys() == others.keys()
     different = [name for name, weight in weights.items() if not torch.equal(weight, others[name])]
     assert not different
+
+
+def first_weight(networks: Networks) -> Tensor:
+    """One weight for all, where it is enough to see that they differ."""
+    return networks.get_parameter("G.project.0.weight")

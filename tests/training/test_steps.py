@@ -133,7 +133,8 @@ def test_the_cycle_terms_weigh_as_the_configuration_says(name: str) -> None:
     """A term of weight zero moves nothing; one of a great weight rules the step."""
     after = []
     for weight in (0.0, 1000.0):
-        config = training(Method.BIGAN, learning_rate=0.01, **({"cycle_x": 0.0, "cycle_z": 0.0} | {name: weight}))
+        weights = {"cycle_x": 0.0, "cycle_z": 0.0} | {name: weight}
+        config = training(Method.BIGAN, learning_rate=0.01).model_copy(update=weights)
         state = new_state(network(Method.BIGAN), config, CPU)
         after.append([bigan_step(state, X, Z, config)[name].item() for _ in range(20)])
     assert after[0][0] == after[1][0]

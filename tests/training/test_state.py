@@ -1,0 +1,184 @@
+import json
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from anomaly.config import Method, TrainingConfig
+from anomaly.errors import CheckpointError
+from anomaly.training import Checkpoint, Trained
+from anomaly.training import state as module
+from anomaly.training.fit import fit
+from anomaly.training.state import TrainingState, load_checkpoint, new_state, save_checkpoint
+from tests.training.runs import CPU, assert_same_weights, checkpoint, digits, first_weight, network, run, training
+
+BIGAN = training(Method.BIGAN)
+
+
+def set_all(state: TrainingState, value: float) -> None:
+    with torch.no_grad():
+        for tensor in [*state.networks.parameters(), *state.networks.buffers()]:
+            tensor.fill_(value)
+
+
+def a_state() -> TrainingState:
+    return new_state(network(Method.BIGAN), BIGAN, CPU)
+
+
+@pytest.mark.parametrize(
+    ("step", "decay", "kept"),
+    [(1, 0.999, 2 / 11), (90, 0.999, 0.91), (90, 0.5, 0.5), (10**6, 0.999, 0.999), (10**6, 0.0, 0.0)],
+)
+def test_the_average_keeps_the_share_decay_and_less_in_early_steps(step: int, decay: float, kept: float) -> None:
+    state = a_state()
+    with torch.no_grad():
+        for tensor in [*state.ema.parameters(), *state.ema.buffers()]:
+            tensor.fill_(1)
+    set_all(state, 3)
+    state.step = step
+    state.update_ema(decay)
+    averaged = [*state.ema.named_parameters(), *((n, b) for n, b in state.ema.named_buffers() if "running_" in n)]
+    assert len(averaged) == 19
+    for name, average in averaged:
+        torch.testing.assert_close(average, torch.full_like(average, kept * 1 + (1 - kept) * 3), msg=name)
+    copied = [b for n, b in state.ema.named_buffers() if "running_" not in n]
+    assert all((b == 3).all() for b in copied)  # counts and singular vectors have no mean
+    assert all((p == 3).all() for p in state.networks.parameters())
+
+
+def test_the_result_is_the_average_as_plain_frozen_weights() -> None:
+    state = a_state()
+    set_all(state, 3)
+    result = state.result()
+    assert not result.training
+    assert not any(p.requires_grad for p in result.parameters())
+    assert not [name for name in result.state_dict() if "parametrizations" in name]
+    assert torch.equal(first_weight(result), first_weight(state.ema))
+    assert [name for name in state.networks.state_dict() if "parametrizations" in name]  # training can go on
+
+
+def test_initial_weights_come_from_the_seed_alone_and_leave_the_generator_of_others_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, second = a_state(), a_state()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(6)
+    third = a_state()
+    other = new_state(network(Method.BIGAN), training(Method.BIGAN, seed=1), CPU)
+    assert_same_weights(first.networks, second.networks)
+    assert_same_weights(first.networks, third.networks)
+    assert not torch.equal(first_weight(first.networks), first_weight(other.networks))
+
+
+def test_a_checkpoint_holds_the_whole_state(tmp_path: Path) -> None:
+    trained = run(training(Method.BIGAN, 20), checkpoint=checkpoint(tmp_path))
+    path, run_id = checkpoint(tmp_path).path, ""
+    state = a_state()
+    with pytest.raises(CheckpointError, match="belongs to another run"):
+        load_checkpoint(state, path, run=run_id)
+    save_checkpoint(a_state(), tmp_path / "other", run="x")
+    load_checkpoint(state, tmp_path / "other", run="x")
+    assert state.step == 0
+    again = fit(
+        digits(64),
+        np.arange(64),
+        network(Method.BIGAN),
+        training(Method.BIGAN, 20),
+        device=CPU,
+        checkpoint=checkpoint(tmp_path, resume=True),
+    )
+    assert again.history == trained.history
+    assert again.num_steps == 20
+    assert_same_weights(again.networks, trained.networks)
+
+
+def test_a_checkpoint_is_no_pickle_and_leaves_no_other_file(tmp_path: Path) -> None:
+    run(training(Method.BIGAN, 10), checkpoint=checkpoint(tmp_path))
+    path = checkpoint(tmp_path).path
+    assert list(path.parent.iterdir()) == [path]
+    header_size = int.from_bytes(path.read_bytes()[:8], "little")
+    assert json.loads(path.read_bytes()[8 : 8 + header_size])["__metadata__"]["step"] == "10"
+
+
+def test_an_interrupted_write_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = training(Method.BIGAN, 30)
+    run(training(Method.BIGAN, 10), checkpoint=checkpoint(tmp_path))
+    before = checkpoint(tmp_path).path.read_bytes()
+
+    def tear(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> NoReturn:
+        save_file(tensors, path, metadata)
+        os.truncate(path, path.stat().st_size // 2)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "save_file", tear)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, checkpoint=checkpoint(tmp_path, resume=True))
+    assert checkpoint(tmp_path).path.read_bytes() == before
+    resumed = run(config, checkpoint=checkpoint(tmp_path, resume=True))
+    assert_same_weights(resumed.networks, run(config).networks)
+
+
+def resume(folder: Path, config: TrainingConfig = BIGAN, data: str | None = None) -> Trained:
+    wanted = checkpoint(folder, resume=True)
+    return run(config, checkpoint=Checkpoint(wanted.path, data or wanted.data, resume=True))
+
+
+def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nothing to resume: there is no checkpoint at .*train without --resume"):
+        resume(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.01, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_refused(keep: float, tmp_path: Path) -> None:
+    run(training(Method.BIGAN, 10), checkpoint=checkpoint(tmp_path))
+    path = checkpoint(tmp_path).path
+    os.truncate(path, int(path.stat().st_size * keep))
+    with pytest.raises(CheckpointError, match=r"cannot be read .*; train without --resume"):
+        resume(tmp_path)
+
+
+def test_garbage_in_place_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path).path
+    path.parent.mkdir()
+    path.write_bytes(b"\x80\x04" + b"no checkpoint at all" * 50)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        resume(tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        resume(tmp_path)
+
+
+def test_a_file_of_tensors_that_names_no_run_is_refused(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path).path
+    path.parent.mkdir()
+    save_file({"weight": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="belongs to another run"):
+        resume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        training(Method.BIGAN, seed=1),
+        training(Method.BIGAN, learning_rate=1e-3),
+        training(Method.BIGAN, spectral_norm=False),
+        training(Method.BIGAN, batch_size=8),
+        training(Method.ANOGAN),
+    ],
+)
+def test_a_checkpoint_of_other_options_is_refused(config: TrainingConfig, tmp_path: Path) -> None:
+    run(training(Method.BIGAN, 10), checkpoint=checkpoint(tmp_path))
+    with pytest.raises(CheckpointError, match="its images, options or seed differ"):
+        resume(tmp_path, config)
+
+
+def test_a_checkpoint_of_other_images_is_refused(tmp_path: Path) -> None:
+    run(training(Method.BIGAN, 10), checkpoint=checkpoint(tmp_path))
+    with pytest.raises(CheckpointError, match="its images, options or seed differ"):
+        resume(tmp_path, data="another fingerprint")
