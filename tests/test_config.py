@@ -1,0 +1,95 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from anomaly.config import (
+    Config,
+    Method,
+    NetworkConfig,
+    PreprocessConfig,
+    ScoreConfig,
+    SearchConfig,
+    TrainingConfig,
+)
+
+ALL: list[type[Config]] = [PreprocessConfig, NetworkConfig, TrainingConfig, SearchConfig, ScoreConfig]
+each_config = pytest.mark.parametrize("config", ALL)
+
+
+@each_config
+def test_defaults_work_and_survive_json(config: type[Config]) -> None:
+    assert config.model_validate_json(config().model_dump_json()) == config()
+
+
+@each_config
+def test_a_field_of_a_later_version_is_refused(config: type[Config]) -> None:
+    stored = json.loads(config().model_dump_json()) | {"from_the_future": 1}
+    with pytest.raises(ValidationError, match="from_the_future\n  Extra inputs are not permitted"):
+        config.model_validate(stored)
+
+
+@each_config
+def test_a_configuration_does_not_change(config: type[Config]) -> None:
+    field = next(iter(config.model_fields))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(config(), field, getattr(config(), field))
+
+
+@given(st.integers(-10, 1000))
+def test_sides_are_powers_of_two_from_8_to_256(size: int) -> None:
+    if size in (8, 16, 32, 64, 128, 256):
+        assert PreprocessConfig(size=size).size == NetworkConfig(size=size).size == size
+    else:
+        for config in (PreprocessConfig, NetworkConfig):
+            with pytest.raises(ValidationError, match="size\n"):
+                config.model_validate({"size": size})
+
+
+def test_a_side_between_says_which_to_choose() -> None:
+    with pytest.raises(ValidationError, match="100 is not a power of two; choose one of 8, 16, 32, 64, 128, 256"):
+        PreprocessConfig(size=100)
+
+
+def test_a_joint_discriminator_needs_an_encoder() -> None:
+    with pytest.raises(ValidationError, match="needs an encoder; set encoder to true"):
+        NetworkConfig(joint=True, encoder=False)
+    assert not NetworkConfig(joint=False, encoder=False).encoder
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "value"),
+    [
+        (PreprocessConfig, "channels", 2),
+        (PreprocessConfig, "resize", "squash"),
+        (NetworkConfig, "channels", 4),
+        (NetworkConfig, "latent_dim", 0),
+        (NetworkConfig, "width", 3),
+        (TrainingConfig, "method", "vae"),
+        (TrainingConfig, "steps", 0),
+        (TrainingConfig, "batch_size", 1),
+        (TrainingConfig, "learning_rate", 0.0),
+        (TrainingConfig, "beta1", 1.0),
+        (TrainingConfig, "ema_decay", 1.0),
+        (TrainingConfig, "cycle_x", -1.0),
+        (TrainingConfig, "precision", "fp16"),
+        (TrainingConfig, "seed", -1),
+        (TrainingConfig, "seed", 2**31),
+        (SearchConfig, "steps", 0),
+        (SearchConfig, "restarts", 65),
+        (SearchConfig, "start", "zero"),
+        (SearchConfig, "tolerance", 1.0),
+        (ScoreConfig, "feature_weight", 1.1),
+        (ScoreConfig, "combine", "sum"),
+    ],
+)
+def test_values_out_of_range_are_refused(config: type[Config], field: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=f"1 validation error for {config.__name__}\n{field}\n"):
+        config.model_validate({field: value})
+
+
+def test_the_papers_values_are_the_defaults() -> None:
+    assert ScoreConfig().feature_weight == 0.1  # AnoGAN §2.2
+    assert (TrainingConfig().beta1, TrainingConfig().method) == (0.5, Method.BIGAN)  # DCGAN §3

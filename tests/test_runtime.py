@@ -1,0 +1,101 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from anomaly.errors import DeviceError
+from anomaly.runtime import autocast, generator, place, resolve_device, to_float
+
+KEYS = st.lists(st.one_of(st.integers(), st.text(), st.binary()), max_size=3)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A machine with this many CUDA GPUs, and an Apple GPU or none."""
+    num_cuda, mps = request.param
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: num_cuda > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: num_cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("machine", "name", "expected"),
+    [
+        ((0, False), "auto", "cpu"),
+        ((0, True), "auto", "mps"),
+        ((1, False), "auto", "cuda"),
+        ((1, True), "auto", "cuda"),
+        ((2, False), "cuda:1", "cuda:1"),
+        ((1, True), "cpu", "cpu"),
+        ((1, True), "mps", "mps"),
+    ],
+    indirect=["machine"],
+)
+def test_devices(name: str, expected: str) -> None:
+    assert resolve_device(name) == torch.device(expected)
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("machine", "name", "reason"),
+    [
+        ((0, True), "cuda", "torch finds no CUDA GPU here; use --device cpu or auto"),
+        ((2, False), "cuda:2", "there are 2 CUDA GPUs here"),
+        ((1, False), "mps", "torch finds no Apple GPU here; use --device cpu or auto"),
+        ((1, False), "gpu", "unknown device 'gpu'; choose one of auto, cpu, cuda, mps, or cuda:N"),
+        ((1, False), "", "unknown device ''; choose one of"),
+        ((1, False), "meta", "device 'meta' is not supported; choose one of"),
+    ],
+    indirect=["machine"],
+)
+def test_a_device_that_is_not_there_is_refused(name: str, reason: str) -> None:
+    with pytest.raises(DeviceError) as caught:
+        resolve_device(name)
+    assert reason in str(caught.value)
+
+
+def test_pixels_become_floats_from_minus_one_to_one() -> None:
+    pixels = torch.tensor([0, 51, 204, 255], dtype=torch.uint8).view(1, 1, 2, 2)
+    assert to_float(pixels).flatten().tolist() == pytest.approx([-1.0, -0.6, 0.6, 1.0])
+    assert pixels.flatten().tolist() == [0, 51, 204, 255]
+
+
+def test_images_and_convolutions_lie_channels_last() -> None:
+    x = to_float(torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
+    assert x.shape == (2, 3, 8, 8)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    network = nn.Conv2d(3, 4, 3)
+    place(network, torch.device("cpu"))
+    assert network.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_a_precision_is_that_of_the_convolutions(precision: str, dtype: torch.dtype) -> None:
+    with autocast(torch.device("cpu"), "bf16" if precision == "bf16" else "fp32"):
+        assert nn.Conv2d(1, 1, 1)(torch.zeros(1, 1, 2, 2)).dtype == dtype
+
+
+def draws(*key: int | str | bytes) -> list[float]:
+    drawn: list[float] = torch.randn(4, generator=generator(*key)).tolist()
+    return drawn
+
+
+@given(KEYS, KEYS)
+def test_a_generator_depends_on_its_key_only(a: list[int | str | bytes], b: list[int | str | bytes]) -> None:
+    first = draws(*a)
+    other = draws(*b)
+    torch.rand(3)
+    assert draws(*a) == first
+    assert (first == other) == (a == b)
+
+
+def test_parts_of_a_key_do_not_run_together() -> None:
+    keys: list[tuple[int | str | bytes, ...]] = [("ab",), ("a", "b"), (1, 2), (12,), ("1", 2), (1, "2"), (b"ab",), ()]
+    assert len({tuple(draws(*key)) for key in keys}) == len(keys)
+
+
+def test_a_generator_draws_the_same_on_every_machine() -> None:
+    """A search's starts and a run's latents come from here: other draws would be other scores."""
+    assert torch.randperm(6, generator=generator("epoch", 0, 0)).tolist() == [1, 2, 3, 0, 5, 4]
