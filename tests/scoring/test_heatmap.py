@@ -83,3 +83,11 @@ def test_maps_are_mean_differences() -> None:
     maps = layer_maps(x, x_hat, f, f_hat)
     assert maps[0, :, 4, 4].tolist() == pytest.approx([0.5, 3.0, 2.0])
     assert maps[0, 0, 0, 0].item() == pytest.approx(0.5 * 4 / 9)  # beyond the edge there is no difference
+
+
+def test_a_feature_lies_over_the_pixels_that_it_was_made_of() -> None:
+    """Each cell of 2 × 2 features covers 4 × 4 pixels: its value is in their middle, and fades towards the next's."""
+    x = torch.zeros(1, 1, 8, 8)
+    f = torch.tensor([[1.0, 0.0], [1.0, 0.0]]).view(1, 1, 2, 2)
+    layer = layer_maps(x, x, {"conv1": f}, {"conv1": torch.zeros_like(f)})[0, 1]
+    assert layer[0].tolist() == pytest.approx([1, 1, 0.875, 0.625, 0.375, 0.125, 0, 0])
