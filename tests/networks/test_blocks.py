@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from anomaly.config import NetworkConfig
-from anomaly.networks import Discriminator, build, constrain_spectral_norm, fold_spectral_norm
+from anomaly.networks import Discriminator, build, constrain_spectral_norm, fold_batch_norm, fold_spectral_norm
 from anomaly.networks.blocks import widths
 
 CONFIG = NetworkConfig(size=8, latent_dim=3, width=4, max_width=8)
@@ -71,3 +71,21 @@ def test_folding_plain_networks_does_nothing() -> None:
 )
 def test_widths_double_down_to_four_by_four_and_stop_at_the_limit(size: int, expected: list[int]) -> None:
     assert widths(size, 4, 12) == expected
+
+
+def test_folding_batch_norm_keeps_what_the_networks_make_in_evaluation() -> None:
+    config = CONFIG.model_copy(update={"size": 32, "max_width": 16})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        networks = build(config)
+        for _ in range(5):  # so that the batch statistics are not those of the beginning
+            networks.encode(networks.G(torch.randn(16, 3)) + torch.rand(16, 1, 32, 32))
+        z = torch.randn(4, 3)
+    networks.eval().requires_grad_(False)
+    x_before = networks.G(z)
+    z_before = networks.encode(x_before)
+    fold_batch_norm(networks)
+    torch.testing.assert_close(networks.G(z), x_before)
+    torch.testing.assert_close(networks.encode(x_before), z_before)
+    left = [name for name, module in networks.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    assert left == ["G.project.2"]  # after a reshape there is no convolution to fold it into
