@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anomaly.errors import UsageError
 from anomaly.evaluation import aupro, auroc, knn_scores, pca_scores, pixel_auroc, report
 from anomaly.inference import load_detector
 from anomaly.pipeline import EvaluationSummary, evaluate_bundle
+from tests.cli.calls import read_rows
 from tests.digit_images import digits, normals, others, write_images
 
 
@@ -54,6 +56,24 @@ def test_a_watcher_is_told_of_every_image(bigan_dir: Path, tmp_path: Path) -> No
         on_image=lambda: read.append(None),
     )
     assert totals == [12] == [len(read)]
+
+
+def test_a_sample_is_fixed_and_drawn_from_all_test_images(bigan_dir: Path, tmp_path: Path) -> None:
+    def evaluated(sample: int | None) -> list[str]:
+        evaluate_bundle(bigan_dir, "digits", tmp_path / "report", normal=["0"], sample=sample, device="cpu")
+        return [row["path"] for row in read_rows(tmp_path / "report" / "scores.csv")]
+
+    everything, drawn = evaluated(None), evaluated(60)
+    assert drawn == evaluated(60)
+    assert drawn == [path for path in everything if path in set(drawn)]
+    assert 0 < len(drawn) <= 60
+    assert drawn[-1] > everything[len(everything) // 2]
+    assert evaluated(len(everything) + 99) == everything
+
+
+def test_a_sample_has_an_image(bigan_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="at least one image; got 0"):
+        evaluate_bundle(bigan_dir, "digits", tmp_path / "report", normal=["0"], sample=0, device="cpu")
 
 
 def test_heatmaps_meet_their_masks_at_each_images_own_size(bigan_dir: Path, tmp_path: Path) -> None:
