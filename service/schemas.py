@@ -71,7 +71,7 @@ class IllustratedAnswer(ScoreAnswer):
     """One image's score with pictures; both are PNG files in base64."""
 
     heatmap: str
-    """8-bit grey, of the original image's size: 64 is the most that an ordinary normal image shows, 255 four times that."""
+    """8-bit grey, of the original image's size: an ordinary normal image reaches 64."""
     reconstruction: str
     """The closest normal image that the model can make, of the model's size."""
 
