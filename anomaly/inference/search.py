@@ -43,6 +43,7 @@ class _Slots:
         self.first_moment[slots] = 0.0
         self.second_moment[slots] = 0.0
         self.step[slots] = 0
+        self.best_z[slots] = starts
         self.best_loss[slots] = math.inf
         self.mark_loss[slots] = math.inf
 
