@@ -3,9 +3,23 @@
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from anomaly.config import NetworkConfig
 from anomaly.networks.blocks import up, widths
+
+
+class _Projection(nn.Linear):
+    """z → W z. On a CPU, in evaluation mode, in double precision.
+
+    The gradient of z is a sum over all of the first maps, which a matrix library splits among its threads. In single
+    precision its rounding would depend on their number, and a latent search of hundreds of steps magnifies that.
+    """
+
+    def forward(self, z: Tensor) -> Tensor:
+        if self.training or z.device.type != "cpu":
+            return super().forward(z)
+        return linear(z.double(), self.weight.double()).to(z.dtype)
 
 
 class Generator(nn.Module):
@@ -15,7 +29,7 @@ class Generator(nn.Module):
         super().__init__()
         channels = widths(config.size, config.width, config.max_width)[::-1]
         self.project = nn.Sequential(
-            nn.Linear(config.latent_dim, channels[0] * 4 * 4, bias=False),
+            _Projection(config.latent_dim, channels[0] * 4 * 4, bias=False),
             nn.Unflatten(1, (channels[0], 4, 4)),
             nn.BatchNorm2d(channels[0]),
             nn.ReLU(),
