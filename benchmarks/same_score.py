@@ -40,13 +40,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="the folder with MNIST's IDX files")
     parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--names", nargs="+", default=["mnist", "mnist-anogan"], help="the bundles")
     parser.add_argument("--images", type=int, default=256)
     args = parser.parse_args()
     images = [to_array(sample.open()) for sample in open_dataset(args.data, normal=["0"]).test()[: args.images]]
     worst = 0.0
     with tempfile.TemporaryDirectory() as folder, serving(args.models) as port:
         files = {suffix: _write(images, Path(folder), suffix) for suffix in ("png", "bmp")}
-        for name in ("mnist", "mnist-anogan"):
+        for name in args.names:
             model = args.models / name
             detector = load_detector(model, device="cpu")
             expected = detector.score(images).score
