@@ -71,7 +71,8 @@ def compare_with_bare_passes(detector: Detector, images: NDArray[np.uint8]) -> N
     rate, bare_rate = len(images) / times["score"], len(images) / times[str(best)]
     print(
         f"Detector.score: {rate:,.0f} images/s; bare passes at their best batch size ({best}): {bare_rate:,.0f}; "
-        f"ratio {rate / bare_rate:.2f}"
+        f"ratio {rate / bare_rate:.2f}",
+        flush=True,
     )
 
 
@@ -101,7 +102,8 @@ def compare_files(model: Path, detector: Detector, images: NDArray[np.uint8]) ->
     bound = n / (times["decode"] + times["score"])
     print(
         f"anomaly score: {rate:,.0f} images/s; decode {n / times['decode']:,.0f}, score {n / times['score']:,.0f}, "
-        f"1/(1/decode + 1/score) = {bound:,.0f}; ratio {rate / bound:.2f}"
+        f"1/(1/decode + 1/score) = {bound:,.0f}; ratio {rate / bound:.2f}",
+        flush=True,
     )
 
 

@@ -1,10 +1,10 @@
 """From a path the user gave to channels × size × size 8-bit pixels."""
 
 from anomaly.data.datasets import open_dataset
-from anomaly.data.decode import Limits, Pixels, decode, to_array
+from anomaly.data.decode import Limits, Pixels, decode, to_array, to_image
 from anomaly.data.inputs import Decoded, decode_all, expand_inputs
 from anomaly.data.keys import image_keys
-from anomaly.data.preprocess import preprocess, restore_map
+from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map
 from anomaly.data.samples import Dataset, Label, Mask, Sample, Split
 from anomaly.data.splits import NormalSplit, split_normals
 from anomaly.data.store import PixelStore
@@ -26,7 +26,9 @@ __all__ = [
     "image_keys",
     "open_dataset",
     "preprocess",
+    "preprocess_batch",
     "restore_map",
     "split_normals",
     "to_array",
+    "to_image",
 ]

@@ -17,7 +17,7 @@ from anomaly.networks import Judgement, Networks, fold_batch_norm
 from anomaly.runtime import generator, place, to_float
 from anomaly.scoring import anomaly_score, evidence_terms, feature_matching, layer_maps, residual
 
-BATCH_SIZE = 64  # the fastest on two cores, where a batch's maps still fit the cache
+MAX_BATCH_SIZE, MAX_BATCH_PIXELS = 256, 2**18  # images, and pixels of all: the fastest on two cores, and bounded
 BATCH_GRAIN = 16  # smaller batches are filled up: their kernels round differently, by about 1e-5 of a score
 NUM_SLOTS = 64  # starts searched at once
 SEARCH_CHUNK = 256  # images whose features are held at once
@@ -132,7 +132,9 @@ class Passes:
 
 
 def _batches(pixels: NDArray[np.uint8]) -> list[slice]:
-    return [slice(start, start + BATCH_SIZE) for start in range(0, len(pixels), BATCH_SIZE)]
+    height, width = pixels.shape[2:]
+    size = min(MAX_BATCH_SIZE, max(MAX_BATCH_PIXELS // (height * width), BATCH_GRAIN))
+    return [slice(start, start + size) for start in range(0, len(pixels), size)]
 
 
 def _concatenate(parts: list[Reconstruction]) -> Reconstruction:

@@ -18,12 +18,12 @@ def residual(x: Tensor, x_hat: Tensor, *, scale: int = 1) -> Tensor:
     difference = x - x_hat
     if scale > 1:
         difference = avg_pool2d(difference, scale)
-    return difference.abs().sum(dim=(1, 2, 3))
+    return difference.abs_().sum(dim=(1, 2, 3))
 
 
 def feature_matching(f: Tensor, f_hat: Tensor) -> Tensor:
     """F(x) = Σ |f(x) − f(G(z))|, f the features of an intermediate layer of D."""
-    return (f - f_hat).abs().sum(dim=(1, 2, 3))
+    return (f - f_hat).abs_().sum(dim=(1, 2, 3))
 
 
 def cross_entropy(logits: Tensor) -> Tensor:

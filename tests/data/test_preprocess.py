@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from anomaly.config import PreprocessConfig, Resize
-from anomaly.data import Pixels, decode, preprocess, restore_map
+from anomaly.data import Pixels, decode, preprocess, preprocess_batch, restore_map
 
 SIZES = st.sampled_from([8, 16, 32])
 CONFIGS = st.builds(PreprocessConfig, size=SIZES, channels=st.sampled_from([1, 3]), resize=st.sampled_from(Resize))
@@ -40,6 +40,17 @@ def test_one_picture_has_one_set_of_pixels(image: Pixels, config: PreprocessConf
     assert np.array_equal(preprocess(decode(buffer.getvalue(), name="file"), config), expected)
     assert np.array_equal(preprocess(Image.open(BytesIO(buffer.getvalue())), config), expected)
     assert np.array_equal(preprocess(np.asfortranarray(image), config), expected)
+
+
+@given(st.data(), SHAPES, st.integers(1, 4), CONFIGS)
+def test_a_batch_has_the_pixels_of_its_images(
+    data: st.DataObject, shape: tuple[int, ...], n: int, config: PreprocessConfig
+) -> None:
+    images = data.draw(arrays(np.uint8, (n, *shape)))
+    pixels = preprocess_batch(images, config)
+    assert pixels.flags.c_contiguous
+    assert pixels.flags.writeable
+    assert np.array_equal(pixels, [preprocess(image, config) for image in images])
 
 
 @given(st.data(), CONFIGS)

@@ -140,6 +140,7 @@ def test_an_image_of_a_tensor_fails_alone(detector: Detector) -> None:
     [
         (torch.zeros(2, 8, 8), r"\(2, 8, 8\)"),
         (torch.zeros(2, 8, 8, 3), r"\(2, 8, 8, 3\)"),
+        (torch.zeros(2, 1, 0, 8), r"\(2, 1, 0, 8\)"),
         (torch.zeros(2, 1, 8, 8, dtype=torch.int64), "torch.int64"),
     ],
 )
