@@ -30,7 +30,7 @@ from anomaly.inference.search import search_latents
 from anomaly.pipeline import score_paths
 from anomaly.runtime import to_float
 
-ROUNDS = 5
+ROUNDS = 8
 BATCH_SIZES = (16, 32, 64, 128, 256)
 SEARCH_STEPS = 30
 
