@@ -16,8 +16,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from anomaly.config import Method, Resize, ScoreConfig, SearchConfig, TrainingConfig
-from anomaly.errors import AnomalyError
+from anomaly.config import (
+    Architecture,
+    Loss,
+    Method,
+    NetworkConfig,
+    Prior,
+    Resize,
+    ScoreConfig,
+    SearchConfig,
+    TrainingConfig,
+)
+from anomaly.errors import AnomalyError, UsageError
 from anomaly.progress import ImageBar, TrainingBar
 
 app = typer.Typer(
@@ -41,20 +51,28 @@ Data = Annotated[
 Normal = Annotated[str, typer.Option(help="The classes that are normal, comma-separated, where DATA has classes.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Alpha = Annotated[float, typer.Option(help="The false-alarm rate: the share of normal images that may be flagged.")]
-_TRAINING, _SCORE, _SEARCH = TrainingConfig(), ScoreConfig(), SearchConfig()
+_NETWORK, _TRAINING, _SCORE, _SEARCH = NetworkConfig(), TrainingConfig(), ScoreConfig(), SearchConfig()
 
 
 @app.command()
 def train(
     data: Data,
     out_: Annotated[Path, typer.Option("--out", help="models/NAME: a new version is written under it.")],
-    method: Annotated[Method, typer.Option(help="How a latent is found: bigan by encoder, anogan by search.")] = (
-        _TRAINING.method
-    ),
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="bigan: the game on pairs (x, z), an encoder finds latents; anogan: a GAN, a search "
+            "finds them; f-anogan: a Wasserstein GAN, then an encoder; alad: bigan with discriminators of cycles; "
+            "autoencoder: no game."
+        ),
+    ] = _TRAINING.method,
     normal: Normal = "",
     size: Annotated[
         int | None,
-        typer.Option(help="Side of the model's images, a power of two from 8 to 256. Default: by the images."),
+        typer.Option(
+            help="Side of the model's images: a power of two from 8 to 256; any up to 256 with --network mlp. "
+            "Default: by the images."
+        ),
     ] = None,
     channels: Annotated[int | None, typer.Option(help="1 grey, 3 colour. Default: by the images.")] = None,
     resize: Annotated[Resize, typer.Option(help="How other shapes become squares.")] = Resize.PAD,
@@ -66,21 +84,60 @@ def train(
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the same run.")] = False,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = _TRAINING.batch_size,
-    learning_rate: Annotated[float, typer.Option(help="Adam's rate.")] = _TRAINING.learning_rate,
-    latent_dim: Annotated[int, typer.Option(help="Dimensions of z.")] = 16,
+    network: Annotated[
+        Architecture,
+        typer.Option(
+            help="dcgan: convolutions; mlp: fully connected layers; lenet: a LeNet-5 as D, for 32 × 32 images."
+        ),
+    ] = _NETWORK.architecture,
+    loss: Annotated[
+        Loss | None,
+        typer.Option(help="What D and G play for. Default: non-saturating; wasserstein for f-anogan."),
+    ] = None,
+    optimizer: Annotated[str, typer.Option(help="adam, or sgd with --momentum.")] = _TRAINING.optimizer,
+    learning_rate: Annotated[float, typer.Option(help="The optimizer's rate.")] = _TRAINING.learning_rate,
+    momentum: Annotated[float, typer.Option(help="Of sgd.")] = _TRAINING.momentum,
+    d_steps: Annotated[int, typer.Option(help="Moves of D a step, each on new images.")] = _TRAINING.d_steps,
+    g_steps: Annotated[int, typer.Option(help="Moves of G (and E) a step, each on new latents.")] = _TRAINING.g_steps,
+    gradient_penalty: Annotated[
+        float | None, typer.Option(help="Weight of (‖∇D‖ - 1)². Default: 10 for f-anogan, else 0.")
+    ] = None,
+    clip_weights: Annotated[
+        float, typer.Option(help="Clip D's weights to this size after each move; 0: not.")
+    ] = _TRAINING.clip_weights,
+    spectral_norm: Annotated[
+        bool | None,
+        typer.Option(
+            "--spectral-norm/--no-spectral-norm",
+            help="Constrain D's weights. Default: yes, unless penalty, clipping or batch norm is asked for.",
+        ),
+    ] = None,
+    discriminator_batch_norm: Annotated[
+        bool, typer.Option("--discriminator-batch-norm", help="Batch norm in D too, as the DCGAN paper has it.")
+    ] = False,
+    prior: Annotated[Prior, typer.Option(help="Where z comes from.")] = _NETWORK.prior,
+    latent_dim: Annotated[int, typer.Option(help="Dimensions of z.")] = _NETWORK.latent_dim,
     width: Annotated[
         int, typer.Option(help="Channels of the widest maps; doubled as the side halves, up to 8 times.")
-    ] = 24,
-    cycle_x: Annotated[float, typer.Option(help="Weight of mean |x - G(E(x))| (bigan).")] = _TRAINING.cycle_x,
-    cycle_z: Annotated[float, typer.Option(help="Weight of mean (z - E(G(z)))² (bigan).")] = _TRAINING.cycle_z,
-    spectral_norm: Annotated[
-        bool, typer.Option(help="Constrain the discriminator's weights.")
-    ] = _TRAINING.spectral_norm,
+    ] = _NETWORK.width,
+    hidden: Annotated[str, typer.Option(help="Units of the hidden layers of --network mlp, D's order.")] = "1024,256",
+    init_decoder: Annotated[
+        Path | None, typer.Option(help="A bundle, mostly an autoencoder's, whose decoder G begins as.")
+    ] = None,
+    cycle_x: Annotated[
+        float | None, typer.Option(help="Weight of mean |x - G(E(x))|. Default: 50 for bigan, 0 for alad.")
+    ] = None,
+    cycle_z: Annotated[
+        float | None, typer.Option(help="Weight of mean (z - E(G(z)))². Default: 0.5 for bigan, 0 for alad.")
+    ] = None,
     train_precision: Annotated[str, typer.Option(help="fp32, or bf16 where the machine is fast at it.")] = (
         _TRAINING.precision
     ),
     score: Annotated[
-        str, typer.Option(help="How terms become a score: mahalanobis over all terms, or paper: A(x).")
+        str,
+        typer.Option(
+            help="How terms become a score: mahalanobis over all terms, or paper: that of the method's paper."
+        ),
     ] = (_SCORE.combine),
     feature_weight: Annotated[float, typer.Option(help="λ of A(x) = (1-λ)R(x) + λF(x), in score and search.")] = (
         _SCORE.feature_weight
@@ -93,19 +150,38 @@ def train(
         ),
     ] = None,
     search_start: Annotated[str, typer.Option(help="Where searches start: prior, or encoder.")] = _SEARCH.start,
+    search_objective: Annotated[
+        str,
+        typer.Option(
+            help="What searches minimise beside the residual: feature-matching (AnoGAN's second form), or D's loss "
+            "(its first): cross-entropy, -log D(G(z)), or saturating, log(1 - D(G(z)))."
+        ),
+    ] = _SEARCH.objective,
     restarts: Annotated[int, typer.Option(help="Searches an image; the best counts.")] = _SEARCH.restarts,
+    feature_layer: Annotated[
+        str | None, typer.Option(help="The layer f of F(x), by name: conv1, conv2, …; hidden1, …; C1, S2, …, F6.")
+    ] = None,
 ) -> None:
     """Learn from normal images, calibrate on others of them, and write a new bundle version."""
     with _usage():
         from anomaly.pipeline import TrainOptions, TrainWatch, train_bundle
 
-        training = TrainingConfig.model_validate(
+        if spectral_norm is None and discriminator_batch_norm:
+            spectral_norm = False
+        training = TrainingConfig.choose(
             {
                 "method": method,
+                "loss": loss,
                 "steps": steps,
+                "d_steps": d_steps,
+                "g_steps": g_steps,
                 "batch_size": batch_size,
+                "optimizer": optimizer,
                 "learning_rate": learning_rate,
+                "momentum": momentum,
                 "spectral_norm": spectral_norm,
+                "gradient_penalty": gradient_penalty,
+                "clip_weights": clip_weights,
                 "cycle_x": cycle_x,
                 "cycle_z": cycle_z,
                 "precision": train_precision,
@@ -114,19 +190,30 @@ def train(
         )
         if search_steps is None:
             search_steps = _SEARCH.steps if method is Method.ANOGAN else 0
-        search = {"start": search_start, "restarts": restarts, "steps": search_steps} if search_steps else None
+        search = {
+            "objective": search_objective,
+            "start": search_start,
+            "restarts": restarts,
+            "steps": search_steps,
+        }
         options = TrainOptions(
             data=data,
             out=out_,
             normal=_names(normal),
             training=training,
             score=ScoreConfig.model_validate({"combine": score, "feature_weight": feature_weight}),
-            search=None if search is None else SearchConfig.model_validate(search),
+            search=SearchConfig.model_validate(search) if search_steps else None,
             size=size,
             channels=channels,
             resize=resize,
+            architecture=network,
+            prior=prior,
             latent_dim=latent_dim,
             width=width,
+            hidden=_numbers(hidden),
+            discriminator_batch_norm=discriminator_batch_norm,
+            feature_layer=feature_layer,
+            init_decoder=init_decoder,
             max_minutes=max_minutes,
             device=device,
             resume=resume,
@@ -313,6 +400,13 @@ def _names(comma_separated: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in comma_separated.split(",") if name.strip())
 
 
+def _numbers(comma_separated: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in _names(comma_separated))
+    except ValueError as error:
+        raise UsageError(f"--hidden {comma_separated}: give whole numbers, as in 1024,256") from error
+
+
 @contextmanager
 def _usage() -> Iterator[None]:
     """A user's mistake, or the machine's refusal, is one sentence on standard error and exit code 2."""
@@ -324,5 +418,7 @@ def _usage() -> Iterator[None]:
     except ValidationError as error:
         for problem in error.errors():
             where = ".".join(str(part) for part in problem["loc"])
-            err.print(f"[bold red]error:[/] {where}: {escape(problem['msg'])}; got {escape(repr(problem['input']))}")
+            message = problem["msg"].removeprefix("Value error, ")
+            sentence = f"{where}: {message}; got {problem['input']!r}" if where else message
+            err.print(f"[bold red]error:[/] {escape(sentence)}")
         raise typer.Exit(2) from error

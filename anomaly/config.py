@@ -4,17 +4,55 @@ These models are the borders' language: the command line fills them, the manifes
 code inside reads them. Unknown fields are refused, so that a manifest of a later version fails loudly.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Method(StrEnum):
-    """How the latent of an image is found."""
+    """What is learnt, and how the latent of an image is found.
+
+    AUTOENCODER has no game: E and G learn to reconstruct. ANOGAN plays the GAN's game and searches latents. F_ANOGAN
+    plays it first, then learns an encoder. BIGAN plays the game on pairs (x, z). ALAD is a BIGAN with two more
+    discriminators, of cycles.
+    """
 
     BIGAN = "bigan"
     ANOGAN = "anogan"
+    F_ANOGAN = "f-anogan"
+    ALAD = "alad"
+    AUTOENCODER = "autoencoder"
+
+
+class Architecture(StrEnum):
+    """DCGAN: convolutions throughout. MLP: fully connected layers. LENET: a LeNet-5 as D beside DCGAN's G."""
+
+    DCGAN = "dcgan"
+    MLP = "mlp"
+    LENET = "lenet"
+
+
+class Loss(StrEnum):
+    """What D and G play for. The first two judge by probabilities, the last two by a critic's unbounded output."""
+
+    MINIMAX = "minimax"
+    NON_SATURATING = "non-saturating"
+    WASSERSTEIN = "wasserstein"
+    HINGE = "hinge"
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether D's output is no logit of a probability."""
+        return self in (Loss.WASSERSTEIN, Loss.HINGE)
+
+
+class Prior(StrEnum):
+    """Where z comes from: N(0, 1), or uniform in [-1, 1], in each dimension."""
+
+    GAUSSIAN = "gaussian"
+    UNIFORM = "uniform"
 
 
 class Resize(StrEnum):
@@ -29,13 +67,7 @@ class Resize(StrEnum):
     STRETCH = "stretch"
 
 
-def _power_of_two(value: int) -> int:
-    if value & (value - 1):
-        raise ValueError(f"{value} is not a power of two; choose one of 8, 16, 32, 64, 128, 256")
-    return value
-
-
-Side = Annotated[int, Field(ge=8, le=256), AfterValidator(_power_of_two)]
+Side = Annotated[int, Field(ge=2, le=256)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
@@ -54,46 +86,123 @@ class PreprocessConfig(Config):
 
 
 class NetworkConfig(Config):
-    """Shapes of G, E and D. Layer widths double as the side halves, from `width` up to `max_width`."""
+    """Shapes of G, E and D.
 
+    DCGAN: layer widths double as the side halves, from `width` up to `max_width`. MLP: `hidden` are D's and E's layers
+    and, backwards, G's; `leak` is their slope below 0 (0: ReLU), `dropout` is D's.
+    """
+
+    architecture: Architecture = Architecture.DCGAN
     size: Side = 32
     channels: Literal[1, 3] = 1
     latent_dim: int = Field(default=16, ge=1, le=1024)
+    prior: Prior = Prior.GAUSSIAN
     width: int = Field(default=24, ge=4, le=512)
     max_width: int = Field(default=192, ge=4, le=2048)
+    hidden: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = Field(default=(1024, 256), min_length=1)
+    leak: float = Field(default=0.0, ge=0.0, lt=1.0)
+    dropout: float = Field(default=0.2, ge=0.0, lt=1.0)
     encoder: bool = True
+    discriminator: bool = True
     joint: bool = True
+    cycle_discriminators: bool = False
+    discriminator_batch_norm: bool = False
 
     @model_validator(mode="after")
-    def _joint_needs_encoder(self) -> Self:
+    def _fits_together(self) -> Self:
+        size = self.size
+        if self.architecture is Architecture.DCGAN and (size & (size - 1) or size < 8):
+            raise ValueError(
+                f"a DCGAN halves the side down to 4, so {size} does not fit; choose one of 8, 16, 32, 64, 128, 256, "
+                "or --network mlp, which takes any side"
+            )
+        if self.architecture is Architecture.LENET and size != 32:
+            raise ValueError(f"LeNet-5 sees 32 × 32 pixels, not {size}; choose 32, or --network dcgan")
+        if self.architecture is Architecture.LENET and (self.joint or self.cycle_discriminators):
+            raise ValueError(
+                "LeNet-5 judges images, not pairs (x, z); choose --method anogan or f-anogan, or --network dcgan"
+            )
+        if self.discriminator_batch_norm and self.architecture is not Architecture.DCGAN:
+            raise ValueError(
+                "batch norm in D is DCGAN's; choose --network dcgan, or leave --discriminator-batch-norm away"
+            )
         if self.joint and not self.encoder:
             raise ValueError("a joint discriminator D(x, z) needs an encoder; set encoder to true")
+        if self.cycle_discriminators and not self.joint:
+            raise ValueError("cycle discriminators stand beside a joint one; set joint to true")
+        if self.joint and not self.discriminator:
+            raise ValueError("a joint discriminator is one; set discriminator to true")
         return self
 
 
 class TrainingConfig(Config):
-    """One training run. `cycle_x` weighs mean |x − G(E(x))|, `cycle_z` weighs mean (z − E(G(z)))²."""
+    """One training run. `cycle_x` weighs mean |x − G(E(x))|, `cycle_z` weighs mean (z − E(G(z)))².
+
+    Each step moves D `d_steps` times, then G (and E) `g_steps` times. A Wasserstein critic is held to
+    Lipschitz's bound by `gradient_penalty` (its weight), by `clip_weights` (the largest absolute weight) or by
+    `spectral_norm`.
+    """
 
     method: Method = Method.BIGAN
+    loss: Loss = Loss.NON_SATURATING
     steps: int = Field(default=3000, ge=1)
+    d_steps: int = Field(default=1, ge=1, le=100)
+    g_steps: int = Field(default=1, ge=1, le=100)
     batch_size: int = Field(default=64, ge=2)
+    optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(default=4e-4, gt=0.0)
     beta1: float = Field(default=0.5, ge=0.0, lt=1.0)
     beta2: float = Field(default=0.999, ge=0.0, lt=1.0)
+    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
     ema_decay: float = Field(default=0.999, ge=0.0, lt=1.0)
     spectral_norm: bool = True
+    gradient_penalty: float = Field(default=0.0, ge=0.0)
+    clip_weights: float = Field(default=0.0, ge=0.0)
     cycle_x: float = Field(default=50.0, ge=0.0)
     cycle_z: float = Field(default=0.5, ge=0.0)
     precision: Literal["fp32", "bf16"] = "fp32"
     seed: int = Field(default=0, ge=0, lt=2**31)
 
+    @classmethod
+    def choose(cls, chosen: Mapping[str, object]) -> Self:
+        """What is None or not given is the method's default.
+
+        f-AnoGAN's game is a WGAN-GP; ALAD's discriminators take the place of the cycle terms; what bounds D in another
+        way needs no spectral norm.
+        """
+        given = {name: value for name, value in chosen.items() if value is not None}
+        if given.get("method") == Method.F_ANOGAN:
+            given = {"loss": Loss.WASSERSTEIN, **given}
+            if not given.get("clip_weights") and not given.get("spectral_norm"):
+                given = {"gradient_penalty": 10.0, **given}
+        if given.get("method") == Method.ALAD:
+            given = {"cycle_x": 0.0, "cycle_z": 0.0, **given}
+        bounded = bool(given.get("gradient_penalty") or given.get("clip_weights"))
+        return cls.model_validate({"spectral_norm": not bounded, **given})
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.clip_weights and self.gradient_penalty:
+            raise ValueError("weight clipping and the gradient penalty bound the same thing; choose one of them")
+        if self.loss is Loss.WASSERSTEIN and not (self.clip_weights or self.gradient_penalty or self.spectral_norm):
+            raise ValueError(
+                "a Wasserstein critic needs a bound on its slope; give --gradient-penalty 10, --clip-weights 0.01, or "
+                "--spectral-norm"
+            )
+        if self.method is Method.F_ANOGAN and self.loss is not Loss.WASSERSTEIN:
+            raise ValueError(f"f-anogan's first half is a Wasserstein GAN, not {self.loss}; choose --loss wasserstein")
+        return self
+
 
 class SearchConfig(Config):
     """Latent search: Adam from `restarts` starts an image, each for at most `steps` steps.
 
-    An image stops early when its best loss has fallen by less than the share `tolerance` in the last `patience` steps.
+    It minimises (1 − λ)·R(x) + λ·L, where L is, by `objective`: F(x), AnoGAN's second form; or its first form, as
+    "cross-entropy", −log D(G(z)), or as "saturating", Yeh's log(1 − D(G(z))). An image stops early when its best
+    loss has fallen by less than the share `tolerance` in the last `patience` steps.
     """
 
+    objective: Literal["feature-matching", "cross-entropy", "saturating"] = "feature-matching"
     start: Literal["prior", "encoder"] = "prior"
     steps: int = Field(default=200, ge=1)
     restarts: int = Field(default=2, ge=1, le=64)
@@ -105,8 +214,9 @@ class SearchConfig(Config):
 class ScoreConfig(Config):
     """How the terms become one score.
 
-    "mahalanobis" is the distance of the vector of all terms from those of the *select* normals; "paper" is
-    A(x) = (1 − λ)·R(x) + λ·F(x) with sums, as AnoGAN §2.2 has it. λ is `feature_weight`, in the latent search too.
+    "mahalanobis" is the distance of the vector of all terms from those of the *select* normals; "paper" is the score of
+    the method's own paper, for AnoGAN and BiGAN A(x) = (1 − λ)·R(x) + λ·F(x). λ is `feature_weight`, in the latent
+    search too.
     """
 
     combine: Literal["mahalanobis", "paper"] = "mahalanobis"

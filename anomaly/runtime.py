@@ -52,9 +52,14 @@ def autocast(device: torch.device, precision: Literal["fp32", "bf16"]) -> torch.
 
 def generator(*key: int | str | bytes) -> torch.Generator:
     """A CPU random generator that depends on `key` only: the same draws in any order, batch or process."""
+    return torch.Generator().manual_seed(seed_of(*key))
+
+
+def seed_of(*key: int | str | bytes) -> int:
+    """A 63-bit seed that depends on `key` only."""
     digest = hashlib.sha256()
     for part in key:
         encoded = part if isinstance(part, bytes) else repr(part).encode()
         digest.update(len(encoded).to_bytes(8, "little"))
         digest.update(encoded)
-    return torch.Generator().manual_seed(int.from_bytes(digest.digest()[:8], "little") >> 1)
+    return int.from_bytes(digest.digest()[:8], "little") >> 1

@@ -62,8 +62,8 @@ def compare_with_bare_passes(detector: Detector, images: NDArray[np.uint8]) -> N
             for x in torch.split(ready, size):
                 z = networks.encode(x)
                 x_hat = networks.G(z)
-                networks.D(x, z)
-                networks.D(x_hat, z)
+                networks.judge(x, z)
+                networks.judge(x_hat, z)
 
     sizes = {size: (lambda size=size: bare(size)) for size in BATCH_SIZES}
     times = _best({"score": lambda: detector.score(batch), **{str(size): run for size, run in sizes.items()}})
@@ -131,7 +131,7 @@ def compare_search(detector: Detector) -> None:
 def _search(passes: Passes, pixels: NDArray[np.uint8], config: SearchConfig, *, num_slots: int) -> torch.Tensor:
     x = to_float(torch.from_numpy(pixels))
     starts = torch.randn(len(pixels), config.restarts, passes.networks.config.latent_dim)
-    return search_latents(passes._loss(x), starts, config, num_slots=num_slots)[0]
+    return search_latents(passes._loss(x, config), starts, config, num_slots=num_slots)[0]
 
 
 def _best(programs: dict[str, Callable[[], object]]) -> dict[str, float]:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from anomaly.config import (
+    Architecture,
     Config,
     Method,
     NetworkConfig,
@@ -39,18 +40,29 @@ def test_a_configuration_does_not_change(config: type[Config]) -> None:
 
 
 @given(st.integers(-10, 1000))
-def test_sides_are_powers_of_two_from_8_to_256(size: int) -> None:
+def test_a_dcgans_sides_are_powers_of_two_from_8_to_256(size: int) -> None:
     if size in (8, 16, 32, 64, 128, 256):
-        assert PreprocessConfig(size=size).size == NetworkConfig(size=size).size == size
+        assert NetworkConfig(size=size).size == size
+    else:
+        with pytest.raises(ValidationError):
+            NetworkConfig(size=size)
+
+
+@given(st.integers(-10, 1000))
+def test_an_mlps_sides_go_from_2_to_256(size: int) -> None:
+    if 2 <= size <= 256:
+        assert PreprocessConfig(size=size).size == NetworkConfig(size=size, architecture=Architecture.MLP).size == size
     else:
         for config in (PreprocessConfig, NetworkConfig):
             with pytest.raises(ValidationError, match="size\n"):
-                config.model_validate({"size": size})
+                config.model_validate({"size": size, **({"architecture": "mlp"} if config is NetworkConfig else {})})
 
 
 def test_a_side_between_says_which_to_choose() -> None:
-    with pytest.raises(ValidationError, match="100 is not a power of two; choose one of 8, 16, 32, 64, 128, 256"):
-        PreprocessConfig(size=100)
+    with pytest.raises(
+        ValidationError, match="100 does not fit; choose one of 8, 16, 32, 64, 128, 256, or --network mlp"
+    ):
+        NetworkConfig(size=100)
 
 
 def test_a_joint_discriminator_needs_an_encoder() -> None:

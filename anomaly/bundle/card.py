@@ -2,8 +2,15 @@
 
 from anomaly.bundle.manifest import Manifest
 from anomaly.calibration import Calibration
+from anomaly.config import Architecture, NetworkConfig
 
-_TITLES = {"bigan": "BiGAN: an encoder finds the latent", "anogan": "AnoGAN: a gradient search finds the latent"}
+_TITLES = {
+    "bigan": "BiGAN: an encoder finds the latent",
+    "anogan": "AnoGAN: a gradient search finds the latent",
+    "f-anogan": "f-AnoGAN: an encoder, learnt after the game, finds the latent",
+    "alad": "ALAD: an encoder finds the latent, and discriminators of cycles judge it",
+    "autoencoder": "Autoencoder: an encoder finds the latent, and no game is played",
+}
 
 
 def model_card(manifest: Manifest, calibration: Calibration, *, name: str, version: int) -> str:
@@ -23,7 +30,7 @@ No abnormal image was used.
 | | |
 |---|---|
 | images | {preprocess.channels} × {preprocess.size} × {preprocess.size}, resized by "{preprocess.resize}" |
-| networks | {network.latent_dim} latent dimensions, widths from {network.width} to at most {network.max_width} |
+| networks | {network.architecture}, {network.latent_dim} latent dimensions, {_layers(network)} |
 | training | {manifest.num_steps:,} steps of {manifest.training.batch_size} images, seed {manifest.training.seed} |
 | normals | {data.num_train:,} train, {data.num_select:,} select, {data.num_calibrate:,} calibrate |
 | left out | {data.num_left_out:,} files that could not be read |
@@ -54,3 +61,9 @@ The curves are in `history.csv`. Trained on the images above, it knows nothing o
 subject, camera or light is abnormal to it. The guarantee on false alarms holds for images drawn as the calibration
 images were.
 """
+
+
+def _layers(network: NetworkConfig) -> str:
+    if network.architecture is Architecture.MLP:
+        return f"hidden layers of {', '.join(map(str, network.hidden))}"
+    return f"widths from {network.width} to at most {network.max_width}"

@@ -15,7 +15,7 @@ from anomaly.bundle.card import model_card
 from anomaly.bundle.layout import CALIBRATION, CARD, GOLDEN, HISTORY, MANIFEST, WEIGHTS
 from anomaly.bundle.manifest import Manifest
 from anomaly.calibration import Calibration
-from anomaly.networks import feature_names
+from anomaly.networks import feature_names, map_names
 from anomaly.scoring import MapScale, TermStatistics
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -103,7 +103,7 @@ def from_files(files: dict[str, bytes]) -> Contents:
         map_scale=MapScale(calibration["map_layers"], calibration["map_peak"]),
         golden=Golden(golden["pixels"], golden["z_hat"], golden["terms"], golden["scores"]),
         seen=calibration["seen"],
-        history=[{name: float(value) for name, value in row.items()} for row in rows],
+        history=[{name: float(value) for name, value in row.items() if value} for row in rows],
     )
     _check_manifest(manifest)
     _check_arrays(contents)
@@ -115,8 +115,9 @@ def _check_manifest(manifest: Manifest) -> None:
     preprocess, network = manifest.preprocess, manifest.network
     if (preprocess.size, preprocess.channels) != (network.size, network.channels):
         raise ValueError("preprocess and network are for images of different shapes")
-    if manifest.feature_layer not in feature_names(network):
-        raise ValueError(f"feature_layer {manifest.feature_layer} is none of {', '.join(feature_names(network))}")
+    layers = feature_names(network)
+    if (manifest.feature_layer not in layers) if layers else manifest.feature_layer is not None:
+        raise ValueError(f"feature_layer {manifest.feature_layer} is none of {', '.join(layers) or 'no layers'}")
     if manifest.search is None and not network.encoder:
         raise ValueError("there is neither a search nor an encoder to find a latent by")
 
@@ -130,7 +131,7 @@ def _check_arrays(contents: Contents) -> None:
         "term_mean": (statistics.mean, (num_terms,)),
         "term_std": (statistics.std, (num_terms,)),
         "term_precision": (statistics.precision, (num_terms, num_terms)),
-        "map_layers": (contents.map_scale.layers, (1 + len(feature_names(network)),)),
+        "map_layers": (contents.map_scale.layers, (1 + len(map_names(network)),)),
         "map_peak": (contents.map_scale.peak, (1,)),
         "seen": (contents.seen, (len(contents.seen),)),
         "golden pixels": (golden.pixels, (num_golden, network.channels, network.size, network.size)),
@@ -152,7 +153,8 @@ def _contiguous(arrays: Arrays) -> Arrays:
 
 def _history_csv(history: list[dict[str, float]]) -> bytes:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(history[0]) if history else ["step"], lineterminator="\n")
+    names = list(dict.fromkeys(name for row in history for name in row)) or ["step"]
+    writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(history)
+    writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in history)
     return text.getvalue().encode()

@@ -39,7 +39,7 @@ class Manifest(Config):
     training: TrainingConfig
     search: SearchConfig | None
     score: ScoreConfig
-    feature_layer: str
+    feature_layer: str | None
     terms: list[str]
     data: DataRecord
     num_steps: int

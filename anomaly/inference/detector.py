@@ -154,7 +154,10 @@ class Detector:
                 np.empty(0), terms, np.empty((0, network.latent_dim), np.float32), np.empty(pixels.shape, np.float32)
             )
         found = self._passes.reconstruct(pixels)
-        score = combine(found.terms, contents.statistics, contents.manifest.score)
+        manifest = contents.manifest
+        score = combine(
+            found.terms, contents.statistics, manifest.score, method=manifest.method, search=manifest.search
+        )
         return Evidence(score, found.terms, found.z_hat, found.x_hat)
 
     def heatmaps(self, pixels: Pixels, z_hat: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -28,6 +28,8 @@ def load_detector(model: str | Path, *, device: str = "auto") -> Detector:
     manifest = bundle.manifest
     passes = Passes(
         _networks(bundle, manifest.network),
+        method=manifest.method,
+        loss=manifest.training.loss,
         search=manifest.search,
         feature_layer=manifest.feature_layer,
         feature_weight=manifest.score.feature_weight,

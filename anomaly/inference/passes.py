@@ -11,16 +11,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomaly.config import SearchConfig
-from anomaly.inference.search import Loss, search_latents
-from anomaly.networks import Judgement, Networks, fold_batch_norm
+from anomaly.config import Loss, Method, SearchConfig
+from anomaly.inference.search import Objective, search_latents
+from anomaly.networks import Networks, draw, fold_batch_norm
 from anomaly.runtime import generator, place, to_float
-from anomaly.scoring import anomaly_score, evidence_terms, feature_matching, layer_maps, residual
+from anomaly.scoring import (
+    anomaly_score,
+    critic,
+    cross_entropy,
+    evidence_terms,
+    feature_matching,
+    izi_f,
+    layer_maps,
+    residual,
+    saturating,
+)
 
 MAX_BATCH_SIZE, MAX_BATCH_PIXELS = 256, 2**18  # images, and pixels of all: the fastest on two cores, and bounded
 BATCH_GRAIN = 16  # smaller batches are filled up: their kernels round differently, by about 1e-5 of a score
 NUM_SLOTS = 64  # starts searched at once
 SEARCH_CHUNK = 256  # images whose features are held at once
+_VERDICTS = {"cross_entropy": cross_entropy, "saturating": saturating, "critic": critic}  # D's word as a term
+
+Features = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,15 +52,19 @@ class Passes:
         self,
         networks: Networks,
         *,
+        method: Method,
+        loss: Loss,
         search: SearchConfig | None,
-        feature_layer: str,
+        feature_layer: str | None,
         feature_weight: float,
         device: torch.device,
     ) -> None:
         self.networks = copy.deepcopy(networks).eval().requires_grad_(False)
         fold_batch_norm(self.networks)
         place(self.networks, device)
+        self.method = method
         self.search = search
+        self.verdict = _verdict(loss, search)
         self.feature_layer = feature_layer
         self.feature_weight = feature_weight
         self.device = device
@@ -67,8 +84,9 @@ class Passes:
         parts = []
         for rows in _batches(pixels):
             x, z = self._on_device(pixels[rows]), torch.from_numpy(z_hat[rows]).to(self.device)
-            x_hat, real, fake = self._judge(x, z)
-            parts.append(layer_maps(x, x_hat, real.features, fake.features).cpu().numpy())
+            x_hat = self.networks.G(z)
+            real, fake, _ = self._judge(x, x_hat, z)
+            parts.append(layer_maps(x, x_hat, real, fake).cpu().numpy())
         return np.concatenate(parts)
 
     @torch.inference_mode()
@@ -79,18 +97,33 @@ class Passes:
             z = self.networks.encode(x)
         else:
             z = torch.cat([z, z.new_zeros(-n % BATCH_GRAIN, z.shape[1])]).to(self.device)
-        x_hat, real, fake = self._judge(x, z)
-        logits = real.logits if self.networks.config.joint else fake.logits
-        terms = evidence_terms(x, x_hat, real.features, fake.features, logits, z, feature_layer=self.feature_layer)
+        x_hat = self.networks.G(z)
+        real, fake, verdict = self._judge(x, x_hat, z)
+        terms = evidence_terms(x, x_hat, real, fake, verdict, z, feature_layer=self.feature_layer)
         table = torch.stack(list(terms.values()))[:, :n].cpu().numpy().astype(np.float64)
         return Reconstruction(
             z[:n].cpu().numpy(), x_hat[:n].contiguous().cpu().numpy(), dict(zip(terms, table, strict=True))
         )
 
-    def _judge(self, x: Tensor, z: Tensor) -> tuple[Tensor, Judgement, Judgement]:
-        """x_hat = G(z), and what D says of x and of x_hat, each paired with z where D sees pairs."""
-        x_hat = self.networks.G(z)
-        return x_hat, self.networks.D(x, z), self.networks.D(x_hat, z)
+    def _judge(self, x: Tensor, x_hat: Tensor, z: Tensor) -> tuple[Features, Features, dict[str, Tensor]]:
+        """D's features of x and of x_hat, each paired with z where D sees pairs, and what D says, by the term's name.
+
+        With D_xx the features are its own, of (x, x) and (x, x_hat) (ALAD); without any D there is nothing.
+        """
+        networks = self.networks
+        if networks.D is None:
+            return {}, {}, {}
+        if networks.D_xx is not None:
+            real, fake = networks.D_xx(torch.cat([x, x], dim=1)), networks.D_xx(torch.cat([x, x_hat], dim=1))
+            logits = networks.judge(x, z).logits
+        else:
+            real, fake = networks.judge(x, z), networks.judge(x_hat, z)
+            logits = (real if networks.config.joint else fake).logits
+        verdict = {self.verdict: _VERDICTS[self.verdict](logits)}
+        if self.method is Method.F_ANOGAN:
+            layer = self.feature_layer or ""
+            verdict["izi_f"] = izi_f(x, x_hat, real.features[layer], fake.features[layer])
+        return real.features, fake.features, verdict
 
     def _search(self, pixels: NDArray[np.uint8]) -> Tensor:
         """z_hat (n, latent_dim) by latent search, in chunks that bound the memory."""
@@ -99,28 +132,33 @@ class Passes:
         for i in range(0, len(pixels), SEARCH_CHUNK):
             x = self._on_device(pixels[i : i + SEARCH_CHUNK])
             starts = self._starts(pixels[i : i + SEARCH_CHUNK], x, self.search)
-            found.append(search_latents(self._loss(x), starts, self.search, num_slots=NUM_SLOTS)[0])
+            found.append(search_latents(self._loss(x, self.search), starts, self.search, num_slots=NUM_SLOTS)[0])
         return torch.cat(found)
 
-    def _loss(self, x: Tensor) -> Loss:
-        """A(x; z) = (1 − λ)·R(x) + λ·F(x) of AnoGAN §2.2, with the features of x computed once."""
-        layer, joint = self.feature_layer, self.networks.config.joint
-        z_any = torch.zeros(len(x), self.networks.config.latent_dim, device=self.device) if joint else None
+    def _loss(self, x: Tensor, search: SearchConfig) -> Objective:
+        """(1 − λ)·R(x) + λ·L, L by the search's objective (AnoGAN §2.2); features of x are computed once."""
+        judge, layer = self.networks.judge, self.feature_layer or ""
+        by_features = search.objective == "feature-matching"
+        z_any = torch.zeros(len(x), self.networks.config.latent_dim, device=self.device)
         with torch.no_grad():
-            features = self.networks.D(x, z_any).features[layer]
+            features = judge(x, z_any).features[layer] if by_features else None
 
         def loss(images: Tensor, z: Tensor) -> Tensor:
             x_hat = self.networks.G(z)
-            features_hat = self.networks.D(x_hat, z).features[layer]
-            matching = feature_matching(features[images], features_hat)
-            return anomaly_score(residual(x[images], x_hat), matching, self.feature_weight)
+            judgement = judge(x_hat, z)
+            if features is None:
+                discrimination = _VERDICTS[self.verdict](judgement.logits)
+            else:
+                discrimination = feature_matching(features[images], judgement.features[layer])
+            return anomaly_score(residual(x[images], x_hat), discrimination, self.feature_weight)
 
         return loss
 
     def _starts(self, pixels: NDArray[np.uint8], x: Tensor, search: SearchConfig) -> Tensor:
         """(n, restarts, latent_dim): drawn from the prior by each image's own pixels, the first from E if asked for."""
         shape = (search.restarts, self.networks.config.latent_dim)
-        starts = torch.stack([torch.randn(shape, generator=generator("search", p.tobytes())) for p in pixels])
+        prior = self.networks.config.prior
+        starts = torch.stack([draw(prior, shape, generator("search", p.tobytes())) for p in pixels])
         starts = starts.to(self.device)
         if search.start == "encoder":
             with torch.no_grad():
@@ -129,6 +167,13 @@ class Passes:
 
     def _on_device(self, pixels: NDArray[np.uint8]) -> Tensor:
         return to_float(torch.from_numpy(pixels).to(self.device))
+
+
+def _verdict(loss: Loss, search: SearchConfig | None) -> str:
+    """The name of the term that D's output gives."""
+    if loss.has_critic:
+        return "critic"
+    return "saturating" if search is not None and search.objective == "saturating" else "cross_entropy"
 
 
 def _batches(pixels: NDArray[np.uint8]) -> list[slice]:

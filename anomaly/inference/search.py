@@ -19,7 +19,7 @@ from anomaly.config import SearchConfig
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8  # Kingma and Ba 2015
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Objective = Callable[[Tensor, Tensor], Tensor]
 """A(x; z) of jobs: indices (slots,) of images and their z (slots, latent_dim) → losses (slots,)."""
 
 
@@ -49,7 +49,7 @@ class _Slots:
 
 
 def search_latents(
-    loss: Loss,
+    loss: Objective,
     starts: Tensor,
     config: SearchConfig,
     *,
@@ -100,7 +100,7 @@ def _empty_slots(num_slots: int, like: Tensor) -> _Slots:
     )
 
 
-def _descend(slots: _Slots, loss: Loss, restarts: int, config: SearchConfig) -> None:
+def _descend(slots: _Slots, loss: Objective, restarts: int, config: SearchConfig) -> None:
     """One Adam step of every slot. The rate falls to zero as a half cosine, so that each search ends at rest."""
     z = slots.z.requires_grad_(True)
     with torch.enable_grad():

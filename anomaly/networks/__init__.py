@@ -1,10 +1,12 @@
 """G, E and D from one builder. They know nothing of files, scores or devices."""
 
 from anomaly.networks.blocks import constrain_spectral_norm, fold_batch_norm, fold_spectral_norm
-from anomaly.networks.builder import Networks, build
-from anomaly.networks.discriminator import Discriminator, Judgement, feature_names
+from anomaly.networks.builder import Networks, build, default_feature_layer, feature_names, map_names
+from anomaly.networks.discriminator import Discriminator
 from anomaly.networks.encoder import Encoder
 from anomaly.networks.generator import Generator
+from anomaly.networks.judgement import Judgement
+from anomaly.networks.prior import draw
 
 __all__ = [
     "Discriminator",
@@ -14,7 +16,10 @@ __all__ = [
     "Networks",
     "build",
     "constrain_spectral_norm",
+    "default_feature_layer",
+    "draw",
     "feature_names",
     "fold_batch_norm",
     "fold_spectral_norm",
+    "map_names",
 ]

@@ -1,23 +1,42 @@
-"""One place that knows which networks a configuration asks for."""
+"""One place that knows which networks a configuration asks for, and what their layers are called."""
+
+from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from anomaly.config import NetworkConfig
+from anomaly.config import Architecture, NetworkConfig
+from anomaly.networks import lenet
 from anomaly.networks.blocks import initialise
-from anomaly.networks.discriminator import Discriminator
+from anomaly.networks.discriminator import Discriminator, convolution_names
 from anomaly.networks.encoder import Encoder
 from anomaly.networks.generator import Generator
+from anomaly.networks.judgement import Judgement
+from anomaly.networks.lenet import LeNetDiscriminator
+from anomaly.networks.mlp import (
+    MLPEncoder,
+    MLPGenerator,
+    hidden_names,
+    image_discriminator,
+    latent_discriminator,
+)
+
+DCGAN_NETWORKS = (Generator, Discriminator, Encoder)
 
 
 class Networks(nn.Module):
-    """G, D and, where the configuration asks for one, E; one state dict for all."""
+    """G and, where the configuration asks for them, D, E, and the cycles' D_xx and D_zz; one state dict for all."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.G = Generator(config)
-        self.D = Discriminator(config)
-        self.E = Encoder(config) if config.encoder else None
+        is_mlp = config.architecture is Architecture.MLP
+        self.G = MLPGenerator(config) if is_mlp else Generator(config)
+        self.D = _discriminator(config) if config.discriminator else None
+        self.E = (MLPEncoder(config) if is_mlp else Encoder(config)) if config.encoder else None
+        self.D_xx, self.D_zz = None, None
+        if config.cycle_discriminators:
+            self.D_xx = image_discriminator(config, images=2) if is_mlp else Discriminator(config, images=2)
+            self.D_zz = latent_discriminator(config)
 
     def encode(self, x: Tensor) -> Tensor:
         """z_hat = E(x); only for networks that have an encoder."""
@@ -25,9 +44,64 @@ class Networks(nn.Module):
         z: Tensor = self.E(x)
         return z
 
+    def judge(self, x: Tensor, z: Tensor | None = None) -> Judgement:
+        """D(x), or D(x, z) for a joint discriminator; only for networks that have one."""
+        assert self.D is not None, "these networks have no discriminator"
+        judgement: Judgement = self.D(x, z)
+        return judgement
+
+    def discriminators(self) -> Iterator[nn.Module]:
+        """Those there are, of D, D_xx and D_zz."""
+        for network in (self.D, self.D_xx, self.D_zz):
+            if network is not None:
+                yield network
+
 
 def build(config: NetworkConfig) -> Networks:
-    """New networks with DCGAN's initial weights, drawn from torch's global generator."""
+    """New networks drawn from torch's global generator: DCGAN's with its initial weights, others with torch's."""
     networks = Networks(config)
-    initialise(networks)
+    for network in networks.children():
+        if isinstance(network, DCGAN_NETWORKS):
+            initialise(network)
     return networks
+
+
+def feature_names(config: NetworkConfig) -> list[str]:
+    """The layers whose features are compared, in order: of D_xx where there is one, else of D; none without either."""
+    if not config.discriminator:
+        return []
+    match config.architecture:
+        case Architecture.DCGAN:
+            joint = config.joint and not config.cycle_discriminators
+            return [*convolution_names(config), "joint"] if joint else convolution_names(config)
+        case Architecture.MLP:
+            return hidden_names(config.hidden)
+        case Architecture.LENET:
+            return list(lenet.LAYERS)
+
+
+def map_names(config: NetworkConfig) -> list[str]:
+    """Those of them whose features are maps, so that they tell where."""
+    match config.architecture:
+        case Architecture.DCGAN:
+            return feature_names(config)
+        case Architecture.MLP:
+            return []
+        case Architecture.LENET:
+            return list(lenet.MAP_LAYERS)
+
+
+def default_feature_layer(config: NetworkConfig) -> str | None:
+    """The last of D's layers whose features tell where, before it meets z; the last of all where none does."""
+    before = [name for name in map_names(config) if name != "joint"] or feature_names(config)
+    return before[-1] if before else None
+
+
+def _discriminator(config: NetworkConfig) -> nn.Module:
+    match config.architecture:
+        case Architecture.DCGAN:
+            return Discriminator(config)
+        case Architecture.MLP:
+            return image_discriminator(config)
+        case Architecture.LENET:
+            return LeNetDiscriminator(config)

@@ -1,10 +1,9 @@
-"""The discriminator D: of images, D(x), or of pairs, D(x, z). It also gives the features f of its layers, by name.
+"""DCGAN's discriminator D: of images, D(x), or of pairs, D(x, z). It also gives the features f of its layers, by name.
 
 Shapes: x (b, c, size, size) in [-1, 1]; z (b, latent_dim); logits (b,), high for real.
-Source: Radford 2016 (DCGAN); Donahue 2017 (BiGAN) for the joint form.
+Source: Radford 2016 (DCGAN); Donahue 2017 (BiGAN) for the joint form; Zenati 2018b (ALAD) for pairs of images.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -12,35 +11,34 @@ from torch import Tensor, nn
 
 from anomaly.config import NetworkConfig
 from anomaly.networks.blocks import LEAK, down, widths
+from anomaly.networks.judgement import Judgement
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What D says of a batch: logits (b,), and each layer's features (b, channels, height, width) by name."""
-
-    logits: Tensor
-    features: dict[str, Tensor]
-
-
-def feature_names(config: NetworkConfig) -> list[str]:
-    """The layers of D in order: conv1, conv2, … to 4 × 4, then joint where D sees pairs."""
-    convs = [f"conv{level + 1}" for level in range(len(widths(config.size, config.width, config.max_width)))]
-    return [*convs, "joint"] if config.joint else convs
+def convolution_names(config: NetworkConfig) -> list[str]:
+    """conv1, conv2, … down to 4 × 4."""
+    return [f"conv{level + 1}" for level in range(len(widths(config.size, config.width, config.max_width)))]
 
 
 class Discriminator(nn.Module):
-    """Halves the side down to 4 × 4; a joint one meets an embedding of z there, at every place."""
+    """Halves the side down to 4 × 4; a joint one meets an embedding of z there, at every place.
 
-    def __init__(self, config: NetworkConfig) -> None:
+    With `images` of 2 it is D_xx, which sees two images, channels one after the other, and no z.
+    """
+
+    def __init__(self, config: NetworkConfig, *, images: int = 1) -> None:
         super().__init__()
-        channels = [config.channels, *widths(config.size, config.width, config.max_width)]
+        channels = [images * config.channels, *widths(config.size, config.width, config.max_width)]
+        norm = config.discriminator_batch_norm
         self.downs = nn.ModuleDict(
-            {f"conv{level + 1}": down(a, b, norm=False) for level, (a, b) in enumerate(pairwise(channels))}
+            {
+                name: down(a, b, norm=norm and name != "conv1")
+                for name, (a, b) in zip(convolution_names(config), pairwise(channels), strict=True)
+            }
         )
-        last = channels[-1]
-        self.embed = nn.Sequential(nn.Linear(config.latent_dim, last), nn.LeakyReLU(LEAK)) if config.joint else None
+        last, joint = channels[-1], config.joint and images == 1
+        self.embed = nn.Sequential(nn.Linear(config.latent_dim, last), nn.LeakyReLU(LEAK)) if joint else None
         self.joint = nn.Sequential(nn.Conv2d(2 * last, last, kernel_size=1), nn.LeakyReLU(LEAK))
-        if not config.joint:
+        if not joint:
             self.joint = nn.Sequential()
         self.to_logit = nn.Sequential(nn.Flatten(), nn.Linear(last * 4 * 4, 1))
 

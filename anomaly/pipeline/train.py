@@ -9,19 +9,31 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from anomaly.bundle import Bundle, Contents, DataRecord, Golden, Manifest, save
+from anomaly.bundle import Bundle, Contents, DataRecord, Golden, Manifest, load, save
 from anomaly.calibration import Calibration
-from anomaly.config import Method, NetworkConfig, PreprocessConfig, Resize, ScoreConfig, SearchConfig, TrainingConfig
+from anomaly.config import (
+    Architecture,
+    Method,
+    NetworkConfig,
+    PreprocessConfig,
+    Prior,
+    Resize,
+    ScoreConfig,
+    SearchConfig,
+    TrainingConfig,
+)
 from anomaly.data import Dataset, NormalSplit, PixelStore, Sample, image_keys, open_dataset, split_normals, to_array
 from anomaly.errors import ImageError, UsageError
 from anomaly.inference import Passes
-from anomaly.networks import feature_names
+from anomaly.networks import Networks, default_feature_layer, feature_names
 from anomaly.runtime import resolve_device
 from anomaly.scoring import MapScale, TermStatistics, combine
 from anomaly.training import Checkpoint, HistoryRow, Trained, fit
@@ -32,7 +44,7 @@ _NUM_LOOKED_AT = 16  # images that decide size and channels where the user does 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What `anomaly train` is told. None in `size` and `channels`: as the images are."""
+    """What `anomaly train` is told. None: `size` and `channels` as the images are, D's default `feature_layer`."""
 
     data: str
     out: Path
@@ -43,8 +55,14 @@ class TrainOptions:
     size: int | None = None
     channels: int | None = None
     resize: Resize = Resize.PAD
+    architecture: Architecture = Architecture.DCGAN
+    prior: Prior = Prior.GAUSSIAN
     latent_dim: int = 16
     width: int = 24
+    hidden: tuple[int, ...] = (1024, 256)
+    discriminator_batch_norm: bool = False
+    feature_layer: str | None = None
+    init_decoder: Path | None = None
     max_minutes: float | None = None
     device: str = "auto"
     resume: bool = False
@@ -73,51 +91,44 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bun
         UsageError, BundleError: `options.out` cannot be written.
         DeviceError: no such device.
     """
-    _check_search(options)
+    _check(options)
     device = resolve_device(options.device)
     dataset = open_dataset(options.data, normal=options.normal)
     samples = dataset.train_normals()
     preprocess = _choose_preprocess(samples, options)
     network = _choose_network(preprocess, options)
+    feature_layer = _choose_feature_layer(network, options)
+    decoder = _read_decoder(network, options)
     work = _make_work_folder(options.out)
     pixels_file = work / "pixels.u8"
     watch.on_reading(len(samples))
     try:
         store = PixelStore.build(samples, preprocess, pixels_file, on_image=watch.on_image)
         split = split_normals(len(store.pixels), seed=options.training.seed)
-        trained, passes = _fit(options, store, split, network, device, work, watch)
+        checkpoint = Checkpoint(work / "checkpoint.safetensors", data=store.fingerprint(), resume=options.resume)
+        trained = fit(
+            store.pixels,
+            np.array(split.train),
+            network,
+            options.training,
+            device=device,
+            checkpoint=checkpoint,
+            decoder=decoder,
+            should_stop=_stop_after(options, watch),
+        )
+        passes = Passes(
+            trained.networks,
+            method=options.training.method,
+            loss=options.training.loss,
+            search=options.search,
+            feature_layer=feature_layer,
+            feature_weight=options.score.feature_weight,
+            device=device,
+        )
         watch.on_calibrating()
         return save(_contents(options, dataset, store, split, trained, preprocess, passes), options.out)
     finally:
         pixels_file.unlink(missing_ok=True)
-
-
-def _fit(
-    options: TrainOptions,
-    store: PixelStore,
-    split: NormalSplit,
-    network: NetworkConfig,
-    device: torch.device,
-    work: Path,
-    watch: TrainWatch,
-) -> tuple[Trained, Passes]:
-    trained = fit(
-        store.pixels,
-        np.array(split.train),
-        network,
-        options.training,
-        device=device,
-        checkpoint=Checkpoint(work / "checkpoint.safetensors", data=store.fingerprint(), resume=options.resume),
-        should_stop=_stop_after(options.max_minutes, watch),
-    )
-    passes = Passes(
-        trained.networks,
-        search=options.search,
-        feature_layer=_last_convolution(network),
-        feature_weight=options.score.feature_weight,
-        device=device,
-    )
-    return trained, passes
 
 
 def _contents(
@@ -135,6 +146,9 @@ def _contents(
     calibrate = passes.reconstruct(store.pixels[split.calibrate])
     golden_pixels = select[:NUM_GOLDEN]
     golden = passes.reconstruct(golden_pixels)
+    to_score = partial(
+        combine, statistics=statistics, config=options.score, method=options.training.method, search=options.search
+    )
     return Contents(
         manifest=Manifest(
             method=options.training.method,
@@ -147,20 +161,20 @@ def _contents(
             terms=list(statistics.names),
             data=_record(options, dataset, store, split),
             num_steps=trained.num_steps,
-            metrics=trained.history[-1],
+            metrics=trained.last,
             libraries={"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
             command=options.command,
             created=now(),
         ),
         weights={name: t.cpu().contiguous().numpy() for name, t in trained.networks.state_dict().items()},
-        calibration=Calibration.fit(combine(calibrate.terms, statistics, options.score)),
+        calibration=Calibration.fit(to_score(calibrate.terms)),
         statistics=statistics,
         map_scale=MapScale.fit(passes.maps(select, found.z_hat)),
         golden=Golden(
             golden_pixels,
             golden.z_hat,
             np.stack([golden.terms[name] for name in statistics.names], axis=1),
-            combine(golden.terms, statistics, options.score),
+            to_score(golden.terms),
         ),
         seen=image_keys(store.pixels),
         history=trained.history,
@@ -210,26 +224,75 @@ def _look(sample: Sample) -> tuple[int, int, bool] | None:
     return image.shape[0], image.shape[1], image.ndim == 3 and bool((image != image[:, :, :1]).any())
 
 
-def _check_search(options: TrainOptions) -> None:
-    if options.training.method is Method.ANOGAN and options.search is None:
+def _check(options: TrainOptions) -> None:
+    """What neither the training's configuration nor the networks' can see alone."""
+    training, search = options.training, options.search
+    method = training.method
+    if method is Method.ANOGAN and search is None:
         raise UsageError("anogan finds latents by search alone; give --search-steps of at least 1, or --method bigan")
+    if search is not None and method in (Method.AUTOENCODER, Method.ALAD):
+        raise UsageError(
+            f"{method} finds latents by its encoder, and has no D(x) for a search; leave --search-steps away, "
+            "or choose --method bigan, anogan or f-anogan"
+        )
+    if search is not None and search.objective != "feature-matching" and training.loss.has_critic:
+        raise UsageError(
+            f"a {training.loss} critic gives no probability to take the logarithm of; choose --search-objective "
+            "feature-matching, or --loss non-saturating or minimax"
+        )
+    if options.discriminator_batch_norm and training.gradient_penalty:
+        raise UsageError(
+            "the gradient penalty is of each image alone, and batch norm mixes those of a batch; "
+            "leave --discriminator-batch-norm away, or bound the critic by --clip-weights 0.01"
+        )
 
 
 def _choose_network(preprocess: PreprocessConfig, options: TrainOptions) -> NetworkConfig:
-    joint = options.training.method is Method.BIGAN
+    method = options.training.method
+    joint = method in (Method.BIGAN, Method.ALAD)
+    search_needs_encoder = options.search is not None and options.search.start == "encoder"
     return NetworkConfig(
+        architecture=options.architecture,
         size=preprocess.size,
         channels=preprocess.channels,
         latent_dim=options.latent_dim,
+        prior=options.prior,
         width=options.width,
         max_width=8 * options.width,
+        hidden=options.hidden,
         joint=joint,
-        encoder=joint or (options.search is not None and options.search.start == "encoder"),
+        encoder=joint or method in (Method.AUTOENCODER, Method.F_ANOGAN) or search_needs_encoder,
+        discriminator=method is not Method.AUTOENCODER,
+        cycle_discriminators=method is Method.ALAD,
+        discriminator_batch_norm=options.discriminator_batch_norm,
     )
 
 
-def _last_convolution(network: NetworkConfig) -> str:
-    return [name for name in feature_names(network) if name.startswith("conv")][-1]
+def _choose_feature_layer(network: NetworkConfig, options: TrainOptions) -> str | None:
+    names, layer = feature_names(network), options.feature_layer
+    if layer is not None and layer not in names:
+        there = f"there are {', '.join(names)}" if names else f"{options.training.method} has no discriminator"
+        raise UsageError(f"--feature-layer {layer}: D has no such layer; {there}")
+    return layer or default_feature_layer(network)
+
+
+def _read_decoder(network: NetworkConfig, options: TrainOptions) -> dict[str, Tensor] | None:
+    """G's weights of another bundle, mostly an autoencoder's, to begin with."""
+    if options.init_decoder is None:
+        return None
+    bundle = load(options.init_decoder)
+    weights = {
+        name.removeprefix("G."): torch.from_numpy(np.array(array))
+        for name, array in bundle.contents.weights.items()
+        if name.startswith("G.")
+    }
+    wanted = {name: tensor.shape for name, tensor in Networks(network).G.state_dict().items()}
+    if wanted != {name: tensor.shape for name, tensor in weights.items()}:
+        raise UsageError(
+            f"--init-decoder {options.init_decoder}: its decoder has other layers than this G; train both with the "
+            "same --network, --size, --channels, --latent-dim and --width"
+        )
+    return weights
 
 
 def _make_work_folder(out: Path) -> Path:
@@ -241,12 +304,15 @@ def _make_work_folder(out: Path) -> Path:
     return work
 
 
-def _stop_after(max_minutes: float | None, watch: TrainWatch) -> Callable[[int, HistoryRow], bool]:
-    """Reports each step; says stop when the minutes are over."""
+def _stop_after(options: TrainOptions, watch: TrainWatch) -> Callable[[int, HistoryRow], bool]:
+    """Reports each step; says stop when the minutes are over; a game that an encoder follows has two thirds."""
     started = time.monotonic()
 
     def should_stop(step: int, row: HistoryRow) -> bool:
         watch.on_step(step, row)
-        return max_minutes is not None and time.monotonic() - started > 60 * max_minutes
+        if options.max_minutes is None:
+            return False
+        game_only = options.training.method is Method.F_ANOGAN and "loss_d" in row
+        return time.monotonic() - started > 60 * options.max_minutes * (2 / 3 if game_only else 1)
 
     return should_stop

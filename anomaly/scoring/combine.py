@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
-from anomaly.config import ScoreConfig
+from anomaly.config import Method, ScoreConfig, SearchConfig
 
 FloatArray = NDArray[np.float64]
 Terms = Mapping[str, FloatArray]
@@ -49,13 +49,28 @@ class TermStatistics:
         return distance
 
 
-def combine(terms: Terms, statistics: TermStatistics, config: ScoreConfig) -> FloatArray:
+def combine(
+    terms: Terms, statistics: TermStatistics, config: ScoreConfig, *, method: Method, search: SearchConfig | None
+) -> FloatArray:
     """The anomaly score (n,) of images from their terms, in the way the configuration names."""
     match config.combine:
         case "mahalanobis":
             return statistics.distance(terms)
         case "paper":
-            weight = config.feature_weight
-            return (1.0 - weight) * terms["residual"] + weight * terms["feature_matching"]
+            return _paper_score(terms, config.feature_weight, method, search)
         case _:
             assert_never(config.combine)
+
+
+def _paper_score(terms: Terms, weight: float, method: Method, search: SearchConfig | None) -> FloatArray:
+    """R(x) of the autoencoder, izi_f of f-AnoGAN, F(x) in D_xx of ALAD; A(x) of AnoGAN and BiGAN, as searched."""
+    match method:
+        case Method.AUTOENCODER:
+            return terms["residual"]
+        case Method.F_ANOGAN:
+            return terms["izi_f"]
+        case Method.ALAD:
+            return terms["feature_matching"]
+        case Method.ANOGAN | Method.BIGAN:
+            objective = "feature-matching" if search is None else search.objective
+            return (1.0 - weight) * terms["residual"] + weight * terms[objective.replace("-", "_")]

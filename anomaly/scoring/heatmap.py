@@ -1,6 +1,6 @@
 """Where an image is abnormal: the pixel residual and the differences of D's features, laid over the image.
 
-Shapes: maps (b, size, size); features (b, channels, height, width).
+Shapes: maps (b, size, size); features (b, channels, height, width); those of a fully connected layer tell no place.
 A heatmap is in units of what normal images show: 0.25 is the strongest place of an ordinary normal image (the 95th
 percentile over the *select* normals), 1 is four times that. So a good image is not red because something must be.
 """
@@ -43,11 +43,13 @@ class MapScale:
 
 
 def layer_maps(x: Tensor, x_hat: Tensor, features: Mapping[str, Tensor], features_hat: Mapping[str, Tensor]) -> Tensor:
-    """(b, num_maps, size, size): the residual over 3 × 3 pixels, then each layer's mean |f(x) − f(x_hat)|."""
+    """(b, num_maps, size, size): the residual over 3 × 3 pixels, then each convolution's mean |f(x) − f(x_hat)|."""
     size = x.shape[-1]
     residual = avg_pool2d((x - x_hat).abs().mean(dim=1, keepdim=True), 3, stride=1, padding=1)
     maps = [residual]
     for layer, f in features.items():
+        if f.dim() != 4:
+            continue
         difference = (f - features_hat[layer]).abs().mean(dim=1, keepdim=True)
         maps.append(interpolate(difference, size=(size, size), mode="bilinear", align_corners=False))
     return torch.cat(maps, dim=1)

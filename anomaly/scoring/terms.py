@@ -1,6 +1,6 @@
 """The evidence that an image is abnormal: one number an image and term, higher is more anomalous.
 
-Shapes: x, x_hat (b, c, h, w) in [-1, 1]; z_hat (b, latent_dim); features f (b, channels, height, width);
+Shapes: x, x_hat (b, c, h, w) in [-1, 1]; z_hat (b, latent_dim); features f (b, channels, height, width) or (b, units);
 logits (b,); terms (b,).
 Terms are sums, as AnoGAN (Schlegl 2017, §2.2) writes them.
 """
@@ -23,7 +23,7 @@ def residual(x: Tensor, x_hat: Tensor, *, scale: int = 1) -> Tensor:
 
 def feature_matching(f: Tensor, f_hat: Tensor) -> Tensor:
     """F(x) = Σ |f(x) − f(G(z))|, f the features of an intermediate layer of D."""
-    return (f - f_hat).abs_().sum(dim=(1, 2, 3))
+    return (f - f_hat).abs_().flatten(1).sum(dim=1)
 
 
 def cross_entropy(logits: Tensor) -> Tensor:
@@ -31,14 +31,29 @@ def cross_entropy(logits: Tensor) -> Tensor:
     return softplus(-logits)
 
 
+def saturating(logits: Tensor) -> Tensor:
+    """log(1 − D(G(z))), the other published form of the discriminator's loss (Yeh 2016, eq. 4)."""
+    return -softplus(logits)
+
+
+def critic(outputs: Tensor) -> Tensor:
+    """−D of a critic, whose output is no logit."""
+    return -outputs
+
+
 def latent_norm(z_hat: Tensor) -> Tensor:
     """‖z_hat‖²: how far from the prior the image had to be put."""
     return z_hat.square().sum(dim=1)
 
 
-def anomaly_score(residual: Tensor, feature_matching: Tensor, weight: float) -> Tensor:
-    """A(x) = (1 − λ)·R(x) + λ·F(x) (AnoGAN, §2.2)."""
-    return (1.0 - weight) * residual + weight * feature_matching
+def izi_f(x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Tensor:
+    """‖x − x_hat‖²/n + κ·‖f(x) − f(x_hat)‖²/n_f with κ = 1 (f-AnoGAN: Schlegl 2019, eq. 4)."""
+    return (x - x_hat).square().flatten(1).mean(dim=1) + (f - f_hat).square().flatten(1).mean(dim=1)
+
+
+def anomaly_score(residual: Tensor, discrimination: Tensor, weight: float) -> Tensor:
+    """A(x) = (1 − λ)·R(x) + λ·F(x) (AnoGAN, §2.2); in AnoGAN's first form with a loss of D's in F's place."""
+    return (1.0 - weight) * residual + weight * discrimination
 
 
 def evidence_terms(
@@ -46,20 +61,23 @@ def evidence_terms(
     x_hat: Tensor,
     features: Mapping[str, Tensor],
     features_hat: Mapping[str, Tensor],
-    logits: Tensor,
+    verdict: Mapping[str, Tensor],
     z_hat: Tensor,
     *,
-    feature_layer: str,
+    feature_layer: str | None,
 ) -> dict[str, Tensor]:
-    """All terms of a batch by name. `feature_matching` is that of `feature_layer`; other layers carry their names."""
-    terms = {name: residual(x, x_hat, scale=scale) for name, scale in RESIDUAL_SCALES.items()}
+    """All terms of a batch by name, with D's `verdict` terms among them.
+
+    `feature_matching` is that of `feature_layer`; other layers carry their names.
+    """
+    terms = {name: residual(x, x_hat, scale=scale) for name, scale in RESIDUAL_SCALES.items() if scale <= x.shape[-1]}
     for layer, f in features.items():
         terms[feature_term(layer, feature_layer)] = feature_matching(f, features_hat[layer])
-    terms["cross_entropy"] = cross_entropy(logits)
+    terms |= verdict
     terms["latent_norm"] = latent_norm(z_hat)
     return terms
 
 
-def feature_term(layer: str, feature_layer: str) -> str:
+def feature_term(layer: str, feature_layer: str | None) -> str:
     """The name of a layer's feature-matching term."""
     return "feature_matching" if layer == feature_layer else f"feature_matching_{layer}"

@@ -8,9 +8,10 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -19,22 +20,34 @@ from torch import Tensor
 
 from anomaly.config import Method, NetworkConfig, TrainingConfig
 from anomaly.errors import DivergedError
-from anomaly.networks import Networks
-from anomaly.runtime import generator, to_float
-from anomaly.training.state import HistoryRow, TrainingState, load_checkpoint, new_state, save_checkpoint
-from anomaly.training.steps import bigan_step, gan_step
+from anomaly.networks import Networks, draw
+from anomaly.runtime import generator, seed_of, to_float
+from anomaly.training.state import (
+    HistoryRow,
+    TrainingState,
+    encoder_from,
+    load_checkpoint,
+    new_state,
+    save_checkpoint,
+)
+from anomaly.training.steps import Curves, autoencoder_step, encoder_step, game_step
 
-RECORD_EVERY = 10
+REPORT_EVERY = 10
 CHECKPOINT_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The averaged networks in evaluation mode, the curves (one row every 10 steps), and the steps done."""
+    """The averaged networks in evaluation mode, the curves (a row a step), and the steps done."""
 
     networks: Networks
     history: list[HistoryRow]
     num_steps: int
+
+    @property
+    def last(self) -> HistoryRow:
+        """The means of the curves over the last 10 steps."""
+        return _means(self.history[-REPORT_EVERY:])
 
 
 @dataclass(frozen=True)
@@ -55,41 +68,48 @@ def fit(
     *,
     device: torch.device,
     checkpoint: Checkpoint | None = None,
+    decoder: Mapping[str, Tensor] | None = None,
     should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False,
 ) -> Trained:
-    """Train on the `rows` of 8-bit images (n, c, size, size), which may be memory-mapped.
+    """Train on the `rows` of 8-bit images (n, c, size, size), which may be memory-mapped; G from a `decoder`'s weights.
 
-    `should_stop(step, row)` is called every 10 steps with the means of the curves since the last call: `loss_d`,
-    `loss_g`, `d_real` = mean D(x), `d_fake` = mean D(G(z)), and the cycle terms of the method.
+    `should_stop(step, row)` is called every 10 steps with the means of the curves since the last call: of a game
+    `value` = V(D, G), `d_real` = mean D(x), `d_fake` = mean D(G(z)), D's `accuracy`, the `diversity` of G's samples,
+    the losses `loss_d` and `loss_g`, the cycle terms, and the norms of the gradients, `grad_d` and `grad_g`. Where an
+    encoder follows the game (f-AnoGAN), the first yes ends the game only, and half its steps go to the encoder.
 
     Raises:
         DivergedError: a loss or a weight is not finite any more.
         CheckpointError: resuming was asked for and is not possible.
     """
-    state = new_state(network, config, device)
-    run = _run_id(network, config, checkpoint.data) if checkpoint else ""
+    state = new_state(network, config, device, decoder=decoder)
+    run = _run_id(network, config, checkpoint.data, decoder) if checkpoint else ""
     if checkpoint and checkpoint.resume:
         load_checkpoint(state, checkpoint.path, run=run)
     saved_at = time.monotonic()
-    batches = _batches(len(rows), config, start=state.step)
-    recent: list[dict[str, Tensor]] = []
-    while state.step < config.steps:
-        x = to_float(torch.from_numpy(pixels[rows[next(batches)]]).to(device))
-        recent.append(_step(state, x, config))
-        state.step += 1
-        state.update_ema(config.ema_decay)
-        if state.step % RECORD_EVERY and state.step < config.steps:
-            continue
-        row = _means(recent, state.step)
-        state.history.append(row)
-        recent.clear()
-        stop = should_stop(state.step, row)
-        done = stop or state.step == config.steps
-        if checkpoint and (done or time.monotonic() - saved_at >= checkpoint.every_s):
-            save_checkpoint(state, checkpoint.path, run=run)
-            saved_at = time.monotonic()
-        if stop:
-            break
+    num_batches = config.d_steps + config.g_steps - 1
+    batches = _batches(len(rows), config, start=state.step * num_batches)
+    recent: list[Curves] = []
+    with torch.random.fork_rng(devices=[]):
+        while state.step < (last := _last_step(state, config)):
+            x = [to_float(torch.from_numpy(pixels[rows[next(batches)]]).to(device)) for _ in range(num_batches)]
+            recent.append(_step(state, x, config))
+            state.step += 1
+            state.update_ema(config.ema_decay)
+            if state.step % REPORT_EVERY and state.step not in (last, state.encoder_from):
+                continue
+            state.history += _rows(recent, state.step)
+            row = _means(state.history[-len(recent) :])
+            recent.clear()
+            stop = should_stop(state.step, row)
+            if stop and state.encoder_from is not None and state.step < state.encoder_from:
+                state.encoder_from, stop = state.step, False
+            done = stop or state.step == _last_step(state, config)
+            if checkpoint and (done or time.monotonic() - saved_at >= checkpoint.every_s):
+                save_checkpoint(state, checkpoint.path, run=run)
+                saved_at = time.monotonic()
+            if stop:
+                break
     networks = state.result()
     broken = [name for name, weight in networks.state_dict().items() if not weight.isfinite().all()]
     if broken:  # by the last step, whose losses no later one shows
@@ -97,15 +117,26 @@ def fit(
     return Trained(networks, state.history, state.step)
 
 
-def _step(state: TrainingState, x: Tensor, config: TrainingConfig) -> dict[str, Tensor]:
-    z = torch.randn(
-        len(x), state.networks.config.latent_dim, generator=generator("latents", config.seed, state.step)
-    ).to(x.device)
-    match config.method:
-        case Method.BIGAN:
-            return bigan_step(state, x, z, config)
-        case Method.ANOGAN:
-            return gan_step(state, x, z, config)
+def _last_step(state: TrainingState, config: TrainingConfig) -> int:
+    """The steps asked for; fewer where a game cut short leaves its encoder half as many as it had."""
+    if state.encoder_from is None or state.encoder_from == encoder_from(config):
+        return config.steps
+    return min(config.steps, state.encoder_from + max(state.encoder_from // 2, 1))
+
+
+def _step(state: TrainingState, batches: list[Tensor], config: TrainingConfig) -> Curves:
+    torch.manual_seed(seed_of("step", config.seed, state.step))  # for dropout and the gradient penalty
+    x = batches[-1]
+    if config.method is Method.AUTOENCODER:
+        return autoencoder_step(state, x, config)
+    if state.encoder_from is not None and state.step >= state.encoder_from:
+        if state.step == state.encoder_from:
+            state.networks.load_state_dict(state.ema.state_dict())
+        return encoder_step(state, x, config)
+    network = state.networks.config
+    shape = (len(batches) * len(x), network.latent_dim)
+    z = draw(network.prior, shape, generator("latents", config.seed, state.step)).to(x.device)
+    return game_step(state, list(zip(batches, z.chunk(len(batches)), strict=True)), config)
 
 
 def _batches(n: int, config: TrainingConfig, *, start: int) -> Iterator[NDArray[np.int64]]:
@@ -125,23 +156,38 @@ def _shuffle(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return order
 
 
-def _means(recent: list[dict[str, Tensor]], step: int) -> HistoryRow:
-    stacked = {name: torch.stack([curves[name] for curves in recent]).mean().item() for name in recent[0]}
-    row: HistoryRow = {"step": step, **{name: float(value) for name, value in stacked.items()}}
-    broken = [name for name, value in row.items() if not math.isfinite(value)]
-    if broken:
-        raise _diverged(broken, step)
-    return row
+def _rows(recent: list[Curves], step: int) -> list[HistoryRow]:
+    """One row a step, the last of which is `step`: all in one transfer from the device."""
+    names = list(recent[0])
+    table = torch.stack([torch.stack([curves[name].float() for name in names]) for curves in recent]).tolist()
+    first = step - len(recent) + 1
+    for number, values in enumerate(table, start=first):
+        broken = [name for name, value in zip(names, values, strict=True) if not math.isfinite(value)]
+        if broken:
+            raise _diverged(broken, number)
+    return [
+        {"step": number, **dict(zip(names, values, strict=True))} for number, values in enumerate(table, start=first)
+    ]
+
+
+def _means(rows: list[HistoryRow]) -> HistoryRow:
+    """Of the columns that the last row has, over the rows that have it; its step."""
+    last = rows[-1]
+    means = {name: fmean(row[name] for row in rows if name in row) for name in last}
+    return means | {"step": last["step"]}
 
 
 def _diverged(broken: list[str], step: int) -> DivergedError:
     return DivergedError(
-        f"training diverged: {', '.join(broken)} not finite in the steps up to {step}. "
+        f"training diverged: {', '.join(broken)} not finite in step {step}. "
         "Lower --learning-rate, keep spectral normalisation on, or use --train-precision fp32"
     )
 
 
-def _run_id(network: NetworkConfig, config: TrainingConfig, data: str) -> str:
-    """A digest of all that decides the weights; a resumed run may only ask for more steps."""
-    chosen = [network.model_dump(mode="json"), config.model_dump(mode="json", exclude={"steps"}), data]
+def _run_id(network: NetworkConfig, config: TrainingConfig, data: str, decoder: Mapping[str, Tensor] | None) -> str:
+    """A digest of all that decides the weights; a resumed run may ask for more steps where these decide nothing."""
+    free = {"steps"} if config.method is not Method.F_ANOGAN else set()
+    chosen = [network.model_dump(mode="json"), config.model_dump(mode="json", exclude=free), data]
+    if decoder is not None:
+        chosen += [hashlib.sha256(decoder[name].numpy().tobytes()).hexdigest() for name in sorted(decoder)]
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()

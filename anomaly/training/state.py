@@ -5,15 +5,16 @@ No pickle: tensors go to safetensors, everything else to JSON in the same file's
 
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from anomaly.config import NetworkConfig, TrainingConfig
+from anomaly.config import Method, NetworkConfig, TrainingConfig
 from anomaly.errors import CheckpointError
 from anomaly.networks import Networks, build, constrain_spectral_norm, fold_spectral_norm
 from anomaly.runtime import place
@@ -23,13 +24,18 @@ HistoryRow = dict[str, float]
 
 @dataclass
 class TrainingState:
-    """`ema` follows `networks`; `optimizer_g` moves G and E. `step` counts the steps done."""
+    """`ema` follows `networks`; `optimizer_g` moves G and E, `optimizer_d` the discriminators.
+
+    `step` counts the steps done. With `encoder_from`, the game ends before that step and an encoder is learnt from
+    then on.
+    """
 
     networks: Networks
     ema: Networks
-    optimizer_g: torch.optim.Adam
-    optimizer_d: torch.optim.Adam
+    optimizer_g: torch.optim.Optimizer
+    optimizer_d: torch.optim.Optimizer | None
     step: int = 0
+    encoder_from: int | None = None
     history: list[HistoryRow] = field(default_factory=list)
 
     def update_ema(self, decay: float) -> None:
@@ -46,33 +52,54 @@ class TrainingState:
     def result(self) -> Networks:
         """The averaged networks as plain weights, in evaluation mode: what a bundle stores."""
         networks = copy.deepcopy(self.ema)
-        fold_spectral_norm(networks.D)
+        for discriminator in networks.discriminators():
+            fold_spectral_norm(discriminator)
         return networks.eval().requires_grad_(False)
 
 
-def new_state(network: NetworkConfig, config: TrainingConfig, device: torch.device) -> TrainingState:
-    """Step 0: initial weights drawn from the seed alone."""
+def new_state(
+    network: NetworkConfig, config: TrainingConfig, device: torch.device, *, decoder: Mapping[str, Tensor] | None = None
+) -> TrainingState:
+    """Step 0: initial weights drawn from the seed alone, or G's those of a `decoder`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         networks = build(network)
         if config.spectral_norm:
-            constrain_spectral_norm(networks.D)
+            for discriminator in networks.discriminators():
+                constrain_spectral_norm(discriminator)
+    if decoder is not None:
+        networks.G.load_state_dict(dict(decoder))
     place(networks, device)
     ema = copy.deepcopy(networks).requires_grad_(False)
-    generating = [p for name, p in networks.named_parameters() if not name.startswith("D.")]
-    betas = (config.beta1, config.beta2)
+    judging = [p for discriminator in networks.discriminators() for p in discriminator.parameters()]
+    generating = [p for part in (networks.G, networks.E) if part is not None for p in part.parameters()]
     return TrainingState(
         networks=networks.train(),
         ema=ema,
-        optimizer_g=torch.optim.Adam(generating, lr=config.learning_rate, betas=betas),
-        optimizer_d=torch.optim.Adam(networks.D.parameters(), lr=config.learning_rate, betas=betas),
+        optimizer_g=_optimizer(generating, config),
+        optimizer_d=_optimizer(judging, config) if judging else None,
+        encoder_from=encoder_from(config),
     )
+
+
+def encoder_from(config: TrainingConfig) -> int | None:
+    """Where f-AnoGAN's encoder begins: its game has two thirds of the steps."""
+    return config.steps * 2 // 3 if config.method is Method.F_ANOGAN else None
+
+
+def _optimizer(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
+    match config.optimizer:
+        case "adam":
+            return torch.optim.Adam(parameters, lr=config.learning_rate, betas=(config.beta1, config.beta2))
+        case "sgd":
+            return torch.optim.SGD(parameters, lr=config.learning_rate, momentum=config.momentum)
 
 
 def save_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
     """Write the whole state; the file at `path` is always a complete one. `run` names the run it belongs to."""
     tensors = _tensors(state)
-    metadata = {"run": run, "step": str(state.step), "history": json.dumps(state.history)}
+    rest = {"step": state.step, "encoder_from": state.encoder_from, "history": state.history}
+    metadata = {"run": run, "rest": json.dumps(rest)}
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".partial")
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside, metadata)
@@ -98,22 +125,27 @@ def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
             f"the checkpoint {path} belongs to another run: its images, options or seed differ. "
             "Give the same options as before, or train without --resume to start anew"
         )
-    _restore_optimizer(state.optimizer_g, stored, "optimizer_g")
-    _restore_optimizer(state.optimizer_d, stored, "optimizer_d")
+    for prefix, optimizer in _optimizers(state).items():
+        _restore_optimizer(optimizer, stored, prefix)
     for prefix, networks in (("networks", state.networks), ("ema", state.ema)):
         own = {name.removeprefix(f"{prefix}/"): t for name, t in stored.items() if name.startswith(f"{prefix}/")}
         networks.load_state_dict(own)
-    state.step = int(metadata["step"])
-    state.history = json.loads(metadata["history"])
+    rest = json.loads(metadata["rest"])
+    state.step, state.encoder_from, state.history = rest["step"], rest["encoder_from"], rest["history"]
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
     tensors = {f"networks/{name}": t for name, t in state.networks.state_dict().items()}
     tensors |= {f"ema/{name}": t for name, t in state.ema.state_dict().items()}
-    for prefix, optimizer in (("optimizer_g", state.optimizer_g), ("optimizer_d", state.optimizer_d)):
+    for prefix, optimizer in _optimizers(state).items():
         for index, moments in optimizer.state_dict()["state"].items():
-            tensors |= {f"{prefix}/{index}/{name}": t for name, t in moments.items()}
+            tensors |= {f"{prefix}/{index}/{name}": t for name, t in moments.items() if t is not None}
     return tensors
+
+
+def _optimizers(state: TrainingState) -> dict[str, torch.optim.Optimizer]:
+    both = {"optimizer_g": state.optimizer_g, "optimizer_d": state.optimizer_d}
+    return {name: optimizer for name, optimizer in both.items() if optimizer is not None}
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, stored: dict[str, Tensor], prefix: str) -> None:

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from anomaly.config import SearchConfig
-from anomaly.inference.search import Loss, search_latents
+from anomaly.inference.search import Objective, search_latents
 
 CONFIG = SearchConfig(steps=200, restarts=1, learning_rate=0.2, patience=200, tolerance=0.0)
 
 
-def bowls(targets: Tensor) -> Loss:
+def bowls(targets: Tensor) -> Objective:
     """One convex loss an image: ½ + |z − target|², whose minimum is ½ at the image's target."""
 
     def loss(images: Tensor, z: Tensor) -> Tensor:

@@ -14,7 +14,9 @@ CONFIG = NetworkConfig(size=8, latent_dim=3, width=4, max_width=8)
 def discriminator() -> Discriminator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return build(CONFIG).D
+        D = build(CONFIG).D
+    assert isinstance(D, Discriminator)
+    return D
 
 
 def push(D: Discriminator, num_steps: int) -> None:

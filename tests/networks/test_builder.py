@@ -38,7 +38,7 @@ def test_every_side_and_channel_count_has_its_shapes(size: int, channels: int) -
     with torch.no_grad():
         x = networks.G(10 * latents(2))
         z = networks.encode(x)
-        judgement = networks.D(x, z)
+        judgement = networks.judge(x, z)
     assert x.shape == (2, channels, size, size)
     assert -1 <= x.min() <= x.max() <= 1
     assert z.shape == (2, 3)
@@ -50,7 +50,7 @@ def test_features_are_named_and_shaped(size: int, joint: bool) -> None:
     config = tiny(size, joint=joint)
     networks = built(config).eval()
     with torch.no_grad():
-        features = networks.D(images(2, config), latents(2) if joint else None).features
+        features = networks.judge(images(2, config), latents(2) if joint else None).features
     sides = [size >> level for level in range(1, size.bit_length() - 2)]
     expected = {f"conv{i}": (2, min(4 << (i - 1), 8), side, side) for i, side in enumerate(sides, start=1)}
     if joint:
@@ -79,7 +79,7 @@ def test_in_evaluation_an_images_result_does_not_depend_on_its_batch_mates(joint
     with torch.no_grad():
         torch.testing.assert_close(networks.G(z[2:3]), networks.G(z)[2:3])
         torch.testing.assert_close(networks.encode(others)[:1], networks.encode(x)[2:3])
-        alone, together = networks.D(x[2:3], z[2:3]), networks.D(x, z)
+        alone, together = networks.judge(x[2:3], z[2:3]), networks.judge(x, z)
     torch.testing.assert_close(alone.logits, together.logits[2:3])
     for name, f in together.features.items():
         torch.testing.assert_close(alone.features[name], f[2:3])
@@ -89,8 +89,8 @@ def test_a_joint_discriminator_looks_at_the_latent_and_a_plain_one_does_not() ->
     joint, plain = built(tiny()).eval(), built(tiny(joint=False)).eval()
     x = images(1, tiny())
     with torch.no_grad():
-        assert joint.D(x, torch.ones(1, 3)).logits != joint.D(x, -torch.ones(1, 3)).logits
-        assert plain.D(x, torch.ones(1, 3)).logits == plain.D(x).logits
+        assert joint.judge(x, torch.ones(1, 3)).logits != joint.judge(x, -torch.ones(1, 3)).logits
+        assert plain.judge(x, torch.ones(1, 3)).logits == plain.judge(x).logits
 
 
 def test_the_encoder_is_there_only_where_it_is_asked_for() -> None:

@@ -4,12 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from anomaly.config import ScoreConfig
-from anomaly.scoring import TermStatistics, combine
+from anomaly.config import Method, ScoreConfig, SearchConfig
+from anomaly.scoring import TermStatistics
+from anomaly.scoring import combine as combine_by
 from anomaly.scoring.combine import FloatArray
 
 NAMES = ("residual", "feature_matching", "cross_entropy")
 MAHALANOBIS, PAPER = ScoreConfig(combine="mahalanobis"), ScoreConfig(combine="paper", feature_weight=0.1)
+
+
+def combine(terms: dict[str, FloatArray], statistics: TermStatistics, config: ScoreConfig) -> FloatArray:
+    return combine_by(terms, statistics, config, method=Method.BIGAN, search=None)
 
 
 def normal_terms(n: int, *, seed: int = 0) -> dict[str, FloatArray]:
@@ -125,3 +130,24 @@ def test_fewer_images_than_terms_ask_for_are_enough(n: int, seed: int) -> None:
     statistics = TermStatistics.fit(terms)
     assert np.isfinite(statistics.precision).all()
     assert (np.linalg.eigvalsh(statistics.precision) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("method", "objective", "expected"),
+    [
+        (Method.AUTOENCODER, None, 10.0),
+        (Method.F_ANOGAN, None, 0.5),
+        (Method.ALAD, None, 20.0),
+        (Method.BIGAN, None, 0.9 * 10 + 0.1 * 20),
+        (Method.ANOGAN, "feature-matching", 0.9 * 10 + 0.1 * 20),
+        (Method.ANOGAN, "cross-entropy", 0.9 * 10 + 0.1 * 3),
+        (Method.ANOGAN, "saturating", 0.9 * 10 + 0.1 * -4),
+    ],
+)
+def test_each_papers_score(method: Method, objective: str | None, expected: float) -> None:
+    terms = {"residual": 10.0, "feature_matching": 20.0, "cross_entropy": 3.0, "saturating": -4.0, "izi_f": 0.5}
+    search = None if objective is None else SearchConfig.model_validate({"objective": objective})
+    score = combine_by(
+        {name: np.array([term]) for name, term in terms.items()}, STATISTICS, PAPER, method=method, search=search
+    )
+    assert score.item() == pytest.approx(expected)

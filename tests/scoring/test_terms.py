@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from anomaly.scoring import anomaly_score, evidence_terms, feature_matching, residual
-from anomaly.scoring.terms import cross_entropy, latent_norm
+from anomaly.scoring.terms import critic, cross_entropy, izi_f, latent_norm, saturating
 
 LAYERS = {"conv1": (3, 4, 4), "conv2": (5, 2, 2)}
 
@@ -33,7 +33,7 @@ def terms_of(batch: dict[str, Tensor]) -> dict[str, Tensor]:
         batch["x_hat"],
         {name: batch[f"f/{name}"] for name in LAYERS},
         {name: batch[f"f_hat/{name}"] for name in LAYERS},
-        batch["logits"],
+        {"cross_entropy": cross_entropy(batch["logits"])},
         batch["z_hat"],
         feature_layer="conv2",
     )
@@ -116,3 +116,16 @@ def test_a_coarse_residual_forgives_what_averages_out() -> None:
 def test_the_papers_score_weighs_residual_and_features() -> None:
     score = anomaly_score(torch.tensor([10.0, 0.0]), torch.tensor([20.0, 5.0]), 0.1)
     assert score.tolist() == pytest.approx([0.9 * 10 + 0.1 * 20, 0.1 * 5])
+
+
+def test_the_other_verdicts_by_hand() -> None:
+    """D = 0.2: Yeh's form is log 0.8, higher for what D takes for a fake; a critic's output is turned round."""
+    logits = torch.tensor([math.log(0.2 / 0.8), math.log(0.9 / 0.1)])
+    assert saturating(logits).tolist() == pytest.approx([math.log(0.8), math.log(0.1)])
+    assert critic(torch.tensor([3.0, -2.0])).tolist() == [-3.0, 2.0]
+
+
+def test_izi_f_is_the_mean_square_of_pixels_and_that_of_features() -> None:
+    x, x_hat = torch.zeros(1, 1, 2, 2), torch.tensor([2.0, 0, 0, 0]).view(1, 1, 2, 2)
+    f, f_hat = torch.zeros(1, 2), torch.tensor([[3.0, 1.0]])
+    assert izi_f(x, x_hat, f, f_hat).tolist() == pytest.approx([4 / 4 + (9 + 1) / 2])

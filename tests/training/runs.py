@@ -24,12 +24,20 @@ def digits(n: int) -> Pixels:
 
 
 def network(method: Method, *, encoder: bool = True) -> NetworkConfig:
-    joint = method is Method.BIGAN
-    return NetworkConfig(size=8, latent_dim=2, width=4, max_width=8, joint=joint, encoder=encoder)
+    return NetworkConfig(
+        size=8,
+        latent_dim=2,
+        width=4,
+        max_width=8,
+        joint=method in (Method.BIGAN, Method.ALAD),
+        encoder=encoder,
+        discriminator=method is not Method.AUTOENCODER,
+        cycle_discriminators=method is Method.ALAD,
+    )
 
 
 def training(method: Method, steps: int = 40, **changes: object) -> TrainingConfig:
-    return TrainingConfig.model_validate({"method": method, "steps": steps, "batch_size": 16} | changes)
+    return TrainingConfig.choose({"method": method, "steps": steps, "batch_size": 16} | changes)
 
 
 def run(config: TrainingConfig, n: int = 64, *, checkpoint: Checkpoint | None = None) -> Trained:

@@ -101,7 +101,8 @@ def test_a_checkpoint_is_no_pickle_and_leaves_no_other_file(tmp_path: Path) -> N
     path = checkpoint(tmp_path).path
     assert list(path.parent.iterdir()) == [path]
     header_size = int.from_bytes(path.read_bytes()[:8], "little")
-    assert json.loads(path.read_bytes()[8 : 8 + header_size])["__metadata__"]["step"] == "10"
+    metadata = json.loads(path.read_bytes()[8 : 8 + header_size])["__metadata__"]
+    assert json.loads(metadata["rest"])["step"] == 10
 
 
 def test_an_interrupted_write_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,102 @@
+"""Fully connected G, E and D, for images of any side; and D_zz, which judges pairs of latents.
+
+Shapes as in `generator`, `encoder` and `discriminator`; the features of D's hidden layers are (b, units).
+Source: Goodfellow 2014, §5, for G and D; Donahue 2017, §4.1, for E and the joint form.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from anomaly.config import NetworkConfig, Prior
+from anomaly.networks.judgement import Judgement
+
+
+def hidden_layer(in_units: int, out_units: int, *, leak: float, dropout: float = 0.0) -> nn.Sequential:
+    """(b, in) → (b, out); LeakyReLU, or ReLU where `leak` is 0."""
+    drop = [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(nn.Linear(in_units, out_units), nn.LeakyReLU(leak) if leak else nn.ReLU(), *drop)
+
+
+def hidden_names(hidden: Sequence[int]) -> list[str]:
+    """hidden1, hidden2, … in D's order."""
+    return [f"hidden{level + 1}" for level in range(len(hidden))]
+
+
+def _num_pixels(config: NetworkConfig) -> int:
+    return config.channels * config.size**2
+
+
+class MLPGenerator(nn.Module):
+    """D's layers backwards, then tanh."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        units = [config.latent_dim, *config.hidden[::-1]]
+        self.hidden = nn.Sequential(*(hidden_layer(a, b, leak=config.leak) for a, b in pairwise(units)))
+        self.to_image = nn.Sequential(
+            nn.Linear(units[-1], _num_pixels(config)),
+            nn.Tanh(),
+            nn.Unflatten(1, (config.channels, config.size, config.size)),
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """X = G(z)."""
+        x: Tensor = self.to_image(self.hidden(z))
+        return x
+
+
+class MLPEncoder(nn.Module):
+    """The mirror of the generator; bounded by tanh where the prior is uniform."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        units = [_num_pixels(config), *config.hidden]
+        self.hidden = nn.Sequential(nn.Flatten(), *(hidden_layer(a, b, leak=config.leak) for a, b in pairwise(units)))
+        bound = [nn.Tanh()] if config.prior is Prior.UNIFORM else []
+        self.to_latent = nn.Sequential(nn.Linear(units[-1], config.latent_dim), *bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """z_hat = E(x)."""
+        z: Tensor = self.to_latent(self.hidden(x))
+        return z
+
+
+class MLPDiscriminator(nn.Module):
+    """Judges inputs of `num_inputs` numbers: an image, two images, two latents; a joint one a latent besides."""
+
+    def __init__(self, config: NetworkConfig, num_inputs: int, *, joint: bool = False) -> None:
+        super().__init__()
+        self.joint = joint
+        units = [num_inputs + (config.latent_dim if joint else 0), *config.hidden]
+        self.hidden = nn.ModuleDict(
+            {
+                name: hidden_layer(a, b, leak=config.leak, dropout=config.dropout)
+                for name, (a, b) in zip(hidden_names(config.hidden), pairwise(units), strict=True)
+            }
+        )
+        self.to_logit = nn.Linear(units[-1], 1)
+
+    def forward(self, x: Tensor, z: Tensor | None = None) -> Judgement:
+        """D(x), or D(x, z) for a joint discriminator, flattened, one after the other."""
+        h = x.flatten(1)
+        if self.joint:
+            assert z is not None, "a joint discriminator judges pairs (x, z)"
+            h = torch.cat([h, z.to(h.dtype)], dim=1)
+        features: dict[str, Tensor] = {}
+        for name, layer in self.hidden.items():
+            h = features[name] = layer(h)
+        return Judgement(self.to_logit(h).squeeze(1), features)
+
+
+def image_discriminator(config: NetworkConfig, *, images: int = 1) -> MLPDiscriminator:
+    """D(x) or, for a joint one, D(x, z); with `images` of 2, D_xx of two images, channels one after the other."""
+    return MLPDiscriminator(config, images * _num_pixels(config), joint=config.joint and images == 1)
+
+
+def latent_discriminator(config: NetworkConfig) -> MLPDiscriminator:
+    """D_zz of two latents. Its layers are small, and leak: those of ALAD's (Zenati 2018b, table of architectures)."""
+    small = config.model_copy(update={"hidden": (64, 32), "leak": 0.2})
+    return MLPDiscriminator(small, 2 * config.latent_dim)
