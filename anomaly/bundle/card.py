@@ -56,11 +56,16 @@ An image is called anomalous where its score is above the threshold of the false
 | | |
 |---|---|
 {metrics}
-
+{_warnings(manifest.warnings)}
 The curves are in `history.csv`. Trained on the images above, it knows nothing of any other kind: an image of another
 subject, camera or light is abnormal to it. The guarantee on false alarms holds for images drawn as the calibration
 images were.
 """
+
+
+def _warnings(warnings: list[str]) -> str:
+    """A section of its own, where there are any."""
+    return "".join(["\n## Warnings of training\n\n", *(f"- {warning}\n" for warning in warnings)]) if warnings else ""
 
 
 def _layers(network: NetworkConfig) -> str:

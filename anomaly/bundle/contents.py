@@ -103,7 +103,7 @@ def from_files(files: dict[str, bytes]) -> Contents:
         map_scale=MapScale(calibration["map_layers"], calibration["map_peak"]),
         golden=Golden(golden["pixels"], golden["z_hat"], golden["terms"], golden["scores"]),
         seen=calibration["seen"],
-        history=[{name: float(value) for name, value in row.items() if value} for row in rows],
+        history=[{name: float(value) for name, value in row.items() if value != ""} for row in rows],
     )
     _check_manifest(manifest)
     _check_arrays(contents)
@@ -156,5 +156,7 @@ def _history_csv(history: list[dict[str, float]]) -> bytes:
     names = list(dict.fromkeys(name for row in history for name in row)) or ["step"]
     writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in history)
+    writer.writerows(
+        {name: int(value) if float(value).is_integer() else value for name, value in row.items()} for row in history
+    )
     return text.getvalue().encode()

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from anomaly.config import Config, Method, NetworkConfig, PreprocessConfig, ScoreConfig, SearchConfig, TrainingConfig
 
 SCHEMA_VERSION = 1
@@ -27,8 +29,9 @@ class DataRecord(Config):
 class Manifest(Config):
     """`manifest.json`. `terms` are the evidence terms in the order of the stored statistics and goldens.
 
-    `metrics` are the training curves' last values, and scores' quantiles on the *select* normals; `libraries` the
-    versions that trained it; `command` the command line that makes it again.
+    `metrics` are the training curves' last values, and scores' quantiles on the *select* normals; `warnings` what
+    the diagnostics of training found; `libraries` the versions that trained it; `command` the command line that makes
+    it again.
     """
 
     schema_version: Literal[1] = 1
@@ -44,6 +47,7 @@ class Manifest(Config):
     data: DataRecord
     num_steps: int
     metrics: dict[str, float]
+    warnings: list[str] = Field(default_factory=list)
     libraries: dict[str, str]
     command: str
     created: str

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -70,6 +70,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     decoder: Mapping[str, Tensor] | None = None,
     should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False,
+    on_rows: Callable[[Sequence[HistoryRow]], None] = lambda rows: None,
 ) -> Trained:
     """Train on the `rows` of 8-bit images (n, c, size, size), which may be memory-mapped; G from a `decoder`'s weights.
 
@@ -77,6 +78,8 @@ def fit(
     `value` = V(D, G), `d_real` = mean D(x), `d_fake` = mean D(G(z)), D's `accuracy`, the `diversity` of G's samples,
     the losses `loss_d` and `loss_g`, the cycle terms, and the norms of the gradients, `grad_d` and `grad_g`. Where an
     encoder follows the game (f-AnoGAN), the first yes ends the game only, and half its steps go to the encoder.
+
+    `on_rows(rows)` gets every row of the curves once and in order, those of a resumed run's earlier part first.
 
     Raises:
         DivergedError: a loss or a weight is not finite any more.
@@ -86,6 +89,7 @@ def fit(
     run = _run_id(network, config, checkpoint.data, decoder) if checkpoint else ""
     if checkpoint and checkpoint.resume:
         load_checkpoint(state, checkpoint.path, run=run)
+        on_rows(state.history)
     saved_at = time.monotonic()
     num_batches = config.d_steps + config.g_steps - 1
     batches = _batches(len(rows), config, start=state.step * num_batches)
@@ -99,8 +103,10 @@ def fit(
             if state.step % REPORT_EVERY and state.step not in (last, state.encoder_from):
                 continue
             state.history += _rows(recent, state.step)
-            row = _means(state.history[-len(recent) :])
+            new = state.history[-len(recent) :]
             recent.clear()
+            on_rows(new)
+            row = _means(new)
             stop = should_stop(state.step, row)
             if stop and state.encoder_from is not None and state.step < state.encoder_from:
                 state.encoder_from, stop = state.step, False
@@ -166,7 +172,8 @@ def _rows(recent: list[Curves], step: int) -> list[HistoryRow]:
         if broken:
             raise _diverged(broken, number)
     return [
-        {"step": number, **dict(zip(names, values, strict=True))} for number, values in enumerate(table, start=first)
+        {"step": number} | {name: float(f"{value:.6g}") for name, value in zip(names, values, strict=True)}
+        for number, values in enumerate(table, start=first)
     ]
 
 

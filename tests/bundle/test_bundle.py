@@ -118,7 +118,7 @@ def test_the_manifest_and_the_curves_are_for_people_too(bundle: Bundle) -> None:
     assert '\n  "method": "bigan",\n' in text
     first, second, *_ = (bundle.ref.path / HISTORY).read_text().splitlines()
     assert first.split(",")[0] == "step"
-    assert second.split(",")[0] == "10"
+    assert second.split(",")[0] == "1"
 
 
 Break = Callable[[pytest.MonkeyPatch], None]

@@ -166,8 +166,20 @@ def test_the_pixels_are_not_kept(tmp_path: Path) -> None:
 def test_the_curves_are_kept(tmp_path: Path) -> None:
     done("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY, "--steps", "25")
     rows = read_rows(tmp_path / "m" / "1" / "history.csv")
-    assert [row["step"] for row in rows] == ["10", "20", "25"]
-    assert {"loss_d", "loss_g", "d_real", "d_fake", "cycle_x", "cycle_z"} < set(rows[0])
+    assert [row["step"] for row in rows] == [str(step) for step in range(1, 26)]
+    assert {
+        "value",
+        "accuracy",
+        "diversity",
+        "grad_d",
+        "grad_g",
+        "loss_d",
+        "loss_g",
+        "d_real",
+        "d_fake",
+        "cycle_x",
+        "cycle_z",
+    } < set(rows[0])
 
 
 @pytest.mark.parametrize(

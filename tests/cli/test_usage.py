@@ -12,7 +12,7 @@ from anomaly.cli import app
 from tests.cli.calls import call, refused
 from tests.digit_images import normals, write_images
 
-VERBS = [(), ("train",), ("calibrate",), ("score",), ("evaluate",), ("serve",), ("models",)]
+VERBS = [(), ("train",), ("calibrate",), ("score",), ("evaluate",), ("inspect",), ("serve",), ("models",)]
 VERBS += [("models", verb) for verb in ("list", "show", "verify")]
 
 
@@ -48,7 +48,7 @@ def test_every_option_says_what_it_is(verb: tuple[str, ...]) -> None:
 def test_these_are_the_verbs() -> None:
     program = command_of(())
     assert isinstance(program, TyperGroup)
-    assert list(program.commands) == ["train", "calibrate", "score", "evaluate", "serve", "models"]
+    assert list(program.commands) == ["train", "calibrate", "score", "evaluate", "inspect", "serve", "models"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("train", "--help")])
