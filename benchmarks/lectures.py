@@ -1,0 +1,148 @@
+"""Every system of the lectures on MNIST, one digit normal, in one table.
+
+    python -m benchmarks.lectures --data MNIST_FOLDER          # train and measure what results/lectures.jsonl lacks
+    python -m benchmarks.lectures --table                      # the rows as Markdown
+
+Each system is one `anomaly train` of the same length and width, by its own command line. The test images are a fixed
+draw of 2,000. "paper" is the AUROC of the score that the system's own paper has, "all terms" that of the default score.
+Killed, it goes on where it was: a row is written when its system is done.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.config import ScoreConfig
+from anomaly.data import open_dataset, preprocess
+from anomaly.evaluation import knn_scores, pca_scores
+from anomaly.evaluation.metrics import image_metrics
+from anomaly.inference import Detector, load_detector
+from anomaly.scoring import combine
+
+RESULTS = Path(__file__).parent / "results" / "lectures.jsonl"
+NORMAL = "8"
+NUM_TEST = 2000
+COMMON = ("--normal", NORMAL, "--steps", "2000", "--width", "16")
+SEARCHED = ("--method", "anogan", "--search-steps", "100", "--restarts", "1")
+SYSTEMS: dict[str, tuple[str, ...]] = {
+    "MLP GAN": (*SEARCHED, "--network", "mlp", "--size", "28", "--latent-dim", "100", "--no-spectral-norm"),
+    "DCGAN": (*SEARCHED, "--discriminator-batch-norm", "--latent-dim", "100"),
+    "LeNet-5 discriminator": (*SEARCHED, "--network", "lenet", "--size", "32"),
+    "autoencoder": ("--method", "autoencoder"),
+    "uniform prior": (*SEARCHED, "--prior", "uniform"),
+    "minimax loss": (*SEARCHED, "--loss", "minimax"),
+    "Wasserstein loss, clipped weights": (*SEARCHED, "--loss", "wasserstein", "--clip-weights", "0.01"),
+    "Wasserstein loss, gradient penalty": (*SEARCHED, "--loss", "wasserstein", "--gradient-penalty", "10"),
+    "hinge loss": (*SEARCHED, "--loss", "hinge"),
+    "Algorithm 1, k = 2, SGD": (*SEARCHED, "--d-steps", "2", "--optimizer", "sgd", "--learning-rate", "0.02"),
+    "AnoGAN, first form, −log D(G(z))": (*SEARCHED, "--search-objective", "cross-entropy"),
+    "AnoGAN, first form, log(1 − D(G(z)))": (*SEARCHED, "--search-objective", "saturating"),
+    "AnoGAN, second form; non-saturating loss": SEARCHED,
+    "BiGAN": ("--method", "bigan"),
+    "f-AnoGAN": ("--method", "f-anogan"),
+    "ALAD": ("--method", "alad"),
+}
+
+
+def main() -> None:
+    """Train and measure what is missing, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="the folder with MNIST's IDX files")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--table", action="store_true", help="print the rows there are")
+    args = parser.parse_args()
+    if args.table or args.data is None:
+        print(to_markdown(read_rows(args.results)))
+        return
+    done = {row["system"] for row in read_rows(args.results)}
+    for system, options in SYSTEMS.items():
+        if system in done:
+            continue
+        row = measure(system, options, args.data)
+        args.results.parent.mkdir(exist_ok=True)
+        with args.results.open("a") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        print(to_markdown([row]).splitlines()[-1], flush=True)
+
+
+def measure(system: str, options: tuple[str, ...], data: str) -> dict[str, Any]:
+    """Train, score the fixed test images, compare with PCA and nearest neighbours on the model's own pixels."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["anomaly", "train", data, *COMMON, *options, "--out", f"{folder}/model"]
+        program = Path(sys.executable).with_name("anomaly")
+        started = time.monotonic()
+        subprocess.run([program, *command[1:]], check=True, stdout=subprocess.DEVNULL)
+        train_s = time.monotonic() - started
+        detector = load_detector(f"{folder}/model", device="cpu")
+    pixels, labels = _test_images(detector, data)
+    started = time.monotonic()
+    evidence = detector.evidence(pixels)
+    score_ms = 1e3 * (time.monotonic() - started) / len(pixels)
+    metrics = image_metrics(_paper_score(detector, evidence.terms), labels)
+    train = np.stack([preprocess(s.open(), detector.preprocess) for s in _dataset(data).train_normals()])
+    return {
+        "system": system,
+        "command": shlex.join(["anomaly", "train", "mnist", *COMMON, *options]),
+        "auroc": metrics.auroc,
+        "auroc_ci95": metrics.auroc_ci95,
+        "auroc_all_terms": image_metrics(evidence.score, labels).auroc,
+        "pca": image_metrics(pca_scores(train, pixels), labels).auroc,
+        "knn": image_metrics(knn_scores(train, pixels), labels).auroc,
+        "train_s": train_s,
+        "score_ms": score_ms,
+    }
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows there are, none without a file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def to_markdown(rows: list[dict[str, Any]]) -> str:
+    """In the order of the systems; AUROC in %, the baselines of the same run beside it."""
+    order = list(SYSTEMS)
+    lines = [
+        "| system | AUROC, paper | 95 % | AUROC, all terms | PCA | 3-NN | training | an image |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda row: order.index(row["system"])):
+        low, high = row["auroc_ci95"]
+        lines.append(
+            f"| {row['system']} | {100 * row['auroc']:.1f} | {100 * low:.1f}–{100 * high:.1f} "
+            f"| {100 * row['auroc_all_terms']:.1f} | {100 * row['pca']:.1f} | {100 * row['knn']:.1f} "
+            f"| {row['train_s']:.0f} s | {row['score_ms']:.2g} ms |"
+        )
+    return "\n".join(lines)
+
+
+def _dataset(data: str) -> Any:
+    return open_dataset(data, normal=[NORMAL])
+
+
+def _test_images(detector: Detector, data: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The fixed draw, (n, c, size, size), and which of them are anomalous."""
+    samples = _dataset(data).test()
+    chosen = np.sort(np.random.default_rng(0).choice(len(samples), min(NUM_TEST, len(samples)), replace=False))
+    picked = [samples[i] for i in chosen]
+    pixels = np.stack([preprocess(sample.open(), detector.preprocess) for sample in picked])
+    return pixels, np.array([sample.label == "anomalous" for sample in picked], dtype=bool)
+
+
+def _paper_score(detector: Detector, terms: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    manifest = detector.bundle.manifest
+    config = ScoreConfig(combine="paper", feature_weight=manifest.score.feature_weight)
+    statistics = detector.bundle.contents.statistics
+    return combine(terms, statistics, config, method=manifest.method, search=manifest.search)
+
+
+if __name__ == "__main__":
+    main()
