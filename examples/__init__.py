@@ -1,0 +1,1 @@
+"""The worked examples of the lectures, as programs; nothing imports them but tests."""
