@@ -83,6 +83,10 @@ def train(
     ] = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the same run.")] = False,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write each step's curves as TensorBoard's files into this folder."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = _TRAINING.batch_size,
     network: Annotated[
         Architecture,
@@ -217,10 +221,11 @@ def train(
             max_minutes=max_minutes,
             device=device,
             resume=resume,
+            tensorboard=tensorboard,
             command=shlex.join(["anomaly", *sys.argv[1:]]),
         )
         with TrainingBar(err, steps, max_minutes) as bar:
-            bundle = train_bundle(options, TrainWatch(bar.reading, bar.image, bar.step, bar.calibrating))
+            bundle = train_bundle(options, TrainWatch(bar.reading, bar.image, bar.step, bar.calibrating, bar.warn))
     out.print(f"wrote {escape(str(bundle.ref.path))} (version {bundle.version}, digest {bundle.digest[:12]})")
     record = bundle.manifest.data
     out.print(f"{record.num_train} train, {record.num_select} select, {record.num_calibrate} calibrate")

@@ -4,6 +4,7 @@ import time
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 _LOG_EVERY_S = 60.0
@@ -68,6 +69,10 @@ class TrainingBar:
         if not self._console.is_terminal and time.monotonic() - self._logged_at > _LOG_EVERY_S:
             self._console.print(f"step {step}/{self._steps}  {losses}")
             self._logged_at = time.monotonic()
+
+    def warn(self, warning: str) -> None:
+        """A line above the bar, and in a log file."""
+        self._console.print(f"[bold yellow]warning:[/] {escape(warning)}")
 
     def calibrating(self) -> None:
         """Training is over."""

@@ -6,7 +6,8 @@ and the scale of the heatmaps, *calibrate* gives the ranks of p-values and thres
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -36,7 +37,7 @@ from anomaly.inference import Passes
 from anomaly.networks import Networks, default_feature_layer, feature_names
 from anomaly.runtime import resolve_device
 from anomaly.scoring import MapScale, TermStatistics, combine
-from anomaly.training import Checkpoint, HistoryRow, Trained, fit
+from anomaly.training import Checkpoint, Diagnostics, Finding, HistoryRow, Trained, fit, tensorboard_files
 
 NUM_GOLDEN = 4
 _NUM_LOOKED_AT = 16  # images that decide size and channels where the user does not
@@ -66,17 +67,22 @@ class TrainOptions:
     max_minutes: float | None = None
     device: str = "auto"
     resume: bool = False
+    tensorboard: Path | None = None
     command: str = ""
 
 
 @dataclass(frozen=True)
 class TrainWatch:
-    """How a caller watches: the images read, the steps done with the curves' means, the calibration begun."""
+    """How a caller watches: the images read, the steps done with the curves' means, the calibration begun.
+
+    And each warning, once: what goes wrong in training, and what to change. A resumed run gives its earlier ones too.
+    """
 
     on_reading: Callable[[int], None] = lambda total: None
     on_image: Callable[[], None] = lambda: None
     on_step: Callable[[int, HistoryRow], None] = lambda step, row: None
     on_calibrating: Callable[[], None] = lambda: None
+    on_warning: Callable[[str], None] = lambda warning: None
 
 
 def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bundle:
@@ -106,16 +112,19 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bun
         store = PixelStore.build(samples, preprocess, pixels_file, on_image=watch.on_image)
         split = split_normals(len(store.pixels), seed=options.training.seed)
         checkpoint = Checkpoint(work / "checkpoint.safetensors", data=store.fingerprint(), resume=options.resume)
-        trained = fit(
-            store.pixels,
-            np.array(split.train),
-            network,
-            options.training,
-            device=device,
-            checkpoint=checkpoint,
-            decoder=decoder,
-            should_stop=_stop_after(options, watch),
-        )
+        diagnostics = Diagnostics(options.training)
+        with _curves(options, diagnostics, watch) as on_rows:
+            trained = fit(
+                store.pixels,
+                np.array(split.train),
+                network,
+                options.training,
+                device=device,
+                checkpoint=checkpoint,
+                decoder=decoder,
+                should_stop=_stop_after(options, watch),
+                on_rows=on_rows,
+            )
         passes = Passes(
             trained.networks,
             method=options.training.method,
@@ -126,7 +135,9 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bun
             device=device,
         )
         watch.on_calibrating()
-        return save(_contents(options, dataset, store, split, trained, preprocess, passes), options.out)
+        return save(
+            _contents(options, dataset, store, split, trained, diagnostics.found, preprocess, passes), options.out
+        )
     finally:
         pixels_file.unlink(missing_ok=True)
 
@@ -137,6 +148,7 @@ def _contents(
     store: PixelStore,
     split: NormalSplit,
     trained: Trained,
+    findings: Sequence[Finding],
     preprocess: PreprocessConfig,
     passes: Passes,
 ) -> Contents:
@@ -162,6 +174,7 @@ def _contents(
             data=_record(options, dataset, store, split),
             num_steps=trained.num_steps,
             metrics=trained.last,
+            warnings=[str(finding) for finding in findings],
             libraries={"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
             command=options.command,
             created=now(),
@@ -302,6 +315,22 @@ def _make_work_folder(out: Path) -> Path:
     except OSError as error:
         raise UsageError(f"cannot write under {out} ({error}); choose another --out") from error
     return work
+
+
+@contextmanager
+def _curves(
+    options: TrainOptions, diagnostics: Diagnostics, watch: TrainWatch
+) -> Iterator[Callable[[Sequence[HistoryRow]], None]]:
+    """Where each row of the curves goes: to the diagnostics, whose findings are warned of, and to TensorBoard."""
+    with tensorboard_files(options.tensorboard) if options.tensorboard else nullcontext() as write:
+
+        def on_rows(rows: Sequence[HistoryRow]) -> None:
+            if write is not None:
+                write(rows)
+            for finding in diagnostics.add(rows):
+                watch.on_warning(str(finding))
+
+        yield on_rows
 
 
 def _stop_after(options: TrainOptions, watch: TrainWatch) -> Callable[[int, HistoryRow], bool]:

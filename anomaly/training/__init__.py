@@ -1,6 +1,8 @@
 """Training: one loop, one step a game, a state that can be saved and resumed to the identical result."""
 
+from anomaly.training.diagnostics import Diagnostics, Finding
 from anomaly.training.fit import Checkpoint, Trained, fit
 from anomaly.training.state import HistoryRow
+from anomaly.training.tensorboard import tensorboard_files
 
-__all__ = ["Checkpoint", "HistoryRow", "Trained", "fit"]
+__all__ = ["Checkpoint", "Diagnostics", "Finding", "HistoryRow", "Trained", "fit", "tensorboard_files"]

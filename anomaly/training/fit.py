@@ -70,7 +70,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     decoder: Mapping[str, Tensor] | None = None,
     should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False,
-    on_rows: Callable[[Sequence[HistoryRow]], None] = lambda rows: None,
+    on_rows: Callable[[Sequence[HistoryRow]], object] = lambda rows: None,
 ) -> Trained:
     """Train on the `rows` of 8-bit images (n, c, size, size), which may be memory-mapped; G from a `decoder`'s weights.
 
