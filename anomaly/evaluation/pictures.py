@@ -66,6 +66,12 @@ def overlay(image: Rgb, heatmap: NDArray[np.floating]) -> Rgb:
     return blended
 
 
+def to_pixels(x: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """What networks make, in [-1, 1], as 8 bits; any shape."""
+    pixels: NDArray[np.uint8] = np.rint((x + 1) * 127.5).clip(0, 255).astype(np.uint8)
+    return pixels
+
+
 def outline(image: Rgb, mask: NDArray[np.bool_]) -> Rgb:
     """The outline of a mask on an image of the same size, just outside of the defect so that it hides none of it."""
     ring = ndimage.binary_dilation(mask, iterations=OUTLINE_WIDTH) & ~mask

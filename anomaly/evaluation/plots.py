@@ -76,7 +76,7 @@ def draw_png(title: str, draw: Callable[[Axes], None], theme: Theme) -> bytes:
     axes = figure.add_subplot(facecolor=theme.paper)
     axes.set_title(title, loc="left", fontsize=10.5, weight="bold", color=theme.ink)
     draw(axes)
-    _dress(axes, theme)
+    dress(axes, theme)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()
@@ -108,11 +108,12 @@ def _square(axes: Axes, xlabel: str, ylabel: str) -> None:
     axes.yaxis.set_major_formatter("{x:.0%}")
 
 
-def _dress(axes: Axes, theme: Theme) -> None:
+def dress(axes: Axes, theme: Theme) -> None:
+    """The grid, spines and ticks that all figures share."""
     axes.grid(color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(theme.grid)
-    axes.tick_params(colors=theme.muted, labelsize=8, length=0)
+    axes.tick_params(which="both", colors=theme.muted, labelsize=8, length=0)
     axes.xaxis.label.set(color=theme.muted, fontsize=8.5)
     axes.yaxis.label.set(color=theme.muted, fontsize=8.5)

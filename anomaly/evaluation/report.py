@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from anomaly.errors import UsageError
@@ -15,7 +16,7 @@ from anomaly.evaluation.plots import roc_png
 from anomaly.evaluation.results import Evaluation, Example, choose_examples
 from anomaly.evaluation.summary import metrics_of, summarise
 
-__all__ = ["Evaluation", "Example", "choose_examples", "write_report"]
+__all__ = ["Evaluation", "Example", "choose_examples", "write_folder", "write_report"]
 
 
 def write_report(evaluation: Evaluation, out: Path) -> dict[str, object]:
@@ -31,15 +32,23 @@ def write_report(evaluation: Evaluation, out: Path) -> dict[str, object]:
         "roc.png": roc_png(evaluation.scores, evaluation.labels, evaluation.threshold),
         "report.html": _encode(render_page(evaluation, summary)),
     }
+    write_folder(contents, out)
+    return metrics
+
+
+def write_folder(contents: Mapping[str, bytes], out: Path) -> None:
+    """Write files by their names into the folder `out`, which is made where it is missing.
+
+    Raises UsageError where `out` cannot be written.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
             _replace(out / name, content)
     except OSError as error:
         raise UsageError(
-            f"Cannot write the report to {out}: {error.strerror}. Give --out a folder that you may write to."
+            f"Cannot write to {out}: {error.strerror}. Give --out a folder that you may write to."
         ) from error
-    return metrics
 
 
 def scores_csv(evaluation: Evaluation) -> bytes:

@@ -160,6 +160,10 @@ class Detector:
         )
         return Evidence(score, found.terms, found.z_hat, found.x_hat)
 
+    def generate(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """G(z) of latents (n, latent_dim), at least one: images (n, c, size, size) in [-1, 1]."""
+        return self._passes.generate(z)
+
     def heatmaps(self, pixels: Pixels, z_hat: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, size, size), not clamped: 0.25 is the strongest place of an ordinary normal image."""
         if not len(pixels):

@@ -74,6 +74,14 @@ class Passes:
         z = self._search(pixels) if self.search else None
         return _concatenate([self._batch(pixels[rows], None if z is None else z[rows]) for rows in _batches(pixels)])
 
+    @torch.inference_mode()
+    def generate(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """G(z): latents (n, latent_dim) → images (n, c, size, size) in [-1, 1]."""
+        config = self.networks.config
+        num = max(1, min(MAX_BATCH_SIZE, MAX_BATCH_PIXELS // config.size**2))
+        parts = [self.networks.G(part.to(self.device)).cpu() for part in torch.split(torch.from_numpy(z), num)]
+        return torch.cat(parts).contiguous().numpy()
+
     def terms_at(self, pixels: NDArray[np.uint8], z_hat: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
         """The evidence terms of images at given latents."""
         return self._batch(pixels, torch.from_numpy(z_hat)).terms

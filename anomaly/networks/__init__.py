@@ -6,7 +6,7 @@ from anomaly.networks.discriminator import Discriminator
 from anomaly.networks.encoder import Encoder
 from anomaly.networks.generator import Generator
 from anomaly.networks.judgement import Judgement
-from anomaly.networks.prior import draw
+from anomaly.networks.prior import draw, interpolate
 
 __all__ = [
     "Discriminator",
@@ -21,5 +21,6 @@ __all__ = [
     "feature_names",
     "fold_batch_norm",
     "fold_spectral_norm",
+    "interpolate",
     "map_names",
 ]

@@ -13,3 +13,20 @@ def draw(prior: Prior, shape: tuple[int, ...], generator: torch.Generator) -> Te
             return torch.randn(shape, generator=generator)
         case Prior.UNIFORM:
             return torch.rand(shape, generator=generator) * 2 - 1
+
+
+def interpolate(prior: Prior, start: Tensor, end: Tensor, num_steps: int) -> Tensor:
+    """From `start` to `end`, both (…, latent_dim) and exactly met: (…, num_steps, latent_dim).
+
+    Gaussian latents lie near a sphere, and the way between two of them keeps to it (slerp; White 2016, eq. 1): on a
+    straight one norms would be small where the prior has next to nothing. Uniform ones fill their cube, and straight
+    ways stay inside.
+    """
+    share = torch.linspace(0, 1, num_steps, dtype=torch.float64)[:, None]
+    a, b = start.double()[..., None, :], end.double()[..., None, :]
+    straight = (1 - share) * a + share * b
+    if prior is Prior.UNIFORM:
+        return straight.to(start.dtype)
+    angle = torch.nn.functional.cosine_similarity(a, b, dim=-1).clamp(-1, 1).acos()[..., None]
+    round_ = (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
+    return torch.where(torch.sin(angle).abs() > 1e-6, round_, straight).to(start.dtype)

@@ -20,6 +20,7 @@ from anomaly.evaluation import (
     knn_scores,
     pca_scores,
     pixel_auroc,
+    to_pixels,
     write_report,
 )
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
@@ -199,5 +200,5 @@ def _examples(detector: Detector, scored: _Scored) -> Iterator[Example]:
 
 def _to_pixels(x_hat: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(c, size, size) in [-1, 1] → (size, size) or (size, size, 3) of 8 bits."""
-    pixels: NDArray[np.uint8] = np.rint((x_hat + 1) * 127.5).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    pixels = to_pixels(x_hat).transpose(1, 2, 0)
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels

@@ -72,14 +72,14 @@ def test_the_same_evaluation_writes_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_figures")
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UsageError, match=r"Cannot write the report to .*file.*Give --out a folder"):
+    with pytest.raises(UsageError, match=r"Cannot write to .*file.*Give --out a folder"):
         write_report(make_evaluation(), tmp_path / "file")
 
 
 @pytest.mark.usefixtures("no_figures")
 def test_a_file_that_cannot_be_replaced_leaves_nothing_half_written(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").mkdir()
-    with pytest.raises(UsageError, match="Cannot write the report"):
+    with pytest.raises(UsageError, match="Cannot write to"):
         write_report(make_evaluation(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
 

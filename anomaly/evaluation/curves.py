@@ -1,0 +1,157 @@
+"""Training curves as one figure: a panel for each quantity that the history has, all over the same steps.
+
+A game between D and G that minimax plays has a known end, p_g = p_data, where D says 1/2 of everything: its accuracy is
+50 % and V(D, G) = -log 4 (Goodfellow 2014, Theorem 1). Dashed lines show it.
+"""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+from numpy.typing import NDArray
+
+from anomaly.evaluation.plots import DOTS_PER_INCH, LIGHT, Theme, dress
+
+PANEL_INCHES = (4.4, 2.7)
+MAX_COLUMNS = 3
+SMOOTH_FROM = 100  # rows; fewer are drawn as they are
+WINDOWS = 50  # a moving mean is over this part of the rows
+_SHOWN = (0.002, 0.998)  # quantiles of what an axis shows, lest one spike flatten the rest
+
+History = Sequence[Mapping[str, float]]
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Columns drawn on the same axes, with their names in the legend; the optimum and its name, where it is known."""
+
+    title: str
+    columns: Mapping[str, str]
+    optimum: tuple[float, str] | None = None
+    is_share: bool = False
+    is_logarithmic: bool = False
+
+
+def panels(history: History, *, has_optimum: bool) -> list[Panel]:
+    """Those for which the history has a column; a column that no panel knows gets its own.
+
+    `has_optimum`: the loss is minimax or non-saturating, so that D's outputs are probabilities.
+    """
+    judged = "D(x), D(G(z))" if has_optimum else "The critic's D(x), D(G(z))"
+    known = [
+        Panel("Value V(D, G)", {"value": "V"}, (-math.log(4), "-log 4") if has_optimum else None),
+        Panel(judged, {"d_real": "real", "d_fake": "generated"}, (0.5, "1/2") if has_optimum else None),
+        Panel("Accuracy of D", {"accuracy": "accuracy"}, (0.5, "50 %") if has_optimum else None, is_share=True),
+        Panel("Diversity of samples", {"diversity": "G(z) / data"}, (1.0, "the data's")),
+        Panel("Losses", {"loss_d": "D", "loss_g": "G"}),
+        Panel("Cycles", {"cycle_x": "|x - G(E(x))|", "cycle_z": "(z - E(G(z)))²"}, is_logarithmic=True),
+        Panel("The encoder's loss", {"izi_f": "izi_f"}, is_logarithmic=True),
+        Panel("Gradient norms", {"grad_d": "D", "grad_g": "G"}, is_logarithmic=True),
+    ]
+    names = dict.fromkeys(name for row in history for name in row if name != "step")
+    known = [_only(panel, names) for panel in known if panel.columns.keys() & names.keys()]
+    drawn = {name for panel in known for name in panel.columns}
+    return known + [Panel(name, {name: name}) for name in names if name not in drawn]
+
+
+def curves_png(history: History, *, has_optimum: bool, theme: Theme = LIGHT) -> bytes:
+    """The figure as a PNG file; rows of the history are steps, and may differ in their columns."""
+    drawn = panels(history, has_optimum=has_optimum)
+    num_columns = min(MAX_COLUMNS, len(drawn)) if len(drawn) != 4 else 2
+    num_rows = -(-len(drawn) // num_columns)
+    figure = Figure(
+        figsize=(PANEL_INCHES[0] * num_columns, PANEL_INCHES[1] * num_rows),
+        dpi=DOTS_PER_INCH,
+        layout="constrained",
+        facecolor=theme.paper,
+    )
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
+    for number, panel in enumerate(drawn, start=1):
+        axes = figure.add_subplot(num_rows, num_columns, number, facecolor=theme.paper)
+        _draw_panel(axes, panel, history, theme)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()
+
+
+def moving_mean(values: Values, window: int) -> Values:
+    """The mean over `window` neighbours, itself in their middle; over fewer at the ends."""
+    window = min(window, len(values))
+    weights = np.ones(window)
+    mean: Values = np.convolve(values, weights, "same") / np.convolve(np.ones_like(values), weights, "same")
+    return mean
+
+
+def _only(panel: Panel, names: Mapping[str, None]) -> Panel:
+    columns = {name: told for name, told in panel.columns.items() if name in names}
+    return Panel(panel.title, columns, panel.optimum, panel.is_share, panel.is_logarithmic)
+
+
+def _draw_panel(axes: Axes, panel: Panel, history: History, theme: Theme) -> None:
+    axes.set_title(panel.title, loc="left", fontsize=10.5, weight="bold", color=theme.ink)
+    series = {name: _series(history, name) for name in panel.columns}
+    for (name, (steps, values)), colour in zip(series.items(), (theme.normal, theme.anomalous), strict=False):
+        _draw_curve(axes, steps, values, panel.columns[name], colour)
+    everything = np.concatenate([values for _, values in series.values()])
+    if panel.is_logarithmic and (everything > 0).all():
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        for axis_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            axis_formatter("{x:g}")
+    else:
+        axes.set_ylim(*_limits(everything, panel.optimum))
+    if panel.is_share:
+        axes.yaxis.set_major_formatter("{x:.0%}")
+    first, last = history[0]["step"], history[-1]["step"]
+    axes.set_xlim(min(first, 0), max(last, first + 1))
+    axes.set_xlabel("step")
+    if panel.optimum:
+        _draw_optimum(axes, *panel.optimum, theme)
+    if len(panel.columns) > 1:
+        axes.legend(loc="best", fontsize=8, frameon=False, labelcolor=theme.ink, ncols=2, handlelength=1.4)
+    dress(axes, theme)
+
+
+def _draw_curve(axes: Axes, steps: Values, values: Values, told: str, colour: str) -> None:
+    """Few rows as they are; of many a moving mean, and the rows pale behind it."""
+    if len(values) < SMOOTH_FROM:
+        axes.plot(steps, values, color=colour, linewidth=1.8, label=told, marker="o" if len(values) == 1 else "")
+        return
+    axes.plot(steps, values, color=colour, linewidth=0.6, alpha=0.28)
+    axes.plot(steps, moving_mean(values, len(values) // WINDOWS), color=colour, linewidth=1.8, label=told)
+
+
+def _draw_optimum(axes: Axes, level: float, told: str, theme: Theme) -> None:
+    axes.axhline(level, color=theme.ink, linestyle=(0, (4, 3)), linewidth=1.1, zorder=3)
+    axes.annotate(
+        told,
+        (1, level),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        ha="left",
+        va="center",
+        fontsize=8,
+        color=theme.ink,
+    )
+
+
+def _series(history: History, name: str) -> tuple[Values, Values]:
+    """Steps and values of the rows that have the column."""
+    rows = [(row["step"], row[name]) for row in history if name in row]
+    steps, values = np.array(rows, dtype=np.float64).T
+    return steps, values
+
+
+def _limits(values: Values, optimum: tuple[float, str] | None) -> tuple[float, float]:
+    low, high = np.quantile(values, _SHOWN).tolist()
+    if optimum:
+        low, high = min(low, optimum[0]), max(high, optimum[0])
+    margin = 0.08 * (high - low) or 0.5
+    return low - margin, high + margin

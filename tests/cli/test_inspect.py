@@ -1,0 +1,58 @@
+"""`anomaly inspect`: four pictures of what a model has learnt."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.calls import call, done, refused
+from tests.digit_images import normals, write_images
+
+NAMES = ["samples.png", "walk.png", "reconstructions.png", "curves.png"]
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def test_with_and_without_data(bigan_dir: Path, tmp_path: Path) -> None:
+    for name, options in {"a": [], "b": ["digits", "--normal", "0"]}.items():
+        result = done("inspect", bigan_dir, *options, "--out", tmp_path / name, "--device", "cpu")
+        assert result.stdout.split() == [str(tmp_path / name / picture) for picture in NAMES]
+        assert all(min(size_of(tmp_path / name / picture)) > 300 for picture in NAMES)
+    narrow, wide = (size_of(tmp_path / name / "reconstructions.png")[0] for name in ("a", "b"))
+    assert narrow < wide
+
+
+def test_images_that_cannot_be_read_are_said(bigan_dir: Path, tmp_path: Path) -> None:
+    path, *_ = write_images(tmp_path / "good", normals()[:3])
+    path.write_text("no image")
+    result = call("inspect", bigan_dir, tmp_path / "good", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "1 files could not be read" in result.stderr
+    assert (tmp_path / "out" / "reconstructions.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "nowhere: does not exist"),
+        (["digits"], "say it with --normal"),
+        (["--normal", "0"], "no DATA is given"),
+        (["--device", "warp"], "'warp'"),
+        (["--out", "file"], "Give --out a folder"),
+    ],
+)
+def test_mistakes(
+    bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    out = [] if "--out" in arguments else ["--out", "out"]
+    assert said in refused("inspect", bigan_dir, *arguments, *out)
+    assert not (tmp_path / "out").exists()
+
+
+def test_there_has_to_be_a_bundle(tmp_path: Path) -> None:
+    assert "there is no bundle" in refused("inspect", tmp_path, "--out", tmp_path / "out")

@@ -1,0 +1,58 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomaly.evaluation.sheets import MIN_SIDE, Sheet, Text, heat_tiles, to_tiles
+
+TILES = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 3)).astype(np.uint8)
+
+
+def drawn(sheet: Sheet) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(sheet.png())))
+
+
+@pytest.mark.parametrize(
+    "sheet",
+    [Sheet("t", TILES), Sheet("t", TILES, [Text("r")] * 2, [Text("c")] * 3, [Text("b")] * 3, breaks=[1])],
+)
+def test_tiles_stand_at_their_corners_unchanged(sheet: Sheet) -> None:
+    picture = drawn(sheet)
+    assert picture.shape == (sheet.shape[1], sheet.shape[0], 3)
+    times = sheet.side // 8
+    for row, column in np.ndindex(2, 3):
+        x, y = sheet.corner(row, column)
+        tile = picture[y : y + sheet.side, x : x + sheet.side]
+        np.testing.assert_array_equal(tile, TILES[row, column].repeat(times, axis=0).repeat(times, axis=1))
+
+
+@pytest.mark.parametrize(("size", "side"), [(8, 96), (9, 99), (28, 112), (96, 96), (256, 256)])
+def test_sides_are_whole_multiples(size: int, side: int) -> None:
+    assert Sheet("t", np.zeros((1, 1, size, size, 3), np.uint8)).side == side >= MIN_SIDE
+
+
+def test_a_sheet_is_as_wide_as_its_title() -> None:
+    assert Sheet("long " * 40, TILES).shape[0] > Sheet("t", TILES).shape[0]
+
+
+def test_words_are_drawn_beside_tiles_only() -> None:
+    plain, told = Sheet("t", TILES, below=[Text("")] * 3), Sheet("t", TILES, below=[Text("p = 1")] * 3)
+    different = np.argwhere((drawn(plain) != drawn(told)).any(axis=2))
+    assert len(different)
+    assert different[:, 0].min() >= told.corner(1, 0)[1] + told.side
+
+
+def test_grey_and_colour_become_tiles() -> None:
+    grey, colour = TILES[0, :, :, :, 0][:, None], TILES[0].transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(to_tiles(grey), TILES[0, ..., :1].repeat(3, axis=3))
+    np.testing.assert_array_equal(to_tiles(colour), TILES[0])
+
+
+def test_heat_is_drawn_where_it_is() -> None:
+    tiles = np.full((1, 8, 8, 3), 200, np.uint8)
+    heat = np.zeros((1, 8, 8), np.float32)
+    heat[0, 2, 3] = 0.6
+    drawn = heat_tiles(tiles, heat)
+    coloured = np.argwhere(np.ptp(drawn[0].astype(int), axis=2) > 0)
+    np.testing.assert_array_equal(coloured, [[2, 3]])
