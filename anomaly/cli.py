@@ -128,6 +128,13 @@ def train(
     init_decoder: Annotated[
         Path | None, typer.Option(help="A bundle, mostly an autoencoder's, whose decoder G begins as.")
     ] = None,
+    keep: Annotated[
+        str,
+        typer.Option(
+            help="last, or best: the averaged networks with the best stop criterion, judged on normals that are not "
+            "trained on."
+        ),
+    ] = _TRAINING.keep,
     cycle_x: Annotated[
         float | None, typer.Option(help="Weight of mean |x - G(E(x))|. Default: 50 for bigan, 0 for alad.")
     ] = None,
@@ -186,6 +193,7 @@ def train(
                 "spectral_norm": spectral_norm,
                 "gradient_penalty": gradient_penalty,
                 "clip_weights": clip_weights,
+                "keep": keep,
                 "cycle_x": cycle_x,
                 "cycle_z": cycle_z,
                 "precision": train_precision,

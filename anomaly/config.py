@@ -140,7 +140,7 @@ class TrainingConfig(Config):
 
     Each step moves D `d_steps` times, then G (and E) `g_steps` times. A Wasserstein critic is held to
     Lipschitz's bound by `gradient_penalty` (its weight), by `clip_weights` (the largest absolute weight) or by
-    `spectral_norm`.
+    `spectral_norm`. `keep` says which averaged networks are kept: the last, or the best by the stop criterion.
     """
 
     method: Method = Method.BIGAN
@@ -158,6 +158,7 @@ class TrainingConfig(Config):
     spectral_norm: bool = True
     gradient_penalty: float = Field(default=0.0, ge=0.0)
     clip_weights: float = Field(default=0.0, ge=0.0)
+    keep: Literal["last", "best"] = "last"
     cycle_x: float = Field(default=50.0, ge=0.0)
     cycle_z: float = Field(default=0.5, ge=0.0)
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -29,9 +29,9 @@ class DataRecord(Config):
 class Manifest(Config):
     """`manifest.json`. `terms` are the evidence terms in the order of the stored statistics and goldens.
 
-    `metrics` are the training curves' last values, and scores' quantiles on the *select* normals; `warnings` what
-    the diagnostics of training found; `libraries` the versions that trained it; `command` the command line that makes
-    it again.
+    `kept_step` is the step whose networks these are, None for the last of `num_steps`; `metrics` are the training
+    curves' last values; `warnings` what the diagnostics of training found; `libraries` the versions that trained it;
+    `command` the command line that makes it again.
     """
 
     schema_version: Literal[1] = 1
@@ -46,6 +46,7 @@ class Manifest(Config):
     terms: list[str]
     data: DataRecord
     num_steps: int
+    kept_step: int | None = None
     metrics: dict[str, float]
     warnings: list[str] = Field(default_factory=list)
     libraries: dict[str, str]

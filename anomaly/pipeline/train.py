@@ -122,6 +122,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bun
                 device=device,
                 checkpoint=checkpoint,
                 decoder=decoder,
+                select=np.array(split.select),
                 should_stop=_stop_after(options, watch),
                 on_rows=on_rows,
             )
@@ -173,6 +174,7 @@ def _contents(
             terms=list(statistics.names),
             data=_record(options, dataset, store, split),
             num_steps=trained.num_steps,
+            kept_step=trained.kept_step,
             metrics=trained.last,
             warnings=[str(finding) for finding in findings],
             libraries={"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},

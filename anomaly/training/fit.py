@@ -22,6 +22,7 @@ from anomaly.config import Method, NetworkConfig, TrainingConfig
 from anomaly.errors import DivergedError
 from anomaly.networks import Networks, draw
 from anomaly.runtime import generator, seed_of, to_float
+from anomaly.training.criterion import stop_criterion
 from anomaly.training.state import (
     HistoryRow,
     TrainingState,
@@ -33,16 +34,19 @@ from anomaly.training.state import (
 from anomaly.training.steps import Curves, autoencoder_step, encoder_step, game_step
 
 REPORT_EVERY = 10
+JUDGE_EVERY = 100
+MAX_JUDGED = 512  # images
 CHECKPOINT_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The averaged networks in evaluation mode, the curves (a row a step), and the steps done."""
+    """The averaged networks in evaluation mode, the curves (a row a step), the steps done, and the step kept."""
 
     networks: Networks
     history: list[HistoryRow]
     num_steps: int
+    kept_step: int
 
     @property
     def last(self) -> HistoryRow:
@@ -69,6 +73,7 @@ def fit(
     device: torch.device,
     checkpoint: Checkpoint | None = None,
     decoder: Mapping[str, Tensor] | None = None,
+    select: NDArray[np.int64] | None = None,
     should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False,
     on_rows: Callable[[Sequence[HistoryRow]], object] = lambda rows: None,
 ) -> Trained:
@@ -78,6 +83,9 @@ def fit(
     `value` = V(D, G), `d_real` = mean D(x), `d_fake` = mean D(G(z)), D's `accuracy`, the `diversity` of G's samples,
     the losses `loss_d` and `loss_g`, the cycle terms, and the norms of the gradients, `grad_d` and `grad_g`. Where an
     encoder follows the game (f-AnoGAN), the first yes ends the game only, and half its steps go to the encoder.
+
+    With `select`, the rows of other normal images, every 100th row of the curves has the stop `criterion` on them, and
+    `config.keep` may ask for the networks that had the best.
 
     `on_rows(rows)` gets every row of the curves once and in order, those of a resumed run's earlier part first.
 
@@ -93,6 +101,7 @@ def fit(
     saved_at = time.monotonic()
     num_batches = config.d_steps + config.g_steps - 1
     batches = _batches(len(rows), config, start=state.step * num_batches)
+    judge = _judge_by(pixels, select, network, config, device)
     recent: list[Curves] = []
     with torch.random.fork_rng(devices=[]):
         while state.step < (last := _last_step(state, config)):
@@ -103,6 +112,8 @@ def fit(
             if state.step % REPORT_EVERY and state.step not in (last, state.encoder_from):
                 continue
             state.history += _rows(recent, state.step)
+            if state.step % JUDGE_EVERY == 0 or state.step == last:
+                state.history[-1] |= judge(state)
             new = state.history[-len(recent) :]
             recent.clear()
             on_rows(new)
@@ -120,7 +131,32 @@ def fit(
     broken = [name for name, weight in networks.state_dict().items() if not weight.isfinite().all()]
     if broken:  # by the last step, whose losses no later one shows
         raise _diverged(broken, state.step)
-    return Trained(networks, state.history, state.step)
+    return Trained(networks, state.history, state.step, state.step if state.best is None else state.best.step)
+
+
+def _judge_by(
+    pixels: NDArray[np.uint8],
+    select: NDArray[np.int64] | None,
+    network: NetworkConfig,
+    config: TrainingConfig,
+    device: torch.device,
+) -> Callable[[TrainingState], HistoryRow]:
+    """What the stop criterion says of a state, as a piece of a row; nothing without images, or before E is learnt."""
+    if select is None or not len(select):
+        return lambda state: {}
+    chosen = np.sort(select[:MAX_JUDGED])
+    z = draw(network.prior, (len(chosen), network.latent_dim), generator("criterion", config.seed)).to(device)
+
+    def judge(state: TrainingState) -> HistoryRow:
+        if state.encoder_from is not None and state.step <= state.encoder_from:
+            return {}
+        x = to_float(torch.from_numpy(pixels[chosen]).to(device))
+        criterion = float(f"{stop_criterion(state.ema, x, z):.6g}")
+        if config.keep == "best":
+            state.compare(criterion)
+        return {"criterion": criterion}
+
+    return judge
 
 
 def _last_step(state: TrainingState, config: TrainingConfig) -> int:

@@ -22,6 +22,15 @@ from anomaly.runtime import place
 HistoryRow = dict[str, float]
 
 
+@dataclass(frozen=True)
+class Best:
+    """The averaged networks of the step that had the lowest stop criterion so far."""
+
+    ema: Networks
+    step: int
+    criterion: float
+
+
 @dataclass
 class TrainingState:
     """`ema` follows `networks`; `optimizer_g` moves G and E, `optimizer_d` the discriminators.
@@ -36,6 +45,7 @@ class TrainingState:
     optimizer_d: torch.optim.Optimizer | None
     step: int = 0
     encoder_from: int | None = None
+    best: Best | None = None
     history: list[HistoryRow] = field(default_factory=list)
 
     def update_ema(self, decay: float) -> None:
@@ -49,9 +59,14 @@ class TrainingState:
                 else:
                     average.copy_(value)
 
+    def compare(self, criterion: float) -> None:
+        """Keep the averaged networks as they are now if none were better."""
+        if self.best is None or criterion < self.best.criterion:
+            self.best = Best(copy.deepcopy(self.ema), self.step, criterion)
+
     def result(self) -> Networks:
-        """The averaged networks as plain weights, in evaluation mode: what a bundle stores."""
-        networks = copy.deepcopy(self.ema)
+        """The best averaged networks, or the last, as plain weights, in evaluation mode: what a bundle stores."""
+        networks = copy.deepcopy(self.ema if self.best is None else self.best.ema)
         for discriminator in networks.discriminators():
             fold_spectral_norm(discriminator)
         return networks.eval().requires_grad_(False)
@@ -98,7 +113,9 @@ def _optimizer(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.
 def save_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
     """Write the whole state; the file at `path` is always a complete one. `run` names the run it belongs to."""
     tensors = _tensors(state)
-    rest = {"step": state.step, "encoder_from": state.encoder_from, "history": state.history}
+    rest: dict[str, object] = {"step": state.step, "encoder_from": state.encoder_from, "history": state.history}
+    if state.best is not None:
+        rest["best"] = {"step": state.best.step, "criterion": state.best.criterion}
     metadata = {"run": run, "rest": json.dumps(rest)}
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".partial")
@@ -131,12 +148,18 @@ def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
         own = {name.removeprefix(f"{prefix}/"): t for name, t in stored.items() if name.startswith(f"{prefix}/")}
         networks.load_state_dict(own)
     rest = json.loads(metadata["rest"])
+    if "best" in rest:
+        best = copy.deepcopy(state.ema)
+        best.load_state_dict({name.removeprefix("best/"): t for name, t in stored.items() if name.startswith("best/")})
+        state.best = Best(best, **rest["best"])
     state.step, state.encoder_from, state.history = rest["step"], rest["encoder_from"], rest["history"]
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
     tensors = {f"networks/{name}": t for name, t in state.networks.state_dict().items()}
     tensors |= {f"ema/{name}": t for name, t in state.ema.state_dict().items()}
+    if state.best is not None:
+        tensors |= {f"best/{name}": t for name, t in state.best.ema.state_dict().items()}
     for prefix, optimizer in _optimizers(state).items():
         for index, moments in optimizer.state_dict()["state"].items():
             tensors |= {f"{prefix}/{index}/{name}": t for name, t in moments.items() if t is not None}

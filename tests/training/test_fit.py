@@ -294,3 +294,42 @@ def test_and_would_not_with_a_generator_that_cannot_learn(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Generator, "__init__", frozen)
     assert reconstruction_error() > 1.2 * error_of_the_best_constant()
+
+
+@pytest.mark.parametrize("method", [Method.BIGAN, Method.ANOGAN, Method.F_ANOGAN, Method.AUTOENCODER])
+def test_the_criterion_on_other_normals_is_in_every_100th_row_and_may_choose_what_is_kept(method: Method) -> None:
+    """Learning at a rate that soon does harm: what was best is not what was last."""
+    kept = {}
+    for keep in ("last", "best"):
+        config = training(method, 300, keep=keep, learning_rate=0.02)
+        kept[keep] = fit(digits(96), np.arange(64), network(method), config, device=CPU, select=np.arange(64, 96))
+    rows = {row["step"]: row["criterion"] for row in kept["best"].history if "criterion" in row}
+    assert list(rows) == ([300] if method is Method.F_ANOGAN else [100, 200, 300])
+    assert kept["last"].history == kept["best"].history
+    assert kept["last"].kept_step == 300
+    assert kept["best"].kept_step == min(rows, key=lambda step: rows[step])
+
+
+def test_the_best_survives_a_kill(tmp_path: Path) -> None:
+    config = training(Method.BIGAN, 300, keep="best", learning_rate=0.02)
+    data = (digits(96), np.arange(64), network(Method.BIGAN))
+    whole = fit(*data, config, device=CPU, select=np.arange(64, 96))
+
+    def kill(step: int, row: HistoryRow) -> bool:
+        if step == 250:
+            raise KilledError
+        return False
+
+    with pytest.raises(KilledError):
+        fit(
+            *data,
+            config,
+            device=CPU,
+            select=np.arange(64, 96),
+            checkpoint=checkpoint(tmp_path),
+            should_stop=kill,
+        )
+    resumed = fit(*data, config, device=CPU, select=np.arange(64, 96), checkpoint=checkpoint(tmp_path, resume=True))
+    assert resumed.kept_step == whole.kept_step
+    assert resumed.history == whole.history
+    assert_same_weights(resumed.networks, whole.networks)

@@ -1,0 +1,35 @@
+"""When to stop, told from normal images alone: how well the networks know normals that they were not trained on.
+
+With an encoder it is how well they reconstruct them; without one, how close G's samples come to them. Lower is better.
+"""
+
+import torch
+from torch import Tensor
+
+from anomaly.networks import Networks
+
+
+@torch.no_grad()
+def stop_criterion(networks: Networks, x: Tensor, z: Tensor) -> float:
+    """Of images x (n, c, size, size) and latents z (n, latent_dim): mean |x − G(E(x))|, or the energy distance of G(z).
+
+    The networks are judged as they will be used, in evaluation mode, and stay in the mode they were in.
+    """
+    was_training = networks.training
+    networks.eval()
+    try:
+        if networks.E is not None:
+            return float((x - networks.G(networks.encode(x))).abs().mean())
+        return energy_distance(x, networks.G(z))
+    finally:
+        networks.train(was_training)
+
+
+def energy_distance(x: Tensor, y: Tensor) -> float:
+    """2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖, at least 0, and 0 for equal distributions only (Székely and Rizzo 2013)."""
+    x, y = x.flatten(1).double(), y.flatten(1).double()
+    return float(2 * torch.cdist(x, y).mean() - _mean_distance(x) - _mean_distance(y))
+
+
+def _mean_distance(x: Tensor) -> Tensor:
+    return torch.cdist(x, x).sum() / (len(x) * (len(x) - 1))
