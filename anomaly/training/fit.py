@@ -112,7 +112,7 @@ def fit(
             if state.step % REPORT_EVERY and state.step not in (last, state.encoder_from):
                 continue
             state.history += _rows(recent, state.step)
-            if state.step % JUDGE_EVERY == 0 or state.step == last:
+            if state.step % JUDGE_EVERY == 0:
                 state.history[-1] |= judge(state)
             new = state.history[-len(recent) :]
             recent.clear()
