@@ -77,9 +77,8 @@ class Passes:
     @torch.inference_mode()
     def generate(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """G(z): latents (n, latent_dim) → images (n, c, size, size) in [-1, 1]."""
-        config = self.networks.config
-        num = max(1, min(MAX_BATCH_SIZE, MAX_BATCH_PIXELS // config.size**2))
-        parts = [self.networks.G(part.to(self.device)).cpu() for part in torch.split(torch.from_numpy(z), num)]
+        batches = torch.split(torch.from_numpy(z), _batch_size(self.networks.config.size))
+        parts = [self.networks.G(batch.to(self.device)).cpu() for batch in batches]
         return torch.cat(parts).contiguous().numpy()
 
     def terms_at(self, pixels: NDArray[np.uint8], z_hat: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
@@ -184,9 +183,13 @@ def _verdict(loss: Loss, search: SearchConfig | None) -> str:
     return "saturating" if search is not None and search.objective == "saturating" else "cross_entropy"
 
 
+def _batch_size(side: int) -> int:
+    """Images of this side that go through the networks at once."""
+    return min(MAX_BATCH_SIZE, max(MAX_BATCH_PIXELS // side**2, BATCH_GRAIN))
+
+
 def _batches(pixels: NDArray[np.uint8]) -> list[slice]:
-    height, width = pixels.shape[2:]
-    size = min(MAX_BATCH_SIZE, max(MAX_BATCH_PIXELS // (height * width), BATCH_GRAIN))
+    size = _batch_size(pixels.shape[-1])
     return [slice(start, start + size) for start in range(0, len(pixels), size)]
 
 
