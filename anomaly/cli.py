@@ -135,6 +135,9 @@ def train(
             "trained on."
         ),
     ] = _TRAINING.keep,
+    adversarial: Annotated[
+        float, typer.Option(help="Weight of the game in the loss of G and E; 0: by the cycles alone, while D learns.")
+    ] = _TRAINING.adversarial,
     cycle_x: Annotated[
         float | None, typer.Option(help="Weight of mean |x - G(E(x))|. Default: 50 for bigan, 0 for alad.")
     ] = None,
@@ -194,6 +197,7 @@ def train(
                 "gradient_penalty": gradient_penalty,
                 "clip_weights": clip_weights,
                 "keep": keep,
+                "adversarial": adversarial,
                 "cycle_x": cycle_x,
                 "cycle_z": cycle_z,
                 "precision": train_precision,

@@ -138,6 +138,8 @@ class NetworkConfig(Config):
 class TrainingConfig(Config):
     """One training run. `cycle_x` weighs mean |x − G(E(x))|, `cycle_z` weighs mean (z − E(G(z)))².
 
+    `adversarial` weighs the game in the loss of G and E; with 0 they learn by the cycles alone, while D learns to tell.
+
     Each step moves D `d_steps` times, then G (and E) `g_steps` times. A Wasserstein critic is held to
     Lipschitz's bound by `gradient_penalty` (its weight), by `clip_weights` (the largest absolute weight) or by
     `spectral_norm`. `keep` says which averaged networks are kept: the last, or the best by the stop criterion.
@@ -159,6 +161,7 @@ class TrainingConfig(Config):
     gradient_penalty: float = Field(default=0.0, ge=0.0)
     clip_weights: float = Field(default=0.0, ge=0.0)
     keep: Literal["last", "best"] = "last"
+    adversarial: float = Field(default=1.0, ge=0.0)
     cycle_x: float = Field(default=50.0, ge=0.0)
     cycle_z: float = Field(default=0.5, ge=0.0)
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -183,6 +186,11 @@ class TrainingConfig(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if not self.adversarial and (self.method is not Method.BIGAN or not self.cycle_x):
+            raise ValueError(
+                f"without the game's loss {self.method} learns nothing; give --adversarial above 0, or choose "
+                "--method bigan with --cycle-x above 0"
+            )
         if self.clip_weights and self.gradient_penalty:
             raise ValueError("weight clipping and the gradient penalty bound the same thing; choose one of them")
         if self.loss is Loss.WASSERSTEIN and not (self.clip_weights or self.gradient_penalty or self.spectral_norm):

@@ -102,6 +102,13 @@ def test_values_out_of_range_are_refused(config: type[Config], field: str, value
         config.model_validate({field: value})
 
 
+@pytest.mark.parametrize("rest", [{"method": "anogan"}, {"cycle_x": 0.0}])
+def test_g_and_e_need_something_to_learn_by(rest: dict[str, object]) -> None:
+    assert TrainingConfig(adversarial=0.0).cycle_x
+    with pytest.raises(ValidationError, match="learns nothing; give --adversarial above 0, or choose --method bigan"):
+        TrainingConfig.model_validate({"adversarial": 0.0, **rest})
+
+
 def test_the_papers_values_are_the_defaults() -> None:
     assert ScoreConfig().feature_weight == 0.1  # AnoGAN §2.2
     assert (TrainingConfig().beta1, TrainingConfig().method) == (0.5, Method.BIGAN)  # DCGAN §3

@@ -158,7 +158,7 @@ def _move_generator(state: TrainingState, move: _Move, config: TrainingConfig) -
             else:
                 fake = contest.judge(*contest.fake).logits.float()
             loss_g = loss_g + generator_loss(config.loss, fake)
-        loss = loss_g
+        loss = config.adversarial * loss_g
         if move.z_hat is not None:
             x_cycle = networks.G(move.z_hat) if move.x_cycle is None else move.x_cycle
             z_cycle = networks.encode(move.x_fake) if move.z_cycle is None else move.z_cycle

@@ -89,6 +89,21 @@ def test_the_discriminator_learns_to_tell_and_the_generator_to_fool_it(method: M
     assert rates["g"][-1] < rates["g"][0] - 0.05
 
 
+def test_without_the_games_weight_g_and_e_learn_by_the_cycles_alone_and_d_still_learns() -> None:
+    config = training(Method.BIGAN, adversarial=0.0, spectral_norm=False)
+    state, other = (new_state(network(Method.BIGAN), config, CPU) for _ in range(2))
+    assert other.networks.D is not None
+    with torch.no_grad():
+        for weight in other.networks.D.parameters():
+            weight.neg_()  # G and E must not notice what D thinks
+    before = weights_of(state)
+    for each in (state, other):
+        play(each, X, Z, config)
+    after, elsewhere = weights_of(state), weights_of(other)
+    assert moved(before, after) == {"G", "E", "D"}
+    assert all(torch.equal(after[name], elsewhere[name]) for name in after if not name.startswith("D."))
+
+
 def test_curves_of_a_bigan_step_are_those_of_its_formulas() -> None:
     config = training(Method.BIGAN, spectral_norm=False, learning_rate=1e-12)
     state = new_state(network(Method.BIGAN), config, CPU)

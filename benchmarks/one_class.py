@@ -1,0 +1,149 @@
+"""Detectors beside the plain baselines, one class normal: trained, evaluated, and a row of results for each run.
+
+    python -m benchmarks.one_class --data DATA_DIR --set mnist [--method bigan] [--classes 2,8] [--seeds 0,1]
+    python -m benchmarks.one_class --write docs/benchmarks.md
+
+The first runs `anomaly train` and `anomaly evaluate` for each class and seed of which `results/one_class.jsonl` has no
+row yet; killed, it goes on where it was, in the middle of a training too. The second makes the tables of all rows.
+DATA_DIR has the folders `mnist`, `cifar10`, `magnetic-tile` and `elpv-mono`.
+
+One recipe serves all classes of a data set. Recipes were chosen on images of the training splits alone: of the
+development classes, and of normals with pseudo-anomalies made from them. No test image chose anything.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import manifests
+from benchmarks.tables import to_page
+
+RESULTS = Path(__file__).parent / "results" / "one_class.jsonl"
+ANOGAN_IMAGES = "1000"  # test images that a latent search is measured on
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """`classes` are normal one at a time; none where the data set says itself what is normal."""
+
+    classes: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+SETS = {
+    "mnist": DataSet(tuple("0123456789")),
+    "cifar10": DataSet(("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")),
+    "magnetic-tile": DataSet(),
+    "elpv-mono": DataSet(),
+}
+METHODS: dict[str, tuple[str, ...]] = {
+    "bigan": (),
+    "bigan-no-game": ("--adversarial", "0"),
+    "anogan": ("--method", "anogan"),
+    "autoencoder": ("--method", "autoencoder"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and its evaluation."""
+
+    data_set: str
+    method: str
+    normal: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Names its folder."""
+        return "-".join(filter(None, (self.data_set, self.method, self.normal, str(self.seed))))
+
+    def options(self) -> list[str]:
+        """Of `anomaly train`, beside DATA and --out."""
+        normal = ["--normal", self.normal] if self.normal else []
+        return [*normal, "--seed", str(self.seed), *SETS[self.data_set].options, *METHODS[self.method]]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is missing, or write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="the folder of all data sets")
+    parser.add_argument("--set", choices=sorted(SETS), default="mnist", help="which of them")
+    parser.add_argument("--method", choices=sorted(METHODS), default="bigan")
+    parser.add_argument("--classes", help="normal classes, comma-separated; all if left out")
+    parser.add_argument("--seeds", default="0", help="comma-separated")
+    parser.add_argument("--models", type=Path, default=Path("out/one_class"), help="where bundles and reports go")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--write", type=Path, help="make the page of all rows, and run nothing")
+    args = parser.parse_args(arguments)
+    if args.write:
+        args.write.write_text(to_page(read_rows(args.results)), encoding="utf-8")
+        return
+    if args.data is None:
+        parser.error("give --data, the folder of the data sets, or --write, the page to make of the rows there are")
+    classes = args.classes.split(",") if args.classes else list(SETS[args.set].classes) or [""]
+    source = _prepare(args.set, args.data, args.models)
+    done = {(row["set"], row["method"], row["normal"], row["seed"]) for row in read_rows(args.results)}
+    for run in _runs(args.set, args.method, classes, [int(seed) for seed in args.seeds.split(",")]):
+        if (run.data_set, run.method, run.normal, run.seed) not in done:
+            row = measure(run, source, args.models / run.name)
+            args.results.parent.mkdir(exist_ok=True)
+            with args.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(f"{run.name}: AUROC {100 * row['auroc']:.1f}, baselines {row['baselines']}", flush=True)
+
+
+def measure(run: Run, source: str, out: Path) -> dict[str, Any]:
+    """Train, or go on where a killed run was, then evaluate on the test split."""
+    model, report = out / "model", out / "report"
+    checkpoint = out / "model" / ".training" / "checkpoint.safetensors"
+    _anomaly("train", source, *run.options(), "--out", str(model), *(["--resume"] if checkpoint.exists() else []))
+    normal = ["--normal", run.normal] if run.normal else []
+    sample = ["--sample", ANOGAN_IMAGES] if run.method == "anogan" else []
+    _anomaly("evaluate", str(model), source, *normal, *sample, "--out", str(report))
+    metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
+    command = shlex.join(["anomaly", "train", run.data_set, *run.options()])
+    kept = {name: value for name, value in metrics.items() if name not in ("model", "data", "failures")}
+    own = {"set": run.data_set, "method": run.method, "normal": run.normal, "seed": run.seed, "command": command}
+    return {**kept, **own}
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows there are, none without a file."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
+def _runs(data_set: str, method: str, classes: Sequence[str], seeds: Sequence[int]) -> Iterator[Run]:
+    for seed in seeds:
+        for normal in classes:
+            yield Run(data_set, method, normal, seed)
+
+
+def _prepare(data_set: str, data: Path, out: Path) -> str:
+    """The DATA of the command line: MNIST's folder as it is, CIFAR-10 unpacked once, else a manifest."""
+    match data_set:
+        case "mnist":
+            return str(data / "mnist")
+        case "cifar10":
+            folder = out / "cifar10"
+            if not folder.exists():
+                manifests.main([data_set, "--data", str(data), "--out", str(folder)])
+            return str(folder)
+        case _:
+            manifests.main([data_set, "--data", str(data), "--out", str(out)])
+            return str(out / f"{data_set}.csv")
+
+
+def _anomaly(*arguments: str) -> None:
+    program = Path(sys.executable).with_name("anomaly")
+    subprocess.run([program, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    main()

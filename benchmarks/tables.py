@@ -1,0 +1,105 @@
+"""Rows of results as the page `docs/benchmarks.md`. AUROC and shares in %."""
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+Row = dict[str, Any]
+
+TITLES = {
+    "mnist": "MNIST, one digit normal",
+    "cifar10": "CIFAR-10, one class normal",
+    "magnetic-tile": "Magnetic tiles",
+    "elpv-mono": "ELPV, mono-crystalline cells",
+}
+DEVELOPMENT = {"mnist": {"2", "8"}, "cifar10": {"cat", "ship"}}
+"""The normal classes on whose training images recipes were chosen."""
+
+PUBLISHED = {
+    "mnist": "AnoGAN 91.3 and Deep SVDD 94.8 (Ruff 2018), OCGAN 97.5 (Perera 2019), P-KDGAN 97.8, GeoTrans 98.0",
+    "cifar10": "ALAD 60.7 (its own split), AnoGAN 61.8, Deep SVDD 64.8, OCGAN 65.6, P-KDGAN 73.8, GeoTrans 86.0",
+    "magnetic-tile": "GANomaly 76.6, ALGAN 95.6, DifferNet 97.7 and PatchCore 97.9 (both on ImageNet features)",
+}
+_PREFACE = """# Benchmarks
+
+`python -m benchmarks.one_class --write docs/benchmarks.md` makes this page of `benchmarks/results/one_class.jsonl`;
+each row there is one `anomaly train` and one `anomaly evaluate`. AUROC in %, of the last averaged weights, with
+the bootstrap's interval over test images, ± the standard deviation over seeds. PCA and 3-NN (nearest neighbours) see
+the same pixels of the same images in the same run. "Unseen" classes had no part in choosing the recipe. "Flagged" are
+the shares of normal and of anomalous test images beyond the threshold for a false-alarm rate of 5 %. Published figures
+are the papers' own.
+"""
+
+
+def to_page(rows: Sequence[Row]) -> str:
+    """The whole page: for each data set a table of the methods, then one of the classes for each method."""
+    parts = [_PREFACE]
+    for name, title in TITLES.items():
+        of_set = [row for row in rows if row["set"] == name]
+        if not of_set:
+            continue
+        methods = list(dict.fromkeys(row["method"] for row in of_set))
+        of_method = {method: [row for row in of_set if row["method"] == method] for method in methods}
+        parts.append(f"## {title}\n")
+        parts.append(_methods_table(name, of_method))
+        if name in PUBLISHED:
+            parts.append(f"Published: {PUBLISHED[name]}.\n")
+        parts += [f"### {title}: {method}\n\n{_classes_table(own)}" for method, own in of_method.items()]
+    return "\n".join(parts)
+
+
+def _methods_table(name: str, of_method: dict[str, list[Row]]) -> str:
+    lines = [
+        "| method | classes × seeds | AUROC, mean | unseen classes | PCA | 3-NN | pixel AUROC | AUPRO |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for method, rows in of_method.items():
+        unseen = [row for row in rows if row["normal"] not in DEVELOPMENT.get(name, set())]
+        count = f"{len({row['normal'] for row in rows})} × {len({row['seed'] for row in rows})}"
+        lines.append(
+            f"| {method} | {count} | **{_mean(rows, 'auroc')}**{_over_seeds(rows)} "
+            f"| {_mean(unseen, 'auroc') if name in DEVELOPMENT else '–'} | {_baseline(rows, 'pca')} "
+            f"| {_baseline(rows, 'knn')} | {_mean(rows, 'pixel_auroc')} | {_mean(rows, 'aupro')} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _classes_table(rows: Sequence[Row]) -> str:
+    lines = [
+        "| normal | AUROC | 95 % | average precision | PCA | 3-NN | flagged: normal, anomalous |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for normal in sorted({row["normal"] for row in rows}):
+        own = sorted((row for row in rows if row["normal"] == normal), key=lambda row: int(row["seed"]))
+        low, high = own[0]["auroc_ci95"]
+        lines.append(
+            f"| {normal or 'good'} | {_mean(own, 'auroc')}{_over_seeds(own)} | {100 * low:.1f}–{100 * high:.1f} "
+            f"| {_mean(own, 'average_precision')} | {_baseline(own, 'pca')} | {_baseline(own, 'knn')} "
+            f"| {_mean(own, 'fpr_at_threshold')}, {_mean(own, 'tpr_at_threshold')} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _mean(rows: Iterable[Row], key: str) -> str:
+    """Over classes of the means over seeds, in %; "–" where nothing has it."""
+    by_class: dict[str, list[float]] = {}
+    for row in rows:
+        if row.get(key) is not None:
+            by_class.setdefault(row["normal"], []).append(row[key])
+    return f"{100 * fmean(map(fmean, by_class.values())):.1f}" if by_class else "–"
+
+
+def _over_seeds(rows: Sequence[Row]) -> str:
+    """± the standard deviation over seeds of the mean over those classes that have every seed."""
+    seeds = sorted({row["seed"] for row in rows})
+    if len(seeds) < 2:
+        return ""
+    auroc = {(row["normal"], row["seed"]): row["auroc"] for row in rows}
+    whole = [normal for normal in {row["normal"] for row in rows} if all((normal, seed) in auroc for seed in seeds)]
+    if not whole:
+        return ""
+    return f" ± {100 * stdev(fmean(auroc[normal, seed] for normal in whole) for seed in seeds):.1f}"
+
+
+def _baseline(rows: Sequence[Row], name: str) -> str:
+    return _mean([{**row, name: row["baselines"].get(name)} for row in rows], name)
