@@ -295,8 +295,8 @@ def score(
                 on_total=bar.start,
                 on_image=bar.advance,
             )
-    if summary.shortage:
-        err.print(summary.shortage)
+    for shortage in summary.shortages:
+        err.print(shortage)
     skipped = f", {summary.num_skipped} other files skipped" if summary.num_skipped else ""
     out.print(
         f"{summary.num_rows} rows in {escape(str(out_))}: {summary.num_anomalous} anomalous, "

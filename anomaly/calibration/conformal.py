@@ -82,6 +82,26 @@ def reject_fdr(p_values: FloatArray, q: float) -> NDArray[np.bool_]:
     return rejected
 
 
+def fdr_shortage(p_values: FloatArray, q: float, num_calibration: int) -> str | None:
+    """Why too few calibration images keep `reject_fdr` from flagging any of these, or None where they do not.
+
+    No p-value is below 1 / (n_cal + 1). With it, k of m images can be flagged only if it is at most q·k/m; k are those
+    that have it, or, to be fair to a run without any, all m.
+    """
+    m, n = len(p_values), num_calibration
+    num_extreme = int((p_values <= 1 / (n + 1)).sum())
+    k = num_extreme or m
+    if not m or 1 / (n + 1) <= q * k / m or reject_fdr(p_values, q).any():
+        return None
+    needed = math.ceil(m / (k * Fraction(q))) - 1
+    outranking = f"{num_extreme} of {m} images outrank all {n} calibration images" if num_extreme else f"of {m} images"
+    return (
+        f"none could be flagged at a false-discovery rate of {q:g}: {outranking}, and that needs at least {needed} "
+        f"calibration images where this model has {n}; run `anomaly calibrate` with more normal images, or choose a "
+        "larger --fdr"
+    )
+
+
 def _num_allowed(alpha: float, num_calibration: int) -> int:
     """K = the largest integer with k / (n_cal + 1) ≤ alpha: exactly, or as `p_values` rounds it (1/3 ≤ 0.333…)."""
     k = math.floor(Fraction(alpha) * (num_calibration + 1))

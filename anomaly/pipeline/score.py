@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from anomaly.calibration import check_alpha, reject_fdr
+from anomaly.calibration import check_alpha, fdr_shortage, reject_fdr
 from anomaly.data import Decoded, decode, decode_all, expand_inputs, restore_map, to_array
 from anomaly.errors import ImageError, UsageError
 from anomaly.evaluation import overlay
@@ -23,13 +23,16 @@ _MAX_STEM = 60  # characters of up to four bytes: with number and suffix within 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """Rows written, rows with an error, images flagged, files skipped in folders; and why there is no threshold."""
+    """Rows written, rows with an error, images flagged, files skipped in folders; and what too few normals prevent.
+
+    That is a threshold, or with `fdr` that any image could be flagged.
+    """
 
     num_rows: int
     num_failed: int
     num_anomalous: int
     num_skipped: int
-    shortage: str | None
+    shortages: list[str]
 
 
 def score_paths(
@@ -74,11 +77,17 @@ def score_paths(
 
     columns = {"path": str, "score": float, "p_value": float, "is_anomalous": bool, "threshold": float}
     columns |= dict.fromkeys(detector.bundle.manifest.terms, float)
+    calibration = detector.calibration
+    shortages = [calibration.shortage(alpha)]
     if fdr is None:
         write_results(counted(), out, columns | {"error": str})
     else:
-        write_results(_with_fdr(list(counted()), fdr), out, columns | {"fdr_rejected": bool, "error": str})
-    return ScoreSummary(len(paths), num_failed, num_anomalous, num_skipped, detector.calibration.shortage(alpha))
+        rows = list(counted())
+        p_values = np.array([p for row in rows if isinstance(p := row.get("p_value"), float)])
+        write_results(_with_fdr(rows, p_values, fdr), out, columns | {"fdr_rejected": bool, "error": str})
+        shortages.append(fdr_shortage(p_values, fdr, calibration.num_calibration))
+    told = [shortage for shortage in shortages if shortage is not None]
+    return ScoreSummary(len(paths), num_failed, num_anomalous, num_skipped, told)
 
 
 def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[Row]:
@@ -132,13 +141,11 @@ def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
 
 
-def _with_fdr(rows: list[Row], q: float) -> Iterator[Row]:
+def _with_fdr(rows: Sequence[Row], p_values: NDArray[np.float64], q: float) -> Iterator[Row]:
     """Benjamini–Hochberg over all rows that have a p-value."""
-    p_values = [row.get("p_value") for row in rows]
-    known = np.array([p for p in p_values if isinstance(p, float)])
-    rejected = iter(reject_fdr(known, q).tolist())
-    for row, p in zip(rows, p_values, strict=True):
-        yield {**row, "fdr_rejected": None if p is None else next(rejected)}
+    rejected = iter(reject_fdr(p_values, q).tolist())
+    for row in rows:
+        yield {**row, "fdr_rejected": None if row.get("p_value") is None else next(rejected)}
 
 
 def _make_folder(folder: Path) -> None:

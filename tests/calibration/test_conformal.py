@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly.calibration import Calibration, check_alpha, num_needed, reject_fdr
+from anomaly.calibration import Calibration, check_alpha, fdr_shortage, num_needed, reject_fdr
 from anomaly.calibration.conformal import FloatArray
 from anomaly.errors import UsageError
 
@@ -135,6 +135,30 @@ def test_fdr_rejects_what_benjamini_and_hochberg_define(p_values: list[float], q
 def test_fdr_steps_up_over_a_p_value_that_fails_alone() -> None:
     assert reject_fdr(np.array([0.08, 0.5, 0.06, 0.07]), 0.1).tolist() == [False, False, False, False]
     assert reject_fdr(np.array([0.07, 0.5, 0.06, 0.01]), 0.1).tolist() == [True, False, True, True]
+
+
+@given(st.integers(0, 12), st.integers(1, 12), st.sampled_from([0.01, 0.05, 0.1, 0.25]))
+def test_the_shortage_for_a_false_discovery_rate_names_the_least_number_that_flags(k: int, rest: int, q: float) -> None:
+    """k images outrank all calibration images, the others none."""
+
+    def p_values(n: int) -> FloatArray:
+        return np.array([1 / (n + 1)] * k + [1.0] * rest)
+
+    shortage = fdr_shortage(p_values(3), q, 3)
+    if reject_fdr(p_values(3), q).any() or (not k and q >= 1 / 4):
+        assert shortage is None
+        return
+    assert shortage is not None
+    needed = int(shortage.partition("at least ")[2].split()[0])
+    everything = p_values(needed) if k else np.full(rest, 1 / (needed + 1))
+    assert reject_fdr(everything, q).any()
+    assert not reject_fdr(p_values(needed - 2), q).any()
+    assert fdr_shortage(p_values(needed), q, needed) is None
+
+
+def test_no_shortage_where_more_calibration_images_would_not_have_helped() -> None:
+    assert fdr_shortage(np.array([0.5, 0.9]), 0.1, 99) is None
+    assert fdr_shortage(np.empty(0), 0.1, 3) is None
 
 
 def test_the_share_of_false_ones_among_the_flagged_is_held() -> None:

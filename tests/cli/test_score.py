@@ -1,6 +1,7 @@
 """`anomaly score`: one row an image, in order, whatever becomes of the others."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -140,6 +141,18 @@ def test_fdr_is_benjamini_hochberg_over_the_p_values(bigan_dir: Path, images: li
     expected = reject_fdr(np.array([float(row["p_value"]) for row in rows]), 0.2)
     assert [str(flag).lower() for flag in expected.tolist()] == [row["fdr_rejected"] for row in rows]
     assert 0 < expected.sum() < len(rows)
+
+
+def test_a_false_discovery_rate_out_of_reach_says_how_many_normals_it_needs(
+    bigan_dir: Path, images: list[Path], tmp_path: Path
+) -> None:
+    """35 calibration images: no p-value is below 1/36."""
+    result = done("score", bigan_dir, *images, "--out", tmp_path / "r.csv", "--fdr", "0.01")
+    num_extreme = sum(float(row["p_value"]) < 1 / 35.5 for row in read_rows(tmp_path / "r.csv"))
+    needed = math.ceil(len(images) / (0.01 * num_extreme)) - 1
+    assert f"{num_extreme} of {len(images)} images outrank all 35 calibration images" in result.stderr
+    assert f"needs at least {needed} calibration images" in result.stderr
+    assert "outrank" not in done("score", bigan_dir, *images, "--out", tmp_path / "r.csv", "--fdr", "0.2").stderr
 
 
 def test_heatmaps_are_pictures_of_the_images_own_size(bigan_dir: Path, tmp_path: Path) -> None:

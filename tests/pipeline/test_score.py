@@ -28,7 +28,7 @@ def test_the_summary_counts(bigan_dir: Path, tmp_path: Path) -> None:
         on_image=lambda: done.append(None),
     )
     num_anomalous = sum(map(bool, load_detector(bigan_dir, device="cpu").score(images, alpha=0.2).is_anomalous))
-    assert summary == ScoreSummary(num_rows=11, num_failed=1, num_anomalous=num_anomalous, num_skipped=1, shortage=None)
+    assert summary == ScoreSummary(num_rows=11, num_failed=1, num_anomalous=num_anomalous, num_skipped=1, shortages=[])
     assert totals == [11] == [len(done)]
 
 
