@@ -1,0 +1,35 @@
+from typing import Any
+
+from benchmarks.tables import to_page
+
+
+def row(normal: str, auroc: float, *, seed: int = 0, method: str = "bigan", **more: Any) -> dict[str, Any]:
+    return {
+        "set": "mnist",
+        "method": method,
+        "normal": normal,
+        "seed": seed,
+        "auroc": auroc,
+        "auroc_ci95": [auroc - 0.01, auroc + 0.01],
+        "average_precision": 0.5,
+        "baselines": {"pca": 0.9, "knn": 0.8},
+        "fpr_at_threshold": 0.05,
+        "tpr_at_threshold": None,
+        **more,
+    }
+
+
+def test_means_are_over_classes_of_the_means_over_seeds_and_leave_development_classes_out_of_the_unseen() -> None:
+    page = to_page([row("0", 0.99), row("0", 0.97, seed=1), row("8", 0.9)])
+    assert "| bigan | 2 × 2 | **94.0** ± 1.4 | 98.0 | 90.0 | 80.0 | – | – |" in page
+    assert "| 0 | 98.0 ± 1.4 | 98.0–100.0 | 50.0 | 90.0 | 80.0 | 5.0, – |" in page
+    assert "| 8 | 90.0 | 89.0–91.0 | 50.0 | 90.0 | 80.0 | 5.0, – |" in page
+    assert "## CIFAR-10" not in page
+
+
+def test_each_method_and_its_pixel_measures_have_their_own_table() -> None:
+    tiles = row("", 0.9, method="autoencoder", pixel_auroc=0.7, aupro=0.4) | {"set": "magnetic-tile"}
+    page = to_page([row("1", 0.99), row("1", 0.5, method="anogan"), tiles])
+    assert page.index("### MNIST, one digit normal: anogan") < page.index("## Magnetic tiles")
+    assert "| autoencoder | 1 × 1 | **90.0** | – | 90.0 | 80.0 | 70.0 | 40.0 |" in page
+    assert "| good | 90.0 |" in page
