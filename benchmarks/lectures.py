@@ -2,6 +2,7 @@
 
     python -m benchmarks.lectures --data MNIST_FOLDER          # train and measure what results/lectures.jsonl lacks
     python -m benchmarks.lectures --table                      # the rows as Markdown
+    python -m benchmarks.lectures --data MNIST_FOLDER --pictures docs/images/systems.png
 
 Each system is one `anomaly train` of the same length and width, by its own command line; its bundle stays in the folder
 of `--models`. The test images are a fixed draw of 2,000. "paper" is the AUROC of the score of the system's own paper,
@@ -24,16 +25,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.config import ScoreConfig
+from anomaly.config import PreprocessConfig, ScoreConfig
 from anomaly.data import open_dataset, preprocess
-from anomaly.evaluation import knn_scores, pca_scores
+from anomaly.evaluation import Sheet, Text, knn_scores, pca_scores, to_pixels, to_tiles
 from anomaly.evaluation.metrics import image_metrics
 from anomaly.inference import Detector, load_detector
+from anomaly.pipeline.inspect import sample_latents
 from anomaly.scoring import combine
 
 RESULTS = Path(__file__).parent / "results" / "lectures.jsonl"
 NORMAL = "8"
 NUM_TEST = 2000
+NUM_SHOWN = 4  # normal test images on the pictures, and as many others
 COMMON = ("--normal", NORMAL, "--steps", "2000", "--width", "16")
 SEARCHED = ("--method", "anogan", "--search-steps", "100", "--restarts", "1")
 SYSTEMS: dict[str, tuple[str, ...]] = {
@@ -65,9 +68,13 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--models", type=Path, default=Path("out/lectures"), help="where the bundles go")
     parser.add_argument("--table", action="store_true", help="print the rows there are")
+    parser.add_argument("--pictures", type=Path, help="draw what the bundles have learnt into this PNG")
     args = parser.parse_args()
     if args.table or args.data is None:
         print(to_markdown(read_rows(args.results)))
+        return
+    if args.pictures:
+        args.pictures.write_bytes(systems_sheet(args.data, args.models).png())
         return
     done = {row["system"] for row in read_rows(args.results)}
     for system, options in SYSTEMS.items():
@@ -108,6 +115,39 @@ def measure(system: str, options: tuple[str, ...], data: str, models: Path) -> d
         "score_core_ms": score_ms,
         "warnings": detector.bundle.manifest.warnings,
     }
+
+
+def systems_sheet(data: str, models: Path) -> Sheet:
+    """A row a system: samples G(z), then what it makes of the first normal and of the first other test images."""
+    samples = _dataset(data).test()
+    shown = [
+        sample
+        for label in ("normal", "anomalous")
+        for sample in [sample for sample in samples if sample.label == label][:NUM_SHOWN]
+    ]
+    rows, words = [], []
+    for system in SYSTEMS:
+        detector = load_detector(models / folder_name(system), device="cpu")
+        pixels = np.stack([preprocess(sample.open(), detector.preprocess) for sample in shown])
+        x_hat = detector.evidence(pixels).x_hat
+        sampled = detector.generate(sample_latents(detector).numpy()[: 2 * NUM_SHOWN])
+        tiles = to_tiles(to_pixels(np.concatenate([sampled, x_hat])))
+        rows.append(_framed(tiles))
+        words.append(Text(system))
+    images = np.stack([preprocess(sample.open(), PreprocessConfig()) for sample in shown])
+    rows.insert(0, to_tiles(np.concatenate([np.full_like(images, 255), images])))
+    return Sheet(
+        f"MNIST, {NORMAL} is normal: samples G(z), and G(z_hat) of test images",
+        np.stack(rows),
+        left=[Text("x"), *words],
+        breaks=(2 * NUM_SHOWN, 3 * NUM_SHOWN),
+    )
+
+
+def _framed(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(n, size, size, 3) in the middle of white tiles of the other systems' size."""
+    edge = (PreprocessConfig().size - tiles.shape[1]) // 2
+    return np.pad(tiles, ((0, 0), (edge, edge), (edge, edge), (0, 0)), constant_values=255)
 
 
 def folder_name(system: str) -> str:

@@ -8,7 +8,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import matplotlib
@@ -21,7 +21,7 @@ from anomaly.evaluation.plots import LIGHT, Theme
 
 MIN_SIDE = 96  # of a tile on the sheet
 MARGIN, GAP, BREAK = 24, 4, 24
-TITLE_HEIGHT, LINE_HEIGHT, LABEL_WIDTH = 40, 26, 132
+TITLE_HEIGHT, LINE_HEIGHT = 40, 26
 TITLE_SIZE, TEXT_SIZE = 20, 15
 DIMMED = 0.55  # what is left of an image's brightness under its heat
 HOTTEST = 0.6  # heat that is drawn as the hottest; an ordinary normal image has at most 0.25
@@ -55,6 +55,12 @@ class Sheet:
         size: int = self.tiles.shape[2]
         return size * -(-MIN_SIDE // size)
 
+    @cached_property
+    def label_width(self) -> int:
+        """Of the words left of the rows, with a gap behind the longest; 0 without words."""
+        widths = [math.ceil(_font("DejaVuSans", TEXT_SIZE).getlength(word.text)) for word in self.left]
+        return max(widths) + MARGIN if widths else 0
+
     @property
     def shape(self) -> tuple[int, int]:
         """The sheet's width and height: as wide as its title at least."""
@@ -65,7 +71,7 @@ class Sheet:
 
     def corner(self, row: int, column: int) -> tuple[int, int]:
         """X and y of a tile's upper left corner."""
-        left = MARGIN + (LABEL_WIDTH if self.left else 0) + BREAK * sum(column >= place for place in self.breaks)
+        left = MARGIN + self.label_width + BREAK * sum(column >= place for place in self.breaks)
         top = MARGIN + TITLE_HEIGHT + (LINE_HEIGHT if self.above else 0)
         return left + column * (self.side + GAP), top + row * (self.side + GAP)
 

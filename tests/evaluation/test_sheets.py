@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anomaly.evaluation.plots import LIGHT
 from anomaly.evaluation.sheets import MIN_SIDE, Sheet, Text, heat_tiles, to_tiles
 
 TILES = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 3)).astype(np.uint8)
@@ -56,3 +57,15 @@ def test_heat_is_drawn_where_it_is() -> None:
     drawn = heat_tiles(tiles, heat)
     coloured = np.argwhere(np.ptp(drawn[0].astype(int), axis=2) > 0)
     np.testing.assert_array_equal(coloured, [[2, 3]])
+
+
+def test_words_beside_rows_have_the_room_that_the_longest_needs() -> None:
+    words = ("r", "a word of some length")
+    short, long, unseen = (
+        Sheet("t", TILES, left=[Text(word, colour)] * 2)
+        for word, colour in [(words[0], "black"), (words[1], "black"), (words[1], LIGHT.paper)]
+    )
+    assert long.corner(0, 0)[0] > short.corner(0, 0)[0] > Sheet("t", TILES).corner(0, 0)[0]
+    inked = np.argwhere((drawn(long) != drawn(unseen)).any(axis=2))
+    assert len(inked)
+    assert inked[:, 1].max() < long.corner(0, 0)[0]
