@@ -119,6 +119,14 @@ def train(
     discriminator_batch_norm: Annotated[
         bool, typer.Option("--discriminator-batch-norm", help="Batch norm in D too, as the DCGAN paper has it.")
     ] = False,
+    negatives: Annotated[
+        bool,
+        typer.Option(
+            "--negatives",
+            help="A patch discriminator learns besides, from normals spoilt in places, what is wrong where: for "
+            "surfaces and small defects, best with --size 128 or 256.",
+        ),
+    ] = False,
     prior: Annotated[Prior, typer.Option(help="Where z comes from.")] = _NETWORK.prior,
     latent_dim: Annotated[int, typer.Option(help="Dimensions of z.")] = _NETWORK.latent_dim,
     width: Annotated[
@@ -228,6 +236,7 @@ def train(
             width=width,
             hidden=_numbers(hidden),
             discriminator_batch_norm=discriminator_batch_norm,
+            negatives=negatives,
             feature_layer=feature_layer,
             init_decoder=init_decoder,
             max_minutes=max_minutes,

@@ -88,6 +88,7 @@ class PreprocessConfig(Config):
 class NetworkConfig(Config):
     """Shapes of G, E and D.
 
+    `patch_discriminator`: beside these there is D_patch, which learns from spoilt normals where an image is abnormal.
     DCGAN: layer widths double as the side halves, from `width` up to `max_width`. MLP: `hidden` are D's and E's layers
     and, backwards, G's; `leak` is their slope below 0 (0: ReLU), `dropout` is D's.
     """
@@ -106,6 +107,7 @@ class NetworkConfig(Config):
     discriminator: bool = True
     joint: bool = True
     cycle_discriminators: bool = False
+    patch_discriminator: bool = False
     discriminator_batch_norm: bool = False
 
     @model_validator(mode="after")
@@ -130,6 +132,11 @@ class NetworkConfig(Config):
             raise ValueError("a joint discriminator D(x, z) needs an encoder; set encoder to true")
         if self.cycle_discriminators and not self.joint:
             raise ValueError("cycle discriminators stand beside a joint one; set joint to true")
+        if self.patch_discriminator and self.size % 8:
+            raise ValueError(
+                f"the patch discriminator halves the side three times, so {self.size} does not fit; choose a multiple "
+                "of 8, or leave --negatives away"
+            )
         if self.joint and not self.discriminator:
             raise ValueError("a joint discriminator is one; set discriminator to true")
         return self

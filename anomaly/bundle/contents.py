@@ -15,7 +15,7 @@ from anomaly.bundle.card import model_card
 from anomaly.bundle.layout import CALIBRATION, CARD, GOLDEN, HISTORY, MANIFEST, WEIGHTS
 from anomaly.bundle.manifest import Manifest
 from anomaly.calibration import Calibration
-from anomaly.networks import feature_names, map_names
+from anomaly.networks import feature_names, num_maps
 from anomaly.scoring import MapScale, TermStatistics
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -131,7 +131,7 @@ def _check_arrays(contents: Contents) -> None:
         "term_mean": (statistics.mean, (num_terms,)),
         "term_std": (statistics.std, (num_terms,)),
         "term_precision": (statistics.precision, (num_terms, num_terms)),
-        "map_layers": (contents.map_scale.layers, (1 + len(map_names(network)),)),
+        "map_layers": (contents.map_scale.layers, (num_maps(network),)),
         "map_peak": (contents.map_scale.peak, (1,)),
         "seen": (contents.seen, (len(contents.seen),)),
         "golden pixels": (golden.pixels, (num_golden, network.channels, network.size, network.size)),

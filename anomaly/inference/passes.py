@@ -23,6 +23,7 @@ from anomaly.scoring import (
     feature_matching,
     izi_f,
     layer_maps,
+    patch_map,
     residual,
     saturating,
 )
@@ -87,10 +88,13 @@ class Passes:
 
     @torch.inference_mode()
     def maps(self, pixels: NDArray[np.uint8], z_hat: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The layer maps (n, num_maps, size, size) that a heatmap is made of."""
+        """What a heatmap is made of (n, num_maps, size, size): D_patch's map where there is one, else the layers'."""
         parts = []
         for rows in _batches(pixels):
             x, z = self._on_device(pixels[rows]), torch.from_numpy(z_hat[rows]).to(self.device)
+            if self.networks.D_patch is not None:
+                parts.append(patch_map(self.networks.D_patch(x), x.shape[-1]).cpu().numpy())
+                continue
             x_hat = self.networks.G(z)
             real, fake, _ = self._judge(x, x_hat, z)
             parts.append(layer_maps(x, x_hat, real, fake).cpu().numpy())
@@ -106,7 +110,8 @@ class Passes:
             z = torch.cat([z, z.new_zeros(-n % BATCH_GRAIN, z.shape[1])]).to(self.device)
         x_hat = self.networks.G(z)
         real, fake, verdict = self._judge(x, x_hat, z)
-        terms = evidence_terms(x, x_hat, real, fake, verdict, z, feature_layer=self.feature_layer)
+        patches = None if self.networks.D_patch is None else self.networks.D_patch(x)
+        terms = evidence_terms(x, x_hat, real, fake, verdict, z, patches, feature_layer=self.feature_layer)
         table = torch.stack(list(terms.values()))[:, :n].cpu().numpy().astype(np.float64)
         return Reconstruction(
             z[:n].cpu().numpy(), x_hat[:n].contiguous().cpu().numpy(), dict(zip(terms, table, strict=True))

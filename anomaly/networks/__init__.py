@@ -1,11 +1,12 @@
 """G, E and D from one builder. They know nothing of files, scores or devices."""
 
 from anomaly.networks.blocks import constrain_spectral_norm, fold_batch_norm, fold_spectral_norm
-from anomaly.networks.builder import Networks, build, default_feature_layer, feature_names, map_names
+from anomaly.networks.builder import Networks, build, default_feature_layer, feature_names, map_names, num_maps
 from anomaly.networks.discriminator import Discriminator
 from anomaly.networks.encoder import Encoder
 from anomaly.networks.generator import Generator
 from anomaly.networks.judgement import Judgement
+from anomaly.networks.patches import PatchDiscriminator
 from anomaly.networks.prior import draw, interpolate
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Generator",
     "Judgement",
     "Networks",
+    "PatchDiscriminator",
     "build",
     "constrain_spectral_norm",
     "default_feature_layer",
@@ -23,4 +25,5 @@ __all__ = [
     "fold_spectral_norm",
     "interpolate",
     "map_names",
+    "num_maps",
 ]

@@ -19,12 +19,13 @@ from anomaly.networks.mlp import (
     image_discriminator,
     latent_discriminator,
 )
+from anomaly.networks.patches import PatchDiscriminator
 
 DCGAN_NETWORKS = (Generator, Discriminator, Encoder)
 
 
 class Networks(nn.Module):
-    """G and, where the configuration asks for them, D, E, and the cycles' D_xx and D_zz; one state dict for all."""
+    """G and, where the configuration asks for them, D, E, the cycles' D_xx and D_zz, and D_patch; one state dict."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -37,6 +38,7 @@ class Networks(nn.Module):
         if config.cycle_discriminators:
             self.D_xx = image_discriminator(config, images=2) if is_mlp else Discriminator(config, images=2)
             self.D_zz = latent_discriminator(config)
+        self.D_patch = PatchDiscriminator(config) if config.patch_discriminator else None
 
     def encode(self, x: Tensor) -> Tensor:
         """z_hat = E(x); only for networks that have an encoder."""
@@ -51,7 +53,7 @@ class Networks(nn.Module):
         return judgement
 
     def discriminators(self) -> Iterator[nn.Module]:
-        """Those there are, of D, D_xx and D_zz."""
+        """Those there are of the game's: of D, D_xx and D_zz."""
         for network in (self.D, self.D_xx, self.D_zz):
             if network is not None:
                 yield network
@@ -89,6 +91,11 @@ def map_names(config: NetworkConfig) -> list[str]:
             return []
         case Architecture.LENET:
             return list(lenet.MAP_LAYERS)
+
+
+def num_maps(config: NetworkConfig) -> int:
+    """How many maps a heatmap is made of: D_patch's alone where there is one, else the residual and the layers'."""
+    return 1 if config.patch_discriminator else 1 + len(map_names(config))
 
 
 def default_feature_layer(config: NetworkConfig) -> str | None:

@@ -62,6 +62,7 @@ class TrainOptions:
     width: int = 24
     hidden: tuple[int, ...] = (1024, 256)
     discriminator_batch_norm: bool = False
+    negatives: bool = False
     feature_layer: str | None = None
     init_decoder: Path | None = None
     max_minutes: float | None = None
@@ -279,6 +280,7 @@ def _choose_network(preprocess: PreprocessConfig, options: TrainOptions) -> Netw
         encoder=joint or method in (Method.AUTOENCODER, Method.F_ANOGAN) or search_needs_encoder,
         discriminator=method is not Method.AUTOENCODER,
         cycle_discriminators=method is Method.ALAD,
+        patch_discriminator=options.negatives,
         discriminator_batch_norm=options.discriminator_batch_norm,
     )
 

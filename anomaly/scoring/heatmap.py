@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d, interpolate, softplus
 
 NORMAL_PEAK = 0.25
 _SCALE_QUANTILE = 0.99
@@ -40,6 +40,11 @@ class MapScale:
         """(b, num_maps, size, size) → (b, size, size)."""
         heatmap: NDArray[np.float32] = (maps / self.layers[:, None, None]).mean(axis=1) * (NORMAL_PEAK / self.peak)
         return heatmap
+
+
+def patch_map(logits: Tensor, size: int) -> Tensor:
+    """(b, 1, size, size): −log D_patch (b, h, w) at each place."""
+    return interpolate(softplus(-logits)[:, None], size=(size, size), mode="bilinear", align_corners=False)
 
 
 def layer_maps(x: Tensor, x_hat: Tensor, features: Mapping[str, Tensor], features_hat: Mapping[str, Tensor]) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, softplus
 
 RESIDUAL_SCALES = {"residual": 1, "residual_half": 2, "residual_quarter": 4}
+PATCH_SHARES = {"patch_peak": 1 / 400, "patch_area": 1 / 20}
 
 
 def residual(x: Tensor, x_hat: Tensor, *, scale: int = 1) -> Tensor:
@@ -41,6 +42,12 @@ def critic(outputs: Tensor) -> Tensor:
     return -outputs
 
 
+def patch_peak(logits: Tensor, share: float) -> Tensor:
+    """Mean of −logits over that share of all places (b, h, w), one at least, where D_patch doubts most."""
+    doubt = avg_pool2d(-logits, 3, stride=1, padding=1, count_include_pad=False).flatten(1)
+    return doubt.topk(max(round(share * doubt.shape[1]), 1), dim=1).values.mean(dim=1)
+
+
 def latent_norm(z_hat: Tensor) -> Tensor:
     """‖z_hat‖²: how far from the prior the image had to be put."""
     return z_hat.square().sum(dim=1)
@@ -63,10 +70,11 @@ def evidence_terms(
     features_hat: Mapping[str, Tensor],
     verdict: Mapping[str, Tensor],
     z_hat: Tensor,
+    patch_logits: Tensor | None = None,
     *,
     feature_layer: str | None,
 ) -> dict[str, Tensor]:
-    """All terms of a batch by name, with D's `verdict` terms among them.
+    """All terms of a batch by name, with D's `verdict` terms among them, and D_patch's where it gives logits (b, h, w).
 
     `feature_matching` is that of `feature_layer`; other layers carry their names.
     """
@@ -74,6 +82,8 @@ def evidence_terms(
     for layer, f in features.items():
         terms[feature_term(layer, feature_layer)] = feature_matching(f, features_hat[layer])
     terms |= verdict
+    if patch_logits is not None:
+        terms |= {name: patch_peak(patch_logits, share) for name, share in PATCH_SHARES.items()}
     terms["latent_norm"] = latent_norm(z_hat)
     return terms
 

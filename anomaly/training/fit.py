@@ -23,6 +23,7 @@ from anomaly.errors import DivergedError
 from anomaly.networks import Networks, draw
 from anomaly.runtime import generator, seed_of, to_float
 from anomaly.training.criterion import stop_criterion
+from anomaly.training.patches import patch_step
 from anomaly.training.state import (
     HistoryRow,
     TrainingState,
@@ -167,6 +168,13 @@ def _last_step(state: TrainingState, config: TrainingConfig) -> int:
 
 
 def _step(state: TrainingState, batches: list[Tensor], config: TrainingConfig) -> Curves:
+    curves = _main_step(state, batches, config)
+    if state.networks.D_patch is not None:
+        curves |= patch_step(state, batches[-1], config, seed_of("negatives", config.seed, state.step))
+    return curves
+
+
+def _main_step(state: TrainingState, batches: list[Tensor], config: TrainingConfig) -> Curves:
     torch.manual_seed(seed_of("step", config.seed, state.step))  # for dropout and the gradient penalty
     x = batches[-1]
     if config.method is Method.AUTOENCODER:

@@ -33,7 +33,9 @@ class Best:
 
 @dataclass
 class TrainingState:
-    """`ema` follows `networks`; `optimizer_g` moves G and E, `optimizer_d` the discriminators.
+    """`ema` follows `networks`. Optimisers: `optimizer_g` moves G and E, `optimizer_d` the discriminators of the game.
+
+    `optimizer_patch` moves D_patch, where there is one.
 
     `step` counts the steps done. With `encoder_from`, the game ends before that step and an encoder is learnt from
     then on.
@@ -43,6 +45,7 @@ class TrainingState:
     ema: Networks
     optimizer_g: torch.optim.Optimizer
     optimizer_d: torch.optim.Optimizer | None
+    optimizer_patch: torch.optim.Optimizer | None = None
     step: int = 0
     encoder_from: int | None = None
     best: Best | None = None
@@ -93,6 +96,7 @@ def new_state(
         ema=ema,
         optimizer_g=_optimizer(generating, config),
         optimizer_d=_optimizer(judging, config) if judging else None,
+        optimizer_patch=_optimizer(list(networks.D_patch.parameters()), config) if networks.D_patch else None,
         encoder_from=encoder_from(config),
     )
 
@@ -167,8 +171,12 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
 
 
 def _optimizers(state: TrainingState) -> dict[str, torch.optim.Optimizer]:
-    both = {"optimizer_g": state.optimizer_g, "optimizer_d": state.optimizer_d}
-    return {name: optimizer for name, optimizer in both.items() if optimizer is not None}
+    all_ = {
+        "optimizer_g": state.optimizer_g,
+        "optimizer_d": state.optimizer_d,
+        "optimizer_patch": state.optimizer_patch,
+    }
+    return {name: optimizer for name, optimizer in all_.items() if optimizer is not None}
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, stored: dict[str, Tensor], prefix: str) -> None:

@@ -79,7 +79,7 @@ def autoencoder_step(state: TrainingState, x: Tensor, config: TrainingConfig) ->
     networks = state.networks
     with autocast(x.device, config.precision):
         loss = cycle_x_loss(x, networks.G(networks.encode(x)).float())
-    grad_g = _descend(state.optimizer_g, loss)
+    grad_g = descend(state.optimizer_g, loss)
     return {"cycle_x": loss.detach(), "grad_g": grad_g}
 
 
@@ -94,7 +94,7 @@ def encoder_step(state: TrainingState, x: Tensor, config: TrainingConfig) -> Cur
         features, features_hat = networks.judge(x).features, networks.judge(x_hat).features
         layer = default_feature_layer(networks.config) or ""
         loss = izi_f(x, x_hat.float(), features[layer].float(), features_hat[layer].float()).mean()
-    grad_g = _descend(state.optimizer_g, loss)
+    grad_g = descend(state.optimizer_g, loss)
     return {"izi_f": loss.detach(), "grad_g": grad_g}
 
 
@@ -137,7 +137,7 @@ def _move_discriminators(state: TrainingState, move: _Move, config: TrainingConf
             if config.gradient_penalty:
                 penalty = gradient_penalty(lambda *a, D=contest.judge: D(*a).logits.float(), contest.real, contest.fake)
                 loss_d = loss_d + config.gradient_penalty * penalty
-    grad_d = _descend(state.optimizer_d, loss_d)
+    grad_d = descend(state.optimizer_d, loss_d)
     if config.clip_weights:
         with torch.no_grad():
             for weight in state.optimizer_d.param_groups[0]["params"]:
@@ -172,7 +172,7 @@ def _move_generator(state: TrainingState, move: _Move, config: TrainingConfig) -
         ):  # beside the game, which it does not touch: a start for the search
             losses = {"cycle_z": cycle_z_loss(move.z, networks.encode(move.x_fake.detach()).float())}
             loss = loss + losses["cycle_z"]
-    grad_g = _descend(state.optimizer_g, loss)
+    grad_g = descend(state.optimizer_g, loss)
     _let_learn(networks, learn=True)
     return {"loss_g": loss_g.detach(), **{name: t.detach() for name, t in losses.items()}, "grad_g": grad_g}
 
@@ -191,7 +191,7 @@ def _let_learn(networks: Networks, *, learn: bool) -> None:
         discriminator.requires_grad_(learn)
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
     """One step down; the gradient's norm."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
