@@ -1,4 +1,4 @@
-"""What several packages' tests share: a hypothesis profile, and two tiny trained bundles."""
+"""What several packages' tests share: a hypothesis profile, and tiny trained bundles."""
 
 from pathlib import Path
 
@@ -28,7 +28,13 @@ def anogan_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _train(tmp_path_factory.mktemp("models") / "anogan", Method.ANOGAN, search=SearchConfig(steps=8, restarts=2))
 
 
-def _train(out: Path, method: Method, *, search: SearchConfig | None) -> Path:
+@pytest.fixture(scope="session")
+def patched_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BiGAN with a patch discriminator beside it."""
+    return _train(tmp_path_factory.mktemp("models") / "patched", Method.BIGAN, search=None, negatives=True)
+
+
+def _train(out: Path, method: Method, *, search: SearchConfig | None, negatives: bool = False) -> Path:
     training = TrainingConfig(method=method, steps=NUM_STEPS, batch_size=16)
     train_bundle(
         TrainOptions(
@@ -37,6 +43,7 @@ def _train(out: Path, method: Method, *, search: SearchConfig | None) -> Path:
             normal=("0",),
             training=training,
             search=search,
+            negatives=negatives,
             size=8,
             channels=1,
             latent_dim=2,

@@ -34,20 +34,21 @@ def train(data: Path | str, out: Path, *, training: TrainingConfig = TRAINING, *
     )
 
 
-@pytest.fixture(scope="module", params=["bigan", "anogan"])
+@pytest.fixture(scope="module", params=["bigan", "anogan", "patched"])
 def method(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def detector(method: str, bigan_dir: Path, anogan_dir: Path) -> Detector:
-    return load_detector({"bigan": bigan_dir, "anogan": anogan_dir}[method], device="cpu")
+def detector(method: str, bigan_dir: Path, anogan_dir: Path, patched_dir: Path) -> Detector:
+    folders = {"bigan": bigan_dir, "anogan": anogan_dir, "patched": patched_dir}
+    return load_detector(folders[method], device="cpu")
 
 
 @pytest.fixture(scope="module")
 def tolerance(method: str) -> float:
     """What law 2 allows: 1e-5, and a latent search 1e-3, which is the rounding of many steps."""
-    return {"bigan": 1e-5, "anogan": 1e-3}[method]
+    return 1e-3 if method == "anogan" else 1e-5
 
 
 @pytest.fixture(scope="module")

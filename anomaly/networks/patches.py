@@ -1,7 +1,7 @@
 """The patch discriminator D_patch: of each place of an image, whether it looks as normal images do there.
 
 It sees the full resolution and nothing of z, and its logits stand on a grid of a quarter of the side: a crack of one
-pixel is seen as what it is, wherever it lies. Two paths meet: a fine one, and one that has seen 50 pixels around.
+pixel is seen as what it is, wherever it lies. Two paths meet: a fine one, and one that sees some 35 pixels around.
 Shapes: x (b, c, h, w) in [-1, 1], h and w multiples of 8; logits (b, h/4, w/4), high for normal.
 Source: Isola 2017 (PatchGAN), §3.2.2; Schönfeld 2020 (a U-Net as discriminator), §3.1.
 """

@@ -30,6 +30,9 @@ SYSTEMS = {
     "f-AnoGAN": ["--method", "f-anogan", "--score", "paper"],
     "ALAD": ["--method", "alad", "--score", "paper"],
     "ALAD of layers": ["--method", "alad", "--network", "mlp"],
+    "negatives": ["--negatives"],
+    "negatives beside an autoencoder": ["--negatives", "--method", "autoencoder", "--size", "16"],
+    "negatives beside f-AnoGAN": ["--negatives", "--method", "f-anogan"],
 }
 
 

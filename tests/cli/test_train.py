@@ -203,6 +203,8 @@ def test_the_curves_are_kept(tmp_path: Path) -> None:
         ),
         (["digits", "--normal", "0", "--network", "lenet", "--size", "32"], "judges images, not pairs"),
         (["digits", "--normal", "0", "--network", "mlp", "--discriminator-batch-norm"], "batch norm in D is DCGAN's"),
+        (["digits", "--normal", "0", "--network", "mlp", "--size", "9", "--negatives"], "choose a multiple of 8"),
+        (["digits", "--normal", "0", "--adversarial", "0", "--method", "alad"], "give --adversarial above 0"),
         (["digits", "--normal", "0", "--hidden", "many"], "give whole numbers, as in 1024,256"),
         (["digits", "--normal", "0", "--loss", "wasserstein", "--no-spectral-norm"], "needs a bound on its slope"),
         (["digits", "--normal", "0", "--clip-weights", "1", "--gradient-penalty", "1"], "choose one of them"),

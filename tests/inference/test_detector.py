@@ -12,6 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from anomaly.calibration import Calibration
 from anomaly.errors import UsageError
 from anomaly.inference import Detector, load_detector
+from anomaly.runtime import to_float
+from anomaly.scoring import patch_map
 from tests.digit_images import Pixels, normals, others, write_images
 
 
@@ -184,3 +186,17 @@ def test_a_failed_image_has_a_heatmap_of_nan(detector: Detector) -> None:
     good, bad = detector.score([normals()[0], "missing.png"]).heatmap
     assert np.isfinite(good).all()
     assert np.isnan(bad).all()
+
+
+def test_with_a_patch_discriminator_heatmaps_are_its_own(patched_dir: Path) -> None:
+    patched = load_detector(patched_dir, device="cpu")
+    D_patch = patched._passes.networks.D_patch
+    assert D_patch is not None
+    pixels = normals()[:3, None]
+    evidence = patched.evidence(pixels)
+    with torch.no_grad():
+        maps = patch_map(D_patch(to_float(torch.from_numpy(pixels))), 8).numpy()
+    assert_allclose(
+        patched.heatmaps(pixels, evidence.z_hat), patched.bundle.contents.map_scale.heatmap(maps), rtol=1e-5
+    )
+    assert {"patch_peak", "patch_area"} < set(evidence.terms)

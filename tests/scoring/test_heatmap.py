@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from anomaly.scoring import MapScale, layer_maps
+from anomaly.scoring import MapScale, layer_maps, patch_map
 
 SIDE = 16
 
@@ -91,3 +91,13 @@ def test_a_feature_lies_over_the_pixels_that_it_was_made_of() -> None:
     f = torch.tensor([[1.0, 0.0], [1.0, 0.0]]).view(1, 1, 2, 2)
     layer = layer_maps(x, x, {"conv1": f}, {"conv1": torch.zeros_like(f)})[0, 1]
     assert layer[0].tolist() == pytest.approx([1, 1, 0.875, 0.625, 0.375, 0.125, 0, 0])
+
+
+def test_the_patch_map_is_hot_where_the_patch_discriminator_doubts() -> None:
+    logits = torch.full((2, 4, 4), 3.0)
+    logits[1, 2, 1] = -3.0
+    found = patch_map(logits, 16)
+    assert found.shape == (2, 1, 16, 16)
+    torch.testing.assert_close(found[0], torch.full((1, 16, 16), -torch.tensor(3.0).sigmoid().log().item()))
+    assert found[1, 0].argmax().item() // 16 in range(8, 12)
+    assert found[1, 0].argmax().item() % 16 in range(4, 8)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from anomaly.scoring import anomaly_score, evidence_terms, feature_matching, residual
-from anomaly.scoring.terms import critic, cross_entropy, izi_f, latent_norm, saturating
+from anomaly.scoring.terms import PATCH_SHARES, critic, cross_entropy, izi_f, latent_norm, patch_peak, saturating
 
 LAYERS = {"conv1": (3, 4, 4), "conv2": (5, 2, 2)}
 
@@ -129,3 +129,31 @@ def test_izi_f_is_the_mean_square_of_pixels_and_that_of_features() -> None:
     x, x_hat = torch.zeros(1, 1, 2, 2), torch.tensor([2.0, 0, 0, 0]).view(1, 1, 2, 2)
     f, f_hat = torch.zeros(1, 2), torch.tensor([[3.0, 1.0]])
     assert izi_f(x, x_hat, f, f_hat).tolist() == pytest.approx([4 / 4 + (9 + 1) / 2])
+
+
+@given(st.integers(0, 10**6), st.sampled_from([(1, 1), (2, 5), (8, 8), (24, 24)]), st.floats(0.001, 1.0))
+def test_patch_peak_is_the_mean_of_the_most_doubted_places(seed: int, shape: tuple[int, int], share: float) -> None:
+    logits = drawn(2, *shape, seed=seed)
+    height, width = shape
+    for i, found in enumerate(patch_peak(logits, share)):
+        doubt = []
+        for row, column in product(range(height), range(width)):
+            near = logits[i, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+            doubt.append(-near.mean().item())
+        num = max(round(share * height * width), 1)
+        assert found.item() == pytest.approx(sum(sorted(doubt)[-num:]) / num, abs=1e-6)
+
+
+def test_d_patch_adds_its_terms_and_changes_no_other() -> None:
+    batch = a_batch(3)
+    plain = terms_of(batch)
+    logits = drawn(3, 40, 40, seed=9)
+    told = evidence_terms(
+        batch["x"], batch["x_hat"], {}, {}, {}, batch["z_hat"], patch_logits=logits, feature_layer=None
+    )
+    assert set(told) - set(plain) == set(PATCH_SHARES)
+    assert all(torch.equal(told[name], plain[name]) for name in told if name in plain)
+    lower = evidence_terms(
+        batch["x"], batch["x_hat"], {}, {}, {}, batch["z_hat"], patch_logits=logits - 1, feature_layer=None
+    )
+    assert all((lower[name] > told[name]).all() for name in PATCH_SHARES)
