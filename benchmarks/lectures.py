@@ -11,7 +11,6 @@ counts for little. Killed, it goes on where it was: a row is written when its sy
 """
 
 import argparse
-import json
 import re
 import resource
 import shlex
@@ -32,8 +31,9 @@ from anomaly.evaluation.metrics import image_metrics
 from anomaly.inference import Detector, load_detector
 from anomaly.pipeline.inspect import sample_latents
 from anomaly.scoring import combine
+from benchmarks.rows import FOLDER, Row, append_row, read_rows
 
-RESULTS = Path(__file__).parent / "results" / "lectures.jsonl"
+RESULTS = FOLDER / "lectures.jsonl"
 NORMAL = "8"
 NUM_TEST = 2000
 NUM_SHOWN = 4  # normal test images on the pictures, and as many others
@@ -42,7 +42,7 @@ SEARCHED = ("--method", "anogan", "--search-steps", "100", "--restarts", "1")
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "MLP GAN": (*SEARCHED, "--network", "mlp", "--size", "28", "--latent-dim", "100", "--no-spectral-norm"),
     "DCGAN": (*SEARCHED, "--discriminator-batch-norm", "--latent-dim", "100"),
-    "LeNet-5 discriminator": (*SEARCHED, "--network", "lenet", "--size", "32"),
+    "LeNet-5 discriminator": (*SEARCHED, "--network", "lenet", "--size", "32", "--no-spectral-norm"),
     "autoencoder": ("--method", "autoencoder"),
     "uniform prior": (*SEARCHED, "--prior", "uniform"),
     "minimax loss": (*SEARCHED, "--loss", "minimax"),
@@ -81,13 +81,11 @@ def main() -> None:
         if system in done:
             continue
         row = measure(system, options, args.data, args.models)
-        args.results.parent.mkdir(exist_ok=True)
-        with args.results.open("a") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        append_row(args.results, row)
         print(to_markdown([row]).splitlines()[-1], flush=True)
 
 
-def measure(system: str, options: tuple[str, ...], data: str, models: Path) -> dict[str, Any]:
+def measure(system: str, options: tuple[str, ...], data: str, models: Path) -> Row:
     """Train, score the fixed test images, compare with PCA and nearest neighbours on the model's own pixels."""
     out = models / folder_name(system)
     shutil.rmtree(out, ignore_errors=True)  # what a killed run left
@@ -161,12 +159,7 @@ def _children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows there are, none without a file."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def to_markdown(rows: list[dict[str, Any]]) -> str:
+def to_markdown(rows: list[Row]) -> str:
     """In the order of the systems; AUROC in %, the baselines of the same run beside it."""
     order = list(SYSTEMS)
     lines = [

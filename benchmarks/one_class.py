@@ -19,12 +19,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks import manifests
+from benchmarks.rows import FOLDER, Row, append_row, read_rows
 from benchmarks.tables import to_page
 
-RESULTS = Path(__file__).parent / "results" / "one_class.jsonl"
+RESULTS = FOLDER / "one_class.jsonl"
 ANOGAN_IMAGES = "1000"  # test images that a latent search is measured on
 
 
@@ -93,13 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for run in _runs(args.set, args.method, classes, [int(seed) for seed in args.seeds.split(",")]):
         if (run.data_set, run.method, run.normal, run.seed) not in done:
             row = measure(run, source, args.models / run.name)
-            args.results.parent.mkdir(exist_ok=True)
-            with args.results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            append_row(args.results, row)
             print(f"{run.name}: AUROC {100 * row['auroc']:.1f}, baselines {row['baselines']}", flush=True)
 
 
-def measure(run: Run, source: str, out: Path) -> dict[str, Any]:
+def measure(run: Run, source: str, out: Path) -> Row:
     """Train, or go on where a killed run was, then evaluate on the test split."""
     model, report = out / "model", out / "report"
     checkpoint = out / "model" / ".training" / "checkpoint.safetensors"
@@ -112,11 +110,6 @@ def measure(run: Run, source: str, out: Path) -> dict[str, Any]:
     kept = {name: value for name, value in metrics.items() if name not in ("model", "data", "failures")}
     own = {"set": run.data_set, "method": run.method, "normal": run.normal, "seed": run.seed, "command": command}
     return {**kept, **own}
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows there are, none without a file."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
 
 
 def _runs(data_set: str, method: str, classes: Sequence[str], seeds: Sequence[int]) -> Iterator[Run]:

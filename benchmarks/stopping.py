@@ -9,7 +9,6 @@ the AUROC on a fixed draw of test images, which nothing but this comparison uses
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,9 @@ from anomaly.networks import default_feature_layer
 from anomaly.scoring import TermStatistics
 from anomaly.training import Checkpoint, HistoryRow, Trained, fit
 from anomaly.training.fit import JUDGE_EVERY
+from benchmarks.rows import FOLDER, Row, append_row, read_rows
 
-RESULTS = Path(__file__).parent / "results" / "stopping.jsonl"
+RESULTS = FOLDER / "stopping.jsonl"
 NUM_TEST = 2000
 NETWORK, TRAINING, PREPROCESS = NetworkConfig(), TrainingConfig(), PreprocessConfig()
 
@@ -46,13 +46,11 @@ def main() -> None:
     for digit in args.digits.split(","):
         if digit not in {row["digit"] for row in read_rows(args.results)}:
             row = measure(digit, args.data, args.models / f"mnist-bigan-{digit}-{TRAINING.seed}" / ".training")
-            args.results.parent.mkdir(exist_ok=True)
-            with args.results.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+            append_row(args.results, row)
             print(to_markdown([row]).splitlines()[2], flush=True)
 
 
-def measure(digit: str, data: str, work: Path) -> dict[str, Any]:
+def measure(digit: str, data: str, work: Path) -> Row:
     """The criterion and the AUROC of each 100th step."""
     dataset = open_dataset(data, normal=[digit])
     work.mkdir(parents=True, exist_ok=True)
@@ -88,12 +86,7 @@ def measure(digit: str, data: str, work: Path) -> dict[str, Any]:
     }
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows there are, none without a file."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def to_markdown(rows: list[dict[str, Any]]) -> str:
+def to_markdown(rows: list[Row]) -> str:
     """AUROC in %: of the step that the criterion chooses, of the last one, and of the best in hindsight."""
     lines = [
         "| digit | by the criterion | at step | last | best in hindsight | at step | criterion behind by |",

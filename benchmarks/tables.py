@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
-from typing import Any
 
-Row = dict[str, Any]
+from benchmarks.rows import Row
 
 TITLES = {
     "mnist": "MNIST, one digit normal",
