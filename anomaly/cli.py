@@ -171,7 +171,11 @@ def train(
             "encoder needs none."
         ),
     ] = None,
-    search_start: Annotated[str, typer.Option(help="Where searches start: prior, or encoder.")] = _SEARCH.start,
+    search_start: Annotated[
+        str,
+        typer.Option(help="Where searches start: encoder, which anogan learns beside the game, or prior: draws of it."),
+    ] = _SEARCH.start,
+    search_rate: Annotated[float, typer.Option(help="Adam's rate in the search.")] = _SEARCH.learning_rate,
     search_objective: Annotated[
         str,
         typer.Option(
@@ -217,6 +221,7 @@ def train(
         search = {
             "objective": search_objective,
             "start": search_start,
+            "learning_rate": search_rate,
             "restarts": restarts,
             "steps": search_steps,
         }

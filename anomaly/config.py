@@ -213,16 +213,17 @@ class TrainingConfig(Config):
 class SearchConfig(Config):
     """Latent search: Adam from `restarts` starts an image, each for at most `steps` steps.
 
+    From the latent that an encoder proposes few steps are enough; from draws of the prior it takes hundreds.
     It minimises (1 − λ)·R(x) + λ·L, where L is, by `objective`: F(x), AnoGAN's second form; or its first form, as
     "cross-entropy", −log D(G(z)), or as "saturating", Yeh's log(1 − D(G(z))). An image stops early when its best
     loss has fallen by less than the share `tolerance` in the last `patience` steps.
     """
 
     objective: Literal["feature-matching", "cross-entropy", "saturating"] = "feature-matching"
-    start: Literal["prior", "encoder"] = "prior"
-    steps: int = Field(default=200, ge=1)
-    restarts: int = Field(default=2, ge=1, le=64)
-    learning_rate: float = Field(default=0.1, gt=0.0)
+    start: Literal["prior", "encoder"] = "encoder"
+    steps: int = Field(default=30, ge=1)
+    restarts: int = Field(default=1, ge=1, le=64)
+    learning_rate: float = Field(default=0.2, gt=0.0)
     patience: int = Field(default=30, ge=1)
     tolerance: float = Field(default=0.01, ge=0.0, lt=1.0)
 

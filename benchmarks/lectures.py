@@ -38,7 +38,7 @@ NORMAL = "8"
 NUM_TEST = 2000
 NUM_SHOWN = 4  # normal test images on the pictures, and as many others
 COMMON = ("--normal", NORMAL, "--steps", "2000", "--width", "16")
-SEARCHED = ("--method", "anogan", "--search-steps", "100", "--restarts", "1")
+SEARCHED = ("--method", "anogan", "--search-start", "prior", "--search-steps", "100", "--search-rate", "0.1")
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "MLP GAN": (*SEARCHED, "--network", "mlp", "--size", "28", "--latent-dim", "100", "--no-spectral-norm"),
     "DCGAN": (*SEARCHED, "--discriminator-batch-norm", "--latent-dim", "100"),
