@@ -23,7 +23,8 @@ USER anomaly
 ENV PATH=/opt/anomaly/bin:$PATH PYTHONUNBUFFERED=1 MPLCONFIGDIR=/tmp
 
 # Inside a container the service must listen on all addresses to be reached at all; --insecure allows that. Who can reach it
-# is decided by what is published: the lines above publish to this machine only. It answers to loopback names and to numeric
+# is decided by what is published: the lines above publish to this machine only. To publish further, mount a file of keys and
+# give --keys FILE in the place of --insecure. It answers to loopback names and to numeric
 # addresses; give further names in ANOMALY_ALLOWED_HOSTS (separated by commas).
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \

@@ -38,6 +38,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List, show and verify bundles.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+keys_app = typer.Typer(help="Make, list and remove the API keys of `anomaly serve --keys`.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
 
 Model = Annotated[Path, typer.Argument(help="A bundle: models/NAME (its current version) or models/NAME/VERSION.")]
@@ -51,6 +53,8 @@ Data = Annotated[
 Normal = Annotated[str, typer.Option(help="The classes that are normal, comma-separated, where DATA has classes.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Alpha = Annotated[float, typer.Option(help="The false-alarm rate: the share of normal images that may be flagged.")]
+KeyFile = Annotated[Path, typer.Option(help="The file of keys, to be given to `anomaly serve --keys`.")]
+KEY_FILE = Path("keys.txt")
 _NETWORK, _TRAINING, _SCORE, _SEARCH = NetworkConfig(), TrainingConfig(), ScoreConfig(), SearchConfig()
 
 
@@ -393,12 +397,16 @@ def inspect(
 def serve(
     models: Annotated[Path | None, typer.Option(help="The folder that holds the bundles. Default: models.")] = None,
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; other than loopback needs --insecure. Default: 127.0.0.1.")
+        str | None,
+        typer.Option(help="Address to listen on; other than loopback needs --keys or --insecure. Default: 127.0.0.1."),
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one. Default: 8000.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps. Default: auto.")] = None,
     default_model: Annotated[
         str | None, typer.Option(help="The bundle that answers where a request names none, if there are several.")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="The file of API keys, made by `anomaly keys add`. Without: none are asked for.")
     ] = None,
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Listen on any address without access control.")
@@ -414,7 +422,13 @@ def serve(
 
         serve_http(
             read_settings(
-                models=models, host=host, port=port, device=device, default_model=default_model, insecure=insecure
+                models=models,
+                host=host,
+                port=port,
+                device=device,
+                default_model=default_model,
+                keys=keys,
+                insecure=insecure,
             )
         )
 
@@ -454,6 +468,43 @@ def models_verify(model: Model, device: Device = "auto") -> None:
 
         bundle = load_detector(model, device=device).bundle
     out.print(f"{escape(str(bundle.ref.path))} is sound, digest {bundle.digest}")
+
+
+@keys_app.command("add")
+def keys_add(
+    name: Annotated[str, typer.Argument(help="Whose key it is; the server's log calls it so.")],
+    file: KeyFile = KEY_FILE,
+    scope: Annotated[
+        str, typer.Option(help="What it is for, comma-separated: score (ask for scores), admin (load bundles).")
+    ] = "score",
+) -> None:
+    """Make a key and print it, this once: the file keeps its hash only. A running server takes it at SIGHUP."""
+    with _usage():
+        from service.keys import add_key
+
+        out.print(add_key(file, name, _names(scope)), markup=False)
+
+
+@keys_app.command("list")
+def keys_list(file: KeyFile = KEY_FILE) -> None:
+    """The keys' names and what they are for."""
+    with _usage():
+        from service.keys import read_keys
+
+        for key in read_keys(file):
+            out.print(f"{key.name}  {','.join(sorted(key.scopes))}", markup=False)
+
+
+@keys_app.command("remove")
+def keys_remove(
+    name: Annotated[str, typer.Argument(help="The key's name.")],
+    file: KeyFile = KEY_FILE,
+) -> None:
+    """Take a key out of the file. A running server forgets it at SIGHUP."""
+    with _usage():
+        from service.keys import remove_key
+
+        remove_key(file, name)
 
 
 def _names(comma_separated: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Who may ask. Without keys: programs on this machine, and no other web site's pages.
+"""From where one may ask: by this server's own names, and from no other web site's pages. `callers` asks for keys.
 
 A page elsewhere can make its reader's browser send requests to 127.0.0.1. Two checks stop it. Its requests carry its
 own address as `Origin`, which is not the `Host` they are sent to: refused with 403. If its name has been re-bound to
@@ -20,10 +20,11 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 def check_exposure(settings: Settings) -> None:
     """Raise UsageError if other machines could reach a server that nothing protects."""
-    if not is_loopback(settings.host) and not settings.insecure:
+    if not (is_loopback(settings.host) or settings.keys or settings.insecure):
         raise UsageError(
             f"Refusing to listen on {settings.host!r}: whoever reaches it could use the service, as it has no keys. "
-            "Listen on 127.0.0.1, or allow it with --insecure where something else protects it."
+            "Make some (anomaly keys add NAME --file FILE) and give them with --keys FILE; or listen on 127.0.0.1; "
+            "or allow it with --insecure where something else protects it."
         )
 
 

@@ -1,9 +1,11 @@
 """The HTTP service: `serve(read_settings(models="models"))`. An app owns all of its state; nothing is global."""
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -11,22 +13,28 @@ from importlib.metadata import version
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Security
 from fastapi_offline import FastAPIOffline
 
-from anomaly.bundle import list_bundles
-from anomaly.errors import BundleError, UsageError
+from anomaly.errors import AnomalyError, BundleError, UsageError
 from anomaly.inference import load_detector
 from service.access import GuardAccess, check_exposure
 from service.batcher import Batcher
+from service.callers import BEARER, IdentifyCallers, needs
 from service.errors import answer_errors
-from service.pool import Loader, Pool
-from service.routes import health, models, page, score
+from service.headers import SecureAnswers
+from service.keys import Keyring, Scope
+from service.loading import Loader, Loading
+from service.pool import Pool
+from service.repository import find_bundles
+from service.routes import admin, docs, health, models, page, score
 from service.routes.state import State
 from service.schemas import ErrorAnswer
 from service.settings import SAMPLE, Settings
 from service.telemetry import CountRequests, Telemetry
 from service.uploads import Uploads
+
+logger = logging.getLogger(__name__)
 
 GRACE_S = 30
 """How long requests that were accepted may take to finish when the server is told to stop."""
@@ -38,14 +46,14 @@ def create_app(
     """The app that serves the bundles under `settings.models`.
 
     `load` makes a detector of a bundle's folder. `on_settled` is called, in another thread, once the current versions
-    are loaded or known to be broken. Raises BundleError or UsageError if there is nothing to serve.
+    are loaded or known to be broken. `app.state.refresh()` takes what has changed on disk, bundles and keys.
+    Raises BundleError or UsageError if there is nothing to serve, or the keys cannot be read.
     """
     telemetry = Telemetry()
-    pool = Pool(
-        list_bundles(settings.models),
-        load or partial(load_detector, device=settings.device),
-        default_model=settings.default_model,
-    )
+    keyring = Keyring(settings.keys)
+    find = partial(find_bundles, settings.models)
+    pool = Pool(find(), default_model=settings.default_model)
+    loading = Loading(pool, find, load or partial(load_detector, device=settings.device))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, State]]:
@@ -58,34 +66,48 @@ def create_app(
         )
         telemetry.watch_queue(lambda: batcher.num_admitted)
         batcher.start()
-        loading = asyncio.create_task(asyncio.to_thread(pool.load, partial(on_settled, pool) if on_settled else None))
-        yield {"parts": State(settings, pool, batcher, uploads, telemetry)}
-        pool.stop()
+        first_loads = asyncio.create_task(asyncio.to_thread(loading.load_all, on_settled))
+        yield {"parts": State(settings, pool, loading, batcher, uploads, telemetry)}
+        loading.stop()
         await batcher.close()
         uploads.close()
-        await loading
+        await first_loads
+
+    def refresh() -> None:
+        keyring.reload()
+        try:
+            loading.rescan()
+        except AnomalyError as error:
+            logger.error("the bundles stay as they were: %s", error)
 
     app = FastAPIOffline(
         title="anomaly",
         version=version("anomaly"),
         description="Says of an image how abnormal it is, where, and with what confidence.",
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_parameters={"validatorUrl": None},
         responses={"default": {"model": ErrorAnswer, "description": "Any error"}},
         lifespan=lifespan,
     )
-    for routes in (score, models, health, page):
+    app.include_router(score.router, dependencies=[Security(needs(Scope.SCORE))])
+    app.include_router(admin.router, dependencies=[Security(needs(Scope.ADMIN))])
+    app.include_router(models.router, dependencies=[Security(BEARER)])
+    for routes in (health, docs, page):
         app.include_router(routes.router)
     answer_errors(app)
+    app.add_middleware(IdentifyCallers, settings=settings, keyring=keyring)
     app.add_middleware(GuardAccess, settings=settings)
+    app.add_middleware(SecureAnswers)
     app.add_middleware(CountRequests, telemetry=telemetry)
+    app.state.refresh = refresh
     return app
 
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop by a signal; then answer what was accepted, and return or exit with 0.
 
-    Says on standard output where it listens, and what to try, once it can score.
+    Says on standard output where it listens, and what to try, once it can score. SIGHUP lets it take what has changed
+    on disk, bundles and keys.
     Raises UsageError if it may not or cannot listen there, BundleError if no bundle can be loaded.
     """
     check_exposure(settings)
@@ -93,7 +115,7 @@ def serve(settings: Settings) -> None:
 
     def settle(pool: Pool) -> None:
         if pool.is_ready:
-            print(_invitation(pool, listener.getsockname()[:2]), flush=True)  # noqa: T201  # for the operator
+            print(_invitation(pool, settings, listener.getsockname()[:2]), flush=True)  # noqa: T201  # for the operator
         else:
             failures.extend(f"{slot.name}/{slot.version}: {slot.failure}" for slot in pool.current)
             server.should_exit = True
@@ -104,6 +126,8 @@ def serve(settings: Settings) -> None:
         app, log_level="warning", server_header=False, proxy_headers=False, ws="none", timeout_graceful_shutdown=GRACE_S
     )
     server = uvicorn.Server(config)
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=app.state.refresh, daemon=True).start())
     signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it has shut down
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
@@ -123,16 +147,17 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _invitation(pool: Pool, address: tuple[str, int]) -> str:
+def _invitation(pool: Pool, settings: Settings, address: tuple[str, int]) -> str:
     host, port = address
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # where to call what listens everywhere
     base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     loaded = [slot for slot in pool.current if slot.detector]
     query = "" if pool.default_model else f"?model={loaded[0].name}"
     picture = SAMPLE if SAMPLE.exists() else "picture.png"
+    key = "-H 'Authorization: Bearer KEY' " if settings.keys else ""
     return (
         f"Serving {', '.join(f'{slot.name} (version {slot.version})' for slot in loaded)} on {base}/\n"
-        f"Open it in a browser, or try:\n\n  curl -F file=@{picture} '{base}/score{query}'\n"
+        f"Open it in a browser, or try:\n\n  curl {key}-F file=@{picture} '{base}/score{query}'\n"
     )
 
 

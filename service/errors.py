@@ -5,8 +5,12 @@
         ├── MalformedRequestError     a body or a set of parameters that cannot be understood
         ├── UnknownHostError          the Host header names no host this server answers to
         ├── CrossSiteError            another web site's page asks for something that changes or costs
+        ├── UnauthenticatedError      no key, or none that is known
+        ├── ForbiddenError            a key that is not for this
+        ├── RateLimitError            a key that asks too often
         ├── ModelNotFoundError        no such name or version among the bundles
         ├── ModelUnavailableError     the bundle is there, but it could not be loaded
+        ├── BundleRefusedError        an administrator's bundle fails; what served before serves still
         ├── UploadTooLargeError       more bytes, or more files, than a request may have
         ├── UnsupportedContentError   neither a form nor an image
         ├── NotReadyError             bundles are still being loaded
@@ -15,6 +19,7 @@
 Every answer that is an error has one shape: `{"error": {"code": "…", "message": "…"}}`. Clients may rely on its code.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastapi import FastAPI, Request
@@ -27,7 +32,11 @@ from anomaly import errors as library
 
 
 class ServiceError(library.AnomalyError):
-    """Base of the errors that only a server has."""
+    """Base of the errors that only a server has; `headers` go with the answer."""
+
+    def __init__(self, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.headers = dict(headers or {})
 
 
 class MalformedRequestError(ServiceError):
@@ -42,12 +51,28 @@ class CrossSiteError(ServiceError):
     """Another web site's page asks for something that changes or costs."""
 
 
+class UnauthenticatedError(ServiceError):
+    """No key, or none that is known."""
+
+
+class ForbiddenError(ServiceError):
+    """A key that is not for this."""
+
+
+class RateLimitError(ServiceError):
+    """A key that asks too often."""
+
+
 class ModelNotFoundError(ServiceError):
     """No such name or version among the bundles."""
 
 
 class ModelUnavailableError(ServiceError):
     """The bundle is there, but it could not be loaded."""
+
+
+class BundleRefusedError(ServiceError):
+    """An administrator's bundle fails; what served before serves still."""
 
 
 class UploadTooLargeError(ServiceError):
@@ -72,7 +97,9 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     ClientDisconnect: (400, "client_disconnected"),
     library.UsageError: (400, "invalid_parameter"),
     UnknownHostError: (400, "unknown_host"),
+    UnauthenticatedError: (401, "unauthenticated"),
     CrossSiteError: (403, "cross_site_request"),
+    ForbiddenError: (403, "forbidden"),
     ModelNotFoundError: (404, "model_not_found"),
     library.BundleNotFoundError: (404, "model_not_found"),
     UploadTooLargeError: (413, "upload_too_large"),
@@ -81,6 +108,8 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     library.UnsupportedFormatError: (415, "unsupported_format"),
     library.UndecodableImageError: (422, "undecodable_image"),
     library.ImageError: (422, "unusable_image"),
+    BundleRefusedError: (422, "bundle_refused"),
+    RateLimitError: (429, "rate_limited"),
     ModelUnavailableError: (503, "model_unavailable"),
     library.CorruptBundleError: (503, "model_unavailable"),
     NotReadyError: (503, "not_ready"),
@@ -114,6 +143,7 @@ def describe(error: Exception) -> Problem:
         return Problem(error.status_code, code, _sentence(error), dict(error.headers or {}))
     status, code = next((STATUS[base] for base in type(error).__mro__ if base in STATUS), INTERNAL)
     headers = {"Retry-After": str(RETRY_AFTER_S[code])} if code in RETRY_AFTER_S else {}
+    headers |= error.headers if isinstance(error, ServiceError) else {}
     return Problem(status, code, _sentence(error) if status != 500 else "The server failed; its log says why.", headers)
 
 

@@ -1,31 +1,26 @@
-"""Which bundles are served: every version found under the models folder when the server starts.
+"""Which bundles are served: read on the event loop, changed by `loading`.
 
-They are loaded in the background, current versions first; the server is ready once each current version is loaded or
-known to be broken, and at least one is loaded. A broken bundle is reported and harms no other. Requests name bundles
-of this pool only: no file is ever opened because of what a request says.
+A change appears whole: what readers hold is replaced, never altered, so nobody needs a lock. A request takes its
+detector once and keeps it, so that score and digest are of the same bundle whatever happens meanwhile. Requests name
+bundles of this pool only: no file is ever opened because of what a request says.
 """
 
-import logging
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from anomaly.bundle import BundleRef
-from anomaly.errors import AnomalyError, BundleNotFoundError, UsageError
+from anomaly.errors import BundleNotFoundError, UsageError
 from anomaly.inference import Detector
 from service.errors import MalformedRequestError, ModelNotFoundError, ModelUnavailableError, NotReadyError
 
-logger = logging.getLogger(__name__)
 
-Loader = Callable[[Path], Detector]
-
-
-@dataclass
+@dataclass(frozen=True)
 class Slot:
-    """One version of one bundle: loading, until either `detector` or `failure` is set."""
+    """One version of one bundle: loading, until `detector` or `failure` is set.
+
+    With both, the detector serves, and `failure` says why the files that lie there now have been refused.
+    """
 
     name: str
     version: int
@@ -39,29 +34,45 @@ class Slot:
         return self.detector is not None or self.failure is not None
 
 
-class Pool:
-    """The bundles of a server. `load` runs in one thread; everything else only reads what it has set."""
+@dataclass(frozen=True)
+class Model:
+    """A name, its versions, oldest first, and which of them is current."""
 
-    def __init__(self, refs: Sequence[BundleRef], load: Loader, *, default_model: str | None = None) -> None:
-        """Raises BundleNotFoundError if there is nothing to serve, UsageError if the default is not among it."""
-        if not refs:
+    name: str
+    slots: dict[int, Slot]
+    current: int
+
+
+class Pool:
+    """The bundles of a server, by name and version."""
+
+    def __init__(self, refs: Sequence[BundleRef], *, default_model: str | None = None) -> None:
+        """All of `refs` are still to be loaded; the highest version of each name is current, whatever comes of it.
+
+        Raises BundleNotFoundError if there is nothing to serve, UsageError if the default is not among it.
+        """
+        self._models: dict[str, Model] = {}
+        for name in sorted({ref.name for ref in refs}):
+            slots = {ref.version: Slot(name, ref.version, ref.path) for ref in sorted(refs) if ref.name == name}
+            self._models[name] = Model(name, slots, current=max(slots))
+        if not self._models:
             raise BundleNotFoundError("There is no bundle to serve; make one: anomaly train DATA --out models/NAME")
-        self._slots: dict[str, dict[int, Slot]] = {}
-        for ref in sorted(refs, key=lambda ref: (ref.name, ref.version)):
-            self._slots.setdefault(ref.name, {})[ref.version] = Slot(ref.name, ref.version, ref.path)
-        if default_model is not None and default_model not in self._slots:
-            raise UsageError(f"The default model {default_model!r} is not among the bundles: {', '.join(self._slots)}.")
-        self.default_model = default_model if default_model or len(self._slots) > 1 else next(iter(self._slots))
-        self._load = load
-        self._stopped = threading.Event()
+        if default_model is not None and default_model not in self._models:
+            raise UsageError(f"The default model {default_model!r} is not among the bundles: {self._names()}.")
+        self.default_model = default_model if default_model or len(self._models) > 1 else next(iter(self._models))
 
     def __iter__(self) -> Iterator[Slot]:
-        return (slot for versions in self._slots.values() for slot in versions.values())
+        return (slot for model in self._models.values() for slot in model.slots.values())
+
+    @property
+    def models(self) -> list[Model]:
+        """All bundles, by name."""
+        return list(self._models.values())
 
     @property
     def current(self) -> list[Slot]:
-        """The highest version of each name."""
-        return [versions[max(versions)] for versions in self._slots.values()]
+        """The current version of each name."""
+        return [model.slots[model.current] for model in self._models.values()]
 
     @property
     def is_settled(self) -> bool:
@@ -73,26 +84,12 @@ class Pool:
         """Whether the server can score: settled, and at least one current version is loaded."""
         return self.is_settled and any(slot.detector for slot in self.current)
 
-    def load(self, on_settled: Callable[[], object] | None = None) -> None:
-        """Load and warm every bundle, current versions first; call `on_settled` when these are done. Blocking."""
-        current = self.current
-        for slot in current:
-            self._fill(slot)
-        if on_settled is not None and not self._stopped.is_set():
-            on_settled()
-        for slot in self:
-            if slot not in current:
-                self._fill(slot)
-
-    def stop(self) -> None:
-        """Let `load` end after the bundle that it is loading."""
-        self._stopped.set()
-
-    def versions(self, name: str) -> list[Slot]:
-        """All versions of a bundle, oldest first; ModelNotFoundError if there is none of that name."""
-        if name not in self._slots:
-            raise ModelNotFoundError(f"There is no model {name[:80]!r} here; there are: {', '.join(self._slots)}.")
-        return list(self._slots[name].values())
+    def model(self, name: str) -> Model:
+        """A name and its versions; ModelNotFoundError if there is none of that name."""
+        model = self._models.get(name)
+        if model is None:
+            raise ModelNotFoundError(f"There is no model {name[:80]!r} here; there are: {self._names()}.")
+        return model
 
     def get(self, name: str | None, version: int | None) -> Detector:
         """The detector to score with; without a name the default's, without a version the current one.
@@ -101,35 +98,49 @@ class Pool:
         """
         name = name or self.default_model
         if name is None:
-            raise MalformedRequestError(f"Say which model to use, as ?model=NAME; there are: {', '.join(self._slots)}.")
-        slots = {slot.version: slot for slot in self.versions(name)}
-        slot = slots.get(max(slots) if version is None else version)
+            raise MalformedRequestError(f"Say which model to use, as ?model=NAME; there are: {self._names()}.")
+        model = self.model(name)
+        slot = model.slots.get(model.current if version is None else version)
         if slot is None:
-            raise ModelNotFoundError(f"The model {name!r} has no version {version}, but {', '.join(map(str, slots))}.")
+            versions = ", ".join(map(str, model.slots))
+            raise ModelNotFoundError(f"The model {name!r} has no version {version}, but {versions}.")
+        if slot.detector is not None:
+            return slot.detector
         if slot.failure:
             raise ModelUnavailableError(f"The model {name!r}, version {slot.version}, cannot be used: {slot.failure}")
-        if slot.detector is None:
-            raise NotReadyError(f"The model {name!r}, version {slot.version}, is still being loaded; try again soon.")
-        return slot.detector
+        raise NotReadyError(f"The model {name!r}, version {slot.version}, is still being loaded; try again soon.")
 
-    def _fill(self, slot: Slot) -> None:
-        if self._stopped.is_set():
-            return
-        try:
-            detector = self._load(slot.path)
-            _warm(detector)
-        except AnomalyError as error:
-            slot.failure = str(error)
-            logger.error("bundle %s version %d is not served: %s", slot.name, slot.version, error)
-        except Exception:
-            slot.failure = "It could not be loaded for a reason that was not foreseen; the server's log has it."
-            logger.exception("bundle %s version %d is not served", slot.name, slot.version)
+    def slot(self, ref: BundleRef) -> Slot:
+        """What is known of a bundle; an empty slot if nothing is."""
+        model = self._models.get(ref.name)
+        return (model and model.slots.get(ref.version)) or Slot(ref.name, ref.version, ref.path)
+
+    def put(self, slot: Slot) -> None:
+        """Put a slot in the place of what is known of its bundle; a higher version is current once it is loaded."""
+        model = self._models.get(slot.name)
+        slots = {**(model.slots if model else {}), slot.version: slot}
+        if model is None or (slot.detector is not None and slot.version > model.current):
+            current = slot.version
         else:
-            slot.detector = detector
-            logger.info("bundle %s version %d is loaded", slot.name, slot.version)
+            current = model.current
+        self._replace(Model(slot.name, dict(sorted(slots.items())), current))
 
+    def drop(self, name: str, version: int) -> None:
+        """Forget a version. If it was current, the highest that is loaded is, or else the highest.
 
-def _warm(detector: Detector) -> None:
-    """Let the first request not pay for the device's first call."""
-    size, channels = detector.preprocess.size, detector.preprocess.channels
-    detector.evidence(np.zeros((1, channels, size, size), np.uint8))
+        Raises ModelNotFoundError if it is not known.
+        """
+        model = self.model(name)
+        slots = {v: slot for v, slot in model.slots.items() if v != version}
+        if len(slots) == len(model.slots):
+            raise ModelNotFoundError(f"The model {name!r} has no version {version}.")
+        loaded = [v for v, slot in slots.items() if slot.detector]
+        current = model.current if model.current in slots else max(loaded or slots, default=0)
+        self._replace(Model(name, slots, current))
+
+    def _replace(self, model: Model) -> None:
+        models = {**self._models, model.name: model}
+        self._models = {name: models[name] for name in sorted(models) if models[name].slots}
+
+    def _names(self) -> str:
+        return ", ".join(self._models)

@@ -33,6 +33,22 @@ class ScoreQuery(BatchQuery):
     """Answer with heatmap and reconstruction too."""
 
 
+class BundleQuery(Schema):
+    """Which bundle of the models folder."""
+
+    model: str
+    """Its name."""
+    version: int | None = Field(default=None, ge=1)
+    """One of its versions; the highest if left out."""
+
+
+class VersionQuery(BundleQuery):
+    """Which version of which bundle."""
+
+    version: int = Field(ge=1)
+    """One of its versions."""
+
+
 class ImageScore(Schema):
     """What was found in one image. Raw score, threshold and p-value are three things and never share a field."""
 
@@ -109,7 +125,7 @@ class VersionSummary(Schema):
     version: int
     status: Literal["loading", "loaded", "failed"]
     message: str | None = None
-    """Why it failed."""
+    """Why it failed; of a loaded one, why the files that lie there now have been refused."""
     digest: str | None = None
     method: str | None = None
     num_calibration: int | None = None
@@ -126,25 +142,37 @@ class VersionDetail(VersionSummary):
 
 
 class ModelSummary(Schema):
-    """A bundle and its versions, oldest first; the last is current."""
+    """A bundle and its versions, oldest first."""
 
     name: str
     is_default: bool
+    current: int
+    """The version that answers where a request names none."""
     versions: list[VersionSummary]
 
 
 class ModelDetail(Schema):
-    """A bundle and all that its versions tell, oldest first; the last is current."""
+    """A bundle and all that its versions tell, oldest first."""
 
     name: str
     is_default: bool
+    current: int
+    """The version that answers where a request names none."""
     versions: list[VersionDetail]
 
 
 class ModelsAnswer(Schema):
-    """Every bundle that was found when the server started."""
+    """Every bundle that is served, is being loaded, or has failed."""
 
     models: list[ModelSummary]
+
+
+class RescanAnswer(Schema):
+    """What a rescan changed; the lists name versions as name/version."""
+
+    loaded: list[str]
+    failed: list[str]
+    """With the reason; what served before serves on."""
 
 
 class HealthAnswer(Schema):
@@ -154,7 +182,10 @@ class HealthAnswer(Schema):
 
 
 class ReadyAnswer(Schema):
-    """Whether the server can score; the lists name current versions as name/version."""
+    """Whether the server can score; the lists name current versions as name/version.
+
+    Where there are keys, a caller without one gets empty lists.
+    """
 
     ready: bool
     loaded: list[str]

@@ -33,9 +33,16 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     """The port to listen on; 0 lets the system choose one."""
     insecure: bool = False
-    """Listen on other addresses too, although anyone who reaches them may use the service."""
+    """Listen on other addresses too without keys, although anyone who reaches them may score."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Names beside the loopback ones by which this server may be called, separated by commas."""
+
+    keys: Path | None = None
+    """The file of API keys, as `anomaly keys` makes it; without one, no key is asked for."""
+    rate_limit: float = Field(default=100.0, gt=0.0, allow_inf_nan=False)
+    """Requests a second that one key may make in the long run; beyond it they are refused with 429."""
+    rate_burst: int = Field(default=200, ge=1)
+    """Requests that one key may make at once."""
 
     max_batch: int = Field(default=64, ge=1)
     """Images that go through the networks together."""

@@ -16,11 +16,12 @@ async def models(parts: Parts) -> ModelsAnswer:
     return ModelsAnswer(
         models=[
             ModelSummary(
-                name=slot.name,
-                is_default=slot.name == pool.default_model,
-                versions=[_summarise(version) for version in pool.versions(slot.name)],
+                name=model.name,
+                is_default=model.name == pool.default_model,
+                current=model.current,
+                versions=[_summarise(slot) for slot in model.slots.values()],
             )
-            for slot in pool.current
+            for model in pool.models
         ]
     )
 
@@ -28,8 +29,14 @@ async def models(parts: Parts) -> ModelsAnswer:
 @router.get("/models/{name}", responses={404: {"model": ErrorAnswer, "description": "No such model"}})
 async def model(name: str, parts: Parts) -> ModelDetail:
     """One bundle: cards, metrics, preprocessing of all its versions."""
-    versions = [_detail(slot) for slot in parts.pool.versions(name)]
-    return ModelDetail(name=name, is_default=name == parts.pool.default_model, versions=versions)
+    pool = parts.pool
+    found = pool.model(name)
+    return ModelDetail(
+        name=name,
+        is_default=name == pool.default_model,
+        current=found.current,
+        versions=[_detail(slot) for slot in found.slots.values()],
+    )
 
 
 def _summarise(slot: Slot) -> VersionSummary:
@@ -41,6 +48,7 @@ def _summarise(slot: Slot) -> VersionSummary:
     return VersionSummary(
         version=slot.version,
         status="loaded",
+        message=slot.failure,
         digest=bundle.digest,
         method=bundle.manifest.method,
         num_calibration=slot.detector.calibration.num_calibration,

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from service.batcher import Batcher
+from service.loading import Loading
 from service.pool import Pool
 from service.settings import Settings
 from service.telemetry import Telemetry
@@ -18,6 +19,7 @@ class State:
 
     settings: Settings
     pool: Pool
+    loading: Loading
     batcher: Batcher
     uploads: Uploads
     telemetry: Telemetry

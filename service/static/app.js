@@ -12,18 +12,22 @@ let running = 0;
 async function listModels() {
   const select = find("model");
   try {
-    const { models } = await answered(await fetch("models"));
+    const { models } = await ask("models");
     select.replaceChildren(...models.map(optionOf));
-    const ready = models.some((model) => model.versions.at(-1).status === "loaded");
+    const ready = models.some((model) => currentOf(model).status === "loaded");
     say(ready ? "" : "Models are still being loaded …");
-    if (models.some((model) => model.versions.at(-1).status === "loading")) setTimeout(listModels, 1000);
+    if (models.some((model) => currentOf(model).status === "loading")) setTimeout(listModels, 1000);
   } catch (error) {
     say(error.message);
   }
 }
 
+function currentOf(model) {
+  return model.versions.find(({ version }) => version === model.current);
+}
+
 function optionOf(model) {
-  const current = model.versions.at(-1);
+  const current = currentOf(model);
   const option = new Option(`${model.name} (${current.method ?? current.status})`, model.name);
   option.disabled = current.status !== "loaded";
   option.selected = model.is_default;
@@ -55,13 +59,25 @@ async function score(file) {
   const query = new URLSearchParams({ model: find("model").value, alpha: find("alpha").value, heatmap: "true" });
   const body = new FormData();
   body.append("file", file);
-  return answered(await fetch(`score?${query}`, { method: "POST", body }));
+  return ask(`score?${query}`, { method: "POST", body });
 }
 
-async function answered(response) {
+// --- asking the server: with the key, if one was given; it lives as long as this tab ---------------------------------
+
+async function ask(path, options = {}) {
+  const key = sessionStorage.getItem("key");
+  const response = await fetch(path, { ...options, headers: key ? { Authorization: `Bearer ${key}` } : {} });
   const answer = await response.json().catch(() => ({}));
+  if (response.status === 401) find("access").hidden = false;
   if (!response.ok) throw new Error(answer.error?.message ?? `The server answered ${response.status}.`);
   return answer;
+}
+
+function keepKey() {
+  sessionStorage.setItem("key", find("key").value.trim());
+  find("key").value = "";
+  find("access").hidden = true;
+  listModels();
 }
 
 // --- cards ----------------------------------------------------------------------------------------------------------
@@ -133,6 +149,10 @@ function rounded(value) {
 
 const drop = find("drop");
 find("options").addEventListener("submit", (event) => event.preventDefault());
+find("access").addEventListener("submit", (event) => {
+  event.preventDefault();
+  keepKey();
+});
 find("files").addEventListener("change", (event) => {
   accept(event.target.files);
   event.target.value = "";

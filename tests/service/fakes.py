@@ -102,11 +102,12 @@ def add_bundle(models: Path, name: str, version: int = 1, *, flaw: str | None = 
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[httpx.Client]:
-    """`app` behind a real server on this machine; leaves when it has shut down."""
+def served(app: FastAPI, **options: Any) -> Iterator[httpx.Client]:
+    """`app` behind a real server on this machine; leaves when it has shut down. `options` are uvicorn's."""
     with create_server(("127.0.0.1", 0)) as listener:
         host, port = listener.getsockname()
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=5))
+        usual: dict[str, Any] = {"log_level": "critical", "ws": "none", "timeout_graceful_shutdown": 5}
+        server = uvicorn.Server(uvicorn.Config(app, **(usual | options)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -1,4 +1,5 @@
 import asyncio
+from pathlib import Path
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -93,6 +94,7 @@ def test_other_addresses_need_it(host: str) -> None:
     with pytest.raises(UsageError, match="--insecure"):
         check_exposure(Settings(host=host))
     check_exposure(Settings(host=host, insecure=True))
+    check_exposure(Settings(host=host, keys=Path("keys.txt")))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from anomaly.errors import BundleError, BundleNotFoundError, UsageError
 from service import app as service_app
 from service.app import serve
+from service.keys import add_key, remove_key
 from service.settings import Settings
 from tests.service.fakes import House, TaggedDetector, add_bundle, load_tagged, png
 from tests.service.routes.test_score import code
@@ -28,9 +30,10 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         return load_tagged(path)
 
     monkeypatch.setattr(service_app, "load_detector", load)
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield tmp_path
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def free_port() -> int:
@@ -88,6 +91,49 @@ def test_the_invitation_names_a_model_where_there_is_no_default(
     said = capsys.readouterr().out
     assert "/score?model=first'" in said
     assert "http://[::1]:" in said
+
+
+def test_sighup_takes_what_has_changed_and_never_harms(models: Path, tmp_path: Path) -> None:
+    """The server is the main thread, as a supervisor has it; its visitor sends the signals."""
+    add_bundle(models / "served", "m", 1)
+    keys = tmp_path / "keys.txt"
+    keys_of = [add_key(keys, "old", ["score"])]
+    port = free_port()
+    seen: list[object] = []
+
+    def ask(key: str) -> httpx.Response:
+        headers = PNG | {"Authorization": f"Bearer {key}"}
+        return httpx.post(f"http://127.0.0.1:{port}/score", content=png(5), headers=headers, trust_env=False)
+
+    def ask_until(key: str, expected: object) -> None:
+        for _ in range(1000):
+            with suppress(httpx.ConnectError):
+                answer = ask(key)
+                if expected in (answer.status_code, answer.json().get("version")):
+                    seen.append(expected)
+                    return
+            time.sleep(0.01)
+
+    def visit() -> None:
+        ask_until(keys_of[0], 1)
+        add_bundle(models / "served", "m", 2)
+        keys_of.append(add_key(keys, "new", ["score"]))
+        remove_key(keys, "old")
+        os.kill(os.getpid(), signal.SIGHUP)
+        ask_until(keys_of[1], 2)
+        ask_until(keys_of[0], 401)
+        (models / "served").rename(models / "gone")
+        keys.unlink()
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.3)
+        ask_until(keys_of[1], 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    serve(Settings(models=models / "served", port=port, device="cpu", keys=keys))
+    visitor.join()
+    assert seen == [1, 2, 401, 2]
 
 
 def leaving(invite: object) -> object:

@@ -4,19 +4,19 @@ import pytest
 
 from anomaly.bundle import list_bundles
 from anomaly.errors import BundleNotFoundError, UsageError
-from anomaly.inference import Detector
 from service.errors import MalformedRequestError, ModelNotFoundError, ModelUnavailableError, NotReadyError
+from service.loading import Loading
 from service.pool import Pool
 from tests.service.fakes import add_bundle, load_tagged
 
 
 def pool(models: Path, *, default_model: str | None = None) -> Pool:
-    return Pool(list_bundles(models), load_tagged, default_model=default_model)
+    return Pool(list_bundles(models), default_model=default_model)
 
 
-def loaded(models: Path) -> Pool:
-    filled = pool(models)
-    filled.load()
+def loaded(models: Path, *, default_model: str | None = None) -> Pool:
+    filled = pool(models, default_model=default_model)
+    Loading(filled, lambda: list_bundles(models), load_tagged).load_all()
     return filled
 
 
@@ -36,9 +36,7 @@ def test_the_default_is_the_only_one_or_the_configured_one(tmp_path: Path) -> No
     add_bundle(tmp_path, "two")
     with pytest.raises(MalformedRequestError, match="one, two"):
         loaded(tmp_path).get(None, None)
-    configured = pool(tmp_path, default_model="two")
-    configured.load()
-    assert configured.get(None, None).bundle.name == "two"
+    assert loaded(tmp_path, default_model="two").get(None, None).bundle.name == "two"
 
 
 def test_nothing_to_serve_or_an_unknown_default_is_refused_at_once(tmp_path: Path) -> None:
@@ -69,7 +67,7 @@ def test_a_bundle_that_fails_to_load_harms_no_other(
     assert "bad version 1" in caplog.text
 
 
-def test_a_broken_current_version_is_not_replaced_by_an_older_one(tmp_path: Path) -> None:
+def test_a_broken_current_version_is_not_replaced_by_an_older_one_at_the_start(tmp_path: Path) -> None:
     add_bundle(tmp_path, "m", 1)
     add_bundle(tmp_path, "m", 2, flaw="broken")
     filled = loaded(tmp_path)
@@ -79,44 +77,38 @@ def test_a_broken_current_version_is_not_replaced_by_an_older_one(tmp_path: Path
     assert filled.get("m", 1).bundle.version == 1
 
 
-def test_current_versions_are_loaded_first_and_then_it_is_settled(tmp_path: Path) -> None:
-    for name, version in (("a", 1), ("a", 2), ("b", 3)):
-        add_bundle(tmp_path, name, version)
-    events: list[str] = []
-
-    def load(path: Path) -> Detector:
-        events.append(f"{path.parent.name}/{path.name}")
-        return load_tagged(path)
-
-    filled = Pool(list_bundles(tmp_path), load)
-    assert not filled.is_settled
-    filled.load(lambda: events.append("settled"))
-    assert events == ["a/2", "b/3", "settled", "a/1"]
-
-
-def test_a_loaded_detector_is_warm(tmp_path: Path) -> None:
-    add_bundle(tmp_path, "m")
-    detectors = []
-
-    def load(path: Path) -> Detector:
-        detectors.append(load_tagged(path))
-        return detectors[-1]
-
-    Pool(list_bundles(tmp_path), load).load()
-    assert detectors[0].batches == [1]
+def test_dropping_the_current_version_makes_the_highest_loaded_one_current(tmp_path: Path) -> None:
+    add_bundle(tmp_path, "m", 1)
+    add_bundle(tmp_path, "m", 2, flaw="broken")
+    add_bundle(tmp_path, "m", 3)
+    filled = loaded(tmp_path)
+    filled.drop("m", 3)
+    assert filled.get("m", None).bundle.version == 1
+    filled.drop("m", 1)
+    with pytest.raises(ModelUnavailableError):
+        filled.get("m", None)
+    filled.drop("m", 2)
+    for query in (("m", None), (None, None)):
+        with pytest.raises(ModelNotFoundError):
+            filled.get(*query)
+    assert list(filled) == []
+    assert not filled.is_ready
 
 
-def test_stopping_ends_the_loading_after_the_current_bundle(tmp_path: Path) -> None:
-    add_bundle(tmp_path, "a")
-    add_bundle(tmp_path, "b")
-    paths: list[Path] = []
+def test_only_what_is_there_can_be_dropped(tmp_path: Path) -> None:
+    add_bundle(tmp_path, "m", 1)
+    filled = loaded(tmp_path)
+    for name, version in (("m", 2), ("other", 1)):
+        with pytest.raises(ModelNotFoundError):
+            filled.drop(name, version)
+    assert filled.get("m", 1)
 
-    def load(path: Path) -> Detector:
-        paths.append(path)
-        stopped.stop()
-        return load_tagged(path)
 
-    stopped = Pool(list_bundles(tmp_path), load)
-    stopped.load(lambda: pytest.fail("it has not settled"))
-    assert len(paths) == 1
-    assert [slot.is_settled for slot in stopped] == [True, False]
+def test_what_a_reader_holds_is_not_altered(tmp_path: Path) -> None:
+    add_bundle(tmp_path, "m", 1)
+    add_bundle(tmp_path, "m", 2)
+    filled = loaded(tmp_path)
+    held = filled.model("m")
+    filled.drop("m", 2)
+    assert list(held.slots) == [1, 2]
+    assert list(filled.model("m").slots) == [1]

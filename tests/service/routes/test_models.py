@@ -12,7 +12,7 @@ def test_a_loaded_bundle_tells_what_it_is(house: House) -> None:
         "num_calibration": 99,
     }  # fmt: skip
     listed = house.client.get("/models").json()
-    assert {"models": [{"name": "m", "is_default": True, "versions": [expected]}]} == listed
+    assert {"models": [{"name": "m", "is_default": True, "current": 1, "versions": [expected]}]} == listed
     (version,) = house.client.get("/models/m").json()["versions"]
     preprocess = {"size": 8, "channels": 1, "resize": "pad"}
     assert expected | {"preprocess": preprocess, "metrics": {"loss": 0.5}, "card": "# m"} == version

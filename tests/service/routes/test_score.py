@@ -204,6 +204,8 @@ def test_a_batch_needs_files(house: House) -> None:
 
 def test_every_call_is_documented(house: House) -> None:
     paths = house.client.get("/openapi.json").json()["paths"]
-    assert {"/score", "/score/batch", "/models", "/models/{name}", "/healthz", "/readyz", "/metrics"} == set(paths)
+    administration = {"/admin/load", "/admin/unload", "/admin/rescan"}
+    watching = {"/healthz", "/readyz", "/metrics"}
+    assert {"/score", "/score/batch", "/models", "/models/{name}"} | administration | watching == set(paths)
     body = paths["/score"]["post"]["requestBody"]["content"]
     assert {"multipart/form-data", "image/*"} == set(body)

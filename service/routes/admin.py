@@ -1,0 +1,44 @@
+"""`POST /admin/load`, `/admin/unload` and `/admin/rescan`: which bundles are served, changed while the server runs."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from service.pool import Slot
+from service.routes.state import Parts
+from service.schemas import BundleQuery, ErrorAnswer, ModelIdentity, RescanAnswer, VersionQuery
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorAnswer, "description": "No such bundle"},
+    422: {"model": ErrorAnswer, "description": "A bundle that fails; what served before serves on"},
+}
+
+router = APIRouter(prefix="/admin", tags=["administration"], responses=ERRORS)
+
+
+@router.post("/load")
+async def load(query: Annotated[BundleQuery, Query()], parts: Parts) -> ModelIdentity:
+    """Verify and warm a bundle of the models folder, then serve it in the place of what was served by its name."""
+    bundle = (await asyncio.to_thread(parts.loading.reload, query.model, query.version)).bundle
+    return ModelIdentity(model=bundle.name, version=bundle.version, digest=bundle.digest)
+
+
+@router.post("/unload", status_code=204)
+async def unload(query: Annotated[VersionQuery, Query()], parts: Parts) -> None:
+    """Serve a version no more, until it is loaded again. Requests that have begun are answered."""
+    await asyncio.to_thread(parts.loading.unload, query.model, query.version)
+
+
+@router.post("/rescan")
+async def rescan(parts: Parts) -> RescanAnswer:
+    """Load every bundle of the models folder that has come, has changed or had failed. What is gone serves on."""
+    slots = await asyncio.to_thread(parts.loading.rescan)
+    return RescanAnswer(
+        loaded=[_name(slot) for slot in slots if not slot.failure],
+        failed=[f"{_name(slot)}: {slot.failure}" for slot in slots if slot.failure],
+    )
+
+
+def _name(slot: Slot) -> str:
+    return f"{slot.name}/{slot.version}"

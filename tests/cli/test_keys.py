@@ -1,0 +1,32 @@
+"""`anomaly keys`: make, list and remove API keys."""
+
+from pathlib import Path
+
+from service.keys import Keyring
+from tests.cli.calls import done, refused
+
+
+def test_a_key_is_printed_once_and_opens_what_it_was_made_for(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    secret = done("keys", "add", "line-3", "--file", file).stdout.strip()
+    both = done("keys", "add", "ops", "--scope", "score, admin", "--file", file).stdout.strip()
+    ring = Keyring(file)
+    assert [sorted(key.scopes) for key in (ring.find(secret), ring.find(both)) if key] == [
+        ["score"],
+        ["admin", "score"],
+    ]
+    listed = done("keys", "list", "--file", file).stdout
+    assert listed.splitlines() == ["line-3  score", "ops  admin,score"]
+    assert secret not in file.read_text() + listed
+    done("keys", "remove", "line-3", "--file", file)
+    assert done("keys", "list", "--file", file).stdout.splitlines() == ["ops  admin,score"]
+
+
+def test_mistakes_are_told_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    assert "no scope 'root'" in refused("keys", "add", "a", "--scope", "root", "--file", file)
+    assert "No such file" in refused("keys", "list", "--file", file)
+    done("keys", "add", "a", "--file", file)
+    assert "called a already" in refused("keys", "add", "a", "--file", file)
+    assert "no key called b" in refused("keys", "remove", "b", "--file", file)
+    assert "No such file" in refused("serve", "--keys", tmp_path / "nowhere.txt", "--models", tmp_path)

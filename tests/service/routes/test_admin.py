@@ -1,0 +1,90 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.service.fakes import House, add_bundle, open_house, png
+from tests.service.routes.test_score import code
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def own(models: Path) -> Iterator[House]:
+    """A server of this test's own, with its bundle m/1."""
+    with open_house(models) as opened:
+        yield opened
+
+
+def test_a_bundle_is_loaded_and_takes_over(own: House, models: Path) -> None:
+    add_bundle(models, "m", 2)
+    assert own.score(png(1)).json()["version"] == 1
+    loaded = own.client.post("/admin/load?model=m")
+    assert (loaded.status_code, loaded.json()) == (200, {"model": "m", "version": 2, "digest": "digest of m/2"})
+    assert own.score(png(1)).json()["version"] == 2
+    assert own.score(png(1), version=1).json()["digest"] == "digest of m/1"
+    (m,) = own.client.get("/models").json()["models"]
+    assert (m["current"], [version["version"] for version in m["versions"]]) == (2, [1, 2])
+
+
+def test_a_bundle_that_fails_is_refused_and_the_old_one_serves(own: House, models: Path) -> None:
+    add_bundle(models, "m", 2, flaw="broken")
+    for path in ("/admin/load?model=m", "/admin/load?model=m&version=2"):
+        refused = own.client.post(path)
+        assert code(refused) == (422, "bundle_refused")
+        assert "is corrupt" in refused.json()["error"]["message"]
+    assert own.score(png(1)).json()["version"] == 1
+    assert own.client.get("/readyz").status_code == 200
+    assert code(own.score(png(1), version=2)) == (503, "model_unavailable")
+
+
+def test_reloading_a_spoilt_bundle_keeps_the_one_that_serves_and_reports_why(own: House, models: Path) -> None:
+    (models / "m" / "1" / "broken").touch()
+    assert code(own.client.post("/admin/load?model=m&version=1")) == (422, "bundle_refused")
+    assert own.score(png(1)).json()["digest"] == "digest of m/1"
+    (version,) = own.client.get("/models/m").json()["versions"]
+    assert (version["status"], version["digest"]) == ("loaded", "digest of m/1")
+    assert "is corrupt" in version["message"]
+
+
+def test_unloading(own: House, models: Path) -> None:
+    add_bundle(models, "m", 2)
+    own.client.post("/admin/load?model=m")
+    gone = own.client.post("/admin/unload?model=m&version=2")
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert own.score(png(1)).json()["version"] == 1
+    assert code(own.score(png(1), version=2)) == (404, "model_not_found")
+    assert code(own.client.post("/admin/unload?model=m&version=2")) == (404, "model_not_found")
+    own.client.post("/admin/unload?model=m&version=1")
+    assert code(own.score(png(1))) == (404, "model_not_found")
+    assert own.client.get("/readyz").status_code == 503
+    assert own.client.post("/admin/load?model=m").status_code == 200
+    assert own.score(png(1)).json()["version"] == 2
+
+
+def test_a_rescan_tells_what_it_took_and_what_it_refused(own: House, models: Path) -> None:
+    add_bundle(models, "n", 1)
+    add_bundle(models, "n", 2, flaw="strange")
+    answer = own.client.post("/admin/rescan").json()
+    assert answer["loaded"] == ["m/1", "n/1"]  # the fake of m/1 has no sums by which to see that it has not changed
+    assert [failure.partition(":")[0] for failure in answer["failed"]] == ["n/2"]
+    assert own.score(png(3), model="n").json()["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/admin/load", (400, "invalid_parameter")),
+        ("/admin/load?model=m&version=0", (400, "invalid_parameter")),
+        ("/admin/unload?model=m", (400, "invalid_parameter")),
+        ("/admin/load?model=other", (404, "model_not_found")),
+        ("/admin/load?model=m&version=9", (404, "model_not_found")),
+        ("/admin/load?model=..%2Fm", (404, "model_not_found")),
+        ("/admin/load?model=m%00", (404, "model_not_found")),
+    ],
+)
+def test_calls_that_are_refused(house: House, path: str, expected: tuple[int, str]) -> None:
+    assert code(house.client.post(path)) == expected
