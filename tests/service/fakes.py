@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from socket import create_server
+from socket import IPPROTO_TCP, TCP_NODELAY, create_server
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -105,6 +105,7 @@ def add_bundle(models: Path, name: str, version: int = 1, *, flaw: str | None = 
 def served(app: FastAPI, **options: Any) -> Iterator[httpx.Client]:
     """`app` behind a real server on this machine; leaves when it has shut down. `options` are uvicorn's."""
     with create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # as the app's own listener
         host, port = listener.getsockname()
         usual: dict[str, Any] = {"log_level": "critical", "ws": "none", "timeout_graceful_shutdown": 5}
         server = uvicorn.Server(uvicorn.Config(app, **(usual | options)))

@@ -160,6 +160,13 @@ def test_serve_refuses_where_it_could_not_work(models: Path) -> None:
             serve(Settings(models=models, port=port, device="cpu"))
 
 
+def test_answers_are_sent_at_once() -> None:
+    with service_app._listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_serve_gives_up_when_no_bundle_works(models: Path) -> None:
     add_bundle(models, "a", flaw="broken")
     add_bundle(models, "b", flaw="strange")
