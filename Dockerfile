@@ -20,7 +20,7 @@ COPY models /srv/models
 COPY docs/examples /srv/docs/examples
 WORKDIR /srv
 USER anomaly
-ENV PATH=/opt/anomaly/bin:$PATH PYTHONUNBUFFERED=1 MPLCONFIGDIR=/tmp
+ENV PATH=/opt/anomaly/bin:$PATH PYTHONUNBUFFERED=1 MPLCONFIGDIR=/tmp ANOMALY_LOG_FORMAT=json
 
 # Inside a container the service must listen on all addresses to be reached at all; --insecure allows that. Who can reach it
 # is decided by what is published: the lines above publish to this machine only. To publish further, mount a file of keys and

@@ -25,14 +25,16 @@ from service.errors import answer_errors
 from service.headers import SecureAnswers
 from service.keys import Keyring, Scope
 from service.loading import Loader, Loading
+from service.logs import logging_to
 from service.pool import Pool
 from service.repository import find_bundles
 from service.routes import admin, docs, health, models, page, score
 from service.routes.state import State
 from service.schemas import ErrorAnswer
 from service.settings import SAMPLE, Settings
-from service.telemetry import CountRequests, Telemetry
+from service.telemetry import Telemetry
 from service.uploads import Uploads
+from service.watching import WatchRequests
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +64,9 @@ def create_app(
             max_batch=settings.max_batch,
             max_wait_s=settings.max_wait_ms / 1000,
             max_queue=settings.max_queue,
-            observe=telemetry.observe_batch,
+            observe=lambda detector, *timing: telemetry.observe_batch(detector.bundle, *timing),
         )
-        telemetry.watch_queue(lambda: batcher.num_admitted)
+        telemetry.watch_queue(lambda: batcher.num_admitted, lambda: batcher.age_s)
         batcher.start()
         first_loads = asyncio.create_task(asyncio.to_thread(loading.load_all, on_settled))
         yield {"parts": State(settings, pool, loading, batcher, uploads, telemetry)}
@@ -98,7 +100,7 @@ def create_app(
     app.add_middleware(IdentifyCallers, settings=settings, keyring=keyring)
     app.add_middleware(GuardAccess, settings=settings)
     app.add_middleware(SecureAnswers)
-    app.add_middleware(CountRequests, telemetry=telemetry)
+    app.add_middleware(WatchRequests, telemetry=telemetry)
     app.state.refresh = refresh
     return app
 
@@ -123,13 +125,20 @@ def serve(settings: Settings) -> None:
     app = create_app(settings, on_settled=settle)
     listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
-        app, log_level="warning", server_header=False, proxy_headers=False, ws="none", timeout_graceful_shutdown=GRACE_S
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=GRACE_S,
     )
     server = uvicorn.Server(config)
     if hasattr(signal, "SIGHUP"):  # not on Windows
         signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=app.state.refresh, daemon=True).start())
     signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it has shut down
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), logging_to(sys.stderr, settings):
         server.run(sockets=[listener])
     if failures:
         raise BundleError("No bundle can be served. " + " ".join(failures))

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +56,8 @@ class _Waiting:
     since: float = field(default_factory=time.perf_counter)
 
 
-Observer = Callable[[Sequence[float], float], None]
-"""Told of each device batch: how long each of its images waited, and how long the batch took, in seconds."""
+Observer = Callable[[Any, Sequence[float], float], None]
+"""Told of each device batch: its scorer, how long each of its images waited, and how long it took, in seconds."""
 
 
 class Batcher:
@@ -68,6 +68,7 @@ class Batcher:
         self.max_wait_s = max_wait_s
         self.max_queue = max_queue
         self.num_admitted = 0
+        self._admitted_at: dict[object, float] = {}  # in the order of admission
         self._observe = observe
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._worker = threading.Thread(target=self._work, name="batcher", daemon=True)
@@ -94,10 +95,19 @@ class Batcher:
                 f"The server is busy with {self.num_admitted} images and takes {self.max_queue}; try again soon."
             )
         self.num_admitted += num_images
+        ticket = object()
+        self._admitted_at[ticket] = time.perf_counter()
         try:
             yield
         finally:
             self.num_admitted -= num_images
+            del self._admitted_at[ticket]
+
+    @property
+    def age_s(self) -> float:
+        """For how long the oldest image that is admitted has been so; 0 if there is none."""
+        oldest = next(iter(self._admitted_at.values()), None)
+        return 0.0 if oldest is None else time.perf_counter() - oldest
 
     async def score(self, scorer: Scorer, pixels: NDArray[np.uint8], *, heatmap: bool = False) -> Scored:
         """Score one admitted image of (c, size, size) pixels. If the caller is cancelled first, it is never run."""
@@ -145,7 +155,7 @@ class Batcher:
                 for waiting in group:
                     self._answer([waiting])
             return
-        self._observe([start - waiting.since for waiting in group], time.perf_counter() - start)
+        self._observe(group[0].scorer, [start - waiting.since for waiting in group], time.perf_counter() - start)
         for waiting, scored in zip(group, outcomes, strict=True):
             waiting.answer.set_result(scored)
 

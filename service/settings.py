@@ -3,7 +3,7 @@
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     """Requests a second that one key may make in the long run; beyond it they are refused with 429."""
     rate_burst: int = Field(default=200, ge=1)
     """Requests that one key may make at once."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is written on standard error: info has a line a request, warning only what needs somebody."""
+    log_format: Literal["text", "json"] = "text"
+    """Lines for people, or a JSON object a line."""
 
     max_batch: int = Field(default=64, ge=1)
     """Images that go through the networks together."""

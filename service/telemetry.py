@@ -1,7 +1,8 @@
 """What the server measures of itself, for Prometheus. Each app has a registry of its own.
 
-Routes are counted by their template (`/models/{name}`), never by the path asked for, so that no client can make the
-number of series grow.
+Labels come from the server only: routes by their template (`/models/{name}`), bundles by the name and version that
+answered, codes from the table of errors. Nothing that a client sends becomes a label, so no client can make the number
+of series grow.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,36 +10,44 @@ from contextlib import contextmanager
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from anomaly.bundle import Bundle
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+SCORES = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100, 200, 500, 1000, 5000, 20000)
+P_VALUES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+MODEL = ["model", "version"]
+VERDICTS = {True: "anomalous", False: "normal", None: "none"}
 
 
 class Telemetry:
-    """Counts of requests, and where the time of an image goes: decoding, waiting, the networks."""
+    """Requests, where the time of an image goes, and what is found in the images."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "anomaly_requests", "Requests by route and status code.", ["route", "code"], registry=self.registry
-        )
-        self._decode = _seconds("anomaly_decode_seconds", "Decoding and preprocessing one image.", self.registry)
-        self._queue = _seconds("anomaly_queue_seconds", "One image's wait for the device.", self.registry)
-        self._inference = _seconds("anomaly_inference_seconds", "One batch's time on the device.", self.registry)
-        self._batch = Histogram("anomaly_batch_images", "Images a batch.", buckets=IMAGES, registry=self.registry)
-        self._depth = Gauge("anomaly_queue_images", "Images accepted and not yet answered.", registry=self.registry)
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter("anomaly_requests", "Requests.", ["route", "code"], registry=registry)
+        self._seconds = _seconds("anomaly_request_seconds", "A request, head to answer.", ["route"], registry)
+        self._decode = _seconds("anomaly_decode_seconds", "Decoding and preprocessing one image.", [], registry)
+        self._queue = _seconds("anomaly_queue_seconds", "One image's wait for the device.", MODEL, registry)
+        self._inference = _seconds("anomaly_inference_seconds", "One batch's time on the device.", MODEL, registry)
+        self._batch = Histogram("anomaly_batch_images", "Images a batch.", MODEL, buckets=IMAGES, registry=registry)
+        self._depth = Gauge("anomaly_queue_images", "Images accepted and not yet answered.", registry=registry)
+        self._age = Gauge("anomaly_queue_age_seconds", "How long the oldest of these has been here.", registry=registry)
+        self._images = Counter("anomaly_images", "Images scored.", [*MODEL, "verdict"], registry=registry)
+        self._failures = Counter("anomaly_batch_failures", "Images of batches not scored.", ["code"], registry=registry)
+        self._score = Histogram("anomaly_score", "Raw scores.", MODEL, buckets=SCORES, registry=registry)
+        self._p_value = Histogram("anomaly_p_value", "p-values.", MODEL, buckets=P_VALUES, registry=registry)
 
-    def watch_queue(self, num_admitted: Callable[[], float]) -> None:
-        """Ask `num_admitted` for the queue's depth whenever the series are read."""
-        self._depth.set_function(num_admitted)
+    def watch_queue(self, num_images: Callable[[], float], age_s: Callable[[], float]) -> None:
+        """Ask for the queue's depth and for the age of its oldest image whenever the series are read."""
+        self._depth.set_function(num_images)
+        self._age.set_function(age_s)
 
-    def observe_batch(self, queue_s: Sequence[float], inference_s: float) -> None:
-        """Note one device batch: each image's wait, and the time of all in the networks."""
-        self._batch.observe(len(queue_s))
-        self._inference.observe(inference_s)
-        for seconds in queue_s:
-            self._queue.observe(seconds)
+    def observe_request(self, route: str, code: int, seconds: float) -> None:
+        """Note one answered request."""
+        self._requests.labels(route, str(code)).inc()
+        self._seconds.labels(route).observe(seconds)
 
     @contextmanager
     def decoding(self) -> Iterator[None]:
@@ -49,40 +58,30 @@ class Telemetry:
         finally:
             self._decode.observe(perf_counter() - start)
 
-    def count_request(self, route: str, code: int) -> None:
-        """Note one answered request."""
-        self._requests.labels(route, str(code)).inc()
+    def observe_batch(self, bundle: Bundle, queue_s: Sequence[float], inference_s: float) -> None:
+        """Note one device batch: each image's wait, and the time of all in the networks."""
+        labels = bundle.name, str(bundle.version)
+        self._batch.labels(*labels).observe(len(queue_s))
+        self._inference.labels(*labels).observe(inference_s)
+        queue = self._queue.labels(*labels)
+        for seconds in queue_s:
+            queue.observe(seconds)
+
+    def observe_score(self, bundle: Bundle, score: float, p_value: float, is_anomalous: bool | None) -> None:
+        """Note what was found in one image."""
+        labels = bundle.name, str(bundle.version)
+        self._images.labels(*labels, VERDICTS[is_anomalous]).inc()
+        self._score.labels(*labels).observe(score)
+        self._p_value.labels(*labels).observe(p_value)
+
+    def count_failure(self, code: str) -> None:
+        """Note one image of a batch that could not be scored; those sent alone are among the requests."""
+        self._failures.labels(code).inc()
 
     def exposition(self) -> bytes:
         """All series in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
-class CountRequests:
-    """ASGI middleware that counts each HTTP request by its route's template and its status code."""
-
-    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
-        self.app = app
-        self.telemetry = telemetry
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and count it when it is answered; an exception counts as 500."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        code = 500
-
-        async def note_code(message: Message) -> None:
-            nonlocal code
-            if message["type"] == "http.response.start":
-                code = message["status"]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, note_code)
-        finally:
-            self.telemetry.count_request(getattr(scope.get("route"), "path", "none"), code)
-
-
-def _seconds(name: str, documentation: str, registry: CollectorRegistry) -> Histogram:
-    return Histogram(name, documentation, buckets=SECONDS, registry=registry)
+def _seconds(name: str, documentation: str, labels: Sequence[str], registry: CollectorRegistry) -> Histogram:
+    return Histogram(name, documentation, labels, buckets=SECONDS, registry=registry)

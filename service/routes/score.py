@@ -78,7 +78,7 @@ async def score_batch(request: Request, query: Annotated[BatchQuery, Query()], p
 async def _answer_one(upload: Upload, detector: Detector, query: ScoreQuery, parts: State) -> ScoreAnswer:
     picture = await parts.uploads.prepare(upload, detector.preprocess)
     scored = await parts.batcher.score(detector, picture.pixels, heatmap=query.heatmap)
-    found = _judge(upload, scored, detector, query.alpha or parts.settings.alpha)
+    found = _judge(upload, scored, detector, query, parts)
     answer = ScoreAnswer(**dict(_identify(detector)), **dict(found))
     return await asyncio.to_thread(_illustrate, answer, scored, picture, detector) if query.heatmap else answer
 
@@ -93,9 +93,10 @@ async def _result(upload: Upload, detector: Detector, query: BatchQuery, parts: 
     try:
         picture = await parts.uploads.prepare(upload, detector.preprocess)
         scored = await parts.batcher.score(detector, picture.pixels)
-        return _judge(upload, scored, detector, query.alpha or parts.settings.alpha)
+        return _judge(upload, scored, detector, query, parts)
     except Exception as error:
         problem = describe(error)
+        parts.telemetry.count_failure(problem.code)
         if problem.status == 500:
             logger.exception("an image of a batch could not be scored")
         return ImageFailure(filename=upload.name, error=ErrorDetail(code=problem.code, message=problem.message))
@@ -106,10 +107,11 @@ def _identify(detector: Detector) -> ModelIdentity:
     return ModelIdentity(model=bundle.name, version=bundle.version, digest=bundle.digest)
 
 
-def _judge(upload: Upload, scored: Scored, detector: Detector, alpha: float) -> ImageScore:
+def _judge(upload: Upload, scored: Scored, detector: Detector, query: BatchQuery, parts: State) -> ImageScore:
     calibration = detector.calibration
+    alpha = query.alpha or parts.settings.alpha
     threshold = calibration.threshold(alpha)
-    return ImageScore(
+    found = ImageScore(
         filename=upload.name,
         score=scored.score,
         p_value=float(calibration.p_values(np.array([scored.score]))[0]),
@@ -119,6 +121,8 @@ def _judge(upload: Upload, scored: Scored, detector: Detector, alpha: float) -> 
         message=calibration.shortage(alpha),
         terms=scored.terms,
     )
+    parts.telemetry.observe_score(detector.bundle, found.score, found.p_value, found.is_anomalous)
+    return found
 
 
 def _illustrate(answer: ScoreAnswer, scored: Scored, picture: Picture, detector: Detector) -> IllustratedAnswer:

@@ -135,8 +135,8 @@ class House:
 
 
 @contextmanager
-def open_house(models: Path, **settings: Any) -> Iterator[House]:
-    """Serve a bundle called `m`, ready to score."""
+def open_house(models: Path, *, options: dict[str, Any] | None = None, **settings: Any) -> Iterator[House]:
+    """Serve a bundle called `m`, ready to score; `options` are uvicorn's."""
     add_bundle(models, "m")
     detectors: list[TaggedDetector] = []
     settled = threading.Event()
@@ -146,6 +146,6 @@ def open_house(models: Path, **settings: Any) -> Iterator[House]:
         return detectors[-1]
 
     app = create_app(Settings(models=models, threads=2, **settings), load=load, on_settled=lambda pool: settled.set())
-    with served(app) as client:
+    with served(app, **(options or {})) as client:
         assert settled.wait(10)
         yield House(client, detectors[0], app)

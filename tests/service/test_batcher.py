@@ -60,7 +60,7 @@ def with_batcher(
             max_batch=max_batch,
             max_wait_s=max_wait_s,
             max_queue=max_queue,
-            observe=lambda queue_s, inference_s: observed.append((queue_s, inference_s)),
+            observe=lambda scorer, queue_s, inference_s: observed.append((queue_s, inference_s)),
         )
         batcher.start()
         try:
