@@ -33,6 +33,7 @@ def logging_to(stream: TextIO, settings: Settings) -> Iterator[None]:
     """Let all loggers write to `stream`, as `settings` say."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
+    handler.addFilter(lambda record: not record.name.startswith("PIL."))  # what it says of a file, the answer says
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)

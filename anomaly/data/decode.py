@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from anomaly.data.appearance import as_seen, quiet
 from anomaly.errors import ImageError, ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
@@ -69,6 +69,7 @@ def decode(source: Path | bytes, *, name: str, limits: Limits = DEFAULT_LIMITS) 
             image = Image.open(BytesIO(data), formats=[file_format])
             _check_size(image.size, name, limits)
             if file_format == "TIFF":
+                _check_tiff_strips(image)
                 image.load()  # here, because it reads metadata, of whose damages PIL warns
         return as_seen(image, name=name)
 
@@ -165,6 +166,14 @@ def _check_png_chunks(data: bytes) -> None:
         if kind[0] & 0x20 == 0 and zlib.crc32(data[start + 4 : start + 8 + length]) != int.from_bytes(checksum):
             raise ValueError(f"the checksum of a {kind.decode('latin-1')} chunk is wrong")
         start += 12 + length
+
+
+def _check_tiff_strips(image: ImageFile.ImageFile) -> None:
+    """Strips or tiles that a TIFF does not list are black to PIL, however high the picture says it is."""
+    boxes = [tile[1] for tile in image.tile if tile[1]]
+    covered = sum((right - left) * (bottom - top) for left, top, right, bottom in boxes)
+    if covered < image.width * image.height:
+        raise ValueError("its strips are fewer than its height needs")
 
 
 def _check_array(array: Pixels) -> None:

@@ -150,6 +150,26 @@ def test_png_with_a_wrong_checksum_of_a_comment_is_no_worse_than_pil_finds_it() 
     assert np.array_equal(to_array(decode(data[:at] + comment + data[at:], name="it")), grey_pixels())
 
 
+def test_a_tiff_higher_than_its_strips_is_refused_and_its_size_costs_no_memory() -> None:
+    data = bytearray(encoded("TIFF"))
+    at = data.index((257).to_bytes(2, "little")) + 8  # ImageLength's value
+    assert data[at] == 24
+    for height in (25, 2_000_000):
+        data[at : at + 4] = height.to_bytes(4, "little")
+        with pytest.raises(UndecodableImageError, match=r"it: .*its strips are fewer than its height needs"):
+            decode(bytes(data), name="it")
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "1", "I;16"])
+def test_tiffs_of_many_strips_are_whole(mode: str, compression: str | None) -> None:
+    image = Image.fromarray(grey_pixels().astype(np.uint16)) if mode == "I;16" else Image.fromarray(grey_pixels())
+    image = image if mode == "I;16" else image.convert(mode)
+    buffer = BytesIO()
+    image.save(buffer, "TIFF", compression=compression, tiffinfo={278: 5})  # RowsPerStrip
+    assert decode(buffer.getvalue(), name="it").size == (24, 24)
+
+
 def test_formats_are_told_by_content() -> None:
     gif = encoded("GIF")
     with pytest.raises(UnsupportedFormatError, match=r"it: .*GIF8.*expected one of JPEG, PNG, WebP, BMP and TIFF"):
