@@ -88,6 +88,7 @@ def create_app(
         description="Says of an image how abnormal it is, where, and with what confidence.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         responses={"default": {"model": ErrorAnswer, "description": "Any error"}},
         lifespan=lifespan,
     )

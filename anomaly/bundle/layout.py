@@ -1,5 +1,6 @@
 """Where bundles lie: `models/<name>/<version>/`, versions positive integers, the highest current."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,16 +25,20 @@ class BundleRef:
     path: Path
 
 
-def list_bundles(models: Path) -> list[BundleRef]:
+def list_bundles(models: Path, *, is_wanted: Callable[[Path], bool] = lambda folder: True) -> list[BundleRef]:
     """Every version of every name under `models`, by name and version.
+
+    `is_wanted` is asked of the folder of a name, and of a version, before it is looked into.
 
     Raises:
         BundleNotFoundError: `models` is not a folder.
     """
     if not models.is_dir():
         raise BundleNotFoundError(f"there is no folder {models}; give the folder that holds the bundles")
-    names = (folder for folder in models.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-    return sorted(BundleRef(name.name, version, path) for name in names for version, path in _versions(name))
+    folders = (folder for folder in models.iterdir() if not folder.name.startswith(".") and is_wanted(folder))
+    names = (folder for folder in folders if folder.is_dir())
+    versions = ((name, version, path) for name in names for version, path in _versions(name))
+    return sorted(BundleRef(name.name, version, path) for name, version, path in versions if is_wanted(path))
 
 
 def resolve(model: Path) -> BundleRef:

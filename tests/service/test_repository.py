@@ -17,7 +17,7 @@ def test_links_that_lead_out_of_the_folder_are_passed_over_and_named(
     (inside / "m" / "2").symlink_to(outside / "secret" / "1")
     (inside / "alias").symlink_to("m")
     assert [(ref.name, ref.version) for ref in find_bundles(inside)] == [("alias", 1), ("m", 1)]
-    assert f"{inside / 'link' / '1'} is passed over" in caplog.text
+    assert f"{inside / 'link'} is passed over" in caplog.text
     assert f"{inside / 'm' / '2'} is passed over" in caplog.text
 
 
