@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: help install run test check format clean
+.PHONY: help install run test hostile check format clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -21,6 +21,10 @@ run: install ## serve the shipped bundles on HOST:PORT
 
 test: install ## run the test suite with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+hostile: install ## 5,000 damaged images, bombs, and 5,000 requests made from the OpenAPI document
+	ANOMALY_HOSTILE_IMAGES=5000 ANOMALY_API_EXAMPLES=500 $(BIN)/python -m pytest --timeout 1800 -s \
+	    tests/service/test_hostile_images.py tests/service/test_api.py
 
 check: install ## lint, format check, types, layers
 	$(BIN)/ruff check .

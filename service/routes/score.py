@@ -65,7 +65,7 @@ async def score(
         return await _unless_client_leaves(request, _answer_one(upload, detector, query, parts))
 
 
-@router.post("/score/batch", openapi_extra=_body(_form("files", {"type": "array", "items": BINARY})))
+@router.post("/score/batch", openapi_extra=_body(_form("files", {"type": "array", "items": BINARY, "minItems": 1})))
 async def score_batch(request: Request, query: Annotated[BatchQuery, Query()], parts: Parts) -> BatchAnswer:
     """Score many images: a form's fields `files`. Results come in order, an error object where an image failed."""
     detector = parts.pool.get(query.model, query.version)

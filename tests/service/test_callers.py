@@ -72,6 +72,7 @@ class Guarded:
     file: Path
     score: str
     admin: str
+    both: str
 
     def ask(self, route: str, key: str | None, scheme: str = "Bearer") -> httpx.Response:
         made = CALLS[route]
@@ -91,7 +92,8 @@ def guarding(folder: Path, options: dict[str, Any] | None = None, **settings: An
     for version in (1, 2):
         add_bundle(folder / "models", "m", version)
     file = folder / "keys.txt"
-    keys = [add_key(file, "line-3", ["score"]), add_key(file, "ops", ["admin"])]
+    scopes = {"line-3": ["score"], "ops": ["admin"], "plant": ["score", "admin"]}
+    keys = [add_key(file, name, chosen) for name, chosen in scopes.items()]
     chosen = Settings(models=folder / "models", keys=file, threads=1, **({"rate_burst": 100_000} | settings))
     settled = threading.Event()
     app = create_app(chosen, load=load_tagged, on_settled=lambda pool: settled.set())

@@ -71,7 +71,7 @@ def test_bombs_are_refused_or_not_unpacked_and_memory_stays(server: Process) -> 
         answer = server.client.post("/score", content=bomb.data, headers=IMAGE | bomb.headers)
         took_ms = (time.perf_counter() - start) * 1e3
         growth_mb = server.peak_mb() - resident_mb
-        print(f"{bomb.name:<40}{answer.status_code}{took_ms:8.0f} ms  +{max(0.0, growth_mb):.0f} MB")  # noqa: T201
+        print(f"{bomb.name:<42}{answer.status_code}{took_ms:8.0f} ms  +{max(0.0, growth_mb):.0f} MB")  # noqa: T201
         assert answer.status_code == bomb.status, f"{bomb.name}: {answer.text}"
         assert growth_mb <= MAX_GROWTH_MB, bomb.name
         assert took_ms < 2000, bomb.name  # 200 ms, and a busy machine
