@@ -8,7 +8,7 @@ there are keys, everything but PUBLIC needs one, also what does not exist; what 
 import base64
 import binascii
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Request, Security
@@ -30,10 +30,10 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
 """Tells the API's documentation that a key is needed; the check is IdentifyCallers'."""
 
 
-def needs(scope: Scope) -> Callable[[Request, Credentials], None]:
+def needs(scope: Scope) -> Callable[[Request, Credentials], Awaitable[None]]:
     """A dependency for routes that are for keys with `scope` only."""
 
-    def check(request: Request, credentials: Credentials) -> None:
+    async def check(request: Request, credentials: Credentials) -> None:  # async: else the framework asks a thread
         caller = caller_of(request)
         if caller is None or scope not in caller.scopes:
             raise ForbiddenError(f"This needs a key with the scope {scope.value!r}, as `anomaly keys add` makes them.")
