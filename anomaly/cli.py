@@ -252,7 +252,7 @@ def train(
             device=device,
             resume=resume,
             tensorboard=tensorboard,
-            command=shlex.join(["anomaly", *sys.argv[1:]]),
+            command=_command(),
         )
         with TrainingBar(err, steps, max_minutes) as bar:
             bundle = train_bundle(options, TrainWatch(bar.reading, bar.image, bar.step, bar.calibrating, bar.warn))
@@ -505,6 +505,11 @@ def keys_remove(
         from service.keys import remove_key
 
         remove_key(file, name)
+
+
+def _command() -> str:
+    """What was typed, as a bundle records it: without --resume, for a resumed run makes what a whole one makes."""
+    return shlex.join(["anomaly", *(word for word in sys.argv[1:] if word != "--resume")])
 
 
 def _names(comma_separated: str) -> tuple[str, ...]:

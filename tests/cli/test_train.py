@@ -246,6 +246,14 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list
     assert not list(tmp_path.glob("m/[0-9]*"))
 
 
+def test_the_recorded_command_makes_the_same_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "a model"
+    done("train", "digits", "--normal", "0", "--out", out, *TINY)
+    monkeypatch.setattr("sys.argv", ["/bin/anomaly", "train", "digits", "--out", "a model", "--resume"])
+    done("train", "digits", "--normal", "0", "--out", out, *TINY, "--resume")
+    assert load(out).manifest.command == "anomaly train digits --out 'a model'"
+
+
 def test_a_run_with_other_options_is_not_resumed(tmp_path: Path) -> None:
     done("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY)
     for other in (["--normal", "1"], ["--normal", "0", "--seed", "1"], ["--normal", "0", "--size", "16"]):
