@@ -142,7 +142,9 @@ def describe(error: Exception) -> Problem:
         code = FRAMEWORK_CODES.get(error.status_code, "http_error")
         return Problem(error.status_code, code, _sentence(error), dict(error.headers or {}))
     status, code = next((STATUS[base] for base in type(error).__mro__ if base in STATUS), INTERNAL)
-    headers = {"Retry-After": str(RETRY_AFTER_S[code])} if code in RETRY_AFTER_S else {}
+    headers = {"Connection": "close"} if status == 500 else {}  # uvicorn closes it, whatever the answer says
+    if code in RETRY_AFTER_S:
+        headers["Retry-After"] = str(RETRY_AFTER_S[code])
     headers |= error.headers if isinstance(error, ServiceError) else {}
     return Problem(status, code, _sentence(error) if status != 500 else "The server failed; its log says why.", headers)
 

@@ -31,6 +31,8 @@ _FORMAT_OF_SIGNATURE = {  # WebP apart: its signature is in two pieces
     b"MM\x00+": "TIFF",
 }
 _ACCEPTED = "JPEG, PNG, WebP, BMP and TIFF"
+_MAX_PACKED_TEXTS = 16
+"""In one PNG. PIL unpacks each, to up to 1 MiB, and a small file can have thousands."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _check_size(size: tuple[int, int], name: str, limits: Limits) -> None:
 
 def _check_png_chunks(data: bytes) -> None:
     """PIL does not compare the checksums of pixel data, and so shows some damaged files with wrong pixels."""
-    start, kind = 8, b""
+    start, kind, num_packed = 8, b"", 0
     while kind != b"IEND":
         length = int.from_bytes(data[start : start + 4])
         kind, checksum = data[start + 4 : start + 8], data[start + 8 + length : start + 12 + length]
@@ -165,6 +167,9 @@ def _check_png_chunks(data: bytes) -> None:
             raise ValueError("the file is truncated")
         if kind[0] & 0x20 == 0 and zlib.crc32(data[start + 4 : start + 8 + length]) != int.from_bytes(checksum):
             raise ValueError(f"the checksum of a {kind.decode('latin-1')} chunk is wrong")
+        num_packed += kind in (b"zTXt", b"iTXt")
+        if num_packed > _MAX_PACKED_TEXTS:
+            raise ValueError(f"it has more than {_MAX_PACKED_TEXTS} packed texts")
         start += 12 + length
 
 

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -141,6 +142,16 @@ def test_png_pixels_with_a_wrong_checksum_are_refused() -> None:
         damaged = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
         with pytest.raises(UndecodableImageError, match=r"it: .*checksum of a IDAT chunk"):
             decode(damaged, name="it")
+
+
+@pytest.mark.parametrize(("num_texts", "outcome_"), [(16, "ok"), (17, "error")])
+@pytest.mark.parametrize(
+    "text", [png_chunk(b"zTXt", b"a\0\0" + zlib.compress(b"b")), png_chunk(b"iTXt", b"a" + bytes(5))]
+)
+def test_png_with_a_multitude_of_packed_texts_is_refused(text: bytes, num_texts: int, outcome_: str) -> None:
+    data = encoded("PNG")
+    at = data.index(b"IEND") - 4
+    assert outcome(data[:at] + text * num_texts + data[at:]) == outcome_
 
 
 def test_png_with_a_wrong_checksum_of_a_comment_is_no_worse_than_pil_finds_it() -> None:

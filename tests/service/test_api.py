@@ -32,9 +32,9 @@ def test_every_answer_is_as_the_openapi_document_says(bigan_dir: Path, tmp_path:
             "--header", f"Authorization: Bearer {key}", "--max-examples", str(NUM_EXAMPLES), "--seed", "1",
             "--continue-on-failure", "--no-color", "--generation-database", "none",
         ]  # fmt: skip
-        hooks = {"SCHEMATHESIS_HOOKS": "tests.service.api_hooks"}
-        done = subprocess.run(
-            command, cwd=ROOT, env=os.environ | hooks, capture_output=True, text=True, check=False, timeout=1200
+        hooks = {"SCHEMATHESIS_HOOKS": "tests.service.api_hooks", "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(  # its cache goes into the folder that it runs in
+            command, cwd=tmp_path, env=os.environ | hooks, capture_output=True, text=True, check=False, timeout=1200
         )
         metrics = process.client.get("/metrics", headers={"Authorization": f"Bearer {key}"}).text
     print(done.stdout)  # noqa: T201

@@ -96,8 +96,9 @@ def test_a_request_is_one_line_with_its_id_route_and_status(tmp_path: Path) -> N
     assert "secret" not in str(lines)
 
 
-def test_every_line_of_a_request_has_its_id(tmp_path: Path) -> None:
+def test_every_line_of_a_request_has_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure of one image of a batch, and one of a whole request, which the server itself logs."""
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)  # other tests' servers have logs of their own
 
     def ask(house: House) -> None:
         files = [("files", (str(tag), png(tag))) for tag in (1, POISON)]
