@@ -25,7 +25,11 @@ def bigan_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def anogan_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same for AnoGAN, with a search too short to find much."""
-    return _train(tmp_path_factory.mktemp("models") / "anogan", Method.ANOGAN, search=SearchConfig(steps=8, restarts=2))
+    return _train(
+        tmp_path_factory.mktemp("models") / "anogan",
+        Method.ANOGAN,
+        search=SearchConfig(start="prior", steps=8, restarts=2),
+    )
 
 
 @pytest.fixture(scope="session")
