@@ -57,10 +57,12 @@ def main() -> None:
         models, name = _model(options, Path(temporary))
         folder = Path(temporary) / "images"
         write_files(folder, NUM_FILES[options.side], draw_line if options.side == 28 else draw_texture, options.side)
-        rows = list(_measure(options, models, name, folder))
-    print(f"{options.side} × {options.side}, {options.clients} clients\n")
-    print(f"{'':34} images/s   core-ms   batch  p50 ms  p99 ms  client core-ms")
-    print(*rows, sep="\n")
+        print(f"{options.side} × {options.side}, {options.clients} clients\n")
+        print(f"{'':34} images/s   core-ms   batch  p50 ms  p99 ms  client core-ms", flush=True)
+        rows = []
+        for row in _measure(options, models, name, folder):
+            print(row, flush=True)
+            rows.append(row)
     alone, ours = rows[0], rows[1]
     print(
         f"\nservice / in-process: {ours.rate / alone.rate:.2f} of the rate, {ours.core_ms - alone.core_ms:+.3f} core-ms"

@@ -103,7 +103,7 @@ def create_app(
         responses={"default": {"model": ErrorAnswer, "description": "Any error"}},
         lifespan=lifespan,
     )
-    app.include_router(score.router, dependencies=[Security(needs(Scope.SCORE))])
+    app.include_router(score.router)
     app.include_router(admin.router, dependencies=[Security(needs(Scope.ADMIN))])
     app.include_router(models.router, dependencies=[Security(BEARER)])
     for routes in (health, docs, page):

@@ -17,8 +17,10 @@ from anomaly.inference import Detector
 from service.abandonment import abandoning
 from service.admission import Room
 from service.batcher import Scored
+from service.callers import NEEDS_KEY, check_scope
 from service.errors import DeadlineError, describe
 from service.forms import Upload
+from service.keys import Scope
 from service.routes.drawing import draw_heatmap, draw_image
 from service.routes.query import describe_query, read_query
 from service.routes.state import State, parts_of
@@ -61,10 +63,13 @@ def _form(field: str, schema: dict[str, Any]) -> dict[str, Any]:
 @router.post(
     "/score",
     response_model=ScoreAnswer | IllustratedAnswer,
-    openapi_extra=describe_query(ScoreQuery) | _body(_form("file", BINARY) | {"image/*": {"schema": BINARY}}),
+    openapi_extra=NEEDS_KEY
+    | describe_query(ScoreQuery)
+    | _body(_form("file", BINARY) | {"image/*": {"schema": BINARY}}),
 )
 async def score(request: Request) -> Response:
     """Score one image: as a form's field `file`, or as the raw body with `Content-Type: image/…`."""
+    check_scope(request, Scope.SCORE)
     query, parts = read_query(ScoreQuery, request), parts_of(request)
     detector = parts.pool.get(query.model, query.version)
     with _admit(request, detector, parts) as room:
@@ -80,10 +85,13 @@ async def score(request: Request) -> Response:
 @router.post(
     "/score/batch",
     response_model=BatchAnswer,
-    openapi_extra=describe_query(BatchQuery) | _body(_form("files", {"type": "array", "items": BINARY, "minItems": 1})),
+    openapi_extra=NEEDS_KEY
+    | describe_query(BatchQuery)
+    | _body(_form("files", {"type": "array", "items": BINARY, "minItems": 1})),
 )
 async def score_batch(request: Request) -> Response:
     """Score many images: a form's fields `files`. Results come in order, an error object where an image failed."""
+    check_scope(request, Scope.SCORE)
     query, parts = read_query(BatchQuery, request), parts_of(request)
     detector = parts.pool.get(query.model, query.version)
     with _admit(request, detector, parts) as room:
