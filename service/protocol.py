@@ -2,8 +2,9 @@
 
 uvicorn waits for ever for the rest of a request, and lets a head grow without end. Here a peer has an absolute time to
 send a whole request, from the opening of its connection or the first byte on one that is kept, however it spreads the
-bytes; then it gets a 408 and is cut off. It has the same time to take an answer that does not fit the buffers. What is
-not body (head, chunk sizes, trailers) may be 64 KiB, and as much again as the body; connections are bounded in number.
+bytes; then it gets a 408, unless it has sent nothing at all, and is cut off. It has the same time to take an answer
+that does not fit the buffers. What is not body (head, chunk sizes, trailers) may be 64 KiB, and as much again as the
+body; connections are bounded in number.
 
 When the server is told to stop, connections without a request stay open for a moment: a request that is on its way then
 gets its answer, with the word that the connection closes, where it would otherwise meet a closed one.
@@ -136,6 +137,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._receiving = None
         if self._is_answering() and not self.cycle.more_body:
             return  # the request is complete; what came after it, a stray line end, is none
+        if not self._extra_bytes:
+            self.transport.close()  # a peer that connected ahead of time has asked for nothing yet
+            return
         message = f"The whole request did not come within {self._limits.receive_timeout_s:g} s."
         self._refuse(b"408 Request Timeout", "receive_timeout", message)
 
