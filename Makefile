@@ -6,9 +6,10 @@ STAMP := $(VENV)/.installed
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: help install run test hostile check format clean
+.PHONY: help install run test hostile check format clean load load-throughput load-overload load-clients \
+	load-bad-clients load-stops load-soak
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv and install the project with its development tools
 $(STAMP): pyproject.toml constraints.txt
@@ -25,6 +26,21 @@ test: install ## run the test suite with branch coverage
 hostile: install ## 5,000 damaged images, bombs, and 5,000 requests made from the OpenAPI document
 	ANOMALY_HOSTILE_IMAGES=5000 ANOMALY_API_EXAMPLES=500 $(BIN)/python -m pytest --timeout 1800 -s \
 	    tests/service/test_hostile_images.py tests/service/test_api.py
+
+load: load-throughput load-overload load-clients load-bad-clients load-stops load-soak ## all load tests; half an hour
+load-throughput: install ## images a second beside Detector.score, plain FastAPI and, with LITSERVE=PYTHON, LitServe
+	$(BIN)/python -m benchmarks.throughput --side 28 $(if $(LITSERVE),--litserve $(LITSERVE))
+	$(BIN)/python -m benchmarks.throughput --side 256 $(if $(LITSERVE),--litserve $(LITSERVE))
+load-overload: install ## ten times as many requests as can be served, for a minute
+	$(BIN)/python -m benchmarks.overload
+load-clients: install ## 10,000 tagged images from 64 clients for all models
+	$(BIN)/python -m benchmarks.clients
+load-bad-clients: install ## 500 clients that vanish, 200 that never finish
+	$(BIN)/python -m benchmarks.bad_clients
+load-stops: install ## kill -9 twenty times, SIGTERM ten times, under load
+	$(BIN)/python -m benchmarks.stops
+load-soak: install ## a quarter of an hour of everything
+	$(BIN)/python -m benchmarks.soak
 
 check: install ## lint, format check, types, layers
 	$(BIN)/ruff check .

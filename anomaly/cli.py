@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 done, but some inputs could not be scored; 2 wrong usage, or nothing could be done.
 """
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -417,6 +418,7 @@ def serve(
     What is not given here is taken from the environment (ANOMALY_PORT, ANOMALY_MAX_BATCH, …), as docs/guide.md lists.
     """
     with _usage():
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is: decoding needs the cores in between
         from service.app import serve as serve_http
         from service.settings import read_settings
 

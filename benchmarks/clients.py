@@ -1,119 +1,84 @@
-"""Many clients at once, each image tagged: does each get its own score, and how many a second?
+"""Many clients at once, each image tagged, several models in turn: does each image get its own score?
 
-    python -m benchmarks.clients --models models/ --images 10000 --clients 16
+    python -m benchmarks.clients --models models/ --images 10000 --clients 64
 
-Starts the real server as a program of its own on a free port of 127.0.0.1, posts images drawn one by one (no two alike)
-from concurrent clients, and compares every answer with the score that the image gets alone, in this process. Prints one
-line, and exits with 1 if any answer differs by more than 1e-5. Stops by itself, and stops the server.
+Starts the real server as a program of its own, posts images drawn one by one (no two alike) from concurrent clients,
+and compares every answer with the score that the image gets alone, in this process. Every 200th image goes to the model
+that searches, if there is one: it takes a thousand times as long. Prints one line a model, and exits with 1 if any
+answer differs by more than 1e-5, or 1e-3 of a search.
 """
 
 import argparse
-import http.client
-import json
-import re
-import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from io import BytesIO
+import tempfile
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from anomaly.bundle import list_bundles
-from anomaly.data import Limits, decode, preprocess
+from anomaly.data import decode, preprocess
 from anomaly.inference import Detector, load_detector
+from benchmarks.drawings import draw_line, write_files
+from benchmarks.load import Answer, send
+from benchmarks.serving import serving
 
-TOLERANCE = 1e-5
-TIMEOUT_S = 60
+SIDE = 28
+TOLERANCE, TOLERANCE_OF_SEARCH = 1e-5, 1e-3
+SEARCH_EVERY = 200
 
 
 def main() -> int:
-    """Run the comparison and print its line."""
+    """Run the comparison and print its lines."""
     options = _options()
-    name = options.model or list_bundles(options.models)[0].name
-    detector = load_detector(options.models / name)
-    images = [draw(tag) for tag in range(options.images)]
-    with serving(options.models) as port:
-        start = perf_counter()
-        with ThreadPoolExecutor(options.clients) as clients:
-            shares = [range(client, len(images), options.clients) for client in range(options.clients)]
-            answers = dict(
-                pair for pairs in clients.map(lambda s: run_client(port, name, images, s), shares) for pair in pairs
+    names = sorted({ref.name for ref in list_bundles(options.models)})
+    detectors = {name: load_detector(options.models / name, device="cpu") for name in names}
+    turns = _turns(detectors)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "images"
+        write_files(folder, options.images, draw_line, SIDE)
+        paths = [word for name in turns for word in ("--path", f"/score?model={name}")]
+        with serving(options.models, default_model=names[0], deadline_s=600) as server:
+            load = send(
+                server.port, folder, "--clients", options.clients, "--total", options.images, "--seconds", 3600, *paths
             )
-        seconds = perf_counter() - start
-    expected = [score_alone(detector, data) for data in images]
-    wrong = [
-        tag for tag in range(len(images)) if not np.isclose(answers[tag], expected[tag], rtol=TOLERANCE, atol=TOLERANCE)
-    ]
-    distinct = len({round(score / TOLERANCE) for score in expected})
-    print(
-        f"{name}: {len(answers)} images from {options.clients} clients, {distinct} distinct scores, "
-        f"{len(wrong)} mismatches, {len(images) / seconds:.0f} images/s"
-    )
+    if load.statuses != {200: options.images}:
+        raise SystemExit(f"some were not scored: {load.statuses}, {load.codes}")
+    of_model: dict[str, list[Answer]] = {name: [] for name in names}
+    for answer in load.answers:
+        of_model[turns[answer.number % len(turns)]].append(answer)
+    wrong = sum(_compare(name, detectors[name], answers) for name, answers in of_model.items())
+    print(f"{options.images} images from {options.clients} clients in {load.seconds:.0f} s, {wrong} mismatches")
     return 1 if wrong else 0
 
 
-def draw(tag: int) -> bytes:
-    """A PNG of a few strokes of the tag's own, in one of several sizes."""
-    rng = np.random.default_rng(tag)
-    size = int(rng.choice([28, 32, 40]))
-    image = Image.fromarray(rng.integers(0, 40, (size, size), dtype=np.uint8))
-    points = [(int(x), int(y)) for x, y in rng.integers(4, size - 4, (5, 2))]
-    ImageDraw.Draw(image).line(points, fill=int(rng.integers(120, 256)), width=int(rng.integers(1, 5)))
-    buffer = BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+def _turns(detectors: dict[str, Detector]) -> list[str]:
+    """The models' names in the order in which images go to them, over and over."""
+    quick = [name for name, detector in detectors.items() if detector.bundle.manifest.search is None]
+    slow = [name for name in detectors if name not in quick]
+    return ((quick or slow) * SEARCH_EVERY)[: SEARCH_EVERY - len(slow)] + slow
 
 
-def score_alone(detector: Detector, data: bytes) -> float:
-    """The score in this process, of this image and no other."""
-    pixels = preprocess(decode(data, name="a drawing", limits=Limits()), detector.preprocess)
+def _compare(name: str, detector: Detector, answers: list[Answer]) -> int:
+    """How many answers are not the score that the image gets alone."""
+    tolerance = TOLERANCE_OF_SEARCH if detector.bundle.manifest.search else TOLERANCE
+    expected = [_score_alone(detector, answer.number) for answer in answers]
+    found = [float(answer.found or np.nan) for answer in answers]
+    wrong = int((~np.isclose(found, expected, rtol=tolerance, atol=tolerance)).sum())
+    distinct = len({round(score / tolerance) for score in expected})
+    print(f"{name}: {len(answers)} images, {distinct} distinct scores, {wrong} mismatches")
+    return wrong
+
+
+def _score_alone(detector: Detector, number: int) -> float:
+    pixels = preprocess(decode(draw_line(number, SIDE), name="a drawing"), detector.preprocess)
     return float(detector.evidence(pixels[None]).score[0])
-
-
-def run_client(port: int, model: str, images: list[bytes], tags: range) -> list[tuple[int, float]]:
-    """Post these images one after the other over one connection: pairs of tag and score."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
-    pairs = []
-    for tag in tags:
-        connection.request("POST", f"/score?model={model}", images[tag], {"Content-Type": "image/png"})
-        answer = connection.getresponse()
-        body = json.loads(answer.read())
-        if answer.status != 200:
-            raise SystemExit(f"image {tag} was answered with {answer.status}: {body['error']['message']}")
-        pairs.append((tag, body["score"]))
-    connection.close()
-    return pairs
-
-
-@contextmanager
-def serving(models: Path) -> Iterator[int]:
-    """The real server on a free port; its port, once it can score."""
-    program = Path(sys.executable).with_name("anomaly")
-    command = [str(program), "serve", "--models", str(models), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout
-        try:
-            for line in server.stdout:
-                if found := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
-                    yield int(found[1])
-                    break
-            else:
-                raise SystemExit("the server did not start; what it said is above")
-        finally:
-            server.terminate()
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, default=Path("models"), help="the folder that holds the bundles")
-    parser.add_argument("--model", help="the bundle's name; the first if left out")
     parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--clients", type=int, default=64)
     return parser.parse_args()
 
 

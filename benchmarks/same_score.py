@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from anomaly.bundle import save
 from anomaly.data import open_dataset, to_array
 from anomaly.inference import Detector, load_detector
-from benchmarks.clients import serving
+from benchmarks.serving import serving
 
 TOLERANCE, SEARCH_TOLERANCE = 1e-5, 1e-3
 NUM_ALONE = 16
@@ -45,7 +45,7 @@ def main() -> int:
     args = parser.parse_args()
     images = [to_array(sample.open()) for sample in open_dataset(args.data, normal=["0"]).test()[: args.images]]
     worst = 0.0
-    with tempfile.TemporaryDirectory() as folder, serving(args.models) as port:
+    with tempfile.TemporaryDirectory() as folder, serving(args.models) as server:
         files = {suffix: _write(images, Path(folder), suffix) for suffix in ("png", "bmp")}
         for name in args.names:
             model = args.models / name
@@ -53,7 +53,7 @@ def main() -> int:
             expected = detector.score(images).score
             tolerance = SEARCH_TOLERANCE if detector.bundle.manifest.search else TOLERANCE
             print(f"{name}: {len(images)} images, tolerance {tolerance:g}")
-            for way, score in _ways(detector, model, images, files, port, Path(folder)).items():
+            for way, score in _ways(detector, model, images, files, server.port, Path(folder)).items():
                 found = score()
                 difference = float(np.max(np.abs(found - expected[: len(found)]) / np.abs(expected[: len(found)])))
                 worst = max(worst, difference / tolerance)

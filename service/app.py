@@ -10,15 +10,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from types import FrameType
 
-import uvicorn
 from fastapi import FastAPI, Security
 from fastapi_offline import FastAPIOffline
 
 from anomaly.errors import AnomalyError, BundleError, UsageError
-from anomaly.inference import load_detector
+from anomaly.inference import Detector, load_detector
 from service.access import GuardAccess, check_exposure
+from service.admission import SHARE_OF_TURN, Admission
 from service.batcher import Batcher
 from service.callers import BEARER, IdentifyCallers, needs
 from service.errors import answer_errors
@@ -31,15 +32,13 @@ from service.repository import find_bundles
 from service.routes import admin, docs, health, models, page, score
 from service.routes.state import State
 from service.schemas import ErrorAnswer
+from service.server import Server
 from service.settings import SAMPLE, Settings
 from service.telemetry import Telemetry
 from service.uploads import Uploads
 from service.watching import WatchRequests
 
 logger = logging.getLogger(__name__)
-
-GRACE_S = 30
-"""How long requests that were accepted may take to finish when the server is told to stop."""
 
 
 def create_app(
@@ -49,30 +48,42 @@ def create_app(
 
     `load` makes a detector of a bundle's folder. `on_settled` is called, in another thread, once the current versions
     are loaded or known to be broken. `app.state.refresh()` takes what has changed on disk, bundles and keys.
+    `app.state.stop()` says that the server is about to stop: it lets nobody in any more, and is not ready.
     Raises BundleError or UsageError if there is nothing to serve, or the keys cannot be read.
     """
     telemetry = Telemetry()
     keyring = Keyring(settings.keys)
+    batcher = Batcher(
+        max_batch=settings.max_batch,
+        max_wait_s=settings.max_wait_ms / 1000,
+        max_turn_s=SHARE_OF_TURN * settings.deadline_s,
+        threads=settings.threads,
+        observe=lambda detector, *timing: telemetry.observe_batch(detector.bundle, *timing),
+    )
+    admission = Admission(
+        batcher, max_images=settings.max_queue, max_bytes=settings.max_queue_bytes, deadline_s=settings.deadline_s
+    )
+    load = load or partial(load_detector, device=settings.device)
+
+    def load_warm(path: Path) -> Detector:
+        detector = load(path)
+        with batcher.device:
+            detector.warm(settings.max_batch)
+        return detector
+
     find = partial(find_bundles, settings.models)
     pool = Pool(find(), default_model=settings.default_model)
-    loading = Loading(pool, find, load or partial(load_detector, device=settings.device))
+    loading = Loading(pool, find, load_warm)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, State]]:
         uploads = Uploads(settings, timed=telemetry.decoding)
-        batcher = Batcher(
-            max_batch=settings.max_batch,
-            max_wait_s=settings.max_wait_ms / 1000,
-            max_queue=settings.max_queue,
-            observe=lambda detector, *timing: telemetry.observe_batch(detector.bundle, *timing),
-        )
-        telemetry.watch_queue(lambda: batcher.num_admitted, lambda: batcher.age_s)
+        telemetry.watch_queue(lambda: admission.num_images, lambda: admission.age_s)
         batcher.start()
         first_loads = asyncio.create_task(asyncio.to_thread(loading.load_all, on_settled))
-        yield {"parts": State(settings, pool, loading, batcher, uploads, telemetry)}
+        yield {"parts": State(settings, pool, loading, admission, batcher, uploads, telemetry)}
         loading.stop()
         await batcher.close()
-        uploads.close()
         await first_loads
 
     def refresh() -> None:
@@ -92,7 +103,7 @@ def create_app(
         responses={"default": {"model": ErrorAnswer, "description": "Any error"}},
         lifespan=lifespan,
     )
-    app.include_router(score.router, dependencies=[Security(needs(Scope.SCORE))])
+    app.include_router(score.router)
     app.include_router(admin.router, dependencies=[Security(needs(Scope.ADMIN))])
     app.include_router(models.router, dependencies=[Security(BEARER)])
     for routes in (health, docs, page):
@@ -103,6 +114,7 @@ def create_app(
     app.add_middleware(SecureAnswers)
     app.add_middleware(WatchRequests, telemetry=telemetry)
     app.state.refresh = refresh
+    app.state.stop = admission.close
     return app
 
 
@@ -125,17 +137,7 @@ def serve(settings: Settings) -> None:
 
     app = create_app(settings, on_settled=settle)
     listener = _listen(settings.host, settings.port)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
-        timeout_graceful_shutdown=GRACE_S,
-    )
-    server = uvicorn.Server(config)
+    server = Server(app, settings, on_stop=app.state.stop)
     if hasattr(signal, "SIGHUP"):  # not on Windows
         signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=app.state.refresh, daemon=True).start())
     signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it has shut down

@@ -1,30 +1,33 @@
 """Micro-batching: images of many requests share the passes of one device.
 
-Routes admit images (a full house refuses them), decode them, and await `score`. One worker thread owns the device: it
-takes what waits, at most `max_batch` images; while more images are on their way it waits for them, at most
-`max_wait_s`; a lone image never waits. Scores do not depend on who shares a batch (law 2), and a batch that fails is
-taken apart and scored image by image, so that one failing image never harms its neighbours (law 8).
+An image is handed in unread. A pool of threads decodes it and puts it before the device; one worker thread lets the
+networks run, on as many as wait (see `turns`); the answers of a pass reach the event loop together. So an image costs
+the event loop one wake-up to come in and a share of one to go out.
 
-Everything but the worker runs on the event loop's thread, so the counts need no lock.
+An image whose answer is settled from outside, because its client has left or its deadline has passed, is never run.
+Scores do not depend on who shares a batch (law 2). A batch that fails is halved until it passes, so that one failing
+image never harms its neighbours (law 8), and a batch too large for the device's memory is scored in parts.
 Shapes: b batch, c channels.
 """
 
 import asyncio
-import math
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from anomaly.inference import Evidence
-from service.errors import OverloadedError
+from anomaly.inference import BATCH_GRAIN, Evidence
+from service.errors import DeviceMemoryError
+from service.turns import Turns
+
+LAST_PASS_S = 5.0
+"""How long a pass that still runs when the server ends is waited for."""
 
 
 class Scorer(Protocol):
@@ -38,147 +41,150 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True)
+class Picture:
+    """One image ready for the networks: pixels (c, size, size), and the original's height and width in pixels."""
+
+    pixels: NDArray[np.uint8]
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
 class Scored:
     """One image's evidence: x_hat (c, size, size) in [-1, 1]; heatmap (size, size), if asked."""
 
     score: float
     terms: dict[str, float]
+    picture: Picture
     x_hat: NDArray[np.float32]
     heatmap: NDArray[np.float32] | None
 
 
-@dataclass(frozen=True)
-class _Waiting:
+@dataclass(eq=False)
+class _Job:
     scorer: Scorer
-    pixels: NDArray[np.uint8]
+    read: Callable[[], Picture]
     heatmap: bool
-    answer: Future[Scored] = field(default_factory=Future)
-    since: float = field(default_factory=time.perf_counter)
+    answer: asyncio.Future[Scored]
+    picture: Picture = field(init=False)
+    since: float = 0.0
 
 
+Outcomes = list[tuple[_Job, Scored | Exception]]
 Observer = Callable[[Any, Sequence[float], float], None]
 """Told of each device batch: its scorer, how long each of its images waited, and how long it took, in seconds."""
 
 
 class Batcher:
-    """A bounded queue before one device. `start` and `close` it on the event loop that uses it."""
+    """The line before one device. `start` and `close` it on the event loop that uses it."""
 
-    def __init__(self, *, max_batch: int, max_wait_s: float, max_queue: int, observe: Observer) -> None:
-        self.max_batch = max_batch
-        self.max_wait_s = max_wait_s
-        self.max_queue = max_queue
-        self.num_admitted = 0
-        self._admitted_at: dict[object, float] = {}  # in the order of admission
+    def __init__(
+        self, *, max_batch: int, max_wait_s: float, max_turn_s: float, threads: int, observe: Observer
+    ) -> None:
+        self.device = threading.Lock()
+        """Held by whoever lets the networks run: the worker, or a thread that warms a detector between two passes."""
+        self.turns: Turns[Scorer, _Job] = Turns(
+            max_batch=max_batch, max_wait_s=max_wait_s, max_turn_s=max_turn_s, grain=BATCH_GRAIN
+        )
         self._observe = observe
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._readers = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._worker = threading.Thread(target=self._work, name="batcher", daemon=True)
-        self._closed = False
 
     def start(self) -> None:
         """Start the worker."""
+        self._loop = asyncio.get_running_loop()
         self._worker.start()
 
     async def close(self) -> None:
-        """Refuse new images, answer those that wait, and stop the worker."""
-        self._closed = True
-        self._queue.put(None)
-        await asyncio.to_thread(self._worker.join)
+        """Answer what waits, and stop the threads."""
+        await asyncio.to_thread(self._readers.shutdown)
+        self.turns.close()
+        await asyncio.to_thread(self._worker.join, LAST_PASS_S)
 
-    @contextmanager
-    def admit(self, num_images: int = 1) -> Iterator[None]:
-        """Keep room for images from before they are decoded until they are answered.
+    def submit(self, scorer: Scorer, read: Callable[[], Picture], *, heatmap: bool = False) -> asyncio.Future[Scored]:
+        """Score the image that `read`, called in another thread, gives; what it raises becomes the answer.
 
-        Raises OverloadedError if there is none.
+        Raises DeviceMemoryError, as the answer, if the device has no room for this one image.
         """
-        if self.num_admitted + num_images > self.max_queue:
-            raise OverloadedError(
-                f"The server is busy with {self.num_admitted} images and takes {self.max_queue}; try again soon."
-            )
-        self.num_admitted += num_images
-        ticket = object()
-        self._admitted_at[ticket] = time.perf_counter()
+        job = _Job(scorer, read, heatmap, self._loop.create_future())
+        self.turns.announce(scorer)
+        self._readers.submit(self._read, job)
+        return job.answer
+
+    def _read(self, job: _Job) -> None:
+        if job.answer.done():
+            self.turns.retract(job.scorer)
+            return
         try:
-            yield
-        finally:
-            self.num_admitted -= num_images
-            del self._admitted_at[ticket]
-
-    @property
-    def age_s(self) -> float:
-        """For how long the oldest image that is admitted has been so; 0 if there is none."""
-        oldest = next(iter(self._admitted_at.values()), None)
-        return 0.0 if oldest is None else time.perf_counter() - oldest
-
-    async def score(self, scorer: Scorer, pixels: NDArray[np.uint8], *, heatmap: bool = False) -> Scored:
-        """Score one admitted image of (c, size, size) pixels. If the caller is cancelled first, it is never run."""
-        if self._closed:
-            raise OverloadedError("The server is shutting down; try again shortly.")
-        waiting = _Waiting(scorer, pixels, heatmap)
-        self._queue.put(waiting)
-        return await asyncio.wrap_future(waiting.answer)
+            job.picture = job.read()
+        except Exception as error:
+            self.turns.retract(job.scorer)
+            self._deliver([(job, error)])
+        else:
+            job.since = perf_counter()
+            self.turns.put(job.scorer, job)
 
     def _work(self) -> None:
-        going_on = True
-        while going_on:
-            batch, going_on = self._collect()
-            for group in _groups(batch):
-                self._answer(group)
+        while turn := self.turns.take():
+            scorer, jobs = turn
+            jobs = [job for job in jobs if not job.answer.done()]
+            if jobs:
+                with self.device:
+                    start = perf_counter()
+                    outcomes = self._answer(scorer, jobs)
+                    self.turns.charge(scorer, len(jobs), perf_counter() - start)
+                self._deliver(outcomes)
 
-    def _collect(self) -> tuple[list[_Waiting], bool]:
-        """The next batch, and whether there may be another after it."""
-        batch: list[_Waiting] = []
-        deadline = math.inf
-        while len(batch) < self.max_batch:
-            try:
-                waiting = self._queue.get(timeout=None if not batch else self._patience(batch, deadline))
-            except Empty:
-                break
-            if waiting is None:
-                return batch, False
-            if waiting.answer.set_running_or_notify_cancel():
-                batch.append(waiting)
-                deadline = min(deadline, time.perf_counter() + self.max_wait_s)
-        return batch, True
-
-    def _patience(self, batch: list[_Waiting], deadline: float) -> float:
-        others_are_coming = self.num_admitted > len(batch)
-        return max(0.0, deadline - time.perf_counter()) if others_are_coming else 0.0
-
-    def _answer(self, group: list[_Waiting]) -> None:
-        start = time.perf_counter()
+    def _answer(self, scorer: Scorer, jobs: list[_Job]) -> Outcomes:
+        start = perf_counter()
         try:
-            outcomes = _run(group)
+            scored = _pass(scorer, jobs)
         except Exception as error:
-            if len(group) == 1:
-                group[0].answer.set_exception(error)
-            else:
-                for waiting in group:
-                    self._answer([waiting])
-            return
-        self._observe(group[0].scorer, [start - waiting.since for waiting in group], time.perf_counter() - start)
-        for waiting, scored in zip(group, outcomes, strict=True):
-            waiting.answer.set_result(scored)
+            if len(jobs) == 1:
+                return [(jobs[0], _no_room(error) if _is_out_of_memory(error) else error)]
+            half = len(jobs) // 2
+            return self._answer(scorer, jobs[:half]) + self._answer(scorer, jobs[half:])
+        self._observe(scorer, [start - job.since for job in jobs], perf_counter() - start)
+        return list(zip(jobs, scored, strict=True))
+
+    def _deliver(self, outcomes: Outcomes) -> None:
+        self._loop.call_soon_threadsafe(_settle, outcomes)
 
 
-def _groups(batch: Sequence[_Waiting]) -> list[list[_Waiting]]:
-    """Images that can pass the networks together: the same detector, and all or none with a heatmap."""
-    groups: dict[tuple[int, bool], list[_Waiting]] = {}
-    for waiting in batch:
-        groups.setdefault((id(waiting.scorer), waiting.heatmap), []).append(waiting)
-    return list(groups.values())
+def _settle(outcomes: Outcomes) -> None:
+    for job, outcome in outcomes:
+        if job.answer.done():
+            continue
+        if isinstance(outcome, Scored):
+            job.answer.set_result(outcome)
+        else:
+            job.answer.set_exception(outcome)
 
 
-def _run(group: Sequence[_Waiting]) -> list[Scored]:
-    scorer = group[0].scorer
-    pixels = np.stack([waiting.pixels for waiting in group])
+def _pass(scorer: Scorer, jobs: Sequence[_Job]) -> list[Scored]:
+    pixels = np.stack([job.picture.pixels for job in jobs])
     evidence = scorer.evidence(pixels)
-    heatmaps = scorer.heatmaps(pixels, evidence.z_hat) if group[0].heatmap else None
+    explained = [i for i, job in enumerate(jobs) if job.heatmap]
+    heatmaps = scorer.heatmaps(pixels[explained], evidence.z_hat[explained]) if explained else ()
+    heatmap_of = dict(zip(explained, heatmaps, strict=True))
     return [
         Scored(
             score=float(evidence.score[i]),
             terms={name: float(values[i]) for name, values in evidence.terms.items()},
+            picture=job.picture,
             x_hat=evidence.x_hat[i],
-            heatmap=None if heatmaps is None else heatmaps[i],
+            heatmap=heatmap_of.get(i),
         )
-        for i in range(len(group))
+        for i, job in enumerate(jobs)
     ]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """On a GPU torch has a class for it; on a CPU it is a plain RuntimeError of the allocator."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _no_room(error: Exception) -> DeviceMemoryError:
+    failure = DeviceMemoryError("The device has not enough memory for this image now; try again later.")
+    failure.__cause__ = error
+    return failure

@@ -14,11 +14,15 @@
         ├── UploadTooLargeError       more bytes, or more files, than a request may have
         ├── UnsupportedContentError   neither a form nor an image
         ├── NotReadyError             bundles are still being loaded
-        └── OverloadedError           no room for another image
+        ├── OverloadedError           no room for another image, or no time
+        ├── DeadlineError             a request that was let in could not be answered in time
+        ├── DeviceMemoryError         the device has no room even for one image
+        └── ShuttingDownError         the server has been told to stop
 
 Every answer that is an error has one shape: `{"error": {"code": "…", "message": "…"}}`. Clients may rely on its code.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -88,7 +92,22 @@ class NotReadyError(ServiceError):
 
 
 class OverloadedError(ServiceError):
-    """No room for another image."""
+    """No room for another image, or no time: it would wait for about `wait_s` seconds."""
+
+    def __init__(self, message: str, wait_s: float = 0.0) -> None:
+        super().__init__(message, {"Retry-After": str(max(1, math.ceil(wait_s)))})
+
+
+class DeadlineError(ServiceError):
+    """A request that was let in could not be answered in time; it is not run any more."""
+
+
+class DeviceMemoryError(ServiceError):
+    """The device has no room even for one image."""
+
+
+class ShuttingDownError(ServiceError):
+    """The server has been told to stop; another may be about to take its place."""
 
 
 STATUS: dict[type[Exception], tuple[int, str]] = {
@@ -114,12 +133,23 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     library.CorruptBundleError: (503, "model_unavailable"),
     NotReadyError: (503, "not_ready"),
     OverloadedError: (503, "overloaded"),
+    DeadlineError: (503, "deadline_exceeded"),
+    DeviceMemoryError: (503, "device_out_of_memory"),
+    ShuttingDownError: (503, "shutting_down"),
 }
 """Status and code by class; an error that is not listed has those of its nearest listed base."""
 
 FRAMEWORK_CODES = {400: "malformed_request", 404: "not_found", 405: "method_not_allowed"}
 INTERNAL = (500, "internal_error")
-RETRY_AFTER_S = {"overloaded": 1, "not_ready": 5, "model_unavailable": 60}
+RETRY_AFTER_S = {
+    "overloaded": 1,
+    "deadline_exceeded": 5,
+    "device_out_of_memory": 10,
+    "shutting_down": 10,
+    "not_ready": 5,
+    "model_unavailable": 60,
+}
+"""At the least; an OverloadedError may know better."""
 
 
 @dataclass(frozen=True)

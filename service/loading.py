@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from anomaly.bundle import BundleRef
 from anomaly.bundle.layout import SUMS
 from anomaly.errors import AnomalyError
@@ -29,7 +27,7 @@ Loader = Callable[[Path], Detector]
 
 
 class Loading:
-    """Changes a pool. `find` tells what there is to serve, `load` makes a detector of a folder."""
+    """Changes a pool. `find` tells what there is to serve, `load` makes a warm detector of a folder."""
 
     def __init__(self, pool: Pool, find: Finder, load: Loader) -> None:
         self._pool = pool
@@ -93,10 +91,9 @@ class Loading:
         return [self._fill(slot) for slot in slots if not self._stopped.is_set()]
 
     def _fill(self, slot: Slot) -> Slot:
-        """Load and warm a bundle and put it in its place; a failure only leaves its reason there."""
+        """Load a bundle and put it in its place; a failure only leaves its reason there."""
         try:
             detector = self._load(slot.path)
-            _warm(detector)
         except AnomalyError as error:
             slot = replace(slot, failure=str(error))
             logger.error("bundle %s version %d is refused: %s", slot.name, slot.version, error)
@@ -117,9 +114,3 @@ class Loading:
         except OSError:
             return False
         return detector is not None and detector.bundle.digest == hashlib.sha256(sums).hexdigest()
-
-
-def _warm(detector: Detector) -> None:
-    """Let the first request not pay for the device's first call."""
-    size, channels = detector.preprocess.size, detector.preprocess.channels
-    detector.evidence(np.zeros((1, channels, size, size), np.uint8))

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -55,6 +56,16 @@ class Settings(BaseSettings):
     """How long an image may wait for others to share its batch."""
     max_queue: int = Field(default=1024, ge=1)
     """Images accepted and not yet answered; beyond it requests are refused with 503."""
+    max_queue_bytes: int = Field(default=512 * 2**20, ge=1)
+    """Bytes of bodies and preprocessed pixels held at the same time; beyond it requests are refused with 503."""
+    deadline_s: float = Field(default=30.0, gt=0.0)
+    """Seconds from a request's head to its answer; what would come later gets a 503 and is never run."""
+    receive_timeout_s: float = Field(default=10.0, gt=0.0)
+    """Seconds that a peer has to send a whole request, and to take what of an answer does not fit the buffers."""
+    max_connections: int = Field(default=800, ge=1)
+    """Open connections; beyond it new ones are answered with 503 and closed."""
+    grace_s: float = Field(default=30.0, gt=0.0)
+    """Seconds that accepted requests have to finish when the server is told to stop."""
     max_upload_bytes: int = Field(default=64 * 2**20, ge=1)
     """Bytes in one request's body."""
     max_pixels: int = Field(default=64_000_000, ge=1)
@@ -71,6 +82,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _a_full_request_fits(self) -> Self:
+        if self.max_upload_bytes > self.max_queue_bytes:
+            raise ValueError(
+                f"max_upload_bytes {self.max_upload_bytes} is more than max_queue_bytes {self.max_queue_bytes}, so the "
+                "largest request would never be accepted; lower the one or raise the other"
+            )
         if self.max_files > self.max_queue:
             raise ValueError(
                 f"max_files {self.max_files} is more than max_queue {self.max_queue}, so a full batch request would "
@@ -90,6 +106,7 @@ def read_settings(**given: Any) -> Settings:
         raise UsageError("; ".join(_explain(tuple(map(str, e["loc"])), e["msg"]) for e in error.errors())) from None
 
 
+@lru_cache(maxsize=1024)  # asked for every request
 def is_loopback(host: str) -> bool:
     """Whether only programs on this machine can reach `host`."""
     try:

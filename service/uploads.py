@@ -1,47 +1,24 @@
-"""From a request's body to preprocessed pixels, within limits, and with the event loop left free.
+"""From a request's body to preprocessed pixels, within limits.
 
 A body is refused by its Content-Length before it is read, and by its true length while it is read; pixels are counted
-before they are decoded. Decoding and preprocessing run in a bounded pool of threads.
+before they are decoded. `prepare` is for a thread of its own: it never runs on the event loop.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 
-import numpy as np
 from fastapi import Request
-from numpy.typing import NDArray
-from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
-from starlette.types import Message
+from starlette.requests import ClientDisconnect
 
 from anomaly.config import PreprocessConfig
 from anomaly.data import Limits, decode, preprocess
-from service.errors import MalformedRequestError, UnsupportedContentError, UploadTooLargeError
+from service.admission import Room
+from service.batcher import Picture
+from service.errors import UnsupportedContentError, UploadTooLargeError
+from service.forms import CONTENT_TYPE, NAMELESS, FormReader, Upload
 from service.settings import Settings
 
-FORM = "multipart/form-data"
 ONE, MANY = "file", "files"
-TOO_MANY_FILES = "Too many files"  # how Starlette's parser begins to say so; it has no class of its own for it
-
-
-@dataclass(frozen=True)
-class Upload:
-    """One image as it was sent."""
-
-    name: str
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One image ready for the networks: pixels (c, size, size), and the original's height and width in pixels."""
-
-    pixels: NDArray[np.uint8]
-    height: int
-    width: int
 
 
 class Uploads:
@@ -51,86 +28,60 @@ class Uploads:
         self.limits = Limits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
         self.max_files = settings.max_files
         self._timed = timed
-        self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="decode")
 
-    def close(self) -> None:
-        """Let the threads end."""
-        self._threads.shutdown()
+    def announced_bytes(self, request: Request) -> int:
+        """How long the body says it will be, 0 if it does not. Raises UploadTooLargeError."""
+        length = request.headers.get("content-length", "")
+        if not length.isdigit():
+            return 0
+        if int(length) > self.limits.max_bytes:
+            raise UploadTooLargeError(f"The body has {length} bytes; at most {self.limits.max_bytes} are accepted.")
+        return int(length)
 
-    async def read_one(self, request: Request) -> Upload:
+    async def read_one(self, request: Request, room: Room) -> Upload:
         """The one image of a request: the form's field `file`, or the raw body.
 
-        Raises MalformedRequestError, UnsupportedContentError or UploadTooLargeError.
+        Raises MalformedRequestError, UnsupportedContentError, UploadTooLargeError or ClientDisconnect.
         """
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type.startswith("image/"):
-            self._check_length(request)
-            return Upload("the image", b"".join([chunk async for chunk in self._limited(request).stream()]))
-        uploads = await self._read_form(request, ONE, max_files=1)
-        return uploads[0]
+        if request.headers.get("content-type", "").strip().lower().startswith("image/"):
+            return Upload(NAMELESS, b"".join([piece async for piece in self._pieces(request, room)]))
+        return (await self._read_form(request, room, ONE, max_files=1))[0]
 
-    async def read_many(self, request: Request) -> list[Upload]:
+    async def read_many(self, request: Request, room: Room) -> list[Upload]:
         """All images of a form's field `files`, in order. Raises as `read_one` does."""
-        return await self._read_form(request, MANY, max_files=self.max_files)
+        return await self._read_form(request, room, MANY, max_files=self.max_files)
 
-    async def prepare(self, upload: Upload, config: PreprocessConfig) -> Picture:
-        """Decode and preprocess an image in a thread. Raises ImageError."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._prepare, upload, config)
-
-    def _prepare(self, upload: Upload, config: PreprocessConfig) -> Picture:
+    def prepare(self, upload: Upload, config: PreprocessConfig) -> Picture:
+        """Decode and preprocess an image. Blocking. Raises ImageError."""
         with self._timed():
             image = decode(upload.data, name=upload.name, limits=self.limits)
             return Picture(preprocess(image, config), image.height, image.width)
 
-    async def _read_form(self, request: Request, field: str, *, max_files: int) -> list[Upload]:
+    async def _read_form(self, request: Request, room: Room, field: str, *, max_files: int) -> list[Upload]:
         content_type = request.headers.get("content-type", "")
-        if not content_type.lower().startswith(FORM):
+        if not content_type.strip().lower().startswith(CONTENT_TYPE):
             raise UnsupportedContentError(
-                f"The body's type is {content_type[:80]!r}; send a form ({FORM}) with files in the field {field!r}"
+                f"The body's type is {content_type[:80]!r}; send a form ({CONTENT_TYPE}) with files in the field "
+                + repr(field)
                 + (", or one image's bytes as image/png, image/jpeg …" if field == ONE else ".")
             )
-        async with self._form(request, max_files) as form:
-            values = form.getlist(field)
-            files = [value for value in values if isinstance(value, UploadFile)]
-            if not files or len(files) < len(values):
-                raise MalformedRequestError(
-                    f"The form needs the field {field!r} with a file, but {'it holds text' if values else 'has none'}; "
-                    f"with curl: -F {field}=@picture.png"
-                )
-            return [Upload(file.filename or "the image", await file.read()) for file in files]
+        form = FormReader(content_type, field, max_files=max_files)
+        async for piece in self._pieces(request, room):
+            form.write(piece)
+        return form.files()
 
-    @asynccontextmanager
-    async def _form(self, request: Request, max_files: int) -> AsyncIterator[FormData]:
-        self._check_length(request)
-        try:
-            form = await self._limited(request).form(max_files=max_files)
-        except HTTPException as error:
-            if str(error.detail).startswith(TOO_MANY_FILES):
-                raise UploadTooLargeError(
-                    f"The form has more files than the {max_files} accepted here; send at most {self.max_files} "
-                    f"as {MANY!r} to /score/batch, and more in further requests."
-                ) from None
-            raise MalformedRequestError(f"The form cannot be read: {error.detail}") from None
-        try:
-            yield form
-        finally:
-            await form.close()
-
-    def _check_length(self, request: Request) -> None:
-        length = request.headers.get("content-length", "")
-        if length.isdigit() and int(length) > self.limits.max_bytes:
-            raise UploadTooLargeError(f"The body has {length} bytes; at most {self.limits.max_bytes} are accepted.")
-
-    def _limited(self, request: Request) -> Request:
-        """The request, but reading more than the limit raises; for bodies that do not tell their length."""
-        num_bytes = 0
-
-        async def receive() -> Message:
-            nonlocal num_bytes
+    async def _pieces(self, request: Request, room: Room) -> AsyncIterator[bytes]:
+        """The body as it comes; `room` grows with what was not announced."""
+        num_bytes, counted, more = 0, self.announced_bytes(request), True
+        while more:
             message = await request.receive()
-            num_bytes += len(message.get("body", b""))
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            piece, more = message.get("body", b""), message.get("more_body", False)
+            num_bytes += len(piece)
             if num_bytes > self.limits.max_bytes:
                 raise UploadTooLargeError(f"The body has more than the {self.limits.max_bytes} bytes accepted.")
-            return message
-
-        return Request(request.scope, receive)
+            if num_bytes > counted:
+                room.widen(num_bytes=num_bytes - counted)
+                counted = num_bytes
+            yield piece

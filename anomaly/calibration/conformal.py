@@ -8,6 +8,7 @@ Source: Bates et al. 2021, arXiv 2104.08279, eq. 2; Benjamini and Hochberg 1995 
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +103,7 @@ def fdr_shortage(p_values: FloatArray, q: float, num_calibration: int) -> str | 
     )
 
 
+@lru_cache
 def _num_allowed(alpha: float, num_calibration: int) -> int:
     """K = the largest integer with k / (n_cal + 1) ≤ alpha: exactly, or as `p_values` rounds it (1/3 ≤ 0.333…)."""
     k = math.floor(Fraction(alpha) * (num_calibration + 1))

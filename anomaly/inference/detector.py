@@ -160,6 +160,10 @@ class Detector:
         )
         return Evidence(score, found.terms, found.z_hat, found.x_hat)
 
+    def warm(self, max_images: int) -> None:
+        """Let no image pay for the device's first call: run every shape that batches of up to `max_images` come in."""
+        self._passes.warm(max_images)
+
     def generate(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """G(z) of latents (n, latent_dim), at least one: images (n, c, size, size) in [-1, 1]."""
         return self._passes.generate(z)

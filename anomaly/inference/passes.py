@@ -75,6 +75,16 @@ class Passes:
         z = self._search(pixels) if self.search else None
         return _concatenate([self._batch(pixels[rows], None if z is None else z[rows]) for rows in _batches(pixels)])
 
+    def warm(self, max_images: int) -> None:
+        """Run every batch shape that up to `max_images` images come in; a search makes one step."""
+        config = self.networks.config
+        brief = copy.copy(self)
+        brief.search = self.search.model_copy(update={"steps": 1, "restarts": 1}) if self.search else None
+        largest = min(max_images, _batch_size(config.size))
+        for n in range(BATCH_GRAIN, largest + BATCH_GRAIN, BATCH_GRAIN):
+            pixels = np.zeros((n, config.channels, config.size, config.size), np.uint8)
+            brief.maps(pixels, brief.reconstruct(pixels).z_hat)
+
     @torch.inference_mode()
     def generate(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """G(z): latents (n, latent_dim) → images (n, c, size, size) in [-1, 1]."""

@@ -19,17 +19,18 @@ async def healthz() -> HealthAnswer:
 
 @router.get("/readyz", responses={503: {"model": ReadyAnswer, "description": "Not yet able to score"}})
 async def readyz(request: Request, response: Response, parts: Parts) -> ReadyAnswer:
-    """Able to score: every current bundle is loaded or known to be broken, and at least one is loaded.
+    """Able to score: every current bundle is loaded or known to be broken, one at least is loaded, and no stop is due.
 
     Which bundles these are is not for callers without a key, where there are keys.
     """
     pool = parts.pool
     told = pool.current if caller_of(request) else []
-    if not pool.is_ready:
+    is_ready = pool.is_ready and not parts.admission.is_closed
+    if not is_ready:
         response.status_code = 503
         response.headers["Retry-After"] = "5"
     return ReadyAnswer(
-        ready=pool.is_ready,
+        ready=is_ready,
         loaded=[_name(slot) for slot in told if slot.detector],
         loading=[_name(slot) for slot in told if not slot.is_settled],
         failed=[f"{_name(slot)}: {slot.failure}" for slot in told if slot.failure],

@@ -2,19 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+import math
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from anomaly.data import restore_map
 from anomaly.inference import Detector
+from service.abandonment import abandoning
+from service.admission import Room
 from service.batcher import Scored
-from service.errors import describe
+from service.callers import NEEDS_KEY, check_scope
+from service.errors import DeadlineError, describe
+from service.forms import Upload
+from service.keys import Scope
 from service.routes.drawing import draw_heatmap, draw_image
-from service.routes.state import Parts, State
+from service.routes.query import describe_query, read_query
+from service.routes.state import State, parts_of
 from service.schemas import (
     BatchAnswer,
     BatchQuery,
@@ -23,14 +32,11 @@ from service.schemas import (
     IllustratedAnswer,
     ImageFailure,
     ImageScore,
-    ModelIdentity,
     ScoreAnswer,
     ScoreQuery,
 )
-from service.uploads import Picture, Upload
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 BINARY = {"type": "string", "format": "binary"}
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -40,7 +46,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     413: {"model": ErrorAnswer, "description": "Too many bytes, pixels or files"},
     415: {"model": ErrorAnswer, "description": "Not an accepted image format"},
     422: {"model": ErrorAnswer, "description": "An image that cannot be decoded"},
-    503: {"model": ErrorAnswer, "description": "Not ready, or too busy: see Retry-After"},
+    503: {"model": ErrorAnswer, "description": "Not ready, too busy or too late: see Retry-After"},
 }
 
 router = APIRouter(tags=["score"], responses=ERRORS)
@@ -54,46 +60,76 @@ def _form(field: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"multipart/form-data": {"schema": {"type": "object", "required": [field], "properties": {field: schema}}}}
 
 
-@router.post("/score", openapi_extra=_body(_form("file", BINARY) | {"image/*": {"schema": BINARY}}))
-async def score(
-    request: Request, query: Annotated[ScoreQuery, Query()], parts: Parts
-) -> ScoreAnswer | IllustratedAnswer:
+@router.post(
+    "/score",
+    response_model=ScoreAnswer | IllustratedAnswer,
+    openapi_extra=NEEDS_KEY
+    | describe_query(ScoreQuery)
+    | _body(_form("file", BINARY) | {"image/*": {"schema": BINARY}}),
+)
+async def score(request: Request) -> Response:
     """Score one image: as a form's field `file`, or as the raw body with `Content-Type: image/…`."""
+    check_scope(request, Scope.SCORE)
+    query, parts = read_query(ScoreQuery, request), parts_of(request)
     detector = parts.pool.get(query.model, query.version)
-    with parts.batcher.admit():
-        upload = await parts.uploads.read_one(request)
-        return await _unless_client_leaves(request, _answer_one(upload, detector, query, parts))
+    with _admit(request, detector, parts) as room:
+        upload = await parts.uploads.read_one(request, room)
+        answer = _submit(upload, detector, parts, heatmap=query.heatmap)
+        with abandoning(request, [answer], room.deadline):
+            scored = await answer
+        found = _judge(upload, scored, detector, query, parts)
+        body = ScoreAnswer(**_identify(detector), **found)
+        return _json(await asyncio.to_thread(_illustrate, body, scored, detector) if query.heatmap else body)
 
 
-@router.post("/score/batch", openapi_extra=_body(_form("files", {"type": "array", "items": BINARY, "minItems": 1})))
-async def score_batch(request: Request, query: Annotated[BatchQuery, Query()], parts: Parts) -> BatchAnswer:
+@router.post(
+    "/score/batch",
+    response_model=BatchAnswer,
+    openapi_extra=NEEDS_KEY
+    | describe_query(BatchQuery)
+    | _body(_form("files", {"type": "array", "items": BINARY, "minItems": 1})),
+)
+async def score_batch(request: Request) -> Response:
     """Score many images: a form's fields `files`. Results come in order, an error object where an image failed."""
+    check_scope(request, Scope.SCORE)
+    query, parts = read_query(BatchQuery, request), parts_of(request)
     detector = parts.pool.get(query.model, query.version)
-    with parts.batcher.admit():  # a full house is told so before its body is read
-        uploads = await parts.uploads.read_many(request)
-    with parts.batcher.admit(len(uploads)):
-        return await _unless_client_leaves(request, _answer_many(uploads, detector, query, parts))
+    with _admit(request, detector, parts) as room:
+        uploads = await parts.uploads.read_many(request, room)
+        num_more = len(uploads) - 1
+        room.widen(num_images=num_more, num_bytes=num_more * _pixel_bytes(detector))
+        answers = [_submit(upload, detector, parts) for upload in uploads]
+        with abandoning(request, answers, room.deadline):
+            outcomes = await asyncio.gather(*answers, return_exceptions=True)
+        pairs = zip(uploads, outcomes, strict=True)
+        results = [_result(upload, outcome, detector, query, parts) for upload, outcome in pairs]
+        return _json(BatchAnswer(**_identify(detector), results=results))
 
 
-async def _answer_one(upload: Upload, detector: Detector, query: ScoreQuery, parts: State) -> ScoreAnswer:
-    picture = await parts.uploads.prepare(upload, detector.preprocess)
-    scored = await parts.batcher.score(detector, picture.pixels, heatmap=query.heatmap)
-    found = _judge(upload, scored, detector, query, parts)
-    answer = ScoreAnswer(**dict(_identify(detector)), **dict(found))
-    return await asyncio.to_thread(_illustrate, answer, scored, picture, detector) if query.heatmap else answer
+def _admit(request: Request, detector: Detector, parts: State) -> AbstractContextManager[Room]:
+    """Room for one image and a body of the announced length, taken before that is read."""
+    return parts.admission.admit(detector, num_bytes=parts.uploads.announced_bytes(request) + _pixel_bytes(detector))
 
 
-async def _answer_many(uploads: list[Upload], detector: Detector, query: BatchQuery, parts: State) -> BatchAnswer:
-    results = await asyncio.gather(*(_result(upload, detector, query, parts) for upload in uploads))
-    return BatchAnswer(**dict(_identify(detector)), results=results)
+def _pixel_bytes(detector: Detector) -> int:
+    return detector.preprocess.channels * detector.preprocess.size**2
 
 
-async def _result(upload: Upload, detector: Detector, query: BatchQuery, parts: State) -> ImageScore | ImageFailure:
-    """One image of a batch; whatever goes wrong with it stays with it."""
+def _submit(upload: Upload, detector: Detector, parts: State, *, heatmap: bool = False) -> asyncio.Future[Scored]:
+    read = partial(parts.uploads.prepare, upload, detector.preprocess)
+    return parts.batcher.submit(detector, read, heatmap=heatmap)
+
+
+def _result(
+    upload: Upload, outcome: Scored | BaseException, detector: Detector, query: BatchQuery, parts: State
+) -> ImageScore | ImageFailure:
+    """One image of a batch. What goes wrong with it stays with it, but what ended the request ends it."""
     try:
-        picture = await parts.uploads.prepare(upload, detector.preprocess)
-        scored = await parts.batcher.score(detector, picture.pixels)
-        return _judge(upload, scored, detector, query, parts)
+        if isinstance(outcome, Scored):
+            return ImageScore(**_judge(upload, outcome, detector, query, parts))
+        raise outcome
+    except (DeadlineError, ClientDisconnect):
+        raise
     except Exception as error:
         problem = describe(error)
         parts.telemetry.count_failure(problem.code)
@@ -102,50 +138,38 @@ async def _result(upload: Upload, detector: Detector, query: BatchQuery, parts: 
         return ImageFailure(filename=upload.name, error=ErrorDetail(code=problem.code, message=problem.message))
 
 
-def _identify(detector: Detector) -> ModelIdentity:
+def _identify(detector: Detector) -> dict[str, Any]:
     bundle = detector.bundle
-    return ModelIdentity(model=bundle.name, version=bundle.version, digest=bundle.digest)
+    return {"model": bundle.name, "version": bundle.version, "digest": bundle.digest}
 
 
-def _judge(upload: Upload, scored: Scored, detector: Detector, query: BatchQuery, parts: State) -> ImageScore:
+def _judge(upload: Upload, scored: Scored, detector: Detector, query: BatchQuery, parts: State) -> dict[str, Any]:
+    """The fields of an ImageScore."""
     calibration = detector.calibration
     alpha = query.alpha or parts.settings.alpha
     threshold = calibration.threshold(alpha)
-    found = ImageScore(
-        filename=upload.name,
-        score=scored.score,
-        p_value=float(calibration.p_values(np.array([scored.score]))[0]),
-        threshold=threshold,
-        is_anomalous=None if threshold is None else scored.score > threshold,
-        alpha=alpha,
-        message=calibration.shortage(alpha),
-        terms=scored.terms,
-    )
-    parts.telemetry.observe_score(detector.bundle, found.score, found.p_value, found.is_anomalous)
-    return found
+    p_value = float(calibration.p_values(np.array([scored.score]))[0])
+    is_anomalous = None if threshold is None else scored.score > threshold
+    if math.isfinite(scored.score):
+        parts.telemetry.observe_score(detector.bundle, scored.score, p_value, is_anomalous)
+    return {
+        "filename": upload.name,
+        "score": scored.score,
+        "p_value": p_value,
+        "threshold": threshold,
+        "is_anomalous": is_anomalous,
+        "alpha": alpha,
+        "message": calibration.shortage(alpha),
+        "terms": scored.terms,
+    }
 
 
-def _illustrate(answer: ScoreAnswer, scored: Scored, picture: Picture, detector: Detector) -> IllustratedAnswer:
+def _illustrate(answer: ScoreAnswer, scored: Scored, detector: Detector) -> IllustratedAnswer:
     assert scored.heatmap is not None  # noqa: S101  # it was asked for
-    heatmap = restore_map(scored.heatmap, detector.preprocess, picture.height, picture.width)
+    heatmap = restore_map(scored.heatmap, detector.preprocess, scored.picture.height, scored.picture.width)
     return IllustratedAnswer(**dict(answer), heatmap=draw_heatmap(heatmap), reconstruction=draw_image(scored.x_hat))
 
 
-async def _unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Do `work`, but cancel it when the client hangs up: nobody waits for it, and others do."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnect(request))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()
-
-
-async def _disconnect(request: Request) -> None:
-    """Return when the client has hung up; the body must have been read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+def _json(answer: BaseModel) -> Response:
+    """The answer as it is: it has been validated when it was made, and the framework would do it again."""
+    return Response(answer.model_dump_json(), media_type="application/json")

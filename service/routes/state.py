@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from service.admission import Admission
 from service.batcher import Batcher
 from service.loading import Loading
 from service.pool import Pool
@@ -20,14 +21,20 @@ class State:
     settings: Settings
     pool: Pool
     loading: Loading
+    admission: Admission
     batcher: Batcher
     uploads: Uploads
     telemetry: Telemetry
 
 
-def _of_request(request: Request) -> State:
+def parts_of(request: Request) -> State:
+    """The parts of the app that got this request."""
     state: State = request.state.parts
     return state
+
+
+async def _of_request(request: Request) -> State:
+    return parts_of(request)  # async: else the framework asks a thread for it
 
 
 Parts = Annotated[State, Depends(_of_request)]

@@ -15,7 +15,7 @@ from service import app as service_app
 from service.app import serve
 from service.keys import add_key, remove_key
 from service.settings import Settings
-from tests.service.fakes import House, TaggedDetector, add_bundle, load_tagged, png
+from tests.service.fakes import House, TaggedDetector, add_bundle, load_tagged, open_house, png
 from tests.service.routes.test_score import code
 
 PNG = {"Content-Type": "image/png"}
@@ -172,3 +172,8 @@ def test_serve_gives_up_when_no_bundle_works(models: Path) -> None:
     add_bundle(models, "b", flaw="strange")
     with pytest.raises(BundleError, match=r"a/1: .*is corrupt.*b/1: "):
         serve(Settings(models=models, port=0, device="cpu"))
+
+
+def test_a_detector_is_warmed_before_it_is_used(tmp_path: Path) -> None:
+    with open_house(tmp_path, max_batch=9) as house:
+        assert house.detector.warmed == 9

@@ -6,25 +6,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from anomaly.errors import UndecodableImageError
 from anomaly.inference import Evidence
-from service.batcher import Batcher, Scored
-from service.errors import OverloadedError
+from service.batcher import Batcher, Picture, Scored
+from service.errors import DeviceMemoryError
 
 BAD = 255
 
 
-@dataclass
+@dataclass(eq=False)
 class Device:
-    """Scores an image by its first pixel, fails on BAD, and can be held up."""
+    """Scores an image by its first pixel, fails on BAD, has memory for `room` images, and can be held up."""
 
     gate: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
     batches: list[list[int]] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
+    room: int = 1000
+    failure: type[Exception] = torch.OutOfMemoryError
 
     def evidence(self, pixels: NDArray[np.uint8]) -> Evidence:
         self.entered.set()
@@ -32,6 +36,8 @@ class Device:
         self.threads.add(threading.get_ident())
         tags = pixels[:, 0, 0, 0]
         self.batches.append(tags.tolist())
+        if len(pixels) > self.room:
+            raise self.failure("DefaultCPUAllocator: can't allocate memory")
         if BAD in tags:
             raise ValueError("bad image")
         return Evidence(tags.astype(np.float64), {}, tags[:, None].astype(np.float32), pixels.astype(np.float32))
@@ -45,12 +51,12 @@ def opened(device: Device) -> Device:
     return device
 
 
-def image(tag: int) -> NDArray[np.uint8]:
-    return np.full((1, 2, 2), tag, np.uint8)
+def image(tag: int) -> Callable[[], Picture]:
+    return lambda: Picture(np.full((1, 2, 2), tag, np.uint8), height=2, width=2)
 
 
 def with_batcher(
-    work: Callable[[Batcher], Awaitable[Any]], *, max_batch: int = 8, max_wait_s: float = 0.0, max_queue: int = 100
+    work: Callable[[Batcher], Awaitable[Any]], *, max_batch: int = 8, max_wait_s: float = 0.0, threads: int = 1
 ) -> list[tuple[Sequence[float], float]]:
     """Do `work` beside a running batcher; returns what it observed of its batches."""
     observed: list[tuple[Sequence[float], float]] = []
@@ -59,7 +65,8 @@ def with_batcher(
         batcher = Batcher(
             max_batch=max_batch,
             max_wait_s=max_wait_s,
-            max_queue=max_queue,
+            max_turn_s=1e6,
+            threads=threads,
             observe=lambda scorer, queue_s, inference_s: observed.append((queue_s, inference_s)),
         )
         batcher.start()
@@ -74,6 +81,16 @@ def with_batcher(
 
 async def entered(device: Device) -> None:
     assert await asyncio.to_thread(device.entered.wait, 10)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():
+            await asyncio.sleep(0.001)
+
+
+def num_waiting(batcher: Batcher) -> int:
+    return sum(len(line.jobs) for line in batcher.turns._lines.values())
 
 
 def outcome(result: Scored | BaseException) -> float | str:
@@ -92,16 +109,16 @@ def test_each_image_gets_its_own_answer_whatever_its_neighbours_are(
     device = opened(Device())
 
     async def work(batcher: Batcher) -> None:
-        calls = [batcher.score(device, image(tag), heatmap=heatmap[i]) for i, tag in enumerate(tags)]
-        results = await asyncio.gather(*calls, return_exceptions=True)
+        answers = [batcher.submit(device, image(tag), heatmap=heatmap[i]) for i, tag in enumerate(tags)]
+        results = await asyncio.gather(*answers, return_exceptions=True)
         assert ["bad image" if tag == BAD else float(tag) for tag in tags] == [outcome(result) for result in results]
         for i, result in enumerate(results):
             if isinstance(result, Scored):
-                assert tags[i] == result.x_hat[0, 0, 0]
+                assert tags[i] == result.x_hat[0, 0, 0] == result.picture.pixels[0, 0, 0]
                 assert heatmap[i] == (result.heatmap is not None)
                 assert result.heatmap is None or (result.heatmap == tags[i]).all()
 
-    observed = with_batcher(work, max_batch=max_batch)
+    observed = with_batcher(work, max_batch=max_batch, threads=3)
     assert max(map(len, device.batches), default=0) <= max_batch
     assert sum(tag != BAD for tag in tags) == sum(len(queue_s) for queue_s, _ in observed)
     assert len(device.threads) <= 1
@@ -111,78 +128,143 @@ def test_what_waits_shares_a_batch_and_detectors_do_not() -> None:
     first, second = Device(), opened(Device())
 
     async def work(batcher: Batcher) -> None:
-        running = asyncio.create_task(batcher.score(first, image(0)))
+        running = batcher.submit(first, image(0))
         await entered(first)
-        calls = [batcher.score(device, image(tag)) for tag in range(1, 7) for device in (first, second)]
-        waiting = asyncio.gather(*calls)
-        await asyncio.sleep(0)
+        answers = [batcher.submit(device, image(tag)) for tag in range(1, 7) for device in (first, second)]
+        await until(lambda: num_waiting(batcher) == 12)
         first.gate.set()
-        await asyncio.gather(running, waiting)
+        await asyncio.gather(running, *answers)
 
     with_batcher(work, max_batch=12)
     assert first.batches == [[0], [1, 2, 3, 4, 5, 6]]
     assert second.batches == [[1, 2, 3, 4, 5, 6]]
 
 
-def test_an_image_waits_for_others_that_are_on_their_way_but_not_when_alone() -> None:
+def test_an_image_waits_for_another_that_is_being_decoded() -> None:
+    device, gate = opened(Device()), threading.Event()
+
+    def slowly() -> Picture:
+        assert gate.wait(10)
+        return image(2)()
+
+    async def work(batcher: Batcher) -> None:
+        slow = batcher.submit(device, slowly)
+        quick = batcher.submit(device, image(1))
+        await until(lambda: num_waiting(batcher) == 1)
+        gate.set()
+        await asyncio.gather(slow, quick)
+
+    with_batcher(work, max_wait_s=3600.0, threads=2)
+    assert device.batches == [[1, 2]]
+
+
+def test_what_cannot_be_decoded_is_answered_with_the_reason_and_harms_no_other() -> None:
     device = opened(Device())
 
-    async def work(batcher: Batcher) -> None:
-        with batcher.admit():
-            await asyncio.wait_for(batcher.score(device, image(1)), timeout=10)
-        with batcher.admit(2):
-            first = asyncio.create_task(batcher.score(device, image(2)))
-            await asyncio.sleep(0.05)
-            await asyncio.gather(first, batcher.score(device, image(3)))
-
-    with_batcher(work, max_wait_s=3600.0, max_batch=2)
-    assert device.batches == [[1], [2, 3]]
-
-
-def test_a_full_house_refuses_and_has_room_again_afterwards() -> None:
-    async def work(batcher: Batcher) -> None:
-        with batcher.admit(3):
-            with pytest.raises(OverloadedError, match="3 images"), batcher.admit(2):
-                pass
-            with batcher.admit():
-                assert batcher.num_admitted == 4
-        assert batcher.num_admitted == 0
-        with batcher.admit(4):
-            pass
-
-    with_batcher(work, max_queue=4)
-
-
-def test_a_cancelled_image_is_never_run() -> None:
-    device = Device()
+    def fail() -> Picture:
+        raise UndecodableImageError("no image")
 
     async def work(batcher: Batcher) -> None:
-        running = asyncio.create_task(batcher.score(device, image(1)))
+        broken, good = batcher.submit(device, fail), batcher.submit(device, image(1))
+        with pytest.raises(UndecodableImageError):
+            await broken
+        assert (await good).score == 1.0
+
+    with_batcher(work, max_wait_s=3600.0)
+
+
+@pytest.mark.parametrize("failure", [torch.OutOfMemoryError, RuntimeError, MemoryError])
+def test_a_batch_too_large_for_the_device_is_halved_until_it_fits(failure: type[Exception]) -> None:
+    device = Device(room=2, failure=failure)
+
+    async def work(batcher: Batcher) -> None:
+        running = batcher.submit(device, image(0))
         await entered(device)
-        left = asyncio.create_task(batcher.score(device, image(2)))
-        stayed = asyncio.create_task(batcher.score(device, image(3)))
-        await asyncio.sleep(0)
-        left.cancel()
-        await asyncio.gather(left, return_exceptions=True)
+        answers = [batcher.submit(device, image(tag)) for tag in range(1, 9)]
+        await until(lambda: num_waiting(batcher) == 8)
         device.gate.set()
-        await asyncio.gather(running, stayed)
+        assert [scored.score for scored in await asyncio.gather(running, *answers)] == list(range(9))
+
+    observed = with_batcher(work, max_batch=8)
+    assert [len(batch) for batch in device.batches] == [1, 8, 4, 2, 2, 4, 2, 2]
+    assert [len(queue_s) for queue_s, _ in observed] == [1, 2, 2, 2, 2]
+
+
+def test_an_image_for_which_the_device_has_no_memory_is_told_so_and_the_next_is_scored() -> None:
+    device = opened(Device(room=0))
+
+    async def work(batcher: Batcher) -> None:
+        with pytest.raises(DeviceMemoryError):
+            await batcher.submit(device, image(1))
+        device.room = 1
+        assert (await batcher.submit(device, image(2))).score == 2.0
 
     with_batcher(work)
-    assert device.batches == [[1], [3]]
 
 
-def test_closing_answers_what_waits_and_refuses_what_comes() -> None:
+def test_a_bad_image_is_found_by_halving() -> None:
     device = Device()
 
     async def work(batcher: Batcher) -> None:
-        accepted = [asyncio.create_task(batcher.score(device, image(tag))) for tag in range(5)]
+        running = batcher.submit(device, image(0))
+        await entered(device)
+        answers = [batcher.submit(device, image(tag)) for tag in (1, 2, 3, BAD)]
+        await until(lambda: num_waiting(batcher) == 4)
+        device.gate.set()
+        results = await asyncio.gather(running, *answers, return_exceptions=True)
+        assert [outcome(result) for result in results] == [0.0, 1.0, 2.0, 3.0, "bad image"]
+
+    with_batcher(work)
+    assert device.batches == [[0], [1, 2, 3, BAD], [1, 2], [3, BAD], [3], [BAD]]
+
+
+def test_an_image_whose_answer_is_settled_from_outside_is_never_run() -> None:
+    device = Device()
+
+    async def work(batcher: Batcher) -> None:
+        running = batcher.submit(device, image(1))
+        await entered(device)
+        waits = batcher.submit(device, image(2))
+        await until(lambda: num_waiting(batcher) == 1)
+        early, stays = batcher.submit(device, image(3)), batcher.submit(device, image(4))
+        early.cancel()
+        waits.set_exception(TimeoutError())
+        device.gate.set()
+        await asyncio.gather(running, stays)
+        assert isinstance(waits.exception(), TimeoutError)
+
+    with_batcher(work, max_wait_s=3600.0)
+    assert device.batches == [[1], [4]]
+
+
+def test_closing_answers_what_waits() -> None:
+    device = Device()
+
+    async def work(batcher: Batcher) -> None:
+        accepted = [batcher.submit(device, image(tag)) for tag in range(5)]
         await entered(device)
         closing = asyncio.create_task(batcher.close())
         await asyncio.sleep(0)
-        with pytest.raises(OverloadedError, match="shutting down"):
-            await batcher.score(device, image(9))
         device.gate.set()
         await closing
         assert [scored.score for scored in await asyncio.gather(*accepted)] == [0.0, 1.0, 2.0, 3.0, 4.0]
 
     with_batcher(work, max_batch=2)
+
+
+def test_warming_waits_for_the_pass_that_runs_and_holds_up_the_next() -> None:
+    device = Device()
+
+    async def work(batcher: Batcher) -> None:
+        running = batcher.submit(device, image(1))
+        await entered(device)
+        assert not batcher.device.acquire(blocking=False)
+        device.gate.set()
+        await running
+        with batcher.device:
+            waits = batcher.submit(device, image(2))
+            await asyncio.sleep(0.05)
+            assert device.batches == [[1]]
+        assert (await waits).score == 2.0
+
+    with_batcher(work)

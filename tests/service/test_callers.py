@@ -126,7 +126,7 @@ def test_each_route_with_each_kind_of_key(guarded: Guarded, route: str) -> None:
         assert ("WWW-Authenticate" in answer.headers) == (answer.status_code == 401)
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "GETT"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE"])
 @pytest.mark.parametrize("path", ["/nowhere", "/score", "/score/", "/score%0A", "/docs/", "/healthz/", "/%2e%2e"])
 def test_what_is_not_public_needs_a_key_even_if_it_is_not_there(guarded: Guarded, method: str, path: str) -> None:
     assert guarded.client.request(method, path).status_code == 401
@@ -201,9 +201,12 @@ def test_keys_are_read_anew_when_told_so(tmp_path: Path) -> None:
         assert guarded.ask("/score", guarded.score).status_code == 401
 
 
-def test_no_key_is_in_any_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_key_is_in_any_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caplog.set_level(logging.DEBUG)
     with guarding(tmp_path, {"log_level": "trace", "access_log": True, "log_config": None}) as guarded:
+        monkeypatch.setattr(logging.getLogger("uvicorn.access"), "propagate", True)
         for route in CALLS:
             for key in (guarded.score, guarded.admin, "some-wrong-key"):
                 guarded.ask(route, key)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.service.fakes import House, open_house, png
+from tests.service.fakes import House, add_bundle, open_house, png
 from tests.service.routes.test_score import code
 
 NUM_CLIENTS = 16
@@ -46,23 +46,27 @@ def form(tags: list[int]) -> bytes:
     return b"".join(head % tag + png(tag) + b"\r\n" for tag in tags) + b"--x--\r\n"
 
 
-def run_client(port: int, tags: list[int]) -> list[tuple[int, float]]:
-    """Post the first half one by one, the rest in batches: pairs of what was sent and what came back."""
+def run_client(port: int, tags: list[int]) -> list[tuple[float, float]]:
+    """Post the first half one by one, the rest in batches, to two models: pairs of what is due and what came back."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    pairs = []
+    pairs: list[tuple[float, float]] = []
     for tag in tags[: len(tags) // 2]:
-        pairs.append((tag, post(connection, "/score", png(tag), "image/png")["score"]))
+        model = ("m", "other")[tag // NUM_CLIENTS % 2]
+        answer = post(connection, f"/score?model={model}", png(tag), "image/png")
+        assert (answer["model"], answer["digest"]) == (model, f"digest of {model}/1")
+        pairs.append((tag + 0.5 * (model == "other"), answer["score"]))
     rest = tags[len(tags) // 2 :]
     for i in range(0, len(rest), BATCH):
         chunk = rest[i : i + BATCH]
-        results = post(connection, "/score/batch", form(chunk), "multipart/form-data; boundary=x")["results"]
+        results = post(connection, "/score/batch?model=m", form(chunk), "multipart/form-data; boundary=x")["results"]
         assert [result["filename"] for result in results] == [str(tag) for tag in chunk]
         pairs += [(tag, result["score"]) for tag, result in zip(chunk, results, strict=True)]
     connection.close()
     return pairs
 
 
-def test_of_2000_images_from_16_clients_none_is_swapped(tmp_path: Path) -> None:
+def test_of_2000_images_from_16_clients_for_two_models_none_is_swapped(tmp_path: Path) -> None:
+    add_bundle(tmp_path, "other")
     with open_house(tmp_path) as house, ThreadPoolExecutor(NUM_CLIENTS) as clients:
         port = house.client.base_url.port
         assert port
@@ -103,7 +107,7 @@ def test_an_image_whose_client_left_is_not_run(tmp_path: Path) -> None:
     with open_house(tmp_path) as house, ThreadPoolExecutor(1) as clients:
         house.detector.gate.clear()
         stays = clients.submit(house.score, png(1))
-        eventually(lambda: depth(house) == 1)
+        eventually(lambda: house.detector.is_busy)
         head = "POST /score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
         head += f"Content-Length: {len(png(2))}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", house.client.base_url.port or 0)) as leaves:
@@ -113,7 +117,7 @@ def test_an_image_whose_client_left_is_not_run(tmp_path: Path) -> None:
         house.detector.gate.set()
         assert stays.result().json()["score"] == 1.0
         assert house.score(png(3)).json()["score"] == 3.0
-        assert house.detector.batches == [1, 1, 1]
+        assert house.detector.batches == [1, 1]
 
 
 @pytest.mark.parametrize("num_images", [1, 3])
@@ -127,3 +131,102 @@ def test_what_was_accepted_is_answered_when_the_server_stops(tmp_path: Path, num
             threading.Timer(0.3, house.detector.gate.set).start()
         results = accepted.result().json()["results"]
         assert [result["score"] for result in results] == list(range(num_images))
+
+
+def test_a_request_whose_deadline_passes_is_told_so_and_never_runs(tmp_path: Path) -> None:
+    with open_house(tmp_path, deadline_s=0.5) as house, ThreadPoolExecutor(3) as clients:
+        house.detector.gate.clear()
+        runs = clients.submit(house.score, png(1))
+        eventually(lambda: house.detector.is_busy)
+        late = [clients.submit(house.score, png(2)), clients.submit(house.batch, png(3), png(4))]
+        for answer in (runs, *late):
+            assert code(answer.result()) == (503, "deadline_exceeded")
+            assert int(answer.result().headers["Retry-After"]) > 0
+        eventually(lambda: depth(house) == 0)
+        house.detector.gate.set()
+        assert house.score(png(5)).json()["score"] == 5.0
+        assert house.detector.batches == [1, 1]
+
+
+def test_more_than_can_be_served_is_refused_and_the_rest_is_served_in_time(tmp_path: Path) -> None:
+    """Forty clients of a device that scores ten images a second, of which twenty may wait: some are refused."""
+    with open_house(tmp_path, deadline_s=4.0, max_batch=1) as house, ThreadPoolExecutor(40) as clients:
+        house.detector.pass_s = 0.1
+        assert house.score(png(1)).status_code == 200
+        until = time.monotonic() + 2.0
+
+        def ask(client: int) -> list[httpx.Response]:
+            answers = []
+            with httpx.Client(base_url=house.client.base_url, trust_env=False, timeout=20) as own:
+                while time.monotonic() < until:
+                    answers.append(own.post("/score", content=png(client), headers={"Content-Type": "image/png"}))
+                    time.sleep(0.05 if answers[-1].status_code == 503 else 0.0)
+            return answers
+
+        answers = [answer for share in clients.map(ask, range(40)) for answer in share]
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert refused
+    for answer in refused:
+        assert code(answer) == (503, "overloaded")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert sum(house.detector.batches) == 1 + len(answers) - len(refused)
+
+
+def test_work_of_clients_that_vanish_never_runs_and_leaves_the_queue_empty(tmp_path: Path) -> None:
+    with open_house(tmp_path) as house, ThreadPoolExecutor(1) as clients:
+        house.detector.gate.clear()
+        stays = clients.submit(house.score, png(1))
+        eventually(lambda: house.detector.is_busy)
+        head = "POST /score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
+        head += f"Content-Length: {len(png(2))}\r\n\r\n"
+        crowd = [socket.create_connection(("127.0.0.1", house.client.base_url.port or 0)) for _ in range(100)]
+        for connection in crowd:
+            connection.sendall(head.encode() + png(2))
+        eventually(lambda: depth(house) == 101)
+        for connection in crowd:
+            connection.close()
+        eventually(lambda: depth(house) == 1)
+        house.detector.gate.set()
+        assert stays.result().json()["score"] == 1.0
+        assert house.score(png(3)).json()["score"] == 3.0
+        assert house.detector.batches == [1, 1]
+
+
+def test_bodies_that_are_on_their_way_count_and_are_bounded(tmp_path: Path) -> None:
+    with open_house(tmp_path, max_upload_bytes=10_000, max_queue_bytes=15_000) as house:
+        head = "POST /score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: 9000\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", house.client.base_url.port or 0)) as slow:
+            slow.sendall(head.encode())
+            eventually(lambda: depth(house) == 1)
+            assert code(house.score(png(1) + bytes(7000))) == (503, "overloaded")
+            assert house.score(png(1)).status_code == 200
+        eventually(lambda: depth(house) == 0)
+        assert house.score(png(1) + bytes(7000)).status_code == 200
+
+
+def test_a_device_out_of_memory_halves_its_batch_and_the_server_lives(tmp_path: Path) -> None:
+    with open_house(tmp_path) as house:
+        house.detector.room = 3
+        results = house.batch(*[png(tag) for tag in range(10)]).json()["results"]
+        assert [result["score"] for result in results] == list(range(10))
+        house.detector.room = 0
+        alone = house.score(png(1))
+        assert code(alone) == (503, "device_out_of_memory")
+        assert int(alone.headers["Retry-After"]) > 0
+        failures = house.batch(png(1), png(2)).json()["results"]
+        assert [failure["error"]["code"] for failure in failures] == ["device_out_of_memory"] * 2
+        house.detector.room = 3
+        assert house.score(png(1)).json()["score"] == 1.0
+
+
+def test_a_server_that_is_told_to_stop_is_not_ready_at_once_and_lets_nobody_in(tmp_path: Path) -> None:
+    with open_house(tmp_path) as house, ThreadPoolExecutor(1) as clients:
+        house.detector.gate.clear()
+        accepted = clients.submit(house.score, png(1))
+        eventually(lambda: depth(house) == 1)
+        house.app.state.stop()
+        assert house.client.get("/readyz").status_code == 503
+        assert house.client.get("/healthz").status_code == 200
+        assert code(house.score(png(2))) == (503, "shutting_down")
+        house.detector.gate.set()
+        assert accepted.result().json()["score"] == 1.0

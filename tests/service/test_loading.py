@@ -5,11 +5,11 @@ import pytest
 
 from anomaly.bundle import BundleRef, list_bundles, load
 from anomaly.errors import BundleNotFoundError
-from anomaly.inference import Detector, Evidence
+from anomaly.inference import Detector
 from service.errors import BundleRefusedError, ModelNotFoundError
 from service.loading import Loader, Loading
 from service.pool import Pool
-from tests.service.fakes import Pixels, TaggedDetector, add_bundle, load_tagged
+from tests.service.fakes import TaggedDetector, add_bundle, load_tagged
 
 
 class Served:
@@ -37,13 +37,6 @@ def test_current_versions_are_loaded_first_and_then_it_is_settled(tmp_path: Path
     assert not served.pool.is_settled
     served.loading.load_all(lambda pool: served.loads.append(f"settled {pool.is_settled}"))
     assert served.loads == ["a/2", "b/3", "settled True", "a/1"]
-
-
-def test_a_loaded_detector_is_warm(tmp_path: Path) -> None:
-    add_bundle(tmp_path, "m")
-    detector = Served(tmp_path).started().pool.get("m", 1)
-    assert isinstance(detector, TaggedDetector)
-    assert detector.batches == [1]
 
 
 def test_stopping_ends_the_loading_after_the_current_bundle(tmp_path: Path) -> None:
@@ -101,20 +94,17 @@ def test_a_bundle_rewritten_in_its_place_takes_over_only_if_it_works(tmp_path: P
     assert second is not first
 
 
-def test_the_old_one_serves_until_the_new_one_is_warm(tmp_path: Path) -> None:
+def test_the_old_one_serves_until_the_new_one_is_loaded(tmp_path: Path) -> None:
     add_bundle(tmp_path, "m", 1)
     served = Served(tmp_path).started()
     first = served.pool.get("m", None)
-    seen: list[Detector] = []
 
-    class Watched(TaggedDetector):
-        def evidence(self, pixels: Pixels) -> Evidence:
-            seen.append(served.pool.get("m", None))
-            return super().evidence(pixels)
+    def load_watched(path: Path) -> Detector:
+        loaded = load_tagged(path)
+        assert served.pool.get("m", None) is first
+        return loaded
 
-    watched = Loading(served.pool, lambda: list_bundles(tmp_path), lambda path: Watched(load_tagged(path).bundle))
-    second = watched.reload("m", None)
-    assert seen == [first]
+    second = Loading(served.pool, lambda: list_bundles(tmp_path), load_watched).reload("m", None)
     assert served.pool.get("m", None) is second
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.fakes import House, add_bundle, open_house, png
+from tests.service.fakes import House, TaggedDetector, add_bundle, open_house, png
 from tests.service.routes.test_score import code
 
 
@@ -88,3 +88,16 @@ def test_a_rescan_tells_what_it_took_and_what_it_refused(own: House, models: Pat
 )
 def test_calls_that_are_refused(house: House, path: str, expected: tuple[int, str]) -> None:
     assert code(house.client.post(path)) == expected
+
+
+def test_what_takes_over_is_warm(own: House, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[int] = []
+
+    def warm(self: TaggedDetector, max_images: int) -> None:
+        served.append(own.client.get("/models").json()["models"][0]["current"])
+
+    monkeypatch.setattr(TaggedDetector, "warm", warm)
+    add_bundle(models, "m", 2)
+    own.client.post("/admin/load?model=m")
+    assert own.score(png(1)).json()["version"] == 2
+    assert served == [1]  # it was warmed while version 1 still served

@@ -1,0 +1,154 @@
+"""HTTP/1.1 as uvicorn speaks it, but with a limit on what a peer may make it wait for.
+
+uvicorn waits for ever for the rest of a request, and lets a head grow without end. Here a peer has an absolute time to
+send a whole request, from the opening of its connection or the first byte on one that is kept, however it spreads the
+bytes; then it gets a 408, unless it has sent nothing at all, and is cut off. It has the same time to take an answer
+that does not fit the buffers. What is not body (head, chunk sizes, trailers) may be 64 KiB, and as much again as the
+body; connections are bounded in number.
+
+When the server is told to stop, connections without a request stay open for a moment: a request that is on its way then
+gets its answer, with the word that the connection closes, where it would otherwise meet a closed one.
+"""
+
+import asyncio
+import json
+from asyncio import TimerHandle
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 * 2**10
+LINGER_S = 0.5
+"""How long a connection without a request stays open when the server stops."""
+
+
+@dataclass(frozen=True)
+class PeerLimits:
+    """What one peer, and all of them, may ask of the server's patience."""
+
+    receive_timeout_s: float
+    max_connections: int
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *args: Any, limits: PeerLimits, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limits = limits
+        self._receiving: TimerHandle | None = None
+        self._sending: TimerHandle | None = None
+        self._extra_bytes = 0
+        self._is_leaving = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
+        """Greet a peer, unless there are too many."""
+        super().connection_made(transport)
+        self._start_receiving()
+        if len(self.connections) > self._limits.max_connections:
+            message = "The server has as many connections as it can hold; try again soon."
+            self._refuse(b"503 Service Unavailable", "overloaded", message, b"retry-after: 1\r\n")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a peer."""
+        self._stop_receiving()
+        self._stop_sending()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; the clock runs from the first byte of a request."""
+        if self.transport.is_closing():
+            return
+        self._start_receiving()
+        self._extra_bytes += len(data)
+        super().data_received(data)
+        if self._extra_bytes > MAX_HEAD_BYTES:
+            message = f"The request's head has more than the {MAX_HEAD_BYTES} bytes accepted."
+            self._refuse(b"431 Request Header Fields Too Large", "head_too_large", message)
+
+    def on_message_begin(self) -> None:
+        """A request begins; on a connection that pipelines, in the middle of a piece of data."""
+        super().on_message_begin()
+        self._start_receiving()
+
+    def on_headers_complete(self) -> None:
+        """The head is there: the app is called."""
+        super().on_headers_complete()
+        if self._is_leaving:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._extra_bytes -= 2 * len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """All is there."""
+        self._stop_receiving()
+        self._extra_bytes = 0
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The peer does not take its answer: the clock runs."""
+        super().pause_writing()
+        if self._sending is None:
+            self._sending = self.loop.call_later(self._limits.receive_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The peer takes it again."""
+        super().resume_writing()
+        self._stop_sending()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No further request came. What the peer has not taken of its last answer by now it will not take."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def shutdown(self) -> None:
+        """The server is told to stop: answer what is here, or arrives within a moment, and close."""
+        if self._is_leaving or self._is_answering():
+            super().shutdown()
+        else:
+            self._is_leaving = True
+            self._unset_keepalive_if_required()
+            self.loop.call_later(LINGER_S, super().shutdown)
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _start_receiving(self) -> None:
+        if self._receiving is None:
+            self._receiving = self.loop.call_later(self._limits.receive_timeout_s, self._cut_off)
+
+    def _stop_receiving(self) -> None:
+        if self._receiving is not None:
+            self._receiving.cancel()
+            self._receiving = None
+
+    def _stop_sending(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+
+    def _cut_off(self) -> None:
+        self._receiving = None
+        if self._is_answering() and not self.cycle.more_body:
+            return  # the request is complete; what came after it, a stray line end, is none
+        if not self._extra_bytes:
+            self.transport.close()  # a peer that connected ahead of time has asked for nothing yet
+            return
+        message = f"The whole request did not come within {self._limits.receive_timeout_s:g} s."
+        self._refuse(b"408 Request Timeout", "receive_timeout", message)
+
+    def _refuse(self, status: bytes, code: str, message: str, headers: bytes = b"") -> None:
+        """Answer in the one shape of errors, if there is no answer yet, and close."""
+        if self.transport.is_closing():
+            return
+        if not (self.cycle and self.cycle.response_started and not self.cycle.response_complete):
+            body = json.dumps({"error": {"code": code, "message": message}}).encode()
+            head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n"
+            self.transport.write(head % (status, len(body), headers) + body)
+        self.transport.close()

@@ -1,0 +1,31 @@
+"""Query parameters read by their schema, for the calls where each microsecond counts.
+
+The framework reads them too, but takes a third of its time for it; what is refused, and how, is the same.
+"""
+
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+def read_query(schema: type[Schema], request: Request) -> Schema:
+    """The request's parameters. Raises RequestValidationError."""
+    try:
+        return schema.model_validate(dict(request.query_params))
+    except ValidationError as error:
+        raise RequestValidationError([{**e, "loc": ("query", *e["loc"])} for e in error.errors()]) from None
+
+
+def describe_query(schema: type[BaseModel]) -> dict[str, Any]:
+    """The same parameters for the OpenAPI document."""
+    properties: dict[str, dict[str, Any]] = schema.model_json_schema()["properties"]
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "schema": field, "description": field["description"]}
+            for name, field in properties.items()
+        ]
+    }

@@ -1,0 +1,37 @@
+"""uvicorn's server, bounded in what it waits for, and quick to say that it is about to stop."""
+
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.protocol import BoundedProtocol, PeerLimits
+from service.settings import Settings
+
+
+class Server(uvicorn.Server):
+    """Calls `on_stop` the moment it is told to stop; then it answers what was accepted, for `settings.grace_s`."""
+
+    def __init__(self, app: FastAPI, settings: Settings, *, on_stop: Callable[[], None], **options: Any) -> None:
+        """`options` are uvicorn's, in place of those chosen here."""
+        limits = PeerLimits(settings.receive_timeout_s, settings.max_connections)
+        chosen: dict[str, Any] = {
+            "http": partial(BoundedProtocol, limits=limits),
+            "ws": "none",
+            "log_config": None,
+            "log_level": "warning",
+            "access_log": False,
+            "server_header": False,
+            "proxy_headers": False,
+            "timeout_graceful_shutdown": settings.grace_s,
+        }
+        super().__init__(uvicorn.Config(app, **(chosen | options)))
+        self._on_stop = on_stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called at a signal."""
+        self._on_stop()
+        super().handle_exit(sig, frame)
