@@ -52,8 +52,13 @@ class TrainingState:
     history: list[HistoryRow] = field(default_factory=list)
 
     def update_ema(self, decay: float) -> None:
-        """Move `ema` towards `networks` by 1 − decay, weights and batch statistics alike; by more in early steps."""
-        weight = 1.0 - min(decay, (1 + self.step) / (10 + self.step))
+        """Move `ema` towards `networks` by 1 − decay, weights and batch statistics alike; by more in early steps.
+
+        The steps of an encoder that follows the game are counted anew: its average must forget that it was untrained.
+        """
+        follows = self.encoder_from is not None and self.step > self.encoder_from
+        age = self.step - (self.encoder_from or 0) if follows else self.step
+        weight = 1.0 - min(decay, (1 + age) / (10 + age))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.networks.parameters()), weight)
             for (name, average), value in zip(self.ema.named_buffers(), self.networks.buffers(), strict=True):

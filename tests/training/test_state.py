@@ -30,11 +30,23 @@ def a_state() -> TrainingState:
 
 
 @pytest.mark.parametrize(
-    ("step", "decay", "kept"),
-    [(1, 0.999, 2 / 11), (90, 0.999, 0.91), (90, 0.5, 0.5), (10**6, 0.999, 0.999), (10**6, 0.0, 0.0)],
+    ("step", "encoder_from", "decay", "kept"),
+    [
+        (1, None, 0.999, 2 / 11),
+        (90, None, 0.999, 0.91),
+        (90, None, 0.5, 0.5),
+        (10**6, None, 0.999, 0.999),
+        (10**6, None, 0.0, 0.0),
+        (90, 90, 0.999, 0.91),
+        (91, 90, 0.999, 2 / 11),
+        (180, 90, 0.999, 0.91),
+    ],
 )
-def test_the_average_keeps_the_share_decay_and_less_in_early_steps(step: int, decay: float, kept: float) -> None:
+def test_the_average_keeps_the_share_decay_and_less_in_the_early_steps_of_a_game_or_an_encoder(
+    step: int, encoder_from: int | None, decay: float, kept: float
+) -> None:
     state = a_state()
+    state.encoder_from = encoder_from
     with torch.no_grad():
         for tensor in [*state.ema.parameters(), *state.ema.buffers()]:
             tensor.fill_(1)
