@@ -95,6 +95,8 @@ def fdr_shortage(p_values: FloatArray, q: float, num_calibration: int) -> str | 
     if not m or 1 / (n + 1) <= q * k / m or reject_fdr(p_values, q).any():
         return None
     needed = math.ceil(m / (k * Fraction(q))) - 1
+    if 1 / (needed + 1) > q * k / m:  # equal but for rounding, which `reject_fdr` has too
+        needed += 1
     outranking = f"{num_extreme} of {m} images outrank all {n} calibration images" if num_extreme else f"of {m} images"
     return (
         f"none could be flagged at a false-discovery rate of {q:g}: {outranking}, and that needs at least {needed} "

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anomaly.calibration import Calibration, check_alpha, fdr_shortage, num_needed, reject_fdr
@@ -138,6 +138,7 @@ def test_fdr_steps_up_over_a_p_value_that_fails_alone() -> None:
 
 
 @given(st.integers(0, 12), st.integers(1, 12), st.sampled_from([0.01, 0.05, 0.1, 0.25]))
+@example(k=3, rest=6, q=0.01)  # 0.01 · 3/9 is a little less than 1/300 as a float
 def test_the_shortage_for_a_false_discovery_rate_names_the_least_number_that_flags(k: int, rest: int, q: float) -> None:
     """k images outrank all calibration images, the others none."""
 
