@@ -183,9 +183,15 @@ class Passes:
         starts = torch.stack([draw(prior, shape, generator("search", p.tobytes())) for p in pixels])
         starts = starts.to(self.device)
         if search.start == "encoder":
-            with torch.no_grad():
-                starts[:, 0] = self.networks.encode(x)
+            starts[:, 0] = self._propose(x)
         return starts
+
+    @torch.no_grad()
+    def _propose(self, x: Tensor) -> Tensor:
+        """E(x) (n, latent_dim), in batches of one size: a search magnifies what kernels of another size round."""
+        batches = torch.split(x, NUM_SLOTS)
+        filled = (torch.cat([batch, batch.new_zeros(NUM_SLOTS - len(batch), *x.shape[1:])]) for batch in batches)
+        return torch.cat([self.networks.encode(batch) for batch in filled])[: len(x)]
 
     def _on_device(self, pixels: NDArray[np.uint8]) -> Tensor:
         return to_float(torch.from_numpy(pixels).to(self.device))

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from anomaly.calibration import Calibration
 from anomaly.errors import UsageError
 from anomaly.inference import Detector, load_detector
+from anomaly.inference.passes import NUM_SLOTS
 from anomaly.runtime import to_float
 from anomaly.scoring import patch_map
 from tests.digit_images import Pixels, normals, others, write_images
@@ -200,3 +201,15 @@ def test_with_a_patch_discriminator_heatmaps_are_its_own(patched_dir: Path) -> N
         patched.heatmaps(pixels, evidence.z_hat), patched.bundle.contents.map_scale.heatmap(maps), rtol=1e-5
     )
     assert {"patch_peak", "patch_area"} < set(evidence.terms)
+
+
+@pytest.mark.parametrize("n", [1, 7, 65])
+def test_proposals_for_a_search_are_made_in_batches_of_one_size(n: int, bigan_dir: Path) -> None:
+    """Kernels round by the size of their batch, and a search magnifies that beyond what law 2 allows."""
+    passes = load_detector(bigan_dir, device="cpu")._passes
+    sizes: list[int] = []
+    passes.networks.encode, encode = lambda x: sizes.append(len(x)) or encode(x), passes.networks.encode  # type: ignore[method-assign, func-returns-value]
+    x = to_float(torch.from_numpy(np.resize(normals(), (n, 1, 8, 8))))
+    found = passes._propose(x)
+    assert sizes == [NUM_SLOTS] * -(-n // NUM_SLOTS)
+    assert_allclose(found, encode(x), rtol=1e-4, atol=1e-5)
