@@ -129,7 +129,7 @@ def train(
         typer.Option(
             "--negatives",
             help="A patch discriminator learns besides, from normals spoilt in places, what is wrong where: for "
-            "surfaces and small defects, best with --size 128 or 256.",
+            "surfaces and small defects, which want --size 128 or 256.",
         ),
     ] = False,
     prior: Annotated[Prior, typer.Option(help="Where z comes from.")] = _NETWORK.prior,
