@@ -132,6 +132,14 @@ def train(
             "surfaces and small defects, which want --size 128 or 256.",
         ),
     ] = False,
+    turns: Annotated[
+        bool,
+        typer.Option(
+            "--turns",
+            help="A turn discriminator learns besides how images are turned, and doubts where one is not as normals "
+            "are: for objects that stand upright.",
+        ),
+    ] = False,
     prior: Annotated[Prior, typer.Option(help="Where z comes from.")] = _NETWORK.prior,
     latent_dim: Annotated[int, typer.Option(help="Dimensions of z.")] = _NETWORK.latent_dim,
     width: Annotated[
@@ -161,11 +169,13 @@ def train(
         _TRAINING.precision
     ),
     score: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="How terms become a score: mahalanobis over all terms, or paper: that of the method's paper."
+            help="How terms become a score: mahalanobis over all terms; taught: by what --negatives and --turns taught, "
+            "and a tenth of that; or paper: that of the method's paper. Default: taught where anything was, else "
+            "mahalanobis."
         ),
-    ] = (_SCORE.combine),
+    ] = None,
     feature_weight: Annotated[float, typer.Option(help="λ of A(x) = (1-λ)R(x) + λF(x), in score and search.")] = (
         _SCORE.feature_weight
     ),
@@ -235,7 +245,12 @@ def train(
             out=out_,
             normal=_names(normal),
             training=training,
-            score=ScoreConfig.model_validate({"combine": score, "feature_weight": feature_weight}),
+            score=ScoreConfig.model_validate(
+                {
+                    "combine": score or ("taught" if negatives or turns else _SCORE.combine),
+                    "feature_weight": feature_weight,
+                }
+            ),
             search=SearchConfig.model_validate(search) if search_steps else None,
             size=size,
             channels=channels,
@@ -247,6 +262,7 @@ def train(
             hidden=_numbers(hidden),
             discriminator_batch_norm=discriminator_batch_norm,
             negatives=negatives,
+            turns=turns,
             feature_layer=feature_layer,
             init_decoder=init_decoder,
             max_minutes=max_minutes,

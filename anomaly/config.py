@@ -89,6 +89,7 @@ class NetworkConfig(Config):
     """Shapes of G, E and D.
 
     `patch_discriminator`: beside these there is D_patch, which learns from spoilt normals where an image is abnormal.
+    `turn_discriminator`: and D_turn, which learns how normals are turned.
     DCGAN: layer widths double as the side halves, from `width` up to `max_width`. MLP: `hidden` are D's and E's layers
     and, backwards, G's; `leak` is their slope below 0 (0: ReLU), `dropout` is D's.
     """
@@ -108,6 +109,7 @@ class NetworkConfig(Config):
     joint: bool = True
     cycle_discriminators: bool = False
     patch_discriminator: bool = False
+    turn_discriminator: bool = False
     discriminator_batch_norm: bool = False
 
     @model_validator(mode="after")
@@ -136,6 +138,11 @@ class NetworkConfig(Config):
             raise ValueError(
                 f"the patch discriminator halves the side three times, so {self.size} does not fit; choose a multiple "
                 "of 8, or leave --negatives away"
+            )
+        if self.turn_discriminator and self.size % 8:
+            raise ValueError(
+                f"the turn discriminator halves the side three times, so {self.size} does not fit; choose a multiple of "
+                "8, or leave --turns away"
             )
         if self.joint and not self.discriminator:
             raise ValueError("a joint discriminator is one; set discriminator to true")
@@ -231,10 +238,10 @@ class SearchConfig(Config):
 class ScoreConfig(Config):
     """How the terms become one score.
 
-    "mahalanobis" is the distance of the vector of all terms from those of the *select* normals; "paper" is the score of
-    the method's own paper, for AnoGAN and BiGAN A(x) = (1 − λ)·R(x) + λ·F(x). λ is `feature_weight`, in the latent
-    search too.
+    "mahalanobis" is the distance of the vector of all terms from those of the *select* normals; "taught" is how far D_patch
+    and D_turn doubt beyond these normals, and a tenth of that distance; "paper" is the score of the method's own paper,
+    for AnoGAN and BiGAN A(x) = (1 − λ)·R(x) + λ·F(x). λ is `feature_weight`, in the latent search too.
     """
 
-    combine: Literal["mahalanobis", "paper"] = "mahalanobis"
+    combine: Literal["mahalanobis", "taught", "paper"] = "mahalanobis"
     feature_weight: float = Field(default=0.1, ge=0.0, le=1.0)

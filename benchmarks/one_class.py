@@ -39,7 +39,9 @@ class DataSet:
 SETS = {
     "mnist": DataSet(tuple("0123456789")),
     "cifar10": DataSet(("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")),
-    "magnetic-tile": DataSet(),
+    "magnetic-tile": DataSet(
+        options=shlex.split("--size 256 --width 8 --batch-size 8 --negatives --train-precision bf16")
+    ),
     "elpv-mono": DataSet(),
 }
 METHODS: dict[str, tuple[str, ...]] = {

@@ -53,6 +53,7 @@ def panels(history: History, *, has_optimum: bool) -> list[Panel]:
         Panel("Cycles", {"cycle_x": "|x - G(E(x))|", "cycle_z": "(z - E(G(z)))²"}, is_logarithmic=True),
         Panel("The encoder's loss", {"izi_f": "izi_f"}, is_logarithmic=True),
         Panel("The patch discriminator", {"loss_patch": "loss", "grad_patch": "gradient"}, is_logarithmic=True),
+        Panel("The turn discriminator", {"loss_turn": "loss", "grad_turn": "gradient"}, is_logarithmic=True),
         Panel("Gradient norms", {"grad_d": "D", "grad_g": "G"}, is_logarithmic=True),
         Panel("Stop criterion, on other normals", {"criterion": "criterion"}),
     ]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anomaly.config import Loss, Method, SearchConfig
 from anomaly.inference.search import Objective, search_latents
-from anomaly.networks import Networks, draw, fold_batch_norm
+from anomaly.networks import Networks, draw, fold_batch_norm, turned
 from anomaly.runtime import generator, place, to_float
 from anomaly.scoring import (
     anomaly_score,
@@ -121,7 +121,8 @@ class Passes:
         x_hat = self.networks.G(z)
         real, fake, verdict = self._judge(x, x_hat, z)
         patches = None if self.networks.D_patch is None else self.networks.D_patch(x)
-        terms = evidence_terms(x, x_hat, real, fake, verdict, z, patches, feature_layer=self.feature_layer)
+        turns = None if self.networks.D_turn is None else self.networks.D_turn(turned(x))
+        terms = evidence_terms(x, x_hat, real, fake, verdict, z, patches, turns, feature_layer=self.feature_layer)
         table = torch.stack(list(terms.values()))[:, :n].cpu().numpy().astype(np.float64)
         return Reconstruction(
             z[:n].cpu().numpy(), x_hat[:n].contiguous().cpu().numpy(), dict(zip(terms, table, strict=True))

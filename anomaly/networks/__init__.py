@@ -8,14 +8,17 @@ from anomaly.networks.generator import Generator
 from anomaly.networks.judgement import Judgement
 from anomaly.networks.patches import PatchDiscriminator
 from anomaly.networks.prior import draw, interpolate
+from anomaly.networks.turns import NUM_TURNS, TurnDiscriminator, turned
 
 __all__ = [
+    "NUM_TURNS",
     "Discriminator",
     "Encoder",
     "Generator",
     "Judgement",
     "Networks",
     "PatchDiscriminator",
+    "TurnDiscriminator",
     "build",
     "constrain_spectral_norm",
     "default_feature_layer",
@@ -26,4 +29,5 @@ __all__ = [
     "interpolate",
     "map_names",
     "num_maps",
+    "turned",
 ]

@@ -20,12 +20,13 @@ from anomaly.networks.mlp import (
     latent_discriminator,
 )
 from anomaly.networks.patches import PatchDiscriminator
+from anomaly.networks.turns import TurnDiscriminator
 
 DCGAN_NETWORKS = (Generator, Discriminator, Encoder)
 
 
 class Networks(nn.Module):
-    """G and, where the configuration asks for them, D, E, the cycles' D_xx and D_zz, and D_patch; one state dict."""
+    """G and, where the configuration asks for them, D, E, the cycles' D_xx and D_zz, D_patch and D_turn; one state dict."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -39,6 +40,7 @@ class Networks(nn.Module):
             self.D_xx = image_discriminator(config, images=2) if is_mlp else Discriminator(config, images=2)
             self.D_zz = latent_discriminator(config)
         self.D_patch = PatchDiscriminator(config) if config.patch_discriminator else None
+        self.D_turn = TurnDiscriminator(config) if config.turn_discriminator else None
 
     def encode(self, x: Tensor) -> Tensor:
         """z_hat = E(x); only for networks that have an encoder."""
@@ -55,6 +57,12 @@ class Networks(nn.Module):
     def discriminators(self) -> Iterator[nn.Module]:
         """Those there are of the game's: of D, D_xx and D_zz."""
         for network in (self.D, self.D_xx, self.D_zz):
+            if network is not None:
+                yield network
+
+    def taught(self) -> Iterator[nn.Module]:
+        """Those there are of the discriminators that play no game, but are taught beside it: of D_patch and D_turn."""
+        for network in (self.D_patch, self.D_turn):
             if network is not None:
                 yield network
 

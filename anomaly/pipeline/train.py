@@ -63,6 +63,7 @@ class TrainOptions:
     hidden: tuple[int, ...] = (1024, 256)
     discriminator_batch_norm: bool = False
     negatives: bool = False
+    turns: bool = False
     feature_layer: str | None = None
     init_decoder: Path | None = None
     max_minutes: float | None = None
@@ -256,6 +257,8 @@ def _check(options: TrainOptions) -> None:
             f"a {training.loss} critic gives no probability to take the logarithm of; choose --search-objective "
             "feature-matching, or --loss non-saturating or minimax"
         )
+    if options.score.combine == "taught" and not (options.negatives or options.turns):
+        raise UsageError("nothing was taught that could make the score; give --negatives or --turns, or leave --score away")
     if options.discriminator_batch_norm and training.gradient_penalty:
         raise UsageError(
             "the gradient penalty is of each image alone, and batch norm mixes those of a batch; "
@@ -281,6 +284,7 @@ def _choose_network(preprocess: PreprocessConfig, options: TrainOptions) -> Netw
         discriminator=method is not Method.AUTOENCODER,
         cycle_discriminators=method is Method.ALAD,
         patch_discriminator=options.negatives,
+        turn_discriminator=options.turns,
         discriminator_batch_norm=options.discriminator_batch_norm,
     )
 

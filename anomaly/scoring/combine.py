@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
 from anomaly.config import Method, ScoreConfig, SearchConfig
+from anomaly.scoring.terms import TAUGHT_TERMS
 
 FloatArray = NDArray[np.float64]
 Terms = Mapping[str, FloatArray]
 
 _ROUNDING = 1e-5  # of a term's size: what float32 sums, batched in another way, may differ by
 _MIN_ROUNDING = 1e-6
+_SHARE_OF_ALL = 0.1  # of the distance of all terms, in a score by what was taught
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,20 @@ class TermStatistics:
 
     def distance(self, terms: Terms) -> FloatArray:
         """Mahalanobis distance (n,) of images' terms from the normals': √(vᵀ P v), v the standardised terms."""
-        table = np.stack([terms[name] for name in self.names], axis=1)
-        v = (table - self.mean) / self.std
+        v = self._standardise(terms)
         distance: FloatArray = np.sqrt(np.einsum("ni,ij,nj->n", v, self.precision, v))
         return distance
+
+    def taught_doubt(self, terms: Terms) -> FloatArray:
+        """How many standard deviations (n,) above the normals' the terms of taught discriminators lie, on average."""
+        taught = [index for index, name in enumerate(self.names) if name in TAUGHT_TERMS]
+        doubt: FloatArray = self._standardise(terms)[:, taught].mean(axis=1)
+        return doubt
+
+    def _standardise(self, terms: Terms) -> FloatArray:
+        table = np.stack([terms[name] for name in self.names], axis=1)
+        v: FloatArray = (table - self.mean) / self.std
+        return v
 
 
 def combine(
@@ -56,6 +68,8 @@ def combine(
     match config.combine:
         case "mahalanobis":
             return statistics.distance(terms)
+        case "taught":
+            return statistics.taught_doubt(terms) + _SHARE_OF_ALL * statistics.distance(terms)
         case "paper":
             return _paper_score(terms, config.feature_weight, method, search)
         case _:

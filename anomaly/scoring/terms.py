@@ -12,6 +12,8 @@ from torch.nn.functional import avg_pool2d, softplus
 
 RESIDUAL_SCALES = {"residual": 1, "residual_half": 2, "residual_quarter": 4}
 PATCH_SHARES = {"patch_peak": 1 / 400, "patch_area": 1 / 20}
+TURN_DOUBT = "turn_doubt"
+TAUGHT_TERMS = (*PATCH_SHARES, TURN_DOUBT)  # of D_patch and D_turn; each high where its discriminator doubts
 
 
 def residual(x: Tensor, x_hat: Tensor, *, scale: int = 1) -> Tensor:
@@ -48,6 +50,13 @@ def patch_peak(logits: Tensor, share: float) -> Tensor:
     return doubt.topk(max(round(share * doubt.shape[1]), 1), dim=1).values.mean(dim=1)
 
 
+def turn_doubt(logits: Tensor) -> Tensor:
+    """Mean of −log D_turn of the right turn over an image's four: logits (4·b, 4), in order of turns (Golan 2018, §3)."""
+    num_turns = logits.shape[1]
+    right = logits.log_softmax(dim=1).view(num_turns, -1, num_turns).diagonal(dim1=0, dim2=2)
+    return -right.mean(dim=1)
+
+
 def latent_norm(z_hat: Tensor) -> Tensor:
     """‖z_hat‖²: how far from the prior the image had to be put."""
     return z_hat.square().sum(dim=1)
@@ -71,10 +80,12 @@ def evidence_terms(
     verdict: Mapping[str, Tensor],
     z_hat: Tensor,
     patch_logits: Tensor | None = None,
+    turn_logits: Tensor | None = None,
     *,
     feature_layer: str | None,
 ) -> dict[str, Tensor]:
-    """All terms of a batch by name, with D's `verdict` terms among them, and D_patch's where it gives logits (b, h, w).
+    """All terms of a batch by name, with D's `verdict` terms among them, and D_patch's where it gives logits (b, h, w),
+    and D_turn's of (4·b, 4).
 
     `feature_matching` is that of `feature_layer`; other layers carry their names.
     """
@@ -84,6 +95,8 @@ def evidence_terms(
     terms |= verdict
     if patch_logits is not None:
         terms |= {name: patch_peak(patch_logits, share) for name, share in PATCH_SHARES.items()}
+    if turn_logits is not None:
+        terms[TURN_DOUBT] = turn_doubt(turn_logits)
     terms["latent_norm"] = latent_norm(z_hat)
     return terms
 

@@ -33,6 +33,7 @@ from anomaly.training.state import (
     save_checkpoint,
 )
 from anomaly.training.steps import Curves, autoencoder_step, encoder_step, game_step
+from anomaly.training.turns import turn_step
 
 REPORT_EVERY = 10
 JUDGE_EVERY = 100
@@ -171,6 +172,8 @@ def _step(state: TrainingState, batches: list[Tensor], config: TrainingConfig) -
     curves = _main_step(state, batches, config)
     if state.networks.D_patch is not None:
         curves |= patch_step(state, batches[-1], config, seed_of("negatives", config.seed, state.step))
+    if state.networks.D_turn is not None:
+        curves |= turn_step(state, batches[-1], config)
     return curves
 
 

@@ -23,13 +23,13 @@ NUM_WHOLE, NUM_SPOILT = 8, 16  # crops a step
 def patch_step(state: TrainingState, x: Tensor, config: TrainingConfig, seed: int) -> Curves:
     """D_patch learns to tell, place by place, crops of normal images from crops that were spoilt there."""
     assert state.networks.D_patch is not None
-    assert state.optimizer_patch is not None
+    assert state.optimizer_taught is not None
     crops, spoilt = (t.to(x.device) for t in _crops(x.cpu().numpy(), np.random.default_rng(seed)))
     state.networks.D_patch.train().requires_grad_(True)
     with autocast(x.device, config.precision):
         logits = state.networks.D_patch(crops).float()
         loss = patch_loss(logits, max_pool2d(spoilt, crops.shape[-1] // logits.shape[-1]))
-    grad = descend(state.optimizer_patch, loss)
+    grad = descend(state.optimizer_taught, loss)
     return {"loss_patch": loss.detach(), "grad_patch": grad}
 
 

@@ -35,7 +35,7 @@ class Best:
 class TrainingState:
     """`ema` follows `networks`. Optimisers: `optimizer_g` moves G and E, `optimizer_d` the discriminators of the game.
 
-    `optimizer_patch` moves D_patch, where there is one.
+    `optimizer_taught` moves D_patch and D_turn, where there are any.
 
     `step` counts the steps done. With `encoder_from`, the game ends before that step and an encoder is learnt from
     then on.
@@ -45,7 +45,7 @@ class TrainingState:
     ema: Networks
     optimizer_g: torch.optim.Optimizer
     optimizer_d: torch.optim.Optimizer | None
-    optimizer_patch: torch.optim.Optimizer | None = None
+    optimizer_taught: torch.optim.Optimizer | None = None
     step: int = 0
     encoder_from: int | None = None
     best: Best | None = None
@@ -96,12 +96,13 @@ def new_state(
     ema = copy.deepcopy(networks).requires_grad_(False)
     judging = [p for discriminator in networks.discriminators() for p in discriminator.parameters()]
     generating = [p for part in (networks.G, networks.E) if part is not None for p in part.parameters()]
+    taught = [p for discriminator in networks.taught() for p in discriminator.parameters()]
     return TrainingState(
         networks=networks.train(),
         ema=ema,
         optimizer_g=_optimizer(generating, config),
         optimizer_d=_optimizer(judging, config) if judging else None,
-        optimizer_patch=_optimizer(list(networks.D_patch.parameters()), config) if networks.D_patch else None,
+        optimizer_taught=_optimizer(taught, config) if taught else None,
         encoder_from=encoder_from(config),
     )
 
@@ -179,7 +180,7 @@ def _optimizers(state: TrainingState) -> dict[str, torch.optim.Optimizer]:
     all_ = {
         "optimizer_g": state.optimizer_g,
         "optimizer_d": state.optimizer_d,
-        "optimizer_patch": state.optimizer_patch,
+        "optimizer_taught": state.optimizer_taught,
     }
     return {name: optimizer for name, optimizer in all_.items() if optimizer is not None}
 

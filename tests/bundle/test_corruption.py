@@ -181,6 +181,7 @@ def test_text_that_is_not_utf8_with_right_sums(bigan_dir: Path) -> None:
         ("num_steps", "many", "num_steps: Input should be a valid integer"),
         ("terms", ["residual"], "term_mean are of shape"),
         ("feature_layer", "conv9", "feature_layer conv9 is none of conv1, joint"),
+        ("score", {"combine": "taught"}, "the score is to be by what was taught, and nothing was"),
         ("preprocess", {"size": 16, "channels": 1}, "preprocess and network are for images of different shapes"),
     ],
 )

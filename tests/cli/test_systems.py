@@ -32,6 +32,10 @@ SYSTEMS = {
     "ALAD of layers": ["--method", "alad", "--network", "mlp"],
     "negatives": ["--negatives"],
     "negatives beside an autoencoder": ["--negatives", "--method", "autoencoder", "--size", "16"],
+    "turns": ["--turns"],
+    "turns beside f-AnoGAN": ["--turns", "--method", "f-anogan"],
+    "negatives and turns": ["--negatives", "--turns", "--score", "taught"],
+    "turns in the distance": ["--turns", "--score", "mahalanobis"],
     "negatives beside f-AnoGAN": ["--negatives", "--method", "f-anogan"],
 }
 

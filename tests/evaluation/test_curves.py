@@ -26,6 +26,7 @@ HISTORIES: dict[str, list[dict[str, float]]] = {
     "f-anogan": [*history(*GAME), *history("izi_f", "grad_g", first=31)],
     "autoencoder": history("cycle_x", "grad_g"),
     "negatives": history(*GAME, "loss_patch", "grad_patch", "criterion"),
+    "turns": history(*GAME, "loss_turn", "grad_turn"),
     "older": history("loss_d", "loss_g", "d_real", "d_fake"),
     "a step": history(*GAME, num=1),
     "unknown column": history("novelty"),

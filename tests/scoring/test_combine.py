@@ -151,3 +151,30 @@ def test_each_papers_score(method: Method, objective: str | None, expected: floa
         {name: np.array([term]) for name, term in terms.items()}, STATISTICS, PAPER, method=method, search=search
     )
     assert score.item() == pytest.approx(expected)
+
+
+TAUGHT = ScoreConfig(combine="taught")
+TAUGHT_NORMALS = normal_terms(300) | {"turn_doubt": np.random.default_rng(4).gamma(2.0, 0.2, 300)}
+TAUGHT_STATISTICS = TermStatistics.fit(TAUGHT_NORMALS)
+
+
+def test_what_was_taught_makes_the_score_and_all_terms_a_tenth_of_their_distance() -> None:
+    table = {name: values[:5] for name, values in TAUGHT_NORMALS.items()}
+    doubt = (table["turn_doubt"] - TAUGHT_NORMALS["turn_doubt"].mean()) / TAUGHT_NORMALS["turn_doubt"].std()
+    expected = doubt + 0.1 * combine(table, TAUGHT_STATISTICS, MAHALANOBIS)
+    np.testing.assert_allclose(combine(table, TAUGHT_STATISTICS, TAUGHT), expected, rtol=1e-4)
+
+
+def test_several_taught_terms_count_alike() -> None:
+    normals = TAUGHT_NORMALS | {"patch_peak": 5 * np.random.default_rng(5).normal(size=300)}
+    statistics = TermStatistics.fit(normals)
+    table = {name: values[:2] for name, values in normals.items()}
+    more = [table | {name: table[name] + 2 * normals[name].std()} for name in ("turn_doubt", "patch_peak")]
+    np.testing.assert_allclose(*(statistics.taught_doubt(terms) for terms in more), rtol=1e-4)
+
+
+def test_a_taught_doubt_below_the_normals_is_no_evidence() -> None:
+    mean = dict(zip(TAUGHT_STATISTICS.names, TAUGHT_STATISTICS.mean[:, None], strict=True))
+    sure, unsure = (mean | {"turn_doubt": mean["turn_doubt"] + shift} for shift in (-0.2, 0.2))
+    low, zero, high = (combine(terms, TAUGHT_STATISTICS, TAUGHT).item() for terms in (sure, mean, unsure))
+    assert low < zero < high

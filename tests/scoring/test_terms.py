@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from anomaly.scoring import anomaly_score, evidence_terms, feature_matching, residual
-from anomaly.scoring.terms import PATCH_SHARES, critic, cross_entropy, izi_f, latent_norm, patch_peak, saturating
+from anomaly.scoring.terms import PATCH_SHARES, critic, cross_entropy, izi_f, latent_norm, patch_peak, saturating, turn_doubt
 
 LAYERS = {"conv1": (3, 4, 4), "conv2": (5, 2, 2)}
 
@@ -157,3 +157,20 @@ def test_d_patch_adds_its_terms_and_changes_no_other() -> None:
         batch["x"], batch["x_hat"], {}, {}, {}, batch["z_hat"], patch_logits=logits - 1, feature_layer=None
     )
     assert all((lower[name] > told[name]).all() for name in PATCH_SHARES)
+
+
+def test_turn_doubt_is_the_mean_of_minus_log_of_the_right_turns() -> None:
+    logits = drawn(8, 4, seed=3)
+    for image, found in enumerate(turn_doubt(logits)):
+        right = [logits[2 * turn + image].softmax(0)[turn].log().item() for turn in range(4)]
+        assert found.item() == pytest.approx(-sum(right) / 4, abs=1e-6)
+
+
+def test_d_turn_adds_its_term_and_changes_no_other() -> None:
+    batch = a_batch(3)
+    plain = terms_of(batch)
+    told = evidence_terms(
+        batch["x"], batch["x_hat"], {}, {}, {}, batch["z_hat"], turn_logits=drawn(12, 4, seed=9), feature_layer=None
+    )
+    assert set(told) - set(plain) == {"turn_doubt"}
+    assert all(torch.equal(told[name], plain[name]) for name in told if name in plain)
