@@ -171,9 +171,9 @@ def train(
     score: Annotated[
         str | None,
         typer.Option(
-            help="How terms become a score: mahalanobis over all terms; taught: by what --negatives and --turns taught, "
-            "and a tenth of that; or paper: that of the method's paper. Default: taught where anything was, else "
-            "mahalanobis."
+            help="How terms become a score: mahalanobis over all terms; taught: by what --negatives and --turns "
+            "taught, and a tenth of that; or paper: that of the method's paper. Default: taught where anything was, "
+            "else mahalanobis."
         ),
     ] = None,
     feature_weight: Annotated[float, typer.Option(help="λ of A(x) = (1-λ)R(x) + λF(x), in score and search.")] = (

@@ -141,8 +141,8 @@ class NetworkConfig(Config):
             )
         if self.turn_discriminator and self.size % 8:
             raise ValueError(
-                f"the turn discriminator halves the side three times, so {self.size} does not fit; choose a multiple of "
-                "8, or leave --turns away"
+                f"the turn discriminator halves the side three times, so {self.size} does not fit; choose a multiple "
+                "of 8, or leave --turns away"
             )
         if self.joint and not self.discriminator:
             raise ValueError("a joint discriminator is one; set discriminator to true")
@@ -238,9 +238,9 @@ class SearchConfig(Config):
 class ScoreConfig(Config):
     """How the terms become one score.
 
-    "mahalanobis" is the distance of the vector of all terms from those of the *select* normals; "taught" is how far D_patch
-    and D_turn doubt beyond these normals, and a tenth of that distance; "paper" is the score of the method's own paper,
-    for AnoGAN and BiGAN A(x) = (1 − λ)·R(x) + λ·F(x). λ is `feature_weight`, in the latent search too.
+    "mahalanobis" is the distance of the vector of all terms from those of the *select* normals; "taught" is how far
+    D_patch and D_turn doubt beyond these normals, and a tenth of that distance; "paper" is the score of the method's
+    own paper, for AnoGAN and BiGAN A(x) = (1 − λ)·R(x) + λ·F(x). λ is `feature_weight`, in the latent search too.
     """
 
     combine: Literal["mahalanobis", "taught", "paper"] = "mahalanobis"

@@ -33,22 +33,20 @@ class DataSet:
     """`classes` are normal one at a time; none where the data set says itself what is normal."""
 
     classes: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+    options: str = ""
 
 
 SETS = {
     "mnist": DataSet(tuple("0123456789")),
     "cifar10": DataSet(("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")),
-    "magnetic-tile": DataSet(
-        options=shlex.split("--size 256 --width 8 --batch-size 8 --negatives --train-precision bf16")
-    ),
+    "magnetic-tile": DataSet(options="--size 256 --width 8 --batch-size 8 --negatives --train-precision bf16"),
     "elpv-mono": DataSet(),
 }
-METHODS: dict[str, tuple[str, ...]] = {
-    "bigan": (),
-    "bigan-no-game": ("--adversarial", "0"),
-    "anogan": ("--method", "anogan"),
-    "autoencoder": ("--method", "autoencoder"),
+METHODS = {
+    "bigan": "",
+    "bigan-no-game": "--adversarial 0",
+    "anogan": "--method anogan",
+    "autoencoder": "--method autoencoder",
 }
 
 
@@ -69,7 +67,12 @@ class Run:
     def options(self) -> list[str]:
         """Of `anomaly train`, beside DATA and --out."""
         normal = ["--normal", self.normal] if self.normal else []
-        return [*normal, "--seed", str(self.seed), *SETS[self.data_set].options, *METHODS[self.method]]
+        return [
+            *normal,
+            "--seed",
+            str(self.seed),
+            *shlex.split(f"{SETS[self.data_set].options} {METHODS[self.method]}"),
+        ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

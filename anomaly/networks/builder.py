@@ -26,7 +26,7 @@ DCGAN_NETWORKS = (Generator, Discriminator, Encoder)
 
 
 class Networks(nn.Module):
-    """G and, where the configuration asks for them, D, E, the cycles' D_xx and D_zz, D_patch and D_turn; one state dict."""
+    """G and, where the configuration asks for them, D, E, D_xx and D_zz of cycles, D_patch, D_turn; one state dict."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

@@ -258,7 +258,9 @@ def _check(options: TrainOptions) -> None:
             "feature-matching, or --loss non-saturating or minimax"
         )
     if options.score.combine == "taught" and not (options.negatives or options.turns):
-        raise UsageError("nothing was taught that could make the score; give --negatives or --turns, or leave --score away")
+        raise UsageError(
+            "nothing was taught that could make the score; give --negatives or --turns, or leave --score away"
+        )
     if options.discriminator_batch_norm and training.gradient_penalty:
         raise UsageError(
             "the gradient penalty is of each image alone, and batch norm mixes those of a batch; "

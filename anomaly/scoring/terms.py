@@ -51,7 +51,7 @@ def patch_peak(logits: Tensor, share: float) -> Tensor:
 
 
 def turn_doubt(logits: Tensor) -> Tensor:
-    """Mean of −log D_turn of the right turn over an image's four: logits (4·b, 4), in order of turns (Golan 2018, §3)."""
+    """Mean of −log D_turn of the right turn, of logits (4·b, 4) in order of turns (Golan 2018, §3)."""
     num_turns = logits.shape[1]
     right = logits.log_softmax(dim=1).view(num_turns, -1, num_turns).diagonal(dim1=0, dim2=2)
     return -right.mean(dim=1)
@@ -84,9 +84,9 @@ def evidence_terms(
     *,
     feature_layer: str | None,
 ) -> dict[str, Tensor]:
-    """All terms of a batch by name, with D's `verdict` terms among them, and D_patch's where it gives logits (b, h, w),
-    and D_turn's of (4·b, 4).
+    """All terms of a batch by name, with D's `verdict` terms among them.
 
+    And those of D_patch and D_turn, where they give logits, (b, h, w) and (4·b, 4).
     `feature_matching` is that of `feature_layer`; other layers carry their names.
     """
     terms = {name: residual(x, x_hat, scale=scale) for name, scale in RESIDUAL_SCALES.items() if scale <= x.shape[-1]}

@@ -170,7 +170,8 @@ def test_several_taught_terms_count_alike() -> None:
     statistics = TermStatistics.fit(normals)
     table = {name: values[:2] for name, values in normals.items()}
     more = [table | {name: table[name] + 2 * normals[name].std()} for name in ("turn_doubt", "patch_peak")]
-    np.testing.assert_allclose(*(statistics.taught_doubt(terms) for terms in more), rtol=1e-4)
+    turned, patched = (statistics.taught_doubt(terms) for terms in more)
+    np.testing.assert_allclose(turned, patched, rtol=1e-4)
 
 
 def test_a_taught_doubt_below_the_normals_is_no_evidence() -> None:

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from anomaly.scoring import anomaly_score, evidence_terms, feature_matching, residual
-from anomaly.scoring.terms import PATCH_SHARES, critic, cross_entropy, izi_f, latent_norm, patch_peak, saturating, turn_doubt
+from anomaly.scoring.terms import (
+    PATCH_SHARES,
+    critic,
+    cross_entropy,
+    izi_f,
+    latent_norm,
+    patch_peak,
+    saturating,
+    turn_doubt,
+)
 
 LAYERS = {"conv1": (3, 4, 4), "conv2": (5, 2, 2)}
 

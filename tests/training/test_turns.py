@@ -75,7 +75,13 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     config, rows = training(Method.BIGAN, steps=20), np.arange(64)
     whole = fit(digits(64), rows, TURNED, config, device=CPU)
     fit(
-        digits(64), rows, TURNED, config, device=CPU, checkpoint=checkpoint(tmp_path), should_stop=lambda step, row: True
+        digits(64),
+        rows,
+        TURNED,
+        config,
+        device=CPU,
+        checkpoint=checkpoint(tmp_path),
+        should_stop=lambda step, row: True,
     )
     resumed = fit(digits(64), rows, TURNED, config, device=CPU, checkpoint=checkpoint(tmp_path, resume=True))
     assert_same_weights(whole.networks, resumed.networks)
