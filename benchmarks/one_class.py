@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.data is None:
         parser.error("give --data, the folder of the data sets, or --write, the page to make of the rows there are")
     classes = args.classes.split(",") if args.classes else list(SETS[args.set].classes) or [""]
-    source = _prepare(args.set, args.data, args.models)
+    source = prepare(args.set, args.data, args.models)
     done = {(row["set"], row["method"], row["normal"], row["seed"]) for row in read_rows(args.results)}
     for run in _runs(args.set, args.method, classes, [int(seed) for seed in args.seeds.split(",")]):
         if (run.data_set, run.method, run.normal, run.seed) not in done:
@@ -103,18 +103,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(run: Run, source: str, out: Path) -> Row:
-    """Train, or go on where a killed run was, then evaluate on the test split."""
-    model, report = out / "model", out / "report"
-    checkpoint = out / "model" / ".training" / "checkpoint.safetensors"
-    _anomaly("train", source, *run.options(), "--out", str(model), *(["--resume"] if checkpoint.exists() else []))
+    """Train and evaluate: what was found, and which run it was."""
     normal = ["--normal", run.normal] if run.normal else []
     sample = ["--sample", ANOGAN_IMAGES] if run.method == "anogan" else []
-    _anomaly("evaluate", str(model), source, *normal, *sample, "--out", str(report))
-    metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
     command = shlex.join(["anomaly", "train", run.data_set, *run.options()])
-    kept = {name: value for name, value in metrics.items() if name not in ("model", "data", "failures")}
     own = {"set": run.data_set, "method": run.method, "normal": run.normal, "seed": run.seed, "command": command}
-    return {**kept, **own}
+    return measure_on(source, run.options(), [*normal, *sample], out) | own
+
+
+def measure_on(source: str, training: Sequence[str], evaluation: Sequence[str], out: Path) -> Row:
+    """Train, or go on where a killed run was, then evaluate on the test split; each with its options."""
+    model, report = out / "model", out / "report"
+    checkpoint = out / "model" / ".training" / "checkpoint.safetensors"
+    _anomaly("train", source, *training, "--out", str(model), *(["--resume"] if checkpoint.exists() else []))
+    _anomaly("evaluate", str(model), source, *evaluation, "--out", str(report))
+    metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
+    return {name: value for name, value in metrics.items() if name not in ("model", "data", "failures")}
 
 
 def _runs(data_set: str, method: str, classes: Sequence[str], seeds: Sequence[int]) -> Iterator[Run]:
@@ -123,7 +127,7 @@ def _runs(data_set: str, method: str, classes: Sequence[str], seeds: Sequence[in
             yield Run(data_set, method, normal, seed)
 
 
-def _prepare(data_set: str, data: Path, out: Path) -> str:
+def prepare(data_set: str, data: Path, out: Path) -> str:
     """The DATA of the command line: MNIST's folder as it is, CIFAR-10 unpacked once, else a manifest."""
     match data_set:
         case "mnist":
