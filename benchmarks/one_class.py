@@ -36,11 +36,15 @@ class DataSet:
     options: str = ""
 
 
+_SURFACES = "--negatives --size 256 --resize stretch --width 4 --batch-size 8 --train-precision bf16"
 SETS = {
     "mnist": DataSet(tuple("0123456789")),
-    "cifar10": DataSet(("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")),
-    "magnetic-tile": DataSet(options="--size 256 --width 8 --batch-size 8 --negatives --train-precision bf16"),
-    "elpv-mono": DataSet(),
+    "cifar10": DataSet(
+        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        options="--turns --width 16 --steps 2000 --train-precision bf16",
+    ),
+    "magnetic-tile": DataSet(options=_SURFACES),
+    "elpv-mono": DataSet(options=_SURFACES),
 }
 METHODS = {
     "bigan": "",

@@ -1,12 +1,14 @@
 """The patch discriminator D_patch: of each place of an image, whether it looks as normal images do there.
 
 It sees the full resolution and nothing of z, and its logits stand on a grid of a quarter of the side: a crack of one
-pixel is seen as what it is, wherever it lies. Two paths meet: a fine one, and one that sees some 35 pixels around.
-Shapes: x (b, c, h, w) in [-1, 1], h and w multiples of 8; logits (b, h/4, w/4), high for normal.
-Source: Isola 2017 (PatchGAN), §3.2.2; Schönfeld 2020 (a U-Net as discriminator), §3.1.
+pixel is seen as what it is, wherever it lies. Coarser and coarser maps look further around, and what they see is handed
+down to the finer ones: a shade is told by what surrounds it.
+Shapes: x (b, c, size, size) in [-1, 1], size a multiple of 8; logits (b, size/4, size/4), high for normal.
+Source: Isola 2017 (PatchGAN), §3.2.2; Schönfeld 2020 (a U-Net as discriminator), §3.1; Lin 2017 (feature pyramids), §3.
 """
 
-import torch
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -15,30 +17,34 @@ from anomaly.networks.blocks import LEAK, down
 
 STRIDE = 4
 WIDTH = 32
+_COARSE = (2 * WIDTH, 3 * WIDTH, 4 * WIDTH, 4 * WIDTH)  # channels at 1/4, 1/8, 1/16 and 1/32 of the side
 
 
 class PatchDiscriminator(nn.Module):
-    """Fully convolutional, so that it takes crops and whole images of any side."""
+    """A pyramid of maps down to 1/32 of the side, or as far as it can be halved, and back up to a quarter."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.fine = nn.Sequential(
-            nn.Conv2d(config.channels, WIDTH // 2, kernel_size=3, padding=1),
-            nn.LeakyReLU(LEAK),
-            *down(WIDTH // 2, WIDTH, norm=True),
-            *down(WIDTH, 2 * WIDTH, norm=True),
-        )
-        self.coarse = nn.Sequential(*down(2 * WIDTH, 3 * WIDTH, norm=True), *_same(3 * WIDTH, 3 * WIDTH, dilation=2))
-        self.both = nn.Sequential(*_same(5 * WIDTH, 2 * WIDTH), nn.Conv2d(2 * WIDTH, 1, kernel_size=1))
+        num_halvings = (config.size & -config.size).bit_length() - 1
+        channels = _COARSE[: num_halvings - 1]
+        self.fine = nn.Sequential(*down(config.channels, WIDTH, norm=False), *down(WIDTH, channels[0], norm=True))
+        self.coarser = nn.ModuleList(down(a, b, norm=True) for a, b in pairwise(channels))
+        self.across = nn.ModuleList(nn.Conv2d(a, 2 * WIDTH, kernel_size=1) for a in channels)
+        self.merge = nn.ModuleList(_merge() for _ in channels)
+        self.to_logits = nn.Conv2d(2 * WIDTH, 1, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """The logits of D_patch(x)."""
-        fine = self.fine(x)
-        coarse = interpolate(self.coarse(fine), scale_factor=2, mode="bilinear", align_corners=False)
-        logits: Tensor = self.both(torch.cat([fine, coarse], dim=1)).squeeze(1)
+        maps = [self.fine(x)]
+        for coarser in self.coarser:
+            maps.append(coarser(maps[-1]))
+        h = self.merge[-1](self.across[-1](maps[-1]))
+        for across, merge, fine in list(zip(self.across, self.merge, maps, strict=True))[-2::-1]:
+            h = merge(across(fine) + interpolate(h, scale_factor=2))
+        logits: Tensor = self.to_logits(h).squeeze(1)
         return logits
 
 
-def _same(in_channels: int, out_channels: int, *, dilation: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=dilation, dilation=dilation, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.LeakyReLU(LEAK))
+def _merge() -> nn.Sequential:
+    conv = nn.Conv2d(2 * WIDTH, 2 * WIDTH, kernel_size=3, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(2 * WIDTH), nn.LeakyReLU(LEAK))

@@ -17,13 +17,16 @@ from scipy.ndimage import gaussian_filter, zoom
 Image = NDArray[np.float32]
 Field = NDArray[np.float64]
 
-VISIBLE = 0.04  # of the range [-1, 1], after a blur of one pixel
+MAX_WRONG = 3  # things in an image
+VISIBLE = 0.08  # of the range [-1, 1], after a blur of one pixel
 
 
 def spoil(x: Image, donor: Image, rng: np.random.Generator) -> tuple[Image, NDArray[np.bool_]]:
-    """The image with one thing wrong, and where that can be seen."""
-    wrong = _KINDS[rng.integers(len(_KINDS))]
-    spoilt = wrong(x, donor, rng).clip(-1, 1).astype(np.float32)
+    """The image with one to three things wrong, and where they can be seen."""
+    spoilt = x
+    for _ in range(rng.integers(1, MAX_WRONG + 1)):
+        wrong = _KINDS[rng.integers(len(_KINDS))]
+        spoilt = wrong(spoilt, donor, rng).clip(-1, 1).astype(np.float32)
     change = gaussian_filter(np.abs(spoilt - x).max(axis=0), 1.0)
     return spoilt, change > VISIBLE
 

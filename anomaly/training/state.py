@@ -19,6 +19,7 @@ from anomaly.errors import CheckpointError
 from anomaly.networks import Networks, build, constrain_spectral_norm, fold_spectral_norm
 from anomaly.runtime import place
 
+TAUGHT_RATE = 1e-3  # Adam's, of discriminators that play no game
 HistoryRow = dict[str, float]
 
 
@@ -102,7 +103,7 @@ def new_state(
         ema=ema,
         optimizer_g=_optimizer(generating, config),
         optimizer_d=_optimizer(judging, config) if judging else None,
-        optimizer_taught=_optimizer(taught, config) if taught else None,
+        optimizer_taught=torch.optim.Adam(taught, lr=TAUGHT_RATE, betas=(0.5, 0.999)) if taught else None,
         encoder_from=encoder_from(config),
     )
 

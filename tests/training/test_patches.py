@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -11,7 +12,7 @@ from anomaly.config import Method
 from anomaly.training import fit
 from anomaly.training.losses import SPOILT_WEIGHT, patch_loss
 from anomaly.training.negatives import spoil
-from anomaly.training.patches import MAX_CROP, NUM_SPOILT, NUM_WHOLE, _crops, patch_step
+from anomaly.training.patches import _examples, patch_step
 from anomaly.training.state import new_state
 from tests.training.runs import CPU, assert_same_weights, checkpoint, digits, network, training
 
@@ -44,13 +45,14 @@ def test_the_loss_is_the_cross_entropy_of_each_place() -> None:
     torch.testing.assert_close(patch_loss(logits, spoilt), expected / 4)
 
 
-def test_crops_of_large_images_are_whole_first_then_spoilt() -> None:
-    x = surfaces(3, MAX_CROP + 8)
-    crops, spoilt = _crops(x, np.random.default_rng(0))
-    assert crops.shape == (NUM_WHOLE + NUM_SPOILT, 1, MAX_CROP, MAX_CROP)
-    assert spoilt.shape == (NUM_WHOLE + NUM_SPOILT, MAX_CROP, MAX_CROP)
-    assert not spoilt[:NUM_WHOLE].any()
-    assert spoilt[NUM_WHOLE:].flatten(1).any(dim=1).float().mean() > 0.7
+@pytest.mark.parametrize(("side", "num"), [(8, 24), (128, 24), (192, 10), (256, 6)])
+def test_a_third_of_the_images_is_whole_and_the_larger_they_are_the_fewer(side: int, num: int) -> None:
+    images, spoilt = _examples(surfaces(3, side), np.random.default_rng(0))
+    assert images.shape == (num, 1, side, side)
+    assert spoilt.shape == (num, side, side)
+    num_whole = -(-num // 3)
+    assert not spoilt[:num_whole].any()
+    assert spoilt[num_whole:].flatten(1).any(dim=1).float().mean() > 0.6
 
 
 def test_it_learns_to_tell_where_unseen_surfaces_are_spoilt() -> None:
