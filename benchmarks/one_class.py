@@ -30,21 +30,26 @@ ANOGAN_IMAGES = "1000"  # test images that a latent search is measured on
 
 @dataclass(frozen=True)
 class DataSet:
-    """`classes` are normal one at a time; none where the data set says itself what is normal."""
+    """`classes` are normal one at a time; none where the data set says itself what is normal.
+
+    `options` are those of all methods, `taught` what is taught beside a game.
+    """
 
     classes: tuple[str, ...] = ()
     options: str = ""
+    taught: str = ""
 
 
-_SURFACES = "--negatives --size 256 --resize stretch --width 4 --batch-size 8 --train-precision bf16"
+_SURFACES = "--size 256 --resize stretch --width 4 --batch-size 8 --train-precision bf16"
 SETS = {
     "mnist": DataSet(tuple("0123456789")),
     "cifar10": DataSet(
         ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-        options="--turns --width 16 --steps 2000 --train-precision bf16",
+        options="--width 16 --steps 2000 --train-precision bf16",
+        taught="--turns",
     ),
-    "magnetic-tile": DataSet(options=_SURFACES),
-    "elpv-mono": DataSet(options=_SURFACES),
+    "magnetic-tile": DataSet(options=_SURFACES, taught="--negatives"),
+    "elpv-mono": DataSet(options=_SURFACES, taught="--negatives"),
 }
 METHODS = {
     "bigan": "",
@@ -71,12 +76,9 @@ class Run:
     def options(self) -> list[str]:
         """Of `anomaly train`, beside DATA and --out."""
         normal = ["--normal", self.normal] if self.normal else []
-        return [
-            *normal,
-            "--seed",
-            str(self.seed),
-            *shlex.split(f"{SETS[self.data_set].options} {METHODS[self.method]}"),
-        ]
+        data_set = SETS[self.data_set]
+        taught = "" if self.method == "autoencoder" else data_set.taught
+        return [*normal, "--seed", str(self.seed), *f"{data_set.options} {taught} {METHODS[self.method]}".split()]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -92,7 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 continue
             folder = args.models / case.name
             manifest = _write_manifest(images.training(case), images.test, folder)
-            options = f"--steps {args.steps} --seed {SEED} {SETS[case.data_set].options}"
+            data_set = SETS[case.data_set]
+            options = f"{data_set.options} {data_set.taught} --steps {args.steps} --seed {SEED}"
             row = measure_on(str(manifest), options.split(), [], folder)
             own = {"set": case.data_set, "normal": case.normal, "num": case.num, "share": case.share}
             append_row(args.results, row | own | {"steps": args.steps})
