@@ -45,7 +45,7 @@ SETS = {
     "mnist": DataSet(tuple("0123456789")),
     "cifar10": DataSet(
         ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-        options="--width 16 --steps 2000 --train-precision bf16",
+        options="--width 16 --steps 1200 --train-precision bf16",
         taught="--turns",
     ),
     "magnetic-tile": DataSet(options=_SURFACES, taught="--negatives"),
