@@ -34,6 +34,7 @@ from service.routes.state import State
 from service.schemas import ErrorAnswer
 from service.server import Server
 from service.settings import SAMPLE, Settings
+from service.shortcut import AnswerDirectly
 from service.telemetry import Telemetry
 from service.uploads import Uploads
 from service.watching import WatchRequests
@@ -100,6 +101,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # the framework's, looked for on every request
         responses={"default": {"model": ErrorAnswer, "description": "Any error"}},
         lifespan=lifespan,
     )
@@ -109,6 +111,7 @@ def create_app(
     for routes in (health, docs, page):
         app.include_router(routes.router)
     answer_errors(app)
+    app.add_middleware(AnswerDirectly, routes=score.router.routes)
     app.add_middleware(IdentifyCallers, settings=settings, keyring=keyring)
     app.add_middleware(GuardAccess, settings=settings)
     app.add_middleware(SecureAnswers)

@@ -13,8 +13,8 @@ Shapes: b batch, c channels.
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -87,17 +87,22 @@ class Batcher:
             max_batch=max_batch, max_wait_s=max_wait_s, max_turn_s=max_turn_s, grain=BATCH_GRAIN
         )
         self._observe = observe
-        self._readers = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._unread: SimpleQueue[_Job | None] = SimpleQueue()
+        self._readers = [threading.Thread(target=self._read_all, name="decode", daemon=True) for _ in range(threads)]
         self._worker = threading.Thread(target=self._work, name="batcher", daemon=True)
 
     def start(self) -> None:
         """Start the worker."""
         self._loop = asyncio.get_running_loop()
-        self._worker.start()
+        for thread in (self._worker, *self._readers):
+            thread.start()
 
     async def close(self) -> None:
         """Answer what waits, and stop the threads."""
-        await asyncio.to_thread(self._readers.shutdown)
+        for _ in self._readers:
+            self._unread.put(None)
+        for reader in self._readers:
+            await asyncio.to_thread(reader.join)
         self.turns.close()
         await asyncio.to_thread(self._worker.join, LAST_PASS_S)
 
@@ -108,8 +113,12 @@ class Batcher:
         """
         job = _Job(scorer, read, heatmap, self._loop.create_future())
         self.turns.announce(scorer)
-        self._readers.submit(self._read, job)
+        self._unread.put(job)
         return job.answer
+
+    def _read_all(self) -> None:
+        while (job := self._unread.get()) is not None:
+            self._read(job)
 
     def _read(self, job: _Job) -> None:
         if job.answer.done():

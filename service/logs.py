@@ -5,6 +5,7 @@ and each request runs in a context of its own. Lines have a request's route (`/m
 key's name; neither its address nor its headers, in which there may be keys.
 """
 
+import itertools
 import json
 import logging
 import re
@@ -20,12 +21,14 @@ from service.settings import Settings
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that is being answered; None outside of any."""
 
+_START = secrets.token_hex(4)  # of this process; asking the system anew for each id would let other threads go first
+_count = itertools.count()
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def choose_id(offered: str | None) -> str:
     """A request's id: the one that its client gave, if it can be copied into lines and headers, or a new one."""
-    return offered if offered and SANE_ID.fullmatch(offered) else secrets.token_hex(8)
+    return offered if offered and SANE_ID.fullmatch(offered) else f"{_START}{next(_count):08x}"
 
 
 @contextmanager

@@ -7,7 +7,9 @@ of series grow.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from time import perf_counter
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -18,6 +20,7 @@ IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SCORES = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100, 200, 500, 1000, 5000, 20000)
 P_VALUES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 MODEL = ["model", "version"]
+Metric = TypeVar("Metric", Counter, Histogram)
 VERDICTS = {True: "anomalous", False: "normal", None: "none"}
 
 
@@ -46,8 +49,8 @@ class Telemetry:
 
     def observe_request(self, route: str, code: int, seconds: float) -> None:
         """Note one answered request."""
-        self._requests.labels(route, str(code)).inc()
-        self._seconds.labels(route).observe(seconds)
+        _series(self._requests, route, str(code)).inc()
+        _series(self._seconds, route).observe(seconds)
 
     @contextmanager
     def decoding(self) -> Iterator[None]:
@@ -70,9 +73,9 @@ class Telemetry:
     def observe_score(self, bundle: Bundle, score: float, p_value: float, is_anomalous: bool | None) -> None:
         """Note what was found in one image."""
         labels = bundle.name, str(bundle.version)
-        self._images.labels(*labels, VERDICTS[is_anomalous]).inc()
-        self._score.labels(*labels).observe(score)
-        self._p_value.labels(*labels).observe(p_value)
+        _series(self._images, *labels, VERDICTS[is_anomalous]).inc()
+        _series(self._score, *labels).observe(score)
+        _series(self._p_value, *labels).observe(p_value)
 
     def count_failure(self, code: str) -> None:
         """Note one image of a batch that could not be scored; those sent alone are among the requests."""
@@ -81,6 +84,12 @@ class Telemetry:
     def exposition(self) -> bytes:
         """All series in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+@lru_cache(maxsize=4096)
+def _series(metric: Metric, *labels: str) -> Metric:
+    """The series with these labels; looking it up in the metric takes a lock and three times as long."""
+    return metric.labels(*labels)
 
 
 def _seconds(name: str, documentation: str, labels: Sequence[str], registry: CollectorRegistry) -> Histogram:

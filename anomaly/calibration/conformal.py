@@ -6,9 +6,10 @@ Source: Bates et al. 2021, arXiv 2104.08279, eq. 2; Benjamini and Hochberg 1995 
 """
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,15 @@ class Calibration:
         num_below = np.searchsorted(self.scores, scores, side="left")
         p: FloatArray = (1 + self.num_calibration - num_below) / (self.num_calibration + 1)
         return p
+
+    def p_value(self, score: float) -> float:
+        """That of one score, by plain Python: a server that asks for one after another has no arrays to gain by."""
+        return (1 + self.num_calibration - bisect_left(self._ascending, score)) / (self.num_calibration + 1)
+
+    @cached_property
+    def _ascending(self) -> list[float]:
+        scores: list[float] = self.scores.tolist()
+        return scores
 
     def threshold(self, alpha: float) -> float | None:
         """The t for which `score > t` holds exactly where `p_value <= alpha`; None with too few normals for alpha."""

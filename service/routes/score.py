@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
@@ -148,7 +147,7 @@ def _judge(upload: Upload, scored: Scored, detector: Detector, query: BatchQuery
     calibration = detector.calibration
     alpha = query.alpha or parts.settings.alpha
     threshold = calibration.threshold(alpha)
-    p_value = float(calibration.p_values(np.array([scored.score]))[0])
+    p_value = calibration.p_value(scored.score)
     is_anomalous = None if threshold is None else scored.score > threshold
     if math.isfinite(scored.score):
         parts.telemetry.observe_score(detector.bundle, scored.score, p_value, is_anomalous)
