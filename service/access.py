@@ -8,11 +8,11 @@ that listens on all addresses answers to any of these, and to further names only
 
 import ipaddress
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from anomaly.errors import UsageError
 from service.errors import CrossSiteError, ServiceError, UnknownHostError, error_response
+from service.headers import header
 from service.settings import Settings, is_loopback
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -38,11 +38,11 @@ class GuardAccess:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer with the reason why not."""
         if scope["type"] == "http":
-            headers = Headers(scope=scope)
+            host = header(scope, b"host") or ""
             try:
-                self._check_host(headers.get("host", ""))
+                self._check_host(host)
                 if scope["method"] not in SAFE_METHODS:
-                    _check_origin(headers.get("origin"), headers["host"])
+                    _check_origin(header(scope, b"origin"), host)
             except ServiceError as error:
                 await error_response(error)(scope, receive, send)
                 return

@@ -18,6 +18,11 @@ HEADERS = {
 RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first of a request's headers with that name, in small letters; quicker than the framework's mapping."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+
+
 class SecureAnswers:
     """ASGI middleware that adds HEADERS to each answer that lacks them."""
 

@@ -3,9 +3,9 @@
 import logging
 from time import perf_counter
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.headers import header
 from service.logs import choose_id, request_id
 from service.telemetry import Telemetry
 
@@ -29,7 +29,7 @@ class WatchRequests:
             return
         start = perf_counter()
         code = 500
-        identity = choose_id(Headers(scope=scope).get("x-request-id"))
+        identity = choose_id(header(scope, b"x-request-id"))
         request_id.set(identity)  # not reset: the server's own lines on this request come after
 
         async def send_noted(message: Message) -> None:
@@ -47,6 +47,8 @@ class WatchRequests:
     def _note(self, scope: Scope, code: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
         self.telemetry.observe_request(route, code, seconds)
+        if not logger.isEnabledFor(logging.INFO):
+            return
         caller = scope.get("state", {}).get("caller")
         fields = {
             "method": scope["method"][:16],

@@ -15,7 +15,7 @@ Schema = TypeVar("Schema", bound=BaseModel)
 def read_query(schema: type[Schema], request: Request) -> Schema:
     """The request's parameters. Raises RequestValidationError."""
     try:
-        return schema.model_validate(dict(request.query_params))
+        return schema.model_validate(dict(request.query_params) if request.scope["query_string"] else {})
     except ValidationError as error:
         raise RequestValidationError([{**e, "loc": ("query", *e["loc"])} for e in error.errors()]) from None
 
