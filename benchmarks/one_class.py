@@ -40,7 +40,7 @@ class DataSet:
     taught: str = ""
 
 
-_SURFACES = "--size 256 --resize stretch --width 4 --batch-size 8 --train-precision bf16"
+_SURFACES = "--size 256 --resize stretch --width 4 --batch-size 8 --steps 2000 --train-precision bf16"
 SETS = {
     "mnist": DataSet(tuple("0123456789")),
     "cifar10": DataSet(

@@ -6,7 +6,7 @@ from anomaly.networks.discriminator import Discriminator
 from anomaly.networks.encoder import Encoder
 from anomaly.networks.generator import Generator
 from anomaly.networks.judgement import Judgement
-from anomaly.networks.patches import PatchDiscriminator
+from anomaly.networks.patches import PatchDiscriminator, standardise
 from anomaly.networks.prior import draw, interpolate
 from anomaly.networks.turns import NUM_TURNS, TurnDiscriminator, turned
 
@@ -29,5 +29,6 @@ __all__ = [
     "interpolate",
     "map_names",
     "num_maps",
+    "standardise",
     "turned",
 ]

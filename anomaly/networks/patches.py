@@ -2,7 +2,8 @@
 
 It sees the full resolution and nothing of z, and its logits stand on a grid of a quarter of the side: a crack of one
 pixel is seen as what it is, wherever it lies. Coarser and coarser maps look further around, and what they see is handed
-down to the finer ones: a shade is told by what surrounds it.
+down to the finer ones: a shade is told by what surrounds it. Each image is seen in its own light: a fault takes away a
+share of it, so that in a dark picture the same fault is a smaller step.
 Shapes: x (b, c, size, size) in [-1, 1], size a multiple of 8; logits (b, size/4, size/4), high for normal.
 Source: Isola 2017 (PatchGAN), §3.2.2; Schönfeld 2020 (a U-Net as discriminator), §3.1; Lin 2017 (feature pyramids), §3.
 """
@@ -17,6 +18,7 @@ from anomaly.networks.blocks import LEAK, down
 
 STRIDE = 4
 WIDTH = 32
+_SPREAD, _EVEN = 4.0, 0.01  # an image of one grey has no standard deviation to be divided by
 _COARSE = (2 * WIDTH, 3 * WIDTH, 4 * WIDTH, 4 * WIDTH)  # channels at 1/4, 1/8, 1/16 and 1/32 of the side
 
 
@@ -35,7 +37,7 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The logits of D_patch(x)."""
-        maps = [self.fine(x)]
+        maps = [self.fine(standardise(x))]
         for coarser in self.coarser:
             maps.append(coarser(maps[-1]))
         h = self.merge[-1](self.across[-1](maps[-1]))
@@ -43,6 +45,12 @@ class PatchDiscriminator(nn.Module):
             h = merge(across(fine) + interpolate(h, scale_factor=2))
         logits: Tensor = self.to_logits(h).squeeze(1)
         return logits
+
+
+def standardise(x: Tensor) -> Tensor:
+    """Each image (b, c, h, w) about its own mean, four of its standard deviations as 1, and cut off there."""
+    mean, std = x.mean(dim=(1, 2, 3), keepdim=True), x.std(dim=(1, 2, 3), keepdim=True)
+    return ((x - mean) / (_SPREAD * std + _EVEN)).clamp(-1.0, 1.0)
 
 
 def _merge() -> nn.Sequential:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from anomaly.config import TrainingConfig
+from anomaly.networks import standardise
 from anomaly.runtime import autocast
 from anomaly.training.losses import patch_loss
 from anomaly.training.negatives import spoil
@@ -24,7 +25,8 @@ def patch_step(state: TrainingState, x: Tensor, config: TrainingConfig, seed: in
     """D_patch learns to tell, place by place, normal images from normal images that were spoilt there."""
     assert state.networks.D_patch is not None
     assert state.optimizer_taught is not None
-    images, spoilt = (t.to(x.device) for t in _examples(x.cpu().numpy(), np.random.default_rng(seed)))
+    examples = _examples(standardise(x).cpu().numpy(), np.random.default_rng(seed))
+    images, spoilt = (t.to(x.device) for t in examples)
     state.networks.D_patch.train().requires_grad_(True)
     with autocast(x.device, config.precision):
         logits = state.networks.D_patch(images).float()
@@ -34,7 +36,7 @@ def patch_step(state: TrainingState, x: Tensor, config: TrainingConfig, seed: in
 
 
 def _examples(x: NDArray[np.float32], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A third of whole images, then spoilt ones, each in a light of its own; and where they are spoilt."""
+    """A third of whole images, then spoilt ones; and where they are spoilt."""
     num = min(max(MAX_PIXELS // x.shape[-1] ** 2, MIN_IMAGES), MAX_IMAGES)
     drawn = x[rng.integers(len(x), size=(2, num))]
     images, masks = [], []
@@ -43,7 +45,5 @@ def _examples(x: NDArray[np.float32], rng: np.random.Generator) -> tuple[Tensor,
         spoilt, mask = (image, np.zeros(image.shape[1:], np.bool_)) if whole else spoil(image, donor, rng)
         images.append(spoilt)
         masks.append(mask)
-    shape = (num, 1, 1, 1)
-    lit = np.stack(images) * rng.uniform(0.9, 1.1, shape) + rng.uniform(-0.05, 0.05, shape)
-    channels_last = torch.from_numpy(lit.clip(-1, 1).astype(np.float32)).contiguous(memory_format=torch.channels_last)
+    channels_last = torch.from_numpy(np.stack(images)).contiguous(memory_format=torch.channels_last)
     return channels_last, torch.from_numpy(np.stack(masks).astype(np.float32))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from anomaly.config import Method, NetworkConfig
-from anomaly.networks import PatchDiscriminator, build
+from anomaly.networks import PatchDiscriminator, build, patches, standardise
 from tests.training.runs import network
 
 
@@ -17,7 +17,8 @@ def test_logits_stand_on_a_grid_of_a_quarter_of_the_side(size: int, channels: in
     assert judge(size, channels)(torch.zeros(2, channels, size, size)).shape == (2, size // 4, size // 4)
 
 
-def test_a_place_is_judged_by_some_hundred_pixels_around() -> None:
+def test_in_one_light_a_place_is_judged_by_some_hundred_pixels_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patches, "standardise", lambda x: x)
     D_patch, x = judge(), torch.zeros(1, 1, 256, 256)
     x.requires_grad_(True)
     D_patch(x)[0, 32, 32].backward()
@@ -33,6 +34,19 @@ def test_what_shifts_by_the_coarsest_grid_is_judged_alike() -> None:
     x = torch.randn(1, 1, 512, 512, generator=torch.Generator().manual_seed(0))
     here, there = judge()(x), judge()(x.roll((32, 64), dims=(2, 3)))
     torch.testing.assert_close(there[:, 48:72, 56:72], here[:, 40:64, 40:56], rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_is_judged_in_its_own_light() -> None:
+    x = 0.2 * torch.randn(2, 1, 256, 256, generator=torch.Generator().manual_seed(0))
+    dark, bright = judge()(0.4 * x - 0.5), judge()(x + 0.1)
+    torch.testing.assert_close(dark, bright, rtol=0.05, atol=1e-3)
+
+
+def test_a_grey_image_is_standardised_to_nothing() -> None:
+    assert not standardise(torch.full((1, 3, 8, 8), 0.7)).abs().gt(1e-4).any()
+    spread = standardise(torch.randn(1, 1, 64, 64))
+    assert spread.std().item() == pytest.approx(0.25, rel=0.05)
+    assert spread.abs().max() <= 1
 
 
 def test_there_is_one_only_where_it_is_asked_for_and_the_game_does_not_count_it_as_its_own() -> None:
