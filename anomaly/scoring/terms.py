@@ -11,9 +11,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, softplus
 
 RESIDUAL_SCALES = {"residual": 1, "residual_half": 2, "residual_quarter": 4}
-PATCH_SHARES = {"patch_peak": 1 / 400, "patch_area": 1 / 20}
-TURN_DOUBT = "turn_doubt"
-TAUGHT_TERMS = (*PATCH_SHARES, TURN_DOUBT)  # of D_patch and D_turn; each high where its discriminator doubts
+PATCH_PEAK, TURN_DOUBT = "patch_peak", "turn_doubt"
+TAUGHT_TERMS = (PATCH_PEAK, TURN_DOUBT)  # of D_patch and D_turn; each high where its discriminator doubts
 
 
 def residual(x: Tensor, x_hat: Tensor, *, scale: int = 1) -> Tensor:
@@ -44,7 +43,7 @@ def critic(outputs: Tensor) -> Tensor:
     return -outputs
 
 
-def patch_peak(logits: Tensor, share: float) -> Tensor:
+def patch_peak(logits: Tensor, share: float = 1 / 400) -> Tensor:
     """Mean of −logits over that share of all places (b, h, w), one at least, where D_patch doubts most."""
     doubt = avg_pool2d(-logits, 3, stride=1, padding=1, count_include_pad=False).flatten(1)
     return doubt.topk(max(round(share * doubt.shape[1]), 1), dim=1).values.mean(dim=1)
@@ -94,7 +93,7 @@ def evidence_terms(
         terms[feature_term(layer, feature_layer)] = feature_matching(f, features_hat[layer])
     terms |= verdict
     if patch_logits is not None:
-        terms |= {name: patch_peak(patch_logits, share) for name, share in PATCH_SHARES.items()}
+        terms[PATCH_PEAK] = patch_peak(patch_logits)
     if turn_logits is not None:
         terms[TURN_DOUBT] = turn_doubt(turn_logits)
     terms["latent_norm"] = latent_norm(z_hat)

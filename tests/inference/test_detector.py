@@ -200,7 +200,7 @@ def test_with_a_patch_discriminator_heatmaps_are_its_own(patched_dir: Path) -> N
     assert_allclose(
         patched.heatmaps(pixels, evidence.z_hat), patched.bundle.contents.map_scale.heatmap(maps), rtol=1e-5
     )
-    assert {"patch_peak", "patch_area"} < set(evidence.terms)
+    assert "patch_peak" in evidence.terms
 
 
 @pytest.mark.parametrize("n", [1, 7, 65])
