@@ -40,6 +40,7 @@ def test_p_values_are_those_of_the_definition(calibration: Calibration, scores: 
     asked = [*scores, *calibration.scores]
     expected = [naive_p_value(calibration.scores, score) for score in asked]
     assert calibration.p_values(np.array(asked)).tolist() == expected
+    assert [calibration.p_value(score) for score in asked] == expected
 
 
 @given(calibrations(), st.lists(SCORES, min_size=2, max_size=20))
