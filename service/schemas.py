@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
 
 from anomaly.config import PreprocessConfig
 
@@ -211,6 +211,16 @@ Judgement = Literal["normal", "anomalous", "none"]
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
+def _refuse_number(value: object) -> object:
+    """A number would be taken for seconds since 1970, which nobody means who writes a year."""
+    if isinstance(value, str) and value.replace(".", "", 1).lstrip("+-").isdecimal():
+        raise ValueError("a date and a time is wanted, as in 2026-01-31T12:00:00Z")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_refuse_number)]
+
+
 class HistoryFilters(Schema):
     """Which images of the history."""
 
@@ -220,9 +230,9 @@ class HistoryFilters(Schema):
     """With this verdict; `none`: without one."""
     correction: Judgement | None = None
     """Corrected so; `none`: not corrected."""
-    since: datetime | None = None
+    since: Moment | None = None
     """Scored then or later; without a zone, UTC."""
-    until: datetime | None = None
+    until: Moment | None = None
     """Scored before."""
     min_score: float | None = Field(default=None, allow_inf_nan=False)
     max_score: float | None = Field(default=None, allow_inf_nan=False)

@@ -81,7 +81,8 @@ def test_pages_and_filters(keeping: House) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    [{"limit": 0}, {"limit": 501}, {"before": 0}, {"before": 2**63}, {"verdict": "good"}, {"since": "yesterday"},
+    [{"limit": 0}, {"limit": 501}, {"before": 0}, {"before": 2**63}, {"verdict": "good"},
+     {"since": "yesterday"}, {"since": "2026"}, {"until": "0.5"},
      {"min_score": "nan"}, {"mdoel": "m"}],
 )  # fmt: skip
 def test_parameters_that_are_refused(keeping: House, query: dict[str, Any]) -> None:
