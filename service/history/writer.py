@@ -8,6 +8,7 @@ connection. A disk that hangs is waited for no longer than ACKNOWLEDGE_S.
 
 import asyncio
 import logging
+import math
 import sqlite3
 import threading
 import time
@@ -114,7 +115,8 @@ class History:
         try:
             return await asyncio.wait_for(job.answer, ACKNOWLEDGE_S)
         except TimeoutError:
-            self._degrade(f"a commit takes more than {ACKNOWLEDGE_S:g} s", retry_s=float("inf"))
+            self._degrade(f"a commit takes more than {ACKNOWLEDGE_S:g} s", retry_s=math.inf)
+            self._jobs.put(None)  # for the thread to find when it is back: nothing else would tell it
             raise HistoryUnavailableError("The history cannot be written now: its disk does not answer.") from None
 
     def _run(self) -> None:
@@ -148,7 +150,7 @@ class History:
             results = [HistoryUnavailableError(f"The history cannot be written now: {error}.") for _ in group]
             more = False
         else:
-            if group:
+            if group or self._try_again_at == math.inf:  # an empty commit shows no room, but that the disk answers
                 self._recover()
         self._loop.call_soon_threadsafe(_settle, group, results)
         return more

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import sqlite3
 import stat
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -239,6 +240,37 @@ def test_a_disk_that_hangs_is_not_waited_for(path: Path, monkeypatch: pytest.Mon
         time.sleep(1.1)
         assert do(lambda history: history.add([found(3)])) == [2]
     assert unkept.num == 2
+
+
+def test_a_row_that_was_given_up_before_its_turn_does_not_end_the_history(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What hangs need not be a row's own commit: deleting, when nothing is asked for, can take as long."""
+    monkeypatch.setattr(writer, "ACKNOWLEDGE_S", 0.2)
+    has_begun, may_go = threading.Event(), threading.Event()
+    delete_old = History._delete_old
+
+    def held(self: History, connection: sqlite3.Connection) -> bool:
+        has_begun.set()
+        assert may_go.wait(10)
+        return delete_old(self, connection)
+
+    with writing(path) as do:
+        monkeypatch.setattr(History, "_delete_old", held)
+        do(_wake)
+        assert has_begun.wait(10)
+        assert do(lambda history: history.add([found(1)])) == [None]
+        may_go.set()
+        deadline = time.monotonic() + 10
+        while do(lambda history: history.add([found(2)])) == [None]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert kept(path) == [1]
+
+
+async def _wake(history: History) -> None:
+    """Let it commit now, with no row."""
+    history._jobs.put(None)
 
 
 def test_a_file_that_is_removed_while_it_is_written_is_made_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
