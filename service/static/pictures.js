@@ -1,0 +1,76 @@
+// Pictures on canvases: small ones for the gallery, kept in bounded number and released; heatmaps as colour.
+
+const SMALL = 192; // pixels of a thumbnail's longer side
+const MAX_KEPT = 480;
+const NORMAL_GREY = 64; // the strongest place of an ordinary normal image
+const kept = new Map(); // key → promise of an ImageBitmap, or of null where the browser cannot read the file
+
+/** A thumbnail of an item's "original", "reconstruction" or "heatmap" into `canvas`; says whether there is one. */
+export async function paintThumbnail(canvas, item, kind) {
+  const bitmap = await thumbnail(item, kind);
+  if (bitmap?.width) paint(canvas, bitmap);
+  return Boolean(bitmap);
+}
+
+/** The whole picture into `canvas`; says whether there is one. */
+export async function paintWhole(canvas, item, kind) {
+  const bitmap = await read(item, kind).catch(() => null);
+  if (bitmap) paint(canvas, bitmap);
+  bitmap?.close();
+  return Boolean(bitmap);
+}
+
+/** Release all thumbnails. */
+export function releaseThumbnails() {
+  for (const key of [...kept.keys()]) release(key);
+}
+
+function thumbnail(item, kind) {
+  const key = `${item.id} ${kind}`;
+  const found = kept.get(key) ?? read(item, kind).then(shrink).catch(() => null);
+  kept.delete(key);
+  kept.set(key, found); // the last of the map was used last
+  if (kept.size > MAX_KEPT) release(kept.keys().next().value);
+  return found;
+}
+
+function release(key) {
+  kept.get(key).then((bitmap) => bitmap?.close());
+  kept.delete(key);
+}
+
+async function read(item, kind) {
+  const bitmap = await createImageBitmap(kind === "original" ? item.file : item[kind]);
+  return kind === "heatmap" ? coloured(bitmap) : bitmap;
+}
+
+async function shrink(bitmap) {
+  const scale = SMALL / Math.max(bitmap.width, bitmap.height);
+  if (scale >= 1) return bitmap;
+  const [resizeWidth, resizeHeight] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+  const small = await createImageBitmap(bitmap, { resizeWidth, resizeHeight, resizeQuality: "medium" });
+  bitmap.close();
+  return small;
+}
+
+function paint(canvas, bitmap) {
+  canvas.width = bitmap.width;
+  canvas.height = bitmap.height;
+  canvas.classList.toggle("coarse", Math.max(bitmap.width, bitmap.height) < SMALL);
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+}
+
+// The heatmap's grey becomes opacity and colour: nothing up to what ordinary normal images reach, then amber to red.
+async function coloured(grey) {
+  const canvas = new OffscreenCanvas(grey.width, grey.height);
+  const context = canvas.getContext("2d");
+  context.drawImage(grey, 0, 0);
+  grey.close();
+  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
+  for (let i = 0; i < pixels.data.length; i += 4) {
+    const excess = Math.max(0, pixels.data[i] - NORMAL_GREY) / (255 - NORMAL_GREY);
+    pixels.data.set([255, 176 * (1 - excess), 32 * (1 - excess), 255 * Math.min(1, 1.5 * excess)], i);
+  }
+  context.putImageData(pixels, 0, 0);
+  return createImageBitmap(canvas);
+}

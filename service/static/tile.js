@@ -1,0 +1,64 @@
+// One image of the gallery: a button with its pictures, score, p-value and verdict.
+
+import { desk } from "./desk.js";
+import { make } from "./dom.js";
+import { paintThumbnail } from "./pictures.js";
+import { NAMES, SIGNS, number } from "./verdicts.js";
+
+/** A tile for an item; it shows nothing yet. */
+export function makeTile(item) {
+  const name = make("span", { className: "name", title: item.name }, item.name);
+  const label = make("span", { className: "label" }, item.label ? `labelled ${item.label}` : "");
+  const button = make("button", { type: "button", className: "tile", tabIndex: -1 });
+  button.append(name, make("span", { className: "trio" }), make("span", { className: "verdict" }), label);
+  button.append(make("span", { className: "numbers" }));
+  const tile = make("li", {}, button);
+  tile.dataset.id = item.id;
+  showPictures(button, item);
+  return tile;
+}
+
+/** Bring a tile's texts, and its pictures where they have come since, up to date. */
+export function showItem(tile, item) {
+  const button = tile.firstElementChild;
+  const verdict = desk.verdict(item);
+  button.dataset.verdict = verdict;
+  setText(button, ".verdict", `${SIGNS[verdict]} ${NAMES[verdict]}${corrected(item)}`);
+  setText(button, ".numbers", item.answer ? `score ${number(item.answer.score)} · p ${number(item.answer.p_value)}` : "");
+  if (button.dataset.pictures !== stateOf(item)) showPictures(button, item);
+}
+
+export const corrected = (item) => (item.correction ? `, corrected to ${item.correction}` : "");
+
+const stateOf = (item) => (item.heatmap ? "scored" : item.problem ? "failed" : "waiting");
+
+function showPictures(button, item) {
+  button.dataset.pictures = stateOf(item);
+  const trio = button.querySelector(".trio");
+  if (item.problem) {
+    trio.replaceChildren(make("span", { className: "why" }, item.problem));
+    return;
+  }
+  const panes = [pane(item, "image", ["original"])];
+  if (item.heatmap) {
+    panes.push(pane(item, "closest normal", ["reconstruction"]), pane(item, "heatmap", ["original", "heatmap"]));
+  }
+  trio.replaceChildren(...panes);
+}
+
+function pane(item, caption, kinds) {
+  const stack = make("span", { className: "stack" });
+  for (const kind of kinds) {
+    const canvas = make("canvas", { className: kind });
+    stack.append(canvas);
+    paintThumbnail(canvas, item, kind).then((isThere) => {
+      if (!isThere) canvas.replaceWith(make("span", { className: "why" }, kind === "original" ? "no preview" : ""));
+    });
+  }
+  return make("span", { className: "pane" }, stack, make("span", { className: "caption" }, caption));
+}
+
+function setText(button, selector, text) {
+  const target = button.querySelector(selector);
+  if (target.textContent !== text) target.textContent = text;
+}
