@@ -17,7 +17,7 @@ const LEADS = {
 const OFFLINE = "The server cannot be reached. Check the network and that it is running.";
 const PASSING = [408, 429, 502, 503, 504]; // worth another try
 
-/** A request that failed: `message` is a sentence, `status` 0 where no answer came, `waitS` what Retry-After asked for. */
+/** A failed request: `message` is a sentence, `status` 0 where no answer came, `waitS` what Retry-After asks for. */
 export class Problem extends Error {
   constructor(status, message, { code = "", waitS = 0 } = {}) {
     super(message);

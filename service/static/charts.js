@@ -25,7 +25,8 @@ export function drawMartingale(trajectory, alarmAt) {
   const [low, high] = [Math.floor(Math.min(...values)), Math.ceil(Math.max(...values) + 0.25)];
   const end = Math.max(1, points.at(-1)[0]);
   const { x, y } = scales([0, end], [low, high]);
-  const chart = frame("Evidence, a logarithm to base 10, by number of scores", [0, end], [...new Set([low, 0, high])], x, y);
+  const levels = [...new Set([low, 0, high])];
+  const chart = frame("Evidence, a logarithm to base 10, by number of scores", [0, end], levels, x, y);
   chart.append(
     draw("path", { class: "alarm", d: pathOf([[0, alarmAt], [end, alarmAt]], x, y) }),
     draw("text", { class: "alarm-name", x: AREA.right, y: y(alarmAt) - 5, "text-anchor": "end" }, "alarm"),
@@ -47,7 +48,8 @@ export function drawHistogram(counts) {
     chart.append(draw("rect", { class: "bin", x: x(i / counts.length), y: top, width, height: AREA.bottom - top }));
   });
   const even = total / counts.length;
-  chart.append(draw("path", { class: "diagonal", d: pathOf([[0, even], [1, even]], x, y) }), ...titles("p-value", "images"));
+  const line = [[0, even], [1, even]];
+  chart.append(draw("path", { class: "diagonal", d: pathOf(line, x, y) }), ...titles("p-value", "images"));
   return chart;
 }
 
@@ -71,8 +73,8 @@ function frame(name, xTicks, yTicks, x, y) {
 const label = (x, y, anchor, value) => draw("text", { x, y, "text-anchor": anchor }, value.toLocaleString("en"));
 
 const titles = (xName, yName) => [
-  draw("text", { class: "title", x: (AREA.left + AREA.right) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, xName),
-  draw("text", { class: "title", transform: `translate(11 ${(AREA.top + AREA.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, yName),
+  draw("text", { transform: `translate(${(AREA.left + AREA.right) / 2} ${HEIGHT - 4})`, "text-anchor": "middle" }, xName),
+  draw("text", { transform: `translate(11 ${(AREA.top + AREA.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, yName),
 ];
 
 const pathOf = (points, x, y) => `M${points.map(([a, b]) => `${x(a).toFixed(2)} ${y(b).toFixed(2)}`).join("L")}`;

@@ -20,7 +20,8 @@ export async function showDrift() {
     status.textContent = verdictOf(drift);
     status.dataset.verdict = drift.alarm ? "anomalous" : "normal";
     find("drift-meaning").textContent =
-      `While nothing changes, it crosses the line with a probability of at most ${percent(drift.rate)}, however long it runs.`;
+      `While nothing changes, it crosses the line with a probability of at most ${percent(drift.rate)}, ` +
+      "however long it runs.";
     find("drift-window").textContent =
       `The last ${drift.window.num.toLocaleString("en")}. A steady process fills all bins alike, to the dashed line.`;
     find("drift-martingale").replaceChildren(drawMartingale(drift.trajectory, -Math.log10(drift.rate)));

@@ -79,17 +79,19 @@ function place(list, start, end) {
 
 function moveByKey(event) {
   const { columns } = measure(find("tiles"));
-  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -current, End: items.length };
-  if (!(event.key in steps)) return;
+  const along = { ArrowLeft: -1, ArrowRight: 1, Home: -current, End: items.length };
+  const step = { ...along, ArrowUp: -columns, ArrowDown: columns }[event.key];
+  if (step === undefined) return;
   event.preventDefault();
-  moveTo(current + steps[event.key]);
+  moveTo(current + step);
 }
 
 function moveTo(index) {
   current = Math.max(0, Math.min(index, items.length - 1));
   const { columns, rowHeight, top } = measure(find("tiles"));
   const above = top + Math.floor(current / columns) * rowHeight;
-  if (above < 0 || above + rowHeight > window.innerHeight) window.scrollBy(0, above - (window.innerHeight - rowHeight) / 2);
+  const room = window.innerHeight - rowHeight;
+  if (above < 0 || above > room) window.scrollBy(0, above - room / 2);
   renderNow();
   tiles.get(items[current]?.id)?.firstElementChild.focus({ preventScroll: true });
 }

@@ -69,7 +69,7 @@ function rowOf(entry) {
     `score ${number(entry.score)}`,
     `p ${number(entry.p_value)}`,
   ];
-  const corrected = make("p", { className: "faint" });
+  const corrected = paragraph("faint", "");
   const buttons = make("div", { className: "correction", role: "group", ariaLabel: `Correct ${entry.filename}` });
   const tell = (correction, by = "you") => {
     corrected.textContent = correction ? `Corrected to ${correction} by ${by}.` : "";
@@ -77,13 +77,15 @@ function rowOf(entry) {
   tell(entry.correction, entry.corrected_by ?? "somebody");
   buttons.append(...correctionButtons(entry.id, entry.correction, tell));
   row.append(
-    make("div", {}, make("p", { className: "name" }, entry.filename), make("p", { className: "faint" }, facts.join(" · "))),
-    make("div", {}, make("p", { className: "verdict" }, `${SIGNS[verdict]} ${NAMES[verdict]}`), corrected),
+    make("div", {}, paragraph("name", entry.filename), paragraph("faint", facts.join(" · "))),
+    make("div", {}, paragraph("verdict", `${SIGNS[verdict]} ${NAMES[verdict]}`), corrected),
     buttons,
   );
   showThumbnail(row.firstElementChild, entry.id);
   return row;
 }
+
+const paragraph = (className, text) => make("p", { className }, text);
 
 async function showThumbnail(target, id) {
   try {

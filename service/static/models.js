@@ -31,7 +31,6 @@ export function connectModels(onChosen) {
   find("model").addEventListener("change", onChosen);
   find("card-close").addEventListener("click", () => card.close());
   find("about").addEventListener("click", async () => {
-    find("card-title").textContent = chosenModel();
     find("card-text").replaceChildren(make("p", {}, "…"));
     card.showModal();
     find("card-text").replaceChildren(...(await cardOf(chosenModel())));

@@ -47,7 +47,8 @@ async function read(item, kind) {
 async function shrink(bitmap) {
   const scale = SMALL / Math.max(bitmap.width, bitmap.height);
   if (scale >= 1) return bitmap;
-  const [resizeWidth, resizeHeight] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+  const sides = [bitmap.width, bitmap.height];
+  const [resizeWidth, resizeHeight] = sides.map((side) => Math.max(1, Math.round(side * scale)));
   const small = await createImageBitmap(bitmap, { resizeWidth, resizeHeight, resizeQuality: "medium" });
   bitmap.close();
   return small;
@@ -69,7 +70,7 @@ async function coloured(grey) {
   const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
   for (let i = 0; i < pixels.data.length; i += 4) {
     const excess = Math.max(0, pixels.data[i] - NORMAL_GREY) / (255 - NORMAL_GREY);
-    pixels.data.set([255, 176 * (1 - excess), 32 * (1 - excess), 255 * Math.min(1, 1.5 * excess)], i);
+    pixels.data.set([255, 170 * (1 - excess), 0, 255 * Math.min(1, 2.5 * excess)], i);
   }
   context.putImageData(pixels, 0, 0);
   return createImageBitmap(canvas);

@@ -7,7 +7,8 @@
  */
 export function rocOf(normal, anomalous) {
   if (!normal.length || !anomalous.length) return null;
-  const scored = [...normal.map((score) => [score, 0]), ...anomalous.map((score) => [score, 1])].sort((a, b) => b[0] - a[0]);
+  const scored = [normal, anomalous].flatMap((scores, kind) => scores.map((score) => [score, kind]));
+  scored.sort((a, b) => b[0] - a[0]);
   const points = [[0, 0]];
   const flagged = [0, 0]; // normals, anomalies
   let area = 0;
@@ -24,7 +25,8 @@ export function rocOf(normal, anomalous) {
 
 /** How many of the labelled images are called what: { truePositive, falseNegative, falsePositive, trueNegative }. */
 export function confusionOf(items, labelOf, isFlagged) {
-  const count = (label, flagged) => items.filter((item) => labelOf(item) === label && isFlagged(item) === flagged).length;
+  const count = (label, flagged) =>
+    items.filter((item) => labelOf(item) === label && isFlagged(item) === flagged).length;
   return {
     truePositive: count("anomalous", true),
     falseNegative: count("anomalous", false),

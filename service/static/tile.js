@@ -24,7 +24,8 @@ export function showItem(tile, item) {
   const verdict = desk.verdict(item);
   button.dataset.verdict = verdict;
   setText(button, ".verdict", `${SIGNS[verdict]} ${NAMES[verdict]}${corrected(item)}`);
-  setText(button, ".numbers", item.answer ? `score ${number(item.answer.score)} · p ${number(item.answer.p_value)}` : "");
+  const { score, p_value: p } = item.answer ?? {};
+  setText(button, ".numbers", item.answer ? `score ${number(score)} · p ${number(p)}` : "");
   if (button.dataset.pictures !== stateOf(item)) showPictures(button, item);
 }
 

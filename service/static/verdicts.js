@@ -37,9 +37,10 @@ export const grain = (n) => 1 / (n + 1);
 /** Why this alpha has no verdicts, or "" where it has. */
 export function shortageOf(alpha, n) {
   if (n === null || alpha >= grain(n)) return "";
+  const needed = Math.ceil(1 / alpha - 1 - 1e-9);
   return (
     `This model has ${n} calibration images, so no p-value is below ${number(grain(n))}. A rate of ${number(alpha)} ` +
-    `needs at least ${Math.ceil(1 / alpha - 1 - 1e-9)} of them: calibrate with more normal images, or choose a larger rate.`
+    `needs at least ${needed} of them: calibrate with more normal images, or choose a larger rate.`
   );
 }
 

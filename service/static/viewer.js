@@ -1,4 +1,4 @@
-// One image, large: original, closest normal and heatmap side by side, with zoom; what was found; a person's correction.
+// One image, large: original, closest normal and heatmap side by side, with zoom; what was found; corrections.
 
 import { correctionButtons } from "./corrections.js";
 import { desk } from "./desk.js";
@@ -35,8 +35,8 @@ export function connectViewer(onClosed) {
 /** Show one of these items; the others can be turned to. */
 export function openViewer(at, among) {
   [index, items] = [at, among];
-  find("viewer").showModal();
   show();
+  find("viewer").showModal();
 }
 
 function turn(step) {
@@ -49,8 +49,8 @@ function show() {
   const item = items[index];
   find("viewer-name").textContent = item.name;
   find("viewer-place").textContent = `${index + 1} of ${items.length}`;
-  find("viewer-previous").disabled = index === 0;
-  find("viewer-next").disabled = index === items.length - 1;
+  find("viewer-previous").ariaDisabled = String(index === 0); // a button that is disabled would lose the keys
+  find("viewer-next").ariaDisabled = String(index === items.length - 1);
   find("viewer-panes").replaceChildren(...PANES.map(([caption, kinds]) => pane(item, caption, kinds)));
   find("zoom").value = 1;
   zoom();

@@ -127,7 +127,9 @@ def test_each_route_with_each_kind_of_key(guarded: Guarded, route: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE"])
-@pytest.mark.parametrize("path", ["/nowhere", "/score", "/score/", "/score%0A", "/docs/", "/healthz/", "/%2e%2e", "/static"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/score", "/score/", "/score%0A", "/docs/", "/healthz/", "/%2e%2e", "/static"]
+)
 def test_what_is_not_public_needs_a_key_even_if_it_is_not_there(guarded: Guarded, method: str, path: str) -> None:
     assert guarded.client.request(method, path).status_code == 401
 
