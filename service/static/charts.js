@@ -72,9 +72,10 @@ function frame(name, xTicks, yTicks, x, y) {
 
 const label = (x, y, anchor, value) => draw("text", { x, y, "text-anchor": anchor }, value.toLocaleString("en"));
 
+const title = (transform, text) => draw("text", { transform, "text-anchor": "middle" }, text);
 const titles = (xName, yName) => [
-  draw("text", { transform: `translate(${(AREA.left + AREA.right) / 2} ${HEIGHT - 4})`, "text-anchor": "middle" }, xName),
-  draw("text", { transform: `translate(11 ${(AREA.top + AREA.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, yName),
+  title(`translate(${(AREA.left + AREA.right) / 2} ${HEIGHT - 4})`, xName),
+  title(`translate(11 ${(AREA.top + AREA.bottom) / 2}) rotate(-90)`, yName),
 ];
 
 const pathOf = (points, x, y) => `M${points.map(([a, b]) => `${x(a).toFixed(2)} ${y(b).toFixed(2)}`).join("L")}`;

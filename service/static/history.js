@@ -81,7 +81,7 @@ function rowOf(entry) {
     make("div", {}, paragraph("verdict", `${SIGNS[verdict]} ${NAMES[verdict]}`), corrected),
     buttons,
   );
-  showThumbnail(row.firstElementChild, entry.id);
+  if (entry.has_thumbnail) showThumbnail(row.firstElementChild, entry.id);
   return row;
 }
 
@@ -92,7 +92,7 @@ async function showThumbnail(target, id) {
     const blob = await (await request(`history/${id}/thumbnail`)).blob();
     target.append(make("img", { src: URL.createObjectURL(blob), alt: "" }));
   } catch {
-    target.append(make("span", { className: "why" }, "no picture"));
+    target.append(make("span", { className: "why" }, "picture lost"));
   }
 }
 

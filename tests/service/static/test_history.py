@@ -19,7 +19,7 @@ def entry(number: int, **changes: Any) -> dict[str, Any]:
     """One entry of a history."""
     own = {"id": number, "request_id": f"r{number}", "time": "2026-11-25T07:00:00Z", "filename": f"{number}.png"}
     rest = {"score": float(number), "is_anomalous": number > 94, "correction": None, "corrected_by": None}
-    return BASE | own | rest | {"corrected_at": None} | changes
+    return BASE | own | rest | {"corrected_at": None, "has_thumbnail": True} | changes
 
 
 class Stub:
