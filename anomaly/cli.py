@@ -425,6 +425,13 @@ def serve(
     keys: Annotated[
         Path | None, typer.Option(help="The file of API keys, made by `anomaly keys add`. Without: none are asked for.")
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="Keep what is scored, and people's corrections, in this SQLite file. Without: nothing."),
+    ] = None,
+    history_thumbnails: Annotated[
+        bool | None, typer.Option("--history-thumbnails", help="Keep a small picture of each image there too.")
+    ] = None,
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Listen on any address without access control.")
     ] = None,
@@ -446,6 +453,8 @@ def serve(
                 device=device,
                 default_model=default_model,
                 keys=keys,
+                history=history,
+                history_thumbnails=history_thumbnails,
                 insecure=insecure,
             )
         )

@@ -22,14 +22,16 @@ from service.access import GuardAccess, check_exposure
 from service.admission import SHARE_OF_TURN, Admission
 from service.batcher import Batcher
 from service.callers import BEARER, IdentifyCallers, needs
+from service.drift import DriftWatch
 from service.errors import answer_errors
 from service.headers import SecureAnswers
+from service.history import History, Retention
 from service.keys import Keyring, Scope
 from service.loading import Loader, Loading
 from service.logs import logging_to
 from service.pool import Pool
 from service.repository import find_bundles
-from service.routes import admin, docs, health, models, page, score
+from service.routes import admin, docs, health, history, models, page, score
 from service.routes.state import State
 from service.schemas import ErrorAnswer
 from service.server import Server
@@ -50,7 +52,7 @@ def create_app(
     `load` makes a detector of a bundle's folder. `on_settled` is called, in another thread, once the current versions
     are loaded or known to be broken. `app.state.refresh()` takes what has changed on disk, bundles and keys.
     `app.state.stop()` says that the server is about to stop: it lets nobody in any more, and is not ready.
-    Raises BundleError or UsageError if there is nothing to serve, or the keys cannot be read.
+    Raises BundleError or UsageError if there is nothing to serve, or the keys or the history cannot be read.
     """
     telemetry = Telemetry()
     keyring = Keyring(settings.keys)
@@ -72,6 +74,8 @@ def create_app(
             detector.warm(settings.max_batch)
         return detector
 
+    drift = DriftWatch(settings.drift_rate, observe=telemetry.observe_drift)
+    kept = _open_history(settings, telemetry)
     find = partial(find_bundles, settings.models)
     pool = Pool(find(), default_model=settings.default_model)
     loading = Loading(pool, find, load_warm)
@@ -81,10 +85,14 @@ def create_app(
         uploads = Uploads(settings, timed=telemetry.decoding)
         telemetry.watch_queue(lambda: admission.num_images, lambda: admission.age_s)
         batcher.start()
+        if kept:
+            kept.start()
         first_loads = asyncio.create_task(asyncio.to_thread(loading.load_all, on_settled))
-        yield {"parts": State(settings, pool, loading, admission, batcher, uploads, telemetry)}
+        yield {"parts": State(settings, pool, loading, admission, batcher, uploads, telemetry, drift, kept)}
         loading.stop()
         await batcher.close()
+        if kept:
+            await kept.close()
         await first_loads
 
     def refresh() -> None:
@@ -107,6 +115,7 @@ def create_app(
     )
     app.include_router(score.router)
     app.include_router(admin.router, dependencies=[Security(needs(Scope.ADMIN))])
+    app.include_router(history.router, dependencies=[Security(needs(Scope.SCORE))])
     app.include_router(models.router, dependencies=[Security(BEARER)])
     for routes in (health, docs, page):
         app.include_router(routes.router)
@@ -148,6 +157,15 @@ def serve(settings: Settings) -> None:
         server.run(sockets=[listener])
     if failures:
         raise BundleError("No bundle can be served. " + " ".join(failures))
+
+
+def _open_history(settings: Settings, telemetry: Telemetry) -> History | None:
+    if settings.history is None:
+        return None
+    retention = Retention(settings.history_days, settings.history_bytes)
+    return History(
+        settings.history, retention, thumbnails=settings.history_thumbnails, on_failure=telemetry.count_unkept
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

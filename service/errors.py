@@ -16,6 +16,9 @@
         ├── NotReadyError             bundles are still being loaded
         ├── OverloadedError           no room for another image, or no time
         ├── DeadlineError             a request that was let in could not be answered in time
+        ├── HistoryOffError           the server keeps no history
+        ├── HistoryRowNotFoundError   no such row, or it has no thumbnail
+        ├── HistoryUnavailableError   the history's file cannot be read or written now
         ├── DeviceMemoryError         the device has no room even for one image
         └── ShuttingDownError         the server has been told to stop
 
@@ -102,6 +105,18 @@ class DeadlineError(ServiceError):
     """A request that was let in could not be answered in time; it is not run any more."""
 
 
+class HistoryOffError(ServiceError):
+    """The server keeps no history."""
+
+
+class HistoryRowNotFoundError(ServiceError):
+    """No such row in the history, or it has not what was asked for."""
+
+
+class HistoryUnavailableError(ServiceError):
+    """The history's file cannot be read or written now; images are scored all the same."""
+
+
 class DeviceMemoryError(ServiceError):
     """The device has no room even for one image."""
 
@@ -121,6 +136,8 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     ForbiddenError: (403, "forbidden"),
     ModelNotFoundError: (404, "model_not_found"),
     library.BundleNotFoundError: (404, "model_not_found"),
+    HistoryOffError: (404, "history_off"),
+    HistoryRowNotFoundError: (404, "history_row_not_found"),
     UploadTooLargeError: (413, "upload_too_large"),
     library.ImageTooLargeError: (413, "image_too_large"),
     UnsupportedContentError: (415, "unsupported_content_type"),
@@ -135,6 +152,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     OverloadedError: (503, "overloaded"),
     DeadlineError: (503, "deadline_exceeded"),
     DeviceMemoryError: (503, "device_out_of_memory"),
+    HistoryUnavailableError: (503, "history_unavailable"),
     ShuttingDownError: (503, "shutting_down"),
 }
 """Status and code by class; an error that is not listed has those of its nearest listed base."""
@@ -145,6 +163,7 @@ RETRY_AFTER_S = {
     "overloaded": 1,
     "deadline_exceeded": 5,
     "device_out_of_memory": 10,
+    "history_unavailable": 5,
     "shutting_down": 10,
     "not_ready": 5,
     "model_unavailable": 60,

@@ -1,5 +1,6 @@
 """What requests may ask and what answers hold. `/docs` is made from these."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
@@ -68,6 +69,8 @@ class ImageScore(Schema):
     """Why there is no threshold; null when there is one."""
     terms: dict[str, FiniteFloat]
     """The evidence that the score is made of."""
+    history_id: int | None = None
+    """The number of its row in the history, which is committed; null if none is kept, or it could not be."""
 
 
 class ModelIdentity(Schema):
@@ -165,6 +168,108 @@ class ModelsAnswer(Schema):
     """Every bundle that is served, is being loaded, or has failed."""
 
     models: list[ModelSummary]
+    history: bool
+    """Whether the server keeps a history, which GET /history shows."""
+
+
+class DriftQuery(Schema):
+    """Which version."""
+
+    version: int | None = Field(default=None, ge=1)
+    """One of its versions; the current one if left out."""
+
+
+class DriftWindow(Schema):
+    """The p-values of the last answers, counted."""
+
+    num: int
+    """How many there are: the last 1,000 at the most."""
+    counts: list[int]
+    """20 bins of equal width over 0 … 1; those of a steady process are alike."""
+
+
+class DriftAnswer(ModelIdentity):
+    """Whether the scores are still distributed as the calibration's, since the server began to watch."""
+
+    rate: float
+    """The probability that the alarm ever sounds while nothing changes."""
+    num_scores: int
+    log10_martingale: float
+    """The evidence against a steady process, of which 1/rate is the alarm's line."""
+    max_log10_martingale: float
+    alarm: bool
+    """On from its first crossing until another bundle, or the server, begins anew."""
+    alarm_at: int | None
+    """The number of the score that set it off."""
+    alarm_time: datetime | None
+    trajectory: list[tuple[int, float]]
+    """[number of scores, log10_martingale], thinned to at most 514 points."""
+    window: DriftWindow
+
+
+Judgement = Literal["normal", "anomalous", "none"]
+RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
+class HistoryFilters(Schema):
+    """Which images of the history."""
+
+    model: str | None = None
+    """Scored by this model."""
+    verdict: Judgement | None = None
+    """With this verdict; `none`: without one."""
+    correction: Judgement | None = None
+    """Corrected so; `none`: not corrected."""
+    since: datetime | None = None
+    """Scored then or later; without a zone, UTC."""
+    until: datetime | None = None
+    """Scored before."""
+    min_score: float | None = Field(default=None, allow_inf_nan=False)
+    max_score: float | None = Field(default=None, allow_inf_nan=False)
+
+
+class HistoryQuery(HistoryFilters):
+    """And which part of them."""
+
+    before: RowId | None = None
+    """Rows before this one: the `next` of the page before."""
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class HistoryRow(ModelIdentity):
+    """One scored image, as it was answered, and what a person said of it."""
+
+    id: int
+    request_id: str
+    time: str
+    """UTC, ISO 8601."""
+    filename: str
+    image_hash: str
+    """SHA-256 of the bytes as sent."""
+    score: float
+    p_value: float
+    threshold: float | None
+    alpha: float
+    is_anomalous: bool | None
+    correction: Literal["normal", "anomalous"] | None
+    corrected_by: str | None
+    """The name of the key; `local` where no keys are asked for."""
+    corrected_at: str | None
+    has_thumbnail: bool
+
+
+class HistoryAnswer(Schema):
+    """Rows, newest first."""
+
+    items: list[HistoryRow]
+    next: int | None
+    """Ask for those before this one, for the next page; null on the last."""
+
+
+class CorrectionBody(Schema):
+    """What the image really is; null takes a correction back."""
+
+    correction: Literal["normal", "anomalous"] | None
 
 
 class RescanAnswer(Schema):

@@ -45,6 +45,17 @@ class Settings(BaseSettings):
     rate_burst: int = Field(default=200, ge=1)
     """Requests that one key may make at once."""
 
+    history: Path | None = None
+    """The SQLite file that keeps what is scored, and people's corrections; without one, nothing is kept."""
+    history_thumbnails: bool = False
+    """Keep a small picture of each image in the history too."""
+    history_days: float | None = Field(default=None, gt=0.0, le=36_500.0)
+    """Days after which rows of the history are deleted, corrected ones too; without it, age deletes none."""
+    history_bytes: int = Field(default=2**30, ge=2**20)
+    """The size of the history's file beyond which its oldest rows are deleted."""
+    drift_rate: float = Field(default=0.01, gt=0.0, lt=1.0)
+    """The probability that the drift alarm of a model may ever sound while nothing changes."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is written on standard error: info has a line a request, warning only what needs somebody."""
     log_format: Literal["text", "json"] = "text"

@@ -20,7 +20,7 @@ IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SCORES = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100, 200, 500, 1000, 5000, 20000)
 P_VALUES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 MODEL = ["model", "version"]
-Metric = TypeVar("Metric", Counter, Histogram)
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
 VERDICTS = {True: "anomalous", False: "normal", None: "none"}
 
 
@@ -41,6 +41,9 @@ class Telemetry:
         self._failures = Counter("anomaly_batch_failures", "Images of batches not scored.", ["code"], registry=registry)
         self._score = Histogram("anomaly_score", "Raw scores.", MODEL, buckets=SCORES, registry=registry)
         self._p_value = Histogram("anomaly_p_value", "p-values.", MODEL, buckets=P_VALUES, registry=registry)
+        self._drift = Gauge("anomaly_drift_log10_martingale", "Evidence of drift.", MODEL, registry=registry)
+        self._alarm = Gauge("anomaly_drift_alarm", "1 once the drift alarm is on.", MODEL, registry=registry)
+        self._history = Counter("anomaly_history_failures", "Scored images not kept in the history.", registry=registry)
 
     def watch_queue(self, num_images: Callable[[], float], age_s: Callable[[], float]) -> None:
         """Ask for the queue's depth and for the age of its oldest image whenever the series are read."""
@@ -76,6 +79,16 @@ class Telemetry:
         _series(self._images, *labels, VERDICTS[is_anomalous]).inc()
         _series(self._score, *labels).observe(score)
         _series(self._p_value, *labels).observe(p_value)
+
+    def observe_drift(self, bundle: Bundle, log10_martingale: float, is_alarm: bool) -> None:
+        """Note the evidence against a steady process, and whether its alarm is on."""
+        labels = bundle.name, str(bundle.version)
+        _series(self._drift, *labels).set(log10_martingale)
+        _series(self._alarm, *labels).set(is_alarm)
+
+    def count_unkept(self, num_images: int) -> None:
+        """Note scored images that the history could not keep."""
+        self._history.inc(num_images)
 
     def count_failure(self, code: str) -> None:
         """Note one image of a batch that could not be scored; those sent alone are among the requests."""

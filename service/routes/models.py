@@ -1,10 +1,27 @@
-"""`GET /models` and `GET /models/{name}`: which bundles there are, and what they tell of themselves."""
+"""`GET /models`, `/models/{name}` and `/models/{name}/drift`: which bundles there are, and how they do."""
 
-from fastapi import APIRouter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
 
 from service.pool import Slot
 from service.routes.state import Parts
-from service.schemas import ErrorAnswer, ModelDetail, ModelsAnswer, ModelSummary, VersionDetail, VersionSummary
+from service.schemas import (
+    DriftAnswer,
+    DriftQuery,
+    DriftWindow,
+    ErrorAnswer,
+    ModelDetail,
+    ModelsAnswer,
+    ModelSummary,
+    VersionDetail,
+    VersionSummary,
+)
+
+NOT_USABLE: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorAnswer, "description": "No such model or version"},
+    503: {"model": ErrorAnswer, "description": "It is being loaded, or has failed"},
+}
 
 router = APIRouter(tags=["models"])
 
@@ -22,7 +39,8 @@ async def models(parts: Parts) -> ModelsAnswer:
                 versions=[_summarise(slot) for slot in model.slots.values()],
             )
             for model in pool.models
-        ]
+        ],
+        history=parts.history is not None,
     )
 
 
@@ -36,6 +54,28 @@ async def model(name: str, parts: Parts) -> ModelDetail:
         is_default=name == pool.default_model,
         current=found.current,
         versions=[_detail(slot) for slot in found.slots.values()],
+    )
+
+
+@router.get("/models/{name}/drift", responses=NOT_USABLE)
+async def drift(name: str, query: Annotated[DriftQuery, Query()], parts: Parts) -> DriftAnswer:
+    """Whether what a model scores is still as its calibration images were."""
+    bundle = parts.pool.get(name, query.version).bundle
+    watched = parts.drift.of(bundle)
+    found = watched.drift
+    return DriftAnswer(
+        model=bundle.name,
+        version=bundle.version,
+        digest=bundle.digest,
+        rate=found.rate,
+        num_scores=found.num_scores,
+        log10_martingale=found.log10_martingale,
+        max_log10_martingale=found.max_log10,
+        alarm=found.alarm_at is not None,
+        alarm_at=found.alarm_at,
+        alarm_time=watched.alarm_time,
+        trajectory=found.trajectory.points,
+        window=DriftWindow(num=len(found.window), counts=list(found.window.counts)),
     )
 
 

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
@@ -19,7 +21,9 @@ from service.batcher import Scored
 from service.callers import NEEDS_KEY, check_scope
 from service.errors import DeadlineError, describe
 from service.forms import Upload
+from service.history import Finding, as_text
 from service.keys import Scope
+from service.logs import request_id
 from service.routes.drawing import draw_heatmap, draw_image
 from service.routes.query import describe_query, read_query
 from service.routes.state import State, parts_of
@@ -37,6 +41,8 @@ from service.schemas import (
 
 logger = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer", ScoreAnswer, ImageScore | ImageFailure)
+KEPT = {"filename", "score", "p_value", "threshold", "alpha", "is_anomalous"}
 BINARY = {"type": "string", "format": "binary"}
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "A parameter or the body is malformed"},
@@ -78,6 +84,7 @@ async def score(request: Request) -> Response:
             scored = await answer
         found = _judge(upload, scored, detector, query, parts)
         body = ScoreAnswer(**_identify(detector), **found)
+        (body,) = await _keep([body], [upload], [scored], detector, parts)
         return _json(await asyncio.to_thread(_illustrate, body, scored, detector) if query.heatmap else body)
 
 
@@ -102,6 +109,7 @@ async def score_batch(request: Request) -> Response:
             outcomes = await asyncio.gather(*answers, return_exceptions=True)
         pairs = zip(uploads, outcomes, strict=True)
         results = [_result(upload, outcome, detector, query, parts) for upload, outcome in pairs]
+        results = await _keep(results, uploads, outcomes, detector, parts)
         return _json(BatchAnswer(**_identify(detector), results=results))
 
 
@@ -151,6 +159,7 @@ def _judge(upload: Upload, scored: Scored, detector: Detector, query: BatchQuery
     is_anomalous = None if threshold is None else scored.score > threshold
     if math.isfinite(scored.score):
         parts.telemetry.observe_score(detector.bundle, scored.score, p_value, is_anomalous)
+        parts.drift.add(detector.bundle, scored.score, p_value)
     return {
         "filename": upload.name,
         "score": scored.score,
@@ -161,6 +170,36 @@ def _judge(upload: Upload, scored: Scored, detector: Detector, query: BatchQuery
         "message": calibration.shortage(alpha),
         "terms": scored.terms,
     }
+
+
+async def _keep(
+    results: Sequence[Answer],
+    uploads: Sequence[Upload],
+    outcomes: Sequence[object],
+    detector: Detector,
+    parts: State,
+) -> list[Answer]:
+    """The same results, those with a score with the number of their row in the history, if one is kept."""
+    if parts.history is None:
+        return list(results)
+    now = as_text(datetime.now(UTC))
+    findings = {
+        i: Finding(
+            **_identify(detector),
+            **result.model_dump(include=KEPT),
+            request_id=request_id.get() or "",
+            time=now,
+            data=upload.data,
+            pixels=outcome.picture.pixels,
+        )
+        for i, (result, upload, outcome) in enumerate(zip(results, uploads, outcomes, strict=True))
+        if isinstance(result, ImageScore) and isinstance(outcome, Scored)
+    }
+    numbers = dict(zip(findings, await parts.history.add(list(findings.values())), strict=True))
+    return [
+        result.model_copy(update={"history_id": numbers[i]}) if i in numbers else result
+        for i, result in enumerate(results)
+    ]
 
 
 def _illustrate(answer: ScoreAnswer, scored: Scored, detector: Detector) -> IllustratedAnswer:

@@ -7,6 +7,8 @@ from fastapi import Depends, Request
 
 from service.admission import Admission
 from service.batcher import Batcher
+from service.drift import DriftWatch
+from service.history import History
 from service.loading import Loading
 from service.pool import Pool
 from service.settings import Settings
@@ -25,6 +27,8 @@ class State:
     batcher: Batcher
     uploads: Uploads
     telemetry: Telemetry
+    drift: DriftWatch
+    history: History | None
 
 
 def parts_of(request: Request) -> State:

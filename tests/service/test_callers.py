@@ -19,7 +19,7 @@ from service.app import create_app
 from service.callers import PUBLIC, PUBLIC_FOLDER
 from service.keys import add_key, read_keys, remove_key
 from service.settings import Settings
-from tests.service.fakes import House, add_bundle, load_tagged, png, served
+from tests.service.fakes import add_bundle, load_tagged, open_house, png, served
 from tests.service.routes.test_score import code
 
 PNG = {"Content-Type": "image/png"}
@@ -55,6 +55,11 @@ CALLS = {
     "/models/{name}": call("any", "GET", "/models/m"),
     "/score": call("score", "POST", "/score?model=m&version=1", content=png(1), headers=PNG),
     "/score/batch": call("score", "POST", "/score/batch?model=m&version=1", **FORM),
+    "/models/{name}/drift": call("any", "GET", "/models/m/drift"),
+    "/history": call("score", "GET", "/history"),
+    "/history.csv": call("score", "GET", "/history.csv"),
+    "/history/{number}/thumbnail": call("score", "GET", "/history/1/thumbnail"),
+    "/history/{number}/correction": call("score", "PUT", "/history/1/correction", json={"correction": "normal"}),
     "/admin/rescan": call("admin", "POST", "/admin/rescan"),
     "/admin/load": call("admin", "POST", "/admin/load?model=m&version=2"),
     "/admin/unload": call("admin", "POST", "/admin/unload?model=m&version=2", status=204),
@@ -93,7 +98,8 @@ def guarding(folder: Path, options: dict[str, Any] | None = None, **settings: An
     file = folder / "keys.txt"
     scopes = {"line-3": ["score"], "ops": ["admin"], "plant": ["score", "admin"]}
     keys = [add_key(file, name, chosen) for name, chosen in scopes.items()]
-    chosen = Settings(models=folder / "models", keys=file, threads=1, **({"rate_burst": 100_000} | settings))
+    kept: dict[str, Any] = {"history": folder / "history.sqlite", "history_thumbnails": True}
+    chosen = Settings(models=folder / "models", keys=file, threads=1, **({"rate_burst": 100_000} | kept | settings))
     settled = threading.Event()
     app = create_app(chosen, load=load_tagged, on_settled=lambda pool: settled.set())
     with served(app, **(options or {})) as client:
@@ -203,6 +209,13 @@ def test_keys_are_read_anew_when_told_so(tmp_path: Path) -> None:
         assert guarded.ask("/score", guarded.score).status_code == 401
 
 
+def test_a_correction_is_noted_with_the_name_of_its_key(tmp_path: Path) -> None:
+    with guarding(tmp_path) as guarded:
+        guarded.ask("/score", guarded.score)
+        for key, name in ((guarded.score, "line-3"), (guarded.both, "plant")):
+            assert guarded.ask("/history/{number}/correction", key).json()["corrected_by"] == name
+
+
 def test_no_key_is_in_any_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,12 +234,14 @@ def test_no_key_is_in_any_log(
     assert [line for line in lines if any(secret in line for secret in secrets)] == []
 
 
-def test_without_keys_everything_is_open_on_loopback(house: House) -> None:
-    for route, made in CALLS.items():
-        if made.rule != "admin":
-            assert house.client.request(made.method, made.path, **made.request).status_code == made.status, route
-    assert house.client.post("/admin/rescan").status_code == 200
-    assert house.client.get("/readyz").json()["loaded"] == ["m/1"]
+def test_without_keys_everything_is_open_on_loopback(tmp_path: Path) -> None:
+    history = tmp_path / "history.sqlite"
+    with open_house(tmp_path / "models", history=history, history_thumbnails=True) as house:
+        for route, made in CALLS.items():
+            if made.rule != "admin":
+                assert house.client.request(made.method, made.path, **made.request).status_code == made.status, route
+        assert house.client.post("/admin/rescan").status_code == 200
+        assert house.client.get("/readyz").json()["loaded"] == ["m/1"]
 
 
 def test_without_keys_nobody_administers_a_server_that_others_can_reach(tmp_path: Path) -> None:

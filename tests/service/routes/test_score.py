@@ -28,6 +28,7 @@ def test_a_form_and_a_raw_body_get_the_same_complete_answer(house: House) -> Non
     expected = {
         "model": "m", "version": 1, "digest": "digest of m/1", "filename": "seven.png", "score": 7.0, "p_value": 0.93,
         "threshold": 94.0, "is_anomalous": False, "alpha": 0.05, "message": None, "terms": {"residual": 3.5},
+        "history_id": None,
     }  # fmt: skip
     assert expected == form
     assert expected == raw | {"filename": "seven.png"}
@@ -206,6 +207,8 @@ def test_every_call_is_documented(house: House) -> None:
     paths = house.client.get("/openapi.json").json()["paths"]
     administration = {"/admin/load", "/admin/unload", "/admin/rescan"}
     watching = {"/healthz", "/readyz", "/metrics"}
-    assert {"/score", "/score/batch", "/models", "/models/{name}"} | administration | watching == set(paths)
+    history = {"/history", "/history.csv", "/history/{number}/thumbnail", "/history/{number}/correction"}
+    models = {"/models", "/models/{name}", "/models/{name}/drift"}
+    assert {"/score", "/score/batch"} | models | administration | watching | history == set(paths)
     body = paths["/score"]["post"]["requestBody"]["content"]
     assert {"multipart/form-data", "image/*"} == set(body)

@@ -1,0 +1,147 @@
+"""Has the process changed? A martingale that bets against exchangeability, and an alarm with a stated probability.
+
+Online ranks (`ranks`) of a steady process are independent and uniform. A gambler who bets on each of them, at fair
+odds, starts with 1 and has M_n after n: the chance that M ever reaches 1/rate is at most `rate`, however long the
+stream is (Ville's inequality). So M ≥ 1/rate is the alarm, and M says how strong the evidence is at any time.
+
+The gambler holds shares of several bets, each with ∫ f(p) dp = 1:
+- the whole process moves: f(p) = 1 + ε·(p − 1/2), ε = ±1 (the bets of Vovk's Simple Jumper);
+- new scores are too often among the highest: f(p) = (1 − w) + w·[p < a]/a, where a is the share that the ranks so far
+  give to what lies above the calibration's highest score, or above its highest percent, and w is the excess.
+What is not yet in a bet rests, and is let out bit by bit, so that a change is found after long quiet too: after n quiet
+scores about 1/√(πn) still rests. The shares in bets are evened out at a slow rate, for a change of another kind.
+
+Sources: Vovk et al. 2021, Retrain or not retrain: conformal test martingales for change-point detection, section 3
+(Simple Jumper); Vovk, Nouretdinov and Gammerman 2003, Testing exchangeability on-line; Ville 1939.
+"""
+
+import math
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.calibration.ranks import OnlineRanks
+
+JUMP_RATE = 0.001
+"""The share of each bet's capital that is evened out among the bets at each score."""
+MOVES = (-1.0, 1.0)
+"""ε: down and up."""
+EXCESSES = (0.01, 0.03, 0.1, 0.3)
+"""w: the share of scores that come in excess."""
+TOP_SHARE = 0.01
+"""Of the calibration scores: the highest percent."""
+
+
+class Martingale:
+    """M of one stream. Capital is kept as shares of M, and M as its logarithm: neither overflows."""
+
+    def __init__(self, ranks: OnlineRanks) -> None:
+        self.log10 = 0.0
+        self.num_scores = 0
+        self._ranks = ranks
+        self._tops = (1, max(1, round(TOP_SHARE * ranks.num_gaps)))
+        self._resting = 1.0
+        self._shares = [0.0] * (len(MOVES) + len(EXCESSES) * len(self._tops))
+
+    def add(self, score: float) -> None:
+        """Bet on the rank of the next score."""
+        released = self._resting * 0.5 / (self.num_scores + 1)
+        self._resting -= released
+        even = (JUMP_RATE * sum(self._shares) + released) / len(self._shares)
+        chances = [self._ranks.num_above(top) / self._ranks.total for top in self._tops]  # before the score is known
+        rank = self._ranks.add(score)
+        payoffs = [1.0 + move * (rank.p - 0.5) for move in MOVES]
+        for top, chance in zip(self._tops, chances, strict=True):
+            odds = 1.0 / chance if rank.gap_from_top < top else 0.0
+            payoffs += [1.0 - excess + excess * odds for excess in EXCESSES]
+        keep = 1.0 - JUMP_RATE
+        shares = [(keep * share + even) * payoff for share, payoff in zip(self._shares, payoffs, strict=True)]
+        growth = self._resting + sum(shares)
+        self._shares = [share / growth for share in shares]
+        self._resting /= growth
+        self.log10 += math.log10(growth)
+        self.num_scores += 1
+
+
+class Trajectory:
+    """Points (n, log10 M) of a curve, thinned evenly as it grows, so that there are never more than `max_points`."""
+
+    def __init__(self, max_points: int = 512) -> None:
+        self._max_points = max_points
+        self._stride = 1
+        self._points: list[tuple[int, float]] = []
+        self._last = (0, 0.0)
+
+    def add(self, n: int, value: float) -> None:
+        """The next point."""
+        self._last = (n, value)
+        if n % self._stride == 0:
+            self._points.append(self._last)
+        if len(self._points) >= self._max_points:
+            self._stride *= 2
+            self._points = [point for point in self._points if point[0] % self._stride == 0]
+
+    @property
+    def points(self) -> list[tuple[int, float]]:
+        """From the beginning, (0, 0), to the last one."""
+        ends = [] if not self._last[0] or self._points[-1:] == [self._last] else [self._last]
+        return [(0, 0.0), *self._points, *ends]
+
+
+class Window:
+    """A histogram of the last p-values, in bins of equal width over (0, 1]."""
+
+    def __init__(self, size: int = 1000, num_bins: int = 20) -> None:
+        self.counts = [0] * num_bins
+        self._bins: deque[int] = deque()
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self._bins)
+
+    def add(self, p_value: float) -> None:
+        """The next p-value; the oldest of a full window goes."""
+        if len(self._bins) == self._size:
+            self.counts[self._bins.popleft()] -= 1
+        bin_ = max(0, math.ceil(p_value * len(self.counts)) - 1)
+        self._bins.append(bin_)
+        self.counts[bin_] += 1
+
+
+class Drift:
+    """What is watched of one model: M, its maximum, its alarm, and the p-values that its answers had lately."""
+
+    def __init__(self, calibration: NDArray[np.float64], *, rate: float, rng: np.random.Generator) -> None:
+        """`calibration`: ascending; `rate`: the chance that the alarm ever sounds while nothing changes."""
+        self.rate = rate
+        self.max_log10 = 0.0
+        self.alarm_at: int | None = None
+        self.trajectory = Trajectory()
+        self.window = Window()
+        self._martingale = Martingale(OnlineRanks(calibration, rng))
+
+    @property
+    def log10_martingale(self) -> float:
+        """log10 M: 0 at first."""
+        return self._martingale.log10
+
+    @property
+    def num_scores(self) -> int:
+        """How many were watched."""
+        return self._martingale.num_scores
+
+    def add(self, score: float, p_value: float) -> bool:
+        """Watch one score, with the p-value that it has by the calibration; whether it has set off the alarm.
+
+        An alarm, once set off, stays: what comes after it is no new evidence that all is well.
+        """
+        self._martingale.add(score)
+        log10 = self._martingale.log10
+        self.trajectory.add(self.num_scores, log10)
+        self.window.add(p_value)
+        self.max_log10 = max(self.max_log10, log10)
+        if self.alarm_at is None and log10 >= -math.log10(self.rate):
+            self.alarm_at = self.num_scores
+            return True
+        return False

@@ -1,0 +1,101 @@
+"""Online ranks: each new score among the calibration scores and the stream so far, exactly, in bounded memory.
+
+The n calibration scores cut the line into n + 1 gaps, and only the number of scores seen in each gap is kept. Where
+calibration and stream are exchangeable, the gap of the next score is drawn as from Pólya's urn: it is gap k with
+probability c_k / N, where c_k is one more than the scores seen in it, and N the sum of these. So
+
+    p = (Σ_{j > k} c_j + U·c_k) / N,  U uniform in [0, 1),
+
+is uniform whatever came before, and the p of a stream are independent. This is exact: nothing is thinned, sampled or
+started anew. A p-value of the calibration alone is not: all of those share its accidents (docs/drift.md).
+
+Equal scores are told apart by a random number that each gets, those of the calibration once and for all.
+Source: Vovk, Gammerman and Shafer 2005, Algorithmic Learning in a Random World, sections 2.4 and 7.1 (smoothed
+conformal predictors); Blackwell and MacQueen 1973 for the urn.
+"""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Of one new score: its smoothed p-value, and the gap it is in, counted from 0 for the highest."""
+
+    p: float
+    gap_from_top: int
+
+
+class OnlineRanks:
+    """The ranks of one stream. Takes 24 bytes and more for each calibration score, however long the stream is."""
+
+    def __init__(self, calibration: NDArray[np.float64], rng: np.random.Generator) -> None:
+        """`calibration`: ascending, (n_cal,)."""
+        self._rng = rng
+        self._scores: list[float] = calibration.tolist()
+        self._tie_breaks = _sorted_among_equals(self._scores, rng)
+        self._num_gaps = len(self._scores) + 1
+        self._counts = _Counts(self._num_gaps)
+
+    @property
+    def num_gaps(self) -> int:
+        """n_cal + 1."""
+        return self._num_gaps
+
+    def add(self, score: float) -> Rank:
+        """Rank a score, and count it among those that the next is ranked with."""
+        rank = self._rank(score)
+        self._counts.increment(rank.gap_from_top)
+        return rank
+
+    def num_above(self, num_gaps: int) -> int:
+        """Σ c over the highest gaps: as many scores as were seen there, and one more a gap."""
+        return self._counts.before(num_gaps)
+
+    @property
+    def total(self) -> int:
+        """N."""
+        return self._counts.total
+
+    def _rank(self, score: float) -> Rank:
+        gap = self._num_gaps - 1 - self._place(score)
+        above = self._counts.before(gap)
+        here = self._counts.before(gap + 1) - above
+        return Rank((above + self._rng.random() * here) / self._counts.total, gap)
+
+    def _place(self, score: float) -> int:
+        """How many calibration scores it outranks."""
+        low, high = bisect_left(self._scores, score), bisect_right(self._scores, score)
+        return low if low == high else bisect_left(self._tie_breaks, self._rng.random(), low, high)
+
+
+class _Counts:
+    """c of each gap, and sums of them in logarithmic time (Fenwick 1994)."""
+
+    def __init__(self, size: int) -> None:
+        self.total = size
+        self._tree = [i & -i for i in range(size + 1)]  # each count is 1
+
+    def increment(self, index: int) -> None:
+        self.total += 1
+        i = index + 1
+        while i < len(self._tree):
+            self._tree[i] += 1
+            i += i & -i
+
+    def before(self, index: int) -> int:
+        """The sum of the first `index` counts."""
+        summed = 0
+        while index:
+            summed += self._tree[index]
+            index &= index - 1
+        return summed
+
+
+def _sorted_among_equals(scores: list[float], rng: np.random.Generator) -> list[float]:
+    """A random number for each score, ascending among equal ones: so they are ordered by score, then by it."""
+    pairs = sorted((score, float(rng.random())) for score in scores)
+    return [tie_break for _, tie_break in pairs]

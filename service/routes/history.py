@@ -1,0 +1,147 @@
+"""`/history`: what was scored, page by page or as CSV, and what people say of it."""
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator
+from dataclasses import astuple, fields
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
+from pydantic import ValidationError
+
+from service.callers import caller_of
+from service.errors import (
+    HistoryOffError,
+    HistoryRowNotFoundError,
+    UnsupportedContentError,
+    UploadTooLargeError,
+)
+from service.history import Filters, History, Row, read_page, read_thumbnail
+from service.routes.state import Parts
+from service.schemas import (
+    CorrectionBody,
+    ErrorAnswer,
+    HistoryAnswer,
+    HistoryFilters,
+    HistoryQuery,
+    HistoryRow,
+    RowId,
+)
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorAnswer, "description": "The server keeps no history, or has no such row or thumbnail"},
+    503: {"model": ErrorAnswer, "description": "The history's file cannot be used now"},
+}
+BODY_ERRORS: dict[int | str, dict[str, Any]] = {
+    413: {"model": ErrorAnswer, "description": "Too many bytes"},
+    415: {"model": ErrorAnswer, "description": "Not JSON"},
+}
+BODY = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": CorrectionBody.model_json_schema()}}}
+}
+MAX_BODY_BYTES = 1024
+LOCAL = "local"
+CSV_COLUMNS = [field.name for field in fields(Row)]
+CSV_ROWS = 500
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""How a cell begins that a spreadsheet would take for a formula, or for something before one."""
+
+router = APIRouter(tags=["history"], responses=ERRORS)
+
+
+async def _history(parts: Parts) -> History:
+    if parts.history is None:
+        raise HistoryOffError(
+            "This server keeps no history; start it with `anomaly serve --history FILE`, or with ANOMALY_HISTORY=FILE."
+        )
+    return parts.history
+
+
+Kept = Annotated[History, Depends(_history)]
+
+
+@router.get("/history")
+async def history(query: Annotated[HistoryQuery, Query()], kept: Kept) -> HistoryAnswer:
+    """Scored images, newest first, a page at a time."""
+    rows, following = await asyncio.to_thread(
+        read_page, kept.path, _filters(query), before=query.before, limit=query.limit
+    )
+    return HistoryAnswer(items=[HistoryRow.model_validate(vars(row)) for row in rows], next=following)
+
+
+@router.get(
+    "/history.csv",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A row an image"}},
+)
+async def history_csv(query: Annotated[HistoryFilters, Query()], kept: Kept) -> Response:
+    """All of them as CSV. A text that a spreadsheet would take for a formula begins with an apostrophe."""
+    filters = _filters(query)
+    rows, following = await asyncio.to_thread(read_page, kept.path, filters, limit=CSV_ROWS)
+
+    async def pieces() -> AsyncIterator[str]:
+        yield _lines([CSV_COLUMNS, *map(_cells, rows)])
+        before = following
+        while before is not None:
+            more, before = await asyncio.to_thread(read_page, kept.path, filters, before=before, limit=CSV_ROWS)
+            yield _lines(map(_cells, more))
+
+    headers = {"Content-Disposition": 'attachment; filename="history.csv"'}
+    return StreamingResponse(pieces(), media_type="text/csv", headers=headers)
+
+
+@router.get(
+    "/history/{number}/thumbnail",
+    response_class=Response,
+    responses={200: {"content": {"image/webp": {}}, "description": "A small picture of what the model saw"}},
+)
+async def thumbnail(number: RowId, kept: Kept) -> Response:
+    """The image, small, as the model saw it; only with `--history-thumbnails`."""
+    found = await asyncio.to_thread(read_thumbnail, kept.path, number)
+    if found is None:
+        raise HistoryRowNotFoundError(f"The history has no thumbnail of an image {number}.")
+    return Response(found, media_type="image/webp")
+
+
+@router.put("/history/{number}/correction", openapi_extra=BODY, responses=BODY_ERRORS)
+async def correct(number: RowId, request: Request, kept: Kept) -> HistoryRow:
+    """Say what an image really is, or take that back with null; the row as it is now."""
+    body = await _read_body(request)
+    caller = caller_of(request)
+    by = caller.name if caller and caller.sha256 else LOCAL
+    row = await kept.correct(number, body.correction, by)
+    if row is None:
+        raise HistoryRowNotFoundError(f"The history has no image {number}.")
+    return HistoryRow.model_validate(vars(row))
+
+
+async def _read_body(request: Request) -> CorrectionBody:
+    """A small JSON body: it is refused as soon as it has more than MAX_BODY_BYTES."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedContentError('Send {"correction": "normal"}, "anomalous" or null as application/json.')
+    data = b""
+    async for piece in request.stream():
+        data += piece
+        if len(data) > MAX_BODY_BYTES:
+            raise UploadTooLargeError(f"A correction has more than the {MAX_BODY_BYTES} bytes accepted.")
+    try:
+        return CorrectionBody.model_validate_json(data)
+    except ValidationError as error:
+        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from None
+
+
+def _filters(query: HistoryFilters) -> Filters:
+    return Filters(**query.model_dump(include=set(HistoryFilters.model_fields)))
+
+
+def _lines(rows: Any) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue()
+
+
+def _cells(row: Row) -> list[object]:
+    return [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in astuple(row)]

@@ -1,0 +1,211 @@
+import csv
+import hashlib
+import io
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.history import History
+from tests.service.fakes import NOT_FINITE, House, open_house, picture, png
+from tests.service.routes.test_score import code
+from tests.service.test_telemetry import value
+
+
+@pytest.fixture
+def keeping(tmp_path: Path) -> Iterator[House]:
+    """A server that keeps a history with thumbnails."""
+    with open_house(tmp_path / "models", history=tmp_path / "history.sqlite", history_thumbnails=True) as house:
+        yield house
+
+
+def correct(house: House, number: object, correction: object) -> Any:
+    return house.client.put(f"/history/{number}/correction", json={"correction": correction})
+
+
+def listed(house: House, **query: Any) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = house.client.get("/history", params=query).json()["items"]
+    return items
+
+
+def test_a_row_is_what_was_answered(keeping: House) -> None:
+    sent = {"files": {"file": ("seven.png", png(7))}, "headers": {"X-Request-ID": "mine"}}
+    answer = keeping.client.post("/score", **sent).json()  # type: ignore[arg-type]
+    (row,) = listed(keeping)
+    assert abs(datetime.fromisoformat(row.pop("time")).timestamp() - time.time()) < 60
+    same = ("model", "version", "digest", "filename", "score", "p_value", "threshold", "alpha", "is_anomalous")
+    assert row == {name: answer[name] for name in same} | {
+        "id": answer["history_id"], "request_id": "mine", "image_hash": hashlib.sha256(png(7)).hexdigest(),
+        "correction": None, "corrected_by": None, "corrected_at": None, "has_thumbnail": True,
+    }  # fmt: skip
+
+
+def test_a_batch_keeps_those_that_have_a_score(keeping: House) -> None:
+    results = keeping.batch(png(3), b"text", png(94), png(NOT_FINITE), png(500)).json()["results"]
+    assert [result.get("history_id", "failed") for result in results] == [1, "failed", 2, "failed", 3]
+    assert [(row["id"], row["score"]) for row in listed(keeping)] == [(3, 500.0), (2, 94.0), (1, 3.0)]
+    assert [row["id"] for row in listed(keeping, verdict="anomalous")] == [3]
+
+
+def test_an_answer_with_pictures_is_kept_too(keeping: House) -> None:
+    assert keeping.score(png(1), heatmap=True).json()["history_id"] == 1
+    assert keeping.score(png(1), alpha=0.001).json()["history_id"] == 2
+    assert [row["is_anomalous"] for row in listed(keeping)] == [None, False]
+
+
+def test_a_failure_keeps_nothing(keeping: House) -> None:
+    keeping.score(b"text")
+    keeping.score(png(NOT_FINITE))
+    assert listed(keeping) == []
+
+
+def test_pages_and_filters(keeping: House) -> None:
+    keeping.batch(*[png(tag) for tag in range(5)])
+    page = keeping.client.get("/history", params={"limit": 2}).json()
+    assert [[item["score"] for item in page["items"]], page["next"]] == [[4.0, 3.0], 4]
+    page = keeping.client.get("/history", params={"limit": 3, "before": 4}).json()
+    assert [[item["score"] for item in page["items"]], page["next"]] == [[2.0, 1.0, 0.0], None]
+    assert [row["score"] for row in listed(keeping, min_score=1, max_score=2.5)] == [2.0, 1.0]
+    assert listed(keeping, until="2026-01-01T00:00:00Z") == []
+    assert len(listed(keeping, since="2026-01-01")) == 5
+    assert len(listed(keeping, model="m", correction="none", verdict="normal")) == 5
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"limit": 0}, {"limit": 501}, {"before": 0}, {"before": 2**63}, {"verdict": "good"}, {"since": "yesterday"},
+     {"min_score": "nan"}, {"mdoel": "m"}],
+)  # fmt: skip
+def test_parameters_that_are_refused(keeping: House, query: dict[str, Any]) -> None:
+    assert code(keeping.client.get("/history", params=query)) == (400, "invalid_parameter")
+
+
+def test_a_correction(keeping: House) -> None:
+    keeping.batch(png(1), png(2))
+    answer = correct(keeping, 2, "anomalous")
+    assert answer.status_code == 200
+    row = answer.json()
+    assert (row["id"], row["correction"], row["corrected_by"]) == (2, "anomalous", "local")
+    assert listed(keeping, correction="anomalous") == [row]
+    assert correct(keeping, 2, None).json()["corrected_by"] is None
+    assert listed(keeping, correction="anomalous") == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"correction": "maybe"}', b'{"correction": null, "by": "x"}'])
+def test_corrections_that_are_refused(keeping: House, content: bytes) -> None:
+    keeping.score(png(1))
+    put, json = "/history/1/correction", {"Content-Type": "application/json"}
+    assert code(keeping.client.put(put, content=content, headers=json)) == (400, "invalid_parameter")
+    assert code(keeping.client.put(put, content=b"{}")) == (415, "unsupported_content_type")
+    assert code(keeping.client.put(put, content=b" " * 2000, headers=json)) == (413, "upload_too_large")
+    assert code(correct(keeping, 2, "normal")) == (404, "history_row_not_found")
+    assert code(correct(keeping, "x", "normal")) == (400, "invalid_parameter")
+    assert code(correct(keeping, 2**63, "normal")) == (400, "invalid_parameter")
+
+
+def test_thumbnails_are_small_and_show_what_was_scored(keeping: House) -> None:
+    keeping.score(png(0xFFFF00))
+    answer = keeping.client.get("/history/1/thumbnail")
+    assert answer.headers["Content-Type"] == "image/webp"
+    drawn = Image.open(BytesIO(answer.content)).convert("L")
+    assert drawn.size == (8, 8)
+    assert np.asarray(drawn)[0, 0] > 150 > 90 > np.asarray(drawn)[7, 7]
+    assert code(keeping.client.get("/history/2/thumbnail")) == (404, "history_row_not_found")
+
+
+def test_csv_has_the_same_rows_and_nothing_that_a_spreadsheet_would_run(keeping: House) -> None:
+    names = ["=1+1", "@SUM(A1)", "+1", "-1", "\tx", 'a,"b"', "straße.png", "plain"]
+    form = [("files", (name, png(i))) for i, name in enumerate(names)]
+    sent = [result["filename"] for result in keeping.client.post("/score/batch", files=form).json()["results"]]
+    answer = keeping.client.get("/history.csv", params={"max_score": 7})
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert "history.csv" in answer.headers["Content-Disposition"]
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    inert = [f"'{name}" if name[0] in "=@+-\t" else name for name in sent]
+    assert [row["filename"] for row in rows] == inert[::-1]
+    assert sum(row["filename"].startswith("'") for row in rows) >= 4
+    assert [row["score"] for row in rows] == [str(float(i)) for i in range(len(names))][::-1]
+    assert set(rows[0]) == set(listed(keeping)[0])
+
+
+def test_csv_of_many_rows_is_sent_in_pieces(keeping: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.routes.history.CSV_ROWS", 2)
+    keeping.batch(*[png(tag) for tag in range(7)])
+    rows = list(csv.DictReader(io.StringIO(keeping.client.get("/history.csv").text)))
+    assert [row["id"] for row in rows] == list("7654321")
+
+
+def test_without_a_history_all_of_it_says_how_to_have_one(tmp_path: Path) -> None:
+    with open_house(tmp_path) as house:
+        assert house.client.get("/models").json()["history"] is False
+        assert house.score(png(1)).json()["history_id"] is None
+        answers = [house.client.get(f"/history{path}") for path in ("", ".csv", "/1/thumbnail")]
+        for answer in [*answers, correct(house, 1, "normal")]:
+            assert code(answer) == (404, "history_off")
+            assert "--history FILE" in answer.json()["error"]["message"]
+
+
+def test_that_there_is_a_history_is_told_and_without_thumbnails_there_are_none(tmp_path: Path) -> None:
+    with open_house(tmp_path / "models", history=tmp_path / "history.sqlite") as house:
+        assert house.client.get("/models").json()["history"] is True
+        house.score(png(1))
+        assert listed(house)[0]["has_thumbnail"] is False
+        assert code(house.client.get("/history/1/thumbnail")) == (404, "history_row_not_found")
+
+
+def test_a_history_that_fails_costs_an_answer_its_number_and_nothing_else(
+    keeping: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "_insert", full)
+        answer = keeping.score(png(1))
+        assert (answer.status_code, answer.json()["score"], answer.json()["history_id"]) == (200, 1.0, None)
+        results = keeping.batch(png(2), png(3)).json()["results"]
+        assert [(result["score"], result["history_id"]) for result in results] == [(2.0, None), (3.0, None)]
+        refused = correct(keeping, 1, "normal")
+        assert code(refused) == (503, "history_unavailable")
+        assert refused.headers["Retry-After"]
+    assert value(keeping, "anomaly_history_failures_total") == 3
+    monkeypatch.setattr("service.history.writer.time.monotonic", lambda: float("inf"))
+    assert keeping.score(png(4)).json()["history_id"] == 1
+
+
+def test_the_event_loop_does_not_wait_for_the_disk(keeping: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_go, has_begun = threading.Event(), threading.Event()
+    insert = History._insert
+
+    def held(self: History, findings: Any, connection: Any) -> Any:
+        has_begun.set()
+        assert may_go.wait(10)
+        return insert(self, findings, connection)
+
+    monkeypatch.setattr(History, "_insert", held)
+    monkeypatch.setattr("service.history.writer.ACKNOWLEDGE_S", 10)
+    with ThreadPoolExecutor(1) as others:
+        waits = others.submit(keeping.score, png(1))
+        assert has_begun.wait(10)
+        assert keeping.client.get("/healthz").status_code == 200
+        assert keeping.score(picture(8, 8)[:40]).status_code == 422
+        assert not waits.done()
+        may_go.set()
+        assert waits.result().json()["history_id"] == 1
+
+
+def test_what_was_scored_before_a_stop_is_there_after_it(tmp_path: Path) -> None:
+    for number in (1, 2):
+        folder = tmp_path / f"models-{number}"
+        with open_house(folder, history=tmp_path / "history.sqlite") as house:
+            assert house.score(png(number)).json()["history_id"] == number
+            correct(house, number, "normal")
+            assert [row["correction"] for row in listed(house)] == ["normal"] * number
