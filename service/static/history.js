@@ -72,7 +72,8 @@ function rowOf(entry) {
   const corrected = paragraph("faint", "");
   const buttons = make("div", { className: "correction", role: "group", ariaLabel: `Correct ${entry.filename}` });
   const tell = (correction, by = "you") => {
-    corrected.textContent = correction ? `Corrected to ${correction} by ${by}.` : "";
+    const what = correction === verdict ? "Confirmed" : `Corrected to ${correction}`;
+    corrected.textContent = correction ? `${what} by ${by}.` : "";
   };
   tell(entry.correction, entry.corrected_by ?? "somebody");
   buttons.append(...correctionButtons(entry.id, entry.correction, tell));

@@ -70,7 +70,7 @@ async function coloured(grey) {
   const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
   for (let i = 0; i < pixels.data.length; i += 4) {
     const excess = Math.max(0, pixels.data[i] - NORMAL_GREY) / (255 - NORMAL_GREY);
-    pixels.data.set([255, 170 * (1 - excess), 0, 255 * Math.min(1, 2.5 * excess)], i);
+    pixels.data.set([255, 170 * (1 - excess), 0, 255 * Math.min(1, 1.4 * Math.sqrt(excess))], i);
   }
   context.putImageData(pixels, 0, 0);
   return createImageBitmap(canvas);

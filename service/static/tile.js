@@ -29,7 +29,11 @@ export function showItem(tile, item) {
   if (button.dataset.pictures !== stateOf(item)) showPictures(button, item);
 }
 
-export const corrected = (item) => (item.correction ? `, corrected to ${item.correction}` : "");
+/** What a person said of an item, to follow its verdict. */
+export function corrected(item) {
+  if (!item.correction) return "";
+  return item.correction === desk.verdict(item) ? ", confirmed" : `, corrected to ${item.correction}`;
+}
 
 const stateOf = (item) => (item.heatmap ? "scored" : item.problem ? "failed" : "waiting");
 
