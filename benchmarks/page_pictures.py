@@ -10,16 +10,17 @@ import argparse
 import tempfile
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from anomaly.data.idx import open_idx
 from benchmarks.serving import serving
 
 CHROMIUM = Path("/usr/bin/chromium")
 NUM_DIGITS = 300
-WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+WIDE, NARROW = ViewportSize(width=1280, height=860), ViewportSize(width=390, height=844)
 
 
 def main() -> None:
@@ -58,10 +59,11 @@ def _write_digits(data: Path, folder: Path) -> None:
     for number, sample in enumerate(samples):
         kind = folder / ("good" if sample.kind == "0" else f"digit-{sample.kind}")
         kind.mkdir(parents=True, exist_ok=True)
+        assert sample.pixels is not None
         Image.fromarray(sample.pixels).save(kind / f"{number:04d}.png")
 
 
-def _open(browser: Browser, url: str, folder: Path, size: dict[str, int], theme: str) -> Page:
+def _open(browser: Browser, url: str, folder: Path, size: ViewportSize, theme: Literal["light", "dark"]) -> Page:
     page = browser.new_page(viewport=size, color_scheme=theme)
     page.goto(url)
     page.locator("#model:enabled").wait_for()

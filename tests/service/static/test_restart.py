@@ -16,9 +16,7 @@ from tests.service.static.desk import drop, finish, tile
 @contextmanager
 def a_run(folder: Path, context: BrowserContext) -> Iterator[Page]:
     """One run of a server that keeps a history in `folder`, and its page."""
-    settings = Settings(
-        models=folder / "models", threads=1, history=folder / "history.sqlite", history_thumbnails=True
-    )
+    settings = Settings(models=folder / "models", threads=1, history=folder / "history.sqlite", history_thumbnails=True)
     settled = threading.Event()
     app = create_app(settings, load=load_tagged, on_settled=lambda pool: settled.set())
     with served(app, settings) as client:
