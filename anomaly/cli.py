@@ -41,6 +41,8 @@ models_app = typer.Typer(help="List, show and verify bundles.", no_args_is_help=
 app.add_typer(models_app, name="models")
 keys_app = typer.Typer(help="Make, list and remove the API keys of `anomaly serve --keys`.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+history_app = typer.Typer(help="Use the history that `anomaly serve --history` keeps.", no_args_is_help=True)
+app.add_typer(history_app, name="history")
 out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
 
 Model = Annotated[Path, typer.Argument(help="A bundle: models/NAME (its current version) or models/NAME/VERSION.")]
@@ -532,6 +534,32 @@ def keys_remove(
         from service.keys import remove_key
 
         remove_key(file, name)
+
+
+@history_app.command("export")
+def history_export(
+    history: Annotated[Path, typer.Argument(help="The file of `anomaly serve --history`.")],
+    images: Annotated[list[Path], typer.Option(help="A folder of the image files as they were sent; may be repeated.")],
+    out_: Annotated[Path, typer.Option("--out", help="The manifest to write, a .csv.")],
+) -> None:
+    """Make a data set of corrected images: `anomaly calibrate` reads one part of it, `anomaly evaluate` the other."""
+    with _usage():
+        from service.history.export import export_corrections
+
+        with ImageBar(err, "Looking") as bar:
+            made = export_corrections(history, images, out_, on_total=bar.start, on_image=bar.advance)
+    out.print(
+        f"wrote {escape(str(out_))}: {made.num_calibrate} normal images to calibrate with; to evaluate on, "
+        f"{made.num_evaluate_normal} normal and {made.num_evaluate_anomalous} anomalous"
+    )
+    num_normal = made.num_calibrate + made.num_evaluate_normal
+    if made.num_flagged_normals:
+        err.print(
+            f"{made.num_flagged_normals} of the {num_normal} normal images had been flagged. If more of these than of "
+            "others were looked at, thresholds made from them are too high: correct all images of some hours instead"
+        )
+    if made.num_missing:
+        err.print(f"{made.num_missing} corrected images have no file there")
 
 
 def _command() -> str:

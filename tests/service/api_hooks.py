@@ -1,4 +1,4 @@
-"""What schemathesis sends where it cannot know: real images, and names of bundles that are there.
+"""What schemathesis sends where it cannot know: real images, and names of bundles and rows that are there.
 
 Random bytes stay among the images, as random names among the models.
 """
@@ -40,3 +40,15 @@ def map_query(context: schemathesis.HookContext, query: Any) -> Any:
         if unloads or crc32(query["model"].encode("utf-8", "replace")) % 4:
             query["model"] = SPARE if unloads else SERVED
     return query
+
+
+@schemathesis.hook
+def map_path_parameters(context: schemathesis.HookContext, path_parameters: Any) -> Any:
+    """Three of four numbers are those of the history's first rows, and names as in queries."""
+    if isinstance(path_parameters, dict):
+        number, name = path_parameters.get("number"), path_parameters.get("name")
+        if type(number) is int and number > 0 and number % 4:
+            path_parameters["number"] = 1 + number % 4
+        if isinstance(name, str) and crc32(name.encode("utf-8", "replace")) % 4:
+            path_parameters["name"] = SERVED
+    return path_parameters

@@ -25,6 +25,7 @@ def test_every_answer_is_as_the_openapi_document_says(bigan_dir: Path, tmp_path:
         copytree(bigan_dir, tmp_path / "models" / name)
     key = add_key(tmp_path / "keys.txt", "plant", ["score", "admin"])
     settings = {"KEYS": str(tmp_path / "keys.txt"), "RATE_LIMIT": "1000000", "DEFAULT_MODEL": SERVED}
+    settings |= {"HISTORY": str(tmp_path / "history.sqlite"), "HISTORY_THUMBNAILS": "true"}
     with running(tmp_path / "models", **{f"ANOMALY_{name}": value for name, value in settings.items()}) as process:
         command = [
             sys.executable, "-m", "schemathesis.cli", "--config-file", str(CHECKS),

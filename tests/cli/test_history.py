@@ -1,0 +1,63 @@
+"""The loop of docs/service.md: what people say of scored images makes a detector better, by its commands as written."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from shutil import copytree
+
+import httpx
+import pytest
+
+from anomaly.bundle import load
+from tests.cli.calls import done, refused
+from tests.digit_images import normals, others, write_images
+from tests.service.processes import running
+
+SERVICE = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
+
+
+def documented() -> list[list[str]]:
+    """The commands of the section on corrections that are for the command line, without `anomaly`."""
+    section = SERVICE.partition("### Corrections")[2].partition("\n## ")[0]
+    lines = re.findall(r"^anomaly (.*?)(?:  +#.*)?$", section, flags=re.MULTILINE)
+    return [shlex.split(line) for line in lines]
+
+
+def score(client: httpx.Client, path: Path) -> dict[str, object]:
+    with path.open("rb") as file:
+        answer: dict[str, object] = client.post("/score", files={"file": file}).json()
+    return answer
+
+
+def test_corrections_calibrate_and_evaluate(bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copytree(bigan_dir, tmp_path / "models" / "line")
+    labels = dict.fromkeys(write_images(tmp_path / "images" / "a", normals()), "normal")
+    labels |= dict.fromkeys(write_images(tmp_path / "images" / "b", others()[:20]), "anomalous")
+    serve, export, calibrate, evaluate = documented()
+    assert serve == ["serve", "--models", "models", "--history", "history.sqlite"]
+    with running(tmp_path / "models", ANOMALY_HISTORY=str(tmp_path / "history.sqlite")) as process:
+        for path, label in labels.items():
+            number = score(process.client, path)["history_id"]
+            answer = process.client.put(f"/history/{number}/correction", json={"correction": label})
+            assert answer.status_code == 200
+    monkeypatch.chdir(tmp_path)
+    said = done(*export)
+    listed = re.search(r"(\d+) normal images to calibrate with; to evaluate on, (\d+) normal and 20", said.stdout)
+    assert listed
+    num_calibrate, num_normal = map(int, listed.groups())
+    assert num_calibrate + num_normal == 35
+    done(*calibrate)
+    assert load(tmp_path / "models" / "line").contents.calibration.num_calibration == num_calibrate
+    said = done(*evaluate)
+    assert "left out" not in said.stderr
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert (metrics["num_normal"], metrics["num_anomalous"]) == (num_normal, 20)
+
+
+def test_mistakes_are_sentences(tmp_path: Path) -> None:
+    out = ("--images", tmp_path, "--out", tmp_path / "out.csv")
+    assert "cannot be read" in refused("history", "export", tmp_path / "nowhere.sqlite", *out)
+    (tmp_path / "text.sqlite").write_text("no database" * 999)
+    assert "cannot be read" in refused("history", "export", tmp_path / "text.sqlite", *out)
+    assert "a folder that exists" in refused("serve", "--models", tmp_path, "--history", tmp_path / "no" / "h.sqlite")
