@@ -34,7 +34,10 @@ export class Problem extends Error {
 }
 
 /** The answer's JSON. Raises Problem, or AbortError where `options.signal` says so. */
-export const ask = async (path, options) => (await request(path, options)).json();
+export async function ask(path, options) {
+  const response = await request(path, options);
+  return reaching(() => response.json());
+}
 
 /** The answer itself, of any type, if it is a good one. Raises as `ask` does. */
 export async function request(path, options = {}) {
@@ -54,12 +57,17 @@ export function withQuery(path, parameters) {
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
-async function send(path, options, key) {
+function send(path, options, key) {
   const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
+  return reaching(() => fetch(path, { ...options, headers }));
+}
+
+async function reaching(work) {
   try {
-    return await fetch(path, { ...options, headers });
+    return await work();
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    if (error instanceof SyntaxError) throw new Problem(200, "The server's answer cannot be understood.");
     throw new Problem(0, OFFLINE);
   }
 }

@@ -3,7 +3,7 @@
 const SMALL = 192; // pixels of a thumbnail's longer side
 const MAX_KEPT = 480;
 const NORMAL_GREY = 64; // the strongest place of an ordinary normal image
-const kept = new Map(); // key → promise of an ImageBitmap, or of null where the browser cannot read the file
+const kept = new Map(); // file → promise of an ImageBitmap, or of null where the browser cannot read it
 
 /** A thumbnail of an item's "original", "reconstruction" or "heatmap" into `canvas`; says whether there is one. */
 export async function paintThumbnail(canvas, item, kind) {
@@ -22,27 +22,29 @@ export async function paintWhole(canvas, item, kind) {
 
 /** Release all thumbnails. */
 export function releaseThumbnails() {
-  for (const key of [...kept.keys()]) release(key);
+  for (const file of [...kept.keys()]) release(file);
 }
 
 function thumbnail(item, kind) {
-  const key = `${item.id} ${kind}`;
-  const found = kept.get(key) ?? read(item, kind).then(shrink).catch(() => null);
-  kept.delete(key);
-  kept.set(key, found); // the last of the map was used last
+  const file = fileOf(item, kind);
+  const found = kept.get(file) ?? read(item, kind).then(shrink).catch(() => null);
+  kept.delete(file);
+  kept.set(file, found); // the last of the map was used last
   if (kept.size > MAX_KEPT) release(kept.keys().next().value);
   return found;
 }
 
-function release(key) {
-  kept.get(key).then((bitmap) => bitmap?.close());
-  kept.delete(key);
+function release(file) {
+  kept.get(file).then((bitmap) => bitmap?.close());
+  kept.delete(file);
 }
 
 async function read(item, kind) {
-  const bitmap = await createImageBitmap(kind === "original" ? item.file : item[kind]);
+  const bitmap = await createImageBitmap(fileOf(item, kind));
   return kind === "heatmap" ? coloured(bitmap) : bitmap;
 }
+
+const fileOf = (item, kind) => (kind === "original" ? item.file : item[kind]);
 
 async function shrink(bitmap) {
   const scale = SMALL / Math.max(bitmap.width, bitmap.height);

@@ -26,7 +26,7 @@ export function showItem(tile, item) {
   setText(button, ".verdict", `${SIGNS[verdict]} ${NAMES[verdict]}${corrected(item)}`);
   const { score, p_value: p } = item.answer ?? {};
   setText(button, ".numbers", item.answer ? `score ${number(score)} · p ${number(p)}` : "");
-  if (button.dataset.pictures !== stateOf(item)) showPictures(button, item);
+  if (shown.get(button) !== contentOf(item)) showPictures(button, item);
 }
 
 /** What a person said of an item, to follow its verdict. */
@@ -35,10 +35,11 @@ export function corrected(item) {
   return item.correction === desk.verdict(item) ? ", confirmed" : `, corrected to ${item.correction}`;
 }
 
-const stateOf = (item) => (item.heatmap ? "scored" : item.problem ? "failed" : "waiting");
+const shown = new WeakMap(); // button → what its pictures were drawn for
+const contentOf = (item) => item.problem ?? item.heatmap;
 
 function showPictures(button, item) {
-  button.dataset.pictures = stateOf(item);
+  shown.set(button, contentOf(item));
   const trio = button.querySelector(".trio");
   if (item.problem) {
     trio.replaceChildren(make("span", { className: "why" }, item.problem));

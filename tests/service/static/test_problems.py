@@ -137,7 +137,15 @@ def test_offline_is_said_and_what_waits_goes_on_when_the_server_is_back(page: Pa
     expect(page.locator("#trouble")).to_be_empty()
 
 
+def test_an_answer_that_is_no_answer_is_not_asked_for_again(page: Page) -> None:
+    page.route("**/score?*", lambda route: route.fulfill(body="<html>", content_type="text/html"))
+    drop(page, {"a.png": png(1)})
+    expect(tile(page, "a.png")).to_contain_text("The server's answer cannot be understood.")
+
+
 def test_clearing_forgets_what_waits_and_what_is_on_its_way(page: Page, line: House) -> None:
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.extend([request] if "/score" in request.url else []))
     line.detector.gate.clear()
     try:
         drop(page, {f"{i}.png": png(i) for i in range(10)})
@@ -149,6 +157,7 @@ def test_clearing_forgets_what_waits_and_what_is_on_its_way(page: Page, line: Ho
     drop(page, {"new.png": png(7)})
     finish(page, shown=1)
     assert verdicts(page) == {"new.png": "normal"}
+    assert len(asked) == 4 + 1  # those that were on their way, and the new one
 
 
 def test_a_page_whose_server_is_gone_says_so(context: BrowserContext, line: House) -> None:

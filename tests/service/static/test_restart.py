@@ -1,15 +1,16 @@
 """With the server's own history and drift: what a person corrects at the page is there after a restart."""
 
+import base64
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from service.app import create_app
 from service.settings import Settings
-from tests.service.fakes import add_bundle, load_tagged, png, served
+from tests.service.fakes import add_bundle, load_tagged, picture, png, served
 from tests.service.static.desk import drop, finish, tile
 
 
@@ -63,3 +64,25 @@ def test_the_drift_panel_shows_what_the_server_has_seen(context: BrowserContext,
         expect(page.locator("#drift-status")).to_contain_text("● No alarm. 11 images scored.")
         expect(page.locator("#drift-window")).to_contain_text("The last 11.")
         expect(page.locator("#drift-histogram .bin")).to_have_count(20)
+
+
+def test_all_images_can_be_scored_again_by_another_model(context: BrowserContext, tmp_path: Path) -> None:
+    for name in ("m", "other"):
+        add_bundle(tmp_path / "models", name)
+    with a_run(tmp_path, context) as page:
+        drop(page, {"a.png": png(94), "b.png": png(3)})
+        finish(page, shown=2)
+        expect(tile(page, "a.png")).to_contain_text("score 94 · p 0.06")
+        page.route("**/score?*", with_large_heatmap)
+        page.locator("#model").select_option("other")
+        page.get_by_role("button", name="Score all with other").click()
+        expect(tile(page, "a.png")).to_contain_text("score 94.5 · p 0.05")  # `other` scores half more
+        widths = tile(page, "a.png").locator("canvas").evaluate_all("(all) => all.map((canvas) => canvas.width)")
+        assert widths == [8, 8, 8, 20]  # the new answer's heatmap
+        page.get_by_role("link", name="History").click()
+        expect(page.locator("#history-rows li")).to_have_count(2)  # those of the chosen model
+
+
+def with_large_heatmap(route: Route) -> None:
+    heatmap = base64.b64encode(picture(20, 20)).decode()
+    route.fulfill(json=route.fetch().json() | {"heatmap": heatmap})
