@@ -22,8 +22,9 @@ from service.keys import Key, Keyring, Scope
 from service.rate import RateLimit
 from service.settings import Settings, is_loopback
 
-PUBLIC = frozenset({"/", "/app.js", "/style.css", "/healthz", "/readyz"})
-"""The paths that need no key."""
+PUBLIC = frozenset({"/", "/healthz", "/readyz"})
+"""The paths that need no key; nor does what is below PUBLIC_FOLDER, the page's own parts."""
+PUBLIC_FOLDER = "/static/"
 
 BEARER = HTTPBearer(auto_error=False, description="A key made by `anomaly keys add`; needed once there are keys.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
@@ -78,7 +79,7 @@ class IdentifyCallers:
     def _identify(self, path: str, headers: Headers) -> Key | None:
         secret = _secret(headers.get("authorization", ""))
         caller = self.keyring.find(secret) if secret else None
-        if path in PUBLIC:
+        if path in PUBLIC or path.startswith(PUBLIC_FOLDER):
             return caller
         if caller is None:
             raise UnauthenticatedError(

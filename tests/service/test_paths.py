@@ -66,7 +66,8 @@ PATHS = [
     "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd", "/models/../../etc/passwd",
     "/models/%2e%2e/%2e%2e/outside/1", "/models/..%5c..%5coutside", "/models/m%00", "/models/%ff%fe", "/models/m%0a",
     "/models/%c0%ae%c0%ae/m", "/models//m", "/models/m/1/manifest.json", "//etc/passwd", "/.git/config", "/app.py",
-    "/static/app.js", "/style.css/../../settings.py", "/style.css%00", "/app.js%2f..%2f..%2fapp.py", "/models/",
+    "/static/app.py", "/static/../settings.py", "/static/main.js%00", "/static/main.js%2f..%2f..%2fapp.py", "/models/",
+    "/static/..%5capp.py", "/static//etc/passwd", "/static/%2fetc%2fpasswd", "/static/index.html", "/static/",
 ]  # fmt: skip
 ASSETS = ["../../etc/passwd", "%2e%2e/%2e%2e/core.py", "..%2fcore.py", "/etc/passwd", "%00", "a" * 3000, ""]
 

@@ -1,13 +1,18 @@
 import re
+from pathlib import Path
 
 import pytest
 
+from service.routes.page import STATIC
 from tests.service.fakes import House
 
+KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+FILES = sorted(path for path in STATIC.iterdir() if path.suffix != ".html")
+PARTS = [("/", "text/html")] + [(f"/static/{path.name}", KINDS[path.suffix]) for path in FILES]
+SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 
-@pytest.mark.parametrize(
-    ("path", "kind"), [("/", "text/html"), ("/style.css", "text/css"), ("/app.js", "text/javascript")]
-)
+
+@pytest.mark.parametrize(("path", "kind"), PARTS)
 def test_the_page_is_served_under_a_strict_policy(house: House, path: str, kind: str) -> None:
     answer = house.client.get(path)
     assert answer.status_code == 200
@@ -15,6 +20,7 @@ def test_the_page_is_served_under_a_strict_policy(house: House, path: str, kind:
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+    assert "require-trusted-types-for 'script'; trusted-types 'none'" in policy
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
@@ -24,10 +30,22 @@ def test_the_page_needs_nothing_that_its_policy_forbids(house: House) -> None:
     assert re.findall(r"""(?:src|href)=["'](?:https?:)?//""", html) == []
 
 
-def test_the_script_never_writes_markup(house: House) -> None:
-    script = house.client.get("/app.js").text
-    assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script) == []
-    assert len(script.splitlines()) <= 200
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_no_module_writes_markup_and_each_is_short(path: Path) -> None:
+    script = path.read_text()
+    assert (
+        re.findall(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|https?:(?!//www.w3.org/2000/svg)", script
+        )
+        == []
+    )
+    assert len(script.splitlines()) <= 180
+    assert max(map(len, script.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("name", ["index.html", "nothing.js", "..%2fapp.py", "%2e%2e", "page.py", "MAIN.JS", "a%00.js"])
+def test_nothing_else_is_served(house: House, name: str) -> None:
+    assert house.client.get(f"/static/{name}").status_code == 404
 
 
 def test_the_documentation_loads_nothing_from_elsewhere(house: House) -> None:

@@ -1,0 +1,90 @@
+// Asking the server. Every failure becomes a Problem with a sentence for people; who wants a key is given one first.
+
+import { currentKey, wantKey } from "./access.js";
+
+const LEADS = {
+  400: "The server did not understand the request.",
+  401: "This server wants a key.",
+  403: "This key may not do that.",
+  408: "The image took too long to send.",
+  413: "Too large for this server.",
+  415: "Not an image format that this server reads.",
+  422: "This cannot be read as an image.",
+  429: "This key asks too often.",
+  500: "The server failed.",
+  503: "The server is busy.",
+};
+const OFFLINE = "The server cannot be reached. Check the network and that it is running.";
+const PASSING = [408, 429, 502, 503, 504]; // worth another try
+
+/** A failed request: `message` is a sentence, `status` 0 where no answer came, `waitS` what Retry-After asks for. */
+export class Problem extends Error {
+  constructor(status, message, { code = "", waitS = 0 } = {}) {
+    super(message);
+    Object.assign(this, { status, code, waitS });
+  }
+
+  get isOffline() {
+    return this.status === 0;
+  }
+
+  get isPassing() {
+    return PASSING.includes(this.status);
+  }
+}
+
+/** The answer's JSON. Raises Problem, or AbortError where `options.signal` says so. */
+export async function ask(path, options) {
+  const response = await request(path, options);
+  return reaching(() => response.json());
+}
+
+/** The answer itself, of any type, if it is a good one. Raises as `ask` does. */
+export async function request(path, options = {}) {
+  for (;;) {
+    const key = currentKey();
+    const response = await send(path, options, key);
+    if (response.ok) return response;
+    const problem = await problemOf(response);
+    if (problem.status !== 401) throw problem;
+    if (key === currentKey()) await wantKey(key ? `${LEADS[401]} The one you gave is not known here.` : LEADS[401]);
+  }
+}
+
+/** A path with those parameters that have a value. */
+export function withQuery(path, parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
+}
+
+function send(path, options, key) {
+  const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
+  return reaching(() => fetch(path, { ...options, headers }));
+}
+
+async function reaching(work) {
+  try {
+    return await work();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    if (error instanceof SyntaxError) throw new Problem(200, "The server's answer cannot be understood.");
+    throw new Problem(0, OFFLINE);
+  }
+}
+
+async function problemOf(response) {
+  const { code, message = "" } = (await response.json().catch(() => ({}))).error ?? {};
+  const lead = LEADS[response.status] ?? `The server answered ${response.status}.`;
+  return new Problem(response.status, `${lead} ${sentence(message)}`.trim(), { code, waitS: secondsIn(response) });
+}
+
+function secondsIn(response) {
+  const value = response.headers.get("Retry-After") ?? "";
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : 0;
+}
+
+function sentence(text) {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return !begun || /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}

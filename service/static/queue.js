@@ -1,0 +1,83 @@
+// Work in order, a few pieces at once. Where the server is busy or out of reach, all of it waits, and then goes on.
+
+import { ask } from "./api.js";
+
+const AT_ONCE = 4;
+const MAX_TRIES = 8;
+const MAX_WAIT_S = 30;
+
+export class Queue {
+  /** `work(item, signal)` does one piece, `fail(item, problem)` is told why one failed, `report(text)` why all wait. */
+  constructor({ work, fail, report }) {
+    Object.assign(this, { work, fail, report });
+    this.waiting = [];
+    this.numRunning = 0;
+    this.hold = null;
+    this.leaving = new AbortController();
+  }
+
+  /** Take pieces up, after those that wait. */
+  add(items) {
+    this.waiting.push(...items.map((item) => ({ item, tries: 0 })));
+    for (let i = 0; i < items.length && this.numRunning < AT_ONCE; i += 1) this.#run();
+  }
+
+  /** Forget all pieces, those that are on their way too. */
+  clear() {
+    this.waiting = [];
+    this.leaving.abort();
+    this.leaving = new AbortController();
+  }
+
+  async #run() {
+    this.numRunning += 1;
+    while (this.waiting.length) {
+      await this.hold;
+      const piece = this.waiting.shift();
+      if (piece) await this.#try(piece, this.leaving.signal);
+    }
+    this.numRunning -= 1;
+  }
+
+  async #try(piece, signal) {
+    try {
+      await this.work(piece.item, signal);
+    } catch (problem) {
+      if (signal.aborted) return;
+      piece.tries += problem.isPassing ? 1 : 0;
+      if (problem.isOffline || (problem.isPassing && piece.tries < MAX_TRIES)) {
+        this.waiting.unshift(piece);
+        this.hold ??= this.#wait(problem, piece.tries, signal).finally(() => (this.hold = null));
+      } else {
+        this.fail(piece.item, problem);
+      }
+    }
+  }
+
+  async #wait(problem, tries, signal) {
+    if (problem.isOffline) await this.#untilReachable(problem, signal);
+    else await this.#countDown(problem.message, Math.max(problem.waitS, backoffS(tries)), signal);
+    this.report("");
+  }
+
+  async #untilReachable(problem, signal) {
+    for (let tries = 1; !signal.aborted; tries += 1) {
+      await this.#countDown(problem.message, backoffS(tries), signal);
+      try {
+        return await ask("healthz");
+      } catch (error) {
+        if (!error.isOffline) return null;
+      }
+    }
+    return null;
+  }
+
+  async #countDown(message, seconds, signal) {
+    for (let left = Math.ceil(seconds); left > 0 && !signal.aborted; left -= 1) {
+      this.report(`${message} Trying again in ${left} s.`);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+}
+
+const backoffS = (tries) => Math.min(MAX_WAIT_S, 2 ** (tries - 1));

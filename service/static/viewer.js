@@ -1,0 +1,118 @@
+// One image, large: original, closest normal and heatmap side by side, with zoom; what was found; corrections.
+
+import { correctionButtons } from "./corrections.js";
+import { desk } from "./desk.js";
+import { find, list, make } from "./dom.js";
+import { paintWhole } from "./pictures.js";
+import { corrected } from "./tile.js";
+import { NAMES, SIGNS, number } from "./verdicts.js";
+
+const PANES = [
+  ["Image", ["original"]],
+  ["Closest normal", ["reconstruction"]],
+  ["Heatmap", ["original", "heatmap"]],
+];
+
+let items = [];
+let index = 0;
+
+/** Connect the dialog; `onClosed(item)` is told which image was looked at last. */
+export function connectViewer(onClosed) {
+  const viewer = find("viewer");
+  find("viewer-close").addEventListener("click", () => viewer.close());
+  find("viewer-previous").addEventListener("click", () => turn(-1));
+  find("viewer-next").addEventListener("click", () => turn(1));
+  viewer.addEventListener("close", () => onClosed(items[index]));
+  viewer.addEventListener("keydown", ({ key, target }) => {
+    if (target.type === "range" || target.closest(".pane")) return;
+    if (key === "ArrowLeft") turn(-1);
+    if (key === "ArrowRight") turn(1);
+  });
+  find("zoom").addEventListener("input", zoom);
+  desk.addEventListener("change", ({ detail }) => viewer.open && detail === items[index] && refresh(detail));
+}
+
+/** Show one of these items; the others can be turned to. */
+export function openViewer(at, among) {
+  [index, items] = [at, among];
+  show();
+  find("viewer").showModal();
+}
+
+function turn(step) {
+  if (!items[index + step]) return;
+  index += step;
+  show();
+}
+
+function show() {
+  const item = items[index];
+  find("viewer-name").textContent = item.name;
+  find("viewer-place").textContent = `${index + 1} of ${items.length}`;
+  find("viewer-previous").ariaDisabled = String(index === 0); // a button that is disabled would lose the keys
+  find("viewer-next").ariaDisabled = String(index === items.length - 1);
+  find("viewer-panes").replaceChildren(...PANES.map(([caption, kinds]) => pane(item, caption, kinds)));
+  find("zoom").value = 1;
+  zoom();
+  describe(item);
+  offerCorrection(item);
+}
+
+// Its answer has come, or its correction.
+function refresh(item) {
+  if (item.answer && !find("viewer-facts").childElementCount) show();
+  else describe(item);
+}
+
+function describe(item) {
+  const verdict = desk.verdict(item);
+  const { answer } = item;
+  find("viewer").dataset.verdict = verdict;
+  find("viewer-verdict").textContent = `${SIGNS[verdict]} ${item.problem ?? NAMES[verdict] + corrected(item)}`;
+  list(find("viewer-facts"), answer ? factsOf(item) : []);
+  list(find("viewer-terms"), Object.entries(answer?.terms ?? {}).map(([name, value]) => [name, number(value)]));
+}
+
+function offerCorrection(item) {
+  const id = item.answer?.history_id;
+  const remember = (correction) => desk.update(item, { correction });
+  find("viewer-correction").replaceChildren(...(id ? correctionButtons(id, item.correction, remember) : []));
+}
+
+function factsOf({ answer, label, numCalibration }) {
+  return [
+    ["score", number(answer.score)],
+    ["p-value", number(answer.p_value)],
+    ["false-alarm rate", number(desk.alpha)],
+    ["compared with", numCalibration === null ? "–" : `${numCalibration} normal images`],
+    ["model", `${answer.model}, version ${answer.version}`],
+    ["labelled", label ?? "–"],
+  ];
+}
+
+function pane(item, caption, kinds) {
+  const stack = make("div", { className: "stack" });
+  for (const kind of kinds) {
+    const canvas = make("canvas", { className: kind, role: "img", ariaLabel: caption });
+    stack.append(canvas);
+    paintWhole(canvas, item, kind).then((isThere) => isThere || canvas.replaceWith(missing(kind)));
+  }
+  const frame = make("div", { className: "pane", tabIndex: 0, role: "group", ariaLabel: caption }, stack);
+  frame.addEventListener("scroll", () => scrollTogether(frame));
+  return make("figure", {}, frame, make("figcaption", {}, caption));
+}
+
+const missing = (kind) =>
+  make("p", { className: "why" }, kind === "original" ? "This browser cannot show the file." : "Not there yet.");
+
+function zoom() {
+  const factor = find("zoom").value;
+  find("viewer-panes").style.setProperty("--zoom", factor);
+  document.querySelector("output[for=zoom]").textContent = `${factor} ×`;
+}
+
+function scrollTogether(frame) {
+  for (const other of find("viewer-panes").querySelectorAll(".pane")) {
+    if (other !== frame) other.scrollTo(frame.scrollLeft, frame.scrollTop);
+  }
+}

@@ -1,0 +1,171 @@
+"""The history and drift panels against answers as the calls give them, and what they say where history is off."""
+
+import re
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from tests.service.fakes import House, png
+from tests.service.static.conftest import open_page
+from tests.service.static.desk import drop, finish, tile, tiles
+
+BASE = {"model": "m", "version": 1, "digest": "d", "image_hash": "h", "p_value": 0.01, "threshold": 94.0, "alpha": 0.05}
+
+
+def entry(number: int, **changes: Any) -> dict[str, Any]:
+    """One entry of a history."""
+    own = {"id": number, "request_id": f"r{number}", "time": "2026-11-25T07:00:00Z", "filename": f"{number}.png"}
+    rest = {"score": float(number), "is_anomalous": number > 94, "correction": None, "corrected_by": None}
+    return BASE | own | rest | {"corrected_at": None, "has_thumbnail": True} | changes
+
+
+class Stub:
+    """Answers for /history in the place of the server's."""
+
+    def __init__(self, page: Page, *pages: list[dict[str, Any]]) -> None:
+        self.pages = list(pages)
+        self.queries: list[dict[str, list[str]]] = []
+        self.corrections: list[tuple[str, Any]] = []
+        page.route(re.compile(r"/history(\.csv)?(\?|$)"), self.answer)
+        page.route("**/history/*/thumbnail", lambda route: route.fulfill(body=png(1), content_type="image/png"))
+        page.route("**/history/*/correction", self.correct)
+
+    def answer(self, route: Route) -> None:
+        self.queries.append(parse_qs(urlsplit(route.request.url).query))
+        if "history.csv" in route.request.url:
+            route.fulfill(body="id,filename\r\n1,a.png\r\n", content_type="text/csv")
+        else:
+            items = self.pages.pop(0) if self.pages else []
+            route.fulfill(json={"items": items, "next": items[-1]["id"] if self.pages else None})
+
+    def correct(self, route: Route) -> None:
+        self.corrections.append((urlsplit(route.request.url).path, route.request.post_data_json))
+        route.fulfill(status=204)
+
+
+@pytest.fixture
+def stub(page: Page) -> Stub:
+    return Stub(page, [entry(300), entry(96, filename="<b>x</b>.png")], [entry(7, correction="anomalous")])
+
+
+def look(page: Page) -> None:
+    page.get_by_role("link", name="History").click()
+    expect(page.locator("#history-status")).to_be_empty()
+
+
+def test_the_history_comes_in_pages_with_pictures_and_corrections(page: Page, stub: Stub) -> None:
+    look(page)
+    rows = page.locator("#history-rows li")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(1)).to_contain_text("<b>x</b>.png")
+    expect(rows.nth(0)).to_contain_text("▲ anomalous")
+    expect(page.locator("#history-rows img")).to_have_count(2)
+    page.get_by_role("button", name="Show earlier ones").click()
+    expect(rows).to_have_count(3)
+    expect(rows.nth(2)).to_contain_text("Corrected to anomalous by somebody.")
+    expect(rows.nth(2).get_by_role("button", name="It is anomalous")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Show earlier ones")).to_be_hidden()
+    assert [query.get("before") for query in stub.queries] == [None, ["96"]]
+
+
+def test_the_filter_is_the_servers(page: Page, stub: Stub) -> None:
+    look(page)
+    form = page.locator("#history-filter")
+    form.locator("[name=verdict]").select_option("anomalous")
+    form.locator("[name=since]").fill("2026-11-24T10:30")
+    form.locator("[name=min_score]").fill("4.5")
+    form.get_by_role("button", name="Show").click()
+    expect(page.locator("#history-status")).to_be_empty()
+    query = {name: values[0] for name, values in stub.queries[-1].items()}
+    since = query.pop("since")
+    assert datetime.fromisoformat(since).astimezone() == datetime(2026, 11, 24, 10, 30).astimezone()
+    assert query == {"model": "m", "verdict": "anomalous", "min_score": "4.5", "limit": "50"}
+    with page.expect_download() as download:
+        form.get_by_role("button", name="Export CSV").click()
+    assert download.value.suggested_filename == "history.csv"
+    assert stub.queries[-1].get("min_score") == ["4.5"]
+
+
+def test_a_correction_is_sent_and_can_be_taken_back(page: Page, stub: Stub) -> None:
+    look(page)
+    row = page.locator("#history-rows li").first
+    row.get_by_role("button", name="It is normal").click()
+    expect(row).to_contain_text("Corrected to normal by you.")
+    row.get_by_role("button", name="No correction").click()
+    expect(row).not_to_contain_text("Corrected")
+    path = "/history/300/correction"
+    assert stub.corrections == [(path, {"correction": "normal"}), (path, {"correction": None})]
+
+
+def test_an_image_of_the_gallery_is_corrected_where_the_server_keeps_a_history(page: Page, stub: Stub) -> None:
+    def with_id(route: Route) -> None:
+        route.fulfill(json=route.fetch().json() | {"history_id": 41})
+
+    page.route("**/score?*", with_id)
+    drop(page, {"a.png": png(97)})
+    finish(page, shown=1)
+    tiles(page).first.locator("button").click()
+    page.locator("#viewer").get_by_role("button", name="It is normal").click()
+    expect(page.locator("#viewer-verdict")).to_have_text("▲ anomalous, corrected to normal")
+    page.keyboard.press("Escape")
+    expect(tile(page, "a.png")).to_contain_text("anomalous, corrected to normal")
+    assert stub.corrections == [("/history/41/correction", {"correction": "normal"})]
+
+
+def test_without_a_history_nothing_can_be_corrected_and_the_panel_says_why(page: Page) -> None:
+    off = {"error": {"code": "history_off", "message": "This server keeps no history."}}
+    page.route(re.compile(r"/history\?"), lambda route: route.fulfill(status=404, json=off))
+    page.route("**/score?*", lambda route: route.fulfill(json=route.fetch().json() | {"history_id": None}))
+    drop(page, {"a.png": png(97)})
+    finish(page, shown=1)
+    tiles(page).first.locator("button").click()
+    expect(page.locator("#viewer-facts")).to_be_visible()
+    expect(page.locator("#viewer-correction")).to_be_hidden()
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="History").click()
+    expect(page.locator("#history-status")).to_contain_text("This server keeps no history.")
+
+
+def drift(**changes: Any) -> dict[str, Any]:
+    """What a model tells of its drift: quiet, unless changed."""
+    trajectory = [[n, -0.002 * n] for n in range(0, 501, 10)]
+    told = {"log10_martingale": -1.0, "max_log10_martingale": 0.3, "alarm": False, "alarm_at": None, "rate": 0.01}
+    return told | {"num_scores": 500, "trajectory": trajectory, "window": {"num": 500, "counts": [25] * 20}} | changes
+
+
+def show_drift(context: BrowserContext, line: House, **changes: Any) -> Page:
+    context.route("**/models/m/drift", lambda route: route.fulfill(json=drift(**changes)))
+    return open_page(context, line, "drift")
+
+
+def test_a_steady_process_is_drawn_below_the_line_of_alarm(context: BrowserContext, line: House) -> None:
+    page = show_drift(context, line)
+    expect(page.locator("#drift-status")).to_have_text(
+        "● No alarm. 500 images scored. The evidence was at most 10^0.3."
+    )
+    expect(page.locator("#drift-histogram .bin")).to_have_count(20)
+    curve = page.locator("#drift-martingale .curve").bounding_box()
+    alarm = page.locator("#drift-martingale path.alarm").bounding_box()
+    assert curve is not None
+    assert alarm is not None
+    assert curve["y"] > alarm["y"]
+    expect(page.locator("#drift-meaning")).to_contain_text("at most 1 %")
+
+
+def test_an_alarm_is_said_with_its_time_and_crosses_the_line(context: BrowserContext, line: House) -> None:
+    rising = [[n, 0.01 * n] for n in range(0, 501, 10)]
+    page = show_drift(context, line, alarm=True, alarm_at=200, max_log10_martingale=5.0, trajectory=rising)
+    expect(page.locator("#drift-status")).to_contain_text("▲ Alarm since image 200")
+    curve = page.locator("#drift-martingale .curve").bounding_box()
+    alarm = page.locator("#drift-martingale path.alarm").bounding_box()
+    assert curve is not None
+    assert alarm is not None
+    assert curve["y"] < alarm["y"] < curve["y"] + curve["height"]
+
+
+def test_a_model_that_has_scored_nothing_has_no_drift(context: BrowserContext, line: House) -> None:
+    page = show_drift(context, line, num_scores=0, trajectory=[], window={"num": 0, "counts": [0] * 20})
+    expect(page.locator("#drift-status")).to_contain_text("Nothing scored yet")

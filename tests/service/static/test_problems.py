@@ -1,0 +1,169 @@
+"""What goes wrong is said in sentences, and what passes by itself is waited for."""
+
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page, Request, Route, expect
+
+from tests.service.fakes import House, picture, png
+from tests.service.static.conftest import open_page
+from tests.service.static.desk import drop, finish, tile, tiles, verdicts
+from tests.service.test_callers import guarding
+
+
+def test_an_image_that_is_too_large_broken_or_of_no_kind_says_so_and_its_neighbours_are_scored(page: Page) -> None:
+    files = {
+        "heavy.png": png(1) + bytes(20_000),
+        "wide.png": picture(101, 100),
+        "broken.png": png(1)[:40],
+        "text.png": b"this is no image",
+        "good.png": png(1),
+    }
+    drop(page, files)
+    finish(page, shown=5)
+    assert verdicts(page) == {"good.png": "normal"} | dict.fromkeys(list(files)[:4], "failed")
+    expect(tile(page, "heavy.png")).to_contain_text("Too large for this server. The body has")  # 413, bytes
+    expect(tile(page, "wide.png")).to_contain_text("Too large for this server.")  # 413, pixels
+    expect(tile(page, "broken.png")).to_contain_text("This cannot be read as an image.")  # 422
+    expect(tile(page, "text.png")).to_contain_text("Not an image format that this server reads.")  # 415
+    expect(page.get_by_role("button", name="Try 4 again")).to_be_visible()
+
+
+def test_a_key_is_asked_for_kept_in_the_tab_and_sent(context: BrowserContext, tmp_path: Path) -> None:
+    with guarding(tmp_path) as guarded:
+        page = context.new_page()
+        page.goto(str(guarded.client.base_url))
+        expect(page.get_by_role("alert").first).to_have_text("This server wants a key.")
+        expect(page.locator("#key")).to_be_focused()
+        page.keyboard.type("no-such-key")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert").first).to_have_text(
+            "This server wants a key. The one you gave is not known here."
+        )
+        page.locator("#key").fill(guarded.score)
+        page.keyboard.press("Enter")
+        expect(page.locator("#model")).to_be_enabled()
+        expect(page.locator("#access")).to_be_hidden()
+        drop(page, {"a.png": png(3)})
+        finish(page, shown=1)
+        assert verdicts(page) == {"a.png": "normal"}
+        page.reload()
+        expect(page.locator("#model")).to_be_enabled()  # the tab still has it
+        assert page.evaluate("() => [localStorage.length, document.cookie]") == [0, ""]
+        other = context.new_page()
+        other.goto(str(guarded.client.base_url))
+        expect(other.locator("#access")).to_be_visible()  # another tab has not
+        page.get_by_role("button", name="Forget key").click()
+        expect(page.locator("#access")).to_be_visible()
+
+
+def test_a_key_without_the_scope_is_told_so(context: BrowserContext, tmp_path: Path) -> None:
+    with guarding(tmp_path) as guarded:
+        page = context.new_page()
+        page.goto(str(guarded.client.base_url))
+        page.locator("#key").fill(guarded.admin)
+        page.keyboard.press("Enter")
+        expect(page.locator("#model")).to_be_enabled()
+        drop(page, {"a.png": png(3)})
+        expect(tile(page, "a.png")).to_contain_text("This key may not do that. This needs a key with the scope 'score'")
+
+
+def test_a_key_that_asks_too_often_is_waited_for_as_long_as_the_server_says(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    with guarding(tmp_path, rate_limit=2.0, rate_burst=4) as guarded:
+        page = context.new_page()
+        page.goto(str(guarded.client.base_url))
+        page.locator("#key").fill(guarded.score)
+        page.keyboard.press("Enter")
+        expect(page.locator("#model")).to_be_enabled()
+        drop(page, {f"{i}.png": png(i) for i in range(6)})
+        expect(page.locator("#trouble")).to_contain_text("This key asks too often. The key 'line-3' asks more often")
+        expect(page.locator("#trouble")).to_contain_text("Trying again in 1 s.")
+        finish(page, shown=6)
+        assert set(verdicts(page).values()) == {"normal"}
+        expect(page.locator("#trouble")).to_be_empty()
+
+
+def test_a_busy_server_is_asked_again_after_the_time_it_names_and_not_by_many_at_once(page: Page) -> None:
+    asked: list[Request] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request)
+        if len(asked) <= 4:
+            error = {"code": "overloaded", "message": "The server is busy with 64 images and takes 64; try again soon."}
+            route.fulfill(status=503, headers={"Retry-After": "3"}, json={"error": error})
+        else:
+            route.continue_()
+
+    page.route("**/score?*", refuse)
+    drop(page, {f"{i}.png": png(i) for i in range(10)})
+    expect(page.locator("#trouble")).to_have_text(
+        "The server is busy. The server is busy with 64 images and takes 64; try again soon. Trying again in 3 s."
+    )
+    assert len(asked) == 4  # at most so many are on their way, and nobody asks before the time
+    finish(page, shown=10)
+    assert set(verdicts(page).values()) == {"normal"}
+    assert len(asked) == 14
+
+
+def test_a_server_that_stays_busy_is_given_up_and_can_be_tried_again(page: Page) -> None:
+    page.clock.install()
+    page.route("**/score?*", lambda route: route.fulfill(status=503, json={"error": {"code": "x", "message": "no."}}))
+    drop(page, {"a.png": png(1)})
+    for _ in range(400):  # simulated seconds
+        page.clock.run_for(1000)
+        if "failed" in verdicts_now(page):
+            break
+    expect(tile(page, "a.png")).to_contain_text("The server is busy. No.")
+    page.unroute("**/score?*")
+    page.get_by_role("button", name="Try 1 again").click()
+    page.clock.resume()
+    finish(page, shown=1)
+    assert verdicts(page) == {"a.png": "normal"}
+
+
+def verdicts_now(page: Page) -> list[str]:
+    return list(page.locator("#tiles li button").evaluate_all("(all) => all.map((b) => b.dataset.verdict)"))
+
+
+def test_offline_is_said_and_what_waits_goes_on_when_the_server_is_back(page: Page, context: BrowserContext) -> None:
+    context.set_offline(True)
+    drop(page, {"a.png": png(3), "b.png": png(1000)})
+    expect(page.locator("#trouble")).to_contain_text("The server cannot be reached. Check the network")
+    assert set(verdicts(page).values()) == {"waiting"}
+    context.set_offline(False)
+    finish(page, shown=2)
+    assert verdicts(page) == {"b.png": "anomalous", "a.png": "normal"}
+    expect(page.locator("#trouble")).to_be_empty()
+
+
+def test_an_answer_that_is_no_answer_is_not_asked_for_again(page: Page) -> None:
+    page.route("**/score?*", lambda route: route.fulfill(body="<html>", content_type="text/html"))
+    drop(page, {"a.png": png(1)})
+    expect(tile(page, "a.png")).to_contain_text("The server's answer cannot be understood.")
+
+
+def test_clearing_forgets_what_waits_and_what_is_on_its_way(page: Page, line: House) -> None:
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.extend([request] if "/score" in request.url else []))
+    line.detector.gate.clear()
+    try:
+        drop(page, {f"{i}.png": png(i) for i in range(10)})
+        expect(page.locator("#progress")).to_have_text("Scored 0 of 10 …")
+        page.get_by_role("button", name="Clear all").click()
+        expect(tiles(page)).to_have_count(0)
+    finally:
+        line.detector.gate.set()
+    drop(page, {"new.png": png(7)})
+    finish(page, shown=1)
+    assert verdicts(page) == {"new.png": "normal"}
+    assert len(asked) == 4 + 1  # those that were on their way, and the new one
+
+
+def test_a_page_whose_server_is_gone_says_so(context: BrowserContext, line: House) -> None:
+    page = open_page(context, line)
+    context.set_offline(True)
+    page.get_by_role("link", name="History").click()
+    expect(page.locator("#history-status")).to_contain_text("The server cannot be reached.")
+    page.get_by_role("link", name="Drift").click()
+    expect(page.locator("#drift-status")).to_contain_text("The server cannot be reached.")

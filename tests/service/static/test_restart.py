@@ -1,0 +1,88 @@
+"""With the server's own history and drift: what a person corrects at the page is there after a restart."""
+
+import base64
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from service.app import create_app
+from service.settings import Settings
+from tests.service.fakes import add_bundle, load_tagged, picture, png, served
+from tests.service.static.desk import drop, finish, tile
+
+
+@contextmanager
+def a_run(folder: Path, context: BrowserContext) -> Iterator[Page]:
+    """One run of a server that keeps a history in `folder`, and its page."""
+    settings = Settings(models=folder / "models", threads=1, history=folder / "history.sqlite", history_thumbnails=True)
+    settled = threading.Event()
+    app = create_app(settings, load=load_tagged, on_settled=lambda pool: settled.set())
+    with served(app, settings) as client:
+        assert settled.wait(10)
+        page = context.new_page()
+        page.goto(str(client.base_url))
+        page.locator("#model:enabled").wait_for()
+        yield page
+        page.close()
+
+
+def test_a_correction_survives_a_restart(context: BrowserContext, tmp_path: Path) -> None:
+    add_bundle(tmp_path / "models", "m")
+    with a_run(tmp_path, context) as page:
+        drop(page, {"false alarm.png": png(97), "found.png": png(2000), "fine.png": png(3)})
+        finish(page, shown=3)
+        tile(page, "false alarm.png").locator("button").click()
+        page.locator("#viewer").get_by_role("button", name="It is normal").click()
+        expect(page.locator("#viewer-verdict")).to_contain_text("corrected to normal")
+        page.keyboard.press("Escape")
+    with a_run(tmp_path, context) as page:
+        page.get_by_role("link", name="History").click()
+        rows = page.locator("#history-rows li")
+        expect(rows).to_have_count(3)
+        corrected = rows.filter(has_text="false alarm.png")
+        expect(corrected).to_contain_text("▲ anomalous")
+        expect(corrected).to_contain_text("Corrected to normal by local.")
+        expect(corrected.get_by_role("button", name="It is normal")).to_have_attribute("aria-pressed", "true")
+        expect(page.locator("#history-rows img")).to_have_count(3)
+        assert corrected.locator("img").evaluate("(img) => img.decode().then(() => img.naturalWidth)") > 0
+        page.locator("#history-filter [name=correction]").select_option("none")
+        page.locator("#history-filter").get_by_role("button", name="Show").click()
+        expect(rows).to_have_count(2)
+
+
+def test_the_drift_panel_shows_what_the_server_has_seen(context: BrowserContext, tmp_path: Path) -> None:
+    add_bundle(tmp_path / "models", "m")
+    with a_run(tmp_path, context) as page:
+        page.get_by_role("link", name="Drift").click()
+        expect(page.locator("#drift-status")).to_contain_text("Nothing scored yet")
+        drop(page, {f"{tag}.png": png(tag) for tag in range(0, 99, 9)})
+        finish(page, shown=11)
+        page.get_by_role("link", name="Drift").click()
+        expect(page.locator("#drift-status")).to_contain_text("● No alarm. 11 images scored.")
+        expect(page.locator("#drift-window")).to_contain_text("The last 11.")
+        expect(page.locator("#drift-histogram .bin")).to_have_count(20)
+
+
+def test_all_images_can_be_scored_again_by_another_model(context: BrowserContext, tmp_path: Path) -> None:
+    for name in ("m", "other"):
+        add_bundle(tmp_path / "models", name)
+    with a_run(tmp_path, context) as page:
+        drop(page, {"a.png": png(94), "b.png": png(3)})
+        finish(page, shown=2)
+        expect(tile(page, "a.png")).to_contain_text("score 94 · p 0.06")
+        page.route("**/score?*", with_large_heatmap)
+        page.locator("#model").select_option("other")
+        page.get_by_role("button", name="Score all with other").click()
+        expect(tile(page, "a.png")).to_contain_text("score 94.5 · p 0.05")  # `other` scores half more
+        widths = tile(page, "a.png").locator("canvas").evaluate_all("(all) => all.map((canvas) => canvas.width)")
+        assert widths == [8, 8, 8, 20]  # the new answer's heatmap
+        page.get_by_role("link", name="History").click()
+        expect(page.locator("#history-rows li")).to_have_count(2)  # those of the chosen model
+
+
+def with_large_heatmap(route: Route) -> None:
+    heatmap = base64.b64encode(picture(20, 20)).decode()
+    route.fulfill(json=route.fetch().json() | {"heatmap": heatmap})

@@ -1,0 +1,80 @@
+"""Images in by drop, paste and choice; the verdicts are the server's, and the slider changes them without it."""
+
+import pytest
+from playwright.sync_api import FilePayload, Page, Request, expect
+
+from tests.service.fakes import House, png
+from tests.service.static.desk import drop, finish, slide, tile, verdicts
+
+FILES = {"ten.png": png(10), "ninety-five.png": png(95), "thousand.png": png(1000)}
+RANKS = {"ten.png": "0.9", "ninety-five.png": "0.05", "thousand.png": "0.01"}  # (1 + #{0 … 98 ≥ s}) / 100
+
+
+def test_three_dropped_files_get_their_pictures_scores_and_verdicts(page: Page) -> None:
+    drop(page, FILES)
+    finish(page, shown=3)
+    assert verdicts(page) == {"thousand.png": "anomalous", "ninety-five.png": "anomalous", "ten.png": "normal"}
+    assert list(verdicts(page)) == ["thousand.png", "ninety-five.png", "ten.png"]  # the highest score first
+    for (name, p_value), score in zip(RANKS.items(), ("10", "95", "1,000"), strict=True):
+        expect(tile(page, name)).to_contain_text(f"score {score} · p {p_value}")
+        widths = tile(page, name).locator("canvas").evaluate_all("(all) => all.map((canvas) => canvas.width)")
+        assert widths == [8, 8, 8, 8]  # image, closest normal, image under heatmap, heatmap
+    expect(page.locator("#num-anomalous")).to_have_text("2")
+
+
+@pytest.mark.parametrize("way", ["paste", "choose"])
+def test_files_can_be_pasted_and_chosen(page: Page, way: str) -> None:
+    if way == "paste":
+        drop(page, {"pasted.png": png(5)}, "paste")
+    else:
+        page.set_input_files("#files", FilePayload(name="chosen.png", mimeType="image/png", buffer=png(5)))
+    finish(page, shown=1)
+    assert list(verdicts(page).values()) == ["normal"]
+
+
+def test_the_slider_relabels_with_no_request(page: Page) -> None:
+    drop(page, FILES)
+    finish(page, shown=3)
+    requests: list[Request] = []
+    page.on("request", lambda request: requests.append(request))
+    seen = set()
+    for position in range(0, 201, 5):
+        slide(page, position)
+        seen.add(tuple(sorted(verdicts(page).items())))
+    assert len(seen) == 3  # none; the thousand; it and the ninety-five: ten.png's 0.9 is beyond the slider
+    assert requests == []
+
+
+def test_page_and_server_give_the_same_verdicts_at_each_rate(page: Page, line: House) -> None:
+    files = {f"{tag}.png": png(tag) for tag in (0, 49, 50, 51, 88, 89, 90, 94, 95, 96, 97, 98, 99, 100)}
+    drop(page, files)
+    finish(page, shown=len(files))
+    page.locator("#sort").select_option("name")
+    for position in range(0, 201, 20):
+        slide(page, position)
+        found = verdicts(page)
+        alpha = float(page.locator("#alpha-value").inner_text().removesuffix(" %")) / 100
+        answers = {name: line.score(data, alpha=alpha).json()["is_anomalous"] for name, data in files.items()}
+        called = {name: {"anomalous": True, "normal": False, "open": None}[v] for name, v in found.items()}
+        assert called == answers, alpha
+
+
+def test_a_rate_below_the_grain_of_the_p_values_is_said_to_need_more_calibration_images(page: Page) -> None:
+    drop(page, FILES)
+    finish(page, shown=3)
+    slide(page, 0)
+    assert set(verdicts(page).values()) == {"open"}
+    expect(page.locator("#alpha-shortage")).to_contain_text(
+        "This model has 99 calibration images, so no p-value is below 0.01. A rate of 0.001 needs at least 999 of them"
+    )
+    slide(page, 200)
+    expect(page.locator("#alpha-shortage")).to_be_empty()
+
+
+def test_the_model_tells_of_itself(page: Page, line: House) -> None:
+    expect(page.locator("#model")).to_have_text("m · version 1 · bigan")
+    page.get_by_role("button", name="About it").click()
+    expect(page.locator("#card h3")).to_have_text("m")  # its card is "# m"
+    expect(page.locator("#card .digest")).to_have_text("digest digest of m/1")
+    page.keyboard.press("Escape")
+    expect(page.locator("#card")).to_be_hidden()
