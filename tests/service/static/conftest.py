@@ -1,17 +1,16 @@
 """One browser and one server for the tests of this folder, and a page of its own for each of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.service.fakes import House, open_house
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
-Opener = Callable[..., Page]
+PATIENCE_MS = 30_000  # a busy machine is no mistake
 
 
 @pytest.fixture(scope="package")
@@ -19,6 +18,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium; `.ci/run` installs it where it can."""
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}; install it with: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
@@ -36,7 +36,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser's state of its own; its pages complain of nothing on the console."""
     context = browser.new_context(reduced_motion="reduce")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MS)
     complaints: list[str] = []
     context.on("console", lambda message: complaints.extend(_complaint(message)))
     context.on("weberror", lambda error: complaints.append(str(error.error)))

@@ -1,5 +1,6 @@
 """What goes wrong is said in sentences, and what passes by itself is waited for."""
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, Request, Route, expect
@@ -77,8 +78,8 @@ def test_a_key_that_asks_too_often_is_waited_for_as_long_as_the_server_says(
         page.keyboard.press("Enter")
         expect(page.locator("#model")).to_be_enabled()
         drop(page, {f"{i}.png": png(i) for i in range(6)})
-        expect(page.locator("#trouble")).to_contain_text("This key asks too often. The key 'line-3' asks more often")
-        expect(page.locator("#trouble")).to_contain_text("Trying again in 1 s.")
+        sentence = re.compile(r"This key asks too often\. The key 'line-3' asks more often .* Trying again in \d s\.")
+        expect(page.locator("#trouble")).to_have_text(sentence)
         finish(page, shown=6)
         assert set(verdicts(page).values()) == {"normal"}
         expect(page.locator("#trouble")).to_be_empty()
@@ -91,15 +92,14 @@ def test_a_busy_server_is_asked_again_after_the_time_it_names_and_not_by_many_at
         asked.append(route.request)
         if len(asked) <= 4:
             error = {"code": "overloaded", "message": "The server is busy with 64 images and takes 64; try again soon."}
-            route.fulfill(status=503, headers={"Retry-After": "3"}, json={"error": error})
+            route.fulfill(status=503, headers={"Retry-After": "4"}, json={"error": error})
         else:
             route.continue_()
 
     page.route("**/score?*", refuse)
     drop(page, {f"{i}.png": png(i) for i in range(10)})
-    expect(page.locator("#trouble")).to_have_text(
-        "The server is busy. The server is busy with 64 images and takes 64; try again soon. Trying again in 3 s."
-    )
+    sentence = r"The server is busy\. The server is busy with 64 images .*; try again soon\. Trying again in [2-4] s\."
+    expect(page.locator("#trouble")).to_have_text(re.compile(sentence))
     assert len(asked) == 4  # at most so many are on their way, and nobody asks before the time
     finish(page, shown=10)
     assert set(verdicts(page).values()) == {"normal"}
