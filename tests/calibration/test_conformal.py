@@ -78,7 +78,7 @@ def test_of_all_orders_of_exchangeable_scores_at_most_alpha_are_false_alarms(sco
 def test_the_number_needed_is_the_least_that_has_a_threshold(alpha: float) -> None:
     n = num_needed(alpha)
     if n > 10_000:
-        assert float((n + 1) * Fraction(alpha)) == pytest.approx(1)
+        assert 1 - 1e-15 < float((n + 1) * Fraction(alpha)) < 1 + alpha  # one fewer would be too few, but for rounding
         return
     assert Calibration(np.arange(float(n))).threshold(alpha) is not None
     assert n == 0 or Calibration(np.arange(float(n - 1))).threshold(alpha) is None
