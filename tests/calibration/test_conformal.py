@@ -78,7 +78,8 @@ def test_of_all_orders_of_exchangeable_scores_at_most_alpha_are_false_alarms(sco
 def test_the_number_needed_is_the_least_that_has_a_threshold(alpha: float) -> None:
     n = num_needed(alpha)
     if n > 10_000:
-        assert 1 - 1e-15 < float((n + 1) * Fraction(alpha)) < 1 + alpha  # one fewer would be too few, but for rounding
+        share = (n + 1) * Fraction(alpha)  # 1 or a little more, and less by rounding only
+        assert 1 - Fraction(1, 10**15) < share < 1 + Fraction(alpha)
         return
     assert Calibration(np.arange(float(n))).threshold(alpha) is not None
     assert n == 0 or Calibration(np.arange(float(n - 1))).threshold(alpha) is None

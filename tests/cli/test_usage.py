@@ -48,7 +48,8 @@ def test_every_option_says_what_it_is(verb: tuple[str, ...]) -> None:
 def test_these_are_the_verbs() -> None:
     program = command_of(())
     assert isinstance(program, TyperGroup)
-    assert list(program.commands) == ["train", "calibrate", "score", "evaluate", "inspect", "serve", "models", "keys"]
+    verbs = ["train", "calibrate", "score", "evaluate", "inspect", "serve", "models", "keys", "history"]
+    assert list(program.commands) == verbs
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("train", "--help")])
