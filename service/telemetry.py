@@ -7,9 +7,8 @@ of series grow.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -29,6 +28,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._known: dict[tuple[object, ...], Any] = {}
         self._requests = Counter("anomaly_requests", "Requests.", ["route", "code"], registry=registry)
         self._seconds = _seconds("anomaly_request_seconds", "A request, head to answer.", ["route"], registry)
         self._decode = _seconds("anomaly_decode_seconds", "Decoding and preprocessing one image.", [], registry)
@@ -52,8 +52,8 @@ class Telemetry:
 
     def observe_request(self, route: str, code: int, seconds: float) -> None:
         """Note one answered request."""
-        _series(self._requests, route, str(code)).inc()
-        _series(self._seconds, route).observe(seconds)
+        self._series(self._requests, route, str(code)).inc()
+        self._series(self._seconds, route).observe(seconds)
 
     @contextmanager
     def decoding(self) -> Iterator[None]:
@@ -76,15 +76,15 @@ class Telemetry:
     def observe_score(self, bundle: Bundle, score: float, p_value: float, is_anomalous: bool | None) -> None:
         """Note what was found in one image."""
         labels = bundle.name, str(bundle.version)
-        _series(self._images, *labels, VERDICTS[is_anomalous]).inc()
-        _series(self._score, *labels).observe(score)
-        _series(self._p_value, *labels).observe(p_value)
+        self._series(self._images, *labels, VERDICTS[is_anomalous]).inc()
+        self._series(self._score, *labels).observe(score)
+        self._series(self._p_value, *labels).observe(p_value)
 
     def observe_drift(self, bundle: Bundle, log10_martingale: float, is_alarm: bool) -> None:
         """Note the evidence against a steady process, and whether its alarm is on."""
         labels = bundle.name, str(bundle.version)
-        _series(self._drift, *labels).set(log10_martingale)
-        _series(self._alarm, *labels).set(is_alarm)
+        self._series(self._drift, *labels).set(log10_martingale)
+        self._series(self._alarm, *labels).set(is_alarm)
 
     def count_unkept(self, num_images: int) -> None:
         """Note scored images that the history could not keep."""
@@ -94,15 +94,16 @@ class Telemetry:
         """Note one image of a batch that could not be scored; those sent alone are among the requests."""
         self._failures.labels(code).inc()
 
+    def _series(self, metric: Metric, *labels: str) -> Metric:
+        """The series with these labels; looking it up in the metric takes a lock and three times as long."""
+        found: Metric | None = self._known.get((metric, *labels))
+        if found is None:
+            found = self._known[metric, *labels] = metric.labels(*labels)
+        return found
+
     def exposition(self) -> bytes:
         """All series in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-@lru_cache(maxsize=4096)
-def _series(metric: Metric, *labels: str) -> Metric:
-    """The series with these labels; looking it up in the metric takes a lock and three times as long."""
-    return metric.labels(*labels)
 
 
 def _seconds(name: str, documentation: str, labels: Sequence[str], registry: CollectorRegistry) -> Histogram:

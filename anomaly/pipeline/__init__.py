@@ -4,10 +4,11 @@ This is the only place where training, inference and evaluation meet.
 """
 
 from anomaly.pipeline.calibrate import CalibrationSummary, calibrate_bundle
+from anomaly.pipeline.choices import TrainOptions
 from anomaly.pipeline.evaluate import EvaluationSummary, evaluate_bundle
 from anomaly.pipeline.inspect import InspectSummary, inspect_bundle
 from anomaly.pipeline.score import ScoreSummary, score_paths
-from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle
+from anomaly.pipeline.train import TrainWatch, train_bundle
 
 __all__ = [
     "CalibrationSummary",

@@ -25,6 +25,7 @@ def patch_step(state: TrainingState, x: Tensor, config: TrainingConfig, seed: in
     """D_patch learns to tell, place by place, normal images from normal images that were spoilt there."""
     assert state.networks.D_patch is not None
     assert state.optimizer_taught is not None
+    # spoilt in their own light, so that faults are as clear in dark images; D_patch standardises what comes of it
     examples = _examples(standardise(x).cpu().numpy(), np.random.default_rng(seed))
     images, spoilt = (t.to(x.device) for t in examples)
     state.networks.D_patch.train().requires_grad_(True)

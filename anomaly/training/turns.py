@@ -14,7 +14,7 @@ from anomaly.training.state import TrainingState
 from anomaly.training.steps import Curves, descend
 
 MAX_IMAGES = 32  # a step
-MAX_SHIFT = 16  # of the side, one part of so many
+SHIFT = 16  # the side over the largest shift
 
 
 def turn_step(state: TrainingState, x: Tensor, config: TrainingConfig) -> Curves:
@@ -35,6 +35,6 @@ def _vary(x: Tensor, random: torch.Generator) -> Tensor:
     mirrored = (torch.rand(len(x), generator=random) < 0.5).to(x.device)
     x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
     side = x.shape[-1]
-    reach = side // MAX_SHIFT
+    reach = side // SHIFT
     row, column = torch.randint(2 * reach + 1, (2,), generator=random).tolist()
     return pad(x, (reach,) * 4, mode="replicate")[:, :, row : row + side, column : column + side]

@@ -5,13 +5,12 @@ write-ahead log lets him have without waiting. What is kept, and how the file lo
 corrections into a data set for `anomaly calibrate` and `anomaly evaluate`.
 """
 
-from service.history.reader import Filters, read_page, read_thumbnail
+from service.history.reader import read_page, read_thumbnail
 from service.history.store import Correction, Finding, Row, as_text
 from service.history.writer import History, Retention
 
 __all__ = [
     "Correction",
-    "Filters",
     "Finding",
     "History",
     "Retention",

@@ -7,53 +7,24 @@ reader that stays would keep the write-ahead log from being emptied.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from anomaly.errors import UsageError
 from service.errors import HistoryUnavailableError
 from service.history.store import SELECT, Row, as_text, reading
+from service.schemas import HistoryFilters, Judgement
 
-Judgement = Literal["normal", "anomalous", "none"]
 _VERDICTS: dict[Judgement, int | None] = {"normal": 0, "anomalous": 1, "none": None}
 
 
-@dataclass(frozen=True)
-class Filters:
-    """Which rows are wanted; None: whichever. Bounds are inclusive, `until` is not."""
-
-    model: str | None = None
-    verdict: Judgement | None = None
-    correction: Judgement | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    min_score: float | None = None
-    max_score: float | None = None
-
-    def conditions(self) -> list[tuple[str, object]]:
-        """SQL with one parameter each."""
-        correction = None if self.correction == "none" else self.correction
-        verdict = _VERDICTS[self.verdict] if self.verdict else None
-        wanted: list[tuple[bool, str, object]] = [
-            (self.model is not None, "model = ?", self.model),
-            (self.verdict is not None, "is_anomalous IS ?", verdict),
-            (self.correction is not None, "correction IS ?", correction),
-            (self.since is not None, "time >= ?", self.since and as_text(self.since)),
-            (self.until is not None, "time < ?", self.until and as_text(self.until)),
-            (self.min_score is not None, "score >= ?", self.min_score),
-            (self.max_score is not None, "score <= ?", self.max_score),
-        ]
-        return [(sql, value) for is_wanted, sql, value in wanted if is_wanted]
-
-
-def read_page(path: Path, filters: Filters, *, before: int | None = None, limit: int) -> tuple[list[Row], int | None]:
+def read_page(
+    path: Path, filters: HistoryFilters, *, before: int | None = None, limit: int
+) -> tuple[list[Row], int | None]:
     """The newest rows, or the newest of those before a row, and the id that the next page is before, if there is one.
 
     Raises HistoryUnavailableError, as all functions here do.
     """
-    conditions = filters.conditions() + ([("id < ?", before)] if before is not None else [])
+    conditions = _conditions(filters) + ([("id < ?", before)] if before is not None else [])
     where = f" WHERE {' AND '.join(sql for sql, _ in conditions)}" if conditions else ""
     query = f"{SELECT}{where} ORDER BY id DESC LIMIT ?"
     with _available(path) as connection:
@@ -67,6 +38,22 @@ def read_thumbnail(path: Path, number: int) -> bytes | None:
     with _available(path) as connection:
         found = connection.execute("SELECT thumbnail FROM images WHERE id = ?", (number,)).fetchone()
     return found[0] if found else None
+
+
+def _conditions(filters: HistoryFilters) -> list[tuple[str, object]]:
+    """SQL with one parameter each."""
+    verdict = _VERDICTS[filters.verdict] if filters.verdict else None
+    correction = None if filters.correction == "none" else filters.correction
+    wanted: list[tuple[object, str, object]] = [
+        (filters.model, "model = ?", filters.model),
+        (filters.verdict, "is_anomalous IS ?", verdict),
+        (filters.correction, "correction IS ?", correction),
+        (filters.since, "time >= ?", filters.since and as_text(filters.since)),
+        (filters.until, "time < ?", filters.until and as_text(filters.until)),
+        (filters.min_score, "score >= ?", filters.min_score),
+        (filters.max_score, "score <= ?", filters.max_score),
+    ]
+    return [(sql, value) for asked, sql, value in wanted if asked is not None]
 
 
 @contextmanager

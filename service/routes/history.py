@@ -19,7 +19,7 @@ from service.errors import (
     UnsupportedContentError,
     UploadTooLargeError,
 )
-from service.history import Filters, History, Row, read_page, read_thumbnail
+from service.history import History, Row, read_page, read_thumbnail
 from service.routes.state import Parts
 from service.schemas import (
     CorrectionBody,
@@ -66,9 +66,7 @@ Kept = Annotated[History, Depends(_history)]
 @router.get("/history")
 async def history(query: Annotated[HistoryQuery, Query()], kept: Kept) -> HistoryAnswer:
     """Scored images, newest first, a page at a time."""
-    rows, following = await asyncio.to_thread(
-        read_page, kept.path, _filters(query), before=query.before, limit=query.limit
-    )
+    rows, following = await asyncio.to_thread(read_page, kept.path, query, before=query.before, limit=query.limit)
     return HistoryAnswer(items=[HistoryRow.model_validate(vars(row)) for row in rows], next=following)
 
 
@@ -79,14 +77,13 @@ async def history(query: Annotated[HistoryQuery, Query()], kept: Kept) -> Histor
 )
 async def history_csv(query: Annotated[HistoryFilters, Query()], kept: Kept) -> Response:
     """All of them as CSV. A text that a spreadsheet would take for a formula begins with an apostrophe."""
-    filters = _filters(query)
-    rows, following = await asyncio.to_thread(read_page, kept.path, filters, limit=CSV_ROWS)
+    rows, following = await asyncio.to_thread(read_page, kept.path, query, limit=CSV_ROWS)
 
     async def pieces() -> AsyncIterator[str]:
         yield _lines([CSV_COLUMNS, *map(_cells, rows)])
         before = following
         while before is not None:
-            more, before = await asyncio.to_thread(read_page, kept.path, filters, before=before, limit=CSV_ROWS)
+            more, before = await asyncio.to_thread(read_page, kept.path, query, before=before, limit=CSV_ROWS)
             yield _lines(map(_cells, more))
 
     headers = {"Content-Disposition": 'attachment; filename="history.csv"'}
@@ -131,10 +128,6 @@ async def _read_body(request: Request) -> CorrectionBody:
         return CorrectionBody.model_validate_json(data)
     except ValidationError as error:
         raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from None
-
-
-def _filters(query: HistoryFilters) -> Filters:
-    return Filters(**query.model_dump(include=set(HistoryFilters.model_fields)))
 
 
 def _lines(rows: Any) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anomaly.config import Method, NetworkConfig, TrainingConfig
 from anomaly.networks import Networks
-from anomaly.training import Checkpoint, Trained, fit
+from anomaly.training import Checkpoint, HistoryRow, Trained, fit
 
 CPU = torch.device("cpu")
 DATA = "fingerprint of the digits"
@@ -55,6 +55,19 @@ def assert_same_weights(a: Networks, b: Networks) -> None:
     assert weights.keys() == others.keys()
     different = [name for name, weight in weights.items() if not torch.equal(weight, others[name])]
     assert not different
+
+
+def assert_resumes(network: NetworkConfig, config: TrainingConfig, folder: Path) -> HistoryRow:
+    """Killed after ten steps and resumed, a run ends in the weights of one that was not; a row of its curves."""
+
+    def go(kept: Checkpoint | None = None, *, stop: bool = False) -> Trained:
+        rows = np.arange(64)
+        return fit(digits(64), rows, network, config, device=CPU, checkpoint=kept, should_stop=lambda step, row: stop)
+
+    whole = go()
+    go(checkpoint(folder), stop=True)
+    assert_same_weights(whole.networks, go(checkpoint(folder, resume=True)).networks)
+    return whole.history[0]
 
 
 def first_weight(networks: Networks) -> Tensor:

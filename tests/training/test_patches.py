@@ -9,12 +9,11 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from anomaly.config import Method
-from anomaly.training import fit
 from anomaly.training.losses import SPOILT_WEIGHT, patch_loss
 from anomaly.training.negatives import spoil
 from anomaly.training.patches import _examples, patch_step
 from anomaly.training.state import new_state
-from tests.training.runs import CPU, assert_same_weights, checkpoint, digits, network, training
+from tests.training.runs import CPU, assert_resumes, network, training
 
 PATCHED = network(Method.BIGAN).model_copy(update={"patch_discriminator": True})
 
@@ -76,17 +75,5 @@ def _judged(D_patch: torch.nn.Module, x: NDArray[np.float32]) -> tuple[Tensor, T
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    config, rows = training(Method.BIGAN, steps=20), np.arange(64)
-    whole = fit(digits(64), rows, PATCHED, config, device=CPU)
-    fit(
-        digits(64),
-        rows,
-        PATCHED,
-        config,
-        device=CPU,
-        checkpoint=checkpoint(tmp_path),
-        should_stop=lambda step, row: True,
-    )
-    resumed = fit(digits(64), rows, PATCHED, config, device=CPU, checkpoint=checkpoint(tmp_path, resume=True))
-    assert_same_weights(whole.networks, resumed.networks)
-    assert {"loss_patch", "grad_patch"} < whole.history[0].keys()
+    row = assert_resumes(PATCHED, training(Method.BIGAN, steps=20), tmp_path)
+    assert {"loss_patch", "grad_patch"} < row.keys()

@@ -8,10 +8,9 @@ from anomaly.config import Method
 from anomaly.networks import NUM_TURNS, turned
 from anomaly.runtime import generator, to_float
 from anomaly.scoring.terms import turn_doubt
-from anomaly.training import fit
 from anomaly.training.state import new_state
 from anomaly.training.turns import _vary, turn_step
-from tests.training.runs import CPU, assert_same_weights, checkpoint, digits, network, training
+from tests.training.runs import CPU, assert_resumes, digits, network, training
 
 TURNED = network(Method.BIGAN).model_copy(update={"turn_discriminator": True})
 
@@ -72,17 +71,5 @@ def test_it_learns_which_way_unseen_digits_stand_and_doubts_others() -> None:
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    config, rows = training(Method.BIGAN, steps=20), np.arange(64)
-    whole = fit(digits(64), rows, TURNED, config, device=CPU)
-    fit(
-        digits(64),
-        rows,
-        TURNED,
-        config,
-        device=CPU,
-        checkpoint=checkpoint(tmp_path),
-        should_stop=lambda step, row: True,
-    )
-    resumed = fit(digits(64), rows, TURNED, config, device=CPU, checkpoint=checkpoint(tmp_path, resume=True))
-    assert_same_weights(whole.networks, resumed.networks)
-    assert {"loss_turn", "grad_turn"} < whole.history[0].keys()
+    row = assert_resumes(TURNED, training(Method.BIGAN, steps=20), tmp_path)
+    assert {"loss_turn", "grad_turn"} < row.keys()

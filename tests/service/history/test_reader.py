@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from service.errors import HistoryUnavailableError
-from service.history import Filters, as_text, read_page, read_thumbnail
+from service.history import as_text, read_page, read_thumbnail
+from service.schemas import HistoryFilters
 from tests.service.history.findings import found, writing
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,7 +28,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def ids(path: Path, filters: Filters) -> list[int]:
+def ids(path: Path, filters: HistoryFilters) -> list[int]:
     rows, following = read_page(path, filters, limit=500)
     assert following is None
     return [row.id for row in rows]
@@ -36,37 +37,40 @@ def ids(path: Path, filters: Filters) -> list[int]:
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
-        (Filters(), list(range(12, 0, -1))),
-        (Filters(model="n"), [11, 9, 7, 5, 3, 1]),
-        (Filters(model="' OR 1=1 --"), []),
-        (Filters(verdict="normal"), [12, 9, 6, 3]),
-        (Filters(verdict="anomalous"), [10, 7, 4, 1]),
-        (Filters(verdict="none"), [11, 8, 5, 2]),
-        (Filters(correction="normal"), [4, 3]),
-        (Filters(correction="anomalous"), [5]),
-        (Filters(correction="none", min_score=4.0), [12, 11, 10, 9, 8, 7, 6]),
-        (Filters(min_score=2.0, max_score=4.0), [4, 3, 2]),
-        (Filters(since=START + timedelta(hours=11)), [12, 11]),
-        (Filters(until=START + timedelta(hours=2)), [1]),
-        (Filters(since=datetime(2026, 1, 1, 11)), [12, 11]),  # without a zone: UTC
-        (Filters(since=datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=1)))), [12, 11]),
-        (Filters(since=datetime.min.replace(tzinfo=timezone(timedelta(hours=14))), model="m", verdict="none"), [8, 2]),
-        (Filters(since=datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))), []),
+        (HistoryFilters(), list(range(12, 0, -1))),
+        (HistoryFilters(model="n"), [11, 9, 7, 5, 3, 1]),
+        (HistoryFilters(model="' OR 1=1 --"), []),
+        (HistoryFilters(verdict="normal"), [12, 9, 6, 3]),
+        (HistoryFilters(verdict="anomalous"), [10, 7, 4, 1]),
+        (HistoryFilters(verdict="none"), [11, 8, 5, 2]),
+        (HistoryFilters(correction="normal"), [4, 3]),
+        (HistoryFilters(correction="anomalous"), [5]),
+        (HistoryFilters(correction="none", min_score=4.0), [12, 11, 10, 9, 8, 7, 6]),
+        (HistoryFilters(min_score=2.0, max_score=4.0), [4, 3, 2]),
+        (HistoryFilters(since=START + timedelta(hours=11)), [12, 11]),
+        (HistoryFilters(until=START + timedelta(hours=2)), [1]),
+        (HistoryFilters(since=datetime(2026, 1, 1, 11)), [12, 11]),  # without a zone: UTC
+        (HistoryFilters(since=datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=1)))), [12, 11]),
+        (
+            HistoryFilters(since=datetime.min.replace(tzinfo=timezone(timedelta(hours=14))), model="m", verdict="none"),
+            [8, 2],
+        ),
+        (HistoryFilters(since=datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))), []),
     ],
 )
-def test_filters(path: Path, filters: Filters, expected: list[int]) -> None:
+def test_filters(path: Path, filters: HistoryFilters, expected: list[int]) -> None:
     assert ids(path, filters) == expected
 
 
 def test_pages_follow_each_other_without_a_gap_whatever_is_added_meanwhile(path: Path) -> None:
     pages, before = [], None
     while True:
-        rows, before = read_page(path, Filters(), before=before, limit=5)
+        rows, before = read_page(path, HistoryFilters(), before=before, limit=5)
         pages.append([row.id for row in rows])
         if before is None:
             break
     assert pages == [[12, 11, 10, 9, 8], [7, 6, 5, 4, 3], [2, 1]]
-    rows, following = read_page(path, Filters(), before=7, limit=6)
+    rows, following = read_page(path, HistoryFilters(), before=7, limit=6)
     assert ([row.id for row in rows], following) == ([6, 5, 4, 3, 2, 1], None)
 
 
@@ -79,5 +83,5 @@ def test_what_cannot_be_read_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database" * 999)
     for name in ("text", "nowhere"):
         with pytest.raises(HistoryUnavailableError, match="cannot be read now"):
-            read_page(tmp_path / name, Filters(), limit=1)
+            read_page(tmp_path / name, HistoryFilters(), limit=1)
     assert not (tmp_path / "nowhere").exists()

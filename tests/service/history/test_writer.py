@@ -15,8 +15,9 @@ import pytest
 
 from anomaly.errors import UsageError
 from service.errors import HistoryUnavailableError
-from service.history import Filters, History, Retention, as_text, read_page, writer
+from service.history import History, Retention, as_text, read_page, writer
 from service.history.store import open_store, reading
+from service.schemas import HistoryFilters
 from tests.service.history.findings import FOREVER, Unkept, found, writing
 
 
@@ -27,14 +28,14 @@ def path(tmp_path: Path) -> Path:
 
 def kept(path: Path) -> list[int]:
     """The ids that are there, newest first."""
-    rows, _ = read_page(path, Filters(), limit=500)
+    rows, _ = read_page(path, HistoryFilters(), limit=500)
     return [row.id for row in rows]
 
 
 def test_an_id_is_given_when_its_row_can_be_read_by_others(path: Path) -> None:
     with writing(path) as do:
         assert do(lambda history: history.add([found(7), found(8)])) == [1, 2]
-        rows, _ = read_page(path, Filters(), limit=9)
+        rows, _ = read_page(path, HistoryFilters(), limit=9)
         assert do(lambda history: history.add([found(9)])) == [3]
     newest = rows[0]
     assert (newest.id, newest.filename, newest.score, newest.is_anomalous) == (2, "8.png", 8.0, False)
@@ -83,7 +84,7 @@ def test_a_correction_says_who_and_when_and_can_be_taken_back(path: Path) -> Non
         assert (row.correction, row.corrected_by) == ("anomalous", "line-3")
         assert before <= str(row.corrected_at) <= as_text(datetime.now(UTC))
         assert do(lambda history: history.correct(2, "normal", "line-3")) is None
-    assert read_page(path, Filters(), limit=1)[0] == [row]  # it survives a restart
+    assert read_page(path, HistoryFilters(), limit=1)[0] == [row]  # it survives a restart
     with writing(path) as do:
         row = do(lambda history: history.correct(1, None, "line-3"))
     assert row is not None
