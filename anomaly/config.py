@@ -67,6 +67,7 @@ class Resize(StrEnum):
     STRETCH = "stretch"
 
 
+MAX_REMEMBERED = 1024  # images: at side 256 they take 134 MB
 Side = Annotated[int, Field(ge=2, le=256)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -88,7 +89,8 @@ class PreprocessConfig(Config):
 class NetworkConfig(Config):
     """Shapes of G, E and D.
 
-    `patch_discriminator`: beside these there is D_patch, which learns from spoilt normals where an image is abnormal.
+    `patch_discriminator`: beside these there is D_patch, which learns from spoilt normals where an image is abnormal,
+    and, once it has, `num_remembered` normal images in its features.
     `turn_discriminator`: and D_turn, which learns how normals are turned.
     DCGAN: layer widths double as the side halves, from `width` up to `max_width`. MLP: `hidden` are D's and E's layers
     and, backwards, G's; `leak` is their slope below 0 (0: ReLU), `dropout` is D's.
@@ -109,6 +111,7 @@ class NetworkConfig(Config):
     joint: bool = True
     cycle_discriminators: bool = False
     patch_discriminator: bool = False
+    num_remembered: int = Field(default=0, ge=0, le=MAX_REMEMBERED)
     turn_discriminator: bool = False
     discriminator_batch_norm: bool = False
 
@@ -139,6 +142,8 @@ class NetworkConfig(Config):
                 f"the patch discriminator halves the side three times, so {self.size} does not fit; choose a multiple "
                 "of 8, or leave --negatives away"
             )
+        if self.num_remembered and not self.patch_discriminator:
+            raise ValueError("images are remembered in the features of a patch discriminator; set patch_discriminator")
         if self.turn_discriminator and self.size % 8:
             raise ValueError(
                 f"the turn discriminator halves the side three times, so {self.size} does not fit; choose a multiple "
@@ -239,8 +244,9 @@ class ScoreConfig(Config):
     """How the terms become one score.
 
     "mahalanobis" is the distance of the vector of all terms from those of the *select* normals; "taught" is how far
-    D_patch and D_turn doubt beyond these normals, and a tenth of that distance; "paper" is the score of the method's
-    own paper, for AnoGAN and BiGAN A(x) = (1 − λ)·R(x) + λ·F(x). λ is `feature_weight`, in the latent search too.
+    the terms of D_patch and D_turn lie above these normals', and a tenth of that distance; "paper" is the score of the
+    method's own paper, for AnoGAN and BiGAN A(x) = (1 − λ)·R(x) + λ·F(x). λ is `feature_weight`, in the latent
+    search too.
     """
 
     combine: Literal["mahalanobis", "taught", "paper"] = "mahalanobis"

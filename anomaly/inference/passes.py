@@ -62,6 +62,8 @@ class Passes:
     ) -> None:
         self.networks = copy.deepcopy(networks).eval().requires_grad_(False)
         fold_batch_norm(self.networks)
+        if self.networks.memory is not None:
+            self.networks.memory.float()  # its features are kept in half precision, and compared in whole
         place(self.networks, device)
         self.method = method
         self.search = search
@@ -98,12 +100,12 @@ class Passes:
 
     @torch.inference_mode()
     def maps(self, pixels: NDArray[np.uint8], z_hat: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What a heatmap is made of (n, num_maps, size, size): D_patch's map where there is one, else the layers'."""
+        """What a heatmap is made of (n, num_maps, size, size): by D_patch where there is one, else the layers'."""
         parts = []
         for rows in _batches(pixels):
             x, z = self._on_device(pixels[rows]), torch.from_numpy(z_hat[rows]).to(self.device)
-            if self.networks.D_patch is not None:
-                parts.append(patch_map(self.networks.D_patch(x), x.shape[-1]).cpu().numpy())
+            if self.networks.memory is not None:
+                parts.append(patch_map(self.networks.strangeness(x), x.shape[-1]).cpu().numpy())
                 continue
             x_hat = self.networks.G(z)
             real, fake, _ = self._judge(x, x_hat, z)
@@ -120,9 +122,9 @@ class Passes:
             z = torch.cat([z, z.new_zeros(-n % BATCH_GRAIN, z.shape[1])]).to(self.device)
         x_hat = self.networks.G(z)
         real, fake, verdict = self._judge(x, x_hat, z)
-        patches = None if self.networks.D_patch is None else self.networks.D_patch(x)
+        strangeness = None if self.networks.memory is None else self.networks.strangeness(x)
         turns = None if self.networks.D_turn is None else self.networks.D_turn(turned(x))
-        terms = evidence_terms(x, x_hat, real, fake, verdict, z, patches, turns, feature_layer=self.feature_layer)
+        terms = evidence_terms(x, x_hat, real, fake, verdict, z, strangeness, turns, feature_layer=self.feature_layer)
         table = torch.stack(list(terms.values()))[:, :n].cpu().numpy().astype(np.float64)
         return Reconstruction(
             z[:n].cpu().numpy(), x_hat[:n].contiguous().cpu().numpy(), dict(zip(terms, table, strict=True))

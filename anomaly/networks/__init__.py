@@ -6,7 +6,8 @@ from anomaly.networks.discriminator import Discriminator
 from anomaly.networks.encoder import Encoder
 from anomaly.networks.generator import Generator
 from anomaly.networks.judgement import Judgement
-from anomaly.networks.patches import PatchDiscriminator, standardise
+from anomaly.networks.memory import PatchMemory
+from anomaly.networks.patches import PatchDiscriminator, PatchJudgement, standardise
 from anomaly.networks.prior import draw, interpolate
 from anomaly.networks.turns import NUM_TURNS, TurnDiscriminator, turned
 
@@ -18,6 +19,8 @@ __all__ = [
     "Judgement",
     "Networks",
     "PatchDiscriminator",
+    "PatchJudgement",
+    "PatchMemory",
     "TurnDiscriminator",
     "build",
     "constrain_spectral_norm",

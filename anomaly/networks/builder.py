@@ -12,6 +12,7 @@ from anomaly.networks.encoder import Encoder
 from anomaly.networks.generator import Generator
 from anomaly.networks.judgement import Judgement
 from anomaly.networks.lenet import LeNetDiscriminator
+from anomaly.networks.memory import PatchMemory
 from anomaly.networks.mlp import (
     MLPEncoder,
     MLPGenerator,
@@ -26,7 +27,10 @@ DCGAN_NETWORKS = (Generator, Discriminator, Encoder)
 
 
 class Networks(nn.Module):
-    """G and, where the configuration asks for them, D, E, D_xx and D_zz of cycles, D_patch, D_turn; one state dict."""
+    """G and, where the configuration asks for them, D, E, D_xx and D_zz of cycles, D_patch, D_turn; one state dict.
+
+    `memory` is of what D_patch makes of normal images, when it has been taught.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -40,6 +44,7 @@ class Networks(nn.Module):
             self.D_xx = image_discriminator(config, images=2) if is_mlp else Discriminator(config, images=2)
             self.D_zz = latent_discriminator(config)
         self.D_patch = PatchDiscriminator(config) if config.patch_discriminator else None
+        self.memory = PatchMemory(config) if config.num_remembered else None
         self.D_turn = TurnDiscriminator(config) if config.turn_discriminator else None
 
     def encode(self, x: Tensor) -> Tensor:
@@ -53,6 +58,13 @@ class Networks(nn.Module):
         assert self.D is not None, "these networks have no discriminator"
         judgement: Judgement = self.D(x, z)
         return judgement
+
+    def strangeness(self, x: Tensor) -> Tensor:
+        """How strange each place of x is to D_patch and its memory (b, size/8, size/8); only where there are both."""
+        assert self.D_patch is not None, "these networks have no patch discriminator"
+        assert self.memory is not None, "these networks remember nothing"
+        strangeness: Tensor = self.memory(self.D_patch(x))
+        return strangeness
 
     def discriminators(self) -> Iterator[nn.Module]:
         """Those there are of the game's: of D, D_xx and D_zz."""

@@ -4,11 +4,13 @@ It sees the full resolution and nothing of z, and its logits stand on a grid of 
 pixel is seen as what it is, wherever it lies. Coarser and coarser maps look further around, and what they see is handed
 down to the finer ones: a shade is told by what surrounds it. Each image is seen in its own light: a fault takes away a
 share of it, so that in a dark picture the same fault is a smaller step.
-Shapes: x (b, c, size, size) in [-1, 1], size a multiple of 8; logits (b, size/4, size/4), high for normal.
+Shapes: x (b, c, size, size) in [-1, 1], size a multiple of 8; logits (b, size/4, size/4), high for normal; features
+(b, NUM_FEATURES, size/8, size/8).
 Source: Isola 2017 (PatchGAN), §3.2.2; Schönfeld 2020 (a U-Net as discriminator), §3.1; Lin 2017 (feature pyramids), §3.
 """
 
 from itertools import pairwise
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -16,10 +18,17 @@ from torch.nn.functional import interpolate
 from anomaly.config import NetworkConfig
 from anomaly.networks.blocks import LEAK, down
 
-STRIDE = 4
 WIDTH = 32
+NUM_FEATURES = 2 * WIDTH
 _SPREAD, _EVEN = 4.0, 0.01  # an image of one grey has no standard deviation to be divided by
 _COARSE = (2 * WIDTH, 3 * WIDTH, 4 * WIDTH, 4 * WIDTH)  # channels at 1/4, 1/8, 1/16 and 1/32 of the side
+
+
+class PatchJudgement(NamedTuple):
+    """Logits at a quarter of the side, and the pyramid's way back up at an eighth of it; see the module's shapes."""
+
+    logits: Tensor
+    features: Tensor
 
 
 class PatchDiscriminator(nn.Module):
@@ -31,20 +40,21 @@ class PatchDiscriminator(nn.Module):
         channels = _COARSE[: num_halvings - 1]
         self.fine = nn.Sequential(*down(config.channels, WIDTH, norm=False), *down(WIDTH, channels[0], norm=True))
         self.coarser = nn.ModuleList(down(a, b, norm=True) for a, b in pairwise(channels))
-        self.across = nn.ModuleList(nn.Conv2d(a, 2 * WIDTH, kernel_size=1) for a in channels)
+        self.across = nn.ModuleList(nn.Conv2d(a, NUM_FEATURES, kernel_size=1) for a in channels)
         self.merge = nn.ModuleList(_merge() for _ in channels)
-        self.to_logits = nn.Conv2d(2 * WIDTH, 1, kernel_size=1)
+        self.to_logits = nn.Conv2d(NUM_FEATURES, 1, kernel_size=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The logits of D_patch(x)."""
+    def forward(self, x: Tensor) -> PatchJudgement:
+        """D_patch(x)."""
         maps = [self.fine(standardise(x))]
         for coarser in self.coarser:
             maps.append(coarser(maps[-1]))
         h = self.merge[-1](self.across[-1](maps[-1]))
+        features = h
         for across, merge, fine in list(zip(self.across, self.merge, maps, strict=True))[-2::-1]:
+            features = h
             h = merge(across(fine) + interpolate(h, scale_factor=2))
-        logits: Tensor = self.to_logits(h).squeeze(1)
-        return logits
+        return PatchJudgement(self.to_logits(h).squeeze(1), features)
 
 
 def standardise(x: Tensor) -> Tensor:
@@ -54,5 +64,5 @@ def standardise(x: Tensor) -> Tensor:
 
 
 def _merge() -> nn.Sequential:
-    conv = nn.Conv2d(2 * WIDTH, 2 * WIDTH, kernel_size=3, padding=1, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(2 * WIDTH), nn.LeakyReLU(LEAK))
+    conv = nn.Conv2d(NUM_FEATURES, NUM_FEATURES, kernel_size=3, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(NUM_FEATURES), nn.LeakyReLU(LEAK))

@@ -32,7 +32,7 @@ from anomaly.pipeline.choices import (
 )
 from anomaly.runtime import resolve_device
 from anomaly.scoring import MapScale, TermStatistics, combine
-from anomaly.training import Checkpoint, Diagnostics, Finding, HistoryRow, Trained, fit, tensorboard_files
+from anomaly.training import Checkpoint, Diagnostics, Finding, HistoryRow, Trained, fit, remember, tensorboard_files
 
 NUM_GOLDEN = 4
 
@@ -92,6 +92,8 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bun
                 should_stop=_stop_after(options, watch),
                 on_rows=on_rows,
             )
+        watch.on_calibrating()
+        remember(trained.networks, store.pixels, np.array(split.train), np.array(split.select), device)
         passes = Passes(
             trained.networks,
             method=options.training.method,
@@ -101,7 +103,6 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bun
             feature_weight=options.score.feature_weight,
             device=device,
         )
-        watch.on_calibrating()
         return save(
             _contents(options, dataset, store, split, trained, diagnostics.found, preprocess, passes), options.out
         )

@@ -42,9 +42,9 @@ class MapScale:
         return heatmap
 
 
-def patch_map(logits: Tensor, size: int) -> Tensor:
-    """(b, 1, size, size): −log D_patch (b, h, w) at each place."""
-    return interpolate(softplus(-logits)[:, None], size=(size, size), mode="bilinear", align_corners=False)
+def patch_map(strangeness: Tensor, size: int) -> Tensor:
+    """(b, 1, size, size): the strangeness (b, h, w) of places, what is ordinary flattened to nothing."""
+    return interpolate(softplus(strangeness)[:, None], size=(size, size), mode="bilinear", align_corners=False)
 
 
 def layer_maps(x: Tensor, x_hat: Tensor, features: Mapping[str, Tensor], features_hat: Mapping[str, Tensor]) -> Tensor:

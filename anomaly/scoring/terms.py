@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d, softplus
 
 RESIDUAL_SCALES = {"residual": 1, "residual_half": 2, "residual_quarter": 4}
 PATCH_PEAK, TURN_DOUBT = "patch_peak", "turn_doubt"
-TAUGHT_TERMS = (PATCH_PEAK, TURN_DOUBT)  # of D_patch and D_turn; each high where its discriminator doubts
+TAUGHT_TERMS = (PATCH_PEAK, TURN_DOUBT)  # of D_patch with its memory, and of D_turn
 
 
 def residual(x: Tensor, x_hat: Tensor, *, scale: int = 1) -> Tensor:
@@ -43,10 +43,9 @@ def critic(outputs: Tensor) -> Tensor:
     return -outputs
 
 
-def patch_peak(logits: Tensor, share: float = 1 / 400) -> Tensor:
-    """Mean of −logits over that share of all places (b, h, w), one at least, where D_patch doubts most."""
-    doubt = avg_pool2d(-logits, 3, stride=1, padding=1, count_include_pad=False).flatten(1)
-    return doubt.topk(max(round(share * doubt.shape[1]), 1), dim=1).values.mean(dim=1)
+def patch_peak(strangeness: Tensor) -> Tensor:
+    """That of the strangest place (b, h, w)."""
+    return strangeness.flatten(1).amax(dim=1)
 
 
 def turn_doubt(logits: Tensor) -> Tensor:
@@ -78,22 +77,22 @@ def evidence_terms(
     features_hat: Mapping[str, Tensor],
     verdict: Mapping[str, Tensor],
     z_hat: Tensor,
-    patch_logits: Tensor | None = None,
+    strangeness: Tensor | None = None,
     turn_logits: Tensor | None = None,
     *,
     feature_layer: str | None,
 ) -> dict[str, Tensor]:
     """All terms of a batch by name, with D's `verdict` terms among them.
 
-    And those of D_patch and D_turn, where they give logits, (b, h, w) and (4·b, 4).
+    And those of the `strangeness` (b, h, w) to D_patch and of D_turn's logits (4·b, 4), where there are such.
     `feature_matching` is that of `feature_layer`; other layers carry their names.
     """
     terms = {name: residual(x, x_hat, scale=scale) for name, scale in RESIDUAL_SCALES.items() if scale <= x.shape[-1]}
     for layer, f in features.items():
         terms[feature_term(layer, feature_layer)] = feature_matching(f, features_hat[layer])
     terms |= verdict
-    if patch_logits is not None:
-        terms[PATCH_PEAK] = patch_peak(patch_logits)
+    if strangeness is not None:
+        terms[PATCH_PEAK] = patch_peak(strangeness)
     if turn_logits is not None:
         terms[TURN_DOUBT] = turn_doubt(turn_logits)
     terms["latent_norm"] = latent_norm(z_hat)

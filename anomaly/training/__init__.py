@@ -2,7 +2,8 @@
 
 from anomaly.training.diagnostics import Diagnostics, Finding
 from anomaly.training.fit import Checkpoint, Trained, fit
+from anomaly.training.memory import remember
 from anomaly.training.state import HistoryRow
 from anomaly.training.tensorboard import tensorboard_files
 
-__all__ = ["Checkpoint", "Diagnostics", "Finding", "HistoryRow", "Trained", "fit", "tensorboard_files"]
+__all__ = ["Checkpoint", "Diagnostics", "Finding", "HistoryRow", "Trained", "fit", "remember", "tensorboard_files"]

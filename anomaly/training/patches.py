@@ -30,7 +30,7 @@ def patch_step(state: TrainingState, x: Tensor, config: TrainingConfig, seed: in
     images, spoilt = (t.to(x.device) for t in examples)
     state.networks.D_patch.train().requires_grad_(True)
     with autocast(x.device, config.precision):
-        logits = state.networks.D_patch(images).float()
+        logits = state.networks.D_patch(images).logits.float()
         loss = patch_loss(logits, max_pool2d(spoilt, images.shape[-1] // logits.shape[-1]))
     grad = descend(state.optimizer_taught, loss)
     return {"loss_patch": loss.detach(), "grad_patch": grad}

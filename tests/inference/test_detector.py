@@ -189,18 +189,17 @@ def test_a_failed_image_has_a_heatmap_of_nan(detector: Detector) -> None:
     assert np.isnan(bad).all()
 
 
-def test_with_a_patch_discriminator_heatmaps_are_its_own(patched_dir: Path) -> None:
+def test_with_a_patch_discriminator_heatmap_and_score_are_of_its_strange_places(patched_dir: Path) -> None:
     patched = load_detector(patched_dir, device="cpu")
-    D_patch = patched._passes.networks.D_patch
-    assert D_patch is not None
     pixels = normals()[:3, None]
     evidence = patched.evidence(pixels)
     with torch.no_grad():
-        maps = patch_map(D_patch(to_float(torch.from_numpy(pixels))), 8).numpy()
+        strangeness = patched._passes.networks.strangeness(to_float(torch.from_numpy(pixels)))
+    maps = patch_map(strangeness, 8).numpy()
     assert_allclose(
         patched.heatmaps(pixels, evidence.z_hat), patched.bundle.contents.map_scale.heatmap(maps), rtol=1e-5
     )
-    assert "patch_peak" in evidence.terms
+    assert_allclose(evidence.terms["patch_peak"], strangeness.amax(dim=(1, 2)), rtol=1e-4)
 
 
 @pytest.mark.parametrize("n", [1, 7, 65])

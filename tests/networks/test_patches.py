@@ -3,6 +3,7 @@ import torch
 
 from anomaly.config import Method, NetworkConfig
 from anomaly.networks import PatchDiscriminator, build, patches, standardise
+from anomaly.networks.patches import NUM_FEATURES
 from tests.training.runs import network
 
 
@@ -13,15 +14,17 @@ def judge(size: int = 256, channels: int = 1) -> PatchDiscriminator:
 
 
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (24, 1), (32, 3), (256, 1)])
-def test_logits_stand_on_a_grid_of_a_quarter_of_the_side(size: int, channels: int) -> None:
-    assert judge(size, channels)(torch.zeros(2, channels, size, size)).shape == (2, size // 4, size // 4)
+def test_logits_stand_at_a_quarter_of_the_side_and_features_at_an_eighth(size: int, channels: int) -> None:
+    logits, features = judge(size, channels)(torch.zeros(2, channels, size, size))
+    assert logits.shape == (2, size // 4, size // 4)
+    assert features.shape == (2, NUM_FEATURES, size // 8, size // 8)
 
 
 def test_in_one_light_a_place_is_judged_by_some_hundred_pixels_around(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patches, "standardise", lambda x: x)
     D_patch, x = judge(), torch.zeros(1, 1, 256, 256)
     x.requires_grad_(True)
-    D_patch(x)[0, 32, 32].backward()
+    D_patch(x).logits[0, 32, 32].backward()
     assert x.grad is not None
     reach = x.grad[0, 0].nonzero()
     assert (reach.amin(0) < 128 - 80).all()
@@ -32,13 +35,13 @@ def test_in_one_light_a_place_is_judged_by_some_hundred_pixels_around(monkeypatc
 
 def test_what_shifts_by_the_coarsest_grid_is_judged_alike() -> None:
     x = torch.randn(1, 1, 512, 512, generator=torch.Generator().manual_seed(0))
-    here, there = judge()(x), judge()(x.roll((32, 64), dims=(2, 3)))
+    here, there = judge()(x).logits, judge()(x.roll((32, 64), dims=(2, 3))).logits
     torch.testing.assert_close(there[:, 48:72, 56:72], here[:, 40:64, 40:56], rtol=1e-4, atol=1e-5)
 
 
 def test_an_image_is_judged_in_its_own_light() -> None:
     x = 0.2 * torch.randn(2, 1, 256, 256, generator=torch.Generator().manual_seed(0))
-    dark, bright = judge()(0.4 * x - 0.5), judge()(x + 0.1)
+    dark, bright = judge()(0.4 * x - 0.5).logits, judge()(x + 0.1).logits
     torch.testing.assert_close(dark, bright, rtol=0.05, atol=1e-3)
 
 

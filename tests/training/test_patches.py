@@ -71,7 +71,7 @@ def _judged(D_patch: torch.nn.Module, x: NDArray[np.float32]) -> tuple[Tensor, T
     spoilt = [spoil(image, image, rng) for image in x]
     masks = torch.from_numpy(np.stack([mask for _, mask in spoilt]).astype(np.float32))
     with torch.no_grad():
-        return D_patch(torch.from_numpy(np.stack([image for image, _ in spoilt]))), max_pool2d(masks, 4)
+        return D_patch(torch.from_numpy(np.stack([image for image, _ in spoilt]))).logits, max_pool2d(masks, 4)
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:

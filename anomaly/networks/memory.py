@@ -1,0 +1,75 @@
+"""What normal images look like to D_patch, remembered place by place.
+
+A place is *doubted* as far as D_patch's logits there say "spoilt", and *novel* as far as its features lie from those
+that the most similar of the remembered images has at the same place. Both are counted in standard deviations about
+what other normal images show there, and added: what resembles no lesson is seen by the second.
+Shapes: logits and features as in `patches`; the map (b, size/8, size/8).
+Source: Roth 2022 (PatchCore), §3.1 (features of normals as a memory, the nearest as evidence); Defard 2021 (PaDiM), §3
+(of the same place).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, max_pool2d
+
+from anomaly.config import NetworkConfig
+from anomaly.networks.patches import NUM_FEATURES, PatchJudgement
+
+REACH = 8  # pixels of a place, each way
+_AROUND = 5  # places each way over which means and variances are averaged
+_LEAST = 0.01  # of a deviation: normals that agree at a place do not make everything else abnormal there
+
+
+class PatchMemory(nn.Module):
+    """The features of `num_remembered` normal images, half precision; means and deviations of others' evidence."""
+
+    centre: Tensor
+    spread: Tensor
+    features: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        side = config.size // REACH
+        self.register_buffer("centre", torch.zeros(NUM_FEATURES))
+        self.register_buffer("spread", torch.ones(NUM_FEATURES))
+        self.register_buffer(
+            "features", torch.zeros(side * side, config.num_remembered, NUM_FEATURES, dtype=torch.float16)
+        )
+        self.register_buffer("mean", torch.zeros(2, side, side))
+        self.register_buffer("deviation", torch.ones(2, side, side))
+
+    def remember(self, features: Tensor) -> None:
+        """The features (num_remembered, NUM_FEATURES, h, w) of normal images, which set the scale of each channel."""
+        self.centre = features.mean(dim=(0, 2, 3))
+        self.spread = features.std(dim=(0, 2, 3)).clamp_min(1e-6)
+        self.features = self._by_place(features).half()
+
+    def settle(self, judgement: PatchJudgement) -> None:
+        """What D_patch said of other normal images: how strange an ordinary place is."""
+        evidence = self._evidence(judgement)
+        self.mean = _smooth(evidence.mean(dim=0))
+        self.deviation = _smooth(evidence.var(dim=0, correction=0)).sqrt().clamp_min(_LEAST)
+
+    def forward(self, judgement: PatchJudgement) -> Tensor:
+        """How strange each place is."""
+        return ((self._evidence(judgement) - self.mean) / self.deviation).sum(dim=1)
+
+    def _evidence(self, judgement: PatchJudgement) -> Tensor:
+        """(b, 2, h, w): doubt and novelty."""
+        doubt = avg_pool2d(-judgement.logits, 3, stride=1, padding=1, count_include_pad=False)
+        return torch.stack([max_pool2d(doubt, 2), self._novelty(judgement.features)], dim=1)
+
+    def _novelty(self, features: Tensor) -> Tensor:
+        b, _, height, width = features.shape
+        distances = torch.cdist(self._by_place(features), self.features.to(features.dtype))
+        return distances.amin(dim=2).T.reshape(b, height, width)
+
+    def _by_place(self, features: Tensor) -> Tensor:
+        """(b, c, h, w) → (h·w, b, c), each channel about its mean in its standard deviations."""
+        return ((features.flatten(2).permute(2, 0, 1) - self.centre) / self.spread).contiguous()
+
+
+def _smooth(maps: Tensor) -> Tensor:
+    return avg_pool2d(maps, _AROUND, stride=1, padding=_AROUND // 2, count_include_pad=False)
