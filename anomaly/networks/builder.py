@@ -114,8 +114,8 @@ def map_names(config: NetworkConfig) -> list[str]:
 
 
 def num_maps(config: NetworkConfig) -> int:
-    """How many maps a heatmap is made of: D_patch's alone where there is one, else the residual and the layers'."""
-    return 1 if config.patch_discriminator else 1 + len(map_names(config))
+    """How many maps a heatmap is made of: D_patch's doubt and novelty, or the residual and the layers'."""
+    return 2 if config.patch_discriminator else 1 + len(map_names(config))
 
 
 def default_feature_layer(config: NetworkConfig) -> str | None:

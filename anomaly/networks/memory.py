@@ -3,7 +3,7 @@
 A place is *doubted* as far as D_patch's logits there say "spoilt", and *novel* as far as its features lie from those
 that the most similar of the remembered images has at the same place. Both are counted in standard deviations about
 what other normal images show there, and added: what resembles no lesson is seen by the second.
-Shapes: logits and features as in `patches`; the map (b, size/8, size/8).
+Shapes: logits and features as in `patches`; novelty and strangeness (b, size/8, size/8).
 Source: Roth 2022 (PatchCore), §3.1 (features of normals as a memory, the nearest as evidence); Defard 2021 (PaDiM), §3
 (of the same place).
 """
@@ -56,15 +56,16 @@ class PatchMemory(nn.Module):
         """How strange each place is."""
         return ((self._evidence(judgement) - self.mean) / self.deviation).sum(dim=1)
 
-    def _evidence(self, judgement: PatchJudgement) -> Tensor:
-        """(b, 2, h, w): doubt and novelty."""
-        doubt = avg_pool2d(-judgement.logits, 3, stride=1, padding=1, count_include_pad=False)
-        return torch.stack([max_pool2d(doubt, 2), self._novelty(judgement.features)], dim=1)
-
-    def _novelty(self, features: Tensor) -> Tensor:
+    def novelty(self, features: Tensor) -> Tensor:
+        """How far each place's features lie from the nearest that are remembered of it."""
         b, _, height, width = features.shape
         distances = torch.cdist(self._by_place(features), self.features.to(features.dtype))
         return distances.amin(dim=2).T.reshape(b, height, width)
+
+    def _evidence(self, judgement: PatchJudgement) -> Tensor:
+        """(b, 2, h, w): doubt and novelty."""
+        doubt = avg_pool2d(-judgement.logits, 3, stride=1, padding=1, count_include_pad=False)
+        return torch.stack([max_pool2d(doubt, 2), self.novelty(judgement.features)], dim=1)
 
     def _by_place(self, features: Tensor) -> Tensor:
         """(b, c, h, w) → (h·w, b, c), each channel about its mean in its standard deviations."""

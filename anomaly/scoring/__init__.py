@@ -1,7 +1,7 @@
 """Evidence terms, the score made of them, and the heatmap: functions of tensors and arrays, no networks."""
 
 from anomaly.scoring.combine import TermStatistics, combine
-from anomaly.scoring.heatmap import MapScale, layer_maps, patch_map
+from anomaly.scoring.heatmap import MapScale, layer_maps, patch_maps
 from anomaly.scoring.terms import (
     anomaly_score,
     critic,
@@ -24,7 +24,7 @@ __all__ = [
     "feature_matching",
     "izi_f",
     "layer_maps",
-    "patch_map",
+    "patch_maps",
     "residual",
     "saturating",
 ]

@@ -42,9 +42,13 @@ class MapScale:
         return heatmap
 
 
-def patch_map(strangeness: Tensor, size: int) -> Tensor:
-    """(b, 1, size, size): the strangeness (b, h, w) of places, what is ordinary flattened to nothing."""
-    return interpolate(softplus(strangeness)[:, None], size=(size, size), mode="bilinear", align_corners=False)
+def patch_maps(logits: Tensor, novelty: Tensor, size: int) -> Tensor:
+    """(b, 2, size, size): −log D_patch at each place, and how novel it is, whatever their own grids (b, h, w)."""
+    maps = [
+        interpolate(places[:, None], size=(size, size), mode="bilinear", align_corners=False)
+        for places in (softplus(-logits), novelty)
+    ]
+    return torch.cat(maps, dim=1)
 
 
 def layer_maps(x: Tensor, x_hat: Tensor, features: Mapping[str, Tensor], features_hat: Mapping[str, Tensor]) -> Tensor:

@@ -14,7 +14,7 @@ from anomaly.errors import UsageError
 from anomaly.inference import Detector, load_detector
 from anomaly.inference.passes import NUM_SLOTS
 from anomaly.runtime import to_float
-from anomaly.scoring import patch_map
+from anomaly.scoring import patch_maps
 from tests.digit_images import Pixels, normals, others, write_images
 
 
@@ -191,11 +191,15 @@ def test_a_failed_image_has_a_heatmap_of_nan(detector: Detector) -> None:
 
 def test_with_a_patch_discriminator_heatmap_and_score_are_of_its_strange_places(patched_dir: Path) -> None:
     patched = load_detector(patched_dir, device="cpu")
+    networks = patched._passes.networks
+    assert networks.D_patch is not None
+    assert networks.memory is not None
     pixels = normals()[:3, None]
     evidence = patched.evidence(pixels)
     with torch.no_grad():
-        strangeness = patched._passes.networks.strangeness(to_float(torch.from_numpy(pixels)))
-    maps = patch_map(strangeness, 8).numpy()
+        judgement = networks.D_patch(to_float(torch.from_numpy(pixels)))
+        maps = patch_maps(judgement.logits, networks.memory.novelty(judgement.features), 8).numpy()
+        strangeness = networks.memory(judgement)
     assert_allclose(
         patched.heatmaps(pixels, evidence.z_hat), patched.bundle.contents.map_scale.heatmap(maps), rtol=1e-5
     )

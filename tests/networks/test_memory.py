@@ -48,9 +48,7 @@ def test_a_place_is_doubted_by_its_least_normal_logits_around() -> None:
     logits = torch.full((NUM, 2 * SIDE, 2 * SIDE), 2.0)
     logits[0, 0, 4] = -16.0
     doubt = memories(PatchJudgement(logits, remembered))[0]
-    assert doubt[0, 2].item() == pytest.approx(
-        -(5 * 2.0 - 16.0) / 6, abs=0.05
-    )  # of six at the edge
+    assert doubt[0, 2].item() == pytest.approx(-(5 * 2.0 - 16.0) / 6, abs=0.05)  # of six at the edge
     assert doubt[3, 0].item() == pytest.approx(-2.0, abs=0.05)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from anomaly.scoring import MapScale, layer_maps, patch_map
+from anomaly.scoring import MapScale, layer_maps, patch_maps
 
 SIDE = 16
 
@@ -95,11 +95,15 @@ def test_a_feature_lies_over_the_pixels_that_it_was_made_of() -> None:
     assert layer[0].tolist() == pytest.approx([1, 1, 0.875, 0.625, 0.375, 0.125, 0, 0])
 
 
-def test_the_patch_map_is_hot_where_a_place_is_strange() -> None:
-    strangeness = torch.full((2, 4, 4), -3.0)
-    strangeness[1, 2, 1] = 3.0
-    found = patch_map(strangeness, 16)
-    assert found.shape == (2, 1, 16, 16)
-    torch.testing.assert_close(found[0], torch.full((1, 16, 16), math.log1p(math.exp(-3.0))))
-    assert found[1, 0].argmax().item() // 16 in range(8, 12)
-    assert found[1, 0].argmax().item() % 16 in range(4, 8)
+def test_patch_maps_are_hot_where_a_place_is_doubted_and_where_it_is_novel() -> None:
+    logits, novelty = torch.full((2, 4, 4), 3.0), torch.ones(2, 2, 2)
+    logits[1, 2, 1] = -3.0
+    novelty[0, 0, 1] = 5.0
+    found = patch_maps(logits, novelty, 16)
+    assert found.shape == (2, 2, 16, 16)
+    torch.testing.assert_close(found[0, 0], torch.full((16, 16), math.log1p(math.exp(-3.0))))
+    torch.testing.assert_close(found[1, 1], torch.ones(16, 16))
+    for hot, rows, columns in ((found[1, 0], range(8, 12), range(4, 8)), (found[0, 1], range(8), range(8, 16))):
+        row, column = divmod(hot.argmax().item(), 16)
+        assert row in rows
+        assert column in columns
