@@ -10,7 +10,7 @@ Everything here runs on the event loop's thread, so the counts need no lock.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -89,21 +89,34 @@ class Admission:
 
     def check(self, scorer: Scorer, num_images: int, num_bytes: int) -> None:
         """Raise OverloadedError if so much more cannot be let in."""
+        if obstacle := self._obstacle(scorer, num_images, num_bytes):
+            raise obstacle
+
+    def full_for(self, scorers: Iterable[Scorer]) -> OverloadedError | None:
+        """Why not one image more is let in, whichever of `scorers` it is for; None if one might be."""
+        obstacle = None
+        for scorer in scorers:
+            if (obstacle := self._obstacle(scorer, num_images=1, num_bytes=0)) is None:
+                return None
+        return obstacle
+
+    def _obstacle(self, scorer: Scorer, num_images: int, num_bytes: int) -> OverloadedError | None:
         wait_s = self.expected_wait_s(scorer)
         if self.num_images + num_images > self.max_images:
-            raise OverloadedError(
+            return OverloadedError(
                 f"The server is busy with {self.num_images} images and takes {self.max_images}; try again soon.", wait_s
             )
         if self.num_bytes + num_bytes > self.max_bytes:
-            raise OverloadedError(
+            return OverloadedError(
                 f"The server holds {self.num_bytes} bytes of images and takes {self.max_bytes}; try again soon.", wait_s
             )
         if num_images and wait_s > SHARE_OF_WAIT * self.deadline_s:
-            raise OverloadedError(
+            return OverloadedError(
                 f"The server would come to this image in about {wait_s:.1f} s, too late to be sure of an answer within "
                 f"{self.deadline_s:g} s; try again soon.",
                 wait_s,
             )
+        return None
 
     def note(self, scorer: Scorer, num_images: int, num_bytes: int) -> None:
         """Count what came in, or, if negative, what left."""

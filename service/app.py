@@ -36,7 +36,7 @@ from service.routes.state import State
 from service.schemas import ErrorAnswer
 from service.server import Server
 from service.settings import SAMPLE, Settings
-from service.shortcut import AnswerDirectly
+from service.shortcut import AnswerDirectly, TurnAway
 from service.telemetry import Telemetry
 from service.uploads import Uploads
 from service.watching import WatchRequests
@@ -124,6 +124,7 @@ def create_app(
     app.add_middleware(IdentifyCallers, settings=settings, keyring=keyring)
     app.add_middleware(GuardAccess, settings=settings)
     app.add_middleware(SecureAnswers)
+    app.add_middleware(TurnAway, routes=score.router.routes, full=lambda: admission.full_for(pool.detectors))
     app.add_middleware(WatchRequests, telemetry=telemetry)
     app.state.refresh = refresh
     app.state.stop = admission.close

@@ -75,6 +75,11 @@ class Pool:
         return [model.slots[model.current] for model in self._models.values()]
 
     @property
+    def detectors(self) -> Iterator[Detector]:
+        """Of all versions that are loaded."""
+        return (slot.detector for slot in self if slot.detector is not None)
+
+    @property
     def is_settled(self) -> bool:
         """Whether every current version is loaded or known to be broken."""
         return all(slot.is_settled for slot in self.current)

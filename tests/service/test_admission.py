@@ -115,3 +115,19 @@ def test_a_closed_house_lets_nobody_in_and_nobody_out_early() -> None:
             assert admission.num_images == 4
 
     with_admission(work)
+
+
+def test_the_house_is_full_only_when_it_is_so_for_every_detector() -> None:
+    def work(admission: Admission, batcher: Batcher) -> None:
+        slow, quick = Device(), Device()
+        batcher.turns.charge(slow, BATCH_GRAIN, 2.0)
+        assert admission.full_for([slow]) is None
+        with admission.admit(slow, num_images=3 * BATCH_GRAIN):
+            assert "6.0 s" in str(admission.full_for([slow]))
+            assert admission.full_for([slow, quick]) is None
+            assert admission.full_for([]) is None
+        assert admission.full_for([slow]) is None
+        with admission.admit(quick, num_images=100):
+            assert "100 images" in str(admission.full_for([slow, quick]))
+
+    with_admission(work)
