@@ -22,6 +22,7 @@ from service.access import GuardAccess, check_exposure
 from service.admission import SHARE_OF_TURN, Admission
 from service.batcher import Batcher
 from service.callers import BEARER, IdentifyCallers, needs
+from service.door import Door
 from service.drift import DriftWatch
 from service.errors import answer_errors
 from service.headers import SecureAnswers
@@ -36,7 +37,7 @@ from service.routes.state import State
 from service.schemas import ErrorAnswer
 from service.server import Server
 from service.settings import SAMPLE, Settings
-from service.shortcut import AnswerDirectly, TurnAway
+from service.shortcut import AnswerDirectly
 from service.telemetry import Telemetry
 from service.uploads import Uploads
 from service.watching import WatchRequests
@@ -51,6 +52,7 @@ def create_app(
 
     `load` makes a detector of a bundle's folder. `on_settled` is called, in another thread, once the current versions
     are loaded or known to be broken. `app.state.refresh()` takes what has changed on disk, bundles and keys.
+    `app.state.door` tells the server whom to turn away.
     `app.state.stop()` says that the server is about to stop: it lets nobody in any more, and is not ready.
     Raises BundleError or UsageError if there is nothing to serve, or the keys or the history cannot be read.
     """
@@ -124,8 +126,8 @@ def create_app(
     app.add_middleware(IdentifyCallers, settings=settings, keyring=keyring)
     app.add_middleware(GuardAccess, settings=settings)
     app.add_middleware(SecureAnswers)
-    app.add_middleware(TurnAway, routes=score.router.routes, full=lambda: admission.full_for(pool.detectors))
     app.add_middleware(WatchRequests, telemetry=telemetry)
+    app.state.door = Door(score.router.routes, lambda: admission.full_for(pool.detectors), telemetry)
     app.state.refresh = refresh
     app.state.stop = admission.close
     return app
@@ -150,7 +152,7 @@ def serve(settings: Settings) -> None:
 
     app = create_app(settings, on_settled=settle)
     listener = _listen(settings.host, settings.port)
-    server = Server(app, settings, on_stop=app.state.stop)
+    server = Server(app, settings, door=app.state.door, on_stop=app.state.stop)
     if hasattr(signal, "SIGHUP"):  # not on Windows
         signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=app.state.refresh, daemon=True).start())
     signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it has shut down

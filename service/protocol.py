@@ -8,19 +8,29 @@ body; connections are bounded in number.
 
 When the server is told to stop, connections without a request stay open for a moment: a request that is on its way then
 gets its answer, with the word that the connection closes, where it would otherwise meet a closed one.
+
+While the house is full, its door answers what would be refused further in, and the body is read past.
+
+uvicorn writes an answer's head and its body apart, and each is sent at once; here both leave together, in one call to
+the system and one packet.
 """
 
 import asyncio
 import json
 from asyncio import TimerHandle
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.door import Door
+from service.errors import Problem
+
 MAX_HEAD_BYTES = 64 * 2**10
 LINGER_S = 0.5
-"""How long a connection without a request stays open when the server stops."""
+"""How long a connection without a request stays open when the server stops, and one that was refused, so that what the
+peer is still sending does not reset the connection before it has read why (RFC 9112, section 9.6)."""
 
 
 @dataclass(frozen=True)
@@ -31,24 +41,57 @@ class PeerLimits:
     max_connections: int
 
 
+class JoiningTransport:
+    """A transport that keeps what is written until the next write, or until the event loop has done its step."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._kept = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send what was kept with this; or, if nothing was, keep this for a moment."""
+        if self._kept:
+            self._send(data)
+        elif data:
+            self._kept = data
+            self._loop.call_soon(self._send)
+
+    def close(self) -> None:
+        """Send what was written, and close."""
+        self._send()
+        self._transport.close()
+
+    def _send(self, more: bytes = b"") -> None:
+        kept, self._kept = self._kept, b""
+        if kept:
+            self._transport.writelines([kept, more])
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, *args: Any, limits: PeerLimits, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limits: PeerLimits, door: Door, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._limits = limits
+        self._door = door
         self._receiving: TimerHandle | None = None
         self._sending: TimerHandle | None = None
         self._extra_bytes = 0
         self._is_leaving = False
+        self._is_refused = False
+        self._is_turned_away = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         """Greet a peer, unless there are too many."""
-        super().connection_made(transport)
+        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]  # in all that is used
         self._start_receiving()
         if len(self.connections) > self._limits.max_connections:
             message = "The server has as many connections as it can hold; try again soon."
-            self._refuse(b"503 Service Unavailable", "overloaded", message, b"retry-after: 1\r\n")
+            self._refuse(Problem(503, "overloaded", message, {"Retry-After": "1"}))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a peer."""
@@ -58,14 +101,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; the clock runs from the first byte of a request."""
-        if self.transport.is_closing():
+        if self._is_refused or self.transport.is_closing():
             return
         self._start_receiving()
         self._extra_bytes += len(data)
         super().data_received(data)
         if self._extra_bytes > MAX_HEAD_BYTES:
             message = f"The request's head has more than the {MAX_HEAD_BYTES} bytes accepted."
-            self._refuse(b"431 Request Header Fields Too Large", "head_too_large", message)
+            self._refuse(Problem(431, "head_too_large", message, {}))
 
     def on_message_begin(self) -> None:
         """A request begins; on a connection that pipelines, in the middle of a piece of data."""
@@ -73,7 +116,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._start_receiving()
 
     def on_headers_complete(self) -> None:
-        """The head is there: the app is called."""
+        """The head is there: the app is called, unless the door answers."""
+        if refusal := self._turn_away():
+            self._is_turned_away = True
+            self._write_error(refusal, stays_open=self.parser.should_keep_alive() and not self._is_leaving)
+            return
         super().on_headers_complete()
         if self._is_leaving:
             self.cycle.keep_alive = False
@@ -81,13 +128,26 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._extra_bytes -= 2 * len(body)
-        super().on_body(body)
+        if not self._is_turned_away:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """All is there."""
         self._stop_receiving()
         self._extra_bytes = 0
-        super().on_message_complete()
+        if not self._is_turned_away:
+            super().on_message_complete()
+            return
+        self._is_turned_away = False
+        if self._is_leaving or not self.parser.should_keep_alive():
+            self.transport.close()
+        self.on_response_complete()
+
+    def _turn_away(self) -> Problem | None:
+        """What the door says; only of a request whose turn it is, and whose body comes unasked."""
+        if self._is_answering() or self.pipeline or self.expect_100_continue:
+            return None
+        return self._door.refusal(self.parser.get_method(), self.url, self.headers, self.client and self.client[0])
 
     def pause_writing(self) -> None:
         """The peer does not take its answer: the clock runs."""
@@ -141,14 +201,27 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()  # a peer that connected ahead of time has asked for nothing yet
             return
         message = f"The whole request did not come within {self._limits.receive_timeout_s:g} s."
-        self._refuse(b"408 Request Timeout", "receive_timeout", message)
+        self._refuse(Problem(408, "receive_timeout", message, {}))
 
-    def _refuse(self, status: bytes, code: str, message: str, headers: bytes = b"") -> None:
-        """Answer in the one shape of errors, if there is no answer yet, and close."""
-        if self.transport.is_closing():
+    def _refuse(self, problem: Problem) -> None:
+        """Answer, if there is no answer yet, and close; what still comes is not read."""
+        if self._is_refused or self.transport.is_closing():
             return
-        if not (self.cycle and self.cycle.response_started and not self.cycle.response_complete):
-            body = json.dumps({"error": {"code": code, "message": message}}).encode()
-            head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n"
-            self.transport.write(head % (status, len(body), headers) + body)
-        self.transport.close()
+        self._is_refused = True
+        is_answered = self._is_turned_away or (self._is_answering() and self.cycle.response_started)
+        if not is_answered:
+            self._write_error(problem, stays_open=False)
+        if self.cycle:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.loop.call_later(LINGER_S, self.transport.close)
+
+    def _write_error(self, problem: Problem, *, stays_open: bool) -> None:
+        """An answer in the one shape of errors."""
+        body = json.dumps(problem.body()).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))} | problem.headers
+        if not stays_open:
+            headers["Connection"] = "close"
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        phrase = HTTPStatus(problem.status).phrase
+        self.transport.write(f"HTTP/1.1 {problem.status} {phrase}\r\n{lines}\r\n".encode() + body)

@@ -8,24 +8,32 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from service.door import Door
 from service.protocol import BoundedProtocol, PeerLimits
 from service.settings import Settings
+
+KEEP_ALIVE_S = 75
+"""How long a connection may wait for its next request: longer than a line's clients pause, for each close may cross a
+request that is on its way, which is then lost."""
 
 
 class Server(uvicorn.Server):
     """Calls `on_stop` the moment it is told to stop; then it answers what was accepted, for `settings.grace_s`."""
 
-    def __init__(self, app: FastAPI, settings: Settings, *, on_stop: Callable[[], None], **options: Any) -> None:
+    def __init__(
+        self, app: FastAPI, settings: Settings, *, door: Door, on_stop: Callable[[], None], **options: Any
+    ) -> None:
         """`options` are uvicorn's, in place of those chosen here."""
         limits = PeerLimits(settings.receive_timeout_s, settings.max_connections)
         chosen: dict[str, Any] = {
-            "http": partial(BoundedProtocol, limits=limits),
+            "http": partial(BoundedProtocol, limits=limits, door=door),
             "ws": "none",
             "log_config": None,
             "log_level": "warning",
             "access_log": False,
             "server_header": False,
             "proxy_headers": False,
+            "timeout_keep_alive": KEEP_ALIVE_S,
             "timeout_graceful_shutdown": settings.grace_s,
         }
         super().__init__(uvicorn.Config(app, **(chosen | options)))

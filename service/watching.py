@@ -47,16 +47,21 @@ class WatchRequests:
     def _note(self, scope: Scope, code: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
         self.telemetry.observe_request(route, code, seconds)
-        if not logger.isEnabledFor(logging.INFO):
-            return
-        caller = scope.get("state", {}).get("caller")
-        fields = {
-            "method": scope["method"][:16],
-            "route": route,
-            "status": code,
-            "seconds": round(seconds, 6),
-            "caller": caller.name if caller else None,
-            "client": (scope.get("client") or [None])[0],
-        }
-        told = fields["method"], route, code, seconds * 1e3
-        logger.info("%s %s %d in %.1f ms", *told, extra={"fields": fields})
+        caller, (client, *_) = scope.get("state", {}).get("caller"), scope.get("client") or [None]
+        log_request(scope["method"], route, code, seconds, caller=caller.name if caller else None, client=client)
+
+
+def log_request(method: str, route: str, code: int, seconds: float, *, caller: str | None, client: str | None) -> None:
+    """The line of one answered request."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    fields = {
+        "method": method[:16],
+        "route": route,
+        "status": code,
+        "seconds": round(seconds, 6),
+        "caller": caller,
+        "client": client,
+    }
+    told = fields["method"], route, code, seconds * 1e3
+    logger.info("%s %s %d in %.1f ms", *told, extra={"fields": fields})

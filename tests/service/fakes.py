@@ -124,7 +124,7 @@ def served(app: FastAPI, settings: Settings = SETTINGS, **options: Any) -> Itera
     with create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # as the app's own listener
         host, port = listener.getsockname()
-        server = Server(app, settings, on_stop=app.state.stop, **options)
+        server = Server(app, settings, door=app.state.door, on_stop=app.state.stop, **options)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -1,17 +1,18 @@
 """Peers that are slow, silent, numerous or endless, over real connections."""
 
+import asyncio
 import json
 import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from service.protocol import MAX_HEAD_BYTES
+from service.protocol import MAX_HEAD_BYTES, JoiningTransport
 from tests.service.fakes import House, open_house, picture, png
 from tests.service.test_load import depth, eventually
 
@@ -144,6 +145,41 @@ def test_an_endless_trailer_is_refused(impatient: House) -> None:
         connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")
         connection.sendall(b"X: " + b"x" * (MAX_HEAD_BYTES + 10))
         assert b" 431 " in rest(connection)
+
+
+def test_a_refused_peer_that_goes_on_sending_can_still_read_why(impatient: House) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nX: " + b"x" * (MAX_HEAD_BYTES + 1))
+        for _ in range(5):
+            time.sleep(0.05)
+            connection.sendall(b"x" * 1000)
+        assert status_and_code(rest(connection)) == (431, "head_too_large")
+
+
+def test_what_is_written_in_one_step_is_sent_together_and_what_stands_alone_soon() -> None:
+    sent: list[bytes] = []
+
+    class Transport(asyncio.Transport):
+        def writelines(self, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+            sent.append(b"".join(pieces))
+
+        def close(self) -> None:
+            sent.append(b"closed")
+
+    async def scene() -> None:
+        transport = JoiningTransport(Transport(), asyncio.get_running_loop())
+        transport.write(b"head")
+        transport.write(b"body")
+        assert sent == [b"headbody"]
+        transport.write(b"alone")
+        await asyncio.sleep(0)
+        assert sent == [b"headbody", b"alone"]
+        transport.write(b"last")
+        transport.close()
+        await asyncio.sleep(0)
+        assert sent == [b"headbody", b"alone", b"last", b"closed"]
+
+    asyncio.run(scene())
 
 
 def test_a_body_in_pieces_may_be_longer_than_a_head(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ def test_a_signal_is_passed_on_at_once_and_then_stops_the_server(tmp_path: Path)
     add_bundle(tmp_path, "m")
     settings = Settings(models=tmp_path, grace_s=7.0)
     stops: list[str] = []
-    server = Server(create_app(settings, load=load_tagged), settings, on_stop=lambda: stops.append("told"))
+    app = create_app(settings, load=load_tagged)
+    server = Server(app, settings, door=app.state.door, on_stop=lambda: stops.append("told"))
     assert server.config.timeout_graceful_shutdown == 7.0
     assert not server.should_exit
     server.handle_exit(signal.SIGTERM, None)

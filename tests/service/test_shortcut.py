@@ -1,15 +1,11 @@
 import asyncio
-import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
-from starlette.types import ASGIApp
 
-from service.errors import MalformedRequestError, OverloadedError
-from service.headers import HEADERS
-from service.shortcut import AnswerDirectly, TurnAway
+from service.errors import MalformedRequestError
+from service.shortcut import AnswerDirectly
 
 router = APIRouter()
 
@@ -26,12 +22,6 @@ async def direct(request: Request) -> Response:
 
 def ask(method: str, path: str, query: str = "") -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
     """What was sent, the request's scope, and whether the framework was asked."""
-    return through(lambda rest: AnswerDirectly(rest, router.routes), method, path, query)
-
-
-def through(
-    middleware: Callable[[ASGIApp], ASGIApp], method: str, path: str, query: str = ""
-) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
     scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "query_string": query.encode()}
     scope |= {"headers": []}
     sent: list[dict[str, Any]] = []
@@ -46,7 +36,7 @@ def through(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(middleware(rest)(scope, receive, send))  # type: ignore[arg-type]
+    asyncio.run(AnswerDirectly(rest, router.routes)(scope, receive, send))
     return sent, scope, bool(passed_on)
 
 
@@ -79,26 +69,3 @@ def test_the_documentation_has_the_routes_still() -> None:
     app = FastAPI()
     app.include_router(router)
     assert "/direct" in app.openapi()["paths"]
-
-
-def test_at_a_full_house_the_calls_are_turned_away_with_all_that_every_answer_has() -> None:
-    full = OverloadedError("Busy.", wait_s=2.5)
-    (start, body), scope, passed_on = through(
-        lambda rest: TurnAway(rest, router.routes, lambda: full), "POST", "/direct"
-    )
-    headers = {name.decode(): value.decode() for name, value in start["headers"]}
-    assert start["status"] == 503
-    assert headers["retry-after"] == "3"
-    assert int(headers["content-length"]) == len(body["body"])
-    assert headers.items() > {name.lower(): value for name, value in HEADERS.items()}.items()
-    assert json.loads(body["body"]) == {"error": {"code": "overloaded", "message": "Busy."}}
-    assert scope["route"].path == "/direct"
-    assert not passed_on
-
-
-@pytest.mark.parametrize(("path", "is_full"), [("/direct", False), ("/other", True)])
-def test_with_room_for_another_and_for_other_calls_the_door_is_open(path: str, is_full: bool) -> None:
-    full = OverloadedError("Busy.") if is_full else None
-    sent, _, passed_on = through(lambda rest: TurnAway(rest, router.routes, lambda: full), "POST", path)
-    assert passed_on
-    assert not sent

@@ -1,0 +1,115 @@
+"""A full house, over real connections: what the door says, and that the connection stays in order."""
+
+import http.client
+import re
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from service.headers import HEADERS
+from tests.service.fakes import House, open_house, png
+from tests.service.test_load import depth, eventually
+from tests.service.test_protocol import rest, status_and_code
+
+RECEIVE_TIMEOUT_S = 0.4
+
+
+@contextmanager
+def full_house(folder: Path) -> Iterator[House]:
+    """It holds one image, and it has one."""
+    with (
+        open_house(folder, max_queue=1, max_files=1, receive_timeout_s=RECEIVE_TIMEOUT_S) as house,
+        ThreadPoolExecutor(1) as clients,
+    ):
+        house.detector.gate.clear()
+        accepted = clients.submit(house.score, png(1))
+        eventually(lambda: depth(house) == 1)
+        yield house
+        house.detector.gate.set()
+        assert accepted.result().status_code == 200
+
+
+def head(length: int, *, path: str = "/score", extra: str = "") -> bytes:
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: {length}\r\n{extra}\r\n"
+    ).encode()
+
+
+@contextmanager
+def connected(house: House) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", house.client.base_url.port or 0), timeout=5) as connection:
+        yield connection
+
+
+def test_a_refusal_has_all_that_every_answer_has_and_is_counted(tmp_path: Path) -> None:
+    with full_house(tmp_path) as house:
+        answer = house.client.post("/score?alpha=7", content=b"no image", headers={"X-Request-ID": "line-3.42"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "overloaded")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert answer.headers["X-Request-ID"] == "line-3.42"
+        assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+        assert house.client.post("/score", content=b"").headers["X-Request-ID"]
+        series = house.client.get("/metrics").text
+        assert re.search(r'anomaly_requests_total{code="503",route="/score"} 2.0', series)
+
+
+def test_the_connection_is_kept_and_the_body_read_past_then_the_next_request_is_answered(tmp_path: Path) -> None:
+    with (
+        full_house(tmp_path) as house,
+        closing(http.client.HTTPConnection("127.0.0.1", house.client.base_url.port or 0, timeout=5)) as connection,
+    ):
+        for _ in range(3):
+            connection.request("POST", "/score", body=b"x" * 300_000, headers={"Content-Type": "image/png"})
+            answer = connection.getresponse()
+            assert (answer.status, answer.will_close) == (503, False)
+            answer.read()
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+
+
+def test_it_answers_before_the_body_comes(tmp_path: Path) -> None:
+    with full_house(tmp_path) as house, connected(house) as connection:
+        connection.sendall(head(1000))
+        assert connection.recv(1000).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        connection.sendall(b"x" * 1000 + head(0, extra="Connection: close\r\n"))
+        assert status_and_code(rest(connection)) == (503, "overloaded")
+
+
+def test_a_body_that_never_ends_is_cut_off_without_a_second_answer(tmp_path: Path) -> None:
+    with full_house(tmp_path) as house, connected(house) as connection:
+        connection.sendall(head(1000) + b"x")
+        assert rest(connection).count(b"HTTP/1.1 ") == 1
+
+
+def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
+    with full_house(tmp_path) as house, connected(house) as connection:
+        get = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        last = head(1, path="/score/batch", extra="Connection: close\r\n") + b"x"
+        connection.sendall(head(2) + b"xx" + get + head(2) + b"xx" + get + last)
+        answers = rest(connection)
+        assert [int(code) for code in re.findall(rb"HTTP/1.1 (\d+)", answers)] == [503, 200, 503, 200, 503]
+
+
+def test_who_waits_for_leave_to_send_gets_the_refusal_further_in(tmp_path: Path) -> None:
+    with full_house(tmp_path) as house, connected(house) as connection:
+        connection.sendall(head(1000, extra="Expect: 100-continue\r\nConnection: close\r\n"))
+        assert status_and_code(rest(connection)) == (503, "overloaded")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/score/", "/"])
+def test_all_else_is_let_in(path: str, tmp_path: Path) -> None:
+    with full_house(tmp_path) as house:
+        assert house.client.post(path, content=b"x").status_code in (404, 405)
+        assert house.client.get("/healthz").status_code == 200
+
+
+def test_when_there_is_room_again_it_is_open(tmp_path: Path) -> None:
+    with full_house(tmp_path) as house:
+        assert house.score(png(2)).status_code == 503
+        house.detector.gate.set()
+        eventually(lambda: depth(house) == 0)
+        assert house.score(png(2)).json()["score"] == 2.0
