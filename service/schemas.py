@@ -170,6 +170,8 @@ class ModelsAnswer(Schema):
     models: list[ModelSummary]
     history: bool
     """Whether the server keeps a history, which GET /history shows."""
+    alpha: float
+    """The false-alarm rate of verdicts where a request asks for none."""
 
 
 class DriftQuery(Schema):

@@ -8,8 +8,9 @@ The gambler holds shares of several bets, each with ∫ f(p) dp = 1:
 - the whole process moves: f(p) = 1 + ε·(p − 1/2), ε = ±1 (the bets of Vovk's Simple Jumper);
 - new scores are too often among the highest: f(p) = (1 − w) + w·[p < a]/a, where a is the share that the ranks so far
   give to what lies above the calibration's highest score, or above its highest percent, and w is the excess.
-What is not yet in a bet rests, and is let out bit by bit, so that a change is found after long quiet too: after n quiet
-scores about 1/√(πn) still rests. The shares in bets are evened out at a slow rate, for a change of another kind.
+What is not yet in a bet rests, and is let out bit by bit, in each power of ten of scores about as much as in the one
+before: after n quiet scores 1/(1 + log₁₀(1 + n)) still rests, so that a change is found after long quiet too. The
+shares in bets are evened out at a slow rate, for a change of another kind.
 
 Sources: Vovk et al. 2021, Retrain or not retrain: conformal test martingales for change-point detection, section 3
 (Simple Jumper); Vovk, Nouretdinov and Gammerman 2003, Testing exchangeability on-line; Ville 1939.
@@ -46,7 +47,7 @@ class Martingale:
 
     def add(self, score: float) -> None:
         """Bet on the rank of the next score."""
-        released = self._resting * 0.5 / (self.num_scores + 1)
+        released = self._resting * (1.0 - _resting(self.num_scores + 1) / _resting(self.num_scores))
         self._resting -= released
         even = (JUMP_RATE * sum(self._shares) + released) / len(self._shares)
         chances = [self._ranks.num_above(top) / self._ranks.total for top in self._tops]  # before the score is known
@@ -62,6 +63,11 @@ class Martingale:
         self._resting /= growth
         self.log10 += math.log10(growth)
         self.num_scores += 1
+
+
+def _resting(num_scores: int) -> float:
+    """The share of the first capital that rests when so many bets have been made."""
+    return 1.0 / (1.0 + math.log10(1 + num_scores))
 
 
 class Trajectory:

@@ -41,6 +41,7 @@ async def models(parts: Parts) -> ModelsAnswer:
             for model in pool.models
         ],
         history=parts.history is not None,
+        alpha=parts.settings.alpha,
     )
 
 

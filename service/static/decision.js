@@ -20,6 +20,7 @@ function show() {
     counts[verdict in counts ? verdict : "other"] += 1;
   }
   for (const [kind, count] of Object.entries(counts)) find(`num-${kind}`).textContent = count;
+  if (alphaAt(find("alpha").valueAsNumber) !== desk.alpha) find("alpha").value = positionOf(desk.alpha);
   find("alpha").ariaValueText = percent(desk.alpha);
   find("alpha-value").textContent = percent(desk.alpha);
   find("alpha-meaning").textContent =

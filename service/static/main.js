@@ -15,6 +15,7 @@ import { releaseThumbnails } from "./pictures.js";
 import { scoreAll, stopScoring } from "./scoring.js";
 import { connectViewer, openViewer } from "./viewer.js";
 
+const RETRY_MS = 2000;
 const VIEWS = { inspect: () => {}, history: showHistory, drift: showDrift };
 
 async function begin() {
@@ -32,13 +33,21 @@ async function begin() {
   connectDrift();
   connectTools();
   desk.addEventListener("change", oncePerFrame(show));
-  try {
-    await listModels();
-  } catch (problem) {
-    find("trouble").textContent = problem.message;
-  }
   window.addEventListener("hashchange", showView);
+  let problem = await meetServer();
   showView();
+  while (problem?.isOffline || problem?.isPassing) {
+    await new Promise((resolve) => setTimeout(resolve, Math.max(RETRY_MS, 1000 * problem.waitS)));
+    problem = await meetServer();
+    if (!problem) showView();
+  }
+}
+
+/** Ask for the models, and say what is the matter if they do not come; returns that Problem, or null. */
+async function meetServer() {
+  const problem = await listModels().then(() => null, (reason) => reason);
+  find("trouble").textContent = problem?.message ?? "";
+  return problem;
 }
 
 function accept(entries) {

@@ -1,6 +1,7 @@
 // The model picker: which bundles there are, which one judges, and the card that tells what it is.
 
 import { ask } from "./api.js";
+import { desk } from "./desk.js";
 import { find, make } from "./dom.js";
 import { textOf } from "./markdown.js";
 
@@ -49,7 +50,10 @@ async function cardOf(name) {
 
 async function refresh() {
   const before = chosenModel();
-  ({ models } = await ask("models"));
+  const isFirst = !models.length;
+  const answer = await ask("models");
+  ({ models } = answer);
+  if (isFirst) desk.look({ alpha: answer.alpha });
   const ready = models.filter(isLoaded);
   const chosen = ready.find(({ name }) => name === before) ?? ready.find((model) => model.is_default) ?? ready[0];
   const select = find("model");

@@ -67,7 +67,7 @@ def test_a_change_is_found_soon_also_after_a_long_quiet(
     drift = watched(normal(num_steady, 1), seed=1)
     sounded = [drift.add(change(score), 0.5) for score in normal(1000, 2)]
     assert any(sounded)
-    assert num_steady < (drift.alarm_at or 0) <= num_steady + at_most * (3 if num_steady else 1)
+    assert num_steady < (drift.alarm_at or 0) <= num_steady + at_most * (2 if num_steady else 1)
 
 
 def test_one_in_twenty_that_is_far_out_is_found() -> None:
@@ -79,7 +79,7 @@ def test_one_in_twenty_that_is_far_out_is_found() -> None:
 
 def test_quiet_costs_little() -> None:
     drift = watched(normal(3000, 4), seed=4)
-    assert drift.log10_martingale > -0.5 * math.log10(math.pi * 3001) - 0.1
+    assert drift.log10_martingale > -math.log10(1 + math.log10(3001)) - 0.01
 
 
 def test_an_alarm_sounds_once_and_stays() -> None:

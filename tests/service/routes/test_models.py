@@ -19,6 +19,7 @@ def test_a_loaded_bundle_tells_what_it_is(house: House) -> None:
     assert {
         "models": [{"name": "m", "is_default": True, "current": 1, "versions": [expected]}],
         "history": False,
+        "alpha": 0.05,
     } == listed
     (version,) = house.client.get("/models/m").json()["versions"]
     preprocess = {"size": 8, "channels": 1, "resize": "pad"}

@@ -167,3 +167,15 @@ def test_a_page_whose_server_is_gone_says_so(context: BrowserContext, line: Hous
     expect(page.locator("#history-status")).to_contain_text("The server cannot be reached.")
     page.get_by_role("link", name="Drift").click()
     expect(page.locator("#drift-status")).to_contain_text("The server cannot be reached.")
+
+
+def test_a_page_that_opens_while_the_server_is_away_begins_when_it_is_back(
+    context: BrowserContext, line: House
+) -> None:
+    page = context.new_page()
+    page.route("**/models", lambda route: route.abort())
+    page.goto(str(line.client.base_url))
+    expect(page.locator("#trouble")).to_contain_text("The server cannot be reached.")
+    page.unroute("**/models")
+    expect(page.locator("#model")).to_be_enabled()
+    expect(page.locator("#trouble")).to_be_empty()

@@ -1,6 +1,8 @@
 """With the server's own history and drift: what a person corrects at the page is there after a restart."""
 
 import base64
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +11,12 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from service.app import create_app
-from service.settings import Settings
+from service.settings import SAMPLE, Settings
 from tests.service.fakes import add_bundle, load_tagged, picture, png, served
-from tests.service.static.desk import drop, finish, tile
+from tests.service.processes import Process, running
+from tests.service.static.desk import drop, finish, tile, verdicts
+
+MODELS = Path(__file__).parents[3] / "models"
 
 
 @contextmanager
@@ -29,16 +34,30 @@ def a_run(folder: Path, context: BrowserContext) -> Iterator[Page]:
         page.close()
 
 
-def test_a_correction_survives_a_restart(context: BrowserContext, tmp_path: Path) -> None:
-    add_bundle(tmp_path / "models", "m")
-    with a_run(tmp_path, context) as page:
-        drop(page, {"false alarm.png": png(97), "found.png": png(2000), "fine.png": png(3)})
+@contextmanager
+def a_process(folder: Path, context: BrowserContext) -> Iterator[tuple[Process, Page]]:
+    """`anomaly serve` as an operator runs it, with a history in `folder`, and its page."""
+    history = {"ANOMALY_HISTORY": str(folder / "history.sqlite"), "ANOMALY_HISTORY_THUMBNAILS": "1"}
+    with running(MODELS, ANOMALY_DEFAULT_MODEL="mnist", **history) as process:
+        page = context.new_page()
+        page.goto(str(process.client.base_url))
+        page.locator("#model:enabled").wait_for()
+        yield process, page
+        page.close()
+
+
+def test_a_correction_survives_a_killed_server(context: BrowserContext, tmp_path: Path) -> None:
+    files = {"false alarm.png": picture(28, 28), "other.png": picture(30, 30), "fine.png": SAMPLE.read_bytes()}
+    with a_process(tmp_path, context) as (process, page):
+        drop(page, files)
         finish(page, shown=3)
+        assert verdicts(page) == {"false alarm.png": "anomalous", "other.png": "anomalous", "fine.png": "normal"}
         tile(page, "false alarm.png").locator("button").click()
         page.locator("#viewer").get_by_role("button", name="It is normal").click()
         expect(page.locator("#viewer-verdict")).to_contain_text("corrected to normal")
         page.keyboard.press("Escape")
-    with a_run(tmp_path, context) as page:
+        os.kill(process.pid, signal.SIGKILL)
+    with a_process(tmp_path, context) as (_, page):
         page.get_by_role("link", name="History").click()
         rows = page.locator("#history-rows li")
         expect(rows).to_have_count(3)

@@ -1,9 +1,12 @@
 """Images in by drop, paste and choice; the verdicts are the server's, and the slider changes them without it."""
 
-import pytest
-from playwright.sync_api import FilePayload, Page, Request, expect
+from pathlib import Path
 
-from tests.service.fakes import House, png
+import pytest
+from playwright.sync_api import BrowserContext, FilePayload, Page, Request, expect
+
+from tests.service.fakes import House, open_house, png
+from tests.service.static.conftest import open_page
 from tests.service.static.desk import drop, finish, slide, tile, verdicts
 
 FILES = {"ten.png": png(10), "ninety-five.png": png(95), "thousand.png": png(1000)}
@@ -57,6 +60,18 @@ def test_page_and_server_give_the_same_verdicts_at_each_rate(page: Page, line: H
         answers = {name: line.score(data, alpha=alpha).json()["is_anomalous"] for name, data in files.items()}
         called = {name: {"anomalous": True, "normal": False, "open": None}[v] for name, v in found.items()}
         assert called == answers, alpha
+
+
+def test_the_slider_begins_at_the_servers_own_rate(context: BrowserContext, tmp_path: Path) -> None:
+    with open_house(tmp_path, alpha=0.03) as strict:
+        page = open_page(context, strict)
+        expect(page.locator("#alpha-value")).to_have_text("3 %")
+        drop(page, FILES)
+        finish(page, shown=3)
+        assert verdicts(page)["ninety-five.png"] == "normal"  # p = 0.05
+        slide(page, 150)
+        expect(page.locator("#alpha-value")).not_to_have_text("3 %")
+        assert page.locator("#alpha").input_value() == "150"
 
 
 def test_a_rate_below_the_grain_of_the_p_values_is_said_to_need_more_calibration_images(page: Page) -> None:
