@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="draw streams of 10,000 scores of both kinds into this PNG")
     parser.add_argument("--streams", type=int, default=NUM_STREAMS)
     parser.add_argument("--scores", type=int, default=NUM_SCORES)
+    parser.add_argument("--first", type=int, default=0, help="the first stream's number, which draws it")
     options = parser.parse_args()
     if options.figure:
         draw(options.figure)
@@ -65,17 +66,17 @@ def main() -> None:
         for name, delays in changed(options.data).items():
             print(line(name, delays))
     else:
-        steady(options.streams, options.scores)
+        steady(options.first, options.streams, options.scores)
         rare(options.streams)
 
 
-def steady(num_streams: int, num_scores: int) -> None:
+def steady(first: int, num_streams: int, num_scores: int) -> None:
     """How many steady streams alarm, by exact ranks and by p-values of the calibration alone."""
     print(f"| {num_streams} steady streams of {num_scores:,} scores, {NUM_CALIBRATION} calibration scores | alarms |")
     print("|---|---|")
     with Pool() as pool:
         for name, kind in (("ranks among calibration and stream", OnlineRanks), ("p-values alone", FixedRanks)):
-            alarms = pool.map(partial(first_alarm, kind, num_scores), range(num_streams))
+            alarms = pool.map(partial(first_alarm, kind, num_scores), range(first, first + num_streams))
             at = [alarm for alarm in alarms if alarm is not None]
             when = f", half of them by score {int(np.median(at)):,}" if at else ""
             print(f"| {name} | {len(at)}{when} |", flush=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly.calibration import Drift, Martingale, OnlineRanks
-from anomaly.calibration.drift import JUMP_RATE, Trajectory, Window
+from anomaly.calibration.drift import JUMP_RATE, RESERVE, Trajectory, Window
 
 NUM_CALIBRATION = 400
 
@@ -79,7 +79,16 @@ def test_one_in_twenty_that_is_far_out_is_found() -> None:
 
 def test_quiet_costs_little() -> None:
     drift = watched(normal(3000, 4), seed=4)
-    assert drift.log10_martingale > -math.log10(1 + math.log10(3001)) - 0.01
+    assert 10**drift.log10_martingale > RESERVE + (1 - RESERVE) / (1 + math.log10(3001))
+
+
+def test_half_of_the_capital_is_never_staked() -> None:
+    """The worst that can happen to a gambler: scores that come where none of the bets pays."""
+    drift = Drift(np.arange(100.0), rate=0.01, rng=np.random.default_rng(0))
+    for _ in range(50):
+        for score in (-1.0, 97.5):
+            drift.add(score, 0.5)
+            assert 10**drift.log10_martingale > RESERVE
 
 
 def test_an_alarm_sounds_once_and_stays() -> None:
