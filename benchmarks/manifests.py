@@ -1,12 +1,16 @@
 """Data sets as the program takes them: CSV manifests for magnetic tiles and ELPV, and CIFAR-10 unpacked.
 
-    python -m benchmarks.manifests magnetic-tile --data DATA_DIR/magnetic-tile --out FOLDER
-    python -m benchmarks.manifests elpv-mono     --data DATA_DIR/elpv-mono     --out FOLDER
-    python -m benchmarks.manifests cifar10       --data DATA_DIR/cifar10       --out FOLDER
+    python -m benchmarks.manifests magnetic-tile        --data DATA_DIR/magnetic-tile --out FOLDER
+    python -m benchmarks.manifests magnetic-tile-apart  --data DATA_DIR/magnetic-tile --out FOLDER
+    python -m benchmarks.manifests elpv-mono            --data DATA_DIR/elpv-mono     --out FOLDER
+    python -m benchmarks.manifests cifar10              --data DATA_DIR/cifar10       --out FOLDER
 
 DATA_DIR itself does as well. A fifth of the normal images, drawn by `--seed`, is the test split's; all defects are.
 
-- magnetic-tile: `MT_Free` is normal; each defect has its mask.
+- magnetic-tile: `MT_Free` is normal; each defect has its mask. Most tiles were photographed in six lights, so that of
+  nearly every test normal, and of no defect, the same tile is among the training images.
+- magnetic-tile-apart: the same, but whole tiles are drawn: none is in training and test. Pictures whose running numbers
+  follow each other within 150 are of one tile.
 - elpv-mono: defect probability 0 is normal, 1 is anomalous, and what lies between is left out.
 - cifar10: its archive has `train/` and `test/` with a folder per class, which is a form that needs no manifest.
 """
@@ -20,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 _TEST_SHARE = 0.2
+_SAME_TILE = 150  # running numbers; there are few gaps from 100 to 300
 _TILE_DEFECTS = ("MT_Blowhole", "MT_Break", "MT_Crack", "MT_Fray", "MT_Uneven")
 
 Row = tuple[Path | str, str, str, Path | str]
@@ -34,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="draws the normal images of the test split")
     options = parser.parse_args(arguments)
     data = options.data.resolve()
-    data = data / options.layout if (data / options.layout).is_dir() else data
+    folder = data / options.layout.removesuffix("-apart")
+    data = folder if folder.is_dir() else data
     if not data.is_dir():
         parser.error(f"{options.data} is not a folder; give the one with the data set {options.layout}")
     options.out.mkdir(parents=True, exist_ok=True)
@@ -43,17 +49,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def write_magnetic_tile(data: Path, out: Path, seed: int) -> Path:
     """Writes `magnetic-tile.csv` with a mask for every defect."""
+    pictures = [[picture] for picture in _free_tiles(data)]
+    return _write(_normal_rows(pictures, seed) + _defect_rows(data), out / "magnetic-tile.csv")
+
+
+def write_magnetic_tile_apart(data: Path, out: Path, seed: int) -> Path:
+    """Writes `magnetic-tile-apart.csv`, in which a tile is in one split with all its pictures."""
+    tiles: list[list[Path]] = []
+    for picture in sorted(_free_tiles(data), key=_running_number):
+        if not tiles or _running_number(picture) - _running_number(tiles[-1][-1]) > _SAME_TILE:
+            tiles.append([])
+        tiles[-1].append(picture)
+    return _write(_normal_rows(tiles, seed) + _defect_rows(data), out / "magnetic-tile-apart.csv")
+
+
+def _free_tiles(data: Path) -> list[Path]:
+    return sorted((data / "MT_Free" / "Imgs").glob("*.jpg"))
+
+
+def _running_number(picture: Path) -> int:
+    """743 of exp0_num_743.jpg."""
+    return int(picture.stem.rpartition("_")[2])
+
+
+def _defect_rows(data: Path) -> list[Row]:
     defects = [image for kind in _TILE_DEFECTS for image in sorted((data / kind / "Imgs").glob("*.jpg"))]
-    rows = _normal_rows(sorted((data / "MT_Free" / "Imgs").glob("*.jpg")), seed)
-    rows += [(image, "anomalous", "test", image.with_suffix(".png")) for image in defects]
-    return _write(rows, out / "magnetic-tile.csv")
+    return [(image, "anomalous", "test", image.with_suffix(".png")) for image in defects]
 
 
 def write_elpv_mono(data: Path, out: Path, seed: int) -> Path:
     """Writes `elpv-mono.csv`."""
     with (data / "labels.csv").open(newline="") as file:
         probability_of = {data / row["image"]: float(row["defect_probability"]) for row in csv.DictReader(file)}
-    rows = _normal_rows(sorted(image for image, probability in probability_of.items() if probability == 0), seed)
+    normals = sorted(image for image, probability in probability_of.items() if probability == 0)
+    rows = _normal_rows([[image] for image in normals], seed)
     rows += [(image, "anomalous", "test", "") for image, probability in probability_of.items() if probability == 1]
     return _write(rows, out / "elpv-mono.csv")
 
@@ -65,10 +94,15 @@ def unpack_cifar10(data: Path, out: Path, seed: int) -> Path:
     return out
 
 
-def _normal_rows(images: Sequence[Path], seed: int) -> list[Row]:
-    drawn = np.random.default_rng(seed).permutation(len(images))
-    test = set(drawn[: round(len(images) * _TEST_SHARE)].tolist())
-    return [(image, "normal", "test" if index in test else "train", "") for index, image in enumerate(images)]
+def _normal_rows(things: Sequence[Sequence[Path]], seed: int) -> list[Row]:
+    """Each thing, with all pictures of it, is in one split."""
+    drawn = np.random.default_rng(seed).permutation(len(things))
+    test = set(drawn[: round(len(things) * _TEST_SHARE)].tolist())
+    return [
+        (picture, "normal", "test" if index in test else "train", "")
+        for index, pictures in enumerate(things)
+        for picture in pictures
+    ]
 
 
 def _write(rows: Sequence[Row], path: Path) -> Path:
@@ -83,6 +117,7 @@ _WRITERS: dict[str, Callable[[Path, Path, int], Path]] = {
     "cifar10": unpack_cifar10,
     "elpv-mono": write_elpv_mono,
     "magnetic-tile": write_magnetic_tile,
+    "magnetic-tile-apart": write_magnetic_tile_apart,
 }
 
 if __name__ == "__main__":

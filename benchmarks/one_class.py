@@ -49,6 +49,7 @@ SETS = {
         taught="--turns",
     ),
     "magnetic-tile": DataSet(options=_SURFACES, taught="--negatives"),
+    "magnetic-tile-apart": DataSet(options=_SURFACES, taught="--negatives"),
     "elpv-mono": DataSet(options=_SURFACES, taught="--negatives"),
 }
 METHODS = {

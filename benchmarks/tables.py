@@ -9,6 +9,7 @@ TITLES = {
     "mnist": "MNIST, one digit normal",
     "cifar10": "CIFAR-10, one class normal",
     "magnetic-tile": "Magnetic tiles",
+    "magnetic-tile-apart": "Magnetic tiles, none of them in training and test",
     "elpv-mono": "ELPV, mono-crystalline cells",
 }
 DEVELOPMENT = {"mnist": {"2", "8"}, "cifar10": {"cat", "ship"}}

@@ -43,6 +43,17 @@ def test_magnetic_tile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert not normal.any()
 
 
+def test_a_tile_is_in_one_split_with_all_its_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for tile in range(10):
+        for light in range(1, 7):
+            number = 700 * tile + 30 * light
+            write_image(tmp_path / "magnetic-tile" / "MT_Free" / "Imgs" / f"exp{light}_num_{number}.jpg")
+    samples = open_dataset(written("magnetic-tile-apart", tmp_path, tmp_path / "out", capsys)).samples
+    assert Counter(sample.split for sample in samples) == {"train": 48, "test": 12}
+    split_of = {(int(Path(sample.path).stem.rpartition("_")[2]) // 700, sample.split) for sample in samples}
+    assert len(split_of) == 10
+
+
 def test_the_seed_draws_the_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for index in range(20):
         write_image(tmp_path / "MT_Free" / "Imgs" / f"{index}.jpg")
