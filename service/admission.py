@@ -93,8 +93,10 @@ class Admission:
             raise obstacle
 
     def full_for(self, scorers: Iterable[Scorer]) -> OverloadedError | None:
-        """Why not one image more is let in, whichever of `scorers` it is for; None if one might be."""
+        """Why not one image more is let in, whichever of `scorers` it is for; None if one might be, or at a stop."""
         obstacle = None
+        if self.is_closed:
+            return None
         for scorer in scorers:
             if (obstacle := self._obstacle(scorer, num_images=1, num_bytes=0)) is None:
                 return None

@@ -8,16 +8,14 @@ logged, and has its id, as every request.
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from service.errors import OverloadedError, Problem, describe
 from service.headers import HEADERS
 from service.logs import choose_id, request_id
+from service.shortcut import by_call
 from service.telemetry import Telemetry
 from service.watching import log_request
-
-Headers = list[tuple[bytes, bytes]]
 
 
 class Door:
@@ -26,16 +24,13 @@ class Door:
     def __init__(
         self, routes: Iterable[BaseRoute], full: Callable[[], OverloadedError | None], telemetry: Telemetry
     ) -> None:
-        self._paths = {
-            (method.encode(), route.path.encode()): route.path
-            for route in routes
-            if isinstance(route, APIRoute)
-            for method in route.methods or ()
-        }
+        self._paths = {(method.encode(), path.encode()): path for method, path in by_call(routes)}
         self._full = full
         self._telemetry = telemetry
 
-    def refusal(self, method: bytes, url: bytes, headers: Headers, client: str | None) -> Problem | None:
+    def refusal(
+        self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]], client: str | None
+    ) -> Problem | None:
         """The whole answer to a request that is not let in, by its head; None if it may go on."""
         path = self._paths.get((method, url.partition(b"?")[0]))
         error = self._full() if path else None

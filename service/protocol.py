@@ -67,7 +67,7 @@ class JoiningTransport:
 
     def _send(self, more: bytes = b"") -> None:
         kept, self._kept = self._kept, b""
-        if kept:
+        if kept and not self._transport.is_closing():
             self._transport.writelines([kept, more])
 
 
@@ -91,7 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._start_receiving()
         if len(self.connections) > self._limits.max_connections:
             message = "The server has as many connections as it can hold; try again soon."
-            self._refuse(Problem(503, "overloaded", message, {"Retry-After": "1"}))
+            self._refuse(Problem(503, "overloaded", message, {"Retry-After": "1"}), linger_s=0.0)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a peer."""
@@ -113,13 +113,16 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins; on a connection that pipelines, in the middle of a piece of data."""
         super().on_message_begin()
+        self._unset_keepalive_if_required()
         self._start_receiving()
 
     def on_headers_complete(self) -> None:
         """The head is there: the app is called, unless the door answers."""
+        if self.transport.is_closing():
+            return  # after the last answer nothing is processed
         if refusal := self._turn_away():
             self._is_turned_away = True
-            self._write_error(refusal, stays_open=self.parser.should_keep_alive() and not self._is_leaving)
+            self._write_error(refusal, stays_open=self._stays_open())
             return
         super().on_headers_complete()
         if self._is_leaving:
@@ -128,20 +131,34 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._extra_bytes -= 2 * len(body)
-        if not self._is_turned_away:
+        if not (self._is_turned_away or self.transport.is_closing()):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """All is there."""
         self._stop_receiving()
         self._extra_bytes = 0
+        if self.transport.is_closing():
+            return
         if not self._is_turned_away:
+            if self.cycle.response_complete:  # it did not wait for the body
+                self._wait_for_the_next()
             super().on_message_complete()
             return
         self._is_turned_away = False
-        if self._is_leaving or not self.parser.should_keep_alive():
+        if not self._stays_open():
             self.transport.close()
         self.on_response_complete()
+
+    def _stays_open(self) -> bool:
+        """Whether the connection does after this request; of HTTP/1.0 none does, as with uvicorn."""
+        is_kept = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        return is_kept and not self._is_leaving
+
+    def _wait_for_the_next(self) -> None:
+        """As after an answer that ends a request; here the request ended after its answer."""
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _turn_away(self) -> Problem | None:
         """What the door says; only of a request whose turn it is, and whose body comes unasked."""
@@ -169,12 +186,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server is told to stop: answer what is here, or arrives within a moment, and close."""
-        if self._is_leaving or self._is_answering():
+        if self._is_turned_away:
+            self._is_leaving = True  # the connection closes when the body has been read past
+        elif self._is_leaving or self._is_answering():
             super().shutdown()
         else:
             self._is_leaving = True
             self._unset_keepalive_if_required()
             self.loop.call_later(LINGER_S, super().shutdown)
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP."""
+        self._refuse(Problem(400, "malformed_request", msg, {}))
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -203,7 +226,7 @@ class BoundedProtocol(HttpToolsProtocol):
         message = f"The whole request did not come within {self._limits.receive_timeout_s:g} s."
         self._refuse(Problem(408, "receive_timeout", message, {}))
 
-    def _refuse(self, problem: Problem) -> None:
+    def _refuse(self, problem: Problem, *, linger_s: float = LINGER_S) -> None:
         """Answer, if there is no answer yet, and close; what still comes is not read."""
         if self._is_refused or self.transport.is_closing():
             return
@@ -214,12 +237,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self.loop.call_later(LINGER_S, self.transport.close)
+        if linger_s:
+            self.loop.call_later(linger_s, self.transport.close)
+        else:
+            self.transport.close()
 
     def _write_error(self, problem: Problem, *, stays_open: bool) -> None:
         """An answer in the one shape of errors."""
         body = json.dumps(problem.body()).encode()
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))} | problem.headers
+        headers = {name.decode(): value.decode() for name, value in self.server_state.default_headers}
+        headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))} | problem.headers
         if not stays_open:
             headers["Connection"] = "close"
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

@@ -14,17 +14,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.errors import error_response
 
 
+def by_call(routes: Iterable[BaseRoute]) -> dict[tuple[str, str], APIRoute]:
+    """The routes by method and path."""
+    return {
+        (method, route.path): route for route in routes if isinstance(route, APIRoute) for method in route.methods or ()
+    }
+
+
 class AnswerDirectly:
     """ASGI middleware, innermost: answers by the `routes`' functions, and passes on what is for none of them."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
         self.app = app
-        self.routes = {
-            (method, route.path): route
-            for route in routes
-            if isinstance(route, APIRoute)
-            for method in route.methods or ()
-        }
+        self.routes = by_call(routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass the request on."""

@@ -8,11 +8,11 @@ The gambler holds shares of several bets, each with ∫ f(p) dp = 1:
 - the whole process moves: f(p) = 1 + ε·(p − 1/2), ε = ±1 (the bets of Vovk's Simple Jumper);
 - new scores are too often among the highest: f(p) = (1 − w) + w·[p < a]/a, where a is the share that the ranks so far
   give to what lies above the calibration's highest score, or above its highest percent, and w is the excess.
-Half of the capital is never staked. So M ends at 1/2 where nothing changes, and the alarm sounds by chance at half the
-stated rate, or less: a gambler who stakes all comes close to all of it. Of the other half, what is not yet in a bet
-rests, and is let out bit by bit, in each power of ten of scores about as much as in the one before: after n quiet
-scores 1/(1 + log₁₀(1 + n)) of it still rests, so that a change is found after long quiet too. The shares in bets are
-evened out at a slow rate, for a change of another kind.
+Half of the capital is never staked. So M ends at 1/2 where nothing changes, and the alarm sounds by chance with a
+probability of at most rate/(2 − rate), about half of what is stated: a gambler who stakes all comes close to all of it.
+Of the other half, what is not yet in a bet rests, and is let out bit by bit, in each power of ten of scores about as
+much as in the one before: after n quiet scores 1/(1 + log₁₀(1 + n)) of it still rests, so that a change is found after
+long quiet too. The shares in bets are evened out at a slow rate, for a change of another kind.
 
 Sources: Vovk et al. 2021, Retrain or not retrain: conformal test martingales for change-point detection, section 3
 (Simple Jumper); Vovk, Nouretdinov and Gammerman 2003, Testing exchangeability on-line; Ville 1939.

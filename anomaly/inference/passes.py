@@ -104,10 +104,9 @@ class Passes:
         parts = []
         for rows in _batches(pixels):
             x, z = self._on_device(pixels[rows]), torch.from_numpy(z_hat[rows]).to(self.device)
-            if self.networks.D_patch is not None and self.networks.memory is not None:
-                logits, features = self.networks.D_patch(x)
-                novelty = self.networks.memory.novelty(features)
-                parts.append(patch_maps(logits, novelty, x.shape[-1]).cpu().numpy())
+            if self.networks.memory is not None:
+                doubt, novelty = self.networks.doubt_and_novelty(x)
+                parts.append(patch_maps(doubt, novelty, x.shape[-1]).cpu().numpy())
                 continue
             x_hat = self.networks.G(z)
             real, fake, _ = self._judge(x, x_hat, z)

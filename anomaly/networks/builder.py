@@ -61,10 +61,20 @@ class Networks(nn.Module):
 
     def strangeness(self, x: Tensor) -> Tensor:
         """How strange each place of x is to D_patch and its memory (b, size/8, size/8); only where there are both."""
+        D_patch, memory = self._knowing()
+        strangeness: Tensor = memory(D_patch(x))
+        return strangeness
+
+    def doubt_and_novelty(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """−logits of D_patch (b, size/4, size/4), and novelty to its memory (b, size/8, size/8)."""
+        D_patch, memory = self._knowing()
+        logits, features = D_patch(x)
+        return -logits, memory.novelty(features)
+
+    def _knowing(self) -> tuple[PatchDiscriminator, PatchMemory]:
         assert self.D_patch is not None, "these networks have no patch discriminator"
         assert self.memory is not None, "these networks remember nothing"
-        strangeness: Tensor = self.memory(self.D_patch(x))
-        return strangeness
+        return self.D_patch, self.memory
 
     def discriminators(self) -> Iterator[nn.Module]:
         """Those there are of the game's: of D, D_xx and D_zz."""

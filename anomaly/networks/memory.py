@@ -15,8 +15,8 @@ from torch.nn.functional import avg_pool2d, max_pool2d
 from anomaly.config import NetworkConfig
 from anomaly.networks.patches import NUM_FEATURES, PatchJudgement
 
-REACH = 8  # pixels of a place, each way
-_AROUND = 5  # places each way over which means and variances are averaged
+PLACE = 8  # pixels of its side
+_WINDOW = 5  # places of the side of the square over which means and variances are averaged
 _LEAST = 0.01  # of a deviation: normals that agree at a place do not make everything else abnormal there
 
 
@@ -26,17 +26,17 @@ class PatchMemory(nn.Module):
     centre: Tensor
     spread: Tensor
     features: Tensor
+    squares: Tensor
     mean: Tensor
     deviation: Tensor
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        side = config.size // REACH
+        side, num = config.size // PLACE, config.num_remembered
         self.register_buffer("centre", torch.zeros(NUM_FEATURES))
         self.register_buffer("spread", torch.ones(NUM_FEATURES))
-        self.register_buffer(
-            "features", torch.zeros(side * side, config.num_remembered, NUM_FEATURES, dtype=torch.float16)
-        )
+        self.register_buffer("features", torch.zeros(side * side, num, NUM_FEATURES, dtype=torch.float16))
+        self.register_buffer("squares", torch.zeros(side * side, 1, num))
         self.register_buffer("mean", torch.zeros(2, side, side))
         self.register_buffer("deviation", torch.ones(2, side, side))
 
@@ -45,27 +45,33 @@ class PatchMemory(nn.Module):
         self.centre = features.mean(dim=(0, 2, 3))
         self.spread = features.std(dim=(0, 2, 3)).clamp_min(1e-6)
         self.features = self._by_place(features).half()
+        self.squares = self.features.float().square().sum(dim=2)[:, None]
 
-    def settle(self, judgement: PatchJudgement) -> None:
-        """What D_patch said of other normal images: how strange an ordinary place is."""
-        evidence = self._evidence(judgement)
+    def settle(self, evidence: Tensor) -> None:
+        """How strange an ordinary place is, by the evidence (n, 2, h, w) of other normal images."""
         self.mean = _smooth(evidence.mean(dim=0))
         self.deviation = _smooth(evidence.var(dim=0, correction=0)).sqrt().clamp_min(_LEAST)
 
     def forward(self, judgement: PatchJudgement) -> Tensor:
         """How strange each place is."""
-        return ((self._evidence(judgement) - self.mean) / self.deviation).sum(dim=1)
+        return ((self.evidence(judgement) - self.mean) / self.deviation).sum(dim=1)
 
-    def novelty(self, features: Tensor) -> Tensor:
-        """How far each place's features lie from the nearest that are remembered of it."""
-        b, _, height, width = features.shape
-        distances = torch.cdist(self._by_place(features), self.features.to(features.dtype))
-        return distances.amin(dim=2).T.reshape(b, height, width)
-
-    def _evidence(self, judgement: PatchJudgement) -> Tensor:
+    def evidence(self, judgement: PatchJudgement) -> Tensor:
         """(b, 2, h, w): doubt and novelty."""
         doubt = avg_pool2d(-judgement.logits, 3, stride=1, padding=1, count_include_pad=False)
         return torch.stack([max_pool2d(doubt, 2), self.novelty(judgement.features)], dim=1)
+
+    def novelty(self, features: Tensor) -> Tensor:
+        """How far each place's features lie from the nearest that are remembered of it.
+
+        |m|² − 2·q·m tells which is the nearest, but not how far it is where that is little: rounding would be all.
+        """
+        b, _, height, width = features.shape
+        q, remembered = self._by_place(features), self.features.to(features.dtype)
+        nearest = torch.baddbmm(self.squares, q, remembered.mT, alpha=-2).argmin(dim=2, keepdim=True)
+        found = remembered.gather(1, nearest.expand(-1, -1, NUM_FEATURES))
+        distance: Tensor = torch.linalg.vector_norm(q - found, dim=2)
+        return distance.T.reshape(b, height, width)
 
     def _by_place(self, features: Tensor) -> Tensor:
         """(b, c, h, w) → (h·w, b, c), each channel about its mean in its standard deviations."""
@@ -73,4 +79,4 @@ class PatchMemory(nn.Module):
 
 
 def _smooth(maps: Tensor) -> Tensor:
-    return avg_pool2d(maps, _AROUND, stride=1, padding=_AROUND // 2, count_include_pad=False)
+    return avg_pool2d(maps, _WINDOW, stride=1, padding=_WINDOW // 2, count_include_pad=False)

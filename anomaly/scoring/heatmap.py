@@ -1,5 +1,6 @@
 """Where an image is abnormal: the pixel residual and the differences of D's features, laid over the image.
 
+Or, where D_patch was taught, its doubt and how novel each place is to its memory.
 Shapes: maps (b, size, size); features (b, channels, height, width); those of a fully connected layer tell no place.
 A heatmap is in units of what normal images show: 0.25 is the strongest place of an ordinary normal image (the 95th
 percentile over the *select* normals), 1 is four times that. So a good image is not red because something must be.
@@ -22,7 +23,7 @@ _DARK = np.finfo(np.float32).eps  # a layer that normals leave dark must not div
 
 @dataclass(frozen=True)
 class MapScale:
-    """What normals show: a high quantile of each layer's map (num_maps,), and of the peaks of their mean (1,)."""
+    """What normals show: a high quantile of each map (num_maps,), and of the peaks of their mean (1,)."""
 
     layers: NDArray[np.float32]
     peak: NDArray[np.float32]
@@ -42,11 +43,11 @@ class MapScale:
         return heatmap
 
 
-def patch_maps(logits: Tensor, novelty: Tensor, size: int) -> Tensor:
-    """(b, 2, size, size): −log D_patch at each place, and how novel it is, whatever their own grids (b, h, w)."""
+def patch_maps(doubt: Tensor, novelty: Tensor, size: int) -> Tensor:
+    """(b, 2, size, size): −log D_patch, of the doubt −logit, and the novelty of places, each on its grid (b, h, w)."""
     maps = [
         interpolate(places[:, None], size=(size, size), mode="bilinear", align_corners=False)
-        for places in (softplus(-logits), novelty)
+        for places in (softplus(doubt), novelty)
     ]
     return torch.cat(maps, dim=1)
 

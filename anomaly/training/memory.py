@@ -3,6 +3,8 @@
 Shapes: pixels (n, c, size, size) uint8; train, select: indices of the images that trained and of those that select.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,14 +30,17 @@ def remember(
     num = min(len(train), MAX_REMEMBERED)
     remembered = train[np.linspace(0, len(train) - 1, num).round().astype(np.int64)]
     networks.config = networks.config.model_copy(update={"num_remembered": num})
-    networks.memory = PatchMemory(networks.config).to(device)
-    networks.memory.remember(_judge(networks.D_patch, pixels, remembered, device).features)
-    networks.memory.settle(_judge(networks.D_patch, pixels, select, device))
+    memory = networks.memory = PatchMemory(networks.config)
+    known = _judge(networks.D_patch, pixels, remembered, device)
+    memory.remember(torch.cat([judged.features.cpu() for judged in known]))
+    memory.to(device)
+    others = _judge(networks.D_patch, pixels, select, device)
+    memory.settle(torch.cat([memory.evidence(judged) for judged in others]))
 
 
 def _judge(
     D_patch: PatchDiscriminator, pixels: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device
-) -> PatchJudgement:
-    batches = np.array_split(rows, range(_BATCH_SIZE, len(rows), _BATCH_SIZE))
-    judged = [D_patch(to_float(torch.from_numpy(pixels[batch]).to(device))) for batch in batches]
-    return PatchJudgement(*(torch.cat(parts) for parts in zip(*judged, strict=True)))
+) -> Iterator[PatchJudgement]:
+    """Batch by batch: all at once may be more than a device holds."""
+    for batch in np.array_split(rows, range(_BATCH_SIZE, len(rows), _BATCH_SIZE)):
+        yield D_patch(to_float(torch.from_numpy(pixels[batch]).to(device)))

@@ -8,7 +8,7 @@ import { STEPS, alphaAt, number, percent, positionOf, shortageOf } from "./verdi
 export function connectDecision() {
   const slider = find("alpha");
   Object.assign(slider, { min: 0, max: STEPS, step: 1, value: positionOf(desk.alpha) });
-  slider.addEventListener("input", () => desk.look({ alpha: alphaAt(slider.valueAsNumber) }));
+  slider.addEventListener("input", () => desk.look({ alpha: alphaAt(slider.valueAsNumber), isAlphaChosen: true }));
   desk.addEventListener("change", oncePerFrame(show));
   show();
 }

@@ -10,6 +10,7 @@ import { verdictOf } from "./verdicts.js";
 class Desk extends EventTarget {
   items = [];
   alpha = 0.05;
+  isAlphaChosen = false; // by the person
   show = "all";
   sort = "highest";
   minScore = -Infinity;

@@ -14,6 +14,7 @@ export function connectDrift() {
 /** Ask how the chosen model's process does, and draw it. */
 export async function showDrift() {
   const status = find("drift-status");
+  if (!chosenModel()) return;
   status.textContent = "Looking …";
   try {
     const drift = await ask(`models/${encodeURIComponent(chosenModel())}/drift`);

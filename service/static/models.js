@@ -53,7 +53,7 @@ async function refresh() {
   const isFirst = !models.length;
   const answer = await ask("models");
   ({ models } = answer);
-  if (isFirst) desk.look({ alpha: answer.alpha });
+  if (isFirst && !desk.isAlphaChosen) desk.look({ alpha: answer.alpha });
   const ready = models.filter(isLoaded);
   const chosen = ready.find(({ name }) => name === before) ?? ready.find((model) => model.is_default) ?? ready[0];
   const select = find("model");

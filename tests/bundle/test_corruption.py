@@ -208,7 +208,7 @@ def test_a_bundle_whose_patch_discriminator_remembers_nothing_with_right_sums(pa
         manifest["network"]["num_remembered"] = 0
         (copied / MANIFEST).write_text(json.dumps(manifest))
         sum_again(copied)
-        assert "a patch discriminator without a memory of normal images" in refused(copied)
+        assert "its patch discriminator remembers no normal images" in refused(copied)
 
 
 def test_a_bundle_without_a_way_to_find_latents_with_right_sums(anogan_dir: Path) -> None:

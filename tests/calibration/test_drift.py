@@ -51,7 +51,7 @@ def test_the_bets_are_fair(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_steady_streams_seldom_set_it_off_and_evidence_is_bounded_as_ville_says() -> None:
     highest = np.array([watched(normal(400, seed), seed=seed).max_log10 for seed in range(300)])
     for log10 in (0.5, 1.0, 1.5):
-        expected = 10**-log10
+        expected = (1 - RESERVE) / (10**log10 - RESERVE)  # of the half that is staked
         assert (highest >= log10).mean() <= expected + 3 * math.sqrt(expected / len(highest))
 
 

@@ -198,7 +198,7 @@ def test_with_a_patch_discriminator_heatmap_and_score_are_of_its_strange_places(
     evidence = patched.evidence(pixels)
     with torch.no_grad():
         judgement = networks.D_patch(to_float(torch.from_numpy(pixels)))
-        maps = patch_maps(judgement.logits, networks.memory.novelty(judgement.features), 8).numpy()
+        maps = patch_maps(-judgement.logits, networks.memory.novelty(judgement.features), 8).numpy()
         strangeness = networks.memory(judgement)
     assert_allclose(
         patched.heatmaps(pixels, evidence.z_hat), patched.bundle.contents.map_scale.heatmap(maps), rtol=1e-5

@@ -37,6 +37,16 @@ def test_a_place_is_as_novel_as_its_features_lie_from_the_nearest_ones_of_the_sa
     assert_allclose(filled()(judgement(torch.from_numpy(seen))), expected, rtol=1e-3)
 
 
+@pytest.mark.parametrize("num", [3, 40])
+def test_novelty_is_exact_beside_what_is_remembered_and_in_any_batch(num: int) -> None:
+    memories, remembered = memory(num), features(num, seed=1, scale=3.0) + 50.0
+    memories.remember(remembered)
+    near = remembered[:1] + 1e-3
+    alone = memories.novelty(near)
+    assert alone.max() < 0.02  # half precision, and the step away
+    torch.testing.assert_close(memories.novelty(near.repeat(64, 1, 1, 1))[40], alone[0], rtol=1e-5, atol=1e-6)
+
+
 def test_what_is_remembered_is_not_novel_but_elsewhere_it_is() -> None:
     memories, remembered = filled(), features(NUM, seed=1, scale=3.0)
     assert memories(judgement(remembered)).max() < 0.05
@@ -56,7 +66,7 @@ def test_settled_it_counts_in_deviations_of_other_normals() -> None:
     memories, others = filled(), judgement(features(200, seed=3, scale=3.0))
     noise = torch.randn(200, 2 * SIDE, 2 * SIDE, generator=torch.Generator().manual_seed(4))
     others = PatchJudgement(5.0 + noise, others.features)
-    memories.settle(others)
+    memories.settle(memories.evidence(others))
     found = memories(others)
     assert found.mean().item() == pytest.approx(0.0, abs=0.05)
     assert found.std().item() == pytest.approx(2**0.5, rel=0.1)  # two independent kinds of evidence, each of 1
@@ -67,6 +77,6 @@ def test_settled_it_counts_in_deviations_of_other_normals() -> None:
 def test_normals_that_all_agree_leave_finite_numbers() -> None:
     memories, one = memory(), features(1, seed=1).expand(NUM, -1, -1, -1)
     memories.remember(one)
-    memories.settle(judgement(one))
+    memories.settle(memories.evidence(judgement(one)))
     assert memories(judgement(one)).abs().max() < 20
     assert memories(judgement(features(2, seed=9))).isfinite().all()

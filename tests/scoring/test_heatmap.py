@@ -96,10 +96,10 @@ def test_a_feature_lies_over_the_pixels_that_it_was_made_of() -> None:
 
 
 def test_patch_maps_are_hot_where_a_place_is_doubted_and_where_it_is_novel() -> None:
-    logits, novelty = torch.full((2, 4, 4), 3.0), torch.ones(2, 2, 2)
-    logits[1, 2, 1] = -3.0
+    doubt, novelty = torch.full((2, 4, 4), -3.0), torch.ones(2, 2, 2)
+    doubt[1, 2, 1] = 3.0
     novelty[0, 0, 1] = 5.0
-    found = patch_maps(logits, novelty, 16)
+    found = patch_maps(doubt, novelty, 16)
     assert found.shape == (2, 2, 16, 16)
     torch.testing.assert_close(found[0, 0], torch.full((16, 16), math.log1p(math.exp(-3.0))))
     torch.testing.assert_close(found[1, 1], torch.ones(16, 16))

@@ -94,10 +94,45 @@ def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
         assert [int(code) for code in re.findall(rb"HTTP/1.1 (\d+)", answers)] == [503, 200, 503, 200, 503]
 
 
-def test_who_waits_for_leave_to_send_gets_the_refusal_further_in(tmp_path: Path) -> None:
+def test_who_waits_for_leave_to_send_gets_the_refusal_further_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with full_house(tmp_path) as house, connected(house) as connection:
+        asked: list[object] = []
+        monkeypatch.setattr(house.app.state.door, "refusal", lambda *head: asked.append(head))
         connection.sendall(head(1000, extra="Expect: 100-continue\r\nConnection: close\r\n"))
         assert status_and_code(rest(connection)) == (503, "overloaded")
+        assert not asked
+
+
+def test_a_connection_of_http_1_0_is_closed(tmp_path: Path) -> None:
+    with full_house(tmp_path) as house, connected(house) as connection:
+        connection.sendall(head(1, extra="Connection: keep-alive\r\n").replace(b"HTTP/1.1", b"HTTP/1.0") + b"x")
+        answer = rest(connection)
+        assert status_and_code(answer) == (503, "overloaded")
+        assert b"\r\nConnection: close\r\n" in answer
+
+
+def test_after_the_last_answer_nothing_more_is_answered(tmp_path: Path) -> None:
+    with full_house(tmp_path) as house, connected(house) as connection:
+        connection.sendall(head(1, extra="Connection: close\r\n") + b"x" + head(1) + b"x")
+        assert rest(connection).count(b"HTTP/1.1 ") == 1
+        assert re.search(r'anomaly_requests_total{code="503",route="/score"} 1.0', house.client.get("/metrics").text)
+
+
+def test_a_body_that_breaks_after_the_refusal_gets_no_second_answer(tmp_path: Path) -> None:
+    with full_house(tmp_path) as house, connected(house) as connection:
+        connection.sendall(
+            b"POST /score HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\nno chunk\r\n"
+        )
+        assert rest(connection).count(b"HTTP/1.1 ") == 1
+
+
+def test_at_a_stop_it_is_said_that_the_server_stops(tmp_path: Path) -> None:
+    with full_house(tmp_path) as house:
+        house.app.state.stop()
+        answer = house.client.post("/score", content=b"x")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "shutting_down")
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/score/", "/"])

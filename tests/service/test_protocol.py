@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from service.protocol import MAX_HEAD_BYTES, JoiningTransport
+from service.server import KEEP_ALIVE_S, Server
+from service.settings import Settings
 from tests.service.fakes import House, open_house, picture, png
 from tests.service.test_load import depth, eventually
 
@@ -156,6 +158,26 @@ def test_a_refused_peer_that_goes_on_sending_can_still_read_why(impatient: House
         assert status_and_code(rest(connection)) == (431, "head_too_large")
 
 
+def test_what_is_no_http_gets_an_answer_in_the_one_shape(impatient: House) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(b"this is no request\r\n\r\n")
+        assert status_and_code(rest(connection)) == (400, "malformed_request")
+
+
+def test_a_connection_whose_answer_came_before_its_body_does_not_stay_for_ever(tmp_path: Path) -> None:
+    with open_house(tmp_path, options={"timeout_keep_alive": 1}) as house, connected(house) as connection:
+        connection.sendall(b"POST /no-such-path HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\n")
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 404")
+        connection.sendall(b"x" * 10)
+        assert connection.recv(1) == b""
+
+
+def test_between_requests_a_connection_is_kept_for_more_than_a_minute(impatient: House) -> None:
+    settings = Settings()
+    server = Server(impatient.app, settings, door=impatient.app.state.door, on_stop=lambda: None)
+    assert server.config.timeout_keep_alive == KEEP_ALIVE_S > 60
+
+
 def test_what_is_written_in_one_step_is_sent_together_and_what_stands_alone_soon() -> None:
     sent: list[bytes] = []
 
@@ -165,6 +187,9 @@ def test_what_is_written_in_one_step_is_sent_together_and_what_stands_alone_soon
 
         def close(self) -> None:
             sent.append(b"closed")
+
+        def is_closing(self) -> bool:
+            return False
 
     async def scene() -> None:
         transport = JoiningTransport(Transport(), asyncio.get_running_loop())

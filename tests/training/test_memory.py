@@ -26,6 +26,11 @@ def test_it_remembers_the_images_that_trained_and_settles_on_those_that_select()
     knowing = networks()
     remember(knowing, digits(60), TRAIN, SELECT, CPU)
     assert knowing.config.num_remembered == 40
+    assert knowing.memory is not None
+    assert knowing.D_patch is not None
+    with torch.no_grad():
+        judged = knowing.D_patch(to_float(torch.from_numpy(digits(60)[SELECT])))
+        torch.testing.assert_close(knowing.memory.mean, knowing.memory.evidence(judged).mean(dim=0))  # one place only
     assert np.mean(strangest(knowing, digits(40))) < np.mean(strangest(knowing, digits(60)[40:]))
     noise = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8), dtype=np.uint8)
     assert min(strangest(knowing, noise)) > np.median(strangest(knowing, digits(60)[40:]))
