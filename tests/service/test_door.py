@@ -2,7 +2,6 @@
 
 import http.client
 import re
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -13,7 +12,7 @@ import pytest
 from service.headers import HEADERS
 from tests.service.fakes import House, open_house, png
 from tests.service.test_load import depth, eventually
-from tests.service.test_protocol import rest, status_and_code
+from tests.service.test_protocol import connected, rest, status_and_code
 
 RECEIVE_TIMEOUT_S = 0.4
 
@@ -37,12 +36,6 @@ def head(length: int, *, path: str = "/score", extra: str = "") -> bytes:
     return (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: {length}\r\n{extra}\r\n"
     ).encode()
-
-
-@contextmanager
-def connected(house: House) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", house.client.base_url.port or 0), timeout=5) as connection:
-        yield connection
 
 
 def test_a_refusal_has_all_that_every_answer_has_and_is_counted(tmp_path: Path) -> None:
