@@ -134,6 +134,14 @@ def train(
             "surfaces and small defects, which want --size 128 or 256.",
         ),
     ] = False,
+    memory: Annotated[
+        bool,
+        typer.Option(
+            "--memory",
+            help="With --negatives: it remembers up to 1,024 training images in its features, and what lies far from "
+            "all of them is strange too. For parts that lie alike; a part that was never seen may be strange as well.",
+        ),
+    ] = False,
     turns: Annotated[
         bool,
         typer.Option(
@@ -264,6 +272,7 @@ def train(
             hidden=_numbers(hidden),
             discriminator_batch_norm=discriminator_batch_norm,
             negatives=negatives,
+            memory=memory,
             turns=turns,
             feature_layer=feature_layer,
             init_decoder=init_decoder,

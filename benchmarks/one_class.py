@@ -48,9 +48,9 @@ SETS = {
         options="--width 16 --steps 1200 --train-precision bf16",
         taught="--turns",
     ),
-    "magnetic-tile": DataSet(options=_SURFACES, taught="--negatives"),
+    "magnetic-tile": DataSet(options=_SURFACES, taught="--negatives --memory"),
     "magnetic-tile-apart": DataSet(options=_SURFACES, taught="--negatives"),
-    "elpv-mono": DataSet(options=_SURFACES, taught="--negatives"),
+    "elpv-mono": DataSet(options=_SURFACES, taught="--negatives --memory"),
 }
 METHODS = {
     "bigan": "",

@@ -34,7 +34,7 @@ def anogan_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def patched_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BiGAN with a patch discriminator beside it."""
+    """A BiGAN with a patch discriminator beside it, which remembers."""
     return _train(tmp_path_factory.mktemp("models") / "patched", Method.BIGAN, search=None, negatives=True)
 
 
@@ -48,6 +48,7 @@ def _train(out: Path, method: Method, *, search: SearchConfig | None, negatives:
             training=training,
             search=search,
             negatives=negatives,
+            memory=negatives,
             size=8,
             channels=1,
             latent_dim=2,

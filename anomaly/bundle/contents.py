@@ -120,8 +120,6 @@ def _check_manifest(manifest: Manifest) -> None:
         raise ValueError(f"feature_layer {manifest.feature_layer} is none of {', '.join(layers) or 'no layers'}")
     if manifest.score.combine == "taught" and not (network.patch_discriminator or network.turn_discriminator):
         raise ValueError("the score is to be by what was taught, and nothing was")
-    if network.patch_discriminator and not network.num_remembered:
-        raise ValueError("its patch discriminator remembers no normal images, as none did at first: train it again")
     if manifest.search is None and not network.encoder:
         raise ValueError("there is neither a search nor an encoder to find a latent by")
 

@@ -104,7 +104,7 @@ class Passes:
         parts = []
         for rows in _batches(pixels):
             x, z = self._on_device(pixels[rows]), torch.from_numpy(z_hat[rows]).to(self.device)
-            if self.networks.memory is not None:
+            if self.networks.D_patch is not None:
                 doubt, novelty = self.networks.doubt_and_novelty(x)
                 parts.append(patch_maps(doubt, novelty, x.shape[-1]).cpu().numpy())
                 continue
@@ -123,7 +123,7 @@ class Passes:
             z = torch.cat([z, z.new_zeros(-n % BATCH_GRAIN, z.shape[1])]).to(self.device)
         x_hat = self.networks.G(z)
         real, fake, verdict = self._judge(x, x_hat, z)
-        strangeness = None if self.networks.memory is None else self.networks.strangeness(x)
+        strangeness = None if self.networks.D_patch is None else self.networks.strangeness(x)
         turns = None if self.networks.D_turn is None else self.networks.D_turn(turned(x))
         terms = evidence_terms(x, x_hat, real, fake, verdict, z, strangeness, turns, feature_layer=self.feature_layer)
         table = torch.stack(list(terms.values()))[:, :n].cpu().numpy().astype(np.float64)

@@ -20,7 +20,7 @@ from anomaly.networks.mlp import (
     image_discriminator,
     latent_discriminator,
 )
-from anomaly.networks.patches import PatchDiscriminator
+from anomaly.networks.patches import PatchDiscriminator, PatchJudgement, doubt
 from anomaly.networks.turns import TurnDiscriminator
 
 DCGAN_NETWORKS = (Generator, Discriminator, Encoder)
@@ -29,7 +29,7 @@ DCGAN_NETWORKS = (Generator, Discriminator, Encoder)
 class Networks(nn.Module):
     """G and, where the configuration asks for them, D, E, D_xx and D_zz of cycles, D_patch, D_turn; one state dict.
 
-    `memory` is of what D_patch makes of normal images, when it has been taught.
+    `memory` is of what D_patch makes of normal images, where it was to remember them.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -60,21 +60,16 @@ class Networks(nn.Module):
         return judgement
 
     def strangeness(self, x: Tensor) -> Tensor:
-        """How strange each place of x is to D_patch and its memory (b, size/8, size/8); only where there are both."""
-        D_patch, memory = self._knowing()
-        strangeness: Tensor = memory(D_patch(x))
-        return strangeness
-
-    def doubt_and_novelty(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """−logits of D_patch (b, size/4, size/4), and novelty to its memory (b, size/8, size/8)."""
-        D_patch, memory = self._knowing()
-        logits, features = D_patch(x)
-        return -logits, memory.novelty(features)
-
-    def _knowing(self) -> tuple[PatchDiscriminator, PatchMemory]:
+        """How strange each place of x is to D_patch, and to its memory if it has one (b, size/8, size/8)."""
         assert self.D_patch is not None, "these networks have no patch discriminator"
-        assert self.memory is not None, "these networks remember nothing"
-        return self.D_patch, self.memory
+        judgement: PatchJudgement = self.D_patch(x)
+        return doubt(judgement.logits) if self.memory is None else self.memory(judgement)
+
+    def doubt_and_novelty(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """−logits of D_patch (b, size/4, size/4), and novelty to its memory, if any (b, size/8, size/8)."""
+        assert self.D_patch is not None, "these networks have no patch discriminator"
+        logits, features = self.D_patch(x)
+        return -logits, None if self.memory is None else self.memory.novelty(features)
 
     def discriminators(self) -> Iterator[nn.Module]:
         """Those there are of the game's: of D, D_xx and D_zz."""
@@ -124,8 +119,8 @@ def map_names(config: NetworkConfig) -> list[str]:
 
 
 def num_maps(config: NetworkConfig) -> int:
-    """How many maps a heatmap is made of: D_patch's doubt and novelty, or the residual and the layers'."""
-    return 2 if config.patch_discriminator else 1 + len(map_names(config))
+    """How many maps a heatmap is made of: D_patch's doubt and its memory's novelty, or the residual and the layers'."""
+    return 1 + bool(config.num_remembered) if config.patch_discriminator else 1 + len(map_names(config))
 
 
 def default_feature_layer(config: NetworkConfig) -> str | None:

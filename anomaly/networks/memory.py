@@ -10,10 +10,10 @@ Source: Roth 2022 (PatchCore), §3.1 (features of normals as a memory, the neare
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, max_pool2d
+from torch.nn.functional import avg_pool2d
 
 from anomaly.config import NetworkConfig
-from anomaly.networks.patches import NUM_FEATURES, PatchJudgement
+from anomaly.networks.patches import NUM_FEATURES, PatchJudgement, doubt
 
 PLACE = 8  # pixels of its side
 _WINDOW = 5  # places of the side of the square over which means and variances are averaged
@@ -58,8 +58,7 @@ class PatchMemory(nn.Module):
 
     def evidence(self, judgement: PatchJudgement) -> Tensor:
         """(b, 2, h, w): doubt and novelty."""
-        doubt = avg_pool2d(-judgement.logits, 3, stride=1, padding=1, count_include_pad=False)
-        return torch.stack([max_pool2d(doubt, 2), self.novelty(judgement.features)], dim=1)
+        return torch.stack([doubt(judgement.logits), self.novelty(judgement.features)], dim=1)
 
     def novelty(self, features: Tensor) -> Tensor:
         """How far each place's features lie from the nearest that are remembered of it.

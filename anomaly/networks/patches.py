@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from anomaly.config import NetworkConfig
 from anomaly.networks.blocks import LEAK, down
@@ -55,6 +55,11 @@ class PatchDiscriminator(nn.Module):
             features = h
             h = merge(across(fine) + interpolate(h, scale_factor=2))
         return PatchJudgement(self.to_logits(h).squeeze(1), features)
+
+
+def doubt(logits: Tensor) -> Tensor:
+    """−logits of places of an eighth of the side (b, size/8, size/8): means over three by three, the larger of four."""
+    return max_pool2d(avg_pool2d(-logits, 3, stride=1, padding=1, count_include_pad=False), 2)
 
 
 def standardise(x: Tensor) -> Tensor:

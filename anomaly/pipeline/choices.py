@@ -46,6 +46,7 @@ class TrainOptions:
     hidden: tuple[int, ...] = (1024, 256)
     discriminator_batch_norm: bool = False
     negatives: bool = False
+    memory: bool = False
     turns: bool = False
     feature_layer: str | None = None
     init_decoder: Path | None = None
@@ -76,6 +77,8 @@ def check_options(options: TrainOptions) -> None:
         raise UsageError(
             "nothing was taught that could make the score; give --negatives or --turns, or leave --score away"
         )
+    if options.memory and not options.negatives:
+        raise UsageError("it is the patch discriminator that remembers; give --negatives too, or leave --memory away")
     if options.discriminator_batch_norm and training.gradient_penalty:
         raise UsageError(
             "the gradient penalty is of each image alone, and batch norm mixes those of a batch; "

@@ -93,7 +93,8 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bun
                 on_rows=on_rows,
             )
         watch.on_calibrating()
-        remember(trained.networks, store.pixels, np.array(split.train), np.array(split.select), device)
+        if options.memory:
+            remember(trained.networks, store.pixels, np.array(split.train), np.array(split.select), device)
         passes = Passes(
             trained.networks,
             method=options.training.method,

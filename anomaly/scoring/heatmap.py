@@ -1,6 +1,6 @@
 """Where an image is abnormal: the pixel residual and the differences of D's features, laid over the image.
 
-Or, where D_patch was taught, its doubt and how novel each place is to its memory.
+Or, where D_patch was taught, its doubt, and how novel each place is to its memory.
 Shapes: maps (b, size, size); features (b, channels, height, width); those of a fully connected layer tell no place.
 A heatmap is in units of what normal images show: 0.25 is the strongest place of an ordinary normal image (the 95th
 percentile over the *select* normals), 1 is four times that. So a good image is not red because something must be.
@@ -43,11 +43,12 @@ class MapScale:
         return heatmap
 
 
-def patch_maps(doubt: Tensor, novelty: Tensor, size: int) -> Tensor:
-    """(b, 2, size, size): −log D_patch, of the doubt −logit, and the novelty of places, each on its grid (b, h, w)."""
+def patch_maps(doubt: Tensor, novelty: Tensor | None, size: int) -> Tensor:
+    """(b, 1 or 2, size, size): −log D_patch, of the doubt −logit, and any novelty, each of its grid (b, h, w)."""
     maps = [
         interpolate(places[:, None], size=(size, size), mode="bilinear", align_corners=False)
         for places in (softplus(doubt), novelty)
+        if places is not None
     ]
     return torch.cat(maps, dim=1)
 

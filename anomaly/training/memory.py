@@ -24,9 +24,8 @@ def remember(
     select: NDArray[np.int64],
     device: torch.device,
 ) -> None:
-    """Give networks that have a D_patch their memory: of all that trained, or of MAX_REMEMBERED evenly among them."""
-    if networks.D_patch is None:
-        return
+    """Give networks that have a D_patch a memory: of all that trained, or of MAX_REMEMBERED evenly among them."""
+    assert networks.D_patch is not None
     num = min(len(train), MAX_REMEMBERED)
     remembered = train[np.linspace(0, len(train) - 1, num).round().astype(np.int64)]
     networks.config = networks.config.model_copy(update={"num_remembered": num})

@@ -202,15 +202,6 @@ def test_a_manifest_without_a_field_with_right_sums(bigan_dir: Path) -> None:
         assert "(data.num_train: Field required)" in refused(copied)
 
 
-def test_a_bundle_whose_patch_discriminator_remembers_nothing_with_right_sums(patched_dir: Path) -> None:
-    with copy_of(patched_dir / "1") as copied:
-        manifest = json.loads((copied / MANIFEST).read_text())
-        manifest["network"]["num_remembered"] = 0
-        (copied / MANIFEST).write_text(json.dumps(manifest))
-        sum_again(copied)
-        assert "its patch discriminator remembers no normal images" in refused(copied)
-
-
 def test_a_bundle_without_a_way_to_find_latents_with_right_sums(anogan_dir: Path) -> None:
     with copy_of(anogan_dir / "1") as copied:
         manifest = json.loads((copied / MANIFEST).read_text()) | {"search": None}

@@ -31,6 +31,7 @@ SYSTEMS = {
     "ALAD": ["--method", "alad", "--score", "paper"],
     "ALAD of layers": ["--method", "alad", "--network", "mlp"],
     "negatives": ["--negatives"],
+    "negatives and a memory": ["--negatives", "--memory"],
     "negatives beside an autoencoder": ["--negatives", "--method", "autoencoder", "--size", "16"],
     "turns": ["--turns"],
     "turns beside f-AnoGAN": ["--turns", "--method", "f-anogan"],

@@ -226,6 +226,7 @@ def test_the_curves_are_kept(tmp_path: Path) -> None:
         (["digits", "--normal", "0", "--seed", "-1"], "seed: "),
         (["digits", "--normal", "0", "--learning-rate", "0"], "learning_rate: "),
         (["digits", "--normal", "0", "--score", "sum"], "combine: "),
+        (["digits", "--normal", "0", "--memory"], "give --negatives too"),
         (["digits", "--normal", "0", "--score", "taught"], "give --negatives or --turns"),
         (["digits", "--normal", "0", "--train-precision", "fp8"], "precision: "),
         (["digits", "--normal", "0", "--search-steps", "-1"], "steps: "),

@@ -100,6 +100,7 @@ def test_patch_maps_are_hot_where_a_place_is_doubted_and_where_it_is_novel() -> 
     doubt[1, 2, 1] = 3.0
     novelty[0, 0, 1] = 5.0
     found = patch_maps(doubt, novelty, 16)
+    torch.testing.assert_close(patch_maps(doubt, None, 16), found[:, :1])
     assert found.shape == (2, 2, 16, 16)
     torch.testing.assert_close(found[0, 0], torch.full((16, 16), math.log1p(math.exp(-3.0))))
     torch.testing.assert_close(found[1, 1], torch.ones(16, 16))

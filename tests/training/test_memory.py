@@ -4,6 +4,7 @@ import torch
 
 from anomaly.config import Method, NetworkConfig
 from anomaly.networks import Networks, build
+from anomaly.networks.patches import doubt
 from anomaly.runtime import to_float
 from anomaly.training import memory, remember
 from tests.training.runs import CPU, digits, network
@@ -11,9 +12,9 @@ from tests.training.runs import CPU, digits, network
 TRAIN, SELECT = np.arange(40), np.arange(40, 60)
 
 
-def networks(*, patch_discriminator: bool = True) -> Networks:
+def networks() -> Networks:
     torch.manual_seed(0)
-    config = network(Method.BIGAN).model_copy(update={"patch_discriminator": patch_discriminator})
+    config = network(Method.BIGAN).model_copy(update={"patch_discriminator": True})
     return build(config).eval()
 
 
@@ -53,11 +54,12 @@ def test_of_too_many_images_it_remembers_some_of_all(monkeypatch: pytest.MonkeyP
     assert strangest(few, digits(60)) == strangest(same, digits(60))
 
 
-def test_without_a_patch_discriminator_there_is_nothing_to_remember() -> None:
-    plain = networks(patch_discriminator=False)
-    remember(plain, digits(60), TRAIN, SELECT, CPU)
-    assert plain.memory is None
-    assert plain.config.num_remembered == 0
+def test_without_a_memory_a_place_is_as_strange_as_it_is_doubted() -> None:
+    plain, x = networks(), to_float(torch.from_numpy(digits(8)))
+    assert plain.D_patch is not None
+    with torch.no_grad():
+        torch.testing.assert_close(plain.strangeness(x), doubt(plain.D_patch(x).logits))
+        assert plain.doubt_and_novelty(x)[1] is None
 
 
 def test_images_are_remembered_in_the_features_of_a_patch_discriminator_only() -> None:
