@@ -55,6 +55,13 @@ class Prior(StrEnum):
     UNIFORM = "uniform"
 
 
+class Precision(StrEnum):
+    """What networks compute in: FP32 is IEEE's, BF16 has its range with 8 instead of 24 bits, and half its cost."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
 class Resize(StrEnum):
     """How an image of another shape becomes a square.
 
@@ -183,7 +190,7 @@ class TrainingConfig(Config):
     adversarial: float = Field(default=1.0, ge=0.0)
     cycle_x: float = Field(default=50.0, ge=0.0)
     cycle_z: float = Field(default=0.5, ge=0.0)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = Precision.FP32
     seed: int = Field(default=0, ge=0, lt=2**31)
 
     @classmethod

@@ -1,11 +1,13 @@
 """Devices, precision and random numbers: what every layer that runs networks needs from the machine."""
 
 import hashlib
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from anomaly.config import Precision
 from anomaly.errors import DeviceError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -45,9 +47,16 @@ def to_float(pixels: Tensor) -> Tensor:
     return pixels.to(torch.float32).div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
 
 
-def autocast(device: torch.device, precision: Literal["fp32", "bf16"]) -> torch.autocast:
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """A context that runs convolutions and products in bfloat16 where the precision says so."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == Precision.BF16)
+
+
+@contextmanager
+def precisely(device: torch.device, precision: Precision) -> Iterator[None]:
+    """As `autocast`; but fp32 is what it says: CUDA's convolutions take TF32's 11 bits for it unless they are told."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False), autocast(device, precision):
+        yield
 
 
 def generator(*key: int | str | bytes) -> torch.Generator:

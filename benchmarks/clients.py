@@ -23,7 +23,6 @@ from benchmarks.load import Answer, send
 from benchmarks.serving import serving
 
 SIDE = 28
-TOLERANCE, TOLERANCE_OF_SEARCH = 1e-5, 1e-3
 SEARCH_EVERY = 200
 
 
@@ -60,7 +59,7 @@ def _turns(detectors: dict[str, Detector]) -> list[str]:
 
 def _compare(name: str, detector: Detector, answers: list[Answer]) -> int:
     """How many answers are not the score that the image gets alone."""
-    tolerance = TOLERANCE_OF_SEARCH if detector.bundle.manifest.search else TOLERANCE
+    tolerance = detector.bundle.manifest.tolerance
     expected = [_score_alone(detector, answer.number) for answer in answers]
     found = [float(answer.found or np.nan) for answer in answers]
     wrong = int((~np.isclose(found, expected, rtol=tolerance, atol=tolerance)).sum())

@@ -6,6 +6,8 @@
    channels-last, in the same precision.
 2. `anomaly score` on PNG files, start-up apart, against 1 / (1/decode + 1/score).
 3. AnoGAN's search an image in a batch of 256 against an unpadded search, one image at a time.
+4. The networks' passes in bf16 against the same in fp32, and how far scores then differ; at 256 × 256 pixels, with a
+   patch discriminator, of networks that have learnt nothing.
 
 Each figure is the best of several rounds in turn, so that a busy neighbour slows all of them or none.
 """
@@ -14,6 +16,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +25,12 @@ import torch
 from numpy.typing import NDArray
 
 import anomaly
-from anomaly.config import SearchConfig
+from anomaly.config import Loss, Method, NetworkConfig, Precision, ScoreConfig, SearchConfig
 from anomaly.data import decode_all, open_dataset, to_array
 from anomaly.inference import Detector
 from anomaly.inference.passes import NUM_SLOTS, Passes
 from anomaly.inference.search import search_latents
+from anomaly.networks import build
 from anomaly.pipeline import score_paths
 from anomaly.runtime import to_float
 
@@ -48,6 +52,7 @@ def main() -> None:
     compare_with_bare_passes(detector, images)
     compare_files(args.models / "mnist", detector, images)
     compare_search(anomaly.load_detector(args.models / "mnist-anogan", device="cpu"))
+    compare_precisions(detector, images)
 
 
 def compare_with_bare_passes(detector: Detector, images: NDArray[np.uint8]) -> None:
@@ -132,6 +137,38 @@ def _search(passes: Passes, pixels: NDArray[np.uint8], config: SearchConfig, *, 
     x = to_float(torch.from_numpy(pixels))
     starts = torch.randn(len(pixels), config.restarts, passes.networks.config.latent_dim)
     return search_latents(passes._loss(x, config), starts, config, num_slots=num_slots)[0]
+
+
+def compare_precisions(detector: Detector, images: NDArray[np.uint8]) -> None:
+    """4. What else an image costs (reading it, its score's arithmetic) is left out on both sides."""
+    pixels = detector.score(torch.from_numpy(images[:, None]))._pixels
+    side = 256
+    surfaces = Passes(
+        build(NetworkConfig(size=side, width=4, patch_discriminator=True)),
+        method=Method.BIGAN,
+        loss=Loss.NON_SATURATING,
+        search=None,
+        feature_layer="conv3",
+        feature_weight=ScoreConfig().feature_weight,
+        precision=Precision.FP32,
+        device=torch.device("cpu"),
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (64, 1, side, side), dtype=np.uint8)
+    for name, passes, seen in (("the bundle", detector._passes, pixels), (f"{side} × {side}", surfaces, noise)):
+
+        def reconstruct(precision: Precision, passes: Passes = passes, seen: NDArray[np.uint8] = seen) -> None:
+            passes.precision = precision
+            passes.reconstruct(seen)
+
+        times = _best({str(precision): partial(reconstruct, precision) for precision in Precision})
+        fp32, bf16 = (len(seen) / times[precision] for precision in Precision)
+        print(f"passes of {name}: fp32 {fp32:,.0f} images/s, bf16 {bf16:,.0f}; ratio {bf16 / fp32:.2f}", flush=True)
+    scores = []
+    for precision in Precision:
+        detector._passes.precision = precision
+        scores.append(detector.evidence(pixels).score)
+    differences = np.abs(scores[1] - scores[0]) / scores[0]
+    print(f"scores in bf16 differ by {np.median(differences):.2%} at the median, {differences.max():.2%} at most")
 
 
 def _best(programs: dict[str, Callable[[], object]]) -> dict[str, float]:

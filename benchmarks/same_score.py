@@ -28,7 +28,6 @@ from anomaly.data import open_dataset, to_array
 from anomaly.inference import Detector, load_detector
 from benchmarks.serving import serving
 
-TOLERANCE, SEARCH_TOLERANCE = 1e-5, 1e-3
 NUM_ALONE = 16
 TIMEOUT_S = 300
 Scores = NDArray[np.float64]
@@ -51,7 +50,7 @@ def main() -> int:
             model = args.models / name
             detector = load_detector(model, device="cpu")
             expected = detector.score(images).score
-            tolerance = SEARCH_TOLERANCE if detector.bundle.manifest.search else TOLERANCE
+            tolerance = detector.bundle.manifest.tolerance
             print(f"{name}: {len(images)} images, tolerance {tolerance:g}")
             for way, score in _ways(detector, model, images, files, server.port, Path(folder)).items():
                 found = score()

@@ -88,6 +88,7 @@ def _passes(detector: Detector, search: SearchConfig) -> Passes:
         search=search,
         feature_layer=manifest.feature_layer,
         feature_weight=manifest.score.feature_weight,
+        precision=manifest.precision,
         device=torch.device("cpu"),
     )
 

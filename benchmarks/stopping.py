@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anomaly.config import NetworkConfig, PreprocessConfig, ScoreConfig, TrainingConfig
+from anomaly.config import NetworkConfig, Precision, PreprocessConfig, ScoreConfig, TrainingConfig
 from anomaly.data import PixelStore, Sample, open_dataset, split_normals
 from anomaly.evaluation import auroc
 from anomaly.inference import Passes
@@ -123,6 +123,7 @@ def _auroc(trained: Trained, select: NDArray[np.uint8], pixels: NDArray[np.uint8
         search=None,
         feature_layer=default_feature_layer(NETWORK),
         feature_weight=ScoreConfig().feature_weight,
+        precision=Precision.FP32,
         device=torch.device("cpu"),
     )
     statistics = TermStatistics.fit(passes.reconstruct(select).terms)

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from anomaly.config import Precision
 from anomaly.errors import DeviceError
-from anomaly.runtime import autocast, generator, place, resolve_device, to_float
+from anomaly.runtime import autocast, generator, place, precisely, resolve_device, to_float
 
 KEYS = st.lists(st.one_of(st.integers(), st.text(), st.binary()), max_size=3)
 
@@ -71,10 +72,19 @@ def test_images_and_convolutions_lie_channels_last() -> None:
     assert network.weight.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
-def test_a_precision_is_that_of_the_convolutions(precision: str, dtype: torch.dtype) -> None:
-    with autocast(torch.device("cpu"), "bf16" if precision == "bf16" else "fp32"):
-        assert nn.Conv2d(1, 1, 1)(torch.zeros(1, 1, 2, 2)).dtype == dtype
+@pytest.mark.parametrize(("precision", "dtype"), [(Precision.FP32, torch.float32), (Precision.BF16, torch.bfloat16)])
+def test_a_precision_is_that_of_the_convolutions(precision: Precision, dtype: torch.dtype) -> None:
+    for computing in (autocast, precisely):
+        with computing(torch.device("cpu"), precision):
+            assert nn.Conv2d(1, 1, 1)(torch.zeros(1, 1, 2, 2)).dtype == dtype
+
+
+def test_single_precision_is_not_tf32() -> None:
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled
+    with precisely(torch.device("cpu"), Precision.FP32):
+        assert not torch.backends.cudnn.allow_tf32
+        assert torch.backends.cudnn.enabled
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled) == before
 
 
 def draws(*key: int | str | bytes) -> list[float]:

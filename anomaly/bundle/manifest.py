@@ -4,9 +4,20 @@ from typing import Literal
 
 from pydantic import Field
 
-from anomaly.config import Config, Method, NetworkConfig, PreprocessConfig, ScoreConfig, SearchConfig, TrainingConfig
+from anomaly.config import (
+    Config,
+    Method,
+    NetworkConfig,
+    Precision,
+    PreprocessConfig,
+    ScoreConfig,
+    SearchConfig,
+    TrainingConfig,
+)
 
 SCHEMA_VERSION = 1
+_TOLERANCE = {Precision.FP32: 1e-5, Precision.BF16: 2e-2}
+_TOLERANCE_OF_SEARCH = 1e-3
 
 
 class DataRecord(Config):
@@ -36,7 +47,7 @@ class Manifest(Config):
 
     schema_version: Literal[1] = 1
     method: Method
-    precision: Literal["fp32"] = "fp32"
+    precision: Precision = Precision.FP32
     preprocess: PreprocessConfig
     network: NetworkConfig
     training: TrainingConfig
@@ -52,3 +63,11 @@ class Manifest(Config):
     libraries: dict[str, str]
     command: str
     created: str
+
+    @property
+    def tolerance(self) -> float:
+        """What scores of one image may differ by, relative to them, in whatever company and on whatever machine.
+
+        A search magnifies step by step what its steps round.
+        """
+        return _TOLERANCE_OF_SEARCH if self.search else _TOLERANCE[self.precision]

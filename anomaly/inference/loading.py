@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from anomaly.bundle import Bundle, load
-from anomaly.config import NetworkConfig
+from anomaly.config import NetworkConfig, Precision
 from anomaly.errors import CorruptBundleError
 from anomaly.inference.detector import Detector
 from anomaly.inference.passes import Passes
 from anomaly.networks import Networks
 from anomaly.runtime import resolve_device
 
-GOLDEN_TOLERANCE = 1e-4
+GOLDEN_TOLERANCE = {Precision.FP32: 1e-4, Precision.BF16: 3e-2}
 
 
 def load_detector(model: str | Path, *, device: str = "auto") -> Detector:
@@ -33,6 +33,7 @@ def load_detector(model: str | Path, *, device: str = "auto") -> Detector:
         search=manifest.search,
         feature_layer=manifest.feature_layer,
         feature_weight=manifest.score.feature_weight,
+        precision=manifest.precision,
         device=resolve_device(device),
     )
     _check_goldens(bundle, passes)
@@ -62,7 +63,8 @@ def _check_goldens(bundle: Bundle, passes: Passes) -> None:
             f"its manifest names {', '.join(bundle.manifest.terms)}"
         )
     found = np.stack([terms[name] for name in bundle.manifest.terms], axis=1)
-    if not np.allclose(found, golden.terms, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE):
+    tolerance = GOLDEN_TOLERANCE[bundle.manifest.precision]
+    if not np.allclose(found, golden.terms, rtol=tolerance, atol=tolerance):
         worst = float(np.max(np.abs(found - golden.terms)))
         raise CorruptBundleError(
             f"the bundle {bundle.ref.path} scores its golden images differently here (by up to {worst:.2g}); "

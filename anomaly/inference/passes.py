@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomaly.config import Loss, Method, SearchConfig
+from anomaly.config import Loss, Method, Precision, SearchConfig
+from anomaly.inference.recorded import Recorded
 from anomaly.inference.search import Objective, search_latents
-from anomaly.networks import Networks, draw, fold_batch_norm, turned
-from anomaly.runtime import generator, place, to_float
+from anomaly.networks import Networks, PatchJudgement, draw, fold_batch_norm, turned
+from anomaly.runtime import generator, place, precisely, to_float
 from anomaly.scoring import (
     anomaly_score,
     critic,
@@ -32,6 +33,7 @@ MAX_BATCH_SIZE, MAX_BATCH_PIXELS = 256, 2**18  # images, and pixels of all: the 
 BATCH_GRAIN = 16  # smaller batches are filled up: their kernels round differently, by about 1e-5 of a score
 NUM_SLOTS = 64  # starts searched at once
 SEARCH_CHUNK = 256  # images whose features are held at once
+_Z_HAT, _X_HAT = "z_hat", "x_hat"  # beside the names of terms
 _VERDICTS = {"cross_entropy": cross_entropy, "saturating": saturating, "critic": critic}  # D's word as a term
 
 Features = dict[str, Tensor]
@@ -47,7 +49,10 @@ class Reconstruction:
 
 
 class Passes:
-    """Frozen networks on a device. Latents come from the search where one is configured, else from the encoder."""
+    """Frozen networks on a device. Latents come from the search where one is configured, else from the encoder.
+
+    The networks compute in `precision`; what is made of their outputs is computed in single precision or better.
+    """
 
     def __init__(
         self,
@@ -58,6 +63,7 @@ class Passes:
         search: SearchConfig | None,
         feature_layer: str | None,
         feature_weight: float,
+        precision: Precision,
         device: torch.device,
     ) -> None:
         self.networks = copy.deepcopy(networks).eval().requires_grad_(False)
@@ -70,7 +76,9 @@ class Passes:
         self.verdict = _verdict(loss, search)
         self.feature_layer = feature_layer
         self.feature_weight = feature_weight
+        self.precision = precision
         self.device = device
+        self._see_on_device = Recorded(self._see) if device.type == "cuda" else self._see
 
     def reconstruct(self, pixels: NDArray[np.uint8]) -> Reconstruction:
         """Latents by search or encoder, then the terms at them."""
@@ -91,7 +99,8 @@ class Passes:
     def generate(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """G(z): latents (n, latent_dim) → images (n, c, size, size) in [-1, 1]."""
         batches = torch.split(torch.from_numpy(z), _batch_size(self.networks.config.size))
-        parts = [self.networks.G(batch.to(self.device)).cpu() for batch in batches]
+        with precisely(self.device, self.precision):
+            parts = [self.networks.G(batch.to(self.device)).float().cpu() for batch in batches]
         return torch.cat(parts).contiguous().numpy()
 
     def terms_at(self, pixels: NDArray[np.uint8], z_hat: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
@@ -105,11 +114,12 @@ class Passes:
         for rows in _batches(pixels):
             x, z = self._on_device(pixels[rows]), torch.from_numpy(z_hat[rows]).to(self.device)
             if self.networks.D_patch is not None:
-                doubt, novelty = self.networks.doubt_and_novelty(x)
+                doubt, novelty = self.networks.doubt_and_novelty(self._judge_places(x))
                 parts.append(patch_maps(doubt, novelty, x.shape[-1]).cpu().numpy())
                 continue
-            x_hat = self.networks.G(z)
-            real, fake, _ = self._judge(x, x_hat, z)
+            with precisely(self.device, self.precision):
+                x_hat = self.networks.G(z).float()
+                real, fake, _ = self._judge(x, x_hat, z)
             parts.append(layer_maps(x, x_hat, real, fake).cpu().numpy())
         return np.concatenate(parts)
 
@@ -118,18 +128,35 @@ class Passes:
         n = len(pixels)
         x = self._on_device(np.concatenate([pixels, np.zeros((-n % BATCH_GRAIN, *pixels.shape[1:]), np.uint8)]))
         if z is None:
-            z = self.networks.encode(x)
+            seen = self._see_on_device(x)
         else:
-            z = torch.cat([z, z.new_zeros(-n % BATCH_GRAIN, z.shape[1])]).to(self.device)
-        x_hat = self.networks.G(z)
-        real, fake, verdict = self._judge(x, x_hat, z)
-        strangeness = None if self.networks.D_patch is None else self.networks.strangeness(x)
-        turns = None if self.networks.D_turn is None else self.networks.D_turn(turned(x))
-        terms = evidence_terms(x, x_hat, real, fake, verdict, z, strangeness, turns, feature_layer=self.feature_layer)
-        table = torch.stack(list(terms.values()))[:, :n].cpu().numpy().astype(np.float64)
+            seen = self._see_on_device(x, torch.cat([z, z.new_zeros(-n % BATCH_GRAIN, z.shape[1])]).to(self.device))
+        z_hat, x_hat = seen.pop(_Z_HAT), seen.pop(_X_HAT)
+        table = torch.stack(list(seen.values()))[:, :n].cpu().numpy().astype(np.float64)
         return Reconstruction(
-            z[:n].cpu().numpy(), x_hat[:n].contiguous().cpu().numpy(), dict(zip(terms, table, strict=True))
+            z_hat[:n].cpu().numpy(), x_hat[:n].contiguous().cpu().numpy(), dict(zip(seen, table, strict=True))
         )
+
+    def _see(self, x: Tensor, z: Tensor | None = None) -> dict[str, Tensor]:
+        """z_hat, E(x) unless it is given; x_hat; and the terms, each by its name. No value decides what is computed."""
+        networks = self.networks
+        with precisely(self.device, self.precision):
+            z_hat = networks.encode(x).float() if z is None else z
+            x_hat = networks.G(z_hat).float()
+            real, fake, verdict = self._judge(x, x_hat, z_hat)
+            turns = None if networks.D_turn is None else networks.D_turn(turned(x)).float()
+        strangeness = None if networks.D_patch is None else networks.strangeness(self._judge_places(x))
+        terms = evidence_terms(
+            x, x_hat, real, fake, verdict, z_hat, strangeness, turns, feature_layer=self.feature_layer
+        )
+        return {_Z_HAT: z_hat, _X_HAT: x_hat, **terms}
+
+    def _judge_places(self, x: Tensor) -> PatchJudgement:
+        """What D_patch says of each place, for its memory to compare in single precision."""
+        assert self.networks.D_patch is not None
+        with precisely(self.device, self.precision):
+            logits, features = self.networks.D_patch(x)
+        return PatchJudgement(logits.float(), features.float())
 
     def _judge(self, x: Tensor, x_hat: Tensor, z: Tensor) -> tuple[Features, Features, dict[str, Tensor]]:
         """D's features of x and of x_hat, each paired with z where D sees pairs, and what D says, by the term's name.
@@ -141,10 +168,10 @@ class Passes:
             return {}, {}, {}
         if networks.D_xx is not None:
             real, fake = networks.D_xx(torch.cat([x, x], dim=1)), networks.D_xx(torch.cat([x, x_hat], dim=1))
-            logits = networks.judge(x, z).logits
+            logits = networks.judge(x, z).logits.float()
         else:
             real, fake = networks.judge(x, z), networks.judge(x_hat, z)
-            logits = (real if networks.config.joint else fake).logits
+            logits = (real if networks.config.joint else fake).logits.float()
         verdict = {self.verdict: _VERDICTS[self.verdict](logits)}
         if self.method is Method.F_ANOGAN:
             layer = self.feature_layer or ""

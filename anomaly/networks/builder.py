@@ -59,17 +59,13 @@ class Networks(nn.Module):
         judgement: Judgement = self.D(x, z)
         return judgement
 
-    def strangeness(self, x: Tensor) -> Tensor:
-        """How strange each place of x is to D_patch, and to its memory if it has one (b, size/8, size/8)."""
-        assert self.D_patch is not None, "these networks have no patch discriminator"
-        judgement: PatchJudgement = self.D_patch(x)
+    def strangeness(self, judgement: PatchJudgement) -> Tensor:
+        """How strange each place is by what D_patch says, and to its memory if it has one (b, size/8, size/8)."""
         return doubt(judgement.logits) if self.memory is None else self.memory(judgement)
 
-    def doubt_and_novelty(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def doubt_and_novelty(self, judgement: PatchJudgement) -> tuple[Tensor, Tensor | None]:
         """−logits of D_patch (b, size/4, size/4), and novelty to its memory, if any (b, size/8, size/8)."""
-        assert self.D_patch is not None, "these networks have no patch discriminator"
-        logits, features = self.D_patch(x)
-        return -logits, None if self.memory is None else self.memory.novelty(features)
+        return -judgement.logits, None if self.memory is None else self.memory.novelty(judgement.features)
 
     def discriminators(self) -> Iterator[nn.Module]:
         """Those there are of the game's: of D, D_xx and D_zz."""

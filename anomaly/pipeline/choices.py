@@ -12,6 +12,7 @@ from anomaly.config import (
     Architecture,
     Method,
     NetworkConfig,
+    Precision,
     PreprocessConfig,
     Prior,
     Resize,
@@ -36,6 +37,7 @@ class TrainOptions:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     search: SearchConfig | None = None
+    precision: Precision = Precision.FP32
     size: int | None = None
     channels: int | None = None
     resize: Resize = Resize.PAD
@@ -72,6 +74,11 @@ def check_options(options: TrainOptions) -> None:
         raise UsageError(
             f"a {training.loss} critic gives no probability to take the logarithm of; choose --search-objective "
             "feature-matching, or --loss non-saturating or minimax"
+        )
+    if search is not None and options.precision is not Precision.FP32:
+        raise UsageError(
+            f"a latent search magnifies step by step what {options.precision} rounds; leave --precision away, or find "
+            "latents by an encoder alone: --method bigan without --search-steps"
         )
     if options.score.combine == "taught" and not (options.negatives or options.turns):
         raise UsageError(

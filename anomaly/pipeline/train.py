@@ -102,6 +102,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bun
             search=options.search,
             feature_layer=feature_layer,
             feature_weight=options.score.feature_weight,
+            precision=options.precision,
             device=device,
         )
         return save(
@@ -133,6 +134,7 @@ def _contents(
     return Contents(
         manifest=Manifest(
             method=options.training.method,
+            precision=options.precision,
             preprocess=preprocess,
             network=trained.networks.config,
             training=options.training,

@@ -61,6 +61,6 @@ def layer_maps(x: Tensor, x_hat: Tensor, features: Mapping[str, Tensor], feature
     for layer, f in features.items():
         if f.dim() != 4:
             continue
-        difference = (f - features_hat[layer]).abs().mean(dim=1, keepdim=True)
+        difference = (f - features_hat[layer]).abs().mean(dim=1, keepdim=True, dtype=torch.float32)
         maps.append(interpolate(difference, size=(size, size), mode="bilinear", align_corners=False))
     return torch.cat(maps, dim=1)

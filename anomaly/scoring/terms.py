@@ -2,11 +2,12 @@
 
 Shapes: x, x_hat (b, c, h, w) in [-1, 1]; z_hat (b, latent_dim); features f (b, channels, height, width) or (b, units);
 logits (b,); terms (b,).
-Terms are sums, as AnoGAN (Schlegl 2017, §2.2) writes them.
+Terms are sums, as AnoGAN (Schlegl 2017, §2.2) writes them, in single precision whatever the features' is.
 """
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, softplus
 
@@ -25,7 +26,7 @@ def residual(x: Tensor, x_hat: Tensor, *, scale: int = 1) -> Tensor:
 
 def feature_matching(f: Tensor, f_hat: Tensor) -> Tensor:
     """F(x) = Σ |f(x) − f(G(z))|, f the features of an intermediate layer of D."""
-    return (f - f_hat).abs_().flatten(1).sum(dim=1)
+    return (f - f_hat).abs_().flatten(1).sum(dim=1, dtype=torch.float32)
 
 
 def cross_entropy(logits: Tensor) -> Tensor:
@@ -62,7 +63,11 @@ def latent_norm(z_hat: Tensor) -> Tensor:
 
 def izi_f(x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Tensor:
     """‖x − x_hat‖²/n + κ·‖f(x) − f(x_hat)‖²/n_f with κ = 1 (f-AnoGAN: Schlegl 2019, eq. 4)."""
-    return (x - x_hat).square().flatten(1).mean(dim=1) + (f - f_hat).square().flatten(1).mean(dim=1)
+    return _mean_square(x - x_hat) + _mean_square(f - f_hat)
+
+
+def _mean_square(difference: Tensor) -> Tensor:
+    return difference.square_().flatten(1).mean(dim=1, dtype=torch.float32)
 
 
 def anomaly_score(residual: Tensor, discrimination: Tensor, weight: float) -> Tensor:

@@ -157,6 +157,30 @@ def test_a_finished_run_can_be_given_more_steps(tmp_path: Path) -> None:
     assert (whole / "weights.safetensors").read_bytes() == (parts / "weights.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("option", ["--precision", "--train-precision"])
+def test_a_precision_that_is_none_is_refused_by_name(tmp_path: Path, option: str) -> None:
+    result = call("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY, option, "fp8")
+    assert result.exit_code == 2
+    assert "'fp32'" in result.stderr
+    assert "'bf16'" in result.stderr
+
+
+def test_a_finished_run_is_calibrated_anew_in_another_precision(tmp_path: Path) -> None:
+    command = ("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY)
+    done(*command)
+    done(*command, "--precision", "bf16", "--resume")
+    plain, fast = load(tmp_path / "m" / "1"), load(tmp_path / "m" / "2")
+    assert (plain.manifest.precision, fast.manifest.precision) == ("fp32", "bf16")
+    assert (tmp_path / "m" / "1" / "weights.safetensors").read_bytes() == (
+        tmp_path / "m" / "2" / "weights.safetensors"
+    ).read_bytes()
+    assert "| precision | bf16; a score is the same wherever it is computed to 2.000% |" in fast.card
+    detectors = [load_detector(bundle.ref.path, device="cpu") for bundle in (plain, fast)]
+    scores = [detector.score(list(zeros()[:20])).score for detector in detectors]
+    assert scores[0] != pytest.approx(scores[1], rel=1e-5)
+    assert scores[0] == pytest.approx(scores[1], rel=0.1)
+
+
 def test_the_pixels_are_not_kept(tmp_path: Path) -> None:
     done("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY)
     refused("train", "digits", "--normal", "1", "--out", tmp_path / "m", *TINY, "--resume")
@@ -228,7 +252,7 @@ def test_the_curves_are_kept(tmp_path: Path) -> None:
         (["digits", "--normal", "0", "--score", "sum"], "combine: "),
         (["digits", "--normal", "0", "--memory"], "give --negatives too"),
         (["digits", "--normal", "0", "--score", "taught"], "give --negatives or --turns"),
-        (["digits", "--normal", "0", "--train-precision", "fp8"], "precision: "),
+        (["digits", "--normal", "0", "--method", "anogan", "--precision", "bf16"], "a latent search magnifies"),
         (["digits", "--normal", "0", "--search-steps", "-1"], "steps: "),
         (["digits", "--normal", "0", "--method", "anogan", "--search-steps", "0"], "by search alone"),
         (["digits", "--normal", "0", "--resume"], "nothing to resume"),

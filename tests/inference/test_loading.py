@@ -90,6 +90,22 @@ def test_changed_goldens_are_refused(copied: Path) -> None:
     assert "scores its golden images differently here" in refusal(copied)
 
 
+@pytest.mark.parametrize(("model", "harmless", "harmful"), [("bigan_dir", 2e-5, 1e-3), ("bf16_dir", 1e-2, 0.1)])
+def test_goldens_may_differ_by_rounding_and_by_no_more(
+    tmp_path: Path, request: pytest.FixtureRequest, model: str, harmless: float, harmful: float
+) -> None:
+    folder = tmp_path / "m" / "1"
+    shutil.copytree(request.getfixturevalue(model) / "1", folder)
+    stored = load_file(folder / layout.GOLDEN)
+    for difference in (harmless, harmful):
+        save_file(stored | {"terms": stored["terms"] * (1 + difference)}, folder / layout.GOLDEN)
+        sum_again(folder)
+        if difference == harmless:
+            load_detector(folder, device="cpu")
+        else:
+            assert "scores its golden images differently here" in refusal(folder)
+
+
 def test_a_rewritten_bundle_with_the_same_content_works(copied: Path, bigan_dir: Path) -> None:
     change_manifest(copied, lambda manifest: None)
     here, there = (load_detector(place, device="cpu").score(list(normals()[:5])) for place in (copied, bigan_dir))

@@ -19,8 +19,9 @@ def networks() -> Networks:
 
 
 def strangest(of: Networks, pixels: np.ndarray) -> list[float]:
+    assert of.D_patch is not None
     with torch.no_grad():
-        return of.strangeness(to_float(torch.from_numpy(pixels))).amax(dim=(1, 2)).tolist()
+        return of.strangeness(of.D_patch(to_float(torch.from_numpy(pixels)))).amax(dim=(1, 2)).tolist()
 
 
 def test_it_remembers_the_images_that_trained_and_settles_on_those_that_select() -> None:
@@ -58,8 +59,8 @@ def test_without_a_memory_a_place_is_as_strange_as_it_is_doubted() -> None:
     plain, x = networks(), to_float(torch.from_numpy(digits(8)))
     assert plain.D_patch is not None
     with torch.no_grad():
-        torch.testing.assert_close(plain.strangeness(x), doubt(plain.D_patch(x).logits))
-        assert plain.doubt_and_novelty(x)[1] is None
+        torch.testing.assert_close(plain.strangeness(plain.D_patch(x)), doubt(plain.D_patch(x).logits))
+        assert plain.doubt_and_novelty(plain.D_patch(x))[1] is None
 
 
 def test_images_are_remembered_in_the_features_of_a_patch_discriminator_only() -> None:
