@@ -151,6 +151,13 @@ def train(
             "are: for objects that stand upright.",
         ),
     ] = False,
+    augment: Annotated[
+        bool,
+        typer.Option(
+            "--augment",
+            help="Train on images turned, scaled and shifted a little, anew each time: for fewer than 1,000 of them.",
+        ),
+    ] = _TRAINING.augment,
     prior: Annotated[Prior, typer.Option(help="Where z comes from.")] = _NETWORK.prior,
     latent_dim: Annotated[int, typer.Option(help="Dimensions of z.")] = _NETWORK.latent_dim,
     width: Annotated[
@@ -242,6 +249,7 @@ def train(
                 "gradient_penalty": gradient_penalty,
                 "clip_weights": clip_weights,
                 "keep": keep,
+                "augment": augment,
                 "adversarial": adversarial,
                 "cycle_x": cycle_x,
                 "cycle_z": cycle_z,

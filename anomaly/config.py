@@ -169,6 +169,7 @@ class TrainingConfig(Config):
     Each step moves D `d_steps` times, then G (and E) `g_steps` times. A Wasserstein critic is held to
     Lipschitz's bound by `gradient_penalty` (its weight), by `clip_weights` (the largest absolute weight) or by
     `spectral_norm`. `keep` says which averaged networks are kept: the last, or the best by the stop criterion.
+    With `augment` no two images trained on are alike: each is moved a little, anew each time.
     """
 
     method: Method = Method.BIGAN
@@ -187,6 +188,7 @@ class TrainingConfig(Config):
     gradient_penalty: float = Field(default=0.0, ge=0.0)
     clip_weights: float = Field(default=0.0, ge=0.0)
     keep: Literal["last", "best"] = "last"
+    augment: bool = False
     adversarial: float = Field(default=1.0, ge=0.0)
     cycle_x: float = Field(default=50.0, ge=0.0)
     cycle_z: float = Field(default=0.5, ge=0.0)

@@ -22,6 +22,7 @@ from anomaly.config import Method, NetworkConfig, TrainingConfig
 from anomaly.errors import DivergedError
 from anomaly.networks import Networks, draw
 from anomaly.runtime import generator, seed_of, to_float
+from anomaly.training.augmentation import augment
 from anomaly.training.criterion import stop_criterion
 from anomaly.training.patches import patch_step
 from anomaly.training.state import (
@@ -108,6 +109,8 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         while state.step < (last := _last_step(state, config)):
             x = [to_float(torch.from_numpy(pixels[rows[next(batches)]]).to(device)) for _ in range(num_batches)]
+            if config.augment:
+                x = [augment(batch, generator("augment", config.seed, state.step, i)) for i, batch in enumerate(x)]
             recent.append(_step(state, x, config))
             state.step += 1
             state.update_ema(config.ema_decay)

@@ -1,0 +1,30 @@
+"""Augmentation: training images turned, scaled, sheared and shifted a little, as parts before a camera are.
+
+A few dozen images are soon known by heart: the networks then reconstruct those they know, and find every other normal
+image strange. No two of these are alike. Only training sees them; what selects, calibrates and is scored is not moved.
+Shapes: x (b, c, size, size) in [-1, 1].
+Source: Simard 2003 (affine copies of few digits), §2.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+_TURN = 0.12  # standard deviation, radians
+_SCALE = 0.08  # that of the logarithm of each axis' scale
+_SHEAR = 0.1  # standard deviation
+_SHIFT = 0.05  # of the side, at most, each way
+
+
+def augment(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Each image by an affine map of its own about its middle; beyond the border its edge goes on."""
+    turn, shear = _TURN * torch.randn(len(x), generator=rng), _SHEAR * torch.randn(len(x), generator=rng)
+    scale = (_SCALE * torch.randn(len(x), 2, generator=rng)).exp()
+    shift = 2 * _SHIFT * (2 * torch.rand(len(x), 2, generator=rng) - 1)  # of a side that reaches from −1 to 1
+    cos, sin, zero, one = turn.cos(), turn.sin(), torch.zeros(len(x)), torch.ones(len(x))
+    turns = torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 2, 2)
+    shears = torch.stack([one, shear, zero, one], dim=1).view(-1, 2, 2)
+    maps = torch.cat([turns @ shears @ torch.diag_embed(scale), shift[:, :, None]], dim=2)
+    grid = affine_grid(maps.to(x.device), list(x.shape), align_corners=False)
+    moved = grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return moved.contiguous(memory_format=torch.channels_last)
