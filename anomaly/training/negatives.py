@@ -1,9 +1,10 @@
 """Negatives for the patch discriminator: normal images spoilt at some place, and where.
 
 Nothing abnormal is needed to make them, and no defect of any data set is copied: pieces of other normals cut out and
-pasted (CutPaste: Li 2021), or blended in at the same brightness (NSA: Schlüter 2022); thin wandering lines; blots;
-soft shades. Most are faint. What cannot be seen is not called spoilt: a place counts as such where its pixels have
-changed by more than VISIBLE.
+pasted (CutPaste: Li 2021), or blended in at the same brightness (NSA: Schlüter 2022); thin wandering lines; blots; soft
+shades; large uneven parts, as smooth noise draws them (DRAEM: Zavrtanik 2021); texture that is rougher, flatter, softer
+or bent. The more kinds it is taught, the better D_patch finds those that it is not. Most are faint. What cannot be seen
+is not called spoilt: a place counts as such where its pixels have changed by more than VISIBLE.
 Shapes: x and donor (c, h, w) float32 in [-1, 1]; masks (h, w).
 """
 
@@ -12,13 +13,14 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 
 Image = NDArray[np.float32]
 Field = NDArray[np.float64]
 
 MAX_WRONG = 3  # things in an image
-VISIBLE = 0.08  # of the range [-1, 1], after a blur of one pixel
+VISIBLE = 0.08  # of the range [-1, 1], after a blur of one pixel; less where half the texture is less
+LEAST_VISIBLE = 0.03
 
 
 def spoil(x: Image, donor: Image, rng: np.random.Generator) -> tuple[Image, NDArray[np.bool_]]:
@@ -28,7 +30,8 @@ def spoil(x: Image, donor: Image, rng: np.random.Generator) -> tuple[Image, NDAr
         wrong = _KINDS[rng.integers(len(_KINDS))]
         spoilt = wrong(spoilt, donor, rng).clip(-1, 1).astype(np.float32)
     change = gaussian_filter(np.abs(spoilt - x).max(axis=0), 1.0)
-    return spoilt, change > VISIBLE
+    texture = gaussian_filter(np.abs(x - gaussian_filter(x, (0, 3, 3))).max(axis=0), 3.0)
+    return spoilt, change > (texture / 2).clip(LEAST_VISIBLE, VISIBLE)
 
 
 def _paste(x: Image, donor: Image, rng: np.random.Generator) -> Field:
@@ -66,12 +69,86 @@ def _blot(x: Image, donor: Image, rng: np.random.Generator) -> Field:
 def _shade(x: Image, donor: Image, rng: np.random.Generator) -> Field:
     """A soft change of brightness over a larger part."""
     size = x.shape[-1]
-    shade = gaussian_filter(_region(rng, size), rng.uniform(size / 32, size / 6))
+    shade = _wide_blur(_region(rng, size), rng.uniform(size / 32, size / 6))
     shaded: Field = x + shade / (shade.max() + 1e-6) * _step(x, rng, 0.15, 0.6)
     return shaded
 
 
-_KINDS: tuple[Callable[[Image, Image, np.random.Generator], Field], ...] = (_paste, _line, _blot, _shade)
+def _uneven(x: Image, donor: Image, rng: np.random.Generator) -> Field:
+    """Large parts of any outline darker or brighter, their texture as it was or rubbed off."""
+    size = x.shape[-1]
+    field = _smooth_noise(rng, size, size // int(rng.integers(3, 9)))
+    part = (field > np.quantile(field, rng.uniform(0.6, 0.9))).astype(np.float64)
+    cover = gaussian_filter(part, rng.choice([1, 4, 10]) * size / 256)
+    rubbed = _soften(x, rng.uniform(1, 3), rng.uniform(1, 3)) if rng.random() < 0.5 else x
+    uneven: Field = x * (1 - cover) + (rubbed + _step(x, rng, 0.1, 0.4)) * cover
+    return uneven
+
+
+def _grain(x: Image, donor: Image, rng: np.random.Generator) -> Field:
+    """Rough places: noise of one to some pixels laid over."""
+    noise = gaussian_filter(rng.normal(size=x.shape[-2:]), rng.choice([0, 1, 2]))
+    rough: Field = x + _region(rng, x.shape[-1]) * noise / noise.std() * rng.uniform(0.1, 0.3)
+    return rough
+
+
+def _contrast(x: Image, donor: Image, rng: np.random.Generator) -> Field:
+    """The same texture flatter, or stronger."""
+    size = x.shape[-1]
+    factor = rng.uniform(0.2, 0.6) if rng.random() < 0.5 else rng.uniform(1.6, 2.6)
+    changed: Field = x + _region(rng, size) * (factor - 1) * (x - _wide_blur(x, size / 20))
+    return changed
+
+
+def _blurred(x: Image, donor: Image, rng: np.random.Generator) -> Field:
+    """Out of focus, or smeared along rows or columns."""
+    down, across = np.exp(rng.uniform(math.log(0.3), math.log(8.0), 2))
+    return x + _region(rng, x.shape[-1]) * (_soften(x, down, across) - x)
+
+
+def _bent(x: Image, donor: Image, rng: np.random.Generator) -> Field:
+    """Texture drawn this way and that by some pixels."""
+    size = x.shape[-1]
+    cover = gaussian_filter(_region(rng, size), size / 80)
+    reach = rng.uniform(0.01, 0.03) * size
+    shifts = [reach * cover * _smooth_noise(rng, size, max(size // 12, 2)) for _ in range(2)]
+    places = [axis + shift for axis, shift in zip(np.mgrid[:size, :size], shifts, strict=True)]
+    return np.stack([map_coordinates(channel, places, order=1, mode="nearest") for channel in x])
+
+
+_KINDS: tuple[Callable[[Image, Image, np.random.Generator], Field], ...] = (
+    _paste,
+    _line,
+    _blot,
+    _shade,
+    _uneven,
+    _grain,
+    _contrast,
+    _blurred,
+    _bent,
+)
+
+
+def _soften(x: Image, down: float, across: float) -> Field:
+    softened: Field = gaussian_filter(x.astype(np.float64), (0.0, down, across))
+    return softened
+
+
+def _wide_blur(field: NDArray[np.floating], sigma: float) -> Field:
+    """A Gaussian blur of the last two axes, whose sides 8 divides, by means of 4 × 4: sigma is some times as wide."""
+    *_, height, width = field.shape
+    means = field.reshape(*field.shape[:-2], height // 4, 4, width // 4, 4).mean(axis=(-3, -1), dtype=np.float64)
+    plain = (0.0,) * (field.ndim - 2)
+    blurred = gaussian_filter(means, (*plain, sigma / 4, sigma / 4), mode="nearest")
+    wide: Field = zoom(blurred, (*(1,) * len(plain), 4, 4), order=1, mode="nearest", grid_mode=True)
+    return wide
+
+
+def _smooth_noise(rng: np.random.Generator, size: int, cell: int) -> Field:
+    """(size, size): normal noise of standard deviation 1, which changes over `cell` pixels."""
+    noise = zoom(rng.normal(size=(size // cell + 3,) * 2), cell, order=3)[:size, :size]
+    scaled: Field = noise / noise.std()
+    return scaled
 
 
 def _step(x: Image, rng: np.random.Generator, low: float, high: float, *, share_dark: float = 0.5) -> Field:
