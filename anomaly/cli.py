@@ -189,8 +189,8 @@ def train(
     precision: Annotated[
         Precision,
         typer.Option(
-            help="What the bundle scores in. bf16 is about twice as fast where the machine is fast at it; scores then "
-            "agree from batch to batch and machine to machine to about 1 % instead of 0.001 %."
+            help="What the bundle scores in. bf16 is about twice as fast where the machine is fast at it; an image's "
+            "score is then the same to 2 % instead of 0.001 %."
         ),
     ] = Precision.FP32,
     score: Annotated[

@@ -8,8 +8,7 @@ row yet; killed, it goes on where it was, in the middle of a training too. The s
 DATA_DIR has the folders `mnist`, `cifar10`, `magnetic-tile` and `elpv-mono`.
 
 One recipe serves all classes of a data set. Recipes were chosen on images of the training splits alone: of the
-development classes, and of normals with pseudo-anomalies made from them. No test image chose anything; what was looked
-at because of a test figure has a row of its own (`bigan-no-memory`), beside that of the recipe.
+development classes, and of normals with pseudo-anomalies made from them. No test image chose anything.
 """
 
 import argparse
@@ -41,7 +40,7 @@ class DataSet:
     taught: str = ""
 
 
-_SURFACES = "--size 256 --resize stretch --width 4 --batch-size 8 --steps 2000 --train-precision bf16"
+_SURFACES = "--size 256 --resize stretch --width 4 --batch-size 8 --steps 6000 --train-precision bf16"
 SETS = {
     "mnist": DataSet(tuple("0123456789")),
     "cifar10": DataSet(
@@ -50,13 +49,12 @@ SETS = {
         taught="--turns",
     ),
     "magnetic-tile": DataSet(options=_SURFACES, taught="--negatives --memory"),
-    "magnetic-tile-apart": DataSet(options=_SURFACES, taught="--negatives --memory"),
+    "magnetic-tile-apart": DataSet(options=_SURFACES, taught="--negatives"),
     "elpv-mono": DataSet(options=_SURFACES, taught="--negatives --memory"),
 }
 METHODS = {
     "bigan": "",
     "bigan-no-game": "--adversarial 0",
-    "bigan-no-memory": "",
     "anogan": "--method anogan",
     "autoencoder": "--method autoencoder",
 }
@@ -81,8 +79,6 @@ class Run:
         normal = ["--normal", self.normal] if self.normal else []
         data_set = SETS[self.data_set]
         taught = "" if self.method == "autoencoder" else data_set.taught
-        if self.method == "bigan-no-memory":
-            taught = taught.replace(" --memory", "")
         return [*normal, "--seed", str(self.seed), *f"{data_set.options} {taught} {METHODS[self.method]}".split()]
 
 

@@ -27,8 +27,8 @@ each row there is one `anomaly train` and one `anomaly evaluate`. AUROC in %, of
 the bootstrap's interval over test images, ± the standard deviation over seeds. PCA and 3-NN (nearest neighbours) see
 the same pixels of the same images in the same run. "Unseen" classes had no part in choosing the recipe. "Flagged" are
 the shares of normal and of anomalous test images beyond the threshold for a false-alarm rate of 5 %. Published figures
-are the papers' own. `bigan-no-memory` alone was looked at because of a test figure ([experiments](experiments.md)): an
-observation, and no recipe's result.
+are the papers' own. `bigan-former` is the recipe of tiles and cells as it was at commit 20ebbc2, with four kinds of
+negatives and 2,000 steps; its `-no-memory` was looked at because of a test figure ([experiments](experiments.md)).
 """
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from anomaly.config import Method, Precision, SearchConfig, TrainingConfig
+from anomaly.config import Method, Precision, ScoreConfig, SearchConfig, TrainingConfig
 from anomaly.pipeline import TrainOptions, train_bundle
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no mistake
@@ -40,9 +40,9 @@ def patched_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bf16_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As `patched_dir`, in the faster precision."""
-    out = tmp_path_factory.mktemp("models") / "bf16"
-    return _train(out, Method.BIGAN, search=None, negatives=True, precision=Precision.BF16)
+    """As `patched_dir`, in the faster precision, and scored by what was taught."""
+    out, score = tmp_path_factory.mktemp("models") / "bf16", ScoreConfig(combine="taught")
+    return _train(out, Method.BIGAN, search=None, negatives=True, precision=Precision.BF16, score=score)
 
 
 def _train(
@@ -52,6 +52,7 @@ def _train(
     search: SearchConfig | None,
     negatives: bool = False,
     precision: Precision = Precision.FP32,
+    score: ScoreConfig = ScoreConfig(),
 ) -> Path:
     training = TrainingConfig(method=method, steps=NUM_STEPS, batch_size=16)
     train_bundle(
@@ -63,6 +64,7 @@ def _train(
             search=search,
             negatives=negatives,
             precision=precision,
+            score=score,
             memory=negatives,
             size=8,
             channels=1,

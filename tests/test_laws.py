@@ -47,8 +47,8 @@ def detector(method: str, bigan_dir: Path, anogan_dir: Path, patched_dir: Path, 
 
 @pytest.fixture(scope="module")
 def tolerance(method: str) -> float:
-    """What law 2 allows: 1e-5; a latent search 1e-3, which is the rounding of many steps; bf16 what it states."""
-    return {"anogan": 1e-3, "bf16": 2e-2}.get(method, 1e-5)
+    """What law 2 allows: 1e-5; a latent search 1e-3, the rounding of many steps; bf16, here, less than it states."""
+    return {"anogan": 1e-3, "bf16": 2e-3}.get(method, 1e-5)
 
 
 @pytest.fixture(scope="module")

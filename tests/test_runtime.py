@@ -6,7 +6,7 @@ from torch import nn
 
 from anomaly.config import Precision
 from anomaly.errors import DeviceError
-from anomaly.runtime import autocast, generator, place, precisely, resolve_device, to_float
+from anomaly.runtime import autocast, generator, place, resolve_device, to_float
 
 KEYS = st.lists(st.one_of(st.integers(), st.text(), st.binary()), max_size=3)
 
@@ -74,17 +74,23 @@ def test_images_and_convolutions_lie_channels_last() -> None:
 
 @pytest.mark.parametrize(("precision", "dtype"), [(Precision.FP32, torch.float32), (Precision.BF16, torch.bfloat16)])
 def test_a_precision_is_that_of_the_convolutions(precision: Precision, dtype: torch.dtype) -> None:
-    for computing in (autocast, precisely):
-        with computing(torch.device("cpu"), precision):
-            assert nn.Conv2d(1, 1, 1)(torch.zeros(1, 1, 2, 2)).dtype == dtype
+    with autocast(torch.device("cpu"), precision):
+        assert nn.Conv2d(1, 1, 1)(torch.zeros(1, 1, 2, 2)).dtype == dtype
 
 
-def test_single_precision_is_not_tf32() -> None:
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled
-    with precisely(torch.device("cpu"), Precision.FP32):
-        assert not torch.backends.cudnn.allow_tf32
-        assert torch.backends.cudnn.enabled
-    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled) == before
+def test_with_cuda_single_precision_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    convolutions, products = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
+    before = convolutions.fp32_precision, products.fp32_precision
+    try:
+        convolutions.fp32_precision = products.fp32_precision = "tf32"
+        resolve_device("cpu")
+        assert convolutions.fp32_precision == products.fp32_precision == "tf32"
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+        resolve_device("cuda")
+        assert convolutions.fp32_precision == products.fp32_precision == "ieee"
+    finally:
+        convolutions.fp32_precision, products.fp32_precision = before
 
 
 def draws(*key: int | str | bytes) -> list[float]:

@@ -66,8 +66,8 @@ class Manifest(Config):
 
     @property
     def tolerance(self) -> float:
-        """What scores of one image may differ by, relative to them, in whatever company and on whatever machine.
+        """What an image's score may differ by from batch to batch: of it, or of 1 where it is smaller (law 2).
 
-        A search magnifies step by step what its steps round.
+        A search magnifies step by step what its steps round; in bf16 other machines are allowed for, too.
         """
         return _TOLERANCE_OF_SEARCH if self.search else _TOLERANCE[self.precision]

@@ -15,7 +15,7 @@ from anomaly.config import Loss, Method, Precision, SearchConfig
 from anomaly.inference.recorded import Recorded
 from anomaly.inference.search import Objective, search_latents
 from anomaly.networks import Networks, PatchJudgement, draw, fold_batch_norm, turned
-from anomaly.runtime import generator, place, precisely, to_float
+from anomaly.runtime import autocast, generator, place, to_float
 from anomaly.scoring import (
     anomaly_score,
     critic,
@@ -78,7 +78,7 @@ class Passes:
         self.feature_weight = feature_weight
         self.precision = precision
         self.device = device
-        self._see_on_device = Recorded(self._see) if device.type == "cuda" else self._see
+        self._recorded = Recorded() if device.type == "cuda" else None
 
     def reconstruct(self, pixels: NDArray[np.uint8]) -> Reconstruction:
         """Latents by search or encoder, then the terms at them."""
@@ -99,7 +99,7 @@ class Passes:
     def generate(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """G(z): latents (n, latent_dim) → images (n, c, size, size) in [-1, 1]."""
         batches = torch.split(torch.from_numpy(z), _batch_size(self.networks.config.size))
-        with precisely(self.device, self.precision):
+        with autocast(self.device, self.precision):
             parts = [self.networks.G(batch.to(self.device)).float().cpu() for batch in batches]
         return torch.cat(parts).contiguous().numpy()
 
@@ -117,7 +117,7 @@ class Passes:
                 doubt, novelty = self.networks.doubt_and_novelty(self._judge_places(x))
                 parts.append(patch_maps(doubt, novelty, x.shape[-1]).cpu().numpy())
                 continue
-            with precisely(self.device, self.precision):
+            with autocast(self.device, self.precision):
                 x_hat = self.networks.G(z).float()
                 real, fake, _ = self._judge(x, x_hat, z)
             parts.append(layer_maps(x, x_hat, real, fake).cpu().numpy())
@@ -127,10 +127,12 @@ class Passes:
     def _batch(self, pixels: NDArray[np.uint8], z: Tensor | None) -> Reconstruction:
         n = len(pixels)
         x = self._on_device(np.concatenate([pixels, np.zeros((-n % BATCH_GRAIN, *pixels.shape[1:]), np.uint8)]))
-        if z is None:
-            seen = self._see_on_device(x)
+        if z is not None:
+            seen = self._see(x, torch.cat([z, z.new_zeros(-n % BATCH_GRAIN, z.shape[1])]).to(self.device))
+        elif self._recorded is not None:
+            seen = self._recorded(self._see, x)
         else:
-            seen = self._see_on_device(x, torch.cat([z, z.new_zeros(-n % BATCH_GRAIN, z.shape[1])]).to(self.device))
+            seen = self._see(x)
         z_hat, x_hat = seen.pop(_Z_HAT), seen.pop(_X_HAT)
         table = torch.stack(list(seen.values()))[:, :n].cpu().numpy().astype(np.float64)
         return Reconstruction(
@@ -140,7 +142,7 @@ class Passes:
     def _see(self, x: Tensor, z: Tensor | None = None) -> dict[str, Tensor]:
         """z_hat, E(x) unless it is given; x_hat; and the terms, each by its name. No value decides what is computed."""
         networks = self.networks
-        with precisely(self.device, self.precision):
+        with autocast(self.device, self.precision):
             z_hat = networks.encode(x).float() if z is None else z
             x_hat = networks.G(z_hat).float()
             real, fake, verdict = self._judge(x, x_hat, z_hat)
@@ -154,7 +156,7 @@ class Passes:
     def _judge_places(self, x: Tensor) -> PatchJudgement:
         """What D_patch says of each place, for its memory to compare in single precision."""
         assert self.networks.D_patch is not None
-        with precisely(self.device, self.precision):
+        with autocast(self.device, self.precision):
             logits, features = self.networks.D_patch(x)
         return PatchJudgement(logits.float(), features.float())
 

@@ -124,7 +124,7 @@ def _contents(
 ) -> Contents:
     select = store.pixels[split.select]
     found = passes.reconstruct(select)
-    statistics = TermStatistics.fit(found.terms)
+    statistics = TermStatistics.fit(found.terms, options.precision)
     calibrate = passes.reconstruct(store.pixels[split.calibrate])
     golden_pixels = select[:NUM_GOLDEN]
     golden = passes.reconstruct(golden_pixels)

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
-from anomaly.config import Method, ScoreConfig, SearchConfig
+from anomaly.config import Method, Precision, ScoreConfig, SearchConfig
 from anomaly.scoring.terms import TAUGHT_TERMS
 
 FloatArray = NDArray[np.float64]
 Terms = Mapping[str, FloatArray]
 
-_ROUNDING = 1e-5  # of a term's size: what float32 sums, batched in another way, may differ by
+_ROUNDING = {Precision.FP32: 1e-5, Precision.BF16: 4e-3}  # of a term: what sums, batched in another way, differ by
 _MIN_ROUNDING = 1e-6
 _SHARE_OF_ALL = 0.1  # of the distance of all terms, in a score by what was taught
 
@@ -34,11 +34,11 @@ class TermStatistics:
     precision: FloatArray
 
     @classmethod
-    def fit(cls, terms: Terms) -> "TermStatistics":
-        """From the terms (n,) of normal images."""
+    def fit(cls, terms: Terms, precision: Precision = Precision.FP32) -> "TermStatistics":
+        """From the terms (n,) of normal images, by networks that compute in `precision`."""
         table = np.stack(list(terms.values()), axis=1)
         mean = table.mean(axis=0)
-        rounding = _ROUNDING * np.sqrt(np.square(table).mean(axis=0)) + _MIN_ROUNDING
+        rounding = _ROUNDING[precision] * np.sqrt(np.square(table).mean(axis=0)) + _MIN_ROUNDING
         std = np.hypot(table.std(axis=0), rounding)
         covariance = LedoitWolf(assume_centered=True).fit((table - mean) / std).covariance_
         return cls(tuple(terms), mean, std, np.linalg.inv(covariance + np.diag((rounding / std) ** 2)))

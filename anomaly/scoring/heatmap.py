@@ -44,12 +44,14 @@ class MapScale:
 
 
 def patch_maps(doubt: Tensor, novelty: Tensor | None, size: int) -> Tensor:
-    """(b, 1 or 2, size, size): −log D_patch, of the doubt −logit, and any novelty, each of its grid (b, h, w)."""
-    maps = [
-        interpolate(places[:, None], size=(size, size), mode="bilinear", align_corners=False)
-        for places in (softplus(doubt), novelty)
-        if places is not None
-    ]
+    """(b, 1 or 2, size, size): −log D_patch, of the doubt −logit, and any novelty, each of its grid (b, h, w).
+
+    Novelty counts from the image's median: what the memory does not know is novel all over, which tells no place.
+    """
+    places = [softplus(doubt)]
+    if novelty is not None:
+        places.append(novelty - novelty.flatten(1).median(dim=1).values[:, None, None])
+    maps = [interpolate(p[:, None], size=(size, size), mode="bilinear", align_corners=False) for p in places]
     return torch.cat(maps, dim=1)
 
 
@@ -61,6 +63,6 @@ def layer_maps(x: Tensor, x_hat: Tensor, features: Mapping[str, Tensor], feature
     for layer, f in features.items():
         if f.dim() != 4:
             continue
-        difference = (f - features_hat[layer]).abs().mean(dim=1, keepdim=True, dtype=torch.float32)
+        difference = (f.float() - features_hat[layer].float()).abs_().mean(dim=1, keepdim=True)
         maps.append(interpolate(difference, size=(size, size), mode="bilinear", align_corners=False))
     return torch.cat(maps, dim=1)

@@ -7,7 +7,6 @@ Terms are sums, as AnoGAN (Schlegl 2017, §2.2) writes them, in single precision
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, softplus
 
@@ -26,7 +25,7 @@ def residual(x: Tensor, x_hat: Tensor, *, scale: int = 1) -> Tensor:
 
 def feature_matching(f: Tensor, f_hat: Tensor) -> Tensor:
     """F(x) = Σ |f(x) − f(G(z))|, f the features of an intermediate layer of D."""
-    return (f - f_hat).abs_().flatten(1).sum(dim=1, dtype=torch.float32)
+    return (f.float() - f_hat.float()).abs_().flatten(1).sum(dim=1)
 
 
 def cross_entropy(logits: Tensor) -> Tensor:
@@ -63,11 +62,11 @@ def latent_norm(z_hat: Tensor) -> Tensor:
 
 def izi_f(x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Tensor:
     """‖x − x_hat‖²/n + κ·‖f(x) − f(x_hat)‖²/n_f with κ = 1 (f-AnoGAN: Schlegl 2019, eq. 4)."""
-    return _mean_square(x - x_hat) + _mean_square(f - f_hat)
+    return _mean_square(x - x_hat) + _mean_square(f.float() - f_hat.float())
 
 
 def _mean_square(difference: Tensor) -> Tensor:
-    return difference.square_().flatten(1).mean(dim=1, dtype=torch.float32)
+    return difference.square_().flatten(1).mean(dim=1)
 
 
 def anomaly_score(residual: Tensor, discrimination: Tensor, weight: float) -> Tensor:

@@ -109,8 +109,6 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         while state.step < (last := _last_step(state, config)):
             x = [to_float(torch.from_numpy(pixels[rows[next(batches)]]).to(device)) for _ in range(num_batches)]
-            if config.augment:
-                x = [augment(batch, generator("augment", config.seed, state.step, i)) for i, batch in enumerate(x)]
             recent.append(_step(state, x, config))
             state.step += 1
             state.update_ema(config.ema_decay)
@@ -172,7 +170,11 @@ def _last_step(state: TrainingState, config: TrainingConfig) -> int:
 
 
 def _step(state: TrainingState, batches: list[Tensor], config: TrainingConfig) -> Curves:
-    curves = _main_step(state, batches, config)
+    """Taught discriminators see images as they are: between pixels, moved ones are softer than those to be judged."""
+    moved = batches
+    if config.augment:
+        moved = [augment(batch, generator("augment", config.seed, state.step, i)) for i, batch in enumerate(batches)]
+    curves = _main_step(state, moved, config)
     if state.networks.D_patch is not None:
         curves |= patch_step(state, batches[-1], config, seed_of("negatives", config.seed, state.step))
     if state.networks.D_turn is not None:

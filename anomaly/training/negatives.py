@@ -4,7 +4,8 @@ Nothing abnormal is needed to make them, and no defect of any data set is copied
 pasted (CutPaste: Li 2021), or blended in at the same brightness (NSA: Schlüter 2022); thin wandering lines; blots; soft
 shades; large uneven parts, as smooth noise draws them (DRAEM: Zavrtanik 2021); texture that is rougher, flatter, softer
 or bent. The more kinds it is taught, the better D_patch finds those that it is not. Most are faint. What cannot be seen
-is not called spoilt: a place counts as such where its pixels have changed by more than VISIBLE.
+is not called spoilt: a place counts as such where its pixels have changed by more than half of the texture around,
+within bounds.
 Shapes: x and donor (c, h, w) float32 in [-1, 1]; masks (h, w).
 """
 
@@ -19,8 +20,7 @@ Image = NDArray[np.float32]
 Field = NDArray[np.float64]
 
 MAX_WRONG = 3  # things in an image
-VISIBLE = 0.08  # of the range [-1, 1], after a blur of one pixel; less where half the texture is less
-LEAST_VISIBLE = 0.03
+LEAST_VISIBLE, VISIBLE = 0.03, 0.08  # of the range [-1, 1], after a blur of one pixel: on an even place, on a rough one
 
 
 def spoil(x: Image, donor: Image, rng: np.random.Generator) -> tuple[Image, NDArray[np.bool_]]:

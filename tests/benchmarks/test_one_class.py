@@ -22,8 +22,3 @@ def test_one_recipe_serves_all_classes_of_a_data_set() -> None:
 def test_an_autoencoder_is_taught_nothing_beside_itself() -> None:
     assert "--negatives" in Run("magnetic-tile", "bigan", "", 0).options()
     assert "--negatives" not in Run("magnetic-tile", "autoencoder", "", 0).options()
-
-
-def test_without_its_memory_a_recipe_is_else_the_same() -> None:
-    whole, without = (Run("magnetic-tile-apart", method, "", 0).options() for method in ("bigan", "bigan-no-memory"))
-    assert [option for option in whole if option != "--memory"] == without != whole

@@ -174,7 +174,7 @@ def test_a_finished_run_is_calibrated_anew_in_another_precision(tmp_path: Path) 
     assert (tmp_path / "m" / "1" / "weights.safetensors").read_bytes() == (
         tmp_path / "m" / "2" / "weights.safetensors"
     ).read_bytes()
-    assert "| precision | bf16; a score is the same wherever it is computed to 2.000% |" in fast.card
+    assert "| precision | bf16; an image's score is the same in any batch to 2.000% |" in fast.card
     detectors = [load_detector(bundle.ref.path, device="cpu") for bundle in (plain, fast)]
     scores = [detector.score(list(zeros()[:20])).score for detector in detectors]
     assert scores[0] != pytest.approx(scores[1], rel=1e-5)

@@ -106,6 +106,21 @@ def test_goldens_may_differ_by_rounding_and_by_no_more(
             assert "scores its golden images differently here" in refusal(folder)
 
 
+@pytest.mark.parametrize("model", ["bigan_dir", "bf16_dir"])
+def test_no_term_is_so_small_that_its_goldens_may_be_anything(
+    tmp_path: Path, request: pytest.FixtureRequest, model: str
+) -> None:
+    folder = tmp_path / "m" / "1"
+    shutil.copytree(request.getfixturevalue(model) / "1", folder)
+    stored, spread = load_file(folder / layout.GOLDEN), load_file(folder / layout.CALIBRATION)["term_std"]
+    for index in range(len(spread)):
+        terms = stored["terms"].copy()
+        terms[0, index] += 0.1 * (abs(terms[0, index]) + spread[index])
+        save_file(stored | {"terms": terms}, folder / layout.GOLDEN)
+        sum_again(folder)
+        assert "scores its golden images differently here" in refusal(folder)
+
+
 def test_a_rewritten_bundle_with_the_same_content_works(copied: Path, bigan_dir: Path) -> None:
     change_manifest(copied, lambda manifest: None)
     here, there = (load_detector(place, device="cpu").score(list(normals()[:5])) for place in (copied, bigan_dir))

@@ -1,7 +1,10 @@
 """Recordings: a CUDA graph is played on a CPU, by replaying onto the same memory; on a GPU it is a real one."""
 
+import gc
 import logging
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,106 +12,124 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from anomaly.inference import load_detector
 from anomaly.inference.recorded import Function, Recorded, Replay
 from tests.digit_images import digits
 
-Shapes = list[tuple[int, ...]]
+
+def double(x: Tensor) -> dict[str, Tensor]:
+    return {"twice": 2 * x, "sum": x.sum()}
 
 
-def double(x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
-    return {"twice": 2 * x, "sum": x.sum() if y is None else x.sum() + y.sum()}
-
-
-class Tape:
-    """As a graph: records once, on memory of its own, and replays onto the same outputs."""
+class Played(Recorded):
+    """As with a graph: recorded once a shape, on memory of its own, and replayed into the same results."""
 
     def __init__(self) -> None:
-        self.recorded: Shapes = []
+        super().__init__()
+        self.recorded: list[int] = []
 
-    def __call__(self, function: Function, inputs: tuple[Tensor, ...]) -> Replay:
-        self.recorded.append(tuple(len(x) for x in inputs))
-        outputs = function(*inputs)
+    def _record(self, function: Function, x: Tensor) -> Replay:
+        self.recorded.append(len(x))
+        results = function(x)
 
         def replay() -> dict[str, Tensor]:
-            for name, value in function(*inputs).items():
-                outputs[name].copy_(value)
-            return outputs
+            for name, value in function(x).items():
+                results[name].copy_(value)
+            return results
 
         return replay
 
 
+class Refusing(Recorded):
+    """Nothing can be recorded."""
+
+    def __init__(self, error: RuntimeError) -> None:
+        super().__init__()
+        self.error = error
+
+    def _record(self, function: Function, x: Tensor) -> Replay:
+        raise type(self.error)(*self.error.args)  # one that is kept would keep the frames it has passed
+
+
 def test_each_shape_is_recorded_once_and_replayed_on_what_is_given() -> None:
-    tape = Tape()
-    recorded = Recorded(double, tape)
+    played = Played()
     for n in (2, 3, 2, 3, 2):
         x = torch.rand(n)
-        torch.testing.assert_close(recorded(x), double(x))
-    torch.testing.assert_close(recorded(torch.ones(2), torch.ones(5)), double(torch.ones(2), torch.ones(5)))
-    assert tape.recorded == [(2,), (3,), (2, 5)]
+        torch.testing.assert_close(played(double, x), double(x))
+    assert played.recorded == [2, 3]
 
 
 def test_what_is_given_and_what_was_returned_are_left_alone() -> None:
-    recorded = Recorded(double, Tape())
+    played = Played()
     given = torch.ones(2)
-    first = recorded(given)
-    recorded(torch.zeros(2))
+    first = played(double, given)
+    played(double, torch.zeros(2))
     assert given.tolist() == [1.0, 1.0]
     assert first["twice"].tolist() == [2.0, 2.0]
 
 
 def test_threads_do_not_meet() -> None:
-    recorded = Recorded(double, Tape())
+    played = Played()
     inputs = [torch.full((64,), float(value)) for value in range(200)]
     with ThreadPoolExecutor(8) as pool:
-        for x, found in zip(inputs, pool.map(recorded, inputs), strict=True):
+        for x, found in zip(inputs, pool.map(partial(played, double), inputs), strict=True):
             torch.testing.assert_close(found, double(x))
 
 
-def test_what_cannot_be_recorded_is_computed_and_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    def refuse(function: Function, inputs: tuple[Tensor, ...]) -> Replay:
-        raise RuntimeError("operation not permitted when stream is capturing")
-
-    recorded = Recorded(double, refuse)
+@pytest.mark.parametrize("error", [RuntimeError("not permitted while capturing"), torch.OutOfMemoryError("no room")])
+def test_what_cannot_be_recorded_is_computed_and_told_of_once_a_shape(
+    error: RuntimeError, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusing = Refusing(error)
     with caplog.at_level(logging.WARNING):
-        for _ in range(3):
-            x = torch.rand(4)
-            torch.testing.assert_close(recorded(x), double(x))
-    (said,) = caplog.messages
-    assert "cannot record" in said
-    assert "not permitted" in said
+        for n in (4, 4, 5, 4):
+            x = torch.rand(n)
+            torch.testing.assert_close(refusing(double, x), double(x))
+    assert len(caplog.messages) == 2
+    assert all("step by step" in said and str(error) in said for said in caplog.messages)
 
 
-def test_no_room_is_the_callers_to_know_and_the_next_call_tries_again() -> None:
-    tape = Tape()
-
-    def crowded(function: Function, inputs: tuple[Tensor, ...]) -> Replay:
-        if not tape.recorded:
-            tape(function, inputs)
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return tape(function, inputs)
-
-    recorded = Recorded(double, crowded)
-    with pytest.raises(torch.OutOfMemoryError):
-        recorded(torch.ones(4))
-    torch.testing.assert_close(recorded(torch.ones(4)), double(torch.ones(4)))
+MODELS = ["bigan_dir", "patched_dir", "bf16_dir"]
 
 
-@pytest.mark.parametrize("model", ["bigan_dir", "patched_dir", "bf16_dir"])
-def test_a_recorded_pass_sees_what_a_plain_one_does(model: str, request: pytest.FixtureRequest) -> None:
-    """Every shape, images of every digit: no value decides what is computed, which a recording could not follow."""
+@pytest.mark.parametrize("model", MODELS)
+def test_a_recorded_pass_gives_what_a_plain_one_does(model: str, request: pytest.FixtureRequest) -> None:
     detector = load_detector(request.getfixturevalue(model), device="cpu")
-    images, passes = list(digits("test")[:80]), detector._passes
+    images = list(digits("test")[:80])
     expected = detector.score(images)
     assert np.isfinite(expected.score).all()
-    tape = Tape()
-    passes._see_on_device = Recorded(passes._see, tape)
+    played = Played()
+    detector._passes._recorded = played
     for n in (1, 16, 17, 80, 3):
         found = detector.score(images[:n])
         assert_allclose(found.score, expected.score[:n], rtol=detector.bundle.manifest.tolerance)
         assert_allclose(found.x_hat, expected.x_hat[:n], atol=1e-2)
-    assert tape.recorded == [(16,), (32,), (80,)]
+    assert played.recorded == [16, 32, 80]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_value_of_an_image_decides_what_a_pass_computes(model: str, request: pytest.FixtureRequest) -> None:
+    """A recording would not follow it. Fake tensors have no values: what asks for one fails."""
+    passes = load_detector(request.getfixturevalue(model), device="cpu")._passes
+    with torch.inference_mode(), FakeTensorMode(allow_non_fake_inputs=True):
+        seen = passes._see(torch.empty(16, 1, 8, 8))
+    assert {len(tensor) for tensor in seen.values()} == {16}
+
+
+def test_passes_go_as_soon_as_nobody_has_them(bigan_dir: Path) -> None:
+    """A bundle that another has replaced must not keep its memory until someone collects cycles."""
+    detector = load_detector(bigan_dir, device="cpu")
+    detector._passes._recorded = Refusing(RuntimeError("no device"))
+    gone = weakref.ref(detector._passes)
+    gc.disable()
+    try:
+        detector.score(digits("test")[0])
+        del detector
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

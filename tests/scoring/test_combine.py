@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from anomaly.config import Method, ScoreConfig, SearchConfig
+from anomaly.config import Method, Precision, ScoreConfig, SearchConfig
 from anomaly.scoring import TermStatistics
 from anomaly.scoring import combine as combine_by
 from anomaly.scoring.combine import FloatArray
@@ -51,6 +51,16 @@ def test_statistics_are_those_of_the_normals() -> None:
     np.testing.assert_allclose(STATISTICS.std, table.std(axis=0))
     correlation = np.corrcoef(table.T)
     np.testing.assert_allclose(np.linalg.inv(STATISTICS.precision), correlation, atol=0.05)
+
+
+def test_a_step_of_the_precision_is_no_evidence_where_normals_agree() -> None:
+    """In bf16 a logit of 3 has neighbours 1/64 away: normals that all have the same one must not make that strange."""
+    normals = {"residual": np.random.default_rng(0).normal(50, 5, 100), "cross_entropy": np.full(100, 3.0)}
+    stepped = {"residual": np.array([50.0]), "cross_entropy": np.array([3.0 + 1 / 64])}
+    exact = combine(stepped, TermStatistics.fit(normals), MAHALANOBIS).item()
+    rounded = combine(stepped, TermStatistics.fit(normals, Precision.BF16), MAHALANOBIS).item()
+    assert exact > 50
+    assert rounded < 2
 
 
 def test_the_mean_itself_has_no_distance_and_normals_about_the_root_of_the_number_of_terms() -> None:

@@ -8,7 +8,8 @@ from torch import Tensor
 from anomaly.config import Method
 from anomaly.runtime import generator, to_float
 from anomaly.training.augmentation import augment
-from tests.training.runs import assert_resumes, first_weight, network, run, training
+from anomaly.training.state import new_state
+from tests.training.runs import CPU, assert_resumes, digits, first_weight, network, run, training
 
 fit = import_module("anomaly.training.fit")
 SIDE = 32
@@ -83,3 +84,18 @@ def test_no_image_is_trained_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
     plain, moved = (run(training(Method.BIGAN, steps=3, augment=augmented)).networks for augmented in (False, True))
     assert len(seen) == 9
     assert not torch.equal(first_weight(plain), first_weight(moved))
+
+
+def test_taught_discriminators_see_images_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = training(Method.BIGAN, augment=True)
+    state = new_state(network(Method.BIGAN).model_copy(update={"patch_discriminator": True}), config, CPU)
+    shown: list[Tensor] = []
+
+    def note(state: object, x: Tensor, *rest: object) -> dict[str, Tensor]:
+        shown.append(x)
+        return {}
+
+    monkeypatch.setattr(fit, "patch_step", note)
+    x = to_float(torch.from_numpy(digits(8)))
+    fit._step(state, [x], config)
+    assert torch.equal(shown[0], x)

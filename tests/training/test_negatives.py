@@ -85,10 +85,14 @@ def test_contrast_is_flatter_or_stronger_and_keeps_the_brightness() -> None:
     x, factors = ridges(), []
     for seed in range(40):
         changed = negatives._contrast(x, x, np.random.default_rng(seed))
-        factors.append(np.abs(changed).max() / np.abs(x).max() if np.abs(changed - x).max() > 0.1 else 1.0)
+        most = np.unravel_index(np.abs(changed - x).argmax(), x.shape)
+        factors.append(changed[most] / x[most])
         assert abs((changed - x).mean()) < 0.01
-    assert min(factors) >= 1.0  # where nothing was changed, the ridges are what they were
-    assert max(factors) > 1.5
+    flatter, stronger = [f for f in factors if f < 1], [f for f in factors if f > 1]
+    assert len(flatter) > 10
+    assert len(stronger) > 10
+    assert 0.1 < np.mean(flatter) < 0.7
+    assert 1.5 < np.mean(stronger) < 2.6
 
 
 def test_blurred_places_lose_detail_and_never_gain_any() -> None:
