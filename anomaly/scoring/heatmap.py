@@ -44,14 +44,12 @@ class MapScale:
 
 
 def patch_maps(doubt: Tensor, novelty: Tensor | None, size: int) -> Tensor:
-    """(b, 1 or 2, size, size): −log D_patch, of the doubt −logit, and any novelty, each of its grid (b, h, w).
-
-    Novelty counts from the image's median: what the memory does not know is novel all over, which tells no place.
-    """
-    places = [softplus(doubt)]
-    if novelty is not None:
-        places.append(novelty - novelty.flatten(1).median(dim=1).values[:, None, None])
-    maps = [interpolate(p[:, None], size=(size, size), mode="bilinear", align_corners=False) for p in places]
+    """(b, 1 or 2, size, size): −log D_patch, of the doubt −logit, and any novelty, each of its grid (b, h, w)."""
+    maps = [
+        interpolate(places[:, None], size=(size, size), mode="bilinear", align_corners=False)
+        for places in (softplus(doubt), novelty)
+        if places is not None
+    ]
     return torch.cat(maps, dim=1)
 
 

@@ -103,7 +103,7 @@ def test_patch_maps_are_hot_where_a_place_is_doubted_and_where_it_is_novel() -> 
     torch.testing.assert_close(patch_maps(doubt, None, 16), found[:, :1])
     assert found.shape == (2, 2, 16, 16)
     torch.testing.assert_close(found[0, 0], torch.full((16, 16), math.log1p(math.exp(-3.0))))
-    torch.testing.assert_close(found[1, 1], torch.zeros(16, 16))  # novelty counts from the median of the image
+    torch.testing.assert_close(found[1, 1], torch.ones(16, 16))
     for hot, rows, columns in ((found[1, 0], range(8, 12), range(4, 8)), (found[0, 1], range(8), range(8, 16))):
         row, column = divmod(hot.argmax().item(), 16)
         assert row in rows
