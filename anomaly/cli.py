@@ -189,8 +189,8 @@ def train(
     precision: Annotated[
         Precision,
         typer.Option(
-            help="What the bundle scores in. bf16 is about twice as fast where the machine is fast at it; an image's "
-            "score is then the same to 2 % instead of 0.001 %."
+            help="What the bundle scores in. bf16 is about twice as fast where the machine has instructions for it; "
+            "scores are the same from batch to batch to 2 % then, instead of 0.001 %."
         ),
     ] = Precision.FP32,
     score: Annotated[

@@ -1,6 +1,7 @@
 """Devices, precision and random numbers: what every layer that runs networks needs from the machine."""
 
 import hashlib
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,9 +36,16 @@ def resolve_device(name: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda", "mps"):
         raise DeviceError(f"device {name!r} is not supported; choose one of {', '.join(DEVICES)}, or cuda:N")
     if device.type == "cuda":
-        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # torch's stub lacks it
-        torch.backends.cuda.matmul.fp32_precision = "ieee"
+        _forbid_tf32()
     return device
+
+
+def _forbid_tf32() -> None:
+    """By torch's older settings, then by its newer ones: where the two disagree, torch refuses to read either."""
+    cudnn: Any = torch.backends.cudnn
+    matmul = torch.backends.cuda.matmul
+    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = matmul.fp32_precision = "ieee"
 
 
 def place(network: nn.Module, device: torch.device) -> None:

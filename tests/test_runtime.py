@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -78,19 +81,26 @@ def test_a_precision_is_that_of_the_convolutions(precision: Precision, dtype: to
         assert nn.Conv2d(1, 1, 1)(torch.zeros(1, 1, 2, 2)).dtype == dtype
 
 
-def test_with_cuda_single_precision_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
-    convolutions, products = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
-    before = convolutions.fp32_precision, products.fp32_precision
-    try:
-        convolutions.fp32_precision = products.fp32_precision = "tf32"
-        resolve_device("cpu")
-        assert convolutions.fp32_precision == products.fp32_precision == "tf32"
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-        resolve_device("cuda")
-        assert convolutions.fp32_precision == products.fp32_precision == "ieee"
-    finally:
-        convolutions.fp32_precision, products.fp32_precision = before
+@pytest.mark.parametrize(
+    "before", ["", "torch.set_float32_matmul_precision('high')", "torch.backends.cudnn.conv.fp32_precision = 'tf32'"]
+)
+def test_with_cuda_single_precision_is_not_tf32_whatever_was_set_before(before: str) -> None:
+    """In a process of its own, as it is for good; torch's older settings must still be readable afterwards."""
+    program = f"""
+import torch
+from anomaly.runtime import resolve_device
+{before}
+state = torch.backends.cudnn.conv.fp32_precision
+resolve_device("cpu")
+assert torch.backends.cudnn.conv.fp32_precision == state
+torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 1
+resolve_device("cuda")
+assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+assert torch.backends.cudnn.conv.fp32_precision == torch.backends.cuda.matmul.fp32_precision == "ieee"
+with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    pass
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def draws(*key: int | str | bytes) -> list[float]:

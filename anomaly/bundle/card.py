@@ -35,7 +35,7 @@ No abnormal image was used.
 | normals | {data.num_train:,} train, {data.num_select:,} select, {data.num_calibrate:,} calibrate |
 | left out | {data.num_left_out:,} files that could not be read |
 | score | "{manifest.score.combine}"; higher is more anomalous |
-| precision | {manifest.precision}; an image's score is the same in any batch to {manifest.tolerance:.3%} |
+| precision | {manifest.precision}; in any batch a score is the same to {manifest.tolerance:.3%}, or so much of 1 |
 | made | {manifest.created}, {", ".join(f"{key} {value}" for key, value in manifest.libraries.items())} |
 
 The command that makes it:

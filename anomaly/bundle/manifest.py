@@ -66,8 +66,8 @@ class Manifest(Config):
 
     @property
     def tolerance(self) -> float:
-        """What an image's score may differ by from batch to batch: of it, or of 1 where it is smaller (law 2).
+        """What a score may differ by from batch to batch on one machine: of it, or of 1 where it is smaller (law 2).
 
-        A search magnifies step by step what its steps round; in bf16 other machines are allowed for, too.
+        A search magnifies step by step what its steps round.
         """
         return _TOLERANCE_OF_SEARCH if self.search else _TOLERANCE[self.precision]

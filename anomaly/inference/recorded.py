@@ -8,6 +8,7 @@ PyTorch's CUDA semantics.
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -70,9 +71,9 @@ class Recorded:
             with torch.cuda.graph(graph, self._pool, stream=aside, capture_error_mode="thread_local"):
                 results = function(x)
             self._pool = graph.pool()
+        return partial(_replay, graph, results)
 
-        def replay() -> dict[str, Tensor]:
-            graph.replay()
-            return results
 
-        return replay
+def _replay(graph: torch.cuda.CUDAGraph, results: dict[str, Tensor]) -> dict[str, Tensor]:
+    graph.replay()
+    return results

@@ -3,9 +3,8 @@
 Nothing abnormal is needed to make them, and no defect of any data set is copied: pieces of other normals cut out and
 pasted (CutPaste: Li 2021), or blended in at the same brightness (NSA: Schlüter 2022); thin wandering lines; blots; soft
 shades; large uneven parts, as smooth noise draws them (DRAEM: Zavrtanik 2021); texture that is rougher, flatter, softer
-or bent. The more kinds it is taught, the better D_patch finds those that it is not. Most are faint. What cannot be seen
-is not called spoilt: a place counts as such where its pixels have changed by more than half of the texture around,
-within bounds.
+or bent. Most are faint. What cannot be seen is not called spoilt: a place counts as such where its pixels have changed
+by more than half of the texture around, within bounds.
 Shapes: x and donor (c, h, w) float32 in [-1, 1]; masks (h, w).
 """
 

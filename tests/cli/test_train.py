@@ -174,11 +174,11 @@ def test_a_finished_run_is_calibrated_anew_in_another_precision(tmp_path: Path) 
     assert (tmp_path / "m" / "1" / "weights.safetensors").read_bytes() == (
         tmp_path / "m" / "2" / "weights.safetensors"
     ).read_bytes()
-    assert "| precision | bf16; an image's score is the same in any batch to 2.000% |" in fast.card
+    assert "| precision | bf16; in any batch a score is the same to 2.000%, or so much of 1 |" in fast.card
     detectors = [load_detector(bundle.ref.path, device="cpu") for bundle in (plain, fast)]
     scores = [detector.score(list(zeros()[:20])).score for detector in detectors]
     assert scores[0] != pytest.approx(scores[1], rel=1e-5)
-    assert scores[0] == pytest.approx(scores[1], rel=0.1)
+    assert scores[0] == pytest.approx(scores[1], rel=0.3)
 
 
 def test_the_pixels_are_not_kept(tmp_path: Path) -> None:

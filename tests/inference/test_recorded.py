@@ -118,10 +118,18 @@ def test_no_value_of_an_image_decides_what_a_pass_computes(model: str, request: 
     assert {len(tensor) for tensor in seen.values()} == {16}
 
 
+class Still(Recorded):
+    """A recording that always shows the same; like a graph, it does not hold what it was made of."""
+
+    def _record(self, function: Function, x: Tensor) -> Replay:
+        results = function(x)
+        return lambda: results
+
+
 def test_passes_go_as_soon_as_nobody_has_them(bigan_dir: Path) -> None:
     """A bundle that another has replaced must not keep its memory until someone collects cycles."""
     detector = load_detector(bigan_dir, device="cpu")
-    detector._passes._recorded = Refusing(RuntimeError("no device"))
+    detector._passes._recorded = Still()
     gone = weakref.ref(detector._passes)
     gc.disable()
     try:
@@ -138,7 +146,10 @@ def test_a_gpu_scores_as_the_cpu_does(model: str, request: pytest.FixtureRequest
     folder: Path = request.getfixturevalue(model)
     here, there = load_detector(folder, device="cpu"), load_detector(folder, device="cuda")
     images = list(digits("test")[:100])
-    tolerance = 10 * here.bundle.manifest.tolerance
+    tolerance = 10 * here.bundle.manifest.tolerance  # another machine
     for n in (1, 16, 100):
-        assert_allclose(there.score(images[:n]).score, here.score(images[:n]).score, rtol=tolerance)
+        assert_allclose(there.score(images[:n]).score, here.score(images[:n]).score, rtol=tolerance, atol=tolerance)
     assert np.isfinite(there.score(images[:1]).heatmap[0]).all()
+    gone = weakref.ref(there._passes)
+    del there
+    assert gone() is None
