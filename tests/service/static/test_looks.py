@@ -35,6 +35,7 @@ def show(page: Page, view: str) -> None:
         case "gallery":
             page.route("**/score?*", lambda route: route.fulfill(json=route.fetch().json() | {"history_id": 1}))
             drop(page, {LONG: png(1000), "b.png": png(3), "c.png": b"broken"})
+            tiles(page).first.scroll_into_view_if_needed()  # in a narrow window the tiles may begin below it
             finish(page, shown=3)
         case "viewer":
             tiles(page).first.locator("button").click()
