@@ -34,7 +34,7 @@ _PREFACE = """# Small and contaminated training sets
 `python -m benchmarks.small_sets --write docs/small-sets.md` makes this page of `benchmarks/results/small_sets.jsonl`.
 AUROC in % over the test split, one seed; PCA and 3-NN (nearest neighbours) learn from the same images. A tenth of the
 images each is taken for *select* and for *calibrate*, hidden anomalies with them. Fewer than 1,000 images are trained
-on with `--augment`. `magnetic-tile-former` is the recipe of tiles as it was at commit 20ebbc2, which moved none.
+on with `--augment`.
 """
 
 
