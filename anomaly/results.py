@@ -1,6 +1,6 @@
 """Result rows on their way to a file: CSV, JSON lines or Parquet, by the file's suffix.
 
-Rows are written as they come, to a file beside the wanted one, which takes its place when all are there.
+Rows are written as they come. The file is there when all of them are, never before.
 """
 
 import csv
@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TextIO
 
 from anomaly.errors import UsageError
+from anomaly.files import replacing
 
 Value = str | float | bool | None
 Row = Mapping[str, Value]
@@ -37,12 +38,8 @@ def check_results_path(path: Path) -> None:
 
 def write_results(rows: Iterable[Row], path: Path, columns: Mapping[str, type]) -> None:
     """Write rows of these columns (name → str, float or bool); what a row lacks is null."""
-    beside = path.with_name(f".{path.name}.partial")
-    try:
-        _WRITERS[path.suffix](iter(rows), beside, columns)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as work:
+        _WRITERS[path.suffix](iter(rows), work, columns)
 
 
 def _write_csv(rows: Iterator[Row], path: Path, columns: Mapping[str, type]) -> None:

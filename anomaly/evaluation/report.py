@@ -6,7 +6,6 @@ Each file is written beside its place and renamed into it, so that a reader neve
 import csv
 import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from anomaly.evaluation.page import render_page
 from anomaly.evaluation.plots import roc_png
 from anomaly.evaluation.results import Evaluation, Example, choose_examples
 from anomaly.evaluation.summary import metrics_of, summarise
+from anomaly.files import write_atomically
 
 __all__ = ["Evaluation", "Example", "choose_examples", "write_folder", "write_report"]
 
@@ -44,7 +44,7 @@ def write_folder(contents: Mapping[str, bytes], out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            _replace(out / name, content)
+            write_atomically(out / name, content)
     except OSError as error:
         raise UsageError(
             f"Cannot write to {out}: {error.strerror}. Give --out a folder that you may write to."
@@ -80,12 +80,3 @@ def scores_csv(evaluation: Evaluation) -> bytes:
 def _encode(text: str) -> bytes:
     """UTF-8, with escapes for the bytes of a file name that are none, so that the file can still be read."""
     return text.encode("utf-8", errors="backslashreplace")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
