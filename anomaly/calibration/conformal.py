@@ -10,6 +10,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,16 @@ from numpy.typing import NDArray
 from anomaly.errors import UsageError
 
 FloatArray = NDArray[np.float64]
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)
+"""Relative: more than rounding adds to p · m/k or takes from q, and less than any two of these differ by."""
+
+
+class Verdict(NamedTuple):
+    """What is said of one score. `is_anomalous` is `p_value <= alpha`, or None where there is no threshold."""
+
+    p_value: float
+    threshold: float | None
+    is_anomalous: bool | None
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,12 @@ class Calibration:
     def threshold(self, alpha: float) -> float | None:
         """The t for which `score > t` holds exactly where `p_value <= alpha`; None with too few normals for alpha."""
         num_allowed = _num_allowed(alpha, self.num_calibration)
-        return float(self.scores[-num_allowed]) if num_allowed else None
+        return self._ascending[-num_allowed] if num_allowed else None
+
+    def judge(self, score: float, alpha: float) -> Verdict:
+        """The decision about one score at the false-alarm rate `alpha`. What depends on alpha alone is cached."""
+        threshold = self.threshold(alpha)
+        return Verdict(self.p_value(score), threshold, None if threshold is None else score > threshold)
 
     def shortage(self, alpha: float) -> str | None:
         """Why there is no threshold for this alpha, or None where there is one."""
@@ -83,14 +99,13 @@ def check_alpha(alpha: float) -> float:
 
 
 def reject_fdr(p_values: FloatArray, q: float) -> NDArray[np.bool_]:
-    """Benjamini–Hochberg: which of these images to flag so that the expected share of false ones is at most q."""
-    m = len(p_values)
-    order = np.argsort(p_values, kind="stable")
-    passing = np.flatnonzero(p_values[order] <= q * np.arange(1, m + 1) / m)
-    rejected = np.zeros(m, dtype=np.bool_)
-    if len(passing):
-        rejected[order[: passing[-1] + 1]] = True
-    return rejected
+    """Benjamini–Hochberg: which of these images to flag so that the expected share of false ones is at most q.
+
+    Exact ties count as within q, as they do in exact arithmetic: p_(k) = q·k/m is common among conformal p-values.
+    """
+    from scipy.stats import false_discovery_control  # here, because it takes a second to import
+
+    return np.asarray(false_discovery_control(p_values) <= _rounded_up(q), dtype=np.bool_)
 
 
 def fdr_shortage(p_values: FloatArray, q: float, num_calibration: int) -> str | None:
@@ -102,17 +117,26 @@ def fdr_shortage(p_values: FloatArray, q: float, num_calibration: int) -> str | 
     m, n = len(p_values), num_calibration
     num_extreme = int((p_values <= 1 / (n + 1)).sum())
     k = num_extreme or m
-    if not m or 1 / (n + 1) <= q * k / m or reject_fdr(p_values, q).any():
+    if not m or _can_flag(k, m, n, q) or reject_fdr(p_values, q).any():
         return None
     needed = math.ceil(m / (k * Fraction(q))) - 1
-    if 1 / (needed + 1) > q * k / m:  # equal but for rounding, which `reject_fdr` has too
-        needed += 1
+    if _can_flag(k, m, needed - 1, q):
+        needed -= 1
     outranking = f"{num_extreme} of {m} images outrank all {n} calibration images" if num_extreme else f"of {m} images"
     return (
         f"none could be flagged at a false-discovery rate of {q:g}: {outranking}, and that needs at least {needed} "
         f"calibration images where this model has {n}; run `anomaly calibrate` with more normal images, or choose a "
         "larger --fdr"
     )
+
+
+def _can_flag(k: int, m: int, num_calibration: int, q: float) -> bool:
+    """Whether k of m images are flagged that have the least p-value of all."""
+    return 1 / (num_calibration + 1) * (m / k) <= _rounded_up(q)
+
+
+def _rounded_up(q: float) -> float:
+    return q * (1 + _ROUNDING)
 
 
 @lru_cache

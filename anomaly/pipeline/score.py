@@ -91,7 +91,6 @@ def score_paths(
 
 
 def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[Row]:
-    threshold = detector.calibration.threshold(alpha)
     stream = decode_all(paths, detector.preprocess)
     for first in range(0, len(paths), _CHUNK):
         chunk = list(islice(stream, _CHUNK))
@@ -100,7 +99,7 @@ def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path
         if readable:
             pixels = np.stack(readable)
             evidence = detector.evidence(pixels)
-            scored = _scored(detector, evidence, threshold)
+            scored = _scored(detector, evidence, alpha)
             if heatmaps is not None:
                 _draw_heatmaps(detector, chunk, detector.heatmaps(pixels, evidence.z_hat), heatmaps, first)
         for image in chunk:
@@ -108,15 +107,15 @@ def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path
             yield {"path": image.path, **result}
 
 
-def _scored(detector: Detector, evidence: Evidence, threshold: float | None) -> Iterator[dict[str, Value]]:
-    p_values = detector.calibration.p_values(evidence.score).tolist()
-    terms = list(zip(*(values.tolist() for values in evidence.terms.values()), strict=True))
-    for score, p_value, values in zip(evidence.score.tolist(), p_values, terms, strict=True):
+def _scored(detector: Detector, evidence: Evidence, alpha: float) -> Iterator[dict[str, Value]]:
+    terms = zip(*(values.tolist() for values in evidence.terms.values()), strict=True)
+    for score, values in zip(evidence.score.tolist(), terms, strict=True):
+        verdict = detector.calibration.judge(score, alpha)
         yield {
             "score": score,
-            "p_value": p_value,
-            "is_anomalous": None if threshold is None else score > threshold,
-            "threshold": threshold,
+            "p_value": verdict.p_value,
+            "is_anomalous": verdict.is_anomalous,
+            "threshold": verdict.threshold,
             **dict(zip(evidence.terms, values, strict=True)),
             "error": None,
         }

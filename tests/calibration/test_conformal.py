@@ -63,6 +63,21 @@ def test_a_score_is_above_the_threshold_exactly_where_its_p_value_is_at_most_alp
     np.testing.assert_array_equal(above, calibration.p_values(asked) <= alpha)
 
 
+@given(st.data(), calibrations(), st.lists(SCORES, max_size=10))
+def test_a_verdict_is_p_value_at_most_alpha(data: st.DataObject, calibration: Calibration, scores: list[float]) -> None:
+    alpha = data.draw(st.one_of(RATES, rates_near_a_rank(calibration.num_calibration)))
+    ties = [math.nextafter(score, side) for score in calibration.scores for side in (-math.inf, score, math.inf)]
+    for score in [*scores, *ties, -math.inf, math.inf]:
+        verdict = calibration.judge(score, alpha)
+        assert verdict.p_value == naive_p_value(calibration.scores, score)
+        assert verdict.threshold == calibration.threshold(alpha)
+        if verdict.threshold is None:
+            assert verdict.is_anomalous is None
+            assert verdict.p_value > alpha
+        else:
+            assert verdict.is_anomalous is (verdict.p_value <= alpha)
+
+
 @pytest.mark.parametrize("scores", [(1.0, 2.0, 3.0, 4.0, 5.0), (1.0, 1.0, 2.0, 2.0, 2.0), (7.0,) * 5])
 def test_of_all_orders_of_exchangeable_scores_at_most_alpha_are_false_alarms(scores: tuple[float, ...]) -> None:
     """Exactly: the last of n + 1 normals, in every order, is flagged in at most a share alpha of them."""
@@ -121,17 +136,37 @@ def test_a_rate_is_given_back() -> None:
     assert check_alpha(0.05) == 0.05
 
 
-def naive_reject_fdr(p_values: FloatArray, q: float) -> list[bool]:
-    """All p-values up to the largest p_(k) ≤ q·k / m, k its rank."""
+@st.composite
+def ranks_and_rates(draw: st.DrawFn) -> tuple[int, list[int], int]:
+    """n_cal, images with the p-values a / (n_cal + 1), and a false-discovery rate in thousandths; ties are common."""
+    n = draw(st.sampled_from([1, 9, 19, 29, 99, 299, 999]) | st.integers(1, 400))
+    ranks = draw(st.lists(st.integers(1, min(n + 1, 12)) | st.integers(1, n + 1), max_size=40))
+    return n, ranks, draw(st.sampled_from([10, 50, 100, 200, 250, 300]) | st.integers(1, 999))
+
+
+def exact_reject_fdr(p_values: list[Fraction], q: Fraction) -> list[bool]:
+    """All p-values up to the largest p_(k) ≤ q·k / m, k its rank; in exact arithmetic."""
     m = len(p_values)
     limits = [p for k, p in enumerate(sorted(p_values), start=1) if p <= q * k / m]
     return [bool(limits) and p <= max(limits) for p in p_values]
 
 
-@given(st.lists(st.integers(1, 20).map(lambda k: k / 20), max_size=30), st.sampled_from([0.01, 0.05, 0.1, 0.25, 0.5]))
-def test_fdr_rejects_what_benjamini_and_hochberg_define(p_values: list[float], q: float) -> None:
-    p = np.array(p_values, dtype=np.float64)
-    assert reject_fdr(p, q).tolist() == naive_reject_fdr(p, q)
+@given(ranks_and_rates())
+@example((299, [1, 1, 1, *[300] * 6], 10))  # 0.01 · 3/9 is a little less than 1/300 as a float
+@example((4, [1, 1, 5], 300))  # 1/5 · 3/2 is a little more than 0.3 as a float
+def test_fdr_rejects_what_benjamini_and_hochberg_define_also_at_exact_ties(case: tuple[int, list[int], int]) -> None:
+    n, ranks, thousandths = case
+    p = np.array([rank / (n + 1) for rank in ranks], dtype=np.float64)
+    expected = exact_reject_fdr([Fraction(rank, n + 1) for rank in ranks], Fraction(thousandths, 1000))
+    assert reject_fdr(p, thousandths / 1000).tolist() == expected
+
+
+def test_fdr_tells_apart_what_nearly_ties() -> None:
+    """17,570 / 1,000,001 is above 0.05 · 35,199 / 100,168 by 3 parts in 10¹¹."""
+    n, k, m = 1_000_000, 35_199, 100_168
+    for rank, is_flagged in ((17_570, False), (17_569, True)):
+        p = np.array([rank / (n + 1)] * k + [1.0] * (m - k))
+        assert reject_fdr(p, 0.05).tolist() == [is_flagged] * k + [False] * (m - k)
 
 
 def test_fdr_steps_up_over_a_p_value_that_fails_alone() -> None:
@@ -155,7 +190,8 @@ def test_the_shortage_for_a_false_discovery_rate_names_the_least_number_that_fla
     needed = int(shortage.partition("at least ")[2].split()[0])
     everything = p_values(needed) if k else np.full(rest, 1 / (needed + 1))
     assert reject_fdr(everything, q).any()
-    assert not reject_fdr(p_values(needed - 2), q).any()
+    fewer = p_values(needed - 1) if k else np.full(rest, 1 / needed)
+    assert not reject_fdr(fewer, q).any()
     assert fdr_shortage(p_values(needed), q, needed) is None
 
 
