@@ -1,7 +1,7 @@
 """Devices, precision and random numbers: what every layer that runs networks needs from the machine."""
 
 import hashlib
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -59,12 +59,31 @@ def to_float(pixels: Tensor) -> Tensor:
     return pixels.to(torch.float32).div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
 
 
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+def is_fast_at_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 gains time there. A CPU without its instructions is slower in it than in single precision."""
+    match device.type:
+        case "cuda":
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        case "cpu":
+            return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+        case _:
+            return False
+
+
+def resolve_precision(precision: Precision | Literal["auto"], device: torch.device) -> Precision:
+    """The precision itself; "auto" is bf16 where the device is fast at it."""
+    if precision == "auto":
+        return Precision.BF16 if is_fast_at_bf16(device) else Precision.FP32
+    return precision
+
+
+def autocast(device: torch.device, precision: Precision | Literal["auto"]) -> torch.autocast:
     """A context that runs convolutions and products in bfloat16 where the precision says so."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == Precision.BF16)
+    is_bf16 = resolve_precision(precision, device) is Precision.BF16
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_bf16)
 
 
-def generator(*key: int | str | bytes) -> torch.Generator:
+def seeded_rng(*key: int | str | bytes) -> torch.Generator:
     """A CPU random generator that depends on `key` only: the same draws in any order, batch or process."""
     return torch.Generator().manual_seed(seed_of(*key))
 

@@ -4,6 +4,7 @@ from anomaly.bundle.bundle import Bundle, load, save
 from anomaly.bundle.contents import Contents, Golden
 from anomaly.bundle.layout import BundleRef, list_bundles, resolve
 from anomaly.bundle.manifest import DataRecord, Manifest
+from anomaly.bundle.normals import NormalRecord, NormalSet, record_of
 
 __all__ = [
     "Bundle",
@@ -12,8 +13,11 @@ __all__ = [
     "DataRecord",
     "Golden",
     "Manifest",
+    "NormalRecord",
+    "NormalSet",
     "list_bundles",
     "load",
+    "record_of",
     "resolve",
     "save",
 ]

@@ -2,7 +2,7 @@
 
 from anomaly.bundle.manifest import Manifest
 from anomaly.calibration import Calibration
-from anomaly.config import Architecture, NetworkConfig
+from anomaly.config import Architecture, NetworkConfig, Recipe
 
 _TITLES = {
     "bigan": "BiGAN: an encoder finds the latent",
@@ -15,7 +15,8 @@ _TITLES = {
 
 def model_card(manifest: Manifest, calibration: Calibration, *, name: str, version: int) -> str:
     """Markdown, ending with a newline."""
-    data, network, preprocess = manifest.data, manifest.network, manifest.preprocess
+    data, recipe = manifest.data, manifest.recipe
+    network, preprocess, training = recipe.network, recipe.preprocess, recipe.training
     normal = f", normal: {', '.join(data.normal)}" if data.normal else ""
     thresholds = "\n".join(
         f"| {alpha:g} | {'too few calibration images' if t is None else f'{t:.6g}'} |"
@@ -24,18 +25,19 @@ def model_card(manifest: Manifest, calibration: Calibration, *, name: str, versi
     metrics = "\n".join(f"| {key} | {value:.4g} |" for key, value in sorted(manifest.metrics.items()))
     return f"""# {name}, version {version}
 
-{_TITLES[manifest.method]}. Learnt from {data.num_train:,} normal images of {data.source}{normal}.
+{_TITLES[training.method]}. Learnt from {data.num_train:,} normal images of {data.source}{normal}.
 No abnormal image was used.
 
 | | |
 |---|---|
 | images | {preprocess.channels} × {preprocess.size} × {preprocess.size}, resized by "{preprocess.resize}" |
+| recipe | {_recipe(manifest)} |
 | networks | {network.architecture}, {network.latent_dim} latent dimensions, {_layers(network)} |
-| training | {manifest.num_steps:,} steps of {manifest.training.batch_size} images, seed {manifest.training.seed} |
+| training | {_steps(manifest)} of {training.batch_size} images, seed {training.seed} |
 | normals | {data.num_train:,} train, {data.num_select:,} select, {data.num_calibrate:,} calibrate |
 | left out | {data.num_left_out:,} files that could not be read |
-| score | "{manifest.score.combine}"; higher is more anomalous |
-| precision | {manifest.precision}; in any batch a score is the same to {manifest.tolerance:.3%}, or so much of 1 |
+| score | "{recipe.score.combine}"; higher is more anomalous |
+| precision | {recipe.score.precision}; in any batch a score is the same to {manifest.tolerance:.3%}, or so much of 1 |
 | made | {manifest.created}, {", ".join(f"{key} {value}" for key, value in manifest.libraries.items())} |
 
 The command that makes it:
@@ -66,7 +68,23 @@ images were.
 
 def _warnings(warnings: list[str]) -> str:
     """A section of its own, where there are any."""
-    return "".join(["\n## Warnings of training\n\n", *(f"- {warning}\n" for warning in warnings)]) if warnings else ""
+    return "".join(["\n## Warnings\n\n", *(f"- {warning}\n" for warning in warnings)]) if warnings else ""
+
+
+def _steps(manifest: Manifest) -> str:
+    return f"{manifest.num_steps:,} of {manifest.recipe.training.steps:,} steps, each"
+
+
+def _recipe(manifest: Manifest) -> str:
+    """Its name, why it was chosen, and the auxiliary discriminators."""
+    chosen = manifest.recipe_name or "not named"
+    reason = f" ({manifest.recipe_reason})" if manifest.recipe_reason else ""
+    return f"{chosen}{reason}{_auxiliaries(manifest.recipe)}"
+
+
+def _auxiliaries(recipe: Recipe) -> str:
+    there = [name for name, value in recipe.auxiliary if value]
+    return f"; auxiliary discriminators: {', '.join(there)}" if there else ""
 
 
 def _layers(network: NetworkConfig) -> str:

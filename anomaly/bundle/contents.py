@@ -5,15 +5,18 @@ No pickle anywhere: arrays are safetensors, the manifest is JSON, the curves are
 
 import csv
 import io
+import json
 from dataclasses import dataclass
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from anomaly.bundle import schema1
 from anomaly.bundle.card import model_card
 from anomaly.bundle.layout import CALIBRATION, CARD, GOLDEN, HISTORY, MANIFEST, WEIGHTS
 from anomaly.bundle.manifest import Manifest
+from anomaly.bundle.normals import NormalRecord
 from anomaly.calibration import Calibration
 from anomaly.networks import feature_names, num_maps
 from anomaly.scoring import MapScale, TermStatistics
@@ -38,8 +41,8 @@ class Golden:
 class Contents:
     """Everything a bundle holds.
 
-    `weights` is a state dict; `seen` are the keys (see `data.image_keys`) of every image that made the bundle, so that
-    none of them is later taken for a new one; `history` are the training curves' rows.
+    `weights` is a state dict; `normals` has every image that made the bundle, so that none of them is later taken for a
+    new one; `history` are the training curves' rows.
     """
 
     manifest: Manifest
@@ -48,7 +51,7 @@ class Contents:
     statistics: TermStatistics
     map_scale: MapScale
     golden: Golden
-    seen: NDArray[np.uint64]
+    normals: NormalRecord
     history: list[dict[str, float]]
 
 
@@ -58,10 +61,11 @@ def to_files(contents: Contents, *, name: str, version: int) -> dict[str, bytes]
         "scores": contents.calibration.scores,
         "term_mean": contents.statistics.mean,
         "term_std": contents.statistics.std,
-        "term_precision": contents.statistics.precision,
+        "term_inverse_covariance": contents.statistics.inverse_covariance,
         "map_layers": contents.map_scale.layers,
         "map_peak": contents.map_scale.peak,
-        "seen": np.sort(contents.seen),
+        "normal_keys": contents.normals.keys,
+        "normal_sets": contents.normals.sets,
     }
     golden = contents.golden
     goldens: Arrays = {
@@ -81,29 +85,34 @@ def to_files(contents: Contents, *, name: str, version: int) -> dict[str, bytes]
 
 
 def from_files(files: dict[str, bytes]) -> Contents:
-    """The reverse, checked: schema, shapes, finite numbers.
+    """The reverse, checked: schema, shapes, finite numbers. Bundles of schema 1 are taken for those of today.
 
     Raises:
         ValueError, KeyError, TypeError, SafetensorError, csv.Error: the files are not those of such a bundle.
     """
-    manifest = Manifest.model_validate_json(files[MANIFEST])
-    calibration = safetensors.numpy.load(files[CALIBRATION])
+    stored = json.loads(files[MANIFEST])
+    weights, calibration = safetensors.numpy.load(files[WEIGHTS]), safetensors.numpy.load(files[CALIBRATION])
     golden = safetensors.numpy.load(files[GOLDEN])
     rows = csv.DictReader(io.StringIO(files[HISTORY].decode()))
+    history = [{name: float(value) for name, value in row.items() if value != ""} for row in rows]
+    if stored["schema_version"] == 1:
+        stored, weights = schema1.manifest_of(stored), schema1.weights_of(weights)
+        calibration, history = schema1.calibration_of(calibration), [schema1.curves_of(row) for row in history]
+    manifest = Manifest.model_validate(stored)
     contents = Contents(
         manifest=manifest,
-        weights=safetensors.numpy.load(files[WEIGHTS]),
+        weights=weights,
         calibration=Calibration(calibration["scores"]),
         statistics=TermStatistics(
             tuple(manifest.terms),
             calibration["term_mean"],
             calibration["term_std"],
-            calibration["term_precision"],
+            calibration["term_inverse_covariance"],
         ),
         map_scale=MapScale(calibration["map_layers"], calibration["map_peak"]),
         golden=Golden(golden["pixels"], golden["z_hat"], golden["terms"], golden["scores"]),
-        seen=calibration["seen"],
-        history=[{name: float(value) for name, value in row.items() if value != ""} for row in rows],
+        normals=NormalRecord(calibration["normal_keys"], calibration["normal_sets"]),
+        history=history,
     )
     _check_manifest(manifest)
     _check_arrays(contents)
@@ -112,32 +121,27 @@ def from_files(files: dict[str, bytes]) -> Contents:
 
 def _check_manifest(manifest: Manifest) -> None:
     """Its parts must belong together."""
-    preprocess, network = manifest.preprocess, manifest.network
-    if (preprocess.size, preprocess.channels) != (network.size, network.channels):
-        raise ValueError("preprocess and network are for images of different shapes")
-    layers = feature_names(network)
-    if (manifest.feature_layer not in layers) if layers else manifest.feature_layer is not None:
-        raise ValueError(f"feature_layer {manifest.feature_layer} is none of {', '.join(layers) or 'no layers'}")
-    if manifest.score.combine == "taught" and not (network.patch_discriminator or network.turn_discriminator):
-        raise ValueError("the score is to be by what was taught, and nothing was")
-    if manifest.search is None and not network.encoder:
-        raise ValueError("there is neither a search nor an encoder to find a latent by")
+    layers, layer = feature_names(manifest.recipe.plan), manifest.recipe.score.feature_layer
+    if (layer not in layers) if layers else layer is not None:
+        raise ValueError(f"feature_layer {layer} is none of {', '.join(layers) or 'no layers'}")
 
 
 def _check_arrays(contents: Contents) -> None:
     """Shapes and finite numbers; whether the weights fit the networks is found when these are built."""
     manifest, statistics, golden = contents.manifest, contents.statistics, contents.golden
-    network, num_terms, num_golden = manifest.network, len(manifest.terms), len(golden.scores)
+    plan, num_terms, num_golden = manifest.recipe.plan, len(manifest.terms), len(golden.scores)
+    num_normals = len(contents.normals.keys)
     shapes: dict[str, tuple[NDArray[np.generic], tuple[int, ...]]] = {
         "calibration scores": (contents.calibration.scores, (manifest.data.num_calibrate,)),
         "term_mean": (statistics.mean, (num_terms,)),
         "term_std": (statistics.std, (num_terms,)),
-        "term_precision": (statistics.precision, (num_terms, num_terms)),
-        "map_layers": (contents.map_scale.layers, (num_maps(network),)),
+        "term_inverse_covariance": (statistics.inverse_covariance, (num_terms, num_terms)),
+        "map_layers": (contents.map_scale.layers, (num_maps(plan),)),
         "map_peak": (contents.map_scale.peak, (1,)),
-        "seen": (contents.seen, (len(contents.seen),)),
-        "golden pixels": (golden.pixels, (num_golden, network.channels, network.size, network.size)),
-        "golden z_hat": (golden.z_hat, (num_golden, network.latent_dim)),
+        "normal_keys": (contents.normals.keys, (num_normals,)),
+        "normal_sets": (contents.normals.sets, (num_normals,)),
+        "golden pixels": (golden.pixels, (num_golden, plan.channels, plan.size, plan.size)),
+        "golden z_hat": (golden.z_hat, (num_golden, plan.latent_dim)),
         "golden terms": (golden.terms, (num_golden, num_terms)),
         "golden scores": (golden.scores, (num_golden,)),
     }

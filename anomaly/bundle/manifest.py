@@ -4,18 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from anomaly.config import (
-    Config,
-    Method,
-    NetworkConfig,
-    Precision,
-    PreprocessConfig,
-    ScoreConfig,
-    SearchConfig,
-    TrainingConfig,
-)
+from anomaly.config import Config, Precision, Recipe
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _TOLERANCE = {Precision.FP32: 1e-5, Precision.BF16: 2e-2}
 _TOLERANCE_OF_SEARCH = 1e-3
 
@@ -40,20 +31,17 @@ class DataRecord(Config):
 class Manifest(Config):
     """`manifest.json`. `terms` are the evidence terms in the order of the stored statistics and goldens.
 
+    `recipe` is as it was resolved: with it, the same images and the same seed, the same networks come of it.
+    `recipe_name` names the file it began as, and `recipe_reason` says why where it was chosen by the images.
     `kept_step` is the step whose networks these are, None for the last of `num_steps`; `metrics` are the training
-    curves' last values; `warnings` what the diagnostics of training found; `libraries` the versions that trained it;
+    curves' last values; `warnings` what a user must know of this training; `libraries` the versions that trained it;
     `command` the command line that makes it again.
     """
 
-    schema_version: Literal[1] = 1
-    method: Method
-    precision: Precision = Precision.FP32
-    preprocess: PreprocessConfig
-    network: NetworkConfig
-    training: TrainingConfig
-    search: SearchConfig | None
-    score: ScoreConfig
-    feature_layer: str | None
+    schema_version: Literal[2] = 2
+    recipe_name: str = ""
+    recipe_reason: str = ""
+    recipe: Recipe
     terms: list[str]
     data: DataRecord
     num_steps: int
@@ -61,7 +49,7 @@ class Manifest(Config):
     metrics: dict[str, float]
     warnings: list[str] = Field(default_factory=list)
     libraries: dict[str, str]
-    command: str
+    command: str = ""
     created: str
 
     @property
@@ -70,4 +58,4 @@ class Manifest(Config):
 
         A search magnifies step by step what its steps round.
         """
-        return _TOLERANCE_OF_SEARCH if self.search else _TOLERANCE[self.precision]
+        return _TOLERANCE_OF_SEARCH if self.recipe.search else _TOLERANCE[self.recipe.score.precision]

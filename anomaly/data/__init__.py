@@ -5,6 +5,7 @@ from anomaly.data.decode import Limits, Pixels, decode, to_array, to_image
 from anomaly.data.inputs import Decoded, decode_all, expand_inputs
 from anomaly.data.keys import image_keys
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map
+from anomaly.data.reader import Picture, Source, read, read_all
 from anomaly.data.samples import Dataset, Label, Mask, Sample, Split
 from anomaly.data.splits import NormalSplit, split_normals
 from anomaly.data.store import PixelStore
@@ -16,7 +17,11 @@ __all__ = [
     "Limits",
     "Mask",
     "NormalSplit",
+    "Picture",
     "PixelStore",
+    "Source",
+    "read",
+    "read_all",
     "Pixels",
     "Sample",
     "Split",

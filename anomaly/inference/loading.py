@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from anomaly.bundle import Bundle, load
-from anomaly.config import NetworkConfig, Precision
+from anomaly.config import NetworkPlan, Precision
 from anomaly.errors import CorruptBundleError
 from anomaly.inference.detector import Detector
-from anomaly.inference.passes import Passes
+from anomaly.inference.observer import Observer
 from anomaly.networks import Networks
 from anomaly.runtime import resolve_device
 
@@ -25,23 +25,14 @@ def load_detector(model: str | Path, *, device: str = "auto") -> Detector:
         DeviceError: the device is not there.
     """
     bundle = load(Path(model))
-    manifest = bundle.manifest
-    passes = Passes(
-        _networks(bundle, manifest.network),
-        method=manifest.method,
-        loss=manifest.training.loss,
-        search=manifest.search,
-        feature_layer=manifest.feature_layer,
-        feature_weight=manifest.score.feature_weight,
-        precision=manifest.precision,
-        device=resolve_device(device),
-    )
-    _check_goldens(bundle, passes)
-    return Detector(bundle, passes)
+    recipe = bundle.manifest.recipe
+    observer = Observer(_networks(bundle, recipe.plan), recipe, resolve_device(device))
+    _check_goldens(bundle, observer)
+    return Detector(bundle, observer)
 
 
-def _networks(bundle: Bundle, config: NetworkConfig) -> Networks:
-    networks = Networks(config)
+def _networks(bundle: Bundle, plan: NetworkPlan) -> Networks:
+    networks = Networks(plan)
     weights = {name: torch.from_numpy(np.array(array)) for name, array in bundle.contents.weights.items()}
     try:
         networks.load_state_dict(weights)
@@ -53,10 +44,10 @@ def _networks(bundle: Bundle, config: NetworkConfig) -> Networks:
     return networks
 
 
-def _check_goldens(bundle: Bundle, passes: Passes) -> None:
+def _check_goldens(bundle: Bundle, observer: Observer) -> None:
     """The terms at the stored latents must be those that were stored, relative to their size and to their spread."""
     golden = bundle.contents.golden
-    terms = passes.terms_at(golden.pixels, golden.z_hat)
+    terms = observer.terms_at(golden.pixels, golden.z_hat)
     if set(terms) != set(bundle.manifest.terms):
         raise CorruptBundleError(
             f"the bundle {bundle.ref.path} is corrupt: its networks give the terms {', '.join(terms)}, "
@@ -64,7 +55,9 @@ def _check_goldens(bundle: Bundle, passes: Passes) -> None:
         )
     found = np.stack([terms[name] for name in bundle.manifest.terms], axis=1)
     differences = np.abs(found - golden.terms)
-    allowed = GOLDEN_TOLERANCE[bundle.manifest.precision] * (np.abs(golden.terms) + bundle.contents.statistics.std)
+    allowed = GOLDEN_TOLERANCE[bundle.manifest.recipe.score.precision] * (
+        np.abs(golden.terms) + bundle.contents.statistics.std
+    )
     if not (differences <= allowed).all():
         worst = float(np.max(differences))
         raise CorruptBundleError(

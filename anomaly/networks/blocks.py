@@ -43,7 +43,7 @@ def initialise(network: nn.Module) -> None:
 def constrain_spectral_norm(network: nn.Module) -> None:
     """Hold the largest singular value of every weight near 1 (Miyato 2018, eq. 8)."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.Linear) and isinstance(module.weight, nn.Parameter):  # else it is frozen
             spectral_norm(module)
 
 

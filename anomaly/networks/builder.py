@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from anomaly.config import Architecture, NetworkConfig
+from anomaly.config import Architecture, NetworkPlan
 from anomaly.networks import lenet
+from anomaly.networks.auxiliary import AUXILIARIES, Auxiliary
 from anomaly.networks.blocks import initialise
 from anomaly.networks.discriminator import Discriminator, convolution_names
 from anomaly.networks.encoder import Encoder
 from anomaly.networks.generator import Generator
 from anomaly.networks.judgement import Judgement
 from anomaly.networks.lenet import LeNetDiscriminator
-from anomaly.networks.memory import PatchMemory
 from anomaly.networks.mlp import (
     MLPEncoder,
     MLPGenerator,
@@ -20,32 +20,25 @@ from anomaly.networks.mlp import (
     image_discriminator,
     latent_discriminator,
 )
-from anomaly.networks.patches import PatchDiscriminator, PatchJudgement, doubt
-from anomaly.networks.turns import TurnDiscriminator
 
 DCGAN_NETWORKS = (Generator, Discriminator, Encoder)
 
 
 class Networks(nn.Module):
-    """G and, where the configuration asks for them, D, E, D_xx and D_zz of cycles, D_patch, D_turn; one state dict.
+    """G and, where the plan asks for them, D, E, D_xx and D_zz of cycles, and auxiliaries by name; one state dict."""
 
-    `memory` is of what D_patch makes of normal images, where it was to remember them.
-    """
-
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
-        self.config = config
-        is_mlp = config.architecture is Architecture.MLP
-        self.G = MLPGenerator(config) if is_mlp else Generator(config)
-        self.D = _discriminator(config) if config.discriminator else None
-        self.E = (MLPEncoder(config) if is_mlp else Encoder(config)) if config.encoder else None
+        self.plan = plan
+        is_mlp = plan.architecture is Architecture.MLP
+        self.G = MLPGenerator(plan) if is_mlp else Generator(plan)
+        self.D = _discriminator(plan) if plan.discriminator else None
+        self.E = (MLPEncoder(plan) if is_mlp else Encoder(plan)) if plan.encoder else None
         self.D_xx, self.D_zz = None, None
-        if config.cycle_discriminators:
-            self.D_xx = image_discriminator(config, images=2) if is_mlp else Discriminator(config, images=2)
-            self.D_zz = latent_discriminator(config)
-        self.D_patch = PatchDiscriminator(config) if config.patch_discriminator else None
-        self.memory = PatchMemory(config) if config.num_remembered else None
-        self.D_turn = TurnDiscriminator(config) if config.turn_discriminator else None
+        if plan.cycle_discriminators:
+            self.D_xx = image_discriminator(plan, images=2) if is_mlp else Discriminator(plan, images=2)
+            self.D_zz = latent_discriminator(plan)
+        self.auxiliaries = nn.ModuleDict({kind.name: kind(plan) for kind in _auxiliary_kinds(plan)})
 
     def encode(self, x: Tensor) -> Tensor:
         """z_hat = E(x); only for networks that have an encoder."""
@@ -59,77 +52,71 @@ class Networks(nn.Module):
         judgement: Judgement = self.D(x, z)
         return judgement
 
-    def strangeness(self, judgement: PatchJudgement) -> Tensor:
-        """How strange each place is by what D_patch says, and to its memory if it has one (b, size/8, size/8)."""
-        return doubt(judgement.logits) if self.memory is None else self.memory(judgement)
-
-    def doubt_and_novelty(self, judgement: PatchJudgement) -> tuple[Tensor, Tensor | None]:
-        """−logits of D_patch (b, size/4, size/4), and novelty to its memory, if any (b, size/8, size/8)."""
-        return -judgement.logits, None if self.memory is None else self.memory.novelty(judgement.features)
-
     def discriminators(self) -> Iterator[nn.Module]:
         """Those there are of the game's: of D, D_xx and D_zz."""
         for network in (self.D, self.D_xx, self.D_zz):
             if network is not None:
                 yield network
 
-    def taught(self) -> Iterator[nn.Module]:
-        """Those there are of the discriminators that play no game, but are taught beside it: of D_patch and D_turn."""
-        for network in (self.D_patch, self.D_turn):
-            if network is not None:
-                yield network
+    def all_auxiliaries(self) -> list[Auxiliary]:
+        """Those there are, in order."""
+        return list(self.auxiliaries.values())  # type: ignore[arg-type]  # torch knows them as modules only
 
 
-def build(config: NetworkConfig) -> Networks:
+def build(plan: NetworkPlan) -> Networks:
     """New networks drawn from torch's global generator: DCGAN's with its initial weights, others with torch's."""
-    networks = Networks(config)
+    networks = Networks(plan)
     for network in networks.children():
         if isinstance(network, DCGAN_NETWORKS):
             initialise(network)
     return networks
 
 
-def feature_names(config: NetworkConfig) -> list[str]:
+def feature_names(plan: NetworkPlan) -> list[str]:
     """The layers whose features are compared, in order: of D_xx where there is one, else of D; none without either."""
-    if not config.discriminator:
+    if not plan.discriminator:
         return []
-    match config.architecture:
+    match plan.architecture:
         case Architecture.DCGAN:
-            joint = config.joint and not config.cycle_discriminators
-            return [*convolution_names(config), "joint"] if joint else convolution_names(config)
+            joint = plan.joint and not plan.cycle_discriminators
+            return [*convolution_names(plan), "joint"] if joint else convolution_names(plan)
         case Architecture.MLP:
-            return hidden_names(config.hidden)
+            return hidden_names(plan.hidden)
         case Architecture.LENET:
             return list(lenet.LAYERS)
 
 
-def map_names(config: NetworkConfig) -> list[str]:
+def map_names(plan: NetworkPlan) -> list[str]:
     """Those of them whose features are maps, so that they tell where."""
-    match config.architecture:
+    match plan.architecture:
         case Architecture.DCGAN:
-            return feature_names(config)
+            return feature_names(plan)
         case Architecture.MLP:
             return []
         case Architecture.LENET:
             return list(lenet.MAP_LAYERS)
 
 
-def num_maps(config: NetworkConfig) -> int:
-    """How many maps a heatmap is made of: D_patch's doubt and its memory's novelty, or the residual and the layers'."""
-    return 1 + bool(config.num_remembered) if config.patch_discriminator else 1 + len(map_names(config))
+def num_maps(plan: NetworkPlan) -> int:
+    """How many maps a heatmap is made of: the auxiliaries' where they have some, else the residual and the layers'."""
+    return sum(kind.num_maps(plan) for kind in _auxiliary_kinds(plan)) or 1 + len(map_names(plan))
 
 
-def default_feature_layer(config: NetworkConfig) -> str | None:
+def default_feature_layer(plan: NetworkPlan) -> str | None:
     """The last of D's layers whose features tell where, before it meets z; the last of all where none does."""
-    before = [name for name in map_names(config) if name != "joint"] or feature_names(config)
+    before = [name for name in map_names(plan) if name != "joint"] or feature_names(plan)
     return before[-1] if before else None
 
 
-def _discriminator(config: NetworkConfig) -> nn.Module:
-    match config.architecture:
+def _auxiliary_kinds(plan: NetworkPlan) -> list[type[Auxiliary]]:
+    return [kind for kind in AUXILIARIES if getattr(plan, kind.name)]
+
+
+def _discriminator(plan: NetworkPlan) -> nn.Module:
+    match plan.architecture:
         case Architecture.DCGAN:
-            return Discriminator(config)
+            return Discriminator(plan)
         case Architecture.MLP:
-            return image_discriminator(config)
+            return image_discriminator(plan)
         case Architecture.LENET:
-            return LeNetDiscriminator(config)
+            return LeNetDiscriminator(plan)

@@ -9,14 +9,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from anomaly.config import NetworkConfig
+from anomaly.config import NetworkPlan
 from anomaly.networks.blocks import LEAK, down, widths
 from anomaly.networks.judgement import Judgement
 
 
-def convolution_names(config: NetworkConfig) -> list[str]:
+def convolution_names(plan: NetworkPlan) -> list[str]:
     """conv1, conv2, … down to 4 × 4."""
-    return [f"conv{level + 1}" for level in range(len(widths(config.size, config.width, config.max_width)))]
+    return [f"conv{level + 1}" for level in range(len(widths(plan.size, plan.width, plan.max_width)))]
 
 
 class Discriminator(nn.Module):
@@ -25,18 +25,18 @@ class Discriminator(nn.Module):
     With `images` of 2 it is D_xx, which sees two images, channels one after the other, and no z.
     """
 
-    def __init__(self, config: NetworkConfig, *, images: int = 1) -> None:
+    def __init__(self, plan: NetworkPlan, *, images: int = 1) -> None:
         super().__init__()
-        channels = [images * config.channels, *widths(config.size, config.width, config.max_width)]
-        norm = config.discriminator_batch_norm
+        channels = [images * plan.channels, *widths(plan.size, plan.width, plan.max_width)]
+        norm = plan.discriminator_batch_norm
         self.downs = nn.ModuleDict(
             {
                 name: down(a, b, norm=norm and name != "conv1")
-                for name, (a, b) in zip(convolution_names(config), pairwise(channels), strict=True)
+                for name, (a, b) in zip(convolution_names(plan), pairwise(channels), strict=True)
             }
         )
-        last, joint = channels[-1], config.joint and images == 1
-        self.embed = nn.Sequential(nn.Linear(config.latent_dim, last), nn.LeakyReLU(LEAK)) if joint else None
+        last, joint = channels[-1], plan.joint and images == 1
+        self.embed = nn.Sequential(nn.Linear(plan.latent_dim, last), nn.LeakyReLU(LEAK)) if joint else None
         self.joint = nn.Sequential(nn.Conv2d(2 * last, last, kernel_size=1), nn.LeakyReLU(LEAK))
         if not joint:
             self.joint = nn.Sequential()

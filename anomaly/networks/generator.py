@@ -5,7 +5,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from anomaly.config import NetworkConfig
+from anomaly.config import NetworkPlan
 from anomaly.networks.blocks import up, widths
 
 
@@ -25,18 +25,18 @@ class _Projection(nn.Linear):
 class Generator(nn.Module):
     """Projects z to 4 × 4 maps and doubles their side up to the image."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
-        channels = widths(config.size, config.width, config.max_width)[::-1]
+        channels = widths(plan.size, plan.width, plan.max_width)[::-1]
         self.project = nn.Sequential(
-            _Projection(config.latent_dim, channels[0] * 4 * 4, bias=False),
+            _Projection(plan.latent_dim, channels[0] * 4 * 4, bias=False),
             nn.Unflatten(1, (channels[0], 4, 4)),
             nn.BatchNorm2d(channels[0]),
             nn.ReLU(),
         )
         self.ups = nn.Sequential(*(up(wide, narrow) for wide, narrow in pairwise(channels)))
         self.to_image = nn.Sequential(
-            nn.ConvTranspose2d(channels[-1], config.channels, kernel_size=4, stride=2, padding=1), nn.Tanh()
+            nn.ConvTranspose2d(channels[-1], plan.channels, kernel_size=4, stride=2, padding=1), nn.Tanh()
         )
 
     def forward(self, z: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ Not as in the paper: C3 sees all maps of S2, and one logit takes the place of th
 
 from torch import Tensor, nn
 
-from anomaly.config import NetworkConfig
+from anomaly.config import NetworkPlan
 from anomaly.networks.judgement import Judgement
 
 LAYERS = ("C1", "S2", "C3", "S4", "C5", "F6")
@@ -16,11 +16,11 @@ MAP_LAYERS = ("C1", "S2", "C3", "S4")
 class LeNetDiscriminator(nn.Module):
     """(b, c, 32, 32) → C1 6 × 28 × 28 → S2 6 × 14 × 14 → C3 16 × 10 × 10 → S4 16 × 5 × 5 → C5 120 → F6 84 → logit."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
         self.layers = nn.ModuleDict(
             {
-                "C1": _convolution(config.channels, 6),
+                "C1": _convolution(plan.channels, 6),
                 "S2": _subsampling(6),
                 "C3": _convolution(6, 16),
                 "S4": _subsampling(16),

@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from anomaly.config import NetworkConfig, Prior
+from anomaly.config import NetworkPlan, Prior
 from anomaly.networks.judgement import Judgement
 
 
@@ -25,21 +25,21 @@ def hidden_names(hidden: Sequence[int]) -> list[str]:
     return [f"hidden{level + 1}" for level in range(len(hidden))]
 
 
-def _num_pixels(config: NetworkConfig) -> int:
-    return config.channels * config.size**2
+def _num_pixels(plan: NetworkPlan) -> int:
+    return plan.channels * plan.size**2
 
 
 class MLPGenerator(nn.Module):
     """D's layers backwards, then tanh."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
-        units = [config.latent_dim, *config.hidden[::-1]]
-        self.hidden = nn.Sequential(*(hidden_layer(a, b, leak=config.leak) for a, b in pairwise(units)))
+        units = [plan.latent_dim, *plan.hidden[::-1]]
+        self.hidden = nn.Sequential(*(hidden_layer(a, b, leak=plan.leak) for a, b in pairwise(units)))
         self.to_image = nn.Sequential(
-            nn.Linear(units[-1], _num_pixels(config)),
+            nn.Linear(units[-1], _num_pixels(plan)),
             nn.Tanh(),
-            nn.Unflatten(1, (config.channels, config.size, config.size)),
+            nn.Unflatten(1, (plan.channels, plan.size, plan.size)),
         )
 
     def forward(self, z: Tensor) -> Tensor:
@@ -51,12 +51,12 @@ class MLPGenerator(nn.Module):
 class MLPEncoder(nn.Module):
     """The mirror of the generator; bounded by tanh where the prior is uniform."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
-        units = [_num_pixels(config), *config.hidden]
-        self.hidden = nn.Sequential(nn.Flatten(), *(hidden_layer(a, b, leak=config.leak) for a, b in pairwise(units)))
-        bound = [nn.Tanh()] if config.prior is Prior.UNIFORM else []
-        self.to_latent = nn.Sequential(nn.Linear(units[-1], config.latent_dim), *bound)
+        units = [_num_pixels(plan), *plan.hidden]
+        self.hidden = nn.Sequential(nn.Flatten(), *(hidden_layer(a, b, leak=plan.leak) for a, b in pairwise(units)))
+        bound = [nn.Tanh()] if plan.prior is Prior.UNIFORM else []
+        self.to_latent = nn.Sequential(nn.Linear(units[-1], plan.latent_dim), *bound)
 
     def forward(self, x: Tensor) -> Tensor:
         """z_hat = E(x)."""
@@ -67,14 +67,14 @@ class MLPEncoder(nn.Module):
 class MLPDiscriminator(nn.Module):
     """Judges inputs of `num_inputs` numbers: an image, two images, two latents; a joint one a latent besides."""
 
-    def __init__(self, config: NetworkConfig, num_inputs: int, *, joint: bool = False) -> None:
+    def __init__(self, plan: NetworkPlan, num_inputs: int, *, joint: bool = False) -> None:
         super().__init__()
         self.joint = joint
-        units = [num_inputs + (config.latent_dim if joint else 0), *config.hidden]
+        units = [num_inputs + (plan.latent_dim if joint else 0), *plan.hidden]
         self.hidden = nn.ModuleDict(
             {
-                name: hidden_layer(a, b, leak=config.leak, dropout=config.dropout)
-                for name, (a, b) in zip(hidden_names(config.hidden), pairwise(units), strict=True)
+                name: hidden_layer(a, b, leak=plan.leak, dropout=plan.dropout)
+                for name, (a, b) in zip(hidden_names(plan.hidden), pairwise(units), strict=True)
             }
         )
         self.to_logit = nn.Linear(units[-1], 1)
@@ -91,12 +91,12 @@ class MLPDiscriminator(nn.Module):
         return Judgement(self.to_logit(h).squeeze(1), features)
 
 
-def image_discriminator(config: NetworkConfig, *, images: int = 1) -> MLPDiscriminator:
+def image_discriminator(plan: NetworkPlan, *, images: int = 1) -> MLPDiscriminator:
     """D(x) or, for a joint one, D(x, z); with `images` of 2, D_xx of two images, channels one after the other."""
-    return MLPDiscriminator(config, images * _num_pixels(config), joint=config.joint and images == 1)
+    return MLPDiscriminator(plan, images * _num_pixels(plan), joint=plan.joint and images == 1)
 
 
-def latent_discriminator(config: NetworkConfig) -> MLPDiscriminator:
+def latent_discriminator(plan: NetworkPlan) -> MLPDiscriminator:
     """D_zz of two latents. Its layers are small, and leak: those of ALAD's (Zenati 2018b, table of architectures)."""
-    small = config.model_copy(update={"hidden": (64, 32), "leak": 0.2})
-    return MLPDiscriminator(small, 2 * config.latent_dim)
+    small = plan.model_copy(update={"hidden": (64, 32), "leak": 0.2})
+    return MLPDiscriminator(small, 2 * plan.latent_dim)

@@ -4,11 +4,11 @@ This is the only place where training, inference and evaluation meet.
 """
 
 from anomaly.pipeline.calibrate import CalibrationSummary, calibrate_bundle
-from anomaly.pipeline.choices import TrainOptions
 from anomaly.pipeline.evaluate import EvaluationSummary, evaluate_bundle
 from anomaly.pipeline.inspect import InspectSummary, inspect_bundle
 from anomaly.pipeline.score import ScoreSummary, score_paths
-from anomaly.pipeline.train import TrainWatch, train_bundle
+from anomaly.pipeline.train import TrainOptions, TrainSummary, TrainWatch, train_bundle
+from anomaly.pipeline.upgrade import upgrade_bundle
 
 __all__ = [
     "CalibrationSummary",
@@ -16,10 +16,12 @@ __all__ = [
     "InspectSummary",
     "ScoreSummary",
     "TrainOptions",
+    "TrainSummary",
     "TrainWatch",
     "calibrate_bundle",
     "evaluate_bundle",
     "inspect_bundle",
     "score_paths",
     "train_bundle",
+    "upgrade_bundle",
 ]

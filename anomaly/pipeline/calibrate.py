@@ -12,7 +12,7 @@ from anomaly.calibration import Calibration
 from anomaly.data import PixelStore, image_keys, open_dataset
 from anomaly.errors import DataError
 from anomaly.inference import load_detector
-from anomaly.pipeline.train import now
+from anomaly.training import now
 
 _CHUNK = 256
 
@@ -50,7 +50,7 @@ def calibrate_bundle(
     with tempfile.TemporaryDirectory() as folder:
         store = PixelStore.build(samples, detector.preprocess, Path(folder) / "pixels.u8", on_image=on_image)
         keys = image_keys(store.pixels)
-        rows = np.flatnonzero(~np.isin(keys, contents.seen))
+        rows = np.flatnonzero(~contents.normals.knows(keys))
         if not len(rows):
             raise DataError(
                 f"all {len(keys)} normal images of {data} were used to make {bundle.name} version {bundle.version}; "
@@ -65,6 +65,9 @@ def calibrate_bundle(
     )
     manifest = bundle.manifest.model_copy(update={"data": record, "created": now()})
     renewed = replace(
-        contents, manifest=manifest, calibration=Calibration.fit(scores), seen=np.union1d(contents.seen, keys)
+        contents,
+        manifest=manifest,
+        calibration=Calibration.fit(scores),
+        normals=contents.normals.with_calibration(keys),
     )
     return CalibrationSummary(save(renewed, bundle.ref.path.resolve().parent), len(keys) - len(rows), num_failed)

@@ -87,7 +87,7 @@ def evaluate_bundle(
     with tempfile.TemporaryDirectory() as folder:
         test_store = PixelStore.build(samples, detector.preprocess, Path(folder) / "test.u8", on_image=on_image)
         train_store = PixelStore.build(train, detector.preprocess, Path(folder) / "train.u8", on_image=on_image)
-        unseen = ~np.isin(image_keys(test_store.pixels), detector.bundle.contents.seen)
+        unseen = ~detector.bundle.contents.normals.knows(image_keys(test_store.pixels))
         scored = _score(detector, samples, test_store, unseen)
         baselines = _baselines(train_store.pixels, scored)
         evaluation = _evaluation(detector, dataset, scored, test_store, baselines, alpha)
@@ -143,7 +143,7 @@ def _evaluation(
         title=f"{bundle.name} on {dataset.name}",
         model=f"{bundle.name}/{bundle.version}",
         digest=bundle.digest,
-        method=bundle.manifest.method,
+        method=bundle.manifest.recipe.training.method,
         data=dataset.name,
         paths=[sample.path for sample in scored.samples],
         labels=scored.labels,
@@ -169,7 +169,8 @@ def _pixel_metrics(detector: Detector, scored: _Scored) -> tuple[float, float] |
     masks: list[Mask] = []
     for start in range(0, len(masked), _CHUNK):
         rows = masked[start : start + _CHUNK]
-        for row, heatmap in zip(rows, detector.heatmaps(scored.pixels[rows], scored.evidence.z_hat[rows]), strict=True):
+        heat = detector.explain(scored.pixels[rows], scored.evidence.z_hat[rows]).heatmap
+        for row, heatmap in zip(rows, heat, strict=True):
             mask = scored.samples[row].open_mask()
             if mask is not None:
                 masks.append(mask)
@@ -180,9 +181,10 @@ def _pixel_metrics(detector: Detector, scored: _Scored) -> tuple[float, float] |
 def _examples(detector: Detector, scored: _Scored) -> Iterator[Example]:
     evidence = scored.evidence
     for group, rows in choose_examples(evidence.score, scored.labels).items():
-        maps = detector.heatmaps(scored.pixels[rows], evidence.z_hat[rows])
+        explanation = detector.explain(scored.pixels[rows], evidence.z_hat[rows])
         p_values = detector.calibration.p_values(evidence.score[rows])
-        for row, heatmap, p_value in zip(rows, maps, p_values, strict=True):
+        pictures = zip(rows, explanation.x_hat, explanation.heatmap, p_values, strict=True)
+        for row, x_hat, heatmap, p_value in pictures:
             sample = scored.samples[row]
             image = to_array(sample.open())
             yield Example(
@@ -192,7 +194,7 @@ def _examples(detector: Detector, scored: _Scored) -> Iterator[Example]:
                 score=float(evidence.score[row]),
                 p_value=float(p_value),
                 image=image,
-                reconstruction=_to_pixels(evidence.x_hat[row]),
+                reconstruction=_to_pixels(x_hat),
                 heatmap=restore_map(heatmap, detector.preprocess, image.shape[0], image.shape[1]).clip(0, 1),
                 mask=sample.open_mask(),
             )

@@ -16,7 +16,7 @@ from anomaly.errors import DataError, UsageError
 from anomaly.evaluation import LIGHT, Sheet, Text, curves_png, heat_tiles, to_pixels, to_tiles, write_folder
 from anomaly.inference import Detector, load_detector
 from anomaly.networks import draw, interpolate
-from anomaly.runtime import generator
+from anomaly.runtime import seeded_rng
 
 SAMPLE_ROWS, SAMPLE_COLUMNS = 10, 10
 NUM_WALKS, WALK_STEPS = 6, 11
@@ -75,7 +75,7 @@ def inspect_bundle(
         "samples.png": samples_sheet(detector).png(),
         "walk.png": walk_sheet(detector).png(),
         "reconstructions.png": _reconstructions_sheet(detector, shown).png(),
-        "curves.png": curves_png(_history(bundle), has_optimum=not bundle.manifest.training.loss.has_critic),
+        "curves.png": curves_png(_history(bundle), has_optimum=not bundle.manifest.recipe.training.loss.has_critic),
     }
     write_folder(pictures, out)
     return InspectSummary(tuple(out / name for name in pictures), shown.num_failed)
@@ -83,21 +83,21 @@ def inspect_bundle(
 
 def sample_latents(detector: Detector) -> torch.Tensor:
     """The z of `samples.png`, (rows · columns, latent_dim); the same for all bundles of this prior and latent_dim."""
-    network = detector.bundle.manifest.network
-    return draw(network.prior, (SAMPLE_ROWS * SAMPLE_COLUMNS, network.latent_dim), generator(_SEED, "samples"))
+    network = detector.bundle.manifest.recipe.network
+    return draw(network.prior, (SAMPLE_ROWS * SAMPLE_COLUMNS, network.latent_dim), seeded_rng(_SEED, "samples"))
 
 
 def walk_latents(detector: Detector) -> torch.Tensor:
     """The z of `walk.png`, (walks, steps, latent_dim): from one draw of the prior to another in each row."""
-    network = detector.bundle.manifest.network
-    start, end = draw(network.prior, (2, NUM_WALKS, network.latent_dim), generator(_SEED, "walk"))
+    network = detector.bundle.manifest.recipe.network
+    start, end = draw(network.prior, (2, NUM_WALKS, network.latent_dim), seeded_rng(_SEED, "walk"))
     return interpolate(network.prior, start, end, WALK_STEPS)
 
 
 def samples_sheet(detector: Detector) -> Sheet:
     """G(z) of latents drawn from the prior: none is chosen."""
     tiles = to_tiles(to_pixels(detector.generate(sample_latents(detector).numpy())))
-    prior = _PRIORS[detector.bundle.manifest.network.prior]
+    prior = _PRIORS[detector.bundle.manifest.recipe.network.prior]
     title = f"{_name(detector)}: samples G(z), {prior}"
     return Sheet(title, tiles.reshape(SAMPLE_ROWS, SAMPLE_COLUMNS, *tiles.shape[1:]))
 
@@ -120,12 +120,13 @@ def walk_sheet(detector: Detector) -> Sheet:
 def _reconstructions_sheet(detector: Detector, shown: _Shown) -> Sheet:
     evidence = detector.evidence(shown.pixels)
     images = to_tiles(shown.pixels)
-    heat = heat_tiles(images, detector.heatmaps(shown.pixels, evidence.z_hat))
+    explanation = detector.explain(shown.pixels, evidence.z_hat)
+    heat = heat_tiles(images, explanation.heatmap)
     p_values = detector.calibration.p_values(evidence.score)
-    seen = np.isin(image_keys(shown.pixels), detector.bundle.contents.seen)
+    seen = detector.bundle.contents.normals.knows(image_keys(shown.pixels))
     return Sheet(
         f"{_name(detector)}: reconstructions of {shown.origin}",
-        np.stack([images, to_tiles(to_pixels(evidence.x_hat)), heat]),
+        np.stack([images, to_tiles(to_pixels(explanation.x_hat)), heat]),
         left=[Text("image x"), Text("G(z_hat)"), Text("heatmap")],
         above=shown.words,
         below=[Text("known" if known else f"p = {p:.2g}") for p, known in zip(p_values, seen, strict=True)],

@@ -101,7 +101,7 @@ def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path
             evidence = detector.evidence(pixels)
             scored = _scored(detector, evidence, alpha)
             if heatmaps is not None:
-                _draw_heatmaps(detector, chunk, detector.heatmaps(pixels, evidence.z_hat), heatmaps, first)
+                _draw_heatmaps(detector, chunk, detector.explain(pixels, evidence.z_hat).heatmap, heatmaps, first)
         for image in chunk:
             result = {"error": image.error} if image.pixels is None else next(scored)
             yield {"path": image.path, **result}

@@ -1,49 +1,55 @@
-"""`anomaly train`: from normal images to a calibrated bundle.
+"""`anomaly train`: from normal images to a calibrated bundle."""
 
-The normals part into three disjoint sets (law 5): *train* moves the weights, *select* sets the statistics of the terms
-and the scale of the heatmaps, *calibrate* gives the ranks of p-values and thresholds and does nothing else.
-"""
-
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from anomaly.bundle import Bundle, Contents, DataRecord, Golden, Manifest, save
-from anomaly.calibration import Calibration
-from anomaly.config import Method, PreprocessConfig
-from anomaly.data import Dataset, NormalSplit, PixelStore, image_keys, open_dataset, split_normals
+from anomaly.bundle import Bundle, DataRecord, load, save
+from anomaly.config import Method, NetworkPlan, Precision
+from anomaly.data import Dataset, NormalSplit, PixelStore, open_dataset, split_normals
 from anomaly.errors import UsageError
-from anomaly.inference import Passes
-from anomaly.pipeline.choices import (
-    TrainOptions,
-    check_options,
-    choose_feature_layer,
-    choose_network,
-    choose_preprocess,
-    read_decoder,
-)
-from anomaly.runtime import resolve_device
-from anomaly.scoring import MapScale, TermStatistics, combine
-from anomaly.training import Checkpoint, Diagnostics, Finding, HistoryRow, Trained, fit, remember, tensorboard_files
+from anomaly.inference import Observer
+from anomaly.networks import Networks, feature_names
+from anomaly.recipes import AUTO, Resolved, Sections, resolve, scale_note, survey
+from anomaly.runtime import is_fast_at_bf16, resolve_device
+from anomaly.training import Checkpoint, HistoryRow, LearnWatch, learn, tensorboard_files
 
-NUM_GOLDEN = 4
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `anomaly train` is told: the data, a recipe with what is set on top of it, and what belongs to this run.
+
+    `overrides` are fields of the recipe by section, such as {"training": {"steps": 1000}}. `init_decoder` is a bundle,
+    mostly an autoencoder's, whose decoder G begins as. `command` is what the bundle says of how it was made.
+    """
+
+    data: str
+    out: Path
+    recipe: str = AUTO
+    overrides: Sections = field(default_factory=dict)
+    normal: tuple[str, ...] = ()
+    init_decoder: Path | None = None
+    max_minutes: float | None = None
+    device: str = "auto"
+    resume: bool = False
+    tensorboard: Path | None = None
+    command: str = ""
 
 
 @dataclass(frozen=True)
 class TrainWatch:
-    """How a caller watches: the images read, the steps done with the curves' means, the calibration begun.
+    """How a caller watches: the recipe, the images read, the steps done with the curves' means, the calibration begun.
 
     And each warning, once: what goes wrong in training, and what to change. A resumed run gives its earlier ones too.
     """
 
+    on_recipe: Callable[[Resolved], None] = lambda resolved: None
     on_reading: Callable[[int], None] = lambda total: None
     on_image: Callable[[], None] = lambda: None
     on_step: Callable[[int, HistoryRow], None] = lambda step, row: None
@@ -51,7 +57,28 @@ class TrainWatch:
     on_warning: Callable[[str], None] = lambda warning: None
 
 
-def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bundle:
+@dataclass(frozen=True)
+class TrainSummary:
+    """The new version, and whether the time limit ended the training before its steps were done."""
+
+    bundle: Bundle
+    is_out_of_time: bool
+
+    def sentences(self) -> list[str]:
+        """What was done: the side, the steps and why they ended, the sets, and how to go on."""
+        manifest = self.bundle.manifest
+        recipe, data = manifest.recipe, manifest.data
+        done = f"trained {manifest.num_steps:,} of {recipe.training.steps:,} steps"
+        why = "the time limit was reached" if self.is_out_of_time else "all steps were done"
+        return [
+            f"{done} at {recipe.preprocess.size} × {recipe.preprocess.size} pixels; it ended because {why}",
+            *([_how_to_go_on()] if self.is_out_of_time else []),
+            f"normal images: {data.num_train:,} to train, {data.num_select:,} to select, {data.num_calibrate:,} to "
+            "calibrate",
+        ]
+
+
+def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> TrainSummary:
     """Fit on normal images, calibrate on others of them, and write a new version under `options.out`.
 
     What a run needs to be resumed lies in `options.out/.training` until the next run starts anew.
@@ -63,110 +90,125 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Bun
         UsageError, BundleError: `options.out` cannot be written.
         DeviceError: no such device.
     """
-    check_options(options)
     device = resolve_device(options.device)
     dataset = open_dataset(options.data, normal=options.normal)
     samples = dataset.train_normals()
-    preprocess = choose_preprocess(samples, options)
-    network = choose_network(preprocess, options)
-    feature_layer = choose_feature_layer(network, options)
-    decoder = read_decoder(network, options)
+    found = survey(samples)
+    resolved = resolve(options.recipe, options.overrides, found)
+    recipe = resolved.recipe
+    _check_feature_layer(resolved)
+    decoder = _read_decoder(recipe.plan, options.init_decoder)
+    watch.on_recipe(resolved)
+    notes = [scale_note(found, recipe.preprocess), _precision_note(resolved, device)]
+    warnings = [note for note in notes if note is not None]
+    for warning in warnings:
+        watch.on_warning(warning)
     work = _make_work_folder(options.out)
     pixels_file = work / "pixels.u8"
     watch.on_reading(len(samples))
+    limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)
     try:
-        store = PixelStore.build(samples, preprocess, pixels_file, on_image=watch.on_image)
-        split = split_normals(len(store.pixels), seed=options.training.seed)
-        checkpoint = Checkpoint(work / "checkpoint.safetensors", data=store.fingerprint(), resume=options.resume)
-        diagnostics = Diagnostics(options.training)
-        with _curves(options, diagnostics, watch) as on_rows:
-            trained = fit(
+        store = PixelStore.build(samples, recipe.preprocess, pixels_file, on_image=watch.on_image)
+        split = split_normals(len(store.pixels), seed=recipe.training.seed)
+        record = _record(options, dataset, store, split)
+        with _curves(options) as on_rows:
+            contents = learn(
                 store.pixels,
-                np.array(split.train),
-                network,
-                options.training,
+                split,
+                recipe,
+                record,
+                observer=Observer,
                 device=device,
-                checkpoint=checkpoint,
+                checkpoint=Checkpoint(work / "checkpoint.safetensors", record.fingerprint, resume=options.resume),
                 decoder=decoder,
-                select=np.array(split.select),
-                should_stop=_stop_after(options, watch),
-                on_rows=on_rows,
+                watch=LearnWatch(
+                    lambda step, row: _watched(watch, limit, step, row), on_rows, watch.on_warning, watch.on_calibrating
+                ),
             )
-        watch.on_calibrating()
-        if options.memory:
-            remember(trained.networks, store.pixels, np.array(split.train), np.array(split.select), device)
-        passes = Passes(
-            trained.networks,
-            method=options.training.method,
-            loss=options.training.loss,
-            search=options.search,
-            feature_layer=feature_layer,
-            feature_weight=options.score.feature_weight,
-            precision=options.precision,
-            device=device,
-        )
-        return save(
-            _contents(options, dataset, store, split, trained, diagnostics.found, preprocess, passes), options.out
-        )
     finally:
         pixels_file.unlink(missing_ok=True)
+    manifest = contents.manifest
+    is_out_of_time = limit.is_reached and manifest.num_steps < recipe.training.steps
+    if is_out_of_time:
+        warnings.append(
+            f"the time limit ended the training at step {manifest.num_steps:,} of {recipe.training.steps:,}, so it may "
+            f"be worth much less than a whole one; {_how_to_go_on()}"
+        )
+    said = {
+        "recipe_name": resolved.name,
+        "recipe_reason": resolved.reason,
+        "warnings": warnings + manifest.warnings,
+        "command": options.command,
+    }
+    bundle = save(replace(contents, manifest=manifest.model_copy(update=said)), options.out)
+    return TrainSummary(bundle, is_out_of_time)
 
 
-def _contents(
-    options: TrainOptions,
-    dataset: Dataset,
-    store: PixelStore,
-    split: NormalSplit,
-    trained: Trained,
-    findings: Sequence[Finding],
-    preprocess: PreprocessConfig,
-    passes: Passes,
-) -> Contents:
-    select = store.pixels[split.select]
-    found = passes.reconstruct(select)
-    statistics = TermStatistics.fit(found.terms, options.precision)
-    calibrate = passes.reconstruct(store.pixels[split.calibrate])
-    golden_pixels = select[:NUM_GOLDEN]
-    golden = passes.reconstruct(golden_pixels)
-    to_score = partial(
-        combine, statistics=statistics, config=options.score, method=options.training.method, search=options.search
+@dataclass
+class _TimeLimit:
+    """Ends a training when its minutes are over; a game that an encoder follows has two thirds of them."""
+
+    minutes: float | None
+    has_encoder_phase: bool
+    is_reached: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    def is_over(self, row: HistoryRow) -> bool:
+        if self.minutes is None:
+            return False
+        in_game = self.has_encoder_phase and "loss_d" in row
+        is_over = time.monotonic() - self.started > 60 * self.minutes * (2 / 3 if in_game else 1)
+        self.is_reached |= is_over
+        return is_over
+
+
+def _watched(watch: TrainWatch, limit: _TimeLimit, step: int, row: HistoryRow) -> bool:
+    watch.on_step(step, row)
+    return limit.is_over(row)
+
+
+def _how_to_go_on() -> str:
+    return "to go on from there, give the same command with --resume and without --max-minutes, or with more"
+
+
+def _precision_note(resolved: Resolved, device: torch.device) -> str | None:
+    recipe = resolved.recipe
+    is_asked = Precision.BF16 in (recipe.training.precision, recipe.score.precision)
+    if not is_asked or is_fast_at_bf16(device):
+        return None
+    return (
+        f"bf16 is slower than fp32 on this {device.type}, which has no instructions for it; leave training.precision "
+        "and score.precision away, unless the bundle is for another machine"
     )
-    return Contents(
-        manifest=Manifest(
-            method=options.training.method,
-            precision=options.precision,
-            preprocess=preprocess,
-            network=trained.networks.config,
-            training=options.training,
-            search=options.search,
-            score=options.score,
-            feature_layer=passes.feature_layer,
-            terms=list(statistics.names),
-            data=_record(options, dataset, store, split),
-            num_steps=trained.num_steps,
-            kept_step=trained.kept_step,
-            metrics=trained.last,
-            warnings=[str(finding) for finding in findings],
-            libraries={"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
-            command=options.command,
-            created=now(),
-        ),
-        weights={name: t.cpu().contiguous().numpy() for name, t in trained.networks.state_dict().items()},
-        calibration=Calibration.fit(to_score(calibrate.terms)),
-        statistics=statistics,
-        map_scale=MapScale.fit(passes.maps(select, found.z_hat)),
-        golden=Golden(
-            golden_pixels,
-            golden.z_hat,
-            np.stack([golden.terms[name] for name in statistics.names], axis=1),
-            to_score(golden.terms),
-        ),
-        seen=image_keys(store.pixels),
-        history=trained.history,
-    )
+
+
+def _check_feature_layer(resolved: Resolved) -> None:
+    layer, names = resolved.recipe.score.feature_layer, feature_names(resolved.recipe.plan)
+    if layer is not None and layer not in names:
+        there = f"there are {', '.join(names)}" if names else f"{resolved.recipe.training.method} has no discriminator"
+        raise UsageError(f"score.feature_layer={layer}: D has no such layer; {there}")
+
+
+def _read_decoder(plan: NetworkPlan, model: Path | None) -> dict[str, Tensor] | None:
+    """G's weights of another bundle, to begin with."""
+    if model is None:
+        return None
+    weights = {
+        name.removeprefix("G."): torch.from_numpy(np.array(array))
+        for name, array in load(model).contents.weights.items()
+        if name.startswith("G.")
+    }
+    wanted = {name: tensor.shape for name, tensor in Networks(plan).G.state_dict().items()}
+    if wanted != {name: tensor.shape for name, tensor in weights.items()}:
+        raise UsageError(
+            f"--init-decoder {model}: its decoder has other layers than this G; train both with the same "
+            "network.architecture, network.latent_dim, network.width and --size, and the same channels"
+        )
+    return weights
 
 
 def _record(options: TrainOptions, dataset: Dataset, store: PixelStore, split: NormalSplit) -> DataRecord:
+    fingerprint = store.fingerprint()
     return DataRecord(
         source=dataset.name,
         form=dataset.form,
@@ -175,14 +217,9 @@ def _record(options: TrainOptions, dataset: Dataset, store: PixelStore, split: N
         num_select=len(split.select),
         num_calibrate=len(split.calibrate),
         num_left_out=len(store.errors),
-        fingerprint=store.fingerprint(),
-        calibration_fingerprint=store.fingerprint(),
+        fingerprint=fingerprint,
+        calibration_fingerprint=fingerprint,
     )
-
-
-def now() -> str:
-    """This moment, as manifests record it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _make_work_folder(out: Path) -> Path:
@@ -195,30 +232,7 @@ def _make_work_folder(out: Path) -> Path:
 
 
 @contextmanager
-def _curves(
-    options: TrainOptions, diagnostics: Diagnostics, watch: TrainWatch
-) -> Iterator[Callable[[Sequence[HistoryRow]], None]]:
-    """Where each row of the curves goes: to the diagnostics, whose findings are warned of, and to TensorBoard."""
+def _curves(options: TrainOptions) -> Iterator[Callable[[Sequence[HistoryRow]], None]]:
+    """Where each row of the curves goes: to TensorBoard's files, if they are asked for."""
     with tensorboard_files(options.tensorboard) if options.tensorboard else nullcontext() as write:
-
-        def on_rows(rows: Sequence[HistoryRow]) -> None:
-            if write is not None:
-                write(rows)
-            for finding in diagnostics.add(rows):
-                watch.on_warning(str(finding))
-
-        yield on_rows
-
-
-def _stop_after(options: TrainOptions, watch: TrainWatch) -> Callable[[int, HistoryRow], bool]:
-    """Reports each step; says stop when the minutes are over; a game that an encoder follows has two thirds."""
-    started = time.monotonic()
-
-    def should_stop(step: int, row: HistoryRow) -> bool:
-        watch.on_step(step, row)
-        if options.max_minutes is None:
-            return False
-        game_only = options.training.method is Method.F_ANOGAN and "loss_d" in row
-        return time.monotonic() - started > 60 * options.max_minutes * (2 / 3 if game_only else 1)
-
-    return should_stop
+        yield write or (lambda rows: None)

@@ -1,14 +1,15 @@
 """Evidence terms, the score made of them, and the heatmap: functions of tensors and arrays, no networks."""
 
 from anomaly.scoring.combine import TermStatistics, combine
-from anomaly.scoring.heatmap import MapScale, layer_maps, patch_maps
+from anomaly.scoring.heatmap import MapScale, auxiliary_maps, layer_maps
 from anomaly.scoring.terms import (
     anomaly_score,
     critic,
     cross_entropy,
-    evidence_terms,
     feature_matching,
     izi_f,
+    latent_norm,
+    reconstruction_terms,
     residual,
     saturating,
 )
@@ -17,14 +18,15 @@ __all__ = [
     "MapScale",
     "TermStatistics",
     "anomaly_score",
+    "auxiliary_maps",
     "combine",
     "critic",
     "cross_entropy",
-    "evidence_terms",
     "feature_matching",
     "izi_f",
+    "latent_norm",
     "layer_maps",
-    "patch_maps",
+    "reconstruction_terms",
     "residual",
     "saturating",
 ]

@@ -8,30 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
-from anomaly.config import Method, Precision, ScoreConfig, SearchConfig
-from anomaly.scoring.terms import TAUGHT_TERMS
+from anomaly.config import AuxiliaryConfig, Method, Precision, Recipe
 
 FloatArray = NDArray[np.float64]
 Terms = Mapping[str, FloatArray]
 
 _ROUNDING = {Precision.FP32: 1e-5, Precision.BF16: 3e-2}  # of a term: what sums, batched in another way, differ by
 _MIN_ROUNDING = 1e-6
-_SHARE_OF_ALL = 0.1  # of the distance of all terms, in a score by what was taught
+_SHARE_OF_ALL = 0.1  # of the distance of all terms, in a score by auxiliary discriminators
 
 
 @dataclass(frozen=True)
 class TermStatistics:
-    """How the terms of the *select* normals are spread: mean and std (num_terms,), precision (num_terms, num_terms).
+    """How the terms of the *select* normals are spread: mean and std (num_terms,), and the inverse covariance.
 
-    `precision` is the inverse covariance of the standardised terms, shrunk towards a multiple of the identity as far as
-    the number of images asks for (Ledoit and Wolf 2004). Both spreads include that of rounding, so that normals that
-    agree on a term, or always on two at once, do not turn rounding into evidence.
+    `inverse_covariance` (num_terms, num_terms) is that of the standardised terms, shrunk towards a multiple of the
+    identity as far as the number of images asks for (Ledoit and Wolf 2004). Both spreads include that of rounding, so
+    that normals that agree on a term, or always on two at once, do not turn rounding into evidence.
     """
 
     names: tuple[str, ...]
     mean: FloatArray
     std: FloatArray
-    precision: FloatArray
+    inverse_covariance: FloatArray
 
     @classmethod
     def fit(cls, terms: Terms, precision: Precision = Precision.FP32) -> "TermStatistics":
@@ -44,16 +43,16 @@ class TermStatistics:
         return cls(tuple(terms), mean, std, np.linalg.inv(covariance + np.diag((rounding / std) ** 2)))
 
     def distance(self, terms: Terms) -> FloatArray:
-        """Mahalanobis distance (n,) of images' terms from the normals': √(vᵀ P v), v the standardised terms."""
+        """Mahalanobis distance (n,) of images' terms from the normals': √(vᵀ C⁻¹ v), v the standardised terms."""
         v = self._standardise(terms)
-        distance: FloatArray = np.sqrt(np.einsum("ni,ij,nj->n", v, self.precision, v))
+        distance: FloatArray = np.sqrt(np.einsum("ni,ij,nj->n", v, self.inverse_covariance, v))
         return distance
 
-    def taught_doubt(self, terms: Terms) -> FloatArray:
-        """How many standard deviations (n,) above the normals' the terms of taught discriminators lie, on average."""
-        taught = [index for index, name in enumerate(self.names) if name in TAUGHT_TERMS]
-        doubt: FloatArray = self._standardise(terms)[:, taught].mean(axis=1)
-        return doubt
+    def auxiliary_excess(self, terms: Terms) -> FloatArray:
+        """How many standard deviations (n,) above the normals' the auxiliary discriminators' terms lie, on average."""
+        columns = [index for index, name in enumerate(self.names) if name in AuxiliaryConfig.model_fields]
+        excess: FloatArray = self._standardise(terms)[:, columns].mean(axis=1)
+        return excess
 
     def _standardise(self, terms: Terms) -> FloatArray:
         table = np.stack([terms[name] for name in self.names], axis=1)
@@ -61,24 +60,22 @@ class TermStatistics:
         return v
 
 
-def combine(
-    terms: Terms, statistics: TermStatistics, config: ScoreConfig, *, method: Method, search: SearchConfig | None
-) -> FloatArray:
-    """The anomaly score (n,) of images from their terms, in the way the configuration names."""
-    match config.combine:
+def combine(terms: Terms, statistics: TermStatistics, recipe: Recipe) -> FloatArray:
+    """The anomaly score (n,) of images from their terms, in the way the recipe names."""
+    match recipe.score.combine:
         case "mahalanobis":
             return statistics.distance(terms)
-        case "taught":
-            return statistics.taught_doubt(terms) + _SHARE_OF_ALL * statistics.distance(terms)
+        case "auxiliary":
+            return statistics.auxiliary_excess(terms) + _SHARE_OF_ALL * statistics.distance(terms)
         case "paper":
-            return _paper_score(terms, config.feature_weight, method, search)
+            return _paper_score(terms, recipe)
         case _:
-            assert_never(config.combine)
+            assert_never(recipe.score.combine)
 
 
-def _paper_score(terms: Terms, weight: float, method: Method, search: SearchConfig | None) -> FloatArray:
+def _paper_score(terms: Terms, recipe: Recipe) -> FloatArray:
     """R(x) of the autoencoder, izi_f of f-AnoGAN, F(x) in D_xx of ALAD; A(x) of AnoGAN and BiGAN, as searched."""
-    match method:
+    match recipe.training.method:
         case Method.AUTOENCODER:
             return terms["residual"]
         case Method.F_ANOGAN:
@@ -86,5 +83,6 @@ def _paper_score(terms: Terms, weight: float, method: Method, search: SearchConf
         case Method.ALAD:
             return terms["feature_matching"]
         case Method.ANOGAN | Method.BIGAN:
-            objective = "feature-matching" if search is None else search.objective
+            weight = recipe.score.feature_weight
+            objective = "feature-matching" if recipe.search is None else recipe.search.objective
             return (1.0 - weight) * terms["residual"] + weight * terms[objective.replace("-", "_")]

@@ -1,19 +1,19 @@
 """Where an image is abnormal: the pixel residual and the differences of D's features, laid over the image.
 
-Or, where D_patch was taught, its doubt, and how novel each place is to its memory.
+Or, where an auxiliary discriminator tells where, its maps.
 Shapes: maps (b, size, size); features (b, channels, height, width); those of a fully connected layer tell no place.
 A heatmap is in units of what normal images show: 0.25 is the strongest place of an ordinary normal image (the 95th
 percentile over the *select* normals), 1 is four times that. So a good image is not red because something must be.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, softplus
+from torch.nn.functional import avg_pool2d, interpolate
 
 NORMAL_PEAK = 0.25
 _SCALE_QUANTILE = 0.99
@@ -43,14 +43,11 @@ class MapScale:
         return heatmap
 
 
-def patch_maps(doubt: Tensor, novelty: Tensor | None, size: int) -> Tensor:
-    """(b, 1 or 2, size, size): −log D_patch, of the doubt −logit, and any novelty, each of its grid (b, h, w)."""
-    maps = [
-        interpolate(places[:, None], size=(size, size), mode="bilinear", align_corners=False)
-        for places in (softplus(doubt), novelty)
-        if places is not None
-    ]
-    return torch.cat(maps, dim=1)
+def auxiliary_maps(maps: Sequence[Tensor], size: int) -> Tensor:
+    """Maps (b, h, w), each of its own grid, as (b, num_maps, size, size)."""
+    return torch.cat(
+        [interpolate(grid[:, None], size=(size, size), mode="bilinear", align_corners=False) for grid in maps], dim=1
+    )
 
 
 def layer_maps(x: Tensor, x_hat: Tensor, features: Mapping[str, Tensor], features_hat: Mapping[str, Tensor]) -> Tensor:

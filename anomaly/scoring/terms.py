@@ -11,8 +11,6 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, softplus
 
 RESIDUAL_SCALES = {"residual": 1, "residual_half": 2, "residual_quarter": 4}
-PATCH_PEAK, TURN_DOUBT = "patch_peak", "turn_doubt"
-TAUGHT_TERMS = (PATCH_PEAK, TURN_DOUBT)  # of D_patch with its memory, and of D_turn
 
 
 def residual(x: Tensor, x_hat: Tensor, *, scale: int = 1) -> Tensor:
@@ -43,18 +41,6 @@ def critic(outputs: Tensor) -> Tensor:
     return -outputs
 
 
-def patch_peak(strangeness: Tensor) -> Tensor:
-    """That of the strangest place (b, h, w)."""
-    return strangeness.flatten(1).amax(dim=1)
-
-
-def turn_doubt(logits: Tensor) -> Tensor:
-    """Mean of −log D_turn of the right turn, of logits (4·b, 4) in order of turns (Golan 2018, §3)."""
-    num_turns = logits.shape[1]
-    right = logits.log_softmax(dim=1).view(num_turns, -1, num_turns).diagonal(dim1=0, dim2=2)
-    return -right.mean(dim=1)
-
-
 def latent_norm(z_hat: Tensor) -> Tensor:
     """‖z_hat‖²: how far from the prior the image had to be put."""
     return z_hat.square().sum(dim=1)
@@ -74,35 +60,20 @@ def anomaly_score(residual: Tensor, discrimination: Tensor, weight: float) -> Te
     return (1.0 - weight) * residual + weight * discrimination
 
 
-def evidence_terms(
+def reconstruction_terms(
     x: Tensor,
     x_hat: Tensor,
     features: Mapping[str, Tensor],
     features_hat: Mapping[str, Tensor],
-    verdict: Mapping[str, Tensor],
-    z_hat: Tensor,
-    strangeness: Tensor | None = None,
-    turn_logits: Tensor | None = None,
     *,
     feature_layer: str | None,
 ) -> dict[str, Tensor]:
-    """All terms of a batch by name, with D's `verdict` terms among them.
+    """How far a reconstruction is from its image: the residual at each scale, and the features of each layer.
 
-    And those of the `strangeness` (b, h, w) to D_patch and of D_turn's logits (4·b, 4), where there are such.
     `feature_matching` is that of `feature_layer`; other layers carry their names.
     """
     terms = {name: residual(x, x_hat, scale=scale) for name, scale in RESIDUAL_SCALES.items() if scale <= x.shape[-1]}
     for layer, f in features.items():
-        terms[feature_term(layer, feature_layer)] = feature_matching(f, features_hat[layer])
-    terms |= verdict
-    if strangeness is not None:
-        terms[PATCH_PEAK] = patch_peak(strangeness)
-    if turn_logits is not None:
-        terms[TURN_DOUBT] = turn_doubt(turn_logits)
-    terms["latent_norm"] = latent_norm(z_hat)
+        name = "feature_matching" if layer == feature_layer else f"feature_matching_{layer}"
+        terms[name] = feature_matching(f, features_hat[layer])
     return terms
-
-
-def feature_term(layer: str, feature_layer: str | None) -> str:
-    """The name of a layer's feature-matching term."""
-    return "feature_matching" if layer == feature_layer else f"feature_matching_{layer}"

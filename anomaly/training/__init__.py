@@ -1,9 +1,20 @@
 """Training: one loop, one step a game, a state that can be saved and resumed to the identical result."""
 
+from anomaly.training.curves import HistoryRow
 from anomaly.training.diagnostics import Diagnostics, Finding
 from anomaly.training.fit import Checkpoint, Trained, fit
-from anomaly.training.memory import remember
-from anomaly.training.state import HistoryRow
+from anomaly.training.learn import LearnWatch, learn, now
 from anomaly.training.tensorboard import tensorboard_files
 
-__all__ = ["Checkpoint", "Diagnostics", "Finding", "HistoryRow", "Trained", "fit", "remember", "tensorboard_files"]
+__all__ = [
+    "Checkpoint",
+    "Diagnostics",
+    "Finding",
+    "HistoryRow",
+    "LearnWatch",
+    "Trained",
+    "fit",
+    "learn",
+    "now",
+    "tensorboard_files",
+]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from anomaly.config import Loss, TrainingConfig
-from anomaly.training.state import HistoryRow
+from anomaly.training.curves import HistoryRow
 
 CHECK_EVERY = 10
 WINDOW = 100
@@ -77,15 +77,15 @@ def discriminator_won(recent: Sequence[HistoryRow], config: TrainingConfig) -> s
     if fmean(d_real) <= WON_REAL or fmean(d_fake) >= WON_FAKE:
         return None
     remedies = [
-        *(["--loss non-saturating"] if config.loss is Loss.MINIMAX else []),
-        *([] if config.spectral_norm else ["--spectral-norm"]),
-        *([f"a lower --d-steps than {config.d_steps}"] if config.d_steps > 1 else ["a higher --g-steps"]),
-        f"a lower --learning-rate than {config.learning_rate:g}",
-        "--loss wasserstein",
+        *(["training.loss=non-saturating"] if config.loss is Loss.MINIMAX else []),
+        *([] if config.spectral_norm else ["training.spectral_norm=true"]),
+        *([f"a lower training.d_steps than {config.d_steps}"] if config.d_steps > 1 else ["a higher training.g_steps"]),
+        f"a lower training.learning_rate than {config.learning_rate:g}",
+        "training.loss=wasserstein",
     ]
     return (
         f"over {WINDOW} steps D(x) is {fmean(d_real):.3f} and D(G(z)) {fmean(d_fake):.3f}, so D tells all apart and "
-        f"G learns little from it; try {_join(remedies, 'or')}"
+        f"G learns little from it; try --set with {_join(remedies, 'or')}"
     )
 
 
@@ -98,15 +98,15 @@ def mode_collapse(recent: Sequence[HistoryRow], config: TrainingConfig) -> str |
     if len(diversity) < WINDOW or recent[0]["step"] <= DIVERSITY_FROM or fmean(diversity) >= MIN_DIVERSITY:
         return None
     remedies = [
-        *(["--loss non-saturating"] if config.loss is Loss.MINIMAX else []),
-        *([f"a lower --g-steps than {config.g_steps}"] if config.g_steps > 1 else ["a higher --d-steps"]),
-        f"a lower --learning-rate than {config.learning_rate:g}",
-        f"a larger --batch-size than {config.batch_size}",
-        *([] if config.loss is Loss.WASSERSTEIN else ["--loss wasserstein"]),
+        *(["training.loss=non-saturating"] if config.loss is Loss.MINIMAX else []),
+        *([f"a lower training.g_steps than {config.g_steps}"] if config.g_steps > 1 else ["a higher training.d_steps"]),
+        f"a lower training.learning_rate than {config.learning_rate:g}",
+        f"a larger training.batch_size than {config.batch_size}",
+        *([] if config.loss is Loss.WASSERSTEIN else ["training.loss=wasserstein"]),
     ]
     return (
         f"over {WINDOW} steps G's samples lie {fmean(diversity):.2f} times as far apart as the data's images, so G "
-        f"shows few of their kinds; try {_join(remedies, 'or')}"
+        f"shows few of their kinds; try --set with {_join(remedies, 'or')}"
     )
 
 
@@ -126,11 +126,11 @@ def divergence(first: Sequence[HistoryRow], recent: Sequence[HistoryRow], config
     if not grown:
         return None
     remedies = [
-        f"a lower --learning-rate than {config.learning_rate:g}",
-        *([] if config.spectral_norm else ["--spectral-norm"]),
-        *([f"a lower --clip-weights than {config.clip_weights:g}"] if config.clip_weights else []),
+        f"a lower training.learning_rate than {config.learning_rate:g}",
+        *([] if config.spectral_norm else ["training.spectral_norm=true"]),
+        *([f"a lower training.clip_weights than {config.clip_weights:g}"] if config.clip_weights else []),
     ]
-    return f"against the first steps, {_join(grown, 'and')} as large; try {_join(remedies, 'or')}"
+    return f"against the first steps, {_join(grown, 'and')} as large; try --set with {_join(remedies, 'or')}"
 
 
 def _column(rows: Sequence[HistoryRow], name: str) -> list[float]:

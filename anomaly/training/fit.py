@@ -6,35 +6,25 @@ one that was not. The loop is told when to stop by a callback.
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomaly.config import Method, NetworkConfig, TrainingConfig
-from anomaly.errors import DivergedError
+from anomaly.config import Method, NetworkPlan, TrainingConfig
 from anomaly.networks import Networks, draw
-from anomaly.runtime import generator, seed_of, to_float
+from anomaly.runtime import seed_of, seeded_rng, to_float
 from anomaly.training.augmentation import augment
+from anomaly.training.auxiliary import auxiliary_step
 from anomaly.training.criterion import stop_criterion
-from anomaly.training.patches import patch_step
-from anomaly.training.state import (
-    HistoryRow,
-    TrainingState,
-    encoder_from,
-    load_checkpoint,
-    new_state,
-    save_checkpoint,
-)
-from anomaly.training.steps import Curves, autoencoder_step, encoder_step, game_step
-from anomaly.training.turns import turn_step
+from anomaly.training.curves import Curves, HistoryRow, diverged, means, to_rows
+from anomaly.training.state import TrainingState, encoder_from, load_checkpoint, new_state, save_checkpoint
+from anomaly.training.steps import autoencoder_step, encoder_step, game_step
 
 REPORT_EVERY = 10
 JUDGE_EVERY = 100
@@ -54,7 +44,7 @@ class Trained:
     @property
     def last(self) -> HistoryRow:
         """The means of the curves over the last 10 steps."""
-        return _means(self.history[-REPORT_EVERY:])
+        return means(self.history[-REPORT_EVERY:])
 
 
 @dataclass(frozen=True)
@@ -70,7 +60,7 @@ class Checkpoint:
 def fit(
     pixels: NDArray[np.uint8],
     rows: NDArray[np.int64],
-    network: NetworkConfig,
+    plan: NetworkPlan,
     config: TrainingConfig,
     *,
     device: torch.device,
@@ -96,15 +86,15 @@ def fit(
         DivergedError: a loss or a weight is not finite any more.
         CheckpointError: resuming was asked for and is not possible.
     """
-    state = new_state(network, config, device, decoder=decoder)
-    run = _run_id(network, config, checkpoint.data, decoder) if checkpoint else ""
+    state = new_state(plan, config, device, decoder=decoder)
+    run = _run_id(plan, config, checkpoint.data, decoder) if checkpoint else ""
     if checkpoint and checkpoint.resume:
         load_checkpoint(state, checkpoint.path, run=run)
         on_rows(state.history)
     saved_at = time.monotonic()
     num_batches = config.d_steps + config.g_steps - 1
     batches = _batches(len(rows), config, start=state.step * num_batches)
-    judge = _judge_by(pixels, select, network, config, device)
+    judge = _judge_by(pixels, select, plan, config, device)
     recent: list[Curves] = []
     with torch.random.fork_rng(devices=[]):
         while state.step < (last := _last_step(state, config)):
@@ -114,13 +104,13 @@ def fit(
             state.update_ema(config.ema_decay)
             if state.step % REPORT_EVERY and state.step not in (last, state.encoder_from):
                 continue
-            state.history += _rows(recent, state.step)
+            state.history += to_rows(recent, state.step)
             if state.step % JUDGE_EVERY == 0:
                 state.history[-1] |= judge(state)
             new = state.history[-len(recent) :]
             recent.clear()
             on_rows(new)
-            row = _means(new)
+            row = means(new)
             stop = should_stop(state.step, row)
             if stop and state.encoder_from is not None and state.step < state.encoder_from:
                 state.encoder_from, stop = state.step, False
@@ -133,14 +123,14 @@ def fit(
     networks = state.result()
     broken = [name for name, weight in networks.state_dict().items() if not weight.isfinite().all()]
     if broken:  # by the last step, whose losses no later one shows
-        raise _diverged(broken, state.step)
+        raise diverged(broken, state.step)
     return Trained(networks, state.history, state.step, state.step if state.best is None else state.best.step)
 
 
 def _judge_by(
     pixels: NDArray[np.uint8],
     select: NDArray[np.int64] | None,
-    network: NetworkConfig,
+    plan: NetworkPlan,
     config: TrainingConfig,
     device: torch.device,
 ) -> Callable[[TrainingState], HistoryRow]:
@@ -148,7 +138,7 @@ def _judge_by(
     if select is None or not len(select):
         return lambda state: {}
     chosen = np.sort(select[:MAX_JUDGED])
-    z = draw(network.prior, (len(chosen), network.latent_dim), generator("criterion", config.seed)).to(device)
+    z = draw(plan.prior, (len(chosen), plan.latent_dim), seeded_rng("criterion", config.seed)).to(device)
 
     def judge(state: TrainingState) -> HistoryRow:
         if state.encoder_from is not None and state.step <= state.encoder_from:
@@ -170,15 +160,14 @@ def _last_step(state: TrainingState, config: TrainingConfig) -> int:
 
 
 def _step(state: TrainingState, batches: list[Tensor], config: TrainingConfig) -> Curves:
-    """Taught discriminators see images as they are: between pixels, moved ones are softer than those to be judged."""
+    """Auxiliary discriminators see images as they are: moved ones are softer, between pixels, than those to judge."""
     moved = batches
     if config.augment:
-        moved = [augment(batch, generator("augment", config.seed, state.step, i)) for i, batch in enumerate(batches)]
+        moved = [augment(batch, seeded_rng("augment", config.seed, state.step, i)) for i, batch in enumerate(batches)]
     curves = _main_step(state, moved, config)
-    if state.networks.D_patch is not None:
-        curves |= patch_step(state, batches[-1], config, seed_of("negatives", config.seed, state.step))
-    if state.networks.D_turn is not None:
-        curves |= turn_step(state, batches[-1], config)
+    for auxiliary in state.networks.all_auxiliaries():
+        optimizer = state.optimizers_auxiliary[auxiliary.name]
+        curves |= auxiliary_step(auxiliary, optimizer, batches[-1], config, state.step)
     return curves
 
 
@@ -191,9 +180,9 @@ def _main_step(state: TrainingState, batches: list[Tensor], config: TrainingConf
         if state.step == state.encoder_from:
             state.networks.load_state_dict(state.ema.state_dict())
         return encoder_step(state, x, config)
-    network = state.networks.config
-    shape = (len(batches) * len(x), network.latent_dim)
-    z = draw(network.prior, shape, generator("latents", config.seed, state.step)).to(x.device)
+    plan = state.networks.plan
+    shape = (len(batches) * len(x), plan.latent_dim)
+    z = draw(plan.prior, shape, seeded_rng("latents", config.seed, state.step)).to(x.device)
     return game_step(state, list(zip(batches, z.chunk(len(batches)), strict=True)), config)
 
 
@@ -210,43 +199,14 @@ def _batches(n: int, config: TrainingConfig, *, start: int) -> Iterator[NDArray[
 
 
 def _shuffle(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    order: NDArray[np.int64] = torch.randperm(n, generator=generator("epoch", seed, epoch)).numpy()
+    order: NDArray[np.int64] = torch.randperm(n, generator=seeded_rng("epoch", seed, epoch)).numpy()
     return order
 
 
-def _rows(recent: list[Curves], step: int) -> list[HistoryRow]:
-    """One row a step, the last of which is `step`: all in one transfer from the device."""
-    names = list(recent[0])
-    table = torch.stack([torch.stack([curves[name].float() for name in names]) for curves in recent]).tolist()
-    first = step - len(recent) + 1
-    for number, values in enumerate(table, start=first):
-        broken = [name for name, value in zip(names, values, strict=True) if not math.isfinite(value)]
-        if broken:
-            raise _diverged(broken, number)
-    return [
-        {"step": number} | {name: float(f"{value:.6g}") for name, value in zip(names, values, strict=True)}
-        for number, values in enumerate(table, start=first)
-    ]
-
-
-def _means(rows: list[HistoryRow]) -> HistoryRow:
-    """Of the columns that the last row has, over the rows that have it; its step."""
-    last = rows[-1]
-    means = {name: fmean(row[name] for row in rows if name in row) for name in last}
-    return means | {"step": last["step"]}
-
-
-def _diverged(broken: list[str], step: int) -> DivergedError:
-    return DivergedError(
-        f"training diverged: {', '.join(broken)} not finite in step {step}. "
-        "Lower --learning-rate, keep spectral normalisation on, or use --train-precision fp32"
-    )
-
-
-def _run_id(network: NetworkConfig, config: TrainingConfig, data: str, decoder: Mapping[str, Tensor] | None) -> str:
+def _run_id(plan: NetworkPlan, config: TrainingConfig, data: str, decoder: Mapping[str, Tensor] | None) -> str:
     """A digest of all that decides the weights; a resumed run may ask for more steps where these decide nothing."""
     free = {"steps"} if config.method is not Method.F_ANOGAN else set()
-    chosen = [network.model_dump(mode="json"), config.model_dump(mode="json", exclude=free), data]
+    chosen = [plan.model_dump(mode="json"), config.model_dump(mode="json", exclude=free), data]
     if decoder is not None:
         chosen += [hashlib.sha256(decoder[name].numpy().tobytes()).hexdigest() for name in sorted(decoder)]
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()

@@ -12,8 +12,6 @@ from torch.nn.functional import relu, softplus
 
 from anomaly.config import Loss
 
-SPOILT_WEIGHT = 3.0
-
 
 def discriminator_loss(loss: Loss, real: Tensor, fake: Tensor) -> Tensor:
     """What D minimises.
@@ -67,14 +65,6 @@ def gradient_penalty(judge: Callable[..., Tensor], real: Sequence[Tensor], fake:
     norm = torch.cat([slope.flatten(1) for slope in slopes], dim=1).norm(dim=1)
     penalty: Tensor = (norm - 1).square().mean()
     return penalty
-
-
-def patch_loss(logits: Tensor, spoilt: Tensor) -> Tensor:
-    """What D_patch minimises: −E log D where x is normal, −3·E log(1 − D) where it is spoilt, which is rarer.
-
-    logits, high for normal, and `spoilt`, 1 or 0: (b, h, w).
-    """
-    return ((1 - spoilt) * softplus(-logits) + SPOILT_WEIGHT * spoilt * softplus(logits)).mean()
 
 
 def cycle_x_loss(x: Tensor, x_cycle: Tensor) -> Tensor:

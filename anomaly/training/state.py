@@ -3,7 +3,6 @@
 No pickle: tensors go to safetensors, everything else to JSON in the same file's metadata.
 """
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,15 +11,22 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from anomaly.config import Method, NetworkConfig, TrainingConfig
+from anomaly.config import Method, NetworkPlan, TrainingConfig
 from anomaly.errors import CheckpointError
-from anomaly.networks import Networks, build, constrain_spectral_norm, fold_spectral_norm
+from anomaly.files import replacing
+from anomaly.networks import (
+    Networks,
+    build,
+    constrain_spectral_norm,
+    copy_sharing_frozen,
+    fold_spectral_norm,
+    is_frozen,
+)
 from anomaly.runtime import place
-
-TAUGHT_RATE = 1e-3  # Adam's, of discriminators that play no game
-HistoryRow = dict[str, float]
+from anomaly.training.curves import HistoryRow
+from anomaly.training.optimizers import auxiliary_optimizer, game_optimizer
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Best:
 class TrainingState:
     """`ema` follows `networks`. Optimisers: `optimizer_g` moves G and E, `optimizer_d` the discriminators of the game.
 
-    `optimizer_taught` moves D_patch and D_turn, where there are any.
+    `optimizers_auxiliary` move the auxiliary discriminators, by name.
 
     `step` counts the steps done. With `encoder_from`, the game ends before that step and an encoder is learnt from
     then on.
@@ -46,7 +52,7 @@ class TrainingState:
     ema: Networks
     optimizer_g: torch.optim.Optimizer
     optimizer_d: torch.optim.Optimizer | None
-    optimizer_taught: torch.optim.Optimizer | None = None
+    optimizers_auxiliary: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
     step: int = 0
     encoder_from: int | None = None
     best: Best | None = None
@@ -63,47 +69,46 @@ class TrainingState:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.networks.parameters()), weight)
             for (name, average), value in zip(self.ema.named_buffers(), self.networks.buffers(), strict=True):
-                if "running_" in name:
+                if "running_" in name and average is not value:
                     average.lerp_(value, weight)
-                else:
+                elif average is not value:
                     average.copy_(value)
 
     def compare(self, criterion: float) -> None:
         """Keep the averaged networks as they are now if none were better."""
         if self.best is None or criterion < self.best.criterion:
-            self.best = Best(copy.deepcopy(self.ema), self.step, criterion)
+            self.best = Best(copy_sharing_frozen(self.ema), self.step, criterion)
 
     def result(self) -> Networks:
         """The best averaged networks, or the last, as plain weights, in evaluation mode: what a bundle stores."""
-        networks = copy.deepcopy(self.ema if self.best is None else self.best.ema)
+        networks = copy_sharing_frozen(self.ema if self.best is None else self.best.ema)
         for discriminator in networks.discriminators():
             fold_spectral_norm(discriminator)
         return networks.eval().requires_grad_(False)
 
 
 def new_state(
-    network: NetworkConfig, config: TrainingConfig, device: torch.device, *, decoder: Mapping[str, Tensor] | None = None
+    plan: NetworkPlan, config: TrainingConfig, device: torch.device, *, decoder: Mapping[str, Tensor] | None = None
 ) -> TrainingState:
     """Step 0: initial weights drawn from the seed alone, or G's those of a `decoder`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        networks = build(network)
+        networks = build(plan)
         if config.spectral_norm:
             for discriminator in networks.discriminators():
                 constrain_spectral_norm(discriminator)
     if decoder is not None:
         networks.G.load_state_dict(dict(decoder))
     place(networks, device)
-    ema = copy.deepcopy(networks).requires_grad_(False)
+    ema = copy_sharing_frozen(networks).requires_grad_(False)
     judging = [p for discriminator in networks.discriminators() for p in discriminator.parameters()]
     generating = [p for part in (networks.G, networks.E) if part is not None for p in part.parameters()]
-    taught = [p for discriminator in networks.taught() for p in discriminator.parameters()]
     return TrainingState(
         networks=networks.train(),
         ema=ema,
-        optimizer_g=_optimizer(generating, config),
-        optimizer_d=_optimizer(judging, config) if judging else None,
-        optimizer_taught=torch.optim.Adam(taught, lr=TAUGHT_RATE, betas=(0.5, 0.999)) if taught else None,
+        optimizer_g=game_optimizer(generating, config),
+        optimizer_d=game_optimizer(judging, config) if judging else None,
+        optimizers_auxiliary={a.name: auxiliary_optimizer(a) for a in networks.all_auxiliaries()},
         encoder_from=encoder_from(config),
     )
 
@@ -111,14 +116,6 @@ def new_state(
 def encoder_from(config: TrainingConfig) -> int | None:
     """Where f-AnoGAN's encoder begins: its game has two thirds of the steps."""
     return config.steps * 2 // 3 if config.method is Method.F_ANOGAN else None
-
-
-def _optimizer(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
-    match config.optimizer:
-        case "adam":
-            return torch.optim.Adam(parameters, lr=config.learning_rate, betas=(config.beta1, config.beta2))
-        case "sgd":
-            return torch.optim.SGD(parameters, lr=config.learning_rate, momentum=config.momentum)
 
 
 def save_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
@@ -129,9 +126,8 @@ def save_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
         rest["best"] = {"step": state.best.step, "criterion": state.best.criterion}
     metadata = {"run": run, "rest": json.dumps(rest)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside, metadata)
-    beside.replace(path)
+    with replacing(path) as work:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, work, metadata)
 
 
 def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
@@ -156,33 +152,41 @@ def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
     for prefix, optimizer in _optimizers(state).items():
         _restore_optimizer(optimizer, stored, prefix)
     for prefix, networks in (("networks", state.networks), ("ema", state.ema)):
-        own = {name.removeprefix(f"{prefix}/"): t for name, t in stored.items() if name.startswith(f"{prefix}/")}
-        networks.load_state_dict(own)
+        _restore(networks, stored, prefix)
     rest = json.loads(metadata["rest"])
     if "best" in rest:
-        best = copy.deepcopy(state.ema)
-        best.load_state_dict({name.removeprefix("best/"): t for name, t in stored.items() if name.startswith("best/")})
+        best = copy_sharing_frozen(state.ema)
+        _restore(best, stored, "best")
         state.best = Best(best, **rest["best"])
     state.step, state.encoder_from, state.history = rest["step"], rest["encoder_from"], rest["history"]
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
+    """Frozen parts are stored once, with the networks."""
     tensors = {f"networks/{name}": t for name, t in state.networks.state_dict().items()}
-    tensors |= {f"ema/{name}": t for name, t in state.ema.state_dict().items()}
+    tensors |= {f"ema/{name}": t for name, t in _own(state.ema).items()}
     if state.best is not None:
-        tensors |= {f"best/{name}": t for name, t in state.best.ema.state_dict().items()}
+        tensors |= {f"best/{name}": t for name, t in _own(state.best.ema).items()}
     for prefix, optimizer in _optimizers(state).items():
         for index, moments in optimizer.state_dict()["state"].items():
             tensors |= {f"{prefix}/{index}/{name}": t for name, t in moments.items() if t is not None}
     return tensors
 
 
+def _own(networks: Networks) -> dict[str, Tensor]:
+    """The state without that of frozen parts, which is the same in all copies."""
+    frozen = is_frozen(networks)
+    return {name: t for name, t in networks.state_dict().items() if not frozen[name]}
+
+
+def _restore(networks: Networks, stored: dict[str, Tensor], prefix: str) -> None:
+    own = {name.removeprefix(f"{prefix}/"): t for name, t in stored.items() if name.startswith(f"{prefix}/")}
+    networks.load_state_dict(networks.state_dict() | own)
+
+
 def _optimizers(state: TrainingState) -> dict[str, torch.optim.Optimizer]:
-    all_ = {
-        "optimizer_g": state.optimizer_g,
-        "optimizer_d": state.optimizer_d,
-        "optimizer_taught": state.optimizer_taught,
-    }
+    all_ = {"optimizer_g": state.optimizer_g, "optimizer_d": state.optimizer_d}
+    all_ |= {f"optimizer_{name}": optimizer for name, optimizer in state.optimizers_auxiliary.items()}
     return {name: optimizer for name, optimizer in all_.items() if optimizer is not None}
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 
 from anomaly.config import TrainingConfig
 from anomaly.networks import Networks, default_feature_layer
 from anomaly.runtime import autocast
 from anomaly.scoring import izi_f
+from anomaly.training.curves import Curves
 from anomaly.training.losses import (
     cycle_x_loss,
     cycle_z_loss,
@@ -24,9 +24,8 @@ from anomaly.training.losses import (
     gradient_penalty,
     value,
 )
+from anomaly.training.optimizers import descend
 from anomaly.training.state import TrainingState
-
-Curves = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def encoder_step(state: TrainingState, x: Tensor, config: TrainingConfig) -> Cur
     with autocast(x.device, config.precision):
         x_hat = networks.G(networks.encode(x))
         features, features_hat = networks.judge(x).features, networks.judge(x_hat).features
-        layer = default_feature_layer(networks.config) or ""
+        layer = default_feature_layer(networks.plan) or ""
         loss = izi_f(x, x_hat.float(), features[layer].float(), features_hat[layer].float()).mean()
     grad_g = descend(state.optimizer_g, loss)
     return {"izi_f": loss.detach(), "grad_g": grad_g}
@@ -100,7 +99,7 @@ def encoder_step(state: TrainingState, x: Tensor, config: TrainingConfig) -> Cur
 
 def _move(networks: Networks, x: Tensor, z: Tensor) -> _Move:
     x_fake = networks.G(z)
-    if not networks.config.joint:
+    if not networks.plan.joint:
         return _Move(x, z, x_fake)
     z_hat = networks.encode(x)
     if networks.D_xx is None:
@@ -131,7 +130,7 @@ def _move_discriminators(state: TrainingState, move: _Move, config: TrainingConf
     outputs: list[tuple[Tensor, Tensor]] = []
     with autocast(move.x.device, config.precision):
         for contest in map(_Contest.detached, _contests(networks, move)):
-            real, fake = _outputs(contest, apart=networks.config.discriminator_batch_norm)
+            real, fake = _outputs(contest, apart=networks.plan.discriminator_batch_norm)
             outputs.append((real, fake))
             loss_d = loss_d + discriminator_loss(config.loss, real, fake)
             if config.gradient_penalty:
@@ -153,7 +152,7 @@ def _move_generator(state: TrainingState, move: _Move, config: TrainingConfig) -
         loss_g = torch.zeros((), device=move.x.device)
         for contest in _contests(networks, move):
             if any(t.requires_grad for t in contest.real):
-                real, fake = _outputs(contest, apart=networks.config.discriminator_batch_norm)
+                real, fake = _outputs(contest, apart=networks.plan.discriminator_batch_norm)
                 loss_g = loss_g + encoder_loss(config.loss, real)
             else:
                 fake = contest.judge(*contest.fake).logits.float()
@@ -189,15 +188,6 @@ def _outputs(contest: _Contest, *, apart: bool) -> tuple[Tensor, Tensor]:
 def _let_learn(networks: Networks, *, learn: bool) -> None:
     for discriminator in networks.discriminators():
         discriminator.requires_grad_(learn)
-
-
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
-    """One step down; the gradient's norm."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    optimizer.step()
-    return get_total_norm(gradients)
 
 
 def _curves(config: TrainingConfig, move: _Move, real: Tensor, fake: Tensor) -> Curves:

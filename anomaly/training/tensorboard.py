@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from anomaly.errors import UsageError
-from anomaly.training.state import HistoryRow
+from anomaly.training.curves import HistoryRow
 
 
 @contextmanager

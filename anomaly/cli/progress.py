@@ -1,11 +1,15 @@
 """Progress on a terminal: images read or scored, training steps with their losses. One line a minute in a log file."""
 
 import time
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+if TYPE_CHECKING:
+    from anomaly.recipes import Resolved
 
 _LOG_EVERY_S = 60.0
 
@@ -36,9 +40,9 @@ class ImageBar:
 class TrainingBar:
     """Reading, then steps with losses, D(x) and D(G(z)), then calibration."""
 
-    def __init__(self, console: Console, steps: int, max_minutes: float | None) -> None:
+    def __init__(self, console: Console, max_minutes: float | None) -> None:
         self._console = console
-        self._steps = steps
+        self._steps = 0
         self._limit = f", at most {max_minutes:g} min" if max_minutes is not None else ""
         self._progress = _progress(console)
         self._task = self._progress.add_task("Reading", total=None)
@@ -50,6 +54,14 @@ class TrainingBar:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+
+    def recipe(self, resolved: "Resolved") -> None:
+        """The recipe is known: a line above the bar says which, and why it was chosen."""
+        self._steps = resolved.recipe.training.steps
+        side = resolved.recipe.preprocess.size
+        reason = f", chosen for {resolved.reason}" if resolved.reason else ""
+        told = f"recipe {resolved.name}{reason}; trained at {side} × {side} pixels, {self._steps:,} steps"
+        self._console.print(escape(told))
 
     def reading(self, total: int) -> None:
         """The number of images is known."""
@@ -80,15 +92,16 @@ class TrainingBar:
 
 
 def _progress(console: Console) -> Progress:
+    """Count and remaining time come first, and are whole on a narrow terminal; losses take what is left."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[curves]}"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=12, table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[curves]}", table_column=Column(no_wrap=True, overflow="crop", ratio=1)),
     )
-    return _Quiet(*columns, console=console, disable=not console.is_terminal)
+    return _Quiet(*columns, console=console, disable=not console.is_terminal, expand=True)
 
 
 class _Quiet(Progress):

@@ -1,9 +1,9 @@
 """The patch discriminator D_patch: of each place of an image, whether it looks as normal images do there.
 
 It sees the full resolution and nothing of z, and its logits stand on a grid of a quarter of the side: a crack of one
-pixel is seen as what it is, wherever it lies. Coarser and coarser maps look further around, and what they see is handed
-down to the finer ones: a shade is told by what surrounds it. Each image is seen in its own light: a fault takes away a
-share of it, so that in a dark picture the same fault is a smaller step.
+pixel is seen as what it is, wherever it lies. Coarser and coarser maps look further around, and what they see is passed
+down to the finer ones: a shade is told by what surrounds it. Each image is standardised: a fault takes away a share of
+the light, so that in a dark picture the same fault is a smaller step.
 Shapes: x (b, c, size, size) in [-1, 1], size a multiple of 8; logits (b, size/4, size/4), high for normal; features
 (b, NUM_FEATURES, size/8, size/8).
 Source: Isola 2017 (PatchGAN), §3.2.2; Schönfeld 2020 (a U-Net as discriminator), §3.1; Lin 2017 (feature pyramids), §3.
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
-from anomaly.config import NetworkConfig
+from anomaly.config import NetworkPlan
 from anomaly.networks.blocks import LEAK, down
 
 WIDTH = 32
@@ -34,11 +34,11 @@ class PatchJudgement(NamedTuple):
 class PatchDiscriminator(nn.Module):
     """A pyramid of maps down to 1/32 of the side, or as far as it can be halved, and back up to a quarter."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
-        num_halvings = (config.size & -config.size).bit_length() - 1
+        num_halvings = (plan.size & -plan.size).bit_length() - 1
         channels = _COARSE[: num_halvings - 1]
-        self.fine = nn.Sequential(*down(config.channels, WIDTH, norm=False), *down(WIDTH, channels[0], norm=True))
+        self.fine = nn.Sequential(*down(plan.channels, WIDTH, norm=False), *down(WIDTH, channels[0], norm=True))
         self.coarser = nn.ModuleList(down(a, b, norm=True) for a, b in pairwise(channels))
         self.across = nn.ModuleList(nn.Conv2d(a, NUM_FEATURES, kernel_size=1) for a in channels)
         self.merge = nn.ModuleList(_merge() for _ in channels)

@@ -1,27 +1,28 @@
-"""What normal images look like to D_patch, remembered place by place.
+"""The memory bank: features of normal images in D_patch, kept for each place.
 
-A place is *doubted* as far as D_patch's logits there say "spoilt", and *novel* as far as its features lie from those
-that the most similar of the remembered images has at the same place. Both are counted in standard deviations about
-what other normal images show there, and added: what resembles no lesson is seen by the second.
-Shapes: logits and features as in `patches`; novelty and strangeness (b, size/8, size/8).
+A place has *doubt* as far as D_patch's logits there say "spoilt", and *novelty* as far as its features lie from the
+nearest that the bank keeps of the same place. Both are counted in standard deviations about what other normal images
+show there, and added: the second sees defects that resemble no synthetic one.
+Shapes: logits and features as in `patches`; novelty and the anomaly of places (b, size/8, size/8).
 Source: Roth 2022 (PatchCore), §3.1 (features of normals as a memory, the nearest as evidence); Defard 2021 (PaDiM), §3
 (of the same place).
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from anomaly.config import NetworkConfig
-from anomaly.networks.patches import NUM_FEATURES, PatchJudgement, doubt
+from anomaly.config import NetworkPlan
+from anomaly.networks.auxiliary.patches import NUM_FEATURES, PatchJudgement, doubt
+from anomaly.networks.frozen import Frozen
 
 PLACE = 8  # pixels of its side
 _WINDOW = 5  # places of the side of the square over which means and variances are averaged
 _LEAST = 0.01  # of a deviation: normals that agree at a place do not make everything else abnormal there
 
 
-class PatchMemory(nn.Module):
-    """The features of `num_remembered` normal images, half precision; means and deviations of others' evidence."""
+class MemoryBank(Frozen):
+    """Features of `plan.memory_bank` normal images, half precision; means and deviations of other normals' evidence."""
 
     centre: Tensor
     spread: Tensor
@@ -30,9 +31,9 @@ class PatchMemory(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
-        side, num = config.size // PLACE, config.num_remembered
+        side, num = plan.size // PLACE, plan.memory_bank
         self.register_buffer("centre", torch.zeros(NUM_FEATURES))
         self.register_buffer("spread", torch.ones(NUM_FEATURES))
         self.register_buffer("features", torch.zeros(side * side, num, NUM_FEATURES, dtype=torch.float16))
@@ -41,20 +42,20 @@ class PatchMemory(nn.Module):
         self.register_buffer("deviation", torch.ones(2, side, side))
 
     def remember(self, features: Tensor) -> None:
-        """The features (num_remembered, NUM_FEATURES, h, w) of normal images, which set the scale of each channel."""
+        """The features (memory_bank, NUM_FEATURES, h, w) of normal images, which set the scale of each channel."""
         self.centre = features.mean(dim=(0, 2, 3))
         self.spread = features.std(dim=(0, 2, 3)).clamp_min(1e-6)
         self.features = self._by_place(features).half()
         self.squares = self.features.float().square().sum(dim=2)[:, None]
 
     def settle(self, evidence: Tensor) -> None:
-        """How strange an ordinary place is, by the evidence (n, 2, h, w) of other normal images."""
+        """What an ordinary place shows, by the evidence (n, 2, h, w) of other normal images."""
         self.mean = _smooth(evidence.mean(dim=0))
         self.deviation = _smooth(evidence.var(dim=0, correction=0)).sqrt().clamp_min(_LEAST)
 
-    def forward(self, judgement: PatchJudgement) -> Tensor:
-        """How strange each place is."""
-        return ((self.evidence(judgement) - self.mean) / self.deviation).sum(dim=1)
+    def forward(self, evidence: Tensor) -> Tensor:
+        """How anomalous each place is (b, h, w), by its evidence (b, 2, h, w)."""
+        return ((evidence - self.mean) / self.deviation).sum(dim=1)
 
     def evidence(self, judgement: PatchJudgement) -> Tensor:
         """(b, 2, h, w): doubt and novelty."""

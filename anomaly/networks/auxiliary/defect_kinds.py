@@ -1,4 +1,4 @@
-"""Negatives for the patch discriminator: normal images spoilt at some place, and where.
+"""Kinds of synthetic defects: normal images spoilt at some place, and where.
 
 Nothing abnormal is needed to make them, and no defect of any data set is copied: pieces of other normals cut out and
 pasted (CutPaste: Li 2021), or blended in at the same brightness (NSA: Schlüter 2022); thin wandering lines; blots; soft

@@ -1,0 +1,53 @@
+"""Which normal images made a bundle, and the set that each was in (law 5): later versions keep it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Keys = NDArray[np.uint64]
+
+
+class NormalSet(IntEnum):
+    """The disjoint sets; UNKNOWN is of bundles of schema 1, which kept the keys alone."""
+
+    UNKNOWN = 0
+    TRAIN = 1
+    SELECT = 2
+    CALIBRATE = 3
+
+
+@dataclass(frozen=True)
+class NormalRecord:
+    """`keys` (n,) of images (see `data.image_keys`), ascending, each once; `sets` (n,) uint8, of NormalSet."""
+
+    keys: Keys
+    sets: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, keys: Keys, sets: NDArray[np.uint8]) -> "NormalRecord":
+        """In any order. An image that is there twice is in the set that has used it most: of the lowest number."""
+        order = np.lexsort((sets, keys))
+        keys, sets = keys[order], sets[order]
+        first = np.concatenate([[True], keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, bool)
+        return cls(keys[first], sets[first])
+
+    def knows(self, keys: Keys) -> NDArray[np.bool_]:
+        """Of each key whether its image made the bundle."""
+        return np.isin(keys, self.keys)
+
+    def with_calibration(self, keys: Keys) -> "NormalRecord":
+        """Further images that calibrate; those that are known stay in their sets."""
+        new = keys[~self.knows(keys)]
+        sets = np.full(len(new), NormalSet.CALIBRATE, np.uint8)
+        return self.of(np.concatenate([self.keys, new]), np.concatenate([self.sets, sets]))
+
+
+def record_of(keys: Keys, sets: Sequence[tuple[NormalSet, Sequence[int]]]) -> NormalRecord:
+    """From the keys of all images and, for each set, the indices of those in it."""
+    found = np.full(len(keys), NormalSet.UNKNOWN, np.uint8)
+    for normal_set, indices in sets:
+        found[np.asarray(indices, dtype=np.int64)] = normal_set
+    return NormalRecord.of(keys, found)

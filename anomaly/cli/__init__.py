@@ -1,0 +1,30 @@
+"""The command line: parses, calls the pipeline, prints. No torch is imported before a command needs it.
+
+Exit codes: 0 done; 1 done, but some inputs could not be scored; 2 wrong usage, or nothing could be done.
+"""
+
+import typer
+
+from anomaly.cli.calibrate import calibrate
+from anomaly.cli.evaluate import evaluate
+from anomaly.cli.history import history_app
+from anomaly.cli.inspect import inspect
+from anomaly.cli.keys import keys_app
+from anomaly.cli.models import models_app
+from anomaly.cli.recipes import recipes_app
+from anomaly.cli.score import score
+from anomaly.cli.serve import serve
+from anomaly.cli.train import train
+
+app = typer.Typer(
+    help="Learns what normal images look like from normal images alone, and tells of any new image how abnormal it is.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (train, calibrate, score, evaluate, inspect, serve):
+    app.command()(verb)
+for name, verbs in {"recipes": recipes_app, "models": models_app, "keys": keys_app, "history": history_app}.items():
+    app.add_typer(verbs, name=name)
+
+__all__ = ["app"]

@@ -1,0 +1,49 @@
+"""What all verbs share: the two consoles, arguments that several have, and what becomes of a user's mistake."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from anomaly.errors import AnomalyError
+
+out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
+
+Model = Annotated[Path, typer.Argument(help="A bundle: models/NAME (its current version) or models/NAME/VERSION.")]
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A folder of normal images; an MVTec-style tree; a folder per class or MNIST's IDX files (with --normal); "
+        "a CSV manifest (path,label,split,mask); or 'digits', built in."
+    ),
+]
+Normal = Annotated[str, typer.Option(help="The classes that are normal, comma-separated, where DATA has classes.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Alpha = Annotated[float, typer.Option(help="The false-alarm rate: the share of normal images that may be flagged.")]
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """A user's mistake, or the machine's refusal, is one sentence on standard error and exit code 2."""
+    try:
+        yield
+    except (AnomalyError, OSError) as error:  # OSError: no permission, disk full, …; its text names the file
+        err.print(f"[bold red]error:[/] {escape(str(error))}")
+        raise typer.Exit(2) from error
+    except ValidationError as error:
+        for problem in error.errors():
+            where = ".".join(str(part) for part in problem["loc"])
+            message = problem["msg"].removeprefix("Value error, ")
+            sentence = f"{where}: {message}; got {problem['input']!r}" if where else message
+            err.print(f"[bold red]error:[/] {escape(sentence)}")
+        raise typer.Exit(2) from error
+
+
+def names(comma_separated: str) -> tuple[str, ...]:
+    """The words of a list as options have it."""
+    return tuple(name.strip() for name in comma_separated.split(",") if name.strip())

@@ -1,0 +1,50 @@
+"""`anomaly evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from anomaly.cli.console import Alpha, Data, Device, Model, Normal, err, names, out, usage
+from anomaly.cli.progress import ImageBar
+
+
+def evaluate(
+    model: Model,
+    data: Data,
+    out_: Annotated[Path, typer.Option("--out", help="A folder for metrics.json, scores.csv, roc.png, report.html.")],
+    normal: Normal = "",
+    alpha: Alpha = 0.05,
+    sample: Annotated[
+        int | None, typer.Option(help="Use only this many test images, drawn at random by a fixed seed.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Measure a model on labelled images it has never seen, beside PCA and nearest neighbours on the same split."""
+    with usage():
+        from anomaly.pipeline import evaluate_bundle
+
+        with ImageBar(err, "Reading") as bar:
+            summary = evaluate_bundle(
+                model,
+                data,
+                out_,
+                normal=names(normal),
+                alpha=alpha,
+                sample=sample,
+                device=device,
+                on_reading=bar.start,
+                on_image=bar.advance,
+            )
+    if summary.num_seen:
+        err.print(f"{summary.num_seen} images were left out: the model was made from them")
+    table = Table(box=None, show_header=False)
+    for name, value in summary.numbers().items():
+        table.add_row(name, f"{value:.6g}")
+    out.print(table)
+    out.print(f"report: {escape(str(out_ / 'report.html'))}")
+    if summary.num_failed:
+        err.print(f"{summary.num_failed} files could not be read; metrics.json says why")
+        raise typer.Exit(1)

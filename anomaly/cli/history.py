@@ -1,0 +1,38 @@
+"""`anomaly history`: what a server kept becomes a data set."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from anomaly.cli.console import err, out, usage
+from anomaly.cli.progress import ImageBar
+
+history_app = typer.Typer(help="Use the history that `anomaly serve --history` keeps.", no_args_is_help=True)
+
+
+@history_app.command("export")
+def history_export(
+    history: Annotated[Path, typer.Argument(help="The file of `anomaly serve --history`.")],
+    images: Annotated[list[Path], typer.Option(help="A folder of the image files as they were sent; may be repeated.")],
+    out_: Annotated[Path, typer.Option("--out", help="The manifest to write, a .csv.")],
+) -> None:
+    """Make a data set of corrected images: `anomaly calibrate` reads one part of it, `anomaly evaluate` the other."""
+    with usage():
+        from service.history.export import export_corrections
+
+        with ImageBar(err, "Looking") as bar:
+            made = export_corrections(history, images, out_, on_total=bar.start, on_image=bar.advance)
+    out.print(
+        f"wrote {escape(str(out_))}: {made.num_calibrate} normal images to calibrate with; to evaluate on, "
+        f"{made.num_evaluate_normal} normal and {made.num_evaluate_anomalous} anomalous"
+    )
+    num_normal = made.num_calibrate + made.num_evaluate_normal
+    if made.num_flagged_normals:
+        err.print(
+            f"{made.num_flagged_normals} of the {num_normal} normal images had been flagged. If more of these than of "
+            "others were looked at, thresholds made from them are too high: correct all images of some hours instead"
+        )
+    if made.num_missing:
+        err.print(f"{made.num_missing} corrected images have no file there")

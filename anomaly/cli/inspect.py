@@ -1,0 +1,38 @@
+"""`anomaly inspect`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from anomaly.cli.console import Device, Model, Normal, err, names, out, usage
+from anomaly.cli.progress import ImageBar
+
+
+def inspect(
+    model: Model,
+    data: Annotated[
+        str | None,
+        typer.Argument(help="Images to reconstruct, as for evaluate or train. Default: the bundle's golden images."),
+    ] = None,
+    *,
+    out_: Annotated[
+        Path, typer.Option("--out", help="A folder for samples.png, walk.png, reconstructions.png, curves.png.")
+    ],
+    normal: Normal = "",
+    device: Device = "auto",
+) -> None:
+    """Draw what a model has learnt: samples, walks among latents, reconstructions, and its training curves."""
+    with usage():
+        from anomaly.pipeline import inspect_bundle
+
+        with ImageBar(err, "Reading") as bar:
+            summary = inspect_bundle(
+                model, data, out_, normal=names(normal), device=device, on_reading=bar.start, on_image=bar.advance
+            )
+    for path in summary.paths:
+        out.print(escape(str(path)))
+    if summary.num_failed:
+        err.print(f"{summary.num_failed} files could not be read and were left out")
+        raise typer.Exit(1)

@@ -1,0 +1,50 @@
+"""`anomaly keys`: API keys of the service."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anomaly.cli.console import names, out, usage
+
+KeyFile = Annotated[Path, typer.Option(help="The file of keys, to be given to `anomaly serve --keys`.")]
+KEY_FILE = Path("keys.txt")
+
+keys_app = typer.Typer(help="Make, list and remove the API keys of `anomaly serve --keys`.", no_args_is_help=True)
+
+
+@keys_app.command("add")
+def keys_add(
+    name: Annotated[str, typer.Argument(help="Whose key it is; the server's log calls it so.")],
+    file: KeyFile = KEY_FILE,
+    scope: Annotated[
+        str, typer.Option(help="What it is for, comma-separated: score (ask for scores), admin (load bundles).")
+    ] = "score",
+) -> None:
+    """Make a key and print it, this once: the file keeps its hash only. A running server takes it at SIGHUP."""
+    with usage():
+        from service.keys import add_key
+
+        out.print(add_key(file, name, names(scope)), markup=False)
+
+
+@keys_app.command("list")
+def keys_list(file: KeyFile = KEY_FILE) -> None:
+    """The keys' names and what they are for."""
+    with usage():
+        from service.keys import read_keys
+
+        for key in read_keys(file):
+            out.print(f"{key.name}  {','.join(sorted(key.scopes))}", markup=False)
+
+
+@keys_app.command("remove")
+def keys_remove(
+    name: Annotated[str, typer.Argument(help="The key's name.")],
+    file: KeyFile = KEY_FILE,
+) -> None:
+    """Take a key out of the file. A running server forgets it at SIGHUP."""
+    with usage():
+        from service.keys import remove_key
+
+        remove_key(file, name)

@@ -1,0 +1,48 @@
+"""`anomaly score`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from anomaly.cli.console import Alpha, Device, Model, err, out, usage
+from anomaly.cli.progress import ImageBar
+
+
+def score(
+    model: Model,
+    inputs: Annotated[list[str], typer.Argument(help="Images, or folders of images.")],
+    out_: Annotated[Path, typer.Option("--out", help="The results: .csv, .jsonl or .parquet.")],
+    alpha: Alpha = 0.05,
+    fdr: Annotated[
+        float | None, typer.Option(help="Also flag so that at most this share of the flagged are false alarms.")
+    ] = None,
+    heatmaps: Annotated[Path | None, typer.Option(help="Draw each image with its heatmap into this folder.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Score images: one row each, with its score, p-value and verdict, or the reason why it has none."""
+    with usage():
+        from anomaly.pipeline import score_paths
+
+        with ImageBar(err, "Scoring") as bar:
+            summary = score_paths(
+                model,
+                inputs,
+                out_,
+                alpha=alpha,
+                fdr=fdr,
+                heatmaps=heatmaps,
+                device=device,
+                on_total=bar.start,
+                on_image=bar.advance,
+            )
+    for shortage in summary.shortages:
+        err.print(shortage)
+    skipped = f", {summary.num_skipped} other files skipped" if summary.num_skipped else ""
+    out.print(
+        f"{summary.num_rows} rows in {escape(str(out_))}: {summary.num_anomalous} anomalous, "
+        f"{summary.num_failed} without a score{skipped}"
+    )
+    if summary.num_failed:
+        raise typer.Exit(2 if summary.num_failed == summary.num_rows else 1)

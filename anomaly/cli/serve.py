@@ -1,0 +1,58 @@
+"""`anomaly serve`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anomaly.cli.console import usage
+
+
+def serve(
+    models: Annotated[Path | None, typer.Option(help="The folder that holds the bundles. Default: models.")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on; other than loopback needs --keys or --insecure. Default: 127.0.0.1."),
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one. Default: 8000.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps. Default: auto.")] = None,
+    default_model: Annotated[
+        str | None, typer.Option(help="The bundle that answers where a request names none, if there are several.")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="The file of API keys, made by `anomaly keys add`. Without: none are asked for.")
+    ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="Keep what is scored, and people's corrections, in this SQLite file. Without: nothing."),
+    ] = None,
+    history_thumbnails: Annotated[
+        bool | None, typer.Option("--history-thumbnails", help="Keep a small picture of each image there too.")
+    ] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="Listen on any address without access control.")
+    ] = None,
+) -> None:
+    """Serve the bundles over HTTP: POST /score, POST /score/batch, GET /models, and a page at /.
+
+    What is not given here is taken from the environment (ANOMALY_PORT, ANOMALY_MAX_BATCH, …), as docs/guide.md lists.
+    """
+    with usage():
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is: decoding needs the cores in between
+        from service.app import serve as serve_http
+        from service.settings import read_settings
+
+        serve_http(
+            read_settings(
+                models=models,
+                host=host,
+                port=port,
+                device=device,
+                default_model=default_model,
+                keys=keys,
+                history=history,
+                history_thumbnails=history_thumbnails,
+                insecure=insecure,
+            )
+        )

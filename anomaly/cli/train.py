@@ -1,0 +1,118 @@
+"""`anomaly train`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from anomaly.cli.console import Data, err, names, out, usage
+from anomaly.cli.progress import TrainingBar
+
+_RECIPE, _RUN, _MACHINE = "What is learnt", "This run", "Machine and files"
+
+
+def train(
+    data: Data,
+    out_: Annotated[Path, typer.Option("--out", metavar="models/NAME", help="A new version is written under it.")],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE.toml",
+            help="What `anomaly recipes list` shows, or a file; auto: chosen by the images.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = "auto",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SECTION.FIELD=VALUE",
+            help="One field of the recipe; may be repeated. `anomaly recipes show NAME` has them all.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None,
+    normal: Annotated[
+        str, typer.Option(metavar="A,B", help="The normal classes, where DATA has classes.", rich_help_panel=_RECIPE)
+    ] = "",
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS", help="The side that images are scaled to: preprocess.size.", rich_help_panel=_RECIPE
+        ),
+    ] = None,
+    init_decoder: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL", help="Begin G as the decoder of this bundle, an autoencoder's.", rich_help_panel=_RECIPE
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Training steps: training.steps.", rich_help_panel=_RUN)
+    ] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M", min=0.0, help="End training after this time, with what there is.", rich_help_panel=_RUN
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Of the split, the weights, each draw: training.seed.", rich_help_panel=_RUN),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint of the same run.", rich_help_panel=_RUN)
+    ] = False,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_MACHINE)
+    ] = "auto",
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the curves as TensorBoard's files.", rich_help_panel=_MACHINE),
+    ] = None,
+) -> None:
+    """Learn from normal images, calibrate on others of them, and write a new bundle version."""
+    with usage():
+        from anomaly.pipeline import TrainOptions, TrainWatch, train_bundle
+        from anomaly.recipes import merged, parse_overrides
+
+        shortcuts = {"preprocess": {"size": size}, "training": {"steps": steps, "seed": seed}}
+        given = {
+            section: {name: value for name, value in fields.items() if value is not None}
+            for section, fields in shortcuts.items()
+        }
+        options = TrainOptions(
+            data=data,
+            out=out_,
+            recipe=recipe,
+            overrides=merged(parse_overrides(set_ or ()), given),
+            normal=names(normal),
+            init_decoder=init_decoder,
+            max_minutes=max_minutes,
+            device=device,
+            resume=resume,
+            tensorboard=tensorboard,
+            command=_command(),
+        )
+        with TrainingBar(err, max_minutes) as bar:
+            watch = TrainWatch(bar.recipe, bar.reading, bar.image, bar.step, bar.calibrating, bar.warn)
+            summary = train_bundle(options, watch)
+    bundle = summary.bundle
+    out.print(f"wrote {escape(str(bundle.ref.path))} (version {bundle.version}, digest {bundle.digest[:12]})")
+    for sentence in summary.sentences():
+        out.print(escape(sentence))
+    if bundle.manifest.data.num_left_out:
+        err.print(f"{bundle.manifest.data.num_left_out} files could not be read and were left out")
+    if bundle.manifest.warnings:
+        err.print(f"{len(bundle.manifest.warnings)} warnings stand in the model card: {_card(bundle.ref.path)}")
+
+
+def _card(folder: Path) -> str:
+    return escape(str(folder / "README.md"))
+
+
+def _command() -> str:
+    """What was typed, as a bundle records it: without --resume, for a resumed run makes what a whole one makes."""
+    return shlex.join(["anomaly", *(word for word in sys.argv[1:] if word != "--resume")])

@@ -1,0 +1,66 @@
+"""What a user may choose among, by the words that files, options and manifests have for it."""
+
+from enum import StrEnum
+
+
+class Method(StrEnum):
+    """What is learnt, and how the latent of an image is found.
+
+    AUTOENCODER has no game: E and G learn to reconstruct. ANOGAN plays the GAN's game and searches latents. F_ANOGAN
+    plays it first, then learns an encoder. BIGAN plays the game on pairs (x, z). ALAD is a BIGAN with two more
+    discriminators, of cycles.
+    """
+
+    BIGAN = "bigan"
+    ANOGAN = "anogan"
+    F_ANOGAN = "f-anogan"
+    ALAD = "alad"
+    AUTOENCODER = "autoencoder"
+
+
+class Architecture(StrEnum):
+    """DCGAN: convolutions throughout. MLP: fully connected layers. LENET: a LeNet-5 as D beside DCGAN's G."""
+
+    DCGAN = "dcgan"
+    MLP = "mlp"
+    LENET = "lenet"
+
+
+class Loss(StrEnum):
+    """What D and G play for. The first two judge by probabilities, the last two by a critic's unbounded output."""
+
+    MINIMAX = "minimax"
+    NON_SATURATING = "non-saturating"
+    WASSERSTEIN = "wasserstein"
+    HINGE = "hinge"
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether D's output is no logit of a probability."""
+        return self in (Loss.WASSERSTEIN, Loss.HINGE)
+
+
+class Prior(StrEnum):
+    """Where z comes from: N(0, 1), or uniform in [-1, 1], in each dimension."""
+
+    GAUSSIAN = "gaussian"
+    UNIFORM = "uniform"
+
+
+class Precision(StrEnum):
+    """What networks compute in: FP32 is IEEE's, BF16 has its range with 8 instead of 24 bits, and half its cost."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+class Resize(StrEnum):
+    """How an image of another shape becomes a square.
+
+    PAD keeps all of the image and its aspect ratio, and repeats its edge pixels to fill the square.
+    CROP keeps the aspect ratio and the middle of the image. STRETCH keeps all of the image and squashes it.
+    """
+
+    PAD = "pad"
+    CROP = "crop"
+    STRETCH = "stretch"

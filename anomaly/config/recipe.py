@@ -1,0 +1,149 @@
+"""A recipe: all that decides what is learnt from given images; and the networks that it asks for."""
+
+from typing import Literal, Self
+
+from pydantic import ValidationError, model_validator
+
+from anomaly.config.choices import Architecture, Method, Precision
+from anomaly.config.sections import (
+    AuxiliaryConfig,
+    Config,
+    Given,
+    NetworkConfig,
+    PreprocessConfig,
+    ScoreConfig,
+    SearchConfig,
+    Side,
+    TrainingConfig,
+)
+
+
+class NetworkPlan(NetworkConfig, AuxiliaryConfig):
+    """All that decides which networks there are, and their shapes: what `Recipe.plan` makes of the sections."""
+
+    size: Side = 32
+    channels: Literal[1, 3] = 1
+    encoder: bool = True
+    discriminator: bool = True
+    joint: bool = True
+    cycle_discriminators: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Self:
+        size = self.size
+        if self.architecture is Architecture.DCGAN and (size & (size - 1) or size < 8):
+            raise ValueError(
+                f"a DCGAN halves the side down to 4, so {size} does not fit; choose one of 8, 16, 32, 64, 128, 256, "
+                "or network.architecture=mlp, which takes any side"
+            )
+        if self.architecture is Architecture.LENET and size != 32:
+            raise ValueError(f"LeNet-5 sees 32 × 32 pixels, not {size}; choose 32, or network.architecture=dcgan")
+        if self.architecture is Architecture.LENET and (self.joint or self.cycle_discriminators):
+            raise ValueError(
+                "LeNet-5 judges images, not pairs (x, z); choose training.method=anogan or f-anogan, or "
+                "network.architecture=dcgan"
+            )
+        if self.discriminator_batch_norm and self.architecture is not Architecture.DCGAN:
+            raise ValueError(
+                "batch norm in D is DCGAN's; choose network.architecture=dcgan, or leave "
+                "network.discriminator_batch_norm away"
+            )
+        if self.joint and not (self.encoder and self.discriminator):
+            raise ValueError("a joint discriminator D(x, z) needs an encoder and a discriminator; set both to true")
+        if self.cycle_discriminators and not self.joint:
+            raise ValueError("cycle discriminators stand beside a joint one; set joint to true")
+        for name in ("synthetic_defects", "rotation"):
+            if getattr(self, name) and size % 8:
+                raise ValueError(
+                    f"the auxiliary discriminator halves the side three times, so {size} does not fit; choose a "
+                    f"multiple of 8, or auxiliary.{name}=false"
+                )
+        return self
+
+
+class Recipe(Config):
+    """All that decides what is learnt from given images. Not given, a search is AnoGAN's only."""
+
+    preprocess: PreprocessConfig = PreprocessConfig()
+    network: NetworkConfig = NetworkConfig()
+    auxiliary: AuxiliaryConfig = AuxiliaryConfig()
+    training: TrainingConfig = TrainingConfig()
+    search: SearchConfig | None = None
+    score: ScoreConfig = ScoreConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, given: Given) -> Given:
+        if not isinstance(given, dict):
+            return given
+        sections = {name: _fields(section) for name, section in given.items()}
+        training, auxiliary = sections.get("training") or {}, sections.get("auxiliary") or {}
+        if "search" not in sections and training.get("method") == Method.ANOGAN:
+            sections["search"] = {}
+        if (sections.get("search") or {}).get("steps") == 0:
+            sections["search"] = None
+        if (sections.get("network") or {}).get("discriminator_batch_norm"):
+            sections["training"] = {"spectral_norm": False, **training}
+        if auxiliary.get("synthetic_defects") or auxiliary.get("rotation"):
+            sections["score"] = {"combine": "auxiliary", **(sections.get("score") or {})}
+        return sections
+
+    @property
+    def plan(self) -> NetworkPlan:
+        """The networks that the method, its search and the auxiliary discriminators ask for."""
+        method = self.training.method
+        joint = method in (Method.BIGAN, Method.ALAD)
+        search_needs_encoder = self.search is not None and self.search.start == "encoder"
+        return NetworkPlan(
+            **dict(self.network),
+            **dict(self.auxiliary),
+            size=self.preprocess.size,
+            channels=self.preprocess.channels,
+            joint=joint,
+            encoder=joint or method in (Method.AUTOENCODER, Method.F_ANOGAN) or search_needs_encoder,
+            discriminator=method is not Method.AUTOENCODER,
+            cycle_discriminators=method is Method.ALAD,
+        )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        method, search, training, score = self.training.method, self.search, self.training, self.score
+        if method is Method.ANOGAN and search is None:
+            raise ValueError(
+                "anogan finds latents by search alone; give search.steps of at least 1, or training.method=bigan"
+            )
+        if search is not None and method in (Method.AUTOENCODER, Method.ALAD):
+            raise ValueError(
+                f"{method} finds latents by its encoder, and has no D(x) for a search; leave the section search away, "
+                "or choose training.method=bigan, anogan or f-anogan"
+            )
+        if search is not None and search.objective != "feature-matching" and training.loss.has_critic:
+            raise ValueError(
+                f"a {training.loss} critic gives no probability to take the logarithm of; choose search.objective="
+                "feature-matching, or training.loss=non-saturating or minimax"
+            )
+        if search is not None and score.precision is not Precision.FP32:
+            raise ValueError(
+                f"a latent search magnifies step by step what {score.precision} rounds; leave score.precision away, or "
+                "find latents by an encoder alone: training.method=bigan without the section search"
+            )
+        if score.combine == "auxiliary" and not (self.auxiliary.synthetic_defects or self.auxiliary.rotation):
+            raise ValueError(
+                "there is no auxiliary discriminator to make the score; set auxiliary.synthetic_defects=true or "
+                "auxiliary.rotation=true, or leave score.combine away"
+            )
+        if self.network.discriminator_batch_norm and training.gradient_penalty:
+            raise ValueError(
+                "the gradient penalty is of each image alone, and batch norm mixes those of a batch; leave "
+                "network.discriminator_batch_norm away, or bound the critic by training.clip_weights=0.01"
+            )
+        try:
+            _ = self.plan
+        except ValidationError as error:
+            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        return self
+
+
+def _fields(section: Given) -> Given:
+    """What is given of a section, also of a finished one."""
+    return section.model_dump(exclude_unset=True) if isinstance(section, Config) else section

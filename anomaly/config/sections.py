@@ -1,0 +1,183 @@
+"""The sections of a recipe, with the defaults that work. What is not given follows from what is, in the validators."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from anomaly.config.choices import Architecture, Loss, Method, Precision, Prior, Resize
+
+MAX_REMEMBERED = 1024  # images: at side 256 they take 134 MB of a file, and 268 of memory
+Side = Annotated[int, Field(ge=2, le=256)]
+Given = Any
+"""What a validator gets before fields are read: a mapping of those that are given, or a finished model."""
+
+
+class Config(BaseModel):
+    """Base of all configuration: frozen, and strict about unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PreprocessConfig(Config):
+    """From any image to `channels` × `size` × `size` 8-bit pixels."""
+
+    size: Side = 32
+    channels: Literal[1, 3] = 1
+    resize: Resize = Resize.PAD
+
+
+class NetworkConfig(Config):
+    """How G, E and D are built.
+
+    DCGAN: layer widths double as the side halves, from `width` up to `max_width`, eight times as much unless given.
+    MLP: `hidden` are D's and E's layers and, backwards, G's; `leak` is their slope below 0 (0: ReLU), `dropout` is D's.
+    """
+
+    architecture: Architecture = Architecture.DCGAN
+    latent_dim: int = Field(default=16, ge=1, le=1024)
+    prior: Prior = Prior.GAUSSIAN
+    width: int = Field(default=24, ge=4, le=512)
+    max_width: int = Field(default=192, ge=4, le=4096)
+    hidden: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = Field(default=(1024, 256), min_length=1)
+    leak: float = Field(default=0.0, ge=0.0, lt=1.0)
+    dropout: float = Field(default=0.2, ge=0.0, lt=1.0)
+    discriminator_batch_norm: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, given: Given) -> Given:
+        if isinstance(given, dict) and isinstance(width := given.get("width"), int):
+            return {"max_width": 8 * width, **given}
+        return given
+
+
+class AuxiliaryConfig(Config):
+    """Discriminators that play no game, but learn beside it.
+
+    `synthetic_defects`: D_patch learns from normal images that are spoilt on purpose where an image is abnormal.
+    `memory_bank`: after training it remembers so many training images at most, in its features; 0 for none.
+    `rotation`: D_rotation learns how normal images are turned.
+    """
+
+    synthetic_defects: bool = False
+    memory_bank: int = Field(default=0, ge=0, le=MAX_REMEMBERED)
+    rotation: bool = False
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.memory_bank and not self.synthetic_defects:
+            raise ValueError(
+                "the memory bank keeps features of the discriminator of synthetic defects; set "
+                "auxiliary.synthetic_defects=true too, or auxiliary.memory_bank=0"
+            )
+        return self
+
+
+class TrainingConfig(Config):
+    """One training run. `cycle_x` weighs mean |x − G(E(x))|, `cycle_z` weighs mean (z − E(G(z)))².
+
+    `adversarial` weighs the game in the loss of G and E; with 0 they learn by the cycles alone, while D learns to tell.
+
+    Each step moves D `d_steps` times, then G (and E) `g_steps` times. A Wasserstein critic is held to
+    Lipschitz's bound by `gradient_penalty` (its weight), by `clip_weights` (the largest absolute weight) or by
+    `spectral_norm`. `keep` says which averaged networks are kept: the last, or the best by the stop criterion.
+    With `augment` no two images trained on are alike: each is moved a little, anew each time. `precision` is of the
+    training alone; "auto" is bf16 where the device is fast at it.
+
+    Not given, these follow: f-AnoGAN's game is a WGAN-GP; ALAD's discriminators take the place of the cycle terms; what
+    bounds D in another way needs no spectral norm.
+    """
+
+    method: Method = Method.BIGAN
+    loss: Loss = Loss.NON_SATURATING
+    steps: int = Field(default=3000, ge=1)
+    d_steps: int = Field(default=1, ge=1, le=100)
+    g_steps: int = Field(default=1, ge=1, le=100)
+    batch_size: int = Field(default=64, ge=2)
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = Field(default=4e-4, gt=0.0)
+    beta1: float = Field(default=0.5, ge=0.0, lt=1.0)
+    beta2: float = Field(default=0.999, ge=0.0, lt=1.0)
+    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
+    ema_decay: float = Field(default=0.999, ge=0.0, lt=1.0)
+    spectral_norm: bool = True
+    gradient_penalty: float = Field(default=0.0, ge=0.0)
+    clip_weights: float = Field(default=0.0, ge=0.0)
+    keep: Literal["last", "best"] = "last"
+    augment: bool = False
+    adversarial: float = Field(default=1.0, ge=0.0)
+    cycle_x: float = Field(default=50.0, ge=0.0)
+    cycle_z: float = Field(default=0.5, ge=0.0)
+    precision: Precision | Literal["auto"] = Precision.FP32
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, given: Given) -> Given:
+        if not isinstance(given, dict):
+            return given
+        derived: dict[str, object] = {}
+        if given.get("method") == Method.F_ANOGAN:
+            derived["loss"] = Loss.WASSERSTEIN
+            if not given.get("clip_weights") and not given.get("spectral_norm"):
+                derived["gradient_penalty"] = 10.0
+        if given.get("method") == Method.ALAD:
+            derived |= {"cycle_x": 0.0, "cycle_z": 0.0}
+        chosen = derived | given
+        if chosen.get("gradient_penalty") or chosen.get("clip_weights"):
+            derived["spectral_norm"] = False
+        return derived | given
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.adversarial and (self.method is not Method.BIGAN or not self.cycle_x):
+            raise ValueError(
+                f"without the game's loss {self.method} learns nothing; give training.adversarial above 0, or choose "
+                "training.method=bigan with training.cycle_x above 0"
+            )
+        if self.clip_weights and self.gradient_penalty:
+            raise ValueError("weight clipping and the gradient penalty bound the same thing; choose one of them")
+        if self.loss is Loss.WASSERSTEIN and not (self.clip_weights or self.gradient_penalty or self.spectral_norm):
+            raise ValueError(
+                "a Wasserstein critic needs a bound on its slope; give training.gradient_penalty=10, "
+                "training.clip_weights=0.01, or training.spectral_norm=true"
+            )
+        if self.method is Method.F_ANOGAN and self.loss is not Loss.WASSERSTEIN:
+            raise ValueError(
+                f"f-anogan's first half is a Wasserstein GAN, not {self.loss}; choose training.loss=wasserstein"
+            )
+        return self
+
+
+class SearchConfig(Config):
+    """Latent search: Adam from `restarts` starts an image, each for at most `steps` steps.
+
+    From the latent that an encoder proposes few steps are enough; from draws of the prior it takes hundreds.
+    It minimises (1 − λ)·R(x) + λ·L, where L is, by `objective`: F(x), AnoGAN's second form; or its first form, as
+    "cross-entropy", −log D(G(z)), or as "saturating", Yeh's log(1 − D(G(z))). An image stops early when its best
+    loss has fallen by less than the share `tolerance` in the last `patience` steps.
+    """
+
+    objective: Literal["feature-matching", "cross-entropy", "saturating"] = "feature-matching"
+    start: Literal["prior", "encoder"] = "encoder"
+    steps: int = Field(default=30, ge=1)
+    restarts: int = Field(default=1, ge=1, le=64)
+    learning_rate: float = Field(default=0.2, gt=0.0)
+    patience: int = Field(default=30, ge=1)
+    tolerance: float = Field(default=0.01, ge=0.0, lt=1.0)
+
+
+class ScoreConfig(Config):
+    """How the terms become one score.
+
+    "mahalanobis" is the distance of the vector of all terms from those of the *select* normals; "auxiliary" is how far
+    the terms of the auxiliary discriminators lie above these normals', and a tenth of that distance, and is the default
+    where there are any; "paper" is the score of the method's own paper, for AnoGAN and BiGAN A(x) = (1 − λ)·R(x) +
+    λ·F(x). λ is `feature_weight`, in the latent search too; `feature_layer` names the layer f of F(x), the last of D's
+    that tells where unless given. The networks score in `precision`.
+    """
+
+    combine: Literal["mahalanobis", "auxiliary", "paper"] = "mahalanobis"
+    feature_weight: float = Field(default=0.1, ge=0.0, le=1.0)
+    feature_layer: str | None = None
+    precision: Precision = Precision.FP32

@@ -1,0 +1,76 @@
+"""Latents by search: where each image's search starts, and what it minimises.
+
+Shapes: pixels (n, c, size, size) uint8; x (n, c, size, size) in [-1, 1]; latents (n, latent_dim).
+Source: Schlegl et al. 2017 (AnoGAN), §2.2.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomaly.config import SearchConfig
+from anomaly.inference.graph import VERDICTS, EvidenceGraph
+from anomaly.inference.search import Objective, search_latents
+from anomaly.networks import draw
+from anomaly.runtime import seeded_rng
+from anomaly.scoring import anomaly_score, feature_matching, residual
+
+NUM_SLOTS = 64  # starts searched at once
+SEARCH_CHUNK = 256  # images whose features are held at once
+
+
+def search_images(
+    graph: EvidenceGraph,
+    pixels: NDArray[np.uint8],
+    search: SearchConfig,
+    feature_weight: float,
+    to_x: Callable[[NDArray[np.uint8]], Tensor],
+) -> Tensor:
+    """z_hat (n, latent_dim) of images, in chunks that bound the memory; `to_x` puts pixels on the device."""
+    found = []
+    for i in range(0, len(pixels), SEARCH_CHUNK):
+        x = to_x(pixels[i : i + SEARCH_CHUNK])
+        starts = _starts(graph, pixels[i : i + SEARCH_CHUNK], x, search)
+        found.append(search_latents(_loss(graph, x, search, feature_weight), starts, search, num_slots=NUM_SLOTS)[0])
+    return torch.cat(found)
+
+
+def _loss(graph: EvidenceGraph, x: Tensor, search: SearchConfig, feature_weight: float) -> Objective:
+    """(1 − λ)·R(x) + λ·L, L by the search's objective; features of x are computed once."""
+    networks, layer = graph.networks, graph.feature_layer or ""
+    by_features = search.objective == "feature-matching"
+    z_any = torch.zeros(len(x), networks.plan.latent_dim, device=x.device)
+    with torch.no_grad():
+        features = networks.judge(x, z_any).features[layer] if by_features else None
+
+    def loss(images: Tensor, z: Tensor) -> Tensor:
+        x_hat = networks.G(z)
+        judgement = networks.judge(x_hat, z)
+        if features is None:
+            discrimination = VERDICTS[graph.verdict](judgement.logits)
+        else:
+            discrimination = feature_matching(features[images], judgement.features[layer])
+        return anomaly_score(residual(x[images], x_hat), discrimination, feature_weight)
+
+    return loss
+
+
+def _starts(graph: EvidenceGraph, pixels: NDArray[np.uint8], x: Tensor, search: SearchConfig) -> Tensor:
+    """(n, restarts, latent_dim): drawn from the prior by each image's own pixels, the first from E if asked for."""
+    plan = graph.networks.plan
+    shape = (search.restarts, plan.latent_dim)
+    starts = torch.stack([draw(plan.prior, shape, seeded_rng("search", p.tobytes())) for p in pixels]).to(x.device)
+    if search.start == "encoder":
+        starts[:, 0] = _propose(graph, x)
+    return starts
+
+
+@torch.no_grad()
+def _propose(graph: EvidenceGraph, x: Tensor) -> Tensor:
+    """E(x) (n, latent_dim), in batches of one size: a search magnifies what kernels of another size round."""
+    batches = torch.split(x, NUM_SLOTS)
+    filled = (torch.cat([batch, batch.new_zeros(NUM_SLOTS - len(batch), *x.shape[1:])]) for batch in batches)
+    return torch.cat([graph.networks.encode(batch) for batch in filled])[: len(x)]

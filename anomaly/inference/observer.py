@@ -1,0 +1,128 @@
+"""The evidence graph at work on 8-bit images: on a device, in batches, replayed from recordings on a GPU.
+
+Shapes: pixels (n, c, size, size) uint8; z_hat (n, latent_dim); x_hat (n, c, size, size) in [-1, 1]; maps (n, num_maps,
+size, size); terms (n,) each.
+"""
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomaly.config import Recipe
+from anomaly.inference.graph import EvidenceGraph, Observation
+from anomaly.inference.latents import search_images
+from anomaly.inference.precision import lower_precision
+from anomaly.inference.recorded import Recorded
+from anomaly.networks import Networks, fold_batch_norm
+from anomaly.runtime import place, to_float
+
+MAX_BATCH_SIZE, MAX_BATCH_PIXELS = 256, 2**18  # images, and pixels of all: the fastest on two cores, and bounded
+BATCH_GRAIN = 16  # smaller batches are filled up: their kernels round differently, by about 1e-5 of a score
+
+Pixels = NDArray[np.uint8]
+Latents = NDArray[np.float32]
+
+_Z_HAT = "z_hat"  # beside the names of terms
+
+
+class Observer:
+    """Frozen networks on a device. Latents come from the search where the recipe has one, else from the encoder.
+
+    The networks compute in the recipe's precision; what is made of their outputs in single precision or better.
+    """
+
+    def __init__(self, networks: Networks, recipe: Recipe, device: torch.device) -> None:
+        networks = copy.deepcopy(networks).eval().requires_grad_(False).float()  # a memory bank is kept in half
+        fold_batch_norm(networks)
+        place(networks, device)
+        lower_precision(networks, recipe.score.precision, device)
+        self._graph = EvidenceGraph(networks, recipe).eval()
+        self._recipe = recipe
+        self._search = recipe.search
+        self._device = device
+        self._recorded = Recorded() if device.type == "cuda" else None
+
+    def observe(self, pixels: Pixels) -> tuple[dict[str, NDArray[np.float64]], Latents]:
+        """The terms of images by name, and z_hat."""
+        z = self._latents(pixels)
+        parts = [self._terms(pixels[rows], None if z is None else z[rows]) for rows in _batches(pixels)]
+        terms = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
+        return terms, np.concatenate([z_hat for _, z_hat in parts])
+
+    def terms_at(self, pixels: Pixels, z_hat: Latents) -> dict[str, NDArray[np.float64]]:
+        """The terms of at most a batch of images, at given latents."""
+        return self._terms(pixels, torch.from_numpy(z_hat))[0]
+
+    @torch.inference_mode()
+    def explain(self, pixels: Pixels, z_hat: Latents) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What scores were made by, for the eye: x_hat and maps of images, at least one, whose latents are known."""
+        parts = []
+        for rows in _batches(pixels):
+            n, z = len(pixels[rows]), self._filled_latents(torch.from_numpy(z_hat[rows]))
+            seen: Observation = self._graph(self._filled(pixels[rows]), z, with_maps=True)
+            assert seen.maps is not None
+            parts.append((seen.x_hat[:n].contiguous().cpu().numpy(), seen.maps[:n].cpu().numpy()))
+        return np.concatenate([x_hat for x_hat, _ in parts]), np.concatenate([maps for _, maps in parts])
+
+    @torch.inference_mode()
+    def generate(self, z: Latents) -> NDArray[np.float32]:
+        """G(z): latents (n, latent_dim) → images (n, c, size, size) in [-1, 1]."""
+        networks = self._graph.networks
+        batches = torch.split(torch.from_numpy(z), _batch_size(networks.plan.size))
+        return torch.cat([networks.G(batch.to(self._device)).cpu() for batch in batches]).contiguous().numpy()
+
+    def warm(self, max_images: int) -> None:
+        """Run every batch shape that up to `max_images` images come in; a search makes one step."""
+        plan = self._graph.networks.plan
+        brief = copy.copy(self)
+        brief._search = self._search.model_copy(update={"steps": 1, "restarts": 1}) if self._search else None
+        largest = min(max_images, _batch_size(plan.size))
+        for n in range(BATCH_GRAIN, largest + BATCH_GRAIN, BATCH_GRAIN):
+            pixels = np.zeros((n, plan.channels, plan.size, plan.size), np.uint8)
+            brief.explain(pixels, brief.observe(pixels)[1])
+
+    def _latents(self, pixels: Pixels) -> Tensor | None:
+        """Those that a search finds; None where the encoder will find them."""
+        if self._search is None:
+            return None
+        weight = self._recipe.score.feature_weight
+        return search_images(self._graph, pixels, self._search, weight, self._to_x)
+
+    @torch.inference_mode()
+    def _terms(self, pixels: Pixels, z: Tensor | None) -> tuple[dict[str, NDArray[np.float64]], Latents]:
+        n, x = len(pixels), self._filled(pixels)
+        if z is None and self._recorded is not None:
+            seen = self._recorded(self._see, x)
+        else:
+            seen = self._see(x, None if z is None else self._filled_latents(z))
+        z_hat = seen.pop(_Z_HAT)
+        table = torch.stack(list(seen.values()))[:, :n].cpu().numpy().astype(np.float64)
+        return dict(zip(seen, table, strict=True)), z_hat[:n].cpu().numpy()
+
+    def _see(self, x: Tensor, z: Tensor | None = None) -> dict[str, Tensor]:
+        """z_hat, and the terms by their names: what a recording holds."""
+        seen: Observation = self._graph(x, z)
+        return {_Z_HAT: seen.z_hat, **seen.terms}
+
+    def _filled(self, pixels: Pixels) -> Tensor:
+        """A batch, filled up to a whole number of grains; what is made of the rest is left away."""
+        return self._to_x(np.concatenate([pixels, np.zeros((-len(pixels) % BATCH_GRAIN, *pixels.shape[1:]), np.uint8)]))
+
+    def _filled_latents(self, z: Tensor) -> Tensor:
+        return torch.cat([z, z.new_zeros(-len(z) % BATCH_GRAIN, z.shape[1])]).to(self._device)
+
+    def _to_x(self, pixels: Pixels) -> Tensor:
+        return to_float(torch.from_numpy(pixels).to(self._device))
+
+
+def _batch_size(side: int) -> int:
+    """Images of this side that go through the networks at once."""
+    return min(MAX_BATCH_SIZE, max(MAX_BATCH_PIXELS // side**2, BATCH_GRAIN))
+
+
+def _batches(pixels: Pixels) -> list[slice]:
+    size = _batch_size(pixels.shape[-1])
+    return [slice(start, start + size) for start in range(0, len(pixels), size)]

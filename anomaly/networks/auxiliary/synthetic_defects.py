@@ -1,0 +1,94 @@
+"""D_patch learns from normal images that were spoilt on purpose, and told where; a memory bank may stand beside it.
+
+Shapes: x (b, c, size, size) in [-1, 1]; images (n, c, size, size); what is spoilt (n, size, size), 1 or 0.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import max_pool2d, softplus
+
+from anomaly.config import NetworkPlan
+from anomaly.networks.auxiliary.memory_bank import MemoryBank
+from anomaly.networks.auxiliary.patches import PatchDiscriminator, doubt, standardise
+from anomaly.networks.auxiliary.protocol import Auxiliary, AuxiliaryEvidence, Batches
+from anomaly.runtime import seed_of
+
+MIN_IMAGES, MAX_IMAGES = 6, 24  # a step; between them as many as have MAX_PIXELS
+MAX_PIXELS = 6 * 256**2
+SPOILT_WEIGHT = 3.0
+
+
+class SyntheticDefects(Auxiliary):
+    """The term is the most anomalous place; the maps are the doubt and, with a memory bank, the novelty."""
+
+    name = "synthetic_defects"
+
+    def __init__(self, plan: NetworkPlan) -> None:
+        super().__init__()
+        self.discriminator = PatchDiscriminator(plan)
+        self.memory_bank = MemoryBank(plan) if plan.memory_bank else None
+
+    def loss(self, x: Tensor, *, seed: int, step: int) -> Tensor:
+        """D_patch tells, place by place, normal images from normal images that were spoilt there.
+
+        They are spoilt after they were standardised, so that defects are as clear in dark images.
+        """
+        rng = np.random.default_rng(seed_of("negatives", seed, step))
+        images, spoilt = (t.to(x.device) for t in _examples(standardise(x).cpu().numpy(), rng))
+        logits = self.discriminator(images).logits.float()
+        return patch_loss(logits, max_pool2d(spoilt, images.shape[-1] // logits.shape[-1]))
+
+    @torch.no_grad()
+    def settle(self, plan: NetworkPlan, train: Batches, select: Batches) -> None:
+        """Fill the memory bank, if there is to be one, with features of training images, and scale it by the others."""
+        if not plan.memory_bank:
+            return
+        bank = MemoryBank(plan)
+        bank.remember(torch.cat([self.discriminator(x).features.cpu() for x in train(plan.memory_bank)]))
+        self.memory_bank = bank.to(next(self.discriminator.parameters()).device)
+        bank.settle(torch.cat([bank.evidence(self.discriminator(x)) for x in select(None)]))
+
+    def forward(self, x: Tensor) -> AuxiliaryEvidence:
+        """What D_patch and the memory bank say of each place."""
+        judgement = self.discriminator(x)
+        doubt_map = softplus(-judgement.logits)
+        if self.memory_bank is None:
+            return AuxiliaryEvidence(_peak(doubt(judgement.logits)), (doubt_map,))
+        evidence = self.memory_bank.evidence(judgement)
+        return AuxiliaryEvidence(_peak(self.memory_bank(evidence)), (doubt_map, evidence[:, 1]))
+
+    @staticmethod
+    def num_maps(plan: NetworkPlan) -> int:
+        """Doubt, and novelty to the memory bank."""
+        return 1 + bool(plan.memory_bank)
+
+
+def patch_loss(logits: Tensor, spoilt: Tensor) -> Tensor:
+    """What D_patch minimises: −E log D where x is normal, −3·E log(1 − D) where it is spoilt, which is rarer.
+
+    logits, high for normal, and `spoilt`, 1 or 0: (b, h, w).
+    """
+    return ((1 - spoilt) * softplus(-logits) + SPOILT_WEIGHT * spoilt * softplus(logits)).mean()
+
+
+def _peak(places: Tensor) -> Tensor:
+    """That of the most anomalous place (b, h, w)."""
+    return places.flatten(1).amax(dim=1)
+
+
+def _examples(x: NDArray[np.float32], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """A third of whole images, then spoilt ones; and where they are spoilt."""
+    from anomaly.networks.auxiliary.defect_kinds import spoil  # here: scoring needs no scipy for it
+
+    num = min(max(MAX_PIXELS // x.shape[-1] ** 2, MIN_IMAGES), MAX_IMAGES)
+    drawn = x[rng.integers(len(x), size=(2, num))]
+    images, masks = [], []
+    for index, (image, donor) in enumerate(zip(*drawn, strict=True)):
+        whole = 3 * index < num
+        spoilt, mask = (image, np.zeros(image.shape[1:], np.bool_)) if whole else spoil(image, donor, rng)
+        images.append(spoilt)
+        masks.append(mask)
+    channels_last = torch.from_numpy(np.stack(images)).contiguous(memory_format=torch.channels_last)
+    return channels_last, torch.from_numpy(np.stack(masks).astype(np.float32))

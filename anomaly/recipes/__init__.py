@@ -1,0 +1,22 @@
+"""Recipes: what is trained, and how, by a name; TOML files, and how one becomes the recipe for given images."""
+
+from anomaly.recipes.files import RecipeFile, Sections, read_recipe, recipe_names
+from anomaly.recipes.overrides import merged, parse_overrides
+from anomaly.recipes.resolve import AUTO, Resolved, resolve, to_recipe
+from anomaly.recipes.survey import Survey, scale_note, survey
+
+__all__ = [
+    "AUTO",
+    "RecipeFile",
+    "Resolved",
+    "Sections",
+    "Survey",
+    "merged",
+    "parse_overrides",
+    "read_recipe",
+    "recipe_names",
+    "resolve",
+    "scale_note",
+    "survey",
+    "to_recipe",
+]

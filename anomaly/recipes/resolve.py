@@ -1,0 +1,80 @@
+"""From a recipe's name, what a user sets on top of it, and the images, to the recipe that is trained.
+
+Recipes leave open what the images decide: the side, the channels, and, with "auto", which recipe it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from anomaly.config import Recipe
+from anomaly.errors import UsageError
+from anomaly.recipes.files import Sections, read_recipe
+from anomaly.recipes.overrides import check_fields, merged
+from anomaly.recipes.survey import Survey
+
+AUTO = "auto"
+SMALL_SIDE = 64  # pixels; larger models are slow to train, so they are the user's to ask for, or a recipe's
+FEW_IMAGES = 1000
+_MIN_SIDE, _MAX_SIDE = 8, 256
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe in full, the name of the file it began as, and why it was chosen, "" where the user named it."""
+
+    recipe: Recipe
+    name: str
+    reason: str = ""
+
+
+def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
+    """The recipe for these images.
+
+    Raises:
+        UsageError: there is no such recipe, it is no TOML, or its fields do not fit together.
+    """
+    reason, by_images = "", _by_images(found)
+    if name == AUTO:
+        name, reason = _choose(found)
+    file = read_recipe(name)
+    check_fields(file.sections, f"the recipe {name}")
+    sections = merged(by_images, file.sections, overrides)
+    if reason and "size" not in overrides.get("preprocess", {}):
+        sections["preprocess"]["size"] = min(sections["preprocess"]["size"], _side_for(found, _MAX_SIDE))
+    return Resolved(to_recipe(sections), file.name, reason)
+
+
+def to_recipe(sections: Mapping[str, Any]) -> Recipe:
+    """Checked, and with all defaults. Raises UsageError, a sentence a mistake."""
+    try:
+        return Recipe.model_validate(sections)
+    except ValidationError as error:
+        raise UsageError("; ".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _choose(found: Survey) -> tuple[str, str]:
+    """The name of a recipe, and the reason."""
+    if found.long_side > SMALL_SIDE:
+        return "surfaces", f"{found}: more than {SMALL_SIDE} pixels a side"
+    if found.num_images < FEW_IMAGES:
+        return "few-images", f"{found}: at most {SMALL_SIDE} pixels a side, and fewer than {FEW_IMAGES:,} images"
+    return "digits", f"{found}: at most {SMALL_SIDE} pixels a side"
+
+
+def _by_images(found: Survey) -> dict[str, dict[str, Any]]:
+    """Where no recipe says otherwise: the power of two that holds the long side, at most 64; grey or colour."""
+    return {"preprocess": {"size": _side_for(found, SMALL_SIDE), "channels": 3 if found.has_colour else 1}}
+
+
+def _side_for(found: Survey, at_most: int) -> int:
+    return min(max(1 << (found.long_side - 1).bit_length(), _MIN_SIDE), at_most)
+
+
+def _explain(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    is_field = len(problem["loc"]) > 1
+    return f"{where}: {message}; got {problem['input']!r}" if is_field else message

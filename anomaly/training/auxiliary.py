@@ -1,0 +1,51 @@
+"""One step of an auxiliary discriminator, beside any other; and its look at normal images after training."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomaly.config import NetworkPlan, TrainingConfig
+from anomaly.networks import Auxiliary, Batches, Networks
+from anomaly.runtime import autocast, to_float
+from anomaly.training.curves import Curves
+from anomaly.training.optimizers import descend
+
+_BATCH_SIZE = 16  # images looked at together: all at once may be more than a device holds
+
+
+def auxiliary_step(
+    auxiliary: Auxiliary, optimizer: torch.optim.Optimizer, x: Tensor, config: TrainingConfig, step: int
+) -> Curves:
+    """The discriminator learns its lesson of images x (b, c, size, size)."""
+    auxiliary.train().requires_grad_(True)
+    with autocast(x.device, config.precision):
+        loss = auxiliary.loss(x, seed=config.seed, step=step)
+    grad = descend(optimizer, loss)
+    return {f"loss_{auxiliary.name}": loss.detach(), f"grad_{auxiliary.name}": grad}
+
+
+def settle(
+    networks: Networks,
+    plan: NetworkPlan,
+    pixels: NDArray[np.uint8],
+    train: NDArray[np.int64],
+    select: NDArray[np.int64],
+    device: torch.device,
+) -> None:
+    """Let each auxiliary look at the images (n, c, size, size) that trained and at those that select; plan: theirs."""
+    for auxiliary in networks.all_auxiliaries():
+        auxiliary.settle(plan, _batches(pixels, train, device), _batches(pixels, select, device))
+    networks.plan = plan
+
+
+def _batches(pixels: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device) -> Batches:
+    def read(at_most: int | None) -> Iterator[Tensor]:
+        num = len(rows) if at_most is None else min(len(rows), at_most)
+        chosen = rows[np.linspace(0, len(rows) - 1, num).round().astype(np.int64)]
+        for batch in np.array_split(chosen, range(_BATCH_SIZE, len(chosen), _BATCH_SIZE)):
+            yield to_float(torch.from_numpy(pixels[batch]).to(device))
+
+    return read

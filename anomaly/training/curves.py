@@ -1,0 +1,49 @@
+"""The training curves: what a step shows on the device, and the rows of numbers that are kept of it."""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from anomaly.errors import DivergedError
+
+Curves = dict[str, Tensor]
+"""What one step shows, as tensors still on the device."""
+
+HistoryRow = dict[str, float]
+"""The same as numbers, with the `step`."""
+
+
+def to_rows(recent: Sequence[Curves], step: int) -> list[HistoryRow]:
+    """One row a step, the last of which is `step`: all in one transfer from the device.
+
+    Raises:
+        DivergedError: a number is not finite.
+    """
+    names = list(recent[0])
+    table = torch.stack([torch.stack([curves[name].float() for name in names]) for curves in recent]).tolist()
+    first = step - len(recent) + 1
+    for number, values in enumerate(table, start=first):
+        broken = [name for name, value in zip(names, values, strict=True) if not math.isfinite(value)]
+        if broken:
+            raise diverged(broken, number)
+    return [
+        {"step": number} | {name: float(f"{value:.6g}") for name, value in zip(names, values, strict=True)}
+        for number, values in enumerate(table, start=first)
+    ]
+
+
+def means(rows: Sequence[HistoryRow]) -> HistoryRow:
+    """Of the columns that the last row has, over the rows that have it; its step."""
+    last = rows[-1]
+    return {name: fmean(row[name] for row in rows if name in row) for name in last} | {"step": last["step"]}
+
+
+def diverged(broken: Sequence[str], step: int) -> DivergedError:
+    """The error, not yet raised, that names what is not finite any more."""
+    return DivergedError(
+        f"training diverged: {', '.join(broken)} not finite in step {step}. Lower training.learning_rate, keep "
+        "training.spectral_norm, or use training.precision=fp32 (each with --set)"
+    )
