@@ -52,7 +52,7 @@ def main() -> int:
 
 def _turns(detectors: dict[str, Detector]) -> list[str]:
     """The models' names in the order in which images go to them, over and over."""
-    quick = [name for name, detector in detectors.items() if detector.bundle.manifest.search is None]
+    quick = [name for name, detector in detectors.items() if detector.bundle.manifest.recipe.search is None]
     slow = [name for name in detectors if name not in quick]
     return ((quick or slow) * SEARCH_EVERY)[: SEARCH_EVERY - len(slow)] + slow
 

@@ -29,8 +29,8 @@ from anomaly.calibration import Martingale, OnlineRanks
 from anomaly.calibration.drift import Trajectory
 from anomaly.calibration.ranks import Rank
 from anomaly.data import open_dataset
-from anomaly.evaluation.plots import LIGHT, dress
 from anomaly.inference import load_detector
+from anomaly.report.plots import LIGHT, dress
 
 FloatArray = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

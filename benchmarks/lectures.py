@@ -25,11 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.config import PreprocessConfig, ScoreConfig
-from anomaly.data import open_dataset, preprocess
-from anomaly.evaluation import Sheet, Text, knn_scores, pca_scores, to_pixels, to_tiles
+from anomaly.data import open_dataset, preprocess, to_pixels
+from anomaly.evaluation import knn_scores, pca_scores
 from anomaly.evaluation.metrics import image_metrics
 from anomaly.inference import Detector, load_detector
-from anomaly.pipeline.inspect import sample_latents
+from anomaly.report.inspection import sample_latents
+from anomaly.report.sheets import Sheet, Text, to_tiles
 from anomaly.scoring import combine
 from benchmarks.rows import FOLDER, Row, append_row, read_rows
 

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from anomaly.config import Loss, Prior
-from anomaly.evaluation.plots import LIGHT, draw_png
 from anomaly.networks import draw
 from anomaly.networks.mlp import hidden_layer
+from anomaly.report.plots import LIGHT, draw_png
 from anomaly.training.losses import discriminator_loss, generator_loss, value
 
 MEAN = 2.0  # μ of the first question

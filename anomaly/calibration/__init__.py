@@ -1,6 +1,14 @@
 """Held-out normal images turn raw scores into p-values, thresholds, false-discovery control and an alarm for drift."""
 
-from anomaly.calibration.conformal import Calibration, Verdict, check_alpha, fdr_shortage, num_needed, reject_fdr
+from anomaly.calibration.conformal import (
+    Calibration,
+    Verdict,
+    check_alpha,
+    fdr_shortage,
+    num_allowed,
+    num_needed,
+    reject_fdr,
+)
 from anomaly.calibration.drift import Drift, Martingale
 from anomaly.calibration.ranks import OnlineRanks
 
@@ -12,6 +20,7 @@ __all__ = [
     "Verdict",
     "check_alpha",
     "fdr_shortage",
+    "num_allowed",
     "num_needed",
     "reject_fdr",
 ]

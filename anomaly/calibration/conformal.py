@@ -63,8 +63,8 @@ class Calibration:
 
     def threshold(self, alpha: float) -> float | None:
         """The t for which `score > t` holds exactly where `p_value <= alpha`; None with too few normals for alpha."""
-        num_allowed = _num_allowed(alpha, self.num_calibration)
-        return self._ascending[-num_allowed] if num_allowed else None
+        place = num_allowed(alpha, self.num_calibration)
+        return self._ascending[-place] if place else None
 
     def judge(self, score: float, alpha: float) -> Verdict:
         """The decision about one score at the false-alarm rate `alpha`. What depends on alpha alone is cached."""
@@ -73,7 +73,7 @@ class Calibration:
 
     def shortage(self, alpha: float) -> str | None:
         """Why there is no threshold for this alpha, or None where there is one."""
-        if _num_allowed(alpha, self.num_calibration):
+        if num_allowed(alpha, self.num_calibration):
             return None
         return (
             f"no threshold: alpha = {alpha:g} needs at least {num_needed(alpha)} calibration images and this model "
@@ -84,7 +84,7 @@ class Calibration:
 def num_needed(alpha: float) -> int:
     """The smallest n_cal for which alpha has a threshold: n_cal ≥ 1/alpha − 1."""
     n = math.ceil(1 / Fraction(alpha)) - 1
-    return n - 1 if _num_allowed(alpha, n - 1) else n
+    return n - 1 if num_allowed(alpha, n - 1) else n
 
 
 def check_alpha(alpha: float) -> float:
@@ -140,7 +140,10 @@ def _rounded_up(q: float) -> float:
 
 
 @lru_cache
-def _num_allowed(alpha: float, num_calibration: int) -> int:
-    """K = the largest integer with k / (n_cal + 1) ≤ alpha: exactly, or as `p_values` rounds it (1/3 ≤ 0.333…)."""
+def num_allowed(alpha: float, num_calibration: int) -> int:
+    """K: the K-th highest of the calibration scores is the threshold for alpha; 0 where there is none.
+
+    It is the largest integer with K / (n_cal + 1) ≤ alpha: exactly, or as `p_values` rounds it (1/3 ≤ 0.333…).
+    """
     k = math.floor(Fraction(alpha) * (num_calibration + 1))
     return k + 1 if (k + 1) / (num_calibration + 1) <= alpha else k

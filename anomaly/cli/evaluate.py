@@ -47,4 +47,7 @@ def evaluate(
     out.print(f"report: {escape(str(out_ / 'report.html'))}")
     if summary.num_failed:
         err.print(f"{summary.num_failed} files could not be read; metrics.json says why")
+    for sentence in summary.verdict:
+        out.print(escape(sentence))
+    if summary.num_failed:
         raise typer.Exit(1)

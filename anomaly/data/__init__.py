@@ -4,7 +4,7 @@ from anomaly.data.datasets import open_dataset
 from anomaly.data.decode import Limits, Pixels, decode, to_array, to_image
 from anomaly.data.inputs import Decoded, decode_all, expand_inputs
 from anomaly.data.keys import image_keys
-from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map
+from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map, to_pixels
 from anomaly.data.reader import Picture, Source, read, read_all
 from anomaly.data.samples import Dataset, Label, Mask, Sample, Split
 from anomaly.data.splits import NormalSplit, split_normals
@@ -36,4 +36,5 @@ __all__ = [
     "split_normals",
     "to_array",
     "to_image",
+    "to_pixels",
 ]

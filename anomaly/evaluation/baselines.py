@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
+from anomaly.data import Pixels
 from anomaly.errors import DataError
-
-Images = NDArray[np.uint8]
-Scores = NDArray[np.float64]
 
 MAX_BLOCK_VALUES = 2**25  # float32 values of test images held at a time: 128 MiB
 
 
-def pca_scores(train: Images, test: Images, *, num_components: int = 50) -> Scores:
+def pca_scores(train: Pixels, test: Pixels, *, num_components: int = 50) -> NDArray[np.float64]:
     """Mean squared error of x − x_hat, x_hat being x projected on the first principal components of the normals.
 
     There are at most as many components as features, and fewer than training images, which span no more dimensions
@@ -35,7 +33,7 @@ def pca_scores(train: Images, test: Images, *, num_components: int = 50) -> Scor
     return np.concatenate(errors, dtype=np.float64)
 
 
-def knn_scores(train: Images, test: Images, *, k: int = 3) -> Scores:
+def knn_scores(train: Pixels, test: Pixels, *, k: int = 3) -> NDArray[np.float64]:
     """Mean Euclidean distance to the k nearest normals, on raw pixels in [0, 1]; raises DataError without normals."""
     if not len(train):
         raise DataError("The nearest-neighbour baseline needs at least 1 normal training image, got 0.")
@@ -44,11 +42,11 @@ def knn_scores(train: Images, test: Images, *, k: int = 3) -> Scores:
     return np.concatenate(distances, dtype=np.float64)
 
 
-def _flatten(images: Images) -> NDArray[np.float32]:
+def _flatten(images: Pixels) -> NDArray[np.float32]:
     return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
 
 
-def _blocks(images: Images) -> Iterator[NDArray[np.float32]]:
+def _blocks(images: Pixels) -> Iterator[NDArray[np.float32]]:
     """Consecutive blocks of flattened images, each of bounded size."""
     block_size = max(1, MAX_BLOCK_VALUES // max(1, images[0].size))
     for start in range(0, len(images), block_size):

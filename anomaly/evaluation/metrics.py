@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, roc_curve
 
 from anomaly.errors import DataError
 
-Scores = NDArray[np.floating]
+ScoreArray = NDArray[np.floating]
 Labels = NDArray[np.bool_]
 
 
@@ -30,7 +30,7 @@ class ImageMetrics:
     num_anomalous: int
 
 
-def image_metrics(scores: Scores, labels: Labels, *, seed: int = 0, num_bootstrap: int = 2000) -> ImageMetrics:
+def image_metrics(scores: ScoreArray, labels: Labels, *, seed: int = 0, num_bootstrap: int = 2000) -> ImageMetrics:
     """Measure the ranking of a test split; raises DataError unless there are both normal and anomalous images.
 
     `auroc_ci95` is the percentile interval of a bootstrap that redraws normals and anomalies separately. It speaks of
@@ -50,14 +50,14 @@ def image_metrics(scores: Scores, labels: Labels, *, seed: int = 0, num_bootstra
     )
 
 
-def auroc(scores: Scores, labels: Labels) -> float:
+def auroc(scores: ScoreArray, labels: Labels) -> float:
     """Area under the ROC curve; raises DataError unless there are both normal and anomalous images."""
     normal, anomalous = _split(scores, labels)
     num_below, num_not_above = _places(normal, anomalous)
     return float((num_below + num_not_above).sum() / (2 * len(normal) * len(anomalous)))
 
 
-def auroc_by_kind(scores: Scores, labels: Labels, kinds: Sequence[str]) -> dict[str, float]:
+def auroc_by_kind(scores: ScoreArray, labels: Labels, kinds: Sequence[str]) -> dict[str, float]:
     """AUROC of each kind of anomaly against all normals, in alphabetical order; the kinds of normals play no part."""
     kind_of = np.asarray(kinds, dtype=object)
     anomalous_kinds = sorted(set(kind_of[labels]))
@@ -65,7 +65,7 @@ def auroc_by_kind(scores: Scores, labels: Labels, kinds: Sequence[str]) -> dict[
     return {kind: auroc(scores[member], labels[member]) for kind, member in members.items()}
 
 
-def rates_at(scores: Scores, labels: Labels, threshold: float | None) -> tuple[float | None, float | None]:
+def rates_at(scores: ScoreArray, labels: Labels, threshold: float | None) -> tuple[float | None, float | None]:
     """False- and true-positive rate where score > threshold, strictly, means anomalous; None where undefined."""
     if threshold is None:
         return None, None
@@ -77,7 +77,7 @@ def _share(flags: Labels) -> float | None:
     return float(flags.mean()) if flags.size else None
 
 
-def _split(scores: Scores, labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _split(scores: ScoreArray, labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores of the normals and of the anomalies, each sorted."""
     if scores.shape != labels.shape or scores.ndim != 1:
         raise ValueError(f"scores and labels must be two vectors of one length, got {scores.shape} and {labels.shape}")

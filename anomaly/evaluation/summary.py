@@ -1,4 +1,4 @@
-"""The numbers of an evaluation: the content of `metrics.json`, and what it says in a sentence."""
+"""The numbers of an evaluation: the content of `metrics.json`."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum

@@ -55,8 +55,8 @@ def read_images(images: Images, config: PreprocessConfig) -> Iterator[ReadImages
             return
         results = _read_floats(batch, config)
     else:
-        single = isinstance(images, str | Path | PIL.Image.Image | np.ndarray)
-        results = read_all((_named(i, image) for i, image in enumerate([images] if single else images)), config)
+        several = [images] if isinstance(images, str | Path | PIL.Image.Image | np.ndarray) else images
+        results = read_all((_named(index, image) for index, image in enumerate(several)), config)
     yield _collect(list(islice(results, CHUNK)), config)
     while chunk := list(islice(results, CHUNK)):
         yield _collect(chunk, config)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.calibration import check_alpha
-from anomaly.data import Dataset, Mask, PixelStore, Sample, image_keys, open_dataset, restore_map, to_array
+from anomaly.data import Dataset, Mask, PixelStore, Sample, image_keys, open_dataset, restore_map, to_array, to_pixels
 from anomaly.errors import DataError, UsageError
 from anomaly.evaluation import (
     Evaluation,
@@ -18,12 +18,14 @@ from anomaly.evaluation import (
     auroc,
     choose_examples,
     knn_scores,
+    metrics_of,
     pca_scores,
     pixel_auroc,
-    to_pixels,
-    write_report,
+    summarise,
+    verdict_lines,
 )
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
+from anomaly.report import require
 
 _CHUNK = 256
 _MIN_BASELINE = 2  # images; PCA needs as many
@@ -31,9 +33,13 @@ _MIN_BASELINE = 2  # images; PCA needs as many
 
 @dataclass(frozen=True)
 class EvaluationSummary:
-    """What `metrics.json` says; images left out because they made the model, and files that could not be read."""
+    """What `metrics.json` says, and the verdict: sentences for people, the comparison with the baselines last.
+
+    And how many images were left out because they made the model, and how many files could not be read.
+    """
 
     metrics: dict[str, object]
+    verdict: list[str]
     num_seen: int
     num_failed: int
 
@@ -76,9 +82,12 @@ def evaluate_bundle(
 
     Raises:
         DataError: the data cannot be used, or has not both normal and anomalous images that the model has not seen.
-        UsageError: `alpha` is no rate.  BundleError: the bundle cannot be used.
+        UsageError: `alpha` is no rate, or the extra `report` is missing.  BundleError: the bundle cannot be used.
     """
     check_alpha(alpha)
+    require("an evaluation's report")
+    from anomaly.report.report import write_report
+
     detector = load_detector(model, device=device)
     dataset = open_dataset(data, normal=normal)
     samples = _draw(dataset.test(), sample)
@@ -91,7 +100,14 @@ def evaluate_bundle(
         scored = _score(detector, samples, test_store, unseen)
         baselines = _baselines(train_store.pixels, scored)
         evaluation = _evaluation(detector, dataset, scored, test_store, baselines, alpha)
-        return EvaluationSummary(write_report(evaluation, out), int((~unseen).sum()), len(test_store.errors))
+        summary = summarise(evaluation)
+        write_report(evaluation, summary, out)
+        return EvaluationSummary(
+            metrics=metrics_of(evaluation, summary),
+            verdict=verdict_lines(evaluation, summary),
+            num_seen=int((~unseen).sum()),
+            num_failed=len(test_store.errors),
+        )
 
 
 def _draw(samples: list[Sample], num: int | None) -> list[Sample]:

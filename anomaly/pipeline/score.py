@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from anomaly.calibration import check_alpha, fdr_shortage, reject_fdr
 from anomaly.data import Decoded, decode, decode_all, expand_inputs, restore_map, to_array
 from anomaly.errors import ImageError, UsageError
-from anomaly.evaluation import overlay
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
-from anomaly.results import Row, Value, check_results_path, write_results
+from anomaly.pipeline.results import ResultRow, Value, check_results_path, write_results
+from anomaly.report import require
 
 _CHUNK = 256
 _MAX_STEM = 60  # characters of up to four bytes: with number and suffix within the 255 bytes of a file's name
@@ -53,7 +53,7 @@ def score_paths(
     (Benjamini–Hochberg over all images of the call).
 
     Raises:
-        UsageError: an option or `out` cannot be used.
+        UsageError: an option or `out` cannot be used, or heatmaps are asked for without the extra `report`.
         BundleError: the bundle cannot be used.
     """
     check_alpha(alpha)
@@ -61,13 +61,14 @@ def score_paths(
         raise UsageError(f"fdr is the share of false alarms among the flagged, between 0 and 1; got {fdr:g}")
     check_results_path(out)
     if heatmaps is not None:
+        require("drawing heatmaps")
         _make_folder(heatmaps)
     detector = load_detector(model, device=device)
     paths, num_skipped = expand_inputs(inputs)
     on_total(len(paths))
     num_failed = num_anomalous = 0
 
-    def counted() -> Iterator[Row]:
+    def counted() -> Iterator[ResultRow]:
         nonlocal num_failed, num_anomalous
         for row in _rows(detector, paths, alpha, heatmaps):
             num_failed += row["error"] is not None
@@ -90,7 +91,7 @@ def score_paths(
     return ScoreSummary(len(paths), num_failed, num_anomalous, num_skipped, told)
 
 
-def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[Row]:
+def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[ResultRow]:
     stream = decode_all(paths, detector.preprocess)
     for first in range(0, len(paths), _CHUNK):
         chunk = list(islice(stream, _CHUNK))
@@ -125,6 +126,8 @@ def _draw_heatmaps(
     detector: Detector, chunk: Sequence[Decoded], heatmaps: NDArray[np.float32], folder: Path, first: int
 ) -> None:
     """`folder`/NUMBER_NAME.png: the image with its heatmap over it, numbered like the rows from 0."""
+    from anomaly.report.pictures import overlay
+
     maps = iter(heatmaps)
     for number, image in enumerate(chunk, start=first):
         if image.pixels is None:
@@ -140,7 +143,7 @@ def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
 
 
-def _with_fdr(rows: Sequence[Row], p_values: NDArray[np.float64], q: float) -> Iterator[Row]:
+def _with_fdr(rows: Sequence[ResultRow], p_values: NDArray[np.float64], q: float) -> Iterator[ResultRow]:
     """Benjamini–Hochberg over all rows that have a p-value."""
     rejected = iter(reject_fdr(p_values, q).tolist())
     for row in rows:

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from anomaly.evaluation import report
 from anomaly.inference import load_detector
+from anomaly.report import report
 from tests.cli.calls import call, done, read_rows, refused
 from tests.digit_images import Pixels, digits, normals, others, write_images
 

@@ -7,23 +7,23 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from anomaly.errors import DataError
-from anomaly.evaluation.metrics import Labels, Scores, auroc, auroc_by_kind, image_metrics, rates_at
+from anomaly.evaluation.metrics import Labels, ScoreArray, auroc, auroc_by_kind, image_metrics, rates_at
 
 
 @st.composite
-def splits(draw: st.DrawFn) -> tuple[Scores, Labels]:
+def splits(draw: st.DrawFn) -> tuple[ScoreArray, Labels]:
     """A test split with both sorts of images and, scores being small integers, with many ties."""
     labels = [False, True, *draw(st.lists(st.booleans(), max_size=30))]
     scores = draw(hnp.arrays(np.float64, len(labels), elements=st.integers(-8, 8).map(float)))
     return scores, np.array(labels)
 
 
-def naive_auroc(scores: Scores, labels: Labels) -> float:
+def naive_auroc(scores: ScoreArray, labels: Labels) -> float:
     pairs = list(product(scores[labels], scores[~labels]))
     return sum(1.0 if a > n else 0.5 if a == n else 0.0 for a, n in pairs) / len(pairs)
 
 
-def naive_average_precision(scores: Scores, labels: Labels) -> float:
+def naive_average_precision(scores: ScoreArray, labels: Labels) -> float:
     total, recall_before = 0.0, 0.0
     for threshold in sorted(set(scores), reverse=True):
         flagged = scores >= threshold
@@ -33,13 +33,13 @@ def naive_average_precision(scores: Scores, labels: Labels) -> float:
     return total
 
 
-def naive_fpr_at_95_tpr(scores: Scores, labels: Labels) -> float:
+def naive_fpr_at_95_tpr(scores: ScoreArray, labels: Labels) -> float:
     rates = [((scores[~labels] >= t).mean(), (scores[labels] >= t).mean()) for t in scores]
     return float(min(fpr for fpr, tpr in rates if tpr >= 0.95))
 
 
 @given(splits())
-def test_measures_agree_with_their_definitions(split: tuple[Scores, Labels]) -> None:
+def test_measures_agree_with_their_definitions(split: tuple[ScoreArray, Labels]) -> None:
     scores, labels = split
     metrics = image_metrics(scores, labels, num_bootstrap=2)
     assert metrics.auroc == auroc(scores, labels) == pytest.approx(naive_auroc(scores, labels))
@@ -54,20 +54,20 @@ def test_nineteen_of_twenty_are_95_percent() -> None:
 
 
 @given(splits())
-def test_only_the_order_of_scores_matters(split: tuple[Scores, Labels]) -> None:
+def test_only_the_order_of_scores_matters(split: tuple[ScoreArray, Labels]) -> None:
     scores, labels = split
     transformed = np.exp(scores) * 3 - 7
     assert image_metrics(transformed, labels, num_bootstrap=20) == image_metrics(scores, labels, num_bootstrap=20)
 
 
 @given(splits())
-def test_turning_scores_round_turns_auroc_round(split: tuple[Scores, Labels]) -> None:
+def test_turning_scores_round_turns_auroc_round(split: tuple[ScoreArray, Labels]) -> None:
     scores, labels = split
     assert auroc(-scores, labels) == pytest.approx(1 - auroc(scores, labels))
 
 
 @given(splits(), st.integers(0, 2**32 - 1))
-def test_the_order_of_images_does_not_matter(split: tuple[Scores, Labels], seed: int) -> None:
+def test_the_order_of_images_does_not_matter(split: tuple[ScoreArray, Labels], seed: int) -> None:
     scores, labels = split
     order = np.random.default_rng(seed).permutation(len(scores))
     assert image_metrics(scores[order], labels[order], num_bootstrap=20) == image_metrics(
@@ -77,7 +77,7 @@ def test_the_order_of_images_does_not_matter(split: tuple[Scores, Labels], seed:
 
 @given(splits())
 @settings(max_examples=50)
-def test_interval_contains_the_estimate(split: tuple[Scores, Labels]) -> None:
+def test_interval_contains_the_estimate(split: tuple[ScoreArray, Labels]) -> None:
     metrics = image_metrics(*split, num_bootstrap=300)
     low, high = metrics.auroc_ci95
     assert 0 <= low <= metrics.auroc <= high <= 1

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from anomaly.errors import DataError
 from anomaly.evaluation.summary import Standing, metrics_of, summarise
 from tests.evaluation.evaluations import make_evaluation
 
@@ -40,6 +41,16 @@ def test_metrics_are_json_also_without_a_threshold() -> None:
     assert metrics == json.loads(json.dumps(metrics, allow_nan=False))
     assert metrics["threshold"] is metrics["fpr_at_threshold"] is metrics["tpr_at_threshold"] is None
     assert metrics["failures"] == [{"path": "a\udcff.png", "error": "broken"}]
+
+
+def test_normals_alone_are_refused() -> None:
+    evaluation = make_evaluation()
+    with pytest.raises(DataError, match="10 normal and 0 anomalous"):
+        summarise(
+            make_evaluation(
+                labels=evaluation.labels[:10], scores=evaluation.scores[:10], paths=evaluation.paths[:10], terms={}
+            )
+        )
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from anomaly.errors import UsageError
-from anomaly.evaluation import aupro, auroc, knn_scores, pca_scores, pixel_auroc, report
+from anomaly.evaluation import aupro, auroc, knn_scores, pca_scores, pixel_auroc
 from anomaly.inference import load_detector
 from anomaly.pipeline import EvaluationSummary, evaluate_bundle
+from anomaly.report import report
 from tests.cli.calls import read_rows
 from tests.digit_images import digits, normals, others, write_images
 
@@ -25,6 +26,8 @@ def test_baselines_are_fitted_on_the_training_normals(bigan_dir: Path, tmp_path:
     for place, images in {"train/good": train, "test/good": good, "test/bad": bad}.items():
         write_images(tmp_path / "d" / place, images)
     summary = evaluate_bundle(bigan_dir, str(tmp_path / "d"), tmp_path / "report", device="cpu")
+    assert "AUROC" in summary.verdict[0]
+    assert "baseline" in summary.verdict[-1]
     test, labels = np.concatenate([bad, good])[:, None], np.arange(40) < 20
     assert summary.metrics["baselines"] == pytest.approx(
         {"pca": auroc(pca_scores(train[:, None], test), labels), "knn": auroc(knn_scores(train[:, None], test), labels)}
@@ -101,5 +104,5 @@ def test_numbers_are_the_metrics_that_are_one_number() -> None:
         "baselines": {"pca": 0.25},
         "failures": [{"path": "a"}],
     }
-    numbers = EvaluationSummary(metrics, num_seen=0, num_failed=1).numbers()
+    numbers = EvaluationSummary(metrics, verdict=[], num_seen=0, num_failed=1).numbers()
     assert numbers == {"auroc": 0.5, "num_normal": 3, "baselines pca": 0.25}

@@ -9,10 +9,13 @@ import torch
 from PIL import Image
 
 from anomaly.config import Method, Prior, TrainingConfig
+from anomaly.data import to_pixels
 from anomaly.errors import DataError, UsageError
-from anomaly.evaluation import Sheet, curves_png, to_pixels, to_tiles
 from anomaly.inference import Detector, load_detector
 from anomaly.pipeline import TrainOptions, inspect, inspect_bundle, train_bundle
+from anomaly.report import curves, inspection
+from anomaly.report.curves import curves_png
+from anomaly.report.sheets import Sheet, to_tiles
 from tests.digit_images import digits, normals, others, write_images
 
 NAMES = ["samples.png", "walk.png", "reconstructions.png", "curves.png"]
@@ -29,7 +32,7 @@ def sheets(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
         return draw(sheet)
 
     monkeypatch.setattr(Sheet, "png", remember)
-    monkeypatch.setattr(inspect, "curves_png", lambda *_, **__: b"")
+    monkeypatch.setattr(curves, "curves_png", lambda *_, **__: b"")
     return found
 
 
@@ -53,20 +56,20 @@ def tile(path: Path, sheet: Sheet, row: int, column: int) -> np.ndarray:
 def test_walks_end_at_g_of_their_latents(bigan_dir: Path, tmp_path: Path, sheets: list[Sheet]) -> None:
     inspect_bundle(bigan_dir, None, tmp_path, device="cpu")
     detector, walk = load_detector(bigan_dir, device="cpu"), sheets[1]
-    z = inspect.walk_latents(detector)
+    z = inspection.walk_latents(detector)
     assert not torch.equal(z[:, 0], z[:, -1])
-    for column in (0, inspect.WALK_STEPS - 1):
+    for column in (0, inspection.WALK_STEPS - 1):
         ends = made(detector, z[:, column])
         for row, end in enumerate(ends):
             assert np.abs(tile(tmp_path / "walk.png", walk, row, column).astype(int) - end).max() <= 1
-    assert walk.tiles.shape == (inspect.NUM_WALKS, inspect.WALK_STEPS, 8, 8, 3)
+    assert walk.tiles.shape == (inspection.NUM_WALKS, inspection.WALK_STEPS, 8, 8, 3)
 
 
 def test_samples_are_g_of_the_priors_draws(bigan_dir: Path, tmp_path: Path, sheets: list[Sheet]) -> None:
     inspect_bundle(bigan_dir, None, tmp_path, device="cpu")
     detector = load_detector(bigan_dir, device="cpu")
     np.testing.assert_array_equal(
-        sheets[0].tiles.reshape(100, 8, 8, 3), made(detector, inspect.sample_latents(detector))
+        sheets[0].tiles.reshape(100, 8, 8, 3), made(detector, inspection.sample_latents(detector))
     )
     last = tile(tmp_path / "samples.png", sheets[0], 9, 9)
     np.testing.assert_array_equal(last, sheets[0].tiles[9, 9])
@@ -151,7 +154,7 @@ def test_every_method_has_its_columns_drawn(
         assert has_optimum is (method is not Method.F_ANOGAN)
         return draw(history, has_optimum=has_optimum)
 
-    monkeypatch.setattr(inspect, "curves_png", remember)
+    monkeypatch.setattr(curves, "curves_png", remember)
     inspect_bundle(bundle.ref.path, None, tmp_path / "out", device="cpu")
     assert {name for row in bundle.contents.history for name in row} <= set(drawn)
     for name in NAMES:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from anomaly.evaluation.pictures import Rgb, overlay
-from anomaly.evaluation.plots import LIGHT, Theme
+from anomaly.report.pictures import Rgb, overlay
+from anomaly.report.plots import LIGHT, Theme
 
 MIN_SIDE = 96  # of a tile on the sheet
 MARGIN, GAP, BREAK = 24, 4, 24

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
-from anomaly.evaluation.plots import DOTS_PER_INCH, LIGHT, Theme, dress
+from anomaly.report.plots import DOTS_PER_INCH, LIGHT, Theme, dress
 
 PANEL_INCHES = (4.4, 2.7)
 MAX_COLUMNS = 3

@@ -10,30 +10,25 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from anomaly.errors import UsageError
-from anomaly.evaluation.page import render_page
-from anomaly.evaluation.plots import roc_png
-from anomaly.evaluation.results import Evaluation, Example, choose_examples
-from anomaly.evaluation.summary import metrics_of, summarise
+from anomaly.evaluation import Evaluation, metrics_of
+from anomaly.evaluation.summary import Summary
 from anomaly.files import write_atomically
+from anomaly.report.page import render_page
+from anomaly.report.plots import roc_png
 
-__all__ = ["Evaluation", "Example", "choose_examples", "write_folder", "write_report"]
 
+def write_report(evaluation: Evaluation, summary: Summary, out: Path) -> None:
+    """Write the report into the folder `out`, which is made where it is missing.
 
-def write_report(evaluation: Evaluation, out: Path) -> dict[str, object]:
-    """Write the report into the folder `out`, which is made where it is missing, and return what `metrics.json` says.
-
-    Raises DataError unless there are both normal and anomalous images, and UsageError where `out` cannot be written.
+    Raises UsageError where `out` cannot be written.
     """
-    summary = summarise(evaluation)
-    metrics = metrics_of(evaluation, summary)
     contents = {
-        "metrics.json": json.dumps(metrics, indent=2, allow_nan=False).encode() + b"\n",
+        "metrics.json": json.dumps(metrics_of(evaluation, summary), indent=2, allow_nan=False).encode() + b"\n",
         "scores.csv": scores_csv(evaluation),
         "roc.png": roc_png(evaluation.scores, evaluation.labels, evaluation.threshold),
         "report.html": _encode(render_page(evaluation, summary)),
     }
     write_folder(contents, out)
-    return metrics
 
 
 def write_folder(contents: Mapping[str, bytes], out: Path) -> None:

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from anomaly.evaluation import histogram
-from anomaly.evaluation.histogram import histogram_png, visible_range
-from anomaly.evaluation.metrics import Labels, Scores
-from anomaly.evaluation.plots import DARK, LIGHT, Theme, precision_recall_png, roc_png
+from anomaly.evaluation.metrics import Labels, ScoreArray
+from anomaly.report import histogram
+from anomaly.report.histogram import histogram_png, visible_range
+from anomaly.report.plots import DARK, LIGHT, Theme, precision_recall_png, roc_png
 
-Draw = Callable[[Scores, Labels, float | None, Theme], bytes]
+Draw = Callable[[ScoreArray, Labels, float | None, Theme], bytes]
 
 LABELS = np.arange(40) >= 20
 SCORES = np.random.default_rng(0).normal(size=40) + LABELS

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from anomaly.evaluation.metrics import Labels, Scores, auroc, rates_at
+from anomaly.evaluation.metrics import Labels, ScoreArray, auroc, rates_at
 
 SIZE_INCHES = (4.6, 3.7)
 DOTS_PER_INCH = 200
@@ -35,7 +35,7 @@ LIGHT = Theme(paper="#ffffff", ink="#1d2430", muted="#667085", grid="#e6e9ef", n
 DARK = Theme(paper="#171c26", ink="#e8ebf1", muted="#98a2b3", grid="#2b3343", normal="#56b4e9", anomalous="#f59e3d")
 
 
-def roc_png(scores: Scores, labels: Labels, threshold: float | None, theme: Theme = LIGHT) -> bytes:
+def roc_png(scores: ScoreArray, labels: Labels, threshold: float | None, theme: Theme = LIGHT) -> bytes:
     """True- over false-positive rate at every threshold, with the point in force."""
 
     def draw(axes: Axes) -> None:
@@ -53,7 +53,7 @@ def roc_png(scores: Scores, labels: Labels, threshold: float | None, theme: Them
     return draw_png("Receiver operating characteristic", draw, theme)
 
 
-def precision_recall_png(scores: Scores, labels: Labels, threshold: float | None, theme: Theme = LIGHT) -> bytes:
+def precision_recall_png(scores: ScoreArray, labels: Labels, threshold: float | None, theme: Theme = LIGHT) -> bytes:
     """Precision over recall at every threshold, with the point in force; dots where guessing would stand."""
 
     def draw(axes: Axes) -> None:

@@ -16,7 +16,7 @@ from anomaly.errors import UsageError
 from anomaly.files import replacing
 
 Value = str | float | bool | None
-Row = Mapping[str, Value]
+ResultRow = Mapping[str, Value]
 _ROWS_A_GROUP = 4096
 
 
@@ -36,13 +36,13 @@ def check_results_path(path: Path) -> None:
         _pyarrow()
 
 
-def write_results(rows: Iterable[Row], path: Path, columns: Mapping[str, type]) -> None:
+def write_results(rows: Iterable[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
     """Write rows of these columns (name → str, float or bool); what a row lacks is null."""
     with replacing(path) as work:
         _WRITERS[path.suffix](iter(rows), work, columns)
 
 
-def _write_csv(rows: Iterator[Row], path: Path, columns: Mapping[str, type]) -> None:
+def _write_csv(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
     """Null is an empty field, true and false are lower case, floats keep every digit."""
     with _open(path) as file:
         writer = csv.writer(_LineFeeds(file), lineterminator="\r\n")
@@ -61,14 +61,14 @@ class _LineFeeds:
         self.file.write(row.removesuffix("\r\n") + "\n")
 
 
-def _write_jsonl(rows: Iterator[Row], path: Path, columns: Mapping[str, type]) -> None:
+def _write_jsonl(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
     with _open(path) as file:
         for row in rows:
             json.dump({name: row.get(name) for name in columns}, file, allow_nan=False)
             file.write("\n")
 
 
-def _write_parquet(rows: Iterator[Row], path: Path, columns: Mapping[str, type]) -> None:
+def _write_parquet(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
     pa = _pyarrow()
     from pyarrow import parquet
 
@@ -79,7 +79,7 @@ def _write_parquet(rows: Iterator[Row], path: Path, columns: Mapping[str, type])
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
 
 
-def _utf8(row: Row) -> dict[str, Value]:
+def _utf8(row: ResultRow) -> dict[str, Value]:
     """File names that are not Unicode keep their bytes as backslash escapes."""
     return {
         name: value.encode(errors="surrogateescape").decode(errors="backslashreplace")
@@ -114,7 +114,7 @@ def _pyarrow() -> ModuleType:
     return module
 
 
-_WRITERS: dict[str, Callable[[Iterator[Row], Path, Mapping[str, type]], None]] = {
+_WRITERS: dict[str, Callable[[Iterator[ResultRow], Path, Mapping[str, type]], None]] = {
     ".csv": _write_csv,
     ".jsonl": _write_jsonl,
     ".parquet": _write_parquet,

@@ -3,9 +3,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from anomaly.evaluation.page import render_page
-from anomaly.evaluation.results import Evaluation
-from anomaly.evaluation.summary import summarise
+from anomaly.evaluation import Evaluation, summarise, verdict_lines
+from anomaly.report.page import render_page
 from tests.evaluation.evaluations import make_evaluation, make_example
 
 pytestmark = pytest.mark.usefixtures("no_figures")
@@ -75,31 +74,27 @@ def test_failures_are_listed_with_their_reasons() -> None:
 
 
 @pytest.mark.parametrize(
-    ("baselines", "css_class", "sentence"),
+    ("baselines", "css_class"),
     [
-        ({"pca": 0.3, "knn": 0.2}, "ahead", "It beats the plain baselines. The best of them is PCA at 30.0% AUROC."),
-        ({"pca": 0.3, "knn": 0.8}, "level", "by less than the measurement's uncertainty"),
-        ({"pca": 0.99, "knn": 0.2}, "behind", "The baseline is better: PCA at 99.0% AUROC, against 87.5%"),
-        ({}, "alone", "No baseline was measured"),
+        ({"pca": 0.3, "knn": 0.2}, "ahead"),
+        ({"pca": 0.3, "knn": 0.8}, "level"),
+        ({"pca": 0.99, "knn": 0.2}, "behind"),
+        ({}, "alone"),
     ],
 )
-def test_headline_says_who_is_better(baselines: dict[str, float], css_class: str, sentence: str) -> None:
-    page = render(make_evaluation(baselines=baselines))
-    assert sentence in page.text
-    assert ("p", {"class": f"standing {css_class}"}) in page.tags
+def test_the_comparison_is_marked(baselines: dict[str, float], css_class: str) -> None:
+    assert ("p", {"class": f"standing {css_class}"}) in render(make_evaluation(baselines=baselines)).tags
 
 
-def test_headline_says_how_good_the_verdicts_are() -> None:
-    text = render(make_evaluation()).text
-    assert "gives the anomalous one the higher score 87.5 times in 100" in text
-    assert "finds 70.0% of the anomalies and raises a false alarm on 20.0% of the normals" in text
+def test_the_headlines_are_the_verdict() -> None:
+    evaluation = make_evaluation()
+    text = render(evaluation).text
+    for sentence in verdict_lines(evaluation, summarise(evaluation)):
+        assert text.count(sentence) == 1
 
 
-@pytest.mark.parametrize(("alpha", "num_needed"), [(0.05, 19), (0.01, 99), (0.1, 9), (0.07, 14)])
-def test_a_missing_threshold_is_explained(alpha: float, num_needed: int) -> None:
-    text = render(make_evaluation(threshold=None, alpha=alpha, num_calibration=3)).text
-    assert f"needs at least {num_needed} calibration images, and there are 3" in text
-    assert "alarm\n" not in text
+def test_without_a_threshold_no_example_is_an_alarm() -> None:
+    assert "alarm\n" not in render(make_evaluation(threshold=None, alpha=0.05, num_calibration=3)).text
 
 
 def test_examples_carry_the_verdict() -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.evaluation.plots import LIGHT
-from anomaly.evaluation.sheets import MIN_SIDE, Sheet, Text, heat_tiles, to_tiles
+from anomaly.report.plots import LIGHT
+from anomaly.report.sheets import MIN_SIDE, Sheet, Text, heat_tiles, to_tiles
 
 TILES = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 3)).astype(np.uint8)
 

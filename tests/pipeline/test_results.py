@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import bool_, float64, parquet, string
 
 from anomaly.errors import UsageError
-from anomaly.results import Row, check_results_path, write_results
+from anomaly.pipeline.results import ResultRow, check_results_path, write_results
 
 COLUMNS: dict[str, type] = {"path": str, "score": float, "is_anomalous": bool, "error": str}
 SUFFIXES = [".csv", ".jsonl", ".parquet"]
@@ -46,7 +46,7 @@ def read_jsonl(path: Path) -> list[dict[str, object]]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(rows=st.lists(_rows, max_size=5))
-def test_every_value_comes_back(tmp_path: Path, rows: list[Row]) -> None:
+def test_every_value_comes_back(tmp_path: Path, rows: list[ResultRow]) -> None:
     for suffix in SUFFIXES:
         write_results(rows, tmp_path / f"r{suffix}", COLUMNS)
     assert rows == read_csv(tmp_path / "r.csv")
@@ -86,7 +86,7 @@ def test_parquet_has_types_even_where_all_is_null(tmp_path: Path) -> None:
 
 
 def test_more_rows_than_one_group(tmp_path: Path) -> None:
-    rows: list[Row] = [{"path": str(i), "score": float(i)} for i in range(5000)]
+    rows: list[ResultRow] = [{"path": str(i), "score": float(i)} for i in range(5000)]
     write_results(iter(rows), tmp_path / "r.parquet", COLUMNS)
     assert [row["path"] for row in rows] == parquet.read_table(tmp_path / "r.parquet")["path"].to_pylist()
 
@@ -102,7 +102,7 @@ def test_no_rows_are_a_header(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, suffix: str) -> None:
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[ResultRow]:
         yield {"path": "a", "score": 1.0}
         raise KeyboardInterrupt
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.evaluation.pictures import OUTLINE_COLOUR, THUMBNAIL_SIDE, Rgb, draw_row, outline, overlay, thumbnail
+from anomaly.report.pictures import OUTLINE_COLOUR, THUMBNAIL_SIDE, Rgb, draw_example, outline, overlay, thumbnail
 from tests.evaluation.evaluations import make_example
 
 
@@ -55,7 +55,7 @@ def test_outline_goes_round_the_defect_and_hides_none_of_it() -> None:
 def test_rows_are_drawn_at_one_size() -> None:
     mask = np.zeros((30, 20), dtype=np.bool_)
     mask[3, 4] = True
-    row = draw_row(make_example(mask=mask))
+    row = draw_example(make_example(mask=mask))
     assert row.mask is not None
     assert {(192, 128, 3)} == {decode(uri).shape for uri in (row.image, row.heatmap, row.mask)}
     assert decode(row.reconstruction).shape == (192, 192, 3)
@@ -63,13 +63,13 @@ def test_rows_are_drawn_at_one_size() -> None:
 
 
 def test_normals_have_no_outline() -> None:
-    assert draw_row(make_example()).mask is None
+    assert draw_example(make_example()).mask is None
 
 
 def test_a_hair_crack_in_a_large_image_does_not_vanish() -> None:
     mask = np.zeros((2000, 2000), dtype=np.bool_)
     mask[:, 1000] = True
     example = make_example(image=np.zeros((2000, 2000), np.uint8), heatmap=np.zeros((2000, 2000)), mask=mask)
-    row = draw_row(example)
+    row = draw_example(example)
     assert row.mask is not None
     assert (decode(row.mask) == OUTLINE_COLOUR).all(axis=2).any(axis=1).all()

@@ -6,9 +6,9 @@ import pytest
 from matplotlib.axes import Axes
 from PIL import Image
 
-from anomaly.evaluation import curves
-from anomaly.evaluation.curves import History, curves_png, moving_mean, panels
-from anomaly.evaluation.plots import LIGHT
+from anomaly.report import curves
+from anomaly.report.curves import History, curves_png, moving_mean, panels
+from anomaly.report.plots import LIGHT
 
 GAME = ("value", "d_real", "d_fake", "accuracy", "diversity", "loss_d", "loss_g", "grad_d", "grad_g")
 

@@ -26,7 +26,7 @@ Rgb = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Row:
+class ExamplePictures:
     """The pictures of one example, as data URIs."""
 
     image: str
@@ -35,12 +35,12 @@ class Row:
     mask: str | None
 
 
-def draw_row(example: Example) -> Row:
+def draw_example(example: Example) -> ExamplePictures:
     """Draw one example, with the outline of the defect where there is a mask."""
     image = thumbnail(example.image)
     size = (image.shape[1], image.shape[0])
     heatmap = Image.fromarray(example.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
-    return Row(
+    return ExamplePictures(
         image=_image_uri(image),
         reconstruction=_image_uri(thumbnail(example.reconstruction)),
         heatmap=_image_uri(overlay(image, np.asarray(heatmap))),
@@ -64,12 +64,6 @@ def overlay(image: Rgb, heatmap: NDArray[np.floating]) -> Rgb:
     opacity = MOST_OPAQUE * np.clip((heat - SHOWN_FROM) / (1 - SHOWN_FROM), 0, 1)[..., None]
     blended: Rgb = np.rint(image * (1 - opacity) + colours * opacity).astype(np.uint8)
     return blended
-
-
-def to_pixels(x: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """What networks make, in [-1, 1], as 8 bits; any shape."""
-    pixels: NDArray[np.uint8] = np.rint((x + 1) * 127.5).clip(0, 255).astype(np.uint8)
-    return pixels
 
 
 def outline(image: Rgb, mask: NDArray[np.bool_]) -> Rgb:

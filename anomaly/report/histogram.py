@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from anomaly.evaluation.metrics import Labels, Scores
-from anomaly.evaluation.plots import LIGHT, Theme, draw_png
+from anomaly.evaluation.metrics import Labels, ScoreArray
+from anomaly.report.plots import LIGHT, Theme, draw_png
 
 NUM_BINS = 48
 REACH = 10  # how far the axis goes beyond the normals' middle half and the threshold, in widths of that half
@@ -21,11 +21,11 @@ END_WIDTH = 0.06  # of a hatched bin, as a share of the axis
 @dataclass(frozen=True)
 class _Group:
     name: str
-    scores: Scores
+    scores: ScoreArray
     colour: str
 
 
-def histogram_png(scores: Scores, labels: Labels, threshold: float | None, theme: Theme = LIGHT) -> bytes:
+def histogram_png(scores: ScoreArray, labels: Labels, threshold: float | None, theme: Theme = LIGHT) -> bytes:
     """Histograms of the scores of normals and of anomalies, with the threshold in force."""
     groups = [
         _Group("normal", scores[~labels], theme.normal),
@@ -48,7 +48,7 @@ def histogram_png(scores: Scores, labels: Labels, threshold: float | None, theme
     return draw_png("How the scores are spread", draw, theme)
 
 
-def visible_range(scores: Scores, labels: Labels, threshold: float | None) -> tuple[float, float]:
+def visible_range(scores: ScoreArray, labels: Labels, threshold: float | None) -> tuple[float, float]:
     """Both ends of the score axis: the normals' middle half and the threshold, and REACH around if scores go so far."""
     low_normal, high_normal = (float(end) for end in np.quantile(scores[~labels], [0.25, 0.75]))
     shown = [low_normal, high_normal] if threshold is None else [low_normal, high_normal, threshold]

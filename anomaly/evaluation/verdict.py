@@ -1,0 +1,127 @@
+"""The verdict of an evaluation, in plain sentences: what the numbers say, for whoever reads nothing else.
+
+In order: how well the scores rank, what the threshold does, which kinds of anomaly are hard, and, last, whether the
+plain baselines are better.
+"""
+
+import numpy as np
+
+from anomaly.calibration import num_allowed, num_needed
+from anomaly.evaluation.results import Evaluation
+from anomaly.evaluation.summary import Standing, Summary
+
+BASELINE_NAMES = {"pca": "PCA", "knn": "nearest neighbours"}
+NUM_HARDEST = 3  # kinds that are named
+_NEAR_GUESSING = 0.6  # AUROC
+_CHANCE = 0.01  # how rare a number of false alarms must be to be told from chance
+
+
+def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
+    """All sentences that apply, the comparison with the baselines last."""
+    lines = [
+        ranking_sentence(evaluation, summary),
+        operating_sentence(evaluation, summary),
+        kinds_sentence(summary),
+        comparison_sentence(evaluation, summary),
+    ]
+    return [line for line in lines if line is not None]
+
+
+def ranking_sentence(evaluation: Evaluation, summary: Summary) -> str:
+    """How good the scores are, without a threshold."""
+    low, high = summary.image.auroc_ci95
+    return (
+        f"AUROC {percent(summary.image.auroc)} (95% interval {percent(low)} to {percent(high)}): of a normal and an "
+        f"anomalous image, {evaluation.model} gives the anomalous one the higher score "
+        f"{100 * summary.image.auroc:.1f} times in 100."
+    )
+
+
+def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
+    """How good the decisions are at the threshold in force; whether the false alarms are as many as was asked for."""
+    if evaluation.threshold is None:
+        return (
+            f"There is no threshold: a false-alarm rate of {evaluation.alpha:.3g} needs at least "
+            f"{num_needed(evaluation.alpha)} calibration images, and there are {evaluation.num_calibration}. "
+            "Calibrate with more normal images, or ask for a higher rate."
+        )
+    found = (
+        f"At the threshold it finds {percent(summary.tpr_at_threshold)} of the anomalies and raises a false alarm on "
+        f"{percent(summary.fpr_at_threshold)} of the normal images. "
+    )
+    asked = f"A false-alarm rate of {percent(evaluation.alpha)} was asked for"
+    match _surprise(evaluation, evaluation.threshold):
+        case 1:
+            return (
+                f"{found}{asked}: there are far more false alarms than that, and chance does not explain it. These "
+                "normal images differ from those that the model was calibrated with; calibrate it with normal images "
+                "like these."
+            )
+        case -1:
+            return (
+                f"{found}{asked}: there are far fewer false alarms than that, and chance does not explain it. These "
+                "normal images have lower scores than those that the model was calibrated with."
+            )
+        case _:
+            return f"{found}{asked}."
+
+
+def kinds_sentence(summary: Summary) -> str | None:
+    """Which kinds of anomaly are found worst; None where there is only one kind."""
+    kinds = sorted(summary.auroc_by_kind.items(), key=lambda item: item[1])
+    if len(kinds) < 2:
+        return None
+    worst = ", ".join(f"{kind} {percent(value)}" for kind, value in kinds[:NUM_HARDEST])
+    warning = " (50% is what guessing gives)" if kinds[0][1] < _NEAR_GUESSING else ""
+    if len(kinds) <= NUM_HARDEST:
+        return f"AUROC by kind of anomaly, worst first: {worst}{warning}."
+    best, value = kinds[-1]
+    return (
+        f"AUROC by kind of anomaly, the worst {NUM_HARDEST} of {len(kinds)}: {worst}{warning}. "
+        f"The best: {best} {percent(value)}."
+    )
+
+
+def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:
+    """Whether the detector is better than the best plain baseline."""
+    standing = summary.standing(evaluation.baselines)
+    if standing is Standing.ALONE:
+        return (
+            "No baseline was measured, because there are no other normal images to fit one on. A simpler method may do "
+            "as well."
+        )
+    name = max(evaluation.baselines, key=evaluation.baselines.__getitem__)
+    best = f"{BASELINE_NAMES.get(name, name)} with an AUROC of {percent(evaluation.baselines[name])}"
+    match standing:
+        case Standing.AHEAD:
+            return f"It is better than the plain baselines. The best of them is {best}."
+        case Standing.LEVEL:
+            return f"It is no better than the best plain baseline, {best}, within the uncertainty of the measurement."
+        case Standing.BEHIND:
+            return (
+                f"A plain baseline is better: {best}, against {percent(summary.image.auroc)} for this model. "
+                "Train it longer, with larger images, or with other settings."
+            )
+
+
+def percent(share: float | None) -> str:
+    """A share in [0, 1] for people; a dash for None."""
+    return "–" if share is None else f"{100 * share:.1f}%"
+
+
+def _surprise(evaluation: Evaluation, threshold: float) -> int:
+    """1 where there are more false alarms than chance explains, -1 where there are fewer, else 0.
+
+    The threshold is the K-th highest of n_cal calibration scores. So the share of normals above it has the distribution
+    Beta(K, n_cal + 1 − K), and the false alarms among n normals are beta-binomial. Equal scores make them fewer.
+    Source: Vovk 2012, arXiv 1209.2673, proposition 2.
+    """
+    from scipy.stats import betabinom  # here, because it takes a second to import
+
+    scores = evaluation.scores[~evaluation.labels]
+    num_false = int(np.sum(scores > threshold))
+    num_above = num_allowed(evaluation.alpha, evaluation.num_calibration)
+    law = betabinom(len(scores), num_above, evaluation.num_calibration + 1 - num_above)
+    if law.sf(num_false - 1) < _CHANCE:
+        return 1
+    return -1 if law.cdf(num_false) < _CHANCE else 0

@@ -1,0 +1,91 @@
+"""The sheets of `anomaly inspect`: what a model has learnt, for the eye."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anomaly.config import Prior
+from anomaly.data import Sample, image_keys, to_pixels
+from anomaly.inference import Detector
+from anomaly.networks import draw, interpolate
+from anomaly.report.plots import LIGHT
+from anomaly.report.sheets import Sheet, Text, heat_tiles, to_tiles
+from anomaly.runtime import seeded_rng
+
+SAMPLE_ROWS, SAMPLE_COLUMNS = 10, 10
+NUM_WALKS, WALK_STEPS = 6, 11
+_SEED = "inspect"
+_PRIORS = {Prior.GAUSSIAN: "z ~ N(0, I)", Prior.UNIFORM: "z ~ U[-1, 1]"}
+_COLOURS = {"normal": LIGHT.normal, "anomalous": LIGHT.anomalous}
+
+
+def sample_latents(detector: Detector) -> torch.Tensor:
+    """The z of `samples.png`, (rows · columns, latent_dim); the same for all bundles of this prior and latent_dim."""
+    network = detector.bundle.manifest.recipe.network
+    return draw(network.prior, (SAMPLE_ROWS * SAMPLE_COLUMNS, network.latent_dim), seeded_rng(_SEED, "samples"))
+
+
+def walk_latents(detector: Detector) -> torch.Tensor:
+    """The z of `walk.png`, (walks, steps, latent_dim): from one draw of the prior to another in each row."""
+    network = detector.bundle.manifest.recipe.network
+    start, end = draw(network.prior, (2, NUM_WALKS, network.latent_dim), seeded_rng(_SEED, "walk"))
+    return interpolate(network.prior, start, end, WALK_STEPS)
+
+
+def samples_sheet(detector: Detector) -> Sheet:
+    """G(z) of latents drawn from the prior: none is chosen."""
+    tiles = to_tiles(to_pixels(detector.generate(sample_latents(detector).numpy())))
+    prior = _PRIORS[detector.bundle.manifest.recipe.network.prior]
+    title = f"{_name(detector)}: samples G(z), {prior}"
+    return Sheet(title, tiles.reshape(SAMPLE_ROWS, SAMPLE_COLUMNS, *tiles.shape[1:]))
+
+
+def walk_sheet(detector: Detector) -> Sheet:
+    """G of the way from one latent to another: where G has learnt the images rather than kept some, it never jumps.
+
+    Source: Radford 2016 (DCGAN), §6.1, "Walking in the latent space".
+    """
+    z = walk_latents(detector)
+    tiles = to_tiles(to_pixels(detector.generate(z.flatten(0, 1).numpy())))
+    blank = [Text("")] * (WALK_STEPS - 2)
+    return Sheet(
+        f"{_name(detector)}: walks from G(z₀) to G(z₁)",
+        tiles.reshape(NUM_WALKS, WALK_STEPS, *tiles.shape[1:]),
+        above=[Text("z₀"), *blank, Text("z₁")],
+    )
+
+
+def reconstructions_sheet(
+    detector: Detector, pixels: NDArray[np.uint8], samples: Sequence[Sample], origin: str
+) -> Sheet:
+    """Images (n, c, size, size), what G makes of them, their heatmaps and p-values.
+
+    `samples` are theirs, the normal ones first, or none where nothing is known of them; `origin` is the word for all.
+    """
+    evidence = detector.evidence(pixels)
+    images = to_tiles(pixels)
+    explanation = detector.explain(pixels, evidence.z_hat)
+    heat = heat_tiles(images, explanation.heatmap)
+    p_values = detector.calibration.p_values(evidence.score)
+    seen = detector.bundle.contents.normals.knows(image_keys(pixels))
+    num_normal = sum(sample.label != "anomalous" for sample in samples)
+    return Sheet(
+        f"{_name(detector)}: reconstructions of {origin}",
+        np.stack([images, to_tiles(to_pixels(explanation.x_hat)), heat]),
+        left=[Text("image x"), Text("G(z_hat)"), Text("heatmap")],
+        above=[_word(sample) for sample in samples],
+        below=[Text("known" if known else f"p = {p:.2g}") for p, known in zip(p_values, seen, strict=True)],
+        breaks=(num_normal,) if 0 < num_normal < len(samples) else (),
+    )
+
+
+def _word(sample: Sample) -> Text:
+    label = sample.label or "normal"
+    kind = sample.kind or label
+    return Text(kind if len(kind) <= 11 else kind[:10] + "…", _COLOURS[label])
+
+
+def _name(detector: Detector) -> str:
+    return f"{detector.bundle.name}/{detector.bundle.version}"

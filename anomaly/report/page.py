@@ -1,0 +1,90 @@
+"""`report.html`: one page that needs no other file, no script and no network.
+
+Every text from outside, file names above all, passes jinja's autoescape.
+"""
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+
+from anomaly.evaluation.results import Evaluation, Example
+from anomaly.evaluation.summary import Summary
+from anomaly.evaluation.verdict import BASELINE_NAMES, percent, verdict_lines
+from anomaly.report.histogram import histogram_png
+from anomaly.report.pictures import ExamplePictures, data_uri, draw_example
+from anomaly.report.plots import DARK, LIGHT, precision_recall_png, roc_png
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One figure for pages of either colour scheme, as data URIs."""
+
+    alt: str
+    light: str
+    dark: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line of a table of AUROCs."""
+
+    name: str
+    auroc: float
+    is_marked: bool = False
+
+
+def render_page(evaluation: Evaluation, summary: Summary) -> str:
+    """The whole page as HTML."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": percent, "number": _number}
+    package = files(__package__)
+    template = environment.from_string(package.joinpath("report.html.jinja").read_text("utf-8"))
+    return template.render(
+        evaluation=evaluation,
+        summary=summary,
+        css=package.joinpath("report.css").read_text("utf-8"),
+        verdict=verdict_lines(evaluation, summary),
+        standing=summary.standing(evaluation.baselines),
+        contenders=_contenders(evaluation, summary),
+        kinds=_hardest_first(summary.auroc_by_kind),
+        terms=_hardest_first(summary.auroc_by_term)[::-1],
+        charts=_charts(evaluation),
+        groups=_draw_groups(evaluation.examples),
+    )
+
+
+def _contenders(evaluation: Evaluation, summary: Summary) -> list[Bar]:
+    """The detector, which is marked, and the baselines, best first."""
+    baselines = [Bar(BASELINE_NAMES.get(name, name), value) for name, value in evaluation.baselines.items()]
+    detector = Bar(evaluation.model, summary.image.auroc, is_marked=True)
+    return sorted([detector, *baselines], key=lambda bar: bar.auroc, reverse=True)
+
+
+def _hardest_first(aurocs: dict[str, float]) -> list[Bar]:
+    return sorted((Bar(name, value) for name, value in aurocs.items()), key=lambda bar: bar.auroc)
+
+
+def _charts(evaluation: Evaluation) -> list[Chart]:
+    figures = {
+        "ROC curve with the point in force": roc_png,
+        "Precision over recall with the point in force": precision_recall_png,
+        "Histograms of the scores of normals and anomalies with the threshold": histogram_png,
+    }
+    scores, labels, threshold = evaluation.scores, evaluation.labels, evaluation.threshold
+    return [
+        Chart(alt, *(data_uri(draw(scores, labels, threshold, theme)) for theme in (LIGHT, DARK)))
+        for alt, draw in figures.items()
+    ]
+
+
+def _draw_groups(examples: list[Example]) -> dict[str, list[tuple[Example, ExamplePictures]]]:
+    """Examples and their pictures by group, in the order the groups come."""
+    groups: dict[str, list[tuple[Example, ExamplePictures]]] = {}
+    for example in examples:
+        groups.setdefault(example.group, []).append((example, draw_example(example)))
+    return groups
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"

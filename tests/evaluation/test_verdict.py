@@ -1,0 +1,142 @@
+"""The verdict: each sentence says what the numbers say, and no more."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anomaly.calibration import Calibration
+from anomaly.evaluation import summarise, verdict_lines
+from anomaly.evaluation.metrics import rates_at
+from anomaly.evaluation.results import Evaluation
+from anomaly.evaluation.verdict import kinds_sentence, operating_sentence
+from tests.evaluation.evaluations import make_evaluation
+
+SUMMARY = summarise(make_evaluation())
+
+
+def lines(evaluation: Evaluation) -> list[str]:
+    return verdict_lines(evaluation, summarise(evaluation))
+
+
+def operating(evaluation: Evaluation) -> str:
+    """Without the bootstrap of a whole summary, which takes long."""
+    fpr, tpr = rates_at(evaluation.scores, evaluation.labels, evaluation.threshold)
+    return operating_sentence(evaluation, replace(SUMMARY, fpr_at_threshold=fpr, tpr_at_threshold=tpr))
+
+
+def kinds(aurocs: dict[str, float]) -> str | None:
+    return kinds_sentence(replace(SUMMARY, auroc_by_kind=aurocs))
+
+
+def false_alarms(num: int, *, of: int, alpha: float, num_calibration: int) -> Evaluation:
+    """So many of the normals are above the threshold, and one anomaly."""
+    scores = np.array([1.0] * num + [0.0] * (of - num) + [1.0])
+    return make_evaluation(
+        scores=scores,
+        labels=np.arange(of + 1) == of,
+        kinds=["good"] * of + ["dent"],
+        terms={},
+        threshold=0.5,
+        alpha=alpha,
+        num_calibration=num_calibration,
+    )
+
+
+def test_the_comparison_comes_last() -> None:
+    ranking, decisions, by_kind, comparison = lines(make_evaluation())
+    assert ranking.startswith("AUROC 87.5% (95% interval ")
+    assert "gives the anomalous one the higher score 87.5 times in 100" in ranking
+    assert decisions.startswith("At the threshold it finds 70.0% of the anomalies")
+    assert by_kind.startswith("AUROC by kind of anomaly, worst first: dent 75.0%, scratch 100.0%")
+    assert comparison.startswith("It is better than the plain baselines.")
+
+
+@pytest.mark.parametrize(
+    ("baselines", "sentence"),
+    [
+        (
+            {"pca": 0.3, "knn": 0.2},
+            "better than the plain baselines. The best of them is PCA with an AUROC of 30.0%.",
+        ),
+        ({"pca": 0.3, "knn": 0.8}, "no better than the best plain baseline, nearest neighbours with an AUROC of 80.0%"),
+        (
+            {"pca": 0.99, "knn": 0.2},
+            "A plain baseline is better: PCA with an AUROC of 99.0%, against 87.5% for",
+        ),
+        ({}, "No baseline was measured"),
+    ],
+)
+def test_it_says_who_is_better(baselines: dict[str, float], sentence: str) -> None:
+    assert sentence in lines(make_evaluation(baselines=baselines))[-1]
+
+
+@pytest.mark.parametrize(("alpha", "num_needed"), [(0.05, 19), (0.01, 99), (0.1, 9), (0.07, 14)])
+def test_a_missing_threshold_is_explained(alpha: float, num_needed: int) -> None:
+    sentence = operating(make_evaluation(threshold=None, alpha=alpha, num_calibration=3))
+    assert f"needs at least {num_needed} calibration images, and there are 3" in sentence
+
+
+def test_false_alarms_are_told_beside_what_was_asked_for() -> None:
+    sentence = operating(make_evaluation())
+    assert "a false alarm on 20.0% of the normal images. A false-alarm rate of 20.0% was asked for." in sentence
+
+
+@pytest.mark.parametrize(
+    ("num", "of", "alpha", "num_calibration", "word"),
+    [
+        (50, 1000, 0.05, 999, None),
+        (60, 1000, 0.05, 999, None),
+        (100, 1000, 0.05, 999, "far more"),
+        (10, 1000, 0.05, 999, "far fewer"),
+        (100, 1000, 0.05, 19, None),  # so few calibration images are often that far off
+        (2, 10, 0.05, 999, None),  # so few test images too
+        (4, 10, 0.05, 999, "far more"),
+        (0, 10, 0.05, 999, None),
+    ],
+)
+def test_false_alarms_far_from_what_was_asked_for_are_told_in_words(
+    num: int, of: int, alpha: float, num_calibration: int, word: str | None
+) -> None:
+    sentence = operating(false_alarms(num, of=of, alpha=alpha, num_calibration=num_calibration))
+    found = [w for w in ("far more", "far fewer") if w in sentence]
+    assert found == ([word] if word else [])
+
+
+def test_exchangeable_normals_are_rarely_told_to_be_far_off() -> None:
+    rng = np.random.default_rng(0)
+    num_told, num_runs = 0, 400
+    for _ in range(num_runs):
+        calibration = Calibration.fit(rng.normal(size=60))
+        threshold = calibration.threshold(0.1)
+        assert threshold is not None
+        num_false = int((rng.normal(size=200) > threshold).sum())
+        num_told += " far " in operating(false_alarms(num_false, of=200, alpha=0.1, num_calibration=60))
+    assert num_told / num_runs < 0.03  # 1 % on either side, less by discreteness
+    assert num_told > 0
+
+
+def test_one_kind_has_no_sentence() -> None:
+    assert kinds({"dent": 0.9}) is None
+    assert kinds({"": 0.9}) is None
+
+
+def test_few_kinds_are_all_named_and_of_many_the_worst_and_the_best() -> None:
+    assert kinds({"a": 0.9, "b": 0.7, "c": 0.8}) == "AUROC by kind of anomaly, worst first: b 70.0%, c 80.0%, a 90.0%."
+    many = kinds({"a": 0.9, "b": 0.55, "c": 0.8, "d": 0.7})
+    assert many == (
+        "AUROC by kind of anomaly, the worst 3 of 4: b 55.0%, d 70.0%, c 80.0% (50% is what guessing gives). "
+        "The best: a 90.0%."
+    )
+
+
+@given(st.floats(0.001, 0.999), st.integers(0, 50), st.integers(0, 10))
+def test_every_number_of_false_alarms_has_its_sentence(alpha: float, num_calibration: int, num: int) -> None:
+    evaluation = false_alarms(num, of=10, alpha=alpha, num_calibration=num_calibration)
+    if Calibration(np.arange(float(num_calibration))).threshold(alpha) is None:
+        evaluation = replace(evaluation, threshold=None)
+    sentence = operating(evaluation)
+    assert sentence.endswith(".")
+    assert "nan" not in sentence
