@@ -126,7 +126,7 @@ def _draw_heatmaps(
     detector: Detector, chunk: Sequence[Decoded], heatmaps: NDArray[np.float32], folder: Path, first: int
 ) -> None:
     """`folder`/NUMBER_NAME.png: the image with its heatmap over it, numbered like the rows from 0."""
-    from anomaly.report.pictures import overlay
+    from anomaly.report.heat import overlay
 
     maps = iter(heatmaps)
     for number, image in enumerate(chunk, start=first):
