@@ -106,11 +106,11 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     work = _make_work_folder(options.out)
     pixels_file = work / "pixels.u8"
     watch.on_reading(len(samples))
-    limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)
     try:
         store = PixelStore.build(samples, recipe.preprocess, pixels_file, on_image=watch.on_image)
         split = split_normals(len(store.pixels), seed=recipe.training.seed)
         record = _record(options, dataset, store, split)
+        limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)
         with _curves(options) as on_rows:
             contents = learn(
                 store.pixels,
