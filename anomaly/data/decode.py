@@ -52,7 +52,7 @@ DEFAULT_LIMITS = Limits()
 def decode(source: Path | bytes, *, name: str, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """The picture in a file or in bytes as a person sees it (see `appearance`): mode "L" or "RGB", no metadata.
 
-    The format is told by content, never by suffix. `name` is what error messages call the image.
+    The format is recognised by content, never by suffix. `name` is what error messages call the image.
 
     Raises:
         ImageTooLargeError: more bytes or pixels than `limits` allow.
@@ -134,7 +134,7 @@ def _recognise(data: bytes, name: str) -> str:
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Whatever PIL raises on a damaged file, of which there is no end, becomes one error that names the image."""
+    """Turns whatever PIL raises on a damaged file into one error that names the image."""
     try:
         yield
     except ImageError:
