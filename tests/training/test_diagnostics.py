@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anomaly.bundle import load
-from anomaly.config import Architecture, Loss, Method, NetworkConfig, TrainingConfig
+from anomaly.config import Architecture, Loss, Method, NetworkPlan, TrainingConfig
 from anomaly.training import Diagnostics, HistoryRow, fit
 from tests.training.runs import CPU, Pixels, checkpoint, digits
 
@@ -25,8 +25,8 @@ def ring(n: int = 256) -> Pixels:
 
 def found_in_ring(steps: int, **changes: object) -> tuple[list[str], str]:
     """The names of what is found in a run on the ring, and all its advice."""
-    config = TrainingConfig.choose({"method": Method.ANOGAN, "steps": steps, "batch_size": 32} | changes)
-    network = NetworkConfig(
+    config = TrainingConfig.model_validate({"method": Method.ANOGAN, "steps": steps, "batch_size": 32} | changes)
+    network = NetworkPlan(
         architecture=Architecture.MLP, size=2, latent_dim=2, hidden=(32, 32), dropout=0.0, joint=False, encoder=False
     )
     diagnostics = Diagnostics(config)
@@ -67,7 +67,7 @@ def test_the_default_recipes_are_not_warned_of(method: Method) -> None:
     config = TrainingConfig(method=method, steps=250)
     joint = method is Method.BIGAN
     diagnostics = Diagnostics(config)
-    network = NetworkConfig(size=8, joint=joint, encoder=joint)
+    network = NetworkPlan(size=8, joint=joint, encoder=joint)
     trained = fit(digits(600), np.arange(600), network, config, device=CPU, on_rows=diagnostics.add)
     assert names(diagnostics) == []
     late = Diagnostics(config)  # once G has spread its samples, as if these were the steps where collapse is looked for
@@ -150,7 +150,7 @@ def test_each_is_named_once() -> None:
 
 
 def test_a_resumed_run_hands_over_all_its_rows_once(tmp_path: Path) -> None:
-    network = NetworkConfig(size=8, latent_dim=2, width=4, joint=False, encoder=False)
+    network = NetworkPlan(size=8, latent_dim=2, width=4, joint=False, encoder=False)
     seen: list[HistoryRow] = []
     for steps, resume in ((25, False), (40, True)):
         seen.clear()
