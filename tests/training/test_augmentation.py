@@ -86,16 +86,18 @@ def test_no_image_is_trained_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not torch.equal(first_weight(plain), first_weight(moved))
 
 
-def test_taught_discriminators_see_images_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auxiliary_discriminators_see_images_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     config = training(Method.BIGAN, augment=True)
-    state = new_state(network(Method.BIGAN).model_copy(update={"synthetic_defects": True}), config, CPU)
+    plan = network(Method.BIGAN).model_copy(update={"synthetic_defects": True, "rotation": True})
+    state = new_state(plan, config, CPU)
     shown: list[Tensor] = []
 
-    def note(state: object, x: Tensor, *rest: object) -> dict[str, Tensor]:
+    def note(auxiliary: object, optimizer: object, x: Tensor, *rest: object) -> dict[str, Tensor]:
         shown.append(x)
         return {}
 
-    monkeypatch.setattr(fit, "patch_step", note)
+    monkeypatch.setattr(fit, "auxiliary_step", note)
     x = to_float(torch.from_numpy(digits(8)))
     fit._step(state, [x], config)
-    assert torch.equal(shown[0], x)
+    assert len(shown) == 2
+    assert all(torch.equal(seen, x) for seen in shown)

@@ -239,7 +239,7 @@ def test_a_run_that_diverges_says_which_losses_and_when(method: Method) -> None:
     with pytest.raises(DivergedError) as caught:
         run(training(method, 40, learning_rate=1e30, spectral_norm=method is Method.F_ANOGAN))
     assert re.match(r"training diverged: [a-z_]+.* not finite in step [1-4]\.", str(caught.value))
-    assert "--learning-rate" in str(caught.value)
+    assert "training.learning_rate" in str(caught.value)
 
 
 def test_images_that_are_not_finite_diverge(monkeypatch: pytest.MonkeyPatch) -> None:
