@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 import anomaly
 from anomaly.config import Loss, Method, NetworkConfig, Precision, ScoreConfig, SearchConfig
-from anomaly.data import decode_all, open_dataset, to_array
+from anomaly.data import Picture, open_dataset, read_all, to_array
 from anomaly.inference import Detector
 from anomaly.inference.passes import NUM_SLOTS, Passes
 from anomaly.inference.search import search_latents
@@ -87,7 +87,8 @@ def compare_files(model: Path, detector: Detector, images: NDArray[np.uint8]) ->
         for number, image in enumerate(images):
             PIL.Image.fromarray(image).save(Path(folder) / f"{number:06d}.png")
         paths = sorted(str(path) for path in Path(folder).iterdir())
-        pixels = np.stack([d.pixels for d in decode_all(paths, detector.preprocess) if d.pixels is not None])
+        sources = [(path, Path(path)) for path in paths]
+        pixels = np.stack([p.pixels for p in read_all(sources, detector.preprocess) if isinstance(p, Picture)])
         out = Path(folder) / "results.csv"
 
         def evidence() -> None:
@@ -98,7 +99,7 @@ def compare_files(model: Path, detector: Detector, images: NDArray[np.uint8]) ->
             {
                 "command": lambda: score_paths(model, paths, out, device="cpu"),
                 "start-up": lambda: score_paths(model, paths[:1], out, device="cpu"),
-                "decode": lambda: list(decode_all(paths, detector.preprocess)),
+                "decode": lambda: list(read_all(sources, detector.preprocess)),
                 "score": evidence,
             }
         )
