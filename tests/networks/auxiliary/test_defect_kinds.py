@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from anomaly.training import negatives
-from anomaly.training.negatives import LEAST_VISIBLE, VISIBLE, spoil
+from anomaly.networks.auxiliary import defect_kinds
+from anomaly.networks.auxiliary.defect_kinds import LEAST_VISIBLE, VISIBLE, spoil
 
 Image = NDArray[np.float32]
 
@@ -40,8 +40,8 @@ def test_rough_texture_hides_what_an_even_surface_shows(
     roughness: float, step: float, seen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = (roughness * np.random.default_rng(0).normal(size=(1, 64, 64))).clip(-0.7, 0.7).astype(np.float32)
-    monkeypatch.setattr(negatives, "_KINDS", (lambda image, donor, rng: image + step,))
-    monkeypatch.setattr(negatives, "MAX_WRONG", 1)
+    monkeypatch.setattr(defect_kinds, "_KINDS", (lambda image, donor, rng: image + step,))
+    monkeypatch.setattr(defect_kinds, "MAX_WRONG", 1)
     assert (spoil(x, x, np.random.default_rng(0))[1].mean() > 0.99) == seen
     assert spoil(x, x, np.random.default_rng(0))[1].any() == seen
 
@@ -53,14 +53,14 @@ def test_the_same_draws_spoil_alike() -> None:
     assert (first[0] != other[0]).any()
 
 
-LOCAL = [kind for kind in negatives._KINDS if kind is not negatives._uneven]
+LOCAL = [kind for kind in defect_kinds._KINDS if kind is not defect_kinds._uneven]
 
 
 @pytest.mark.parametrize("wrong", LOCAL, ids=lambda kind: kind.__name__)
 def test_each_kind_is_mostly_seen_and_leaves_most_of_the_image_alone(
     wrong: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(negatives, "_KINDS", (wrong,))
+    monkeypatch.setattr(defect_kinds, "_KINDS", (wrong,))
     masks = [spoil(*textures(), np.random.default_rng(seed))[1] for seed in range(60)]
     assert np.mean([mask.any() for mask in masks]) > 0.8
     assert 0.005 < np.mean(masks) < 0.35
@@ -70,7 +70,7 @@ def test_a_pasted_piece_is_the_donors() -> None:
     """Of a bright donor on a dark image: bright everywhere, or, shifted to the mean of what it covers, all one sign."""
     x, donor = np.zeros((1, 64, 64), np.float32), np.ones((1, 64, 64), np.float32)
     for seed in range(20):
-        pasted = negatives._paste(x, donor, np.random.default_rng(seed))
+        pasted = defect_kinds._paste(x, donor, np.random.default_rng(seed))
         inside = pasted[np.abs(pasted) > 1e-9]
         assert inside.size
         assert (np.sign(inside) == np.sign(inside[0])).all()
@@ -84,7 +84,7 @@ def ridges(side: int = 128) -> Image:
 def test_contrast_is_flatter_or_stronger_and_keeps_the_brightness() -> None:
     x, factors = ridges(), []
     for seed in range(40):
-        changed = negatives._contrast(x, x, np.random.default_rng(seed))
+        changed = defect_kinds._contrast(x, x, np.random.default_rng(seed))
         most = np.unravel_index(np.abs(changed - x).argmax(), x.shape)
         factors.append(changed[most] / x[most])
         assert abs((changed - x).mean()) < 0.01
@@ -98,10 +98,10 @@ def test_contrast_is_flatter_or_stronger_and_keeps_the_brightness() -> None:
 def test_blurred_places_lose_detail_and_never_gain_any() -> None:
     x = ridges()
     for seed in range(20):
-        changed = negatives._blurred(x, x, np.random.default_rng(seed))
+        changed = defect_kinds._blurred(x, x, np.random.default_rng(seed))
         assert np.abs(changed).max() <= np.abs(x).max() + 1e-6
         rough = np.random.default_rng(seed).normal(size=x.shape).astype(np.float32)
-        assert negatives._blurred(rough, rough, np.random.default_rng(seed)).std() < rough.std()
+        assert defect_kinds._blurred(rough, rough, np.random.default_rng(seed)).std() < rough.std()
 
 
 def test_bent_texture_is_the_same_texture() -> None:
@@ -109,21 +109,21 @@ def test_bent_texture_is_the_same_texture() -> None:
     even = np.full((1, 64, 64), 0.3, np.float32)
     slope = np.tile(np.linspace(-1, 1, 64, dtype=np.float32), (1, 64, 1))
     for seed in range(20):
-        np.testing.assert_allclose(negatives._bent(even, even, np.random.default_rng(seed)), even, atol=1e-6)
-        moved = negatives._bent(slope, slope, np.random.default_rng(seed)) - slope
+        np.testing.assert_allclose(defect_kinds._bent(even, even, np.random.default_rng(seed)), even, atol=1e-6)
+        moved = defect_kinds._bent(slope, slope, np.random.default_rng(seed)) - slope
         assert 0 < np.abs(moved).max() < 0.4  # of 2 over the side: at most an eighth of it or so
 
 
 def test_grain_is_as_often_brighter_as_darker() -> None:
     x = np.zeros((1, 64, 64), np.float32)
     for seed in range(40):
-        grain = negatives._grain(x, x, np.random.default_rng(seed))
+        grain = defect_kinds._grain(x, x, np.random.default_rng(seed))
         assert abs(grain.mean()) < 0.1 * np.abs(grain).max()
 
 
 def test_uneven_parts_are_large_but_never_all() -> None:
     x = np.zeros((1, 64, 64), np.float32)
-    shares = [(np.abs(negatives._uneven(x, x, np.random.default_rng(s))) > 0.05).mean() for s in range(40)]
+    shares = [(np.abs(defect_kinds._uneven(x, x, np.random.default_rng(s))) > 0.05).mean() for s in range(40)]
     assert min(shares) > 0.05
     assert 0.15 < np.mean(shares) < 0.45
     assert max(shares) < 0.8
@@ -135,12 +135,12 @@ def test_a_wide_blur_is_a_gaussian_one(shape: tuple[int, ...], sigma: float) -> 
     field = np.zeros(shape)
     field[..., 40:88, 56:72] = 1.0
     exact = gaussian_filter(field, (*(0,) * (len(shape) - 2), sigma, sigma))
-    assert np.abs(negatives._wide_blur(field, sigma) - exact).max() < 0.05 * exact.max()
-    np.testing.assert_allclose(negatives._wide_blur(np.full(shape, 0.3), sigma), 0.3)
+    assert np.abs(defect_kinds._wide_blur(field, sigma) - exact).max() < 0.05 * exact.max()
+    np.testing.assert_allclose(defect_kinds._wide_blur(np.full(shape, 0.3), sigma), 0.3)
 
 
 def test_lines_are_thin() -> None:
     x = np.zeros((1, 128, 128), np.float32)
     for seed in range(20):
-        change = np.abs(negatives._line(x, x, np.random.default_rng(seed)))[0]
+        change = np.abs(defect_kinds._line(x, x, np.random.default_rng(seed)))[0]
         assert (change > 0.5 * change.max()).mean() < 0.05

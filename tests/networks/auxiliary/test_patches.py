@@ -1,16 +1,17 @@
 import pytest
 import torch
 
-from anomaly.config import Method, NetworkConfig
-from anomaly.networks import PatchDiscriminator, build, patches, standardise
-from anomaly.networks.patches import NUM_FEATURES
+from anomaly.config import Method, NetworkPlan
+from anomaly.networks import build
+from anomaly.networks.auxiliary import SyntheticDefects, patches
+from anomaly.networks.auxiliary.patches import NUM_FEATURES, PatchDiscriminator, standardise
 from tests.training.runs import network
 
 
 def judge(size: int = 256, channels: int = 1) -> PatchDiscriminator:
     torch.manual_seed(0)
-    options = {"architecture": "mlp", "size": size, "channels": channels, "patch_discriminator": True}
-    return PatchDiscriminator(NetworkConfig.model_validate(options)).eval()
+    options = {"architecture": "mlp", "size": size, "channels": channels, "synthetic_defects": True}
+    return PatchDiscriminator(NetworkPlan.model_validate(options)).eval()
 
 
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (24, 1), (32, 3), (256, 1)])
@@ -54,12 +55,14 @@ def test_a_grey_image_is_standardised_to_nothing() -> None:
 
 def test_there_is_one_only_where_it_is_asked_for_and_the_game_does_not_count_it_as_its_own() -> None:
     config = network(Method.BIGAN)
-    assert build(config).D_patch is None
-    networks = build(config.model_copy(update={"patch_discriminator": True}))
-    assert networks.D_patch is not None
-    assert networks.D_patch not in list(networks.discriminators())
+    assert build(config).all_auxiliaries() == []
+    networks = build(config.model_copy(update={"synthetic_defects": True}))
+    (auxiliary,) = networks.all_auxiliaries()
+    assert isinstance(auxiliary, SyntheticDefects)
+    assert isinstance(auxiliary.discriminator, PatchDiscriminator)
+    assert auxiliary.discriminator not in list(networks.discriminators())
 
 
 def test_a_side_that_it_cannot_halve_is_refused() -> None:
     with pytest.raises(ValueError, match="halves the side three times, so 28 does not fit"):
-        NetworkConfig.model_validate({"architecture": "mlp", "size": 28, "patch_discriminator": True})
+        NetworkPlan.model_validate({"architecture": "mlp", "size": 28, "synthetic_defects": True})
