@@ -40,7 +40,7 @@ def replace(part: str) -> None:
     elif part == JOINING:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-        from service import protocol
+        from service.edge import protocol
 
         def connection_made(self: Any, transport: Any) -> None:
             HttpToolsProtocol.connection_made(self, transport)
@@ -48,7 +48,7 @@ def replace(part: str) -> None:
 
         protocol.BoundedProtocol.connection_made = connection_made  # type: ignore[method-assign]
     elif part == DOOR:
-        from service import protocol
+        from service.edge import protocol
 
         protocol.BoundedProtocol._turn_away = lambda self: None  # type: ignore[method-assign]
 
@@ -84,7 +84,7 @@ def _plain_forms() -> None:
 
     from service import uploads
     from service.errors import MalformedRequestError
-    from service.forms import Upload
+    from service.edge.forms import Upload
 
     class InMemory(MultiPartParser):
         spool_max_size = 0

@@ -4,19 +4,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from service.pool import Slot
+from service.models.pool import Slot
 from service.routes.state import Parts
-from service.schemas import (
-    DriftAnswer,
-    DriftQuery,
-    DriftWindow,
-    ErrorAnswer,
-    ModelDetail,
-    ModelsAnswer,
-    ModelSummary,
-    VersionDetail,
-    VersionSummary,
-)
+from service.schemas.base import ErrorAnswer
+from service.schemas.drift import DriftAnswer, DriftQuery, DriftWindow
+from service.schemas.models import ModelDetail, ModelsAnswer, ModelSummary, VersionDetail, VersionSummary
 
 NOT_USABLE: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorAnswer, "description": "No such model or version"},

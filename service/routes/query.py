@@ -9,10 +9,10 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-Schema = TypeVar("Schema", bound=BaseModel)
+Query = TypeVar("Query", bound=BaseModel)
 
 
-def read_query(schema: type[Schema], request: Request) -> Schema:
+def read_query(schema: type[Query], request: Request) -> Query:
     """The request's parameters. Raises RequestValidationError."""
     try:
         return schema.model_validate(dict(request.query_params) if request.scope["query_string"] else {})
