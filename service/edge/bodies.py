@@ -82,13 +82,11 @@ class Bodies:
             max_part_size=self.max_bytes,
         )
         try:
-            form = await parser.parse()
+            return await _files(await parser.parse(), field)
         except MultiPartException as error:
             raise _refusal(error, max_files) from None
-        try:
-            return await _files(form, field)
         finally:
-            await form.close()
+            parser.close()
 
     async def _pieces(self, request: Request, grow: Grow) -> AsyncGenerator[bytes, None]:
         """The body as it comes; `grow` is told of what was not announced."""
@@ -109,6 +107,11 @@ class Bodies:
 
 class _MemoryParser(MultiPartParser):
     spool_max_size = 0  # for `tempfile` that means: never on disk
+
+    def close(self) -> None:
+        """Close all files, those of parts that were cut off too, which are in no form."""
+        for file in self._files_to_close_on_error:
+            file.close()
 
 
 async def _files(form: FormData, field: str) -> list[Upload]:

@@ -54,7 +54,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         """Accept a peer, unless there are too many."""
-        super().connection_made(transport)  # type: ignore[arg-type]  # uvloop's transports are of no class of asyncio
+        super().connection_made(transport)
         self._start_receiving()
         if len(self.connections) > self._limits.max_connections:
             message = "The server has as many connections as it can hold; try again soon."

@@ -1,14 +1,19 @@
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
-from service.edge.forms import NAMELESS, FormReader, Upload
+from starlette.requests import ClientDisconnect
 
-from service.errors import MalformedRequestError, UploadTooLargeError
+from service.edge.bodies import NAMELESS, Bodies, Upload
+from service.errors import MalformedRequestError, OverloadedError, UnsupportedContentError, UploadTooLargeError
 
-CONTENT_TYPE = "multipart/form-data; boundary=x"
+FORM = "multipart/form-data; boundary=x"
+MAX_BYTES = 200_000
 
 
 def part(data: bytes, disposition: str) -> bytes:
@@ -23,11 +28,49 @@ def file(data: bytes, *, field: str = "files", name: str = "a.png") -> bytes:
     return part(data, f'name="{field}"; filename="{name}"')
 
 
-def read(*pieces: bytes, max_files: int = 10) -> list[Upload]:
-    reader = FormReader(CONTENT_TYPE, "files", max_files=max_files)
-    for piece in pieces:
-        reader.write(piece)
-    return reader.files()
+class Client:
+    """Sends a body in pieces, or hangs up after them; counts how many were asked for."""
+
+    def __init__(self, *pieces: bytes, hangs_up: bool = False) -> None:
+        self.messages: list[dict[str, Any]] = [
+            {"type": "http.request", "body": piece, "more_body": hangs_up or i < len(pieces) - 1}
+            for i, piece in enumerate(pieces)
+        ]
+        self.messages += [{"type": "http.disconnect"}] * hangs_up
+        self.num_read = 0
+
+    async def __call__(self) -> dict[str, Any]:
+        self.num_read += 1
+        return self.messages[self.num_read - 1]
+
+
+class Reserved:
+    """What was reserved beyond the announced length; refuses more than `limit`."""
+
+    def __init__(self, limit: int = MAX_BYTES) -> None:
+        self.num_bytes = 0
+        self.limit = limit
+
+    def __call__(self, *, num_bytes: int) -> None:
+        self.num_bytes += num_bytes
+        if self.num_bytes > self.limit:
+            raise OverloadedError("full")
+
+
+def request(client: Callable[[], Any], content_type: str, length: int | None = None) -> Request:
+    headers = [(b"content-type", content_type.encode("latin-1"))]
+    headers += [] if length is None else [(b"content-length", str(length).encode())]
+    return Request({"type": "http", "method": "POST", "headers": headers}, client)
+
+
+def read(*pieces: bytes, max_files: int = 10, content_type: str = FORM) -> list[Upload]:
+    bodies = Bodies(max_bytes=MAX_BYTES, max_files=max_files)
+    return asyncio.run(bodies.read_many(request(Client(*pieces), content_type), Reserved()))
+
+
+def read_one(client: Client, reserved: Reserved, *, length: int | None = None, content_type: str = FORM) -> Upload:
+    bodies = Bodies(max_bytes=MAX_BYTES, max_files=1)
+    return asyncio.run(bodies.read_one(request(client, content_type, length), reserved))
 
 
 @given(
@@ -55,10 +98,69 @@ def test_names_are_read_as_utf_8_or_else_latin_1(name: bytes, expected: str) -> 
 
 
 def test_more_files_than_accepted_are_refused_as_soon_as_they_begin() -> None:
-    reader = FormReader(CONTENT_TYPE, "files", max_files=2)
-    reader.write(file(b"1") + file(b"2"))
+    client = Client(file(b"1") + file(b"2"), file(b"3"), b"the rest")
+    bodies = Bodies(max_bytes=MAX_BYTES, max_files=2)
     with pytest.raises(UploadTooLargeError, match="the 2 accepted"):
-        reader.write(file(b"3"))
+        asyncio.run(bodies.read_many(request(client, FORM), Reserved()))
+    assert client.num_read == 2
+
+
+def test_texts_beside_the_files_are_no_matter_however_many() -> None:
+    texts = b"".join(part(b"x" * 10, f'name="note-{i}"') for i in range(1500))
+    assert read(texts + file(b"yes"), b"--x--") == [Upload("a.png", b"yes")]
+
+
+def test_files_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rollover(self: object) -> None:
+        raise AssertionError("a file went to disk")
+
+    monkeypatch.setattr("tempfile.SpooledTemporaryFile.rollover", rollover)
+    bodies, data = Bodies(max_bytes=2**22, max_files=1), bytes(3 * 2**20)
+    body = file(data, field="file") + b"--x--"
+    assert asyncio.run(bodies.read_one(request(Client(body), FORM), Reserved(2**22))).data == data
+
+
+def test_what_was_not_announced_is_reserved_as_it_comes_and_what_was_is_not() -> None:
+    body = file(b"x" * 1000, field="file") + b"--x--"
+    for announced, reserved in ((None, len(body)), (len(body) - 10, 10), (len(body), 0)):
+        found = Reserved()
+        assert read_one(Client(body[:100], body[100:]), found, length=announced).data == b"x" * 1000
+        assert found.num_bytes == reserved
+
+
+@pytest.mark.parametrize("content_type", [FORM, "image/png"])
+def test_a_body_that_grows_beyond_what_can_be_reserved_is_read_no_further(content_type: str) -> None:
+    client = Client(file(b"x" * 1000, field="file"), b"x" * 1000, b"x" * 1000)
+    with pytest.raises(OverloadedError):
+        read_one(client, Reserved(1500), content_type=content_type)
+    assert client.num_read == 2
+
+
+@pytest.mark.parametrize("content_type", [FORM, "image/png"])
+def test_a_body_beyond_the_limit_is_read_no_further(content_type: str) -> None:
+    client = Client(file(b"x" * MAX_BYTES, field="file"), b"x")
+    with pytest.raises(UploadTooLargeError, match="more than the 200000 bytes"):
+        read_one(client, Reserved(2 * MAX_BYTES), content_type=content_type)
+    assert client.num_read == 1
+
+
+def test_an_announced_length_beyond_the_limit_is_refused_unread() -> None:
+    client = Client(b"x")
+    with pytest.raises(UploadTooLargeError, match="200001 bytes"):
+        read_one(client, Reserved(), length=MAX_BYTES + 1)
+    assert client.num_read == 0
+
+
+@pytest.mark.parametrize("content_type", [FORM, "image/png"])
+def test_a_client_that_hangs_up_ends_the_reading(content_type: str) -> None:
+    with pytest.raises(ClientDisconnect):
+        read_one(Client(file(b"half", field="file")[:-8], hangs_up=True), Reserved(), content_type=content_type)
+
+
+def test_a_raw_image_is_taken_as_it_is_and_other_types_are_not() -> None:
+    assert read_one(Client(b"da", b"ta"), Reserved(), content_type="Image/PNG") == Upload(NAMELESS, b"data")
+    with pytest.raises(UnsupportedContentError, match="text/plain"):
+        read_one(Client(b"data"), Reserved(), content_type="text/plain")
 
 
 @pytest.mark.parametrize(
@@ -94,4 +196,4 @@ def test_what_is_no_such_form_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=" + "x" * 1000])
 def test_a_form_needs_a_boundary_of_a_sane_length(content_type: str) -> None:
     with pytest.raises(MalformedRequestError, match="cannot be read"):
-        FormReader(content_type, "files", max_files=1)
+        read(b"", content_type=content_type)

@@ -19,7 +19,7 @@ RECEIVE_TIMEOUT_S = 0.4
 
 @contextmanager
 def full_instance(folder: Path) -> Iterator[Instance]:
-    """It holds one image, and it has one."""
+    """A server that takes one image, and has one."""
     with (
         open_instance(folder, max_queue=1, max_files=1, receive_timeout_s=RECEIVE_TIMEOUT_S) as instance,
         ThreadPoolExecutor(1) as clients,
@@ -50,7 +50,7 @@ def test_a_refusal_has_all_that_every_answer_has_and_is_counted(tmp_path: Path) 
         assert re.search(r'anomaly_requests_total{code="503",route="/score"} 2.0', series)
 
 
-def test_the_connection_is_kept_and_the_body_read_past_then_the_next_request_is_answered(tmp_path: Path) -> None:
+def test_the_connection_is_kept_and_the_body_discarded_then_the_next_request_is_answered(tmp_path: Path) -> None:
     with (
         full_instance(tmp_path) as instance,
         closing(http.client.HTTPConnection("127.0.0.1", instance.client.base_url.port or 0, timeout=5)) as connection,
@@ -87,9 +87,7 @@ def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
         assert [int(code) for code in re.findall(rb"HTTP/1.1 (\d+)", answers)] == [503, 200, 503, 200, 503]
 
 
-def test_who_waits_for_leave_to_send_gets_the_refusal_further_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_waits_for_leave_to_send_is_refused_by_the_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with full_instance(tmp_path) as instance, connected(instance) as connection:
         asked: list[object] = []
         monkeypatch.setattr(instance.app.state.shedding, "refusal", lambda *head: asked.append(head))
@@ -129,13 +127,13 @@ def test_at_a_stop_it_is_said_that_the_server_stops(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/score/", "/"])
-def test_all_else_is_let_in(path: str, tmp_path: Path) -> None:
+def test_all_else_goes_on_to_the_app(path: str, tmp_path: Path) -> None:
     with full_instance(tmp_path) as instance:
         assert instance.client.post(path, content=b"x").status_code in (404, 405)
         assert instance.client.get("/healthz").status_code == 200
 
 
-def test_when_there_is_room_again_it_is_open(tmp_path: Path) -> None:
+def test_once_an_image_may_come_again_it_is_scored(tmp_path: Path) -> None:
     with full_instance(tmp_path) as instance:
         assert instance.score(png(2)).status_code == 503
         instance.detector.gate.set()

@@ -1,18 +1,17 @@
 """Peers that are slow, silent, numerous or endless, over real connections."""
 
-import asyncio
 import json
 import re
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from service.edge.protocol import MAX_HEAD_BYTES, JoiningTransport
+from service.edge.protocol import MAX_HEAD_BYTES
 from service.edge.server import KEEP_ALIVE_S, Server
 from service.settings import Settings
 from tests.service.fakes import Instance, open_instance, picture, png
@@ -174,37 +173,8 @@ def test_a_connection_whose_answer_came_before_its_body_does_not_stay_for_ever(t
 
 def test_between_requests_a_connection_is_kept_for_more_than_a_minute(impatient: Instance) -> None:
     settings = Settings()
-    server = Server(impatient.app, settings, door=impatient.app.state.shedding, on_stop=lambda: None)
+    server = Server(impatient.app, settings, shedding=impatient.app.state.shedding, on_stop=lambda: None)
     assert server.config.timeout_keep_alive == KEEP_ALIVE_S > 60
-
-
-def test_what_is_written_in_one_step_is_sent_together_and_what_stands_alone_soon() -> None:
-    sent: list[bytes] = []
-
-    class Transport(asyncio.Transport):
-        def writelines(self, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
-            sent.append(b"".join(pieces))
-
-        def close(self) -> None:
-            sent.append(b"closed")
-
-        def is_closing(self) -> bool:
-            return False
-
-    async def scene() -> None:
-        transport = JoiningTransport(Transport(), asyncio.get_running_loop())
-        transport.write(b"head")
-        transport.write(b"body")
-        assert sent == [b"headbody"]
-        transport.write(b"alone")
-        await asyncio.sleep(0)
-        assert sent == [b"headbody", b"alone"]
-        transport.write(b"last")
-        transport.close()
-        await asyncio.sleep(0)
-        assert sent == [b"headbody", b"alone", b"last", b"closed"]
-
-    asyncio.run(scene())
 
 
 def test_a_body_in_pieces_may_be_longer_than_a_head(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_every_line_of_a_request_has_its_id(tmp_path: Path, monkeypatch: pytest.
         loggers.setdefault(line["request_id"], []).append(line["logger"])
     assert loggers == {
         None: ["service.models.loading"],
-        "of-the-batch": ["service.routes.score", "service.edge.request_log"],
+        "of-the-batch": ["service.scoring", "service.edge.request_log"],
         "of-the-load": ["service.models.loading", "service.edge.request_log"],
         "of-the-one": ["service.edge.request_log", "uvicorn.error"],
     }
