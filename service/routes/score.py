@@ -113,7 +113,7 @@ class DirectRoute(Route):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """As every route, and itself as `route`."""
         match, found = super().matches(scope)
-        return match, found | {"route": self}
+        return match, {**found, "route": self}
 
 
 DIRECT = [

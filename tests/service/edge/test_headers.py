@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from service.edge.headers import HEADERS
-from tests.service.fakes import Instance, png
+from tests.service.fakes import POISON, Instance, png
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/models", "/metrics", "/openapi.json", "/nowhere", "/score"])
@@ -19,6 +19,15 @@ def test_refusals_before_the_app_have_them_too(instance: Instance) -> None:
     refused = instance.client.get("/", headers={"Host": "evil.example"})
     assert refused.status_code == 400
     assert {name: refused.headers.get(name) for name in HEADERS} == HEADERS
+
+
+def test_an_unforeseen_error_has_them_too(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.routes.models._summarise", lambda slot: 1 / 0)
+    for failed in (instance.score(png(POISON)), instance.client.get("/models")):
+        assert failed.status_code == 500
+        assert failed.json()["error"]["code"] == "internal_error"
+        assert failed.headers["X-Request-ID"]
+        assert {name: failed.headers.get(name) for name in HEADERS} == HEADERS
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
