@@ -1,4 +1,4 @@
-"""The use case of scoring: accept a request, score its images, judge them, keep and watch what was found.
+"""The use case of scoring: accept a request, score its images, judge them, keep the results and watch for drift.
 
 It knows nothing of how images arrive or of how answers look, so any protocol can call it: reserve with `admit`, read
 the images, and hand them to `score_one` or `score_many`.
@@ -66,7 +66,7 @@ class Scoring:
         self._history = history
 
     def admit(self, detector: Detector, *, num_bytes: int) -> AbstractContextManager[Reservation]:
-        """Reserve room for one image and a body of `num_bytes`, before that is read, until the answer is made.
+        """Reserve memory for one image and a body of `num_bytes`, before that is read, until the answer is made.
 
         Raises OverloadedError, ShuttingDownError or EngineFailedError.
         """

@@ -1,9 +1,9 @@
-"""From where one may ask: by this server's own names, and from no other web site's pages. `callers` asks for keys.
+"""Which hosts and origins may call: this server's own names, and no pages of other web sites. `callers` checks keys.
 
-A page elsewhere can make its reader's browser send requests to 127.0.0.1. Two checks stop it. Its requests carry its
+A page of another site can make a browser send requests to 127.0.0.1. Two checks stop it. Its requests carry its
 own address as `Origin`, which is not the `Host` they are sent to: refused with 403. If its name has been re-bound to
 127.0.0.1, then both agree, but `Host` is its name: refused with 400. A numeric `Host` cannot be re-bound, so a server
-that listens on all addresses answers to any of these, and to further names only if `allowed_hosts` lists them.
+that listens on all addresses accepts any numeric one, and further names only if `allowed_hosts` lists them.
 """
 
 import ipaddress

@@ -1,8 +1,9 @@
-"""Who asks, and whether they may: keys, scopes and the rate of each key.
+"""Who calls, and what they may do: keys, scopes and the rate of each key.
 
-A key comes as `Authorization: Bearer KEY`, or as the password of `Basic`, which browsers ask for by themselves. Once
-there are keys, everything but PUBLIC needs one, also what does not exist; what needs a scope says so where it is routed
-(`needs`). Without keys whoever reaches the server may score, and administer it only if it listens on loopback.
+A key is sent as `Authorization: Bearer KEY`, or as the password of `Basic`, for which browsers have a form. If the
+server has keys, every path but PUBLIC needs one, paths that do not exist too. A route that needs a scope declares it
+(`needs`). Without keys everybody who reaches the server may score; they may administer it only if it listens on
+loopback.
 """
 
 import base64
@@ -34,7 +35,7 @@ NEEDS_KEY: dict[str, list[dict[str, list[str]]]] = {"security": [{BEARER.scheme_
 
 
 def needs(scope: Scope) -> Callable[[Request, Credentials], Awaitable[None]]:
-    """A dependency for routes that are for keys with `scope` only."""
+    """A dependency of routes that only keys with `scope` may call."""
 
     async def check(request: Request, credentials: Credentials) -> None:  # async: else the framework asks a thread
         check_scope(request, scope)
@@ -43,7 +44,7 @@ def needs(scope: Scope) -> Callable[[Request, Credentials], Awaitable[None]]:
 
 
 def check_scope(request: Request, scope: Scope) -> None:
-    """Raise ForbiddenError unless the caller's key has `scope`; quicker than `needs`, for calls that are many."""
+    """Raise ForbiddenError unless the caller's key has `scope`; faster than `needs`, for frequent calls."""
     caller = caller_of(request)
     if caller is None or scope not in caller.scopes:
         raise ForbiddenError(f"This needs a key with the scope {scope.value!r}, as `anomaly keys add` makes them.")
@@ -56,7 +57,7 @@ def caller_of(request: Request) -> Key | None:
 
 
 class IdentifyCallers:
-    """ASGI middleware that tells the app whose key a request has, and refuses one without a key where it needs one."""
+    """ASGI middleware that tells the app whose key a request has, and refuses requests that lack a key they need."""
 
     def __init__(self, app: ASGIApp, settings: Settings, keyring: Keyring) -> None:
         self.app = app
@@ -110,6 +111,6 @@ def _secret(authorization: str) -> str:
 
 
 def _challenge(headers: Headers) -> dict[str, str]:
-    """How to send a key. A person's browser is offered the way that makes it ask; the page's own script is not."""
+    """How to send a key. A person's browser is offered `Basic`, which opens its form; the page's own script is not."""
     person = "text/html" in headers.get("accept", "")
     return {"WWW-Authenticate": 'Basic realm="anomaly: any name, and the key as password"' if person else "Bearer"}

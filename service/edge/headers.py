@@ -1,7 +1,7 @@
-"""What every answer tells a browser: do not guess, do not frame, do not pass on, do not keep.
+"""Security headers of every answer: browsers guess no types, show it in no frame, send no referrer, cache nothing.
 
-An answer that says otherwise itself (the page and the documentation have policies of their own) keeps its word. There
-are no headers for other sites to read answers by (CORS): only the service's own pages can.
+An answer's own headers win: the page and the documentation have policies of their own. There are no CORS headers, so
+other sites' pages cannot read answers; only the service's own pages can.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +19,7 @@ RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items(
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """The first of a request's headers with that name, in small letters; quicker than the framework's mapping."""
+    """The first of a request's headers with that name, in small letters; faster than the framework's mapping."""
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
 
 

@@ -1,11 +1,11 @@
-"""API keys: a file with one line a key, and what is known of whoever sends one.
+"""API keys: a file with one line per key, and how a key that was sent is found in it.
 
     # name   scopes       SHA-256 of the key
     line-3   score        9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     plant    score,admin  60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
 
 A key is 256 random bits and is shown once, when it is made; the file holds its hash only (docs/adr/0009-keys.md tells
-why a plain SHA-256 is enough). Deleting a line revokes its key when the server is told to read the file anew.
+why a plain SHA-256 is enough). Deleting a line revokes its key when the server is told to read the file again.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ class Keyring:
         return found
 
     def reload(self) -> None:
-        """Read the file anew; if that fails, say so in the log and keep the keys in force."""
+        """Read the file again; if that fails, say so in the log and keep the keys in force."""
         if self._path is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""How often a key may ask: a token bucket each, so that one client cannot take the service from the others."""
+"""How many requests a key may make: a token bucket each, so that one client cannot use up the service."""
 
 import time
 from collections.abc import Callable

@@ -1,9 +1,9 @@
-"""How a bundle comes to be served, takes another's place, or goes.
+"""How bundles are loaded, replaced and unloaded.
 
 At the start every version under the models folder is loaded in the background, current versions first. Later, `reload`
-and `rescan` take what has come or changed: a bundle is verified and warmed beside the one that serves, takes over only
-then, and if it fails the old one serves on. A broken bundle is reported and harms no other. All of this blocks, and is
-done by one thread at a time.
+and `rescan` load what is new or has changed. A bundle is verified and warmed while the old one still serves, and
+replaces it only then; if it fails, the old one serves on. A broken bundle is reported and harms no other. All of this
+blocks, and is done by one thread at a time.
 """
 
 import hashlib

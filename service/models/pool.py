@@ -1,7 +1,7 @@
 """Which bundles are served: read on the event loop, changed by `loading`.
 
-A change appears whole: what readers hold is replaced, never altered, so nobody needs a lock. A request takes its
-detector once and keeps it, so that score and digest are of the same bundle whatever happens meanwhile. Requests name
+A change replaces what readers hold and never alters it, so nobody needs a lock. A request takes its detector once and
+keeps it, so that score and digest are of the same bundle whatever changes meanwhile. Requests name
 bundles of this pool only: no file is ever opened because of what a request says.
 """
 

@@ -1,7 +1,7 @@
 """Drift of each model that scores: one watch a bundle's digest, for as long as the process lives.
 
-A new bundle, or a new start, begins anew with the calibration alone; the alarm's guarantee is for each such stream.
-What is fed is every score that is answered, in the order in which the answers are made.
+A new bundle, or a new process, begins again with the calibration alone; the alarm's guarantee is for each such stream.
+Every score that is answered is fed, in the order of the answers.
 """
 
 import logging
@@ -41,7 +41,7 @@ class DriftWatch:
             watched.alarm_time = datetime.now(UTC)
             logger.warning(
                 "drift: the scores of %s version %d are no longer distributed as its calibration's (after %d images, "
-                "false-alarm rate %g); look at camera and light, then calibrate anew",
+                "false-alarm rate %g); look at camera and light, then calibrate again",
                 *(bundle.name, bundle.version, watched.drift.num_scores, self.rate),
             )
         self._observe(bundle, watched.drift.log10_martingale, watched.alarm_time is not None)

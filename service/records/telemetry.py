@@ -24,7 +24,7 @@ VERDICTS = {True: "anomalous", False: "normal", None: "none"}
 
 
 class Telemetry:
-    """Requests, where the time of an image goes, and what is found in the images."""
+    """Requests, the time that each step of an image takes, and what is found in the images."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()

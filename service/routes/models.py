@@ -1,4 +1,4 @@
-"""`GET /models`, `/models/{name}` and `/models/{name}/drift`: which bundles there are, and how they do."""
+"""`GET /models`, `/models/{name}` and `/models/{name}/drift`: which bundles there are, and whether they drift."""
 
 from typing import Annotated, Any
 

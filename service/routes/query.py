@@ -1,6 +1,6 @@
-"""Query parameters read by their schema, for the calls where each microsecond counts.
+"""Query parameters read by their schema, for the calls that the framework does not read (`DIRECT` in `score`).
 
-The framework reads them too, but takes a third of its time for it; what is refused, and how, is the same.
+What is refused, and how, is the same as with the framework.
 """
 
 from typing import Any, TypeVar

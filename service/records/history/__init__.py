@@ -1,7 +1,7 @@
 """The history: what was scored and what people said of it, in one SQLite file. Off unless a file is named.
 
-One thread writes (`writer`), in group commits; whoever reads has a connection of his own (`reader`), which the file's
-write-ahead log lets him have without waiting. What is kept, and how the file looks, is in `store`; `export` turns
+One thread writes (`writer`), in group commits. Each reader has a connection of its own (`reader`) and never waits for
+the writer, as the file has a write-ahead log. `store` says what is kept and how the file looks. `export` turns
 corrections into a data set for `anomaly calibrate` and `anomaly evaluate`.
 """
 

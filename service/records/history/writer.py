@@ -1,9 +1,9 @@
-"""The one writer: rows and corrections go to a thread, which commits what waits together and then says so.
+"""The one writer: a thread that commits the rows and corrections that wait, all together, and then acknowledges them.
 
-A row is acknowledged, by its id, only when it is committed; groups keep that from costing a flush an image. Nothing
-here may harm scoring. When the file cannot be written (a full disk, a lock, a broken file) the images of that time are
-not kept and are counted, one line in the log says since when and why, and every RETRY_S it is tried again with a new
-connection. A disk that hangs is waited for no longer than ACKNOWLEDGE_S.
+A row is acknowledged, by its id, only when it is committed. One commit for many rows means one flush for many images.
+Nothing here may harm scoring. While the file cannot be written (a full disk, a lock, a broken file), images are not
+kept but counted, one line in the log says since when and why, and every RETRY_S a new connection is tried. A disk that
+hangs is waited for no longer than ACKNOWLEDGE_S.
 """
 
 import asyncio
@@ -87,7 +87,7 @@ class History:
     async def close(self) -> None:
         """Commit what waits, and stop."""
         self._is_closed = True
-        self._jobs.put(None)  # to wake it
+        self._jobs.put(None)  # wakes the thread
         await asyncio.to_thread(self._thread.join, ACKNOWLEDGE_S)
 
     async def add(self, entries: Sequence[HistoryEntry]) -> list[int | None]:
@@ -150,7 +150,7 @@ class History:
             results = [HistoryUnavailableError(f"The history cannot be written now: {error}.") for _ in group]
             more = False
         else:
-            if group or self._try_again_at == math.inf:  # an empty commit shows no room, but that the disk answers
+            if group or self._try_again_at == math.inf:  # an empty commit shows only that the disk answers
                 self._recover()
         self._loop.call_soon_threadsafe(_settle, group, results)
         return more
