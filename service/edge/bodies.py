@@ -18,6 +18,8 @@ from service.errors import MalformedRequestError, UnsupportedContentError, Uploa
 FORM = "multipart/form-data"
 ONE, MANY = "file", "files"
 NAMELESS = "the image"
+MAX_TEXTS = 1000
+"""Fields without a file in one form. They are not used, but kept until the form is read, each with some overhead."""
 TOO_MANY_FILES = "Too many files"
 """How Starlette's message begins for a form with more than `max_files`."""
 
@@ -78,7 +80,7 @@ class Bodies:
             request.headers,
             self._pieces(request, grow),
             max_files=max_files,
-            max_fields=float("inf"),  # texts are bounded by the body's length, as files are
+            max_fields=MAX_TEXTS,
             max_part_size=self.max_bytes,
         )
         try:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
-from service.edge.bodies import NAMELESS, Bodies, Upload
+from service.edge.bodies import MAX_TEXTS, NAMELESS, Bodies, Upload
 from service.errors import MalformedRequestError, OverloadedError, UnsupportedContentError, UploadTooLargeError
 
 FORM = "multipart/form-data; boundary=x"
@@ -105,9 +105,11 @@ def test_more_files_than_accepted_are_refused_as_soon_as_they_begin() -> None:
     assert client.num_read == 2
 
 
-def test_texts_beside_the_files_are_no_matter_however_many() -> None:
-    texts = b"".join(part(b"x" * 10, f'name="note-{i}"') for i in range(1500))
-    assert read(texts + file(b"yes"), b"--x--") == [Upload("a.png", b"yes")]
+def test_texts_beside_the_files_are_passed_over_up_to_a_number() -> None:
+    texts = [part(b"x" * 10, f'name="note-{i}"') for i in range(MAX_TEXTS + 1)]
+    assert read(*texts[:-1], file(b"yes"), b"--x--") == [Upload("a.png", b"yes")]
+    with pytest.raises(MalformedRequestError, match="Too many fields"):
+        read(*texts, file(b"yes"), b"--x--")
 
 
 def test_files_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
