@@ -1,7 +1,7 @@
 """The use case as a second protocol would call it: without HTTP."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,9 @@ class Scene:
 
         return asyncio.run(whole())
 
-    def one(self, sent: Submission, *, disconnected: Callable[[], Awaitable[None]] | None = None) -> JudgedImage:
+    def one(
+        self, sent: Submission, *, disconnected: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> JudgedImage:
         async def work() -> JudgedImage:
             with self.scoring.admit(self.detector, num_bytes=10) as reservation:
                 assert (self.admission.num_images, self.admission.num_bytes) == (1, 10 + 64)
