@@ -29,8 +29,12 @@ the bootstrap's interval over test images, ± the standard deviation over seeds.
 the same pixels of the same images in the same run. "Unseen" classes had no part in choosing the recipe. "Flagged" are
 the shares of normal and of anomalous test images beyond the threshold for a false-alarm rate of 5 %. Published figures
 are the papers' own. `bigan-former` is the recipe of tiles and cells as it was at commit 20ebbc2, with four kinds of
-negatives and 2,000 steps; its `-no-memory` was looked at because of a test figure ([experiments](experiments.md)).
+synthetic defects and 2,000 steps; its `-no-memory` was looked at because of a test figure
+([experiments](experiments.md)). Its commands are those of that commit: today's program, which has nine kinds, does not
+take them. All others are today's; each was compared with the one that made its row, and resolves to the same recipe.
 """
+_FORMER = "bigan-former"
+
 
 
 def to_page(rows: Sequence[Row]) -> str:
@@ -47,7 +51,8 @@ def to_page(rows: Sequence[Row]) -> str:
         if name in PUBLISHED:
             parts.append(f"Published: {PUBLISHED[name]}.\n")
         for method, own in of_method.items():
-            parts.append(f"### {title}: {method}\n\nThe first row's: `{own[0]['command']}`\n\n{_classes_table(own)}")
+            at = ", at commit 20ebbc2" if method.startswith(_FORMER) else ""
+            parts.append(f"### {title}: {method}\n\nThe first row's{at}: `{own[0]['command']}`\n\n{_classes_table(own)}")
     return "\n".join(parts)
 
 
