@@ -27,14 +27,19 @@ def done(*arguments: str | Path) -> Result:
 
 
 def refused(*arguments: str | Path) -> str:
-    """What a call that has to be refused says on standard error: a sentence or two."""
+    """What a call that has to be refused says on standard error: a sentence or two.
+
+    Before it, `anomaly train` may have said which recipe it is, and what is lost by it.
+    """
     result = call(*arguments)
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
-    message = result.stderr.strip()
-    assert "Traceback" not in message
-    assert message.startswith("error: ")
-    return message.removeprefix("error: ")
+    assert "Traceback" not in result.stderr
+    said, error, message = result.stderr.strip().partition("error: ")
+    assert error
+    assert all(line.startswith(("recipe ", "warning: ")) for line in said.splitlines())
+    assert not said or arguments[0] == "train"
+    return message
 
 
 def sets(*fields: str) -> tuple[str, ...]:
