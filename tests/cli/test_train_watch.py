@@ -17,7 +17,7 @@ WILD = ("--recipe", "anogan", "--steps", "60", *sets(
 def test_a_run_that_goes_wrong_is_warned_of_once_and_says_so_in_its_bundle(tmp_path: Path) -> None:
     result = done(*ZEROS, *WILD, "--out", tmp_path / "m")
     assert result.stderr.count("warning: divergence at step ") == 1
-    assert "--learning-rate than 0.05" in result.stderr
+    assert "training.learning_rate than 0.05" in result.stderr
     bundle = load(tmp_path / "m")
     (warning,) = bundle.manifest.warnings
     assert f"warning: {warning}\n" in result.stderr
