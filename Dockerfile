@@ -1,5 +1,5 @@
 # The scoring service with the bundles of models/. No container engine was at hand to build this file where it was
-# written: its install line is the one of Makefile and README, which CI runs on a plain machine.
+# written: its install line is that of `make run`, which CI runs on a plain machine, without the extra for reports.
 #
 #   docker build -t anomaly .
 #   docker run --rm -p 127.0.0.1:8000:8000 anomaly
@@ -11,7 +11,7 @@ RUN python -m venv /opt/anomaly
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY anomaly anomaly
 COPY service service
-RUN /opt/anomaly/bin/python -m pip install --no-cache-dir --constraint constraints.txt .
+RUN /opt/anomaly/bin/python -m pip install --no-cache-dir --constraint constraints.txt '.[server]'
 
 FROM python:3.11-slim
 RUN useradd --system --create-home --uid 10001 anomaly
@@ -20,7 +20,7 @@ COPY models /srv/models
 COPY docs/examples /srv/docs/examples
 WORKDIR /srv
 USER anomaly
-ENV PATH=/opt/anomaly/bin:$PATH PYTHONUNBUFFERED=1 MPLCONFIGDIR=/tmp ANOMALY_LOG_FORMAT=json
+ENV PATH=/opt/anomaly/bin:$PATH PYTHONUNBUFFERED=1 ANOMALY_LOG_FORMAT=json
 
 # Inside a container the service must listen on all addresses to be reached at all; --insecure allows that. Who can reach it
 # is decided by what is published: the lines above publish to this machine only. To publish further, mount a file of keys and

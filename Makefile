@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SERVING := $(VENV)/.serving
 STAMP := $(VENV)/.installed
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -12,12 +13,16 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv and install the project with its development tools
-$(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+$(STAMP): $(SERVING)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-run: install ## serve the shipped bundles on HOST:PORT
+$(SERVING): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[server,report]'
+	@touch $@
+
+run: $(SERVING) ## install what serving, training and reports need; serve the shipped bundles on HOST:PORT
 	$(BIN)/anomaly serve --models models/ --default-model mnist --host $(HOST) --port $(PORT)
 
 test: install ## run the test suite with branch coverage

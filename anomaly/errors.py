@@ -2,7 +2,7 @@
 
     AnomalyError
     ├── UsageError              options that do not fit together, or a value out of range
-    ├── DeviceError             the asked-for device is not there
+    ├── DeviceError             the requested device is not available
     ├── DataError               a data set that cannot be understood or used
     │   └── ImageError          one image that cannot be used; names it
     │       ├── ImageTooLargeError      more bytes or pixels than the limits allow
@@ -20,7 +20,7 @@ A message says what is wrong, what was found, what was expected, and what to do 
 
 
 class AnomalyError(Exception):
-    """Base of every error that a user can mend; its text is meant to be shown as it is."""
+    """Base of every error that a user can correct; its text is meant to be shown as it is."""
 
 
 class UsageError(AnomalyError):
@@ -28,7 +28,7 @@ class UsageError(AnomalyError):
 
 
 class DeviceError(AnomalyError):
-    """The asked-for device is not available."""
+    """The requested device is not available."""
 
 
 class DataError(AnomalyError):
@@ -64,7 +64,7 @@ class CorruptBundleError(BundleError):
 
 
 class TrainingError(AnomalyError):
-    """Training cannot start or go on."""
+    """Training cannot start or continue."""
 
 
 class DivergedError(TrainingError):

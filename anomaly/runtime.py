@@ -15,8 +15,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 def resolve_device(name: str = "auto") -> torch.device:
     """The device called `name`; "auto" takes CUDA, then Apple's MPS, then the CPU.
 
-    With CUDA, single precision is IEEE's in this process from now on: its convolutions take TF32's 11 bits for it
-    unless they are told, and would not score as a CPU does.
+    With CUDA, TF32 is switched off for this process. Otherwise convolutions would compute single precision with TF32's
+    11 bits, and would not score as a CPU does.
 
     Raises:
         DeviceError: the device is unknown, or this machine or this torch build does not have it.

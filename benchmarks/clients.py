@@ -31,11 +31,11 @@ def main() -> int:
     options = _options()
     names = sorted({ref.name for ref in list_bundles(options.models)})
     detectors = {name: load_detector(options.models / name, device="cpu") for name in names}
-    turns = _turns(detectors)
+    order = _order(detectors)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "images"
         write_files(folder, options.images, draw_line, SIDE)
-        paths = [word for name in turns for word in ("--path", f"/score?model={name}")]
+        paths = [word for name in order for word in ("--path", f"/score?model={name}")]
         with serving(options.models, default_model=names[0], deadline_s=600) as server:
             load = send(
                 server.port, folder, "--clients", options.clients, "--total", options.images, "--seconds", 3600, *paths
@@ -44,13 +44,13 @@ def main() -> int:
         raise SystemExit(f"some were not scored: {load.statuses}, {load.codes}")
     of_model: dict[str, list[Answer]] = {name: [] for name in names}
     for answer in load.answers:
-        of_model[turns[answer.number % len(turns)]].append(answer)
+        of_model[order[answer.number % len(order)]].append(answer)
     wrong = sum(_compare(name, detectors[name], answers) for name, answers in of_model.items())
     print(f"{options.images} images from {options.clients} clients in {load.seconds:.0f} s, {wrong} mismatches")
     return 1 if wrong else 0
 
 
-def _turns(detectors: dict[str, Detector]) -> list[str]:
+def _order(detectors: dict[str, Detector]) -> list[str]:
     """The models' names in the order in which images go to them, over and over."""
     quick = [name for name, detector in detectors.items() if detector.bundle.manifest.recipe.search is None]
     slow = [name for name in detectors if name not in quick]

@@ -32,7 +32,7 @@ REFUSED_PAUSE_S = 0.02
 FORM_HEAD = b'--x\r\nContent-Disposition: form-data; name="file"; filename="image"\r\n\r\n'
 
 
-class Generator:
+class LoadGenerator:
     """What all connections share: what to send next, and what came back."""
 
     def __init__(self, port: int, requests: list[bytes], *, total: int | None, is_closed_loop: bool) -> None:
@@ -114,7 +114,7 @@ class Generator:
 class Client:
     """At most one request at a time, over one connection that is opened again when it is closed."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: LoadGenerator) -> None:
         self.generator = generator
         self.connection: Connection | None = None
         self.number: int | None = None
@@ -211,7 +211,7 @@ def main() -> None:
     requests = put_together(options.port, bodies, options.path or ["/score"], is_form=options.form)
 
     async def run() -> dict[str, object]:
-        generator = Generator(options.port, requests, total=options.total, is_closed_loop=not options.rate)
+        generator = LoadGenerator(options.port, requests, total=options.total, is_closed_loop=not options.rate)
         return await generator.run(options.clients, options.seconds, options.rate)
 
     json.dump(uvloop.run(run()), sys.stdout)

@@ -16,7 +16,7 @@ from PIL import Image
 from anomaly.inference import load_detector
 
 
-class Scoring(litserve.LitAPI):  # type: ignore[misc,name-defined,unused-ignore]
+class ScoringAPI(litserve.LitAPI):  # type: ignore[misc,name-defined,unused-ignore]
     """A form's field `file` in, a score out; LitServe puts what waits into one list."""
 
     def setup(self, device: str) -> None:
@@ -48,7 +48,7 @@ class Scoring(litserve.LitAPI):  # type: ignore[misc,name-defined,unused-ignore]
 
 
 if __name__ == "__main__":
-    api = Scoring(max_batch_size=int(sys.argv[3]), batch_timeout=0.005, api_path="/score")
+    api = ScoringAPI(max_batch_size=int(sys.argv[3]), batch_timeout=0.005, api_path="/score")
     litserve.LitServer(api, accelerator="cpu", devices=1, track_requests=False).run(
         port=int(sys.argv[2]), num_api_servers=1, log_level="error", generate_client_file=False
     )

@@ -30,7 +30,7 @@ WARM_UP_S = 2
 
 
 @dataclass(frozen=True)
-class Row:
+class Measured:
     """One line of the table."""
 
     name: str
@@ -71,7 +71,7 @@ def main() -> None:
         print(f"service / {other.name}: {ours.rate / other.rate:.1f}")
 
 
-def _measure(options: argparse.Namespace, models: Path, name: str, folder: Path) -> Iterator[Row]:
+def _measure(options: argparse.Namespace, models: Path, name: str, folder: Path) -> Iterator[Measured]:
     path, (port, other_port) = f"/score?model={name}", (_free_port(), _free_port())
     model = str(models / name)
     with serving(models, default_model=name) as ours:
@@ -92,7 +92,7 @@ def _measure(options: argparse.Namespace, models: Path, name: str, folder: Path)
             yield _load(lit, "LitServe, batched", folder, "/score", options, "--form")
 
 
-def _in_process(model: Path, folder: Path) -> Row:
+def _in_process(model: Path, folder: Path) -> Measured:
     from anomaly.inference import load_detector
 
     detector = load_detector(model, device="cpu")
@@ -101,10 +101,10 @@ def _in_process(model: Path, folder: Path) -> Row:
     started, cpu = time.perf_counter(), time.process_time()
     detector.score(paths)
     seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
-    return Row("Detector.score, in this process", len(paths) / seconds, 1e3 * cpu_s / len(paths))
+    return Measured("Detector.score, in this process", len(paths) / seconds, 1e3 * cpu_s / len(paths))
 
 
-def _load(server: Program, name: str, folder: Path, path: str, options: argparse.Namespace, *more: str) -> Row:
+def _load(server: Program, name: str, folder: Path, path: str, options: argparse.Namespace, *more: str) -> Measured:
     common = ("--path", path, "--clients", options.clients, *more)
     send(server.port, folder, "--seconds", WARM_UP_S, *common)
     counts = [_batches(server)]
@@ -114,7 +114,7 @@ def _load(server: Program, name: str, folder: Path, path: str, options: argparse
     counts.append(_batches(server))
     assert load.statuses.keys() == {200}, load.statuses
     images, batches = (after - before for before, after in zip(*counts, strict=True))
-    return Row(name, load.rate, 1e3 * cpu / len(load.scored), load, images / batches if batches else None)
+    return Measured(name, load.rate, 1e3 * cpu / len(load.scored), load, images / batches if batches else None)
 
 
 def _batches(server: Program) -> tuple[float, float]:

@@ -18,42 +18,47 @@ from fastapi_offline import FastAPIOffline
 
 from anomaly.errors import AnomalyError, BundleError, UsageError
 from anomaly.inference import Detector, load_detector
-from service.access import GuardAccess, check_exposure
-from service.admission import SHARE_OF_TURN, Admission
-from service.batcher import Batcher
-from service.callers import BEARER, IdentifyCallers, needs
-from service.door import Door
-from service.drift import DriftWatch
-from service.errors import answer_errors
-from service.headers import SecureAnswers
-from service.history import History, Retention
-from service.keys import Keyring, Scope
-from service.loading import Loader, Loading
-from service.logs import logging_to
-from service.pool import Pool
-from service.repository import find_bundles
+from service.edge.access import GuardAccess, check_exposure
+from service.edge.bodies import Bodies
+from service.edge.callers import BEARER, IdentifyCallers, needs
+from service.edge.headers import SecureAnswers
+from service.edge.keys import Keyring, Scope
+from service.edge.load_shedding import LoadShedding
+from service.edge.request_log import LogRequests, logging_to
+from service.edge.server import Server
+from service.engine.admission import SHARE_OF_BATCH, Admission
+from service.engine.batcher import Batcher
+from service.engine.uploads import Uploads
+from service.errors import EngineFailedError, answer_errors
+from service.models.loading import Loader, Loading
+from service.models.pool import Pool
+from service.models.repository import find_bundles
+from service.records.drift import DriftWatch
+from service.records.history import History, Retention
+from service.records.telemetry import Telemetry
 from service.routes import admin, docs, health, history, models, page, score
 from service.routes.state import State
-from service.schemas import ErrorAnswer
-from service.server import Server
+from service.schemas.base import ErrorAnswer
+from service.scoring import Scoring
 from service.settings import SAMPLE, Settings
-from service.shortcut import AnswerDirectly
-from service.telemetry import Telemetry
-from service.uploads import Uploads
-from service.watching import WatchRequests
 
 logger = logging.getLogger(__name__)
 
 
 def create_app(
-    settings: Settings, *, load: Loader | None = None, on_settled: Callable[[Pool], None] | None = None
+    settings: Settings,
+    *,
+    load: Loader | None = None,
+    on_settled: Callable[[Pool], None] | None = None,
+    on_failure: Callable[[str], None] = lambda reason: None,
 ) -> FastAPI:
     """The app that serves the bundles under `settings.models`.
 
     `load` makes a detector of a bundle's folder. `on_settled` is called, in another thread, once the current versions
-    are loaded or known to be broken. `app.state.refresh()` takes what has changed on disk, bundles and keys.
-    `app.state.door` tells the server whom to turn away.
-    `app.state.stop()` says that the server is about to stop: it lets nobody in any more, and is not ready.
+    are loaded or known to be broken. `on_failure` is called with the reason when the app cannot score any more and
+    should be ended. `app.state.refresh()` takes what has changed on disk, bundles and keys. `app.state.shedding` tells
+    the server which requests to refuse by their heads. `app.state.stop()` says that the server is about to stop: it
+    accepts no request any more, and is not ready.
     Raises BundleError or UsageError if there is nothing to serve, or the keys or the history cannot be read.
     """
     telemetry = Telemetry()
@@ -61,9 +66,10 @@ def create_app(
     batcher = Batcher(
         max_batch=settings.max_batch,
         max_wait_s=settings.max_wait_ms / 1000,
-        max_turn_s=SHARE_OF_TURN * settings.deadline_s,
+        max_batch_s=SHARE_OF_BATCH * settings.deadline_s,
         threads=settings.threads,
         observe=lambda detector, *timing: telemetry.observe_batch(detector.bundle, *timing),
+        on_failure=on_failure,
     )
     admission = Admission(
         batcher, max_images=settings.max_queue, max_bytes=settings.max_queue_bytes, deadline_s=settings.deadline_s
@@ -81,16 +87,28 @@ def create_app(
     find = partial(find_bundles, settings.models)
     pool = Pool(find(), default_model=settings.default_model)
     loading = Loading(pool, find, load_warm)
+    state = State(
+        settings=settings,
+        pool=pool,
+        loading=loading,
+        admission=admission,
+        batcher=batcher,
+        scoring=Scoring(admission, batcher, telemetry, drift, kept),
+        bodies=Bodies(max_bytes=settings.max_upload_bytes, max_files=settings.max_files),
+        uploads=Uploads(settings, timed=telemetry.decoding),
+        telemetry=telemetry,
+        drift=drift,
+        history=kept,
+    )
+    telemetry.watch_queue(lambda: admission.num_images, lambda: admission.age_s)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, State]]:
-        uploads = Uploads(settings, timed=telemetry.decoding)
-        telemetry.watch_queue(lambda: admission.num_images, lambda: admission.age_s)
         batcher.start()
         if kept:
             kept.start()
         first_loads = asyncio.create_task(asyncio.to_thread(loading.load_all, on_settled))
-        yield {"parts": State(settings, pool, loading, admission, batcher, uploads, telemetry, drift, kept)}
+        yield {"parts": state}
         loading.stop()
         await batcher.close()
         if kept:
@@ -115,19 +133,23 @@ def create_app(
         responses={"default": {"model": ErrorAnswer, "description": "Any error"}},
         lifespan=lifespan,
     )
-    app.include_router(score.router)
+    app.router.routes[:0] = score.DIRECT
+    app.include_router(score.router)  # for the documentation
     app.include_router(admin.router, dependencies=[Security(needs(Scope.ADMIN))])
     app.include_router(history.router, dependencies=[Security(needs(Scope.SCORE))])
     app.include_router(models.router, dependencies=[Security(BEARER)])
     for routes in (health, docs, page):
         app.include_router(routes.router)
     answer_errors(app)
-    app.add_middleware(AnswerDirectly, routes=score.router.routes)
     app.add_middleware(IdentifyCallers, settings=settings, keyring=keyring)
     app.add_middleware(GuardAccess, settings=settings)
     app.add_middleware(SecureAnswers)
-    app.add_middleware(WatchRequests, telemetry=telemetry)
-    app.state.door = Door(score.router.routes, lambda: admission.full_for(pool.detectors), telemetry)
+    app.add_middleware(LogRequests, observe=telemetry.observe_request)
+    app.state.shedding = LoadShedding(
+        [(method, route.path) for route in score.DIRECT for method in route.methods or ()],
+        full=lambda: admission.full_for(pool.detectors),
+        observe=telemetry.observe_request,
+    )
     app.state.refresh = refresh
     app.state.stop = admission.close
     return app
@@ -138,28 +160,36 @@ def serve(settings: Settings) -> None:
 
     Says on standard output where it listens, and what to try, once it can score. SIGHUP lets it take what has changed
     on disk, bundles and keys.
-    Raises UsageError if it may not or cannot listen there, BundleError if no bundle can be loaded.
+    Raises UsageError if it may not or cannot listen there, BundleError if no bundle can be loaded, EngineFailedError if
+    one of its threads dies.
     """
     check_exposure(settings)
-    failures: list[str] = []
+    failures: list[AnomalyError] = []
+
+    def give_up(error: AnomalyError) -> None:
+        failures.append(error)
+        server.should_exit = True
 
     def settle(pool: Pool) -> None:
         if pool.is_ready:
             print(_invitation(pool, settings, listener.getsockname()[:2]), flush=True)  # noqa: T201  # for the operator
         else:
-            failures.extend(f"{slot.name}/{slot.version}: {slot.failure}" for slot in pool.current)
-            server.should_exit = True
+            reasons = (f"{slot.name}/{slot.version}: {slot.failure}" for slot in pool.current)
+            give_up(BundleError(" ".join(["No bundle can be served.", *reasons])))
 
-    app = create_app(settings, on_settled=settle)
+    def fail(reason: str) -> None:
+        give_up(EngineFailedError(f"The server cannot score any more and has stopped: {reason}. Start it again."))
+
+    app = create_app(settings, on_settled=settle, on_failure=fail)
     listener = _listen(settings.host, settings.port)
-    server = Server(app, settings, door=app.state.door, on_stop=app.state.stop)
+    server = Server(app, settings, shedding=app.state.shedding, on_stop=app.state.stop)
     if hasattr(signal, "SIGHUP"):  # not on Windows
         signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=app.state.refresh, daemon=True).start())
     signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it has shut down
     with suppress(KeyboardInterrupt), logging_to(sys.stderr, settings):
         server.run(sockets=[listener])
     if failures:
-        raise BundleError("No bundle can be served. " + " ".join(failures))
+        raise failures[0]
 
 
 def _open_history(settings: Settings, telemetry: Telemetry) -> History | None:

@@ -7,19 +7,20 @@
         ├── CrossSiteError            another web site's page asks for something that changes or costs
         ├── UnauthenticatedError      no key, or none that is known
         ├── ForbiddenError            a key that is not for this
-        ├── RateLimitError            a key that asks too often
+        ├── RateLimitError            a key that sends too many requests
         ├── ModelNotFoundError        no such name or version among the bundles
         ├── ModelUnavailableError     the bundle is there, but it could not be loaded
-        ├── BundleRefusedError        an administrator's bundle fails; what served before serves still
+        ├── BundleRefusedError        an administrator's bundle fails; the old one serves on
         ├── UploadTooLargeError       more bytes, or more files, than a request may have
         ├── UnsupportedContentError   neither a form nor an image
         ├── NotReadyError             bundles are still being loaded
-        ├── OverloadedError           no room for another image, or no time
-        ├── DeadlineError             a request that was let in could not be answered in time
+        ├── OverloadedError           the server cannot hold another image, or would be too late
+        ├── DeadlineError             a request that was accepted could not be answered in time
         ├── HistoryOffError           the server keeps no history
         ├── HistoryRowNotFoundError   no such row, or it has no thumbnail
         ├── HistoryUnavailableError   the history's file cannot be read or written now
-        ├── DeviceMemoryError         the device has no room even for one image
+        ├── DeviceMemoryError         the device has no memory even for one image
+        ├── EngineFailedError         a thread of the server died; it scores nothing any more
         └── ShuttingDownError         the server has been told to stop
 
 Every answer that is an error has one shape: `{"error": {"code": "…", "message": "…"}}`. Clients may rely on its code.
@@ -34,6 +35,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anomaly import errors as library
 
@@ -67,7 +69,7 @@ class ForbiddenError(ServiceError):
 
 
 class RateLimitError(ServiceError):
-    """A key that asks too often."""
+    """A key that sends too many requests."""
 
 
 class ModelNotFoundError(ServiceError):
@@ -79,7 +81,7 @@ class ModelUnavailableError(ServiceError):
 
 
 class BundleRefusedError(ServiceError):
-    """An administrator's bundle fails; what served before serves still."""
+    """An administrator's bundle fails; the old one serves on."""
 
 
 class UploadTooLargeError(ServiceError):
@@ -95,14 +97,14 @@ class NotReadyError(ServiceError):
 
 
 class OverloadedError(ServiceError):
-    """No room for another image, or no time: it would wait for about `wait_s` seconds."""
+    """The server cannot hold another image, or would come to it too late, in about `wait_s` seconds."""
 
     def __init__(self, message: str, wait_s: float = 0.0) -> None:
         super().__init__(message, {"Retry-After": str(max(1, math.ceil(wait_s)))})
 
 
 class DeadlineError(ServiceError):
-    """A request that was let in could not be answered in time; it is not run any more."""
+    """A request that was accepted could not be answered in time; it is not run any more."""
 
 
 class HistoryOffError(ServiceError):
@@ -118,7 +120,13 @@ class HistoryUnavailableError(ServiceError):
 
 
 class DeviceMemoryError(ServiceError):
-    """The device has no room even for one image."""
+    """The device has no memory even for one image."""
+
+
+class EngineFailedError(ServiceError):
+    """A thread of the server died, so it scores nothing any more, and stops."""
+
+    MESSAGE = "A thread of the server has died: it cannot score any more, and stops. Its log says why; try again later."
 
 
 class ShuttingDownError(ServiceError):
@@ -152,6 +160,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     OverloadedError: (503, "overloaded"),
     DeadlineError: (503, "deadline_exceeded"),
     DeviceMemoryError: (503, "device_out_of_memory"),
+    EngineFailedError: (503, "engine_failed"),
     HistoryUnavailableError: (503, "history_unavailable"),
     ShuttingDownError: (503, "shutting_down"),
 }
@@ -163,6 +172,7 @@ RETRY_AFTER_S = {
     "overloaded": 1,
     "deadline_exceeded": 5,
     "device_out_of_memory": 10,
+    "engine_failed": 10,
     "history_unavailable": 5,
     "shutting_down": 10,
     "not_ready": 5,
@@ -205,13 +215,40 @@ def error_response(error: Exception) -> JSONResponse:
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Let every error of `app`, the framework's own included, be answered in the one shape."""
+    """Answer every error of `app`, the framework's own included, in the one shape. Call it before adding middleware."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
         return error_response(error)
 
     for kind in (library.AnomalyError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, answer)
+    app.add_middleware(AnswerFailures)
+
+
+class AnswerFailures:
+    """ASGI middleware, innermost: answers an unforeseen error, and raises it again for the server's log.
+
+    The framework would answer it outside of all middleware, without the headers that every answer has.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        is_started = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal is_started
+            is_started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_noted)
+        except Exception as error:
+            if scope["type"] == "http" and not is_started:
+                await error_response(error)(scope, receive, send)
+            raise
 
 
 def _sentence(error: Exception) -> str:

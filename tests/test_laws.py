@@ -18,20 +18,22 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from anomaly.bundle import Bundle, save
-from anomaly.config import Method, PreprocessConfig, SearchConfig, TrainingConfig
+from anomaly.config import PreprocessConfig
 from anomaly.data import Sample, decode, image_keys, preprocess, split_normals
 from anomaly.inference import Detector, load_detector
 from anomaly.pipeline import TrainOptions, score_paths, train_bundle
+from anomaly.recipes import Sections, merged
 from tests.cli.calls import read_rows
 from tests.digit_images import Pixels, digits, normals, others, write_images
 
-TRAINING = TrainingConfig(steps=10, batch_size=8)
+TINY = {"training": {"steps": 10, "batch_size": 8}, "network": {"latent_dim": 2, "width": 4}}
 
 
-def train(data: Path | str, out: Path, *, training: TrainingConfig = TRAINING, **options: Any) -> Bundle:
-    return train_bundle(
-        TrainOptions(data=str(data), out=out, training=training, latent_dim=2, width=4, device="cpu", **options)
-    )
+def train(data: Path | str, out: Path, *, sections: Sections | None = None, **options: Any) -> Bundle:
+    """By the recipe `digits`, tiny; `sections` are set on top."""
+    overrides = merged(TINY, sections or {})
+    options |= {"recipe": "digits", "overrides": overrides, "device": "cpu"}
+    return train_bundle(TrainOptions(data=str(data), out=out, **options)).bundle
 
 
 @pytest.fixture(scope="module", params=["bigan", "anogan", "patched", "bf16"])
@@ -162,10 +164,11 @@ def photographs(tmp_path: Path) -> list[Path]:
 def test_law_3_training_and_scoring_see_the_pixels_that_preprocess_gives(
     photographs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle = train(photographs[0].parent, tmp_path / "m", size=8, channels=1)
-    assert bundle.manifest.preprocess == PreprocessConfig(size=8, channels=1)
-    expected = np.stack([preprocess(decode(p, name=p.name), bundle.manifest.preprocess) for p in photographs])
-    assert_array_equal(np.sort(image_keys(expected)), bundle.contents.seen)
+    bundle = train(photographs[0].parent, tmp_path / "m", sections={"preprocess": {"size": 8, "channels": 1}})
+    config = bundle.manifest.recipe.preprocess
+    assert config == PreprocessConfig(size=8, channels=1)
+    expected = np.stack([preprocess(decode(p, name=p.name), config) for p in photographs])
+    assert_array_equal(np.sort(image_keys(expected)), bundle.contents.normals.keys)
 
     scored: list[Pixels] = []
     evidence = Detector.evidence
@@ -225,7 +228,7 @@ def test_law_5_calibration_images_decide_nothing_but_ranks(zeros: Path, tmp_path
     for name, weight in before.weights.items():
         assert_array_equal(weight, after.weights[name])
     assert_array_equal(before.statistics.mean, after.statistics.mean)
-    assert_array_equal(before.statistics.precision, after.statistics.precision)
+    assert_array_equal(before.statistics.inverse_covariance, after.statistics.inverse_covariance)
     assert_array_equal(before.map_scale.layers, after.map_scale.layers)
     assert_array_equal(before.golden.scores, after.golden.scores)
     assert before.history == after.history
@@ -275,10 +278,9 @@ def test_law_6_nothing_is_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for module, names in ((pickle, ("load", "loads", "dump", "dumps", "Unpickler")), (torch, ("load", "save"))):
         for name in names:
             monkeypatch.setattr(module, name, refuse)
-    training = TRAINING.model_copy(update={"method": Method.ANOGAN})
-    search = SearchConfig(steps=2, restarts=1)
+    sections = {"training": {"method": "anogan"}, "search": {"steps": 2, "restarts": 1}}
     for resume in (False, True):
-        train("digits", tmp_path / "m", training=training, search=search, normal=("0",), resume=resume)
+        train("digits", tmp_path / "m", sections=sections, normal=("0",), resume=resume)
     load_detector(tmp_path / "m", device="cpu").score(normals()[0])
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from anomaly.config import Precision
 from anomaly.errors import DeviceError
-from anomaly.runtime import autocast, generator, place, resolve_device, to_float
+from anomaly.runtime import autocast, place, resolve_device, seeded_rng, to_float
 
 KEYS = st.lists(st.one_of(st.integers(), st.text(), st.binary()), max_size=3)
 
@@ -104,7 +104,7 @@ with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
 
 
 def draws(*key: int | str | bytes) -> list[float]:
-    drawn: list[float] = torch.randn(4, generator=generator(*key)).tolist()
+    drawn: list[float] = torch.randn(4, generator=seeded_rng(*key)).tolist()
     return drawn
 
 
@@ -124,4 +124,4 @@ def test_parts_of_a_key_do_not_run_together() -> None:
 
 def test_a_generator_draws_the_same_on_every_machine() -> None:
     """A search's starts and a run's latents come from here: other draws would be other scores."""
-    assert torch.randperm(6, generator=generator("epoch", 0, 0)).tolist() == [1, 2, 3, 0, 5, 4]
+    assert torch.randperm(6, generator=seeded_rng("epoch", 0, 0)).tolist() == [1, 2, 3, 0, 5, 4]

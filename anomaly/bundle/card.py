@@ -1,4 +1,4 @@
-"""The model card: what a person wants to know of a bundle, generated from its manifest alone."""
+"""The model card: what a person wants to know about a bundle, made from its manifest and calibration."""
 
 from anomaly.bundle.manifest import Manifest
 from anomaly.calibration import Calibration

@@ -41,8 +41,8 @@ class Golden:
 class Contents:
     """Everything a bundle holds.
 
-    `weights` is a state dict; `normals` has every image that made the bundle, so that none of them is later taken for a
-    new one; `history` are the training curves' rows.
+    `weights` is a state dict; `normals` has every image that made the bundle, so that later versions do not use them as
+    new ones; `history` has the rows of the training curves.
     """
 
     manifest: Manifest
@@ -85,7 +85,7 @@ def to_files(contents: Contents, *, name: str, version: int) -> dict[str, bytes]
 
 
 def from_files(files: dict[str, bytes]) -> Contents:
-    """The reverse, checked: schema, shapes, finite numbers. Bundles of schema 1 are taken for those of today.
+    """The reverse, checked: schema, shapes, finite numbers. Bundles of schema 1 are mapped to today's schema.
 
     Raises:
         ValueError, KeyError, TypeError, SafetensorError, csv.Error: the files are not those of such a bundle.

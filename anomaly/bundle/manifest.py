@@ -1,4 +1,4 @@
-"""What a bundle says of itself. The JSON schema has a version; unknown fields are refused."""
+"""`manifest.json`: what a bundle is and how it was made. The schema has a version; unknown fields are refused."""
 
 from typing import Literal
 
@@ -31,8 +31,8 @@ class DataRecord(Config):
 class Manifest(Config):
     """`manifest.json`. `terms` are the evidence terms in the order of the stored statistics and goldens.
 
-    `recipe` is as it was resolved: with it, the same images and the same seed, the same networks come of it.
-    `recipe_name` names the file it began as, and `recipe_reason` says why where it was chosen by the images.
+    `recipe` is as it was resolved: with it, the same images and the same seed, training gives the same networks.
+    `recipe_name` is the file that it began as; `recipe_reason` says why, where the images chose it.
     `kept_step` is the step whose networks these are, None for the last of `num_steps`; `metrics` are the training
     curves' last values; `warnings` what a user must know of this training; `libraries` the versions that trained it;
     `command` the command line that makes it again.

@@ -21,25 +21,25 @@ class NormalSet(IntEnum):
 
 @dataclass(frozen=True)
 class NormalRecord:
-    """`keys` (n,) of images (see `data.image_keys`), ascending, each once; `sets` (n,) uint8, of NormalSet."""
+    """`keys` (n,) of images (see `data.image_keys`), ascending and without repeats; `sets` (n,) uint8, of NormalSet."""
 
     keys: Keys
     sets: NDArray[np.uint8]
 
     @classmethod
     def of(cls, keys: Keys, sets: NDArray[np.uint8]) -> "NormalRecord":
-        """In any order. An image that is there twice is in the set that has used it most: of the lowest number."""
+        """From keys in any order. An image that occurs twice counts for the set with the lowest number."""
         order = np.lexsort((sets, keys))
         keys, sets = keys[order], sets[order]
         first = np.concatenate([[True], keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, bool)
         return cls(keys[first], sets[first])
 
     def knows(self, keys: Keys) -> NDArray[np.bool_]:
-        """Of each key whether its image made the bundle."""
+        """For each key, whether its image made the bundle."""
         return np.isin(keys, self.keys)
 
     def with_calibration(self, keys: Keys) -> "NormalRecord":
-        """Further images that calibrate; those that are known stay in their sets."""
+        """With further *calibrate* images; images that are known stay in their sets."""
         new = keys[~self.knows(keys)]
         sets = np.full(len(new), NormalSet.CALIBRATE, np.uint8)
         return self.of(np.concatenate([self.keys, new]), np.concatenate([self.sets, sets]))

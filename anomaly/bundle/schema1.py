@@ -1,4 +1,4 @@
-"""Bundles of schema 1 as if they were of today's: what was called otherwise is renamed when it is read.
+"""Reads bundles of schema 1 as if they were of today's schema, by renaming what had other names.
 
 Schema 1 had the sections of the recipe side by side in the manifest, other names for the auxiliary discriminators and
 their terms, and the keys of all images without the set that each was in.

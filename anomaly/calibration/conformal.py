@@ -53,7 +53,7 @@ class Calibration:
         return p
 
     def p_value(self, score: float) -> float:
-        """That of one score, by plain Python: a server that asks for one after another has no arrays to gain by."""
+        """The p-value of one score, without arrays: faster for a server, which judges scores one by one."""
         return (1 + self.num_calibration - bisect_left(self._ascending, score)) / (self.num_calibration + 1)
 
     @cached_property

@@ -20,7 +20,7 @@ def history_export(
 ) -> None:
     """Make a data set of corrected images: `anomaly calibrate` reads one part of it, `anomaly evaluate` the other."""
     with usage():
-        from service.history.export import export_corrections
+        from service.records.history.export import export_corrections
 
         with ImageBar(err, "Looking") as bar:
             made = export_corrections(history, images, out_, on_total=bar.start, on_image=bar.advance)

@@ -23,7 +23,7 @@ def keys_add(
 ) -> None:
     """Make a key and print it, this once: the file keeps its hash only. A running server takes it at SIGHUP."""
     with usage():
-        from service.keys import add_key
+        from service.edge.keys import add_key
 
         out.print(add_key(file, name, names(scope)), markup=False)
 
@@ -32,7 +32,7 @@ def keys_add(
 def keys_list(file: KeyFile = KEY_FILE) -> None:
     """The keys' names and what they are for."""
     with usage():
-        from service.keys import read_keys
+        from service.edge.keys import read_keys
 
         for key in read_keys(file):
             out.print(f"{key.name}  {','.join(sorted(key.scopes))}", markup=False)
@@ -45,6 +45,6 @@ def keys_remove(
 ) -> None:
     """Take a key out of the file. A running server forgets it at SIGHUP."""
     with usage():
-        from service.keys import remove_key
+        from service.edge.keys import remove_key
 
         remove_key(file, name)

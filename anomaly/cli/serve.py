@@ -1,12 +1,14 @@
 """`anomaly serve`."""
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from anomaly.cli.console import usage
+from anomaly.errors import UsageError
 
 
 def serve(
@@ -40,6 +42,7 @@ def serve(
     """
     with usage():
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is: decoding needs the cores in between
+        require_server()
         from service.app import serve as serve_http
         from service.settings import read_settings
 
@@ -56,3 +59,19 @@ def serve(
                 insecure=insecure,
             )
         )
+
+
+def require_server() -> None:
+    """Raises UsageError where a library of the extra `server` is not installed."""
+    for library in (
+        "fastapi",
+        "fastapi_offline",
+        "prometheus_client",
+        "pydantic_settings",
+        "python_multipart",
+        "uvicorn",
+    ):
+        try:
+            import_module(library)
+        except ImportError as error:
+            raise UsageError(f"anomaly serve needs {library}: pip install 'anomaly[server]'") from error

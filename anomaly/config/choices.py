@@ -1,4 +1,4 @@
-"""What a user may choose among, by the words that files, options and manifests have for it."""
+"""What a user may choose from, by the words that files, options and manifests use."""
 
 from enum import StrEnum
 
@@ -6,9 +6,9 @@ from enum import StrEnum
 class Method(StrEnum):
     """What is learnt, and how the latent of an image is found.
 
-    AUTOENCODER has no game: E and G learn to reconstruct. ANOGAN plays the GAN's game and searches latents. F_ANOGAN
-    plays it first, then learns an encoder. BIGAN plays the game on pairs (x, z). ALAD is a BIGAN with two more
-    discriminators, of cycles.
+    AUTOENCODER has no game: E and G learn to reconstruct. ANOGAN is a GAN whose latents are searched. F_ANOGAN is a GAN
+    first, then an encoder learns. BIGAN's game is on pairs (x, z). ALAD is a BIGAN with two more discriminators, of
+    cycles.
     """
 
     BIGAN = "bigan"
@@ -27,7 +27,7 @@ class Architecture(StrEnum):
 
 
 class Loss(StrEnum):
-    """What D and G play for. The first two judge by probabilities, the last two by a critic's unbounded output."""
+    """What D and G optimise. In the first two D gives probabilities, in the last two it is a critic without bounds."""
 
     MINIMAX = "minimax"
     NON_SATURATING = "non-saturating"
@@ -41,7 +41,7 @@ class Loss(StrEnum):
 
 
 class Prior(StrEnum):
-    """Where z comes from: N(0, 1), or uniform in [-1, 1], in each dimension."""
+    """What z is drawn from: N(0, 1), or uniform in [-1, 1], in each dimension."""
 
     GAUSSIAN = "gaussian"
     UNIFORM = "uniform"

@@ -1,4 +1,4 @@
-"""A recipe: all that decides what is learnt from given images; and the networks that it asks for."""
+"""A recipe: everything that decides what is learnt from given images; and the networks that it needs."""
 
 from typing import Literal, Self
 
@@ -19,7 +19,7 @@ from anomaly.config.sections import (
 
 
 class NetworkPlan(NetworkConfig, AuxiliaryConfig):
-    """All that decides which networks there are, and their shapes: what `Recipe.plan` makes of the sections."""
+    """Everything that decides which networks there are, and their shapes; `Recipe.plan` makes it from the sections."""
 
     size: Side = 32
     channels: Literal[1, 3] = 1
@@ -62,7 +62,7 @@ class NetworkPlan(NetworkConfig, AuxiliaryConfig):
 
 
 class Recipe(Config):
-    """All that decides what is learnt from given images. Not given, a search is AnoGAN's only."""
+    """Everything that decides what is learnt from given images. Where none is given, only AnoGAN has a search."""
 
     preprocess: PreprocessConfig = PreprocessConfig()
     network: NetworkConfig = NetworkConfig()
@@ -90,7 +90,7 @@ class Recipe(Config):
 
     @property
     def plan(self) -> NetworkPlan:
-        """The networks that the method, its search and the auxiliary discriminators ask for."""
+        """The networks that the method, its search and the auxiliary discriminators need."""
         method = self.training.method
         joint = method in (Method.BIGAN, Method.ALAD)
         search_needs_encoder = self.search is not None and self.search.start == "encoder"
@@ -145,5 +145,5 @@ class Recipe(Config):
 
 
 def _fields(section: Given) -> Given:
-    """What is given of a section, also of a finished one."""
+    """The fields of a section that were set, also where it is a finished model."""
     return section.model_dump(exclude_unset=True) if isinstance(section, Config) else section

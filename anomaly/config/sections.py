@@ -52,11 +52,11 @@ class NetworkConfig(Config):
 
 
 class AuxiliaryConfig(Config):
-    """Discriminators that play no game, but learn beside it.
+    """Discriminators that take no part in the game, but learn beside it.
 
-    `synthetic_defects`: D_patch learns from normal images that are spoilt on purpose where an image is abnormal.
-    `memory_bank`: after training it remembers so many training images at most, in its features; 0 for none.
-    `rotation`: D_rotation learns how normal images are turned.
+    `synthetic_defects`: D_patch learns where images are abnormal, from normal images with defects drawn into them.
+    `memory_bank`: after training, features of at most so many training images are kept; 0 for none.
+    `rotation`: D_rotation learns by how many quarter turns normal images were rotated.
     """
 
     synthetic_defects: bool = False
@@ -81,8 +81,8 @@ class TrainingConfig(Config):
     Each step moves D `d_steps` times, then G (and E) `g_steps` times. A Wasserstein critic is held to
     Lipschitz's bound by `gradient_penalty` (its weight), by `clip_weights` (the largest absolute weight) or by
     `spectral_norm`. `keep` says which averaged networks are kept: the last, or the best by the stop criterion.
-    With `augment` no two images trained on are alike: each is moved a little, anew each time. `precision` is of the
-    training alone; "auto" is bf16 where the device is fast at it.
+    With `augment` each training image is moved a little, differently each time. `precision` is of the training alone;
+    "auto" is bf16 where the device is fast at it.
 
     Not given, these follow: f-AnoGAN's game is a WGAN-GP; ALAD's discriminators take the place of the cycle terms; what
     bounds D in another way needs no spectral norm.
@@ -173,8 +173,8 @@ class ScoreConfig(Config):
     "mahalanobis" is the distance of the vector of all terms from those of the *select* normals; "auxiliary" is how far
     the terms of the auxiliary discriminators lie above these normals', and a tenth of that distance, and is the default
     where there are any; "paper" is the score of the method's own paper, for AnoGAN and BiGAN A(x) = (1 − λ)·R(x) +
-    λ·F(x). λ is `feature_weight`, in the latent search too; `feature_layer` names the layer f of F(x), the last of D's
-    that tells where unless given. The networks score in `precision`.
+    λ·F(x). λ is `feature_weight`, in the latent search too; `feature_layer` names the layer f of F(x); by default the
+    last of D's that has maps. The networks score in `precision`.
     """
 
     combine: Literal["mahalanobis", "auxiliary", "paper"] = "mahalanobis"

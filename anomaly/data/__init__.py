@@ -2,7 +2,7 @@
 
 from anomaly.data.datasets import open_dataset
 from anomaly.data.decode import Limits, Pixels, decode, to_array, to_image
-from anomaly.data.inputs import Decoded, decode_all, expand_inputs
+from anomaly.data.inputs import expand_inputs
 from anomaly.data.keys import image_keys
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map, to_pixels
 from anomaly.data.reader import Picture, Source, read, read_all
@@ -12,26 +12,24 @@ from anomaly.data.store import PixelStore
 
 __all__ = [
     "Dataset",
-    "Decoded",
     "Label",
     "Limits",
     "Mask",
     "NormalSplit",
     "Picture",
     "PixelStore",
-    "Source",
-    "read",
-    "read_all",
     "Pixels",
     "Sample",
+    "Source",
     "Split",
     "decode",
-    "decode_all",
     "expand_inputs",
     "image_keys",
     "open_dataset",
     "preprocess",
     "preprocess_batch",
+    "read",
+    "read_all",
     "restore_map",
     "split_normals",
     "to_array",

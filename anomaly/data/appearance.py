@@ -87,6 +87,6 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image turned as its metadata say; TIFFs are turned by PIL while loading."""
+    """The image rotated as its metadata say; PIL rotates TIFFs while loading."""
     with quiet():
         return ImageOps.exif_transpose(image)

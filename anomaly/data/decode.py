@@ -52,7 +52,7 @@ DEFAULT_LIMITS = Limits()
 def decode(source: Path | bytes, *, name: str, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """The picture in a file or in bytes as a person sees it (see `appearance`): mode "L" or "RGB", no metadata.
 
-    The format is told by content, never by suffix. `name` is what error messages call the image.
+    The format is recognised by content, never by suffix. `name` is what error messages call the image.
 
     Raises:
         ImageTooLargeError: more bytes or pixels than `limits` allow.
@@ -76,18 +76,19 @@ def decode(source: Path | bytes, *, name: str, limits: Limits = DEFAULT_LIMITS) 
         return as_seen(image, name=name)
 
 
-def to_image(image: Image.Image | Pixels) -> Image.Image:
+def to_image(image: Image.Image | Pixels, *, name: str = "") -> Image.Image:
     """A PIL image or an array as a PIL image of mode "L" or "RGB".
 
-    Arrays may be (h, w), (h, w, 1), (h, w, 3) in RGB order, or (h, w, 4) with an alpha channel.
+    Arrays may be (h, w), (h, w, 1), (h, w, 3) in RGB order, or (h, w, 4) with an alpha channel. `name` is what error
+    messages call the image; by default that of the file that PIL opened, if there is one.
 
     Raises:
         ImageError: an array of another dtype or shape, or an image that PIL cannot load.
     """
+    name = name or str(getattr(image, "filename", "")) or "the image"
     if not isinstance(image, Image.Image):
-        _check_array(image)
+        _check_array(image, name)
         image = Image.fromarray(image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image)
-    name = str(getattr(image, "filename", "")) or "the image"
     with _naming(name):
         return as_seen(image, name=name)
 
@@ -133,7 +134,7 @@ def _recognise(data: bytes, name: str) -> str:
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Whatever PIL raises on a damaged file, of which there is no end, becomes one error that names the image."""
+    """Turns whatever PIL raises on a damaged file into one error that names the image."""
     try:
         yield
     except ImageError:
@@ -181,11 +182,11 @@ def _check_tiff_strips(image: ImageFile.ImageFile) -> None:
         raise ValueError("its strips are fewer than its height needs")
 
 
-def _check_array(array: Pixels) -> None:
+def _check_array(array: Pixels, name: str) -> None:
     if array.dtype != np.uint8:
-        raise ImageError(f"an image array has dtype {array.dtype}; expected uint8: scale the pixels to 0 … 255")
+        raise ImageError(f"{name}: its array has dtype {array.dtype}; expected uint8: scale the pixels to 0 … 255")
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))) or 0 in array.shape:
-        raise ImageError(f"an image array has shape {array.shape}; expected (h, w), or (h, w, c) with c = 1, 3 or 4")
+        raise ImageError(f"{name}: its array has shape {array.shape}; expected (h, w), or (h, w, c) with c = 1, 3 or 4")
 
 
 def _too_many_bytes(num_bytes: int, name: str, limits: Limits) -> ImageTooLargeError:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ACCEPTED_SUFFIXES = frozenset([".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff"])
-"""What the accepted formats are called; `decode` looks at the content, these only tell images from other files."""
+"""What the accepted formats are called; `decode` looks at the content, these only separate images from other files."""
 
 IMAGE_SUFFIXES = ACCEPTED_SUFFIXES | {".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".pgm", ".ppm", ".svg", ".tga"}
-"""Also images, though not accepted: whoever has them in a folder is told, for each, that it could not be used."""
+"""Also images, though not accepted: each one in a folder is reported as one that could not be used."""
 
 
 def find_images(folder: Path) -> tuple[list[Path], int]:

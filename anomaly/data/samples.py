@@ -36,6 +36,11 @@ class Sample:
     mask: Path | None = None
     masked: bool = False
 
+    @property
+    def source(self) -> Path | Pixels:
+        """What `read` takes: the file's path, or the pixels."""
+        return Path(self.path) if self.pixels is None else self.pixels
+
     def open(self) -> Image.Image | Pixels:
         """The picture, decoded anew each time. Raises ImageError, which names the path."""
         return decode(Path(self.path), name=self.path) if self.pixels is None else self.pixels

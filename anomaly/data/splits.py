@@ -13,7 +13,7 @@ _SELECT_WANTED = 50
 
 @dataclass(frozen=True)
 class NormalSplit:
-    """Indices into the normal images, each list sorted; together they are all of them, each once."""
+    """Indices into the normal images, each list sorted; together they contain each image once."""
 
     train: list[int]
     select: list[int]

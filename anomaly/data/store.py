@@ -1,23 +1,17 @@
 """Preprocessed pixels in a memory-mapped file: data sets larger than memory, each image decoded exactly once."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from anomaly.config import PreprocessConfig
-from anomaly.data.ahead import map_ahead
 from anomaly.data.decode import Pixels
-from anomaly.data.preprocess import preprocess
+from anomaly.data.reader import read_all
 from anomaly.data.samples import Sample
 from anomaly.errors import DataError, ImageError
-
-_CHUNK = 16  # images a task: handing over a task costs as much as decoding a small image
-
-PixelsOrReason = Pixels | str
 
 
 @dataclass(frozen=True)
@@ -50,12 +44,13 @@ class PixelStore:
         paths: list[str] = []
         errors: list[tuple[str, str]] = []
         with path.open("wb") as file:
-            for sample, result in zip(samples, _preprocess_all(samples, config), strict=True):
-                if isinstance(result, str):
-                    errors.append((sample.path, result))
+            results = read_all(((sample.path, sample.source) for sample in samples), config)
+            for sample, result in zip(samples, results, strict=True):
+                if isinstance(result, ImageError):
+                    errors.append((sample.path, str(result)))
                 else:
                     paths.append(sample.path)
-                    file.write(result.data)
+                    file.write(result.pixels.data)
                 on_image()
         if not paths:
             first = f"; the first: {errors[0][1]}" if errors else ""
@@ -69,20 +64,3 @@ class PixelStore:
         for image in self.pixels:
             digest.update(image.data)
         return digest.hexdigest()
-
-
-def _preprocess_all(samples: Sequence[Sample], config: PreprocessConfig) -> Iterator[PixelsOrReason]:
-    chunks = (samples[start : start + _CHUNK] for start in range(0, len(samples), _CHUNK))
-    for results in map_ahead(partial(_preprocess_chunk, config=config), chunks):
-        yield from results
-
-
-def _preprocess_chunk(samples: Sequence[Sample], config: PreprocessConfig) -> list[PixelsOrReason]:
-    return [_preprocess_one(sample, config) for sample in samples]
-
-
-def _preprocess_one(sample: Sample, config: PreprocessConfig) -> PixelsOrReason:
-    try:
-        return preprocess(sample.open(), config)
-    except ImageError as error:
-        return str(error)

@@ -5,7 +5,7 @@
     mvtec       train/good/…  test/<kind>/…  ground_truth/<kind>/…          normal: good
 
 A folder is a tree of classes if it has `train/` or `test/`, if `--normal` is given, or if it has images in two or more
-folders and none beside these. Only a class called "good" is taken to be normal without being told.
+folders and none beside these. Only a class called "good" is taken as normal without `--normal`.
 """
 
 from collections.abc import Sequence

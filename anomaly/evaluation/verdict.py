@@ -71,14 +71,14 @@ def kinds_sentence(summary: Summary) -> str | None:
     kinds = sorted(summary.auroc_by_kind.items(), key=lambda item: item[1])
     if len(kinds) < 2:
         return None
-    worst = ", ".join(f"{kind} {percent(value)}" for kind, value in kinds[:NUM_HARDEST])
-    warning = " (50% is what guessing gives)" if kinds[0][1] < _NEAR_GUESSING else ""
+    worst = ", ".join(f"{kind} ({percent(value)})" for kind, value in kinds[:NUM_HARDEST])
+    warning = "; guessing gives 50%" if kinds[0][1] < _NEAR_GUESSING else ""
     if len(kinds) <= NUM_HARDEST:
         return f"AUROC by kind of anomaly, worst first: {worst}{warning}."
     best, value = kinds[-1]
     return (
         f"AUROC by kind of anomaly, the worst {NUM_HARDEST} of {len(kinds)}: {worst}{warning}. "
-        f"The best: {best} {percent(value)}."
+        f"The best: {best} ({percent(value)})."
     )
 
 

@@ -41,7 +41,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What scores were made by, for the eye: reconstructions (n, c, size, size) in [-1, 1], heatmaps (n, size, size).
+    """Pictures of the evidence: reconstructions (n, c, size, size) in [-1, 1], heatmaps (n, size, size).
 
     Heatmaps are not clamped: 0.25 is the strongest place of an ordinary normal image.
     """
@@ -55,7 +55,7 @@ class Scores:
     """Results in the order of the images. One that could not be read has its reason in `errors`, and NaN elsewhere.
 
     `is_anomalous` is `score > threshold`; None where there is no threshold (too few calibration images for `alpha`)
-    or no score. Reconstructions and heatmaps are made when they are first asked for.
+    or no score. Reconstructions and heatmaps are computed when they are first read.
     """
 
     score: NDArray[np.float64]
@@ -107,7 +107,7 @@ class Detector:
         """Score one image or many: paths, PIL images, uint8 arrays (h, w) or (h, w, 3), or a batch tensor.
 
         A batch tensor is (n, c, h, w): uint8, or float in [-1, 1], which is rounded to 8 bits. Files are decoded in
-        threads while the networks are at work.
+        threads while the networks run.
 
         Raises:
             UsageError: `alpha` is not inside (0, 1), or a batch tensor has another shape or type.
@@ -153,7 +153,7 @@ class Detector:
         return Explanation(x_hat, self.bundle.contents.map_scale.heatmap(maps))
 
     def warm(self, max_images: int) -> None:
-        """Let no image pay for the device's first call: run every shape that batches of up to `max_images` come in."""
+        """Run every batch shape for up to `max_images` once, so that no image waits for the device's first call."""
         self._observer.warm(max_images)
 
     def generate(self, z: NDArray[np.float32]) -> NDArray[np.float32]:

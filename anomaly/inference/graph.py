@@ -1,6 +1,6 @@
 """The evidence graph: from images to z_hat, x_hat, terms and maps, as one module that can be exported as it is.
 
-It knows nothing of devices, precision or batches: these are `observer`'s. No value decides what is computed.
+It knows nothing of devices, precision or batches; `observer` does. What is computed never depends on values.
 Shapes: x (b, c, size, size) in [-1, 1]; z_hat (b, latent_dim); x_hat as x; terms (b,) each; maps (b, num_maps, size,
 size).
 """
@@ -24,13 +24,13 @@ from anomaly.scoring import (
 )
 
 VERDICTS = {"cross_entropy": cross_entropy, "saturating": saturating, "critic": critic}
-"""What D says as a term, by the term's name."""
+"""D's output as a term, by the term's name."""
 
 Features = dict[str, Tensor]
 
 
 class Observation(NamedTuple):
-    """See the module's shapes; `maps` are None unless they were asked for."""
+    """See the module's shapes; `maps` is None unless requested."""
 
     z_hat: Tensor
     x_hat: Tensor
@@ -39,7 +39,7 @@ class Observation(NamedTuple):
 
 
 class EvidenceGraph(nn.Module):
-    """Networks in evaluation mode, and the terms that the recipe makes of them."""
+    """Networks in evaluation mode, and the terms that the recipe defines."""
 
     def __init__(self, networks: Networks, recipe: Recipe) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class EvidenceGraph(nn.Module):
         return Observation(z_hat, x_hat, terms, maps)
 
     def _judge(self, x: Tensor, x_hat: Tensor, z: Tensor) -> tuple[Features, Features, dict[str, Tensor]]:
-        """D's features of x and of x_hat, each paired with z where D sees pairs, and what D says, by the term's name.
+        """D's features of x and of x_hat, each paired with z for a joint D, and D's output as a term, by its name.
 
         With D_xx the features are its own, of (x, x) and (x, x_hat) (ALAD); without any D there is nothing.
         """

@@ -14,7 +14,7 @@ from anomaly.config import PreprocessConfig
 from anomaly.data import Picture, Pixels, Source, preprocess_batch, read, read_all
 from anomaly.errors import ImageError, UsageError
 
-CHUNK = 256  # images read, then judged: what was read is still in the processor's cache
+CHUNK = 256  # images read, then scored: their pixels are still in the processor's cache
 
 Image = str | Path | PIL.Image.Image | Pixels
 Images = Image | Sequence[Image] | Tensor
@@ -24,7 +24,7 @@ Images = Image | Sequence[Image] | Tensor
 class ReadImages:
     """Preprocessed pixels (n, c, size, size), the images' heights and widths, and why they could not be read.
 
-    What could not be read is black, and of one pixel.
+    An image that could not be read is black here, and has the size of one pixel.
     """
 
     pixels: Pixels
@@ -42,7 +42,7 @@ class ReadImages:
 
 
 def read_images(images: Images, config: PreprocessConfig) -> Iterator[ReadImages]:
-    """Chunks in order, at least one; the next are decoded, in threads, while one is looked at.
+    """Chunks in order, at least one; the next are decoded in threads while one is scored.
 
     Raises:
         UsageError: a batch tensor has another shape or type.

@@ -1,4 +1,4 @@
-"""Latents by search: where each image's search starts, and what it minimises.
+"""Latents by search: where the search of each image starts, and what it minimises.
 
 Shapes: pixels (n, c, size, size) uint8; x (n, c, size, size) in [-1, 1]; latents (n, latent_dim).
 Source: Schlegl et al. 2017 (AnoGAN), §2.2.
@@ -59,7 +59,7 @@ def _loss(graph: EvidenceGraph, x: Tensor, search: SearchConfig, feature_weight:
 
 
 def _starts(graph: EvidenceGraph, pixels: NDArray[np.uint8], x: Tensor, search: SearchConfig) -> Tensor:
-    """(n, restarts, latent_dim): drawn from the prior by each image's own pixels, the first from E if asked for."""
+    """(n, restarts, latent_dim): drawn from the prior, seeded by each image's pixels; the first may be E's."""
     plan = graph.networks.plan
     shape = (search.restarts, plan.latent_dim)
     starts = torch.stack([draw(plan.prior, shape, seeded_rng("search", p.tobytes())) for p in pixels]).to(x.device)
@@ -70,7 +70,7 @@ def _starts(graph: EvidenceGraph, pixels: NDArray[np.uint8], x: Tensor, search: 
 
 @torch.no_grad()
 def _propose(graph: EvidenceGraph, x: Tensor) -> Tensor:
-    """E(x) (n, latent_dim), in batches of one size: a search magnifies what kernels of another size round."""
+    """E(x) (n, latent_dim), in batches of one size: other sizes round differently, and a search magnifies that."""
     batches = torch.split(x, NUM_SLOTS)
     filled = (torch.cat([batch, batch.new_zeros(NUM_SLOTS - len(batch), *x.shape[1:])]) for batch in batches)
     return torch.cat([graph.networks.encode(batch) for batch in filled])[: len(x)]

@@ -1,4 +1,4 @@
-"""The evidence graph at work on 8-bit images: on a device, in batches, replayed from recordings on a GPU.
+"""The evidence graph run on 8-bit images: on a device, in batches, by CUDA graphs on a GPU.
 
 Shapes: pixels (n, c, size, size) uint8; z_hat (n, latent_dim); x_hat (n, c, size, size) in [-1, 1]; maps (n, num_maps,
 size, size); terms (n,) each.
@@ -31,7 +31,7 @@ _Z_HAT = "z_hat"  # beside the names of terms
 class Observer:
     """Frozen networks on a device. Latents come from the search where the recipe has one, else from the encoder.
 
-    The networks compute in the recipe's precision; what is made of their outputs in single precision or better.
+    The networks compute in the recipe's precision, everything after them in single precision or better.
     """
 
     def __init__(self, networks: Networks, recipe: Recipe, device: torch.device) -> None:
@@ -58,7 +58,7 @@ class Observer:
 
     @torch.inference_mode()
     def explain(self, pixels: Pixels, z_hat: Latents) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What scores were made by, for the eye: x_hat and maps of images, at least one, whose latents are known."""
+        """Reconstructions x_hat and maps of images, at least one, whose latents are known."""
         parts = []
         for rows in _batches(pixels):
             n, z = len(pixels[rows]), self._filled_latents(torch.from_numpy(z_hat[rows]))
@@ -85,7 +85,7 @@ class Observer:
             brief.explain(pixels, brief.observe(pixels)[1])
 
     def _latents(self, pixels: Pixels) -> Tensor | None:
-        """Those that a search finds; None where the encoder will find them."""
+        """The latents found by search; None where the encoder finds them."""
         if self._search is None:
             return None
         weight = self._recipe.score.feature_weight
@@ -103,12 +103,12 @@ class Observer:
         return dict(zip(seen, table, strict=True)), z_hat[:n].cpu().numpy()
 
     def _see(self, x: Tensor, z: Tensor | None = None) -> dict[str, Tensor]:
-        """z_hat, and the terms by their names: what a recording holds."""
+        """z_hat and the terms by name, as one dictionary."""
         seen: Observation = self._graph(x, z)
         return {_Z_HAT: seen.z_hat, **seen.terms}
 
     def _filled(self, pixels: Pixels) -> Tensor:
-        """A batch, filled up to a whole number of grains; what is made of the rest is left away."""
+        """A batch, filled up with black images to a multiple of BATCH_GRAIN; their results are dropped."""
         return self._to_x(np.concatenate([pixels, np.zeros((-len(pixels) % BATCH_GRAIN, *pixels.shape[1:]), np.uint8)]))
 
     def _filled_latents(self, z: Tensor) -> Tensor:

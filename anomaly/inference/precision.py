@@ -1,4 +1,4 @@
-"""Networks that compute in a faster precision, and answer in single precision: what follows them is not rounded."""
+"""Networks that compute in a faster precision and return single precision, so that what follows is not rounded."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from anomaly.runtime import autocast
 
 
 class InPrecision(nn.Module):
-    """A network, as it is, whose convolutions and products run in `precision`."""
+    """A network whose convolutions and products run in `precision`; it is not changed otherwise."""
 
     def __init__(self, network: nn.Module, precision: Precision, device: torch.device) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class InPrecision(nn.Module):
         self._device = device
 
     def forward(self, *inputs: Tensor | None) -> Any:
-        """What the network answers, in single precision."""
+        """The network's output, in single precision."""
         with autocast(self._device, self._precision):
             return _to_single(self.network(*inputs))
 

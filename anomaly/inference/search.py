@@ -25,7 +25,7 @@ Objective = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass
 class _Slots:
-    """One search a slot. `job` numbers image·restarts + restart; −1 is an empty slot, which searches in vain."""
+    """One search in each slot. `job` is image·restarts + restart, or −1 for an empty slot, whose result is not used."""
 
     job: Tensor
     z: Tensor
@@ -58,7 +58,7 @@ def search_latents(
 ) -> tuple[Tensor, Tensor]:
     """The best z_hat (n, latent_dim) of each image over its starts (n, restarts, latent_dim), and its loss (n,).
 
-    `on_steps` is told, step by step, how many slots were searching for an image.
+    `on_steps` is called in each step with the number of slots that are not empty.
     """
     num_images, restarts, latent_dim = starts.shape
     starts = starts.reshape(-1, latent_dim)
@@ -101,11 +101,11 @@ def _empty_slots(num_slots: int, like: Tensor) -> _Slots:
 
 
 def _descend(slots: _Slots, loss: Objective, restarts: int, config: SearchConfig) -> None:
-    """One Adam step of every slot. The rate falls to zero as a half cosine, so that each search ends at rest."""
+    """One Adam step of every slot. The rate falls to zero as a half cosine, so that each search converges."""
     z = slots.z.requires_grad_(True)
     with torch.enable_grad():
         losses = loss(slots.job.clamp(min=0) // restarts, z)
-        (gradient,) = torch.autograd.grad(losses.sum(), z)  # slots do not meet: each gets its own gradient
+        (gradient,) = torch.autograd.grad(losses.sum(), z)  # losses do not depend on other slots' z
     losses, slots.z = losses.detach(), z.detach()
     better = losses < slots.best_loss
     slots.best_z = torch.where(better[:, None], slots.z, slots.best_z)

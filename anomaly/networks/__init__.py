@@ -1,4 +1,4 @@
-"""G, E, D and auxiliary discriminators from one builder. They know nothing of files, scores or devices."""
+"""G, E, D and auxiliary discriminators, built in one place. They know nothing of files, scores or devices."""
 
 from anomaly.networks.auxiliary import AUXILIARIES, Auxiliary, AuxiliaryEvidence, Batches
 from anomaly.networks.blocks import constrain_spectral_norm, fold_batch_norm, fold_spectral_norm

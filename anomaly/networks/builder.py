@@ -1,4 +1,4 @@
-"""One place that knows which networks a configuration asks for, and what their layers are called."""
+"""The one place that decides which networks a plan needs, and what their layers are called."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ DCGAN_NETWORKS = (Generator, Discriminator, Encoder)
 
 
 class Networks(nn.Module):
-    """G and, where the plan asks for them, D, E, D_xx and D_zz of cycles, and auxiliaries by name; one state dict."""
+    """G and, where the plan has them, D, E, D_xx and D_zz of cycles, and auxiliaries by name; one state dict."""
 
     def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Networks(nn.Module):
         return judgement
 
     def discriminators(self) -> Iterator[nn.Module]:
-        """Those there are of the game's: of D, D_xx and D_zz."""
+        """Those of the game that there are: of D, D_xx and D_zz."""
         for network in (self.D, self.D_xx, self.D_zz):
             if network is not None:
                 yield network
@@ -87,7 +87,7 @@ def feature_names(plan: NetworkPlan) -> list[str]:
 
 
 def map_names(plan: NetworkPlan) -> list[str]:
-    """Those of them whose features are maps, so that they tell where."""
+    """Those of them whose features are maps, and so show where."""
     match plan.architecture:
         case Architecture.DCGAN:
             return feature_names(plan)
@@ -103,7 +103,7 @@ def num_maps(plan: NetworkPlan) -> int:
 
 
 def default_feature_layer(plan: NetworkPlan) -> str | None:
-    """The last of D's layers whose features tell where, before it meets z; the last of all where none does."""
+    """The last layer of D with maps as features, before z comes in; the last of all where there are no maps."""
     before = [name for name in map_names(plan) if name != "joint"] or feature_names(plan)
     return before[-1] if before else None
 

@@ -20,7 +20,7 @@ def convolution_names(plan: NetworkPlan) -> list[str]:
 
 
 class Discriminator(nn.Module):
-    """Halves the side down to 4 × 4; a joint one meets an embedding of z there, at every place.
+    """Halves the side down to 4 × 4; a joint one joins an embedding of z there, at every place.
 
     With `images` of 2 it is D_xx, which sees two images, channels one after the other, and no z.
     """

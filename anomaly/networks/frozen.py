@@ -1,7 +1,7 @@
 """Parts of a network that training leaves as they are: they have no gradient, no optimiser state, and no average.
 
-A frozen part has buffers where others have parameters. So optimisers, gradients and spectral norm do not find it, while
-its state is stored under the same names. Copies of networks share it.
+A frozen part has buffers where others have parameters. Optimisers, gradients and spectral norm look for parameters, so
+they leave it alone. Its state is stored under the same names. Copies of networks share it.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""What every discriminator answers with."""
+"""What every discriminator returns."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Judgement:
-    """What D says of a batch: logits (b,), high for real, and each layer's features by name.
+    """D's output for a batch: logits (b,), high for real, and each layer's features by name.
 
     Features are (b, channels, height, width), or (b, units) of a fully connected layer. Of a critic the "logits" are
     its output.

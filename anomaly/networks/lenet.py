@@ -31,7 +31,7 @@ class LeNetDiscriminator(nn.Module):
         self.to_logit = nn.Linear(84, 1)
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Judgement:
-        """D(x); the latent is not looked at."""
+        """D(x); z is not used."""
         features: dict[str, Tensor] = {}
         h = x
         for name, layer in self.layers.items():

@@ -1,4 +1,4 @@
-"""Where latents come from."""
+"""Drawing latents from the prior, and going from one to another."""
 
 import torch
 from torch import Tensor
@@ -18,9 +18,9 @@ def draw(prior: Prior, shape: tuple[int, ...], generator: torch.Generator) -> Te
 def interpolate(prior: Prior, start: Tensor, end: Tensor, num_steps: int) -> Tensor:
     """From `start` to `end`, both (…, latent_dim) and exactly met: (…, num_steps, latent_dim).
 
-    Gaussian latents lie near a sphere, and the way between two of them keeps to it (slerp; White 2016, eq. 1): on a
-    straight one norms would be small where the prior has next to nothing. Uniform ones fill their cube, and straight
-    ways stay inside.
+    Gaussian latents lie near a sphere, so the way between two of them follows it (slerp; White 2016, eq. 1). On a
+    straight line the norms would be small, where the prior has almost no latents. Uniform latents fill a cube, and
+    straight lines stay inside it.
     """
     share = torch.linspace(0, 1, num_steps, dtype=torch.float64)[:, None]
     a, b = start.double()[..., None, :], end.double()[..., None, :]

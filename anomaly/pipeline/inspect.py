@@ -1,4 +1,4 @@
-"""`anomaly inspect`: what a model has learnt, for the eye: samples, a walk among latents, reconstructions, curves."""
+"""`anomaly inspect`: pictures of what a model has learnt: samples, a walk among latents, reconstructions, curves."""
 
 import tempfile
 from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from anomaly.calibration import check_alpha, fdr_shortage, reject_fdr
-from anomaly.data import Decoded, decode, decode_all, expand_inputs, restore_map, to_array
+from anomaly.data import Picture, decode, expand_inputs, read_all, restore_map, to_array
 from anomaly.errors import ImageError, UsageError
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
 from anomaly.pipeline.results import ResultRow, Value, check_results_path, write_results
@@ -92,20 +92,26 @@ def score_paths(
 
 
 def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[ResultRow]:
-    stream = decode_all(paths, detector.preprocess)
+    stream = read_all(((path, Path(path)) for path in paths), detector.preprocess)
     for first in range(0, len(paths), _CHUNK):
         chunk = list(islice(stream, _CHUNK))
-        readable = [image.pixels for image in chunk if image.pixels is not None]
+        readable = [image.pixels for image in chunk if isinstance(image, Picture)]
         scored: Iterator[dict[str, Value]] = iter(())
         if readable:
             pixels = np.stack(readable)
             evidence = detector.evidence(pixels)
             scored = _scored(detector, evidence, alpha)
             if heatmaps is not None:
-                _draw_heatmaps(detector, chunk, detector.explain(pixels, evidence.z_hat).heatmap, heatmaps, first)
-        for image in chunk:
-            result = {"error": image.error} if image.pixels is None else next(scored)
-            yield {"path": image.path, **result}
+                maps = detector.explain(pixels, evidence.z_hat).heatmap
+                drawable = [
+                    (number, paths[number], image)
+                    for number, image in enumerate(chunk, start=first)
+                    if isinstance(image, Picture)
+                ]
+                _draw_heatmaps(detector, drawable, maps, heatmaps)
+        for path, image in zip(paths[first:], chunk, strict=False):
+            result = next(scored) if isinstance(image, Picture) else {"error": str(image)}
+            yield {"path": path, **result}
 
 
 def _scored(detector: Detector, evidence: Evidence, alpha: float) -> Iterator[dict[str, Value]]:
@@ -123,20 +129,17 @@ def _scored(detector: Detector, evidence: Evidence, alpha: float) -> Iterator[di
 
 
 def _draw_heatmaps(
-    detector: Detector, chunk: Sequence[Decoded], heatmaps: NDArray[np.float32], folder: Path, first: int
+    detector: Detector, images: Sequence[tuple[int, str, Picture]], maps: NDArray[np.float32], folder: Path
 ) -> None:
-    """`folder`/NUMBER_NAME.png: the image with its heatmap over it, numbered like the rows from 0."""
-    from anomaly.report.pictures import overlay
+    """`folder`/NUMBER_NAME.png: each image with its heatmap over it, by its row's number from 0 and its path."""
+    from anomaly.report.heat import overlay
 
-    maps = iter(heatmaps)
-    for number, image in enumerate(chunk, start=first):
-        if image.pixels is None:
-            continue
-        heatmap = restore_map(next(maps), detector.preprocess, image.height, image.width)
+    for (number, path, image), small in zip(images, maps, strict=True):
+        heatmap = restore_map(small, detector.preprocess, image.height, image.width)
         with suppress(ImageError):  # a file that went away since it was scored has its row, but no picture
-            original = to_array(decode(Path(image.path), name=image.path))
+            original = to_array(decode(Path(path), name=path))
             picture = PIL.Image.fromarray(overlay(_to_rgb(original), heatmap))
-            picture.save(folder / f"{number:06d}_{Path(image.path).stem[:_MAX_STEM]}.png")
+            picture.save(folder / f"{number:06d}_{Path(path).stem[:_MAX_STEM]}.png")
 
 
 def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

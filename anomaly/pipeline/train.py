@@ -23,10 +23,10 @@ from anomaly.training import Checkpoint, HistoryRow, LearnWatch, learn, tensorbo
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What `anomaly train` is told: the data, a recipe with what is set on top of it, and what belongs to this run.
+    """The options of `anomaly train`: the data, a recipe with fields set on top of it, and what belongs to this run.
 
     `overrides` are fields of the recipe by section, such as {"training": {"steps": 1000}}. `init_decoder` is a bundle,
-    mostly an autoencoder's, whose decoder G begins as. `command` is what the bundle says of how it was made.
+    usually an autoencoder's, whose decoder G begins as. `command` is recorded in the bundle.
     """
 
     data: str
@@ -81,7 +81,7 @@ class TrainSummary:
 def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> TrainSummary:
     """Fit on normal images, calibrate on others of them, and write a new version under `options.out`.
 
-    What a run needs to be resumed lies in `options.out/.training` until the next run starts anew.
+    What is needed to resume is kept in `options.out/.training` until the next run starts.
 
     Raises:
         DataError: the data cannot be used.
@@ -106,11 +106,11 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     work = _make_work_folder(options.out)
     pixels_file = work / "pixels.u8"
     watch.on_reading(len(samples))
-    limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)
     try:
         store = PixelStore.build(samples, recipe.preprocess, pixels_file, on_image=watch.on_image)
         split = split_normals(len(store.pixels), seed=recipe.training.seed)
         record = _record(options, dataset, store, split)
+        limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)
         with _curves(options) as on_rows:
             contents = learn(
                 store.pixels,
@@ -233,6 +233,6 @@ def _make_work_folder(out: Path) -> Path:
 
 @contextmanager
 def _curves(options: TrainOptions) -> Iterator[Callable[[Sequence[HistoryRow]], None]]:
-    """Where each row of the curves goes: to TensorBoard's files, if they are asked for."""
+    """Receives each row of the curves; writes TensorBoard's files if `options.tensorboard` is given."""
     with tensorboard_files(options.tensorboard) if options.tensorboard else nullcontext() as write:
         yield write or (lambda rows: None)

@@ -1,4 +1,4 @@
-"""Recipes: what is trained, and how, by a name; TOML files, and how one becomes the recipe for given images."""
+"""Recipes as TOML files, and how one becomes the recipe for given images."""
 
 from anomaly.recipes.files import RecipeFile, Sections, read_recipe, recipe_names
 from anomaly.recipes.overrides import merged, parse_overrides

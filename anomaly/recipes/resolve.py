@@ -1,6 +1,6 @@
-"""From a recipe's name, what a user sets on top of it, and the images, to the recipe that is trained.
+"""Makes the recipe that is trained from a recipe's name, the fields that a user sets, and the images.
 
-Recipes leave open what the images decide: the side, the channels, and, with "auto", which recipe it is.
+The images decide what is left open: the side, the channels, and, with "auto", which recipe it is.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from anomaly.recipes.overrides import check_fields, merged
 from anomaly.recipes.survey import Survey
 
 AUTO = "auto"
-SMALL_SIDE = 64  # pixels; larger models are slow to train, so they are the user's to ask for, or a recipe's
+SMALL_SIDE = 64  # pixels; larger models are slow to train, so only a user or a recipe chooses them
 FEW_IMAGES = 1000
 _MIN_SIDE, _MAX_SIDE = 8, 256
 

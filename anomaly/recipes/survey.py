@@ -1,4 +1,4 @@
-"""A look at some images before a recipe is chosen: how many there are, how large, and whether they have colour."""
+"""The number of images, and the size and colour of the first few, from which a recipe is chosen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from anomaly.data import Sample, to_array
 from anomaly.errors import ImageError
 
 NUM_LOOKED_AT = 16
-_LEAST_TOLD = 1.5  # pixels that become one; fewer are not worth a sentence
+_LEAST_TOLD = 1.5  # pixels that become one; below it there is no warning
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def survey(samples: Sequence[Sample]) -> Survey:
 
 
 def scale_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
-    """What scaling takes away, and what to do; None where next to nothing is."""
+    """What is lost by scaling, and what to do; None where almost nothing is."""
     size = preprocess.size
     across = min(found.height, found.width) if preprocess.resize is Resize.CROP else found.long_side
     factor = across / size

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
+from anomaly.config import AuxiliaryConfig
 from anomaly.report.plots import DOTS_PER_INCH, LIGHT, Theme, dress
 
 PANEL_INCHES = (4.4, 2.7)
@@ -52,8 +53,7 @@ def panels(history: History, *, has_optimum: bool) -> list[Panel]:
         Panel("Losses", {"loss_d": "D", "loss_g": "G"}),
         Panel("Cycles", {"cycle_x": "|x - G(E(x))|", "cycle_z": "(z - E(G(z)))²"}, is_logarithmic=True),
         Panel("The encoder's loss", {"izi_f": "izi_f"}, is_logarithmic=True),
-        Panel("The patch discriminator", {"loss_patch": "loss", "grad_patch": "gradient"}, is_logarithmic=True),
-        Panel("The turn discriminator", {"loss_turn": "loss", "grad_turn": "gradient"}, is_logarithmic=True),
+        *(_auxiliary_panel(name) for name in AuxiliaryConfig.model_fields),
         Panel("Gradient norms", {"grad_d": "D", "grad_g": "G"}, is_logarithmic=True),
         Panel("Stop criterion, on other normals", {"criterion": "criterion"}),
     ]
@@ -89,6 +89,12 @@ def moving_mean(values: Values, window: int) -> Values:
     weights = np.ones(window)
     mean: Values = np.convolve(values, weights, "same") / np.convolve(np.ones_like(values), weights, "same")
     return mean
+
+
+def _auxiliary_panel(name: str) -> Panel:
+    """Of an auxiliary discriminator; a field of the section that is none has no columns."""
+    columns = {f"loss_{name}": "loss", f"grad_{name}": "gradient"}
+    return Panel(f"Auxiliary: {name.replace('_', ' ')}", columns, is_logarithmic=True)
 
 
 def _only(panel: Panel, names: Mapping[str, None]) -> Panel:

@@ -78,6 +78,7 @@ def reconstructions_sheet(
         above=[_word(sample) for sample in samples],
         below=[Text("known" if known else f"p = {p:.2g}") for p, known in zip(p_values, seen, strict=True)],
         breaks=(num_normal,) if 0 < num_normal < len(samples) else (),
+        legend=True,
     )
 
 

@@ -11,8 +11,9 @@ from jinja2 import Environment, StrictUndefined
 from anomaly.evaluation.results import Evaluation, Example
 from anomaly.evaluation.summary import Summary
 from anomaly.evaluation.verdict import BASELINE_NAMES, percent, verdict_lines
+from anomaly.report.heat import LEGEND
 from anomaly.report.histogram import histogram_png
-from anomaly.report.pictures import ExamplePictures, data_uri, draw_example
+from anomaly.report.pictures import ExamplePictures, data_uri, draw_example, legend_uri
 from anomaly.report.plots import DARK, LIGHT, precision_recall_png, roc_png
 
 
@@ -51,6 +52,8 @@ def render_page(evaluation: Evaluation, summary: Summary) -> str:
         terms=_hardest_first(summary.auroc_by_term)[::-1],
         charts=_charts(evaluation),
         groups=_draw_groups(evaluation.examples),
+        legend=legend_uri(),
+        legend_words=LEGEND,
     )
 
 

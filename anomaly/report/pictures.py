@@ -8,21 +8,18 @@ import base64
 import io
 from dataclasses import dataclass
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
 from anomaly.evaluation.results import Example
+from anomaly.report.heat import Rgb, legend_bar, overlay
 
 THUMBNAIL_SIDE = 192
-SHOWN_FROM = 0.15  # heat below this leaves the image as it is
-MOST_OPAQUE = 0.8
 OUTLINE_COLOUR = (0, 190, 255)
 OUTLINE_WIDTH = 2
-
-Rgb = NDArray[np.uint8]
+LEGEND_SIZE = (160, 12)
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,11 @@ def draw_example(example: Example) -> ExamplePictures:
     )
 
 
+def legend_uri() -> str:
+    """The bar of a heatmap's legend, as a data URI."""
+    return _image_uri(legend_bar(*LEGEND_SIZE))
+
+
 def thumbnail(image: NDArray[np.uint8]) -> Rgb:
     """(h, w) or (h, w, 3) of any size to (h', w', 3) with the longer side THUMBNAIL_SIDE."""
     height, width = image.shape[:2]
@@ -55,15 +57,6 @@ def thumbnail(image: NDArray[np.uint8]) -> Rgb:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     smooth = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
     return np.asarray(Image.fromarray(image).convert("RGB").resize(size, smooth))
-
-
-def overlay(image: Rgb, heatmap: NDArray[np.floating]) -> Rgb:
-    """A heatmap in [0, 1] over an image of the same size, in a perceptually uniform map; low heat is transparent."""
-    heat = np.clip(heatmap, 0, 1)
-    colours = matplotlib.colormaps["inferno"](heat)[..., :3] * 255
-    opacity = MOST_OPAQUE * np.clip((heat - SHOWN_FROM) / (1 - SHOWN_FROM), 0, 1)[..., None]
-    blended: Rgb = np.rint(image * (1 - opacity) + colours * opacity).astype(np.uint8)
-    return blended
 
 
 def outline(image: Rgb, mask: NDArray[np.bool_]) -> Rgb:

@@ -16,15 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from anomaly.report.pictures import Rgb, overlay
+from anomaly.report.heat import LEGEND, Rgb, legend_bar, overlay
 from anomaly.report.plots import LIGHT, Theme
 
 MIN_SIDE = 96  # of a tile on the sheet
 MARGIN, GAP, BREAK = 24, 4, 24
 TITLE_HEIGHT, LINE_HEIGHT = 40, 26
 TITLE_SIZE, TEXT_SIZE = 20, 15
-DIMMED = 0.55  # what is left of an image's brightness under its heat
-HOTTEST = 0.6  # heat that is drawn as the hottest; an ordinary normal image has at most 0.25
+LEGEND_WIDTH, LEGEND_HEIGHT = 160, 14
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Text:
 class Sheet:
     """Tiles, and what is said about them: a title, words left of the rows, above and below the columns.
 
-    `breaks` are the columns that a wider gap stands before.
+    `breaks` are the columns that a wider gap stands before. `legend`: tell below all how heatmaps are read.
     """
 
     title: str
@@ -48,6 +47,7 @@ class Sheet:
     above: Sequence[Text] = ()
     below: Sequence[Text] = ()
     breaks: Sequence[int] = ()
+    legend: bool = False
 
     @property
     def side(self) -> int:
@@ -58,7 +58,7 @@ class Sheet:
     @cached_property
     def label_width(self) -> int:
         """Of the words left of the rows, with a gap behind the longest; 0 without words."""
-        widths = [math.ceil(_font("DejaVuSans", TEXT_SIZE).getlength(word.text)) for word in self.left]
+        widths = [_width(word.text) for word in self.left]
         return max(widths) + MARGIN if widths else 0
 
     @property
@@ -67,7 +67,14 @@ class Sheet:
         rows, columns = self.tiles.shape[:2]
         x, y = self.corner(rows - 1, columns - 1)
         title = 2 * MARGIN + math.ceil(_font("DejaVuSans-Bold", TITLE_SIZE).getlength(self.title))
-        return max(x + self.side + MARGIN, title), y + self.side + MARGIN + (LINE_HEIGHT if self.below else 0)
+        below = LINE_HEIGHT * bool(self.below) + (LINE_HEIGHT + GAP) * self.legend
+        return max(x + self.side + MARGIN, title, self._legend_end), y + self.side + MARGIN + below
+
+    @property
+    def _legend_end(self) -> int:
+        """The width that the legend needs, with both margins."""
+        widths = sum(map(_width, LEGEND)) + LEGEND_WIDTH + 2 * TEXT_SIZE
+        return 2 * MARGIN + widths if self.legend else 0
 
     def corner(self, row: int, column: int) -> tuple[int, int]:
         """X and y of a tile's upper left corner."""
@@ -83,6 +90,8 @@ class Sheet:
         for row, column in np.ndindex(self.tiles.shape[:2]):
             picture.paste(Image.fromarray(enlarge(self.tiles[row, column], self.side)), self.corner(row, column))
         self._draw_words(pen)
+        if self.legend:
+            self._draw_legend(picture, pen, theme)
         stream = io.BytesIO()
         picture.save(stream, "png", optimize=True)
         return stream.getvalue()
@@ -98,6 +107,14 @@ class Sheet:
             x, y = self.corner(len(self.tiles) - 1, column)
             pen.text((x + half, y + self.side + 8), word.text, fill=word.colour, font=font, anchor="ma")
 
+    def _draw_legend(self, picture: Image.Image, pen: ImageDraw.ImageDraw, theme: Theme) -> None:
+        """The words of the legend in one line at the bottom, its bar between them."""
+        font, y = _font("DejaVuSans", TEXT_SIZE), self.shape[1] - MARGIN - LEGEND_HEIGHT // 2
+        start = MARGIN + _width(LEGEND[0]) + TEXT_SIZE
+        pen.text((MARGIN, y), LEGEND[0], fill=theme.ink, font=font, anchor="lm")
+        picture.paste(Image.fromarray(legend_bar(LEGEND_WIDTH, LEGEND_HEIGHT)), (start, y - LEGEND_HEIGHT // 2))
+        pen.text((start + LEGEND_WIDTH + TEXT_SIZE, y), LEGEND[1], fill=theme.ink, font=font, anchor="lm")
+
 
 def enlarge(tile: Rgb, side: int) -> Rgb:
     """(size, size, 3) to (side, side, 3), where side is a multiple of size."""
@@ -112,9 +129,13 @@ def to_tiles(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def heat_tiles(tiles: NDArray[np.uint8], heatmaps: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Heatmaps (n, size, size) over tiles (n, size, size, 3), dimmed so that heat on white is seen too."""
-    dimmed = np.rint(tiles * DIMMED).astype(np.uint8)
-    return np.stack([overlay(tile, heatmap / HOTTEST) for tile, heatmap in zip(dimmed, heatmaps, strict=True)])
+    """Heatmaps (n, size, size) over tiles (n, size, size, 3)."""
+    return np.stack([overlay(tile, heatmap) for tile, heatmap in zip(tiles, heatmaps, strict=True)])
+
+
+def _width(text: str) -> int:
+    """Of a word in pixels."""
+    return math.ceil(_font("DejaVuSans", TEXT_SIZE).getlength(text))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""From terms to one score, higher is more anomalous, never clamped or rescaled by the images being scored."""
+"""From terms to one score. Higher is more anomalous; the other images being scored never change it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class TermStatistics:
     """How the terms of the *select* normals are spread: mean and std (num_terms,), and the inverse covariance.
 
     `inverse_covariance` (num_terms, num_terms) is that of the standardised terms, shrunk towards a multiple of the
-    identity as far as the number of images asks for (Ledoit and Wolf 2004). Both spreads include that of rounding, so
-    that normals that agree on a term, or always on two at once, do not turn rounding into evidence.
+    identity by as much as the number of images requires (Ledoit and Wolf 2004). Both spreads include that of rounding.
+    Otherwise, where normal images agree on a term, or on a sum of two, rounding would count as evidence.
     """
 
     names: tuple[str, ...]

@@ -1,9 +1,9 @@
 """Where an image is abnormal: the pixel residual and the differences of D's features, laid over the image.
 
-Or, where an auxiliary discriminator tells where, its maps.
-Shapes: maps (b, size, size); features (b, channels, height, width); those of a fully connected layer tell no place.
+Where an auxiliary discriminator has maps, its maps are used instead.
+Shapes: maps (b, size, size); features (b, channels, height, width); those of a fully connected layer have no places.
 A heatmap is in units of what normal images show: 0.25 is the strongest place of an ordinary normal image (the 95th
-percentile over the *select* normals), 1 is four times that. So a good image is not red because something must be.
+percentile over the *select* normals), 1 is four times that. So a good image has no strong colour.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 NORMAL_PEAK = 0.25
 _SCALE_QUANTILE = 0.99
 _PEAK_QUANTILE = 0.95
-_DARK = np.finfo(np.float32).eps  # a layer that normals leave dark must not divide by nothing
+_DARK = np.finfo(np.float32).eps  # a layer that is 0 on normal images must not cause a division by 0
 
 
 @dataclass(frozen=True)

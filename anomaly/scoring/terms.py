@@ -42,7 +42,7 @@ def critic(outputs: Tensor) -> Tensor:
 
 
 def latent_norm(z_hat: Tensor) -> Tensor:
-    """‖z_hat‖²: how far from the prior the image had to be put."""
+    """‖z_hat‖²: how far from the centre of the prior the latent lies."""
     return z_hat.square().sum(dim=1)
 
 

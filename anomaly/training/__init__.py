@@ -1,4 +1,4 @@
-"""Training: one loop, one step a game, a state that can be saved and resumed to the identical result."""
+"""Training: one loop, one step for each method, a state that can be saved and resumed to the identical result."""
 
 from anomaly.training.curves import HistoryRow
 from anomaly.training.diagnostics import Diagnostics, Finding

@@ -1,7 +1,7 @@
-"""Augmentation: training images turned, scaled, sheared and shifted a little, as parts before a camera are.
+"""Augmentation: training images rotated, scaled, sheared and shifted a little, as parts in front of a camera are.
 
-A few dozen images are soon known by heart: the networks then reconstruct those they know, and find every other normal
-image strange. No two of these are alike. Only training sees them; what selects, calibrates and is scored is not moved.
+Networks soon memorise a few dozen images. Then they reconstruct these only, and every other normal image looks
+abnormal. With augmentation no two training images are alike. Images that select, calibrate or are scored are not moved.
 Shapes: x (b, c, size, size) in [-1, 1].
 Source: Simard 2003 (affine copies of few digits), §2.
 """
@@ -17,7 +17,7 @@ _SHIFT = 0.05  # of the side, at most, each way
 
 
 def augment(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Each image by an affine map of its own about its middle; beyond the border its edge goes on."""
+    """Each image by an affine map of its own around its centre; its edge pixels are repeated beyond the border."""
     turn, shear = _TURN * torch.randn(len(x), generator=rng), _SHEAR * torch.randn(len(x), generator=rng)
     scale = (_SCALE * torch.randn(len(x), 2, generator=rng)).exp()
     shift = 2 * _SHIFT * (2 * torch.rand(len(x), 2, generator=rng) - 1)  # of a side that reaches from −1 to 1

@@ -1,4 +1,4 @@
-"""One step of an auxiliary discriminator, beside any other; and its look at normal images after training."""
+"""One training step of an auxiliary discriminator, and what it does once after training."""
 
 from collections.abc import Iterator
 
@@ -13,13 +13,13 @@ from anomaly.runtime import autocast, to_float
 from anomaly.training.curves import Curves
 from anomaly.training.optimizers import descend
 
-_BATCH_SIZE = 16  # images looked at together: all at once may be more than a device holds
+_BATCH_SIZE = 16  # images at a time: all at once may be more than a device holds
 
 
 def auxiliary_step(
     auxiliary: Auxiliary, optimizer: torch.optim.Optimizer, x: Tensor, config: TrainingConfig, step: int
 ) -> Curves:
-    """The discriminator learns its lesson of images x (b, c, size, size)."""
+    """One step on images x (b, c, size, size)."""
     auxiliary.train().requires_grad_(True)
     with autocast(x.device, config.precision):
         loss = auxiliary.loss(x, seed=config.seed, step=step)
@@ -35,7 +35,7 @@ def settle(
     select: NDArray[np.int64],
     device: torch.device,
 ) -> None:
-    """Let each auxiliary look at the images (n, c, size, size) that trained and at those that select; plan: theirs."""
+    """Settle each auxiliary with *train* and *select* rows of images (n, c, size, size); `plan` is the final one."""
     for auxiliary in networks.all_auxiliaries():
         auxiliary.settle(plan, _batches(pixels, train, device), _batches(pixels, select, device))
     networks.plan = plan

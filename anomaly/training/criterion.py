@@ -1,4 +1,4 @@
-"""When to stop, told from normal images alone: how well the networks know normals that they were not trained on.
+"""When to stop, by normal images alone: how well the networks do on normal images that they were not trained on.
 
 With an encoder it is how well they reconstruct them; without one, how close G's samples come to them. Lower is better.
 """

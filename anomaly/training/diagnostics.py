@@ -1,7 +1,7 @@
-"""What a game's curves say is going wrong: the discriminator has won, G's modes have collapsed, the run diverges.
+"""What goes wrong in training, by the curves: the discriminator has won, G's modes have collapsed, the run diverges.
 
-Each diagnosis is of a window of the last rows of the curves, a row a step; it is named once, with what to change. A
-row that lacks a column (an autoencoder's, f-AnoGAN's encoder's, an older history's) says nothing of that column.
+Each diagnosis looks at the last rows of the curves, one row a step. It is reported once, with what to change. A row
+without a column (an autoencoder's, f-AnoGAN's encoder's, an older history's) is not used for that column.
 """
 
 from collections import deque
@@ -18,12 +18,12 @@ DIVERGENCE_WINDOW = 10
 MAX_GROWTH = 100.0
 WON_REAL, WON_FAKE = 0.95, 0.05
 MIN_DIVERSITY = 0.3
-DIVERSITY_FROM = 500  # G begins with samples that are all alike, and takes some hundred steps to spread them
+DIVERSITY_FROM = 500  # at first all of G's samples are alike; some hundred steps spread them
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One diagnosis by name, the step at which it was made, and a sentence: what is seen, and what to change."""
+    """One diagnosis by name, the step at which it was made, and a sentence: what was found, and what to change."""
 
     name: str
     step: int
@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass
 class Diagnostics:
-    """Reads the rows of one run in their order. A resumed run's old rows come first, and bring back what was found."""
+    """Reads the rows of one run in order. A resumed run reads its old rows first, so it finds the earlier findings."""
 
     config: TrainingConfig
     found: list[Finding] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Diagnostics:
     _first: list[HistoryRow] = field(default_factory=list)
 
     def add(self, rows: Sequence[HistoryRow]) -> list[Finding]:
-        """What these rows show that was not found before."""
+        """The new findings in these rows."""
         num_before = len(self.found)
         for row in rows:
             self._add(row)
@@ -70,7 +70,7 @@ class Diagnostics:
 
 
 def discriminator_won(recent: Sequence[HistoryRow], config: TrainingConfig) -> str | None:
-    """D(x) → 1 and D(G(z)) → 0 in the mean of the window. A critic gives no probabilities, and is not judged."""
+    """D(x) → 1 and D(G(z)) → 0 in the mean of the window. A critic gives no probabilities, so it is left out."""
     d_real, d_fake = _column(recent, "d_real"), _column(recent, "d_fake")
     if config.loss.has_critic or min(len(d_real), len(d_fake)) < WINDOW:
         return None
@@ -90,7 +90,7 @@ def discriminator_won(recent: Sequence[HistoryRow], config: TrainingConfig) -> s
 
 
 def mode_collapse(recent: Sequence[HistoryRow], config: TrainingConfig) -> str | None:
-    """Samples of G that are much more alike than images of the data, past the steps in which G begins.
+    """G's samples are much more alike than the images of the data, after G's first steps.
 
     `diversity` is the mean Euclidean distance between G's samples of a batch, divided by that between its images.
     """
@@ -138,5 +138,5 @@ def _column(rows: Sequence[HistoryRow], name: str) -> list[float]:
 
 
 def _join(words: Sequence[str], last: str) -> str:
-    """As a sentence lists them: a, b `last` c."""
+    """A list as in a sentence: a, b `last` c."""
     return ", ".join(words[:-1]) + f" {last} " + words[-1] if len(words) > 1 else words[0]

@@ -1,7 +1,7 @@
-"""The training loop, the same for every game.
+"""The training loop, the same for every method.
 
 Step t draws its images and its z from (seed, t) alone, so a run that is killed and resumed ends in the same weights as
-one that was not. The loop is told when to stop by a callback.
+one that was not. A callback says when to stop.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where the run keeps its state, and whether to go on from there. `data` is the images' fingerprint."""
+    """Where the run keeps its state, and whether to continue from it. `data` is the images' fingerprint."""
 
     path: Path
     data: str
@@ -134,7 +134,7 @@ def _judge_by(
     config: TrainingConfig,
     device: torch.device,
 ) -> Callable[[TrainingState], HistoryRow]:
-    """What the stop criterion says of a state, as a piece of a row; nothing without images, or before E is learnt."""
+    """Computes the stop criterion of a state, as part of a row; empty without images, or before E is trained."""
     if select is None or not len(select):
         return lambda state: {}
     chosen = np.sort(select[:MAX_JUDGED])
@@ -153,14 +153,14 @@ def _judge_by(
 
 
 def _last_step(state: TrainingState, config: TrainingConfig) -> int:
-    """The steps asked for; fewer where a game cut short leaves its encoder half as many as it had."""
+    """The configured steps; fewer where the game was cut short: its encoder then has half as many as the game had."""
     if state.encoder_from is None or state.encoder_from == encoder_from(config):
         return config.steps
     return min(config.steps, state.encoder_from + max(state.encoder_from // 2, 1))
 
 
 def _step(state: TrainingState, batches: list[Tensor], config: TrainingConfig) -> Curves:
-    """Auxiliary discriminators see images as they are: moved ones are softer, between pixels, than those to judge."""
+    """Auxiliary discriminators get images as they are: moved ones are blurred by interpolation, scored ones are not."""
     moved = batches
     if config.augment:
         moved = [augment(batch, seeded_rng("augment", config.seed, state.step, i)) for i, batch in enumerate(batches)]
@@ -204,7 +204,7 @@ def _shuffle(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def _run_id(plan: NetworkPlan, config: TrainingConfig, data: str, decoder: Mapping[str, Tensor] | None) -> str:
-    """A digest of all that decides the weights; a resumed run may ask for more steps where these decide nothing."""
+    """A digest of all that decides the weights. A resumed run may have more steps where they change no earlier one."""
     free = {"steps"} if config.method is not Method.F_ANOGAN else set()
     chosen = [plan.model_dump(mode="json"), config.model_dump(mode="json", exclude=free), data]
     if decoder is not None:

@@ -1,6 +1,6 @@
-"""From the pixels of normal images to all that a bundle holds: train, look, set the statistics, calibrate.
+"""From the pixels of normal images to the contents of a bundle: train, settle, set the statistics, calibrate.
 
-It knows nothing of files, of how the sets were drawn, or of how evidence is made: `observer` says that.
+It knows nothing of files or of how the sets were drawn. `observer` computes the evidence.
 The normals are in three disjoint sets (law 5): *train* moves the weights, *select* sets the statistics of the terms and
 the scale of the heatmaps, *calibrate* gives the ranks of p-values and thresholds and does nothing else.
 """
@@ -35,14 +35,12 @@ Pixels = NDArray[np.uint8]
 
 
 class Observes(Protocol):
-    """What learning asks of the evidence graph of trained networks."""
+    """What learning needs from the evidence graph of trained networks."""
 
     def observe(self, pixels: Pixels) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32]]:
         """The terms of images (n, c, size, size) by name, and z_hat."""
 
-    def explain(
-        self, pixels: Pixels, z_hat: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def explain(self, pixels: Pixels, z_hat: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """x_hat, and the maps (n, num_maps, size, size) of which a heatmap is made, of images with known latents."""
 
 
@@ -51,9 +49,9 @@ ObserverOf = Callable[[Networks, Recipe, torch.device], Observes]
 
 @dataclass(frozen=True)
 class LearnWatch:
-    """What a caller may do meanwhile.
+    """What a caller may do during training.
 
-    `should_stop(step, row)` is asked every ten steps, with the means of the curves since the last call. `on_rows` gets
+    `should_stop(step, row)` is called every ten steps, with the means of the curves since the last call. `on_rows` gets
     every row of the curves once, `on_warning` each diagnosis once; `on_calibrating` is called when training is over.
     """
 
@@ -77,7 +75,7 @@ def learn(
 ) -> Contents:
     """What a bundle holds, learnt from normal images (n, c, size, size), which may be memory-mapped.
 
-    `record` says of which data they are; `decoder` are weights that G begins with.
+    `record` says which data they are from; `decoder` are weights that G begins with.
 
     Raises:
         TrainingError: training diverged, or there is nothing to resume.
@@ -110,7 +108,7 @@ def learn(
 
 
 def as_learnt(recipe: Recipe, num_train: int, device: torch.device) -> Recipe:
-    """With the choices that are left open until now: precision by the device, f's layer, the memory bank's size."""
+    """With the choices that were left open: precision by the device, f's layer, the memory bank's size."""
     precision = resolve_precision(recipe.training.precision, device)
     layer = recipe.score.feature_layer or default_feature_layer(recipe.plan)
     num_remembered = min(recipe.auxiliary.memory_bank, num_train)

@@ -7,7 +7,7 @@ from torch.nn.utils import get_total_norm
 from anomaly.config import TrainingConfig
 from anomaly.networks import Auxiliary
 
-AUXILIARY_RATE = 1e-3  # Adam's, of discriminators that play no game
+AUXILIARY_RATE = 1e-3  # Adam's, for auxiliary discriminators
 
 
 def game_optimizer(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""All that changes while training: networks, their running average, the optimisers. And one file that holds it.
+"""Everything that changes in training: networks, their running average, the optimisers. And one file that holds it.
 
 No pickle: tensors go to safetensors, everything else to JSON in the same file's metadata.
 """
@@ -61,7 +61,8 @@ class TrainingState:
     def update_ema(self, decay: float) -> None:
         """Move `ema` towards `networks` by 1 − decay, weights and batch statistics alike; by more in early steps.
 
-        The steps of an encoder that follows the game are counted anew: its average must forget that it was untrained.
+        The steps of an encoder that follows the game are counted from its first one: its average must forget the
+        untrained weights.
         """
         follows = self.encoder_from is not None and self.step > self.encoder_from
         age = self.step - (self.encoder_from or 0) if follows else self.step

@@ -30,7 +30,7 @@ from anomaly.training.state import TrainingState
 
 @dataclass(frozen=True)
 class _Contest:
-    """A discriminator, and its arguments of what is real and of what it shall tell from that."""
+    """A discriminator, with its arguments for real and for fake."""
 
     judge: nn.Module
     real: tuple[Tensor, ...]
@@ -42,7 +42,7 @@ class _Contest:
 
 @dataclass(frozen=True)
 class _Move:
-    """What G and E make of a batch: G(z), and with an encoder E(x), G(E(x)), E(G(z)) as far as played with."""
+    """What G and E compute from a batch: G(z), and with an encoder E(x), G(E(x)), E(G(z)), where they are needed."""
 
     x: Tensor
     z: Tensor
@@ -83,7 +83,7 @@ def autoencoder_step(state: TrainingState, x: Tensor, config: TrainingConfig) ->
 
 
 def encoder_step(state: TrainingState, x: Tensor, config: TrainingConfig) -> Curves:
-    """E learns izi_f against a G and a D that rest (f-AnoGAN: Schlegl 2019, §2.2)."""
+    """E learns izi_f; G and D do not change (f-AnoGAN: Schlegl 2019, §2.2)."""
     networks = state.networks
     networks.eval().requires_grad_(False)
     assert networks.E is not None
@@ -177,7 +177,7 @@ def _move_generator(state: TrainingState, move: _Move, config: TrainingConfig) -
 
 
 def _outputs(contest: _Contest, *, apart: bool) -> tuple[Tensor, Tensor]:
-    """D of the reals and of the fakes (b,): as one batch, or apart, so that a batch norm does not mix them."""
+    """D of the reals and of the fakes (b,): as one batch, or as two, so that a batch norm does not mix them."""
     if apart:
         return contest.judge(*contest.real).logits.float(), contest.judge(*contest.fake).logits.float()
     both = [torch.cat([a, b.to(a.dtype)]) for a, b in zip(contest.real, contest.fake, strict=True)]

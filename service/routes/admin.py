@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from service.pool import Slot
+from service.models.pool import Slot
 from service.routes.state import Parts
-from service.schemas import BundleQuery, ErrorAnswer, ModelIdentity, RescanAnswer, VersionQuery
+from service.schemas.base import ErrorAnswer, ModelIdentity
+from service.schemas.models import BundleQuery, RescanAnswer, VersionQuery
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorAnswer, "description": "No such bundle"},

@@ -1,4 +1,4 @@
-"""`GET /docs`: the API's documentation, to read and to try. It loads nothing from elsewhere."""
+"""`GET /docs`: the API's documentation, to read and to try. It loads nothing from other servers."""
 
 import re
 from base64 import b64encode

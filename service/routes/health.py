@@ -3,10 +3,11 @@
 from fastapi import APIRouter, Request, Response, Security
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service.callers import BEARER, caller_of
-from service.pool import Slot
+from service.edge.callers import BEARER, caller_of
+from service.errors import EngineFailedError
+from service.models.pool import Slot
 from service.routes.state import Parts
-from service.schemas import HealthAnswer, ReadyAnswer
+from service.schemas.health import HealthAnswer, ReadyAnswer
 
 router = APIRouter(tags=["operation"])
 
@@ -17,23 +18,29 @@ async def healthz() -> HealthAnswer:
     return HealthAnswer()
 
 
-@router.get("/readyz", responses={503: {"model": ReadyAnswer, "description": "Not yet able to score"}})
+@router.get(
+    "/readyz",
+    response_model_exclude_none=True,
+    responses={503: {"model": ReadyAnswer, "description": "Not able to score"}},
+)
 async def readyz(request: Request, response: Response, parts: Parts) -> ReadyAnswer:
-    """Able to score: every current bundle is loaded or known to be broken, one at least is loaded, and no stop is due.
+    """Able to score: all current bundles are settled, one at least is loaded, no stop is due, and all threads live.
 
-    Which bundles these are is not for callers without a key, where there are keys.
+    A bundle is settled when it is loaded or known to be broken. Where there are keys, a caller without one is not
+    told which bundles these are.
     """
     pool = parts.pool
-    told = pool.current if caller_of(request) else []
-    is_ready = pool.is_ready and not parts.admission.is_closed
+    slots = pool.current if caller_of(request) else []
+    is_ready = pool.is_ready and not parts.admission.is_closed and not parts.batcher.failure
     if not is_ready:
         response.status_code = 503
         response.headers["Retry-After"] = "5"
     return ReadyAnswer(
         ready=is_ready,
-        loaded=[_name(slot) for slot in told if slot.detector],
-        loading=[_name(slot) for slot in told if not slot.is_settled],
-        failed=[f"{_name(slot)}: {slot.failure}" for slot in told if slot.failure],
+        loaded=[_name(slot) for slot in slots if slot.detector],
+        loading=[_name(slot) for slot in slots if not slot.is_settled],
+        failed=[f"{_name(slot)}: {slot.failure}" for slot in slots if slot.failure],
+        message=EngineFailedError.MESSAGE if parts.batcher.failure else None,
     )
 
 

@@ -12,24 +12,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
-from service.callers import caller_of
+from service.edge.callers import caller_of
 from service.errors import (
     HistoryOffError,
     HistoryRowNotFoundError,
     UnsupportedContentError,
     UploadTooLargeError,
 )
-from service.history import History, Row, read_page, read_thumbnail
+from service.records.history import History, StoredEntry, read_page, read_thumbnail
 from service.routes.state import Parts
-from service.schemas import (
-    CorrectionBody,
-    ErrorAnswer,
-    HistoryAnswer,
-    HistoryFilters,
-    HistoryQuery,
-    HistoryRow,
-    RowId,
-)
+from service.schemas.base import ErrorAnswer
+from service.schemas.history import CorrectionBody, HistoryAnswer, HistoryFilters, HistoryQuery, HistoryRow, RowId
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorAnswer, "description": "The server keeps no history, or has no such row or thumbnail"},
@@ -44,7 +37,7 @@ BODY = {
 }
 MAX_BODY_BYTES = 1024
 LOCAL = "local"
-CSV_COLUMNS = [field.name for field in fields(Row)]
+CSV_COLUMNS = [field.name for field in fields(StoredEntry)]
 CSV_ROWS = 500
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """How a cell begins that a spreadsheet would take for a formula, or for something before one."""
@@ -136,5 +129,5 @@ def _lines(rows: Any) -> str:
     return text.getvalue()
 
 
-def _cells(row: Row) -> list[object]:
+def _cells(row: StoredEntry) -> list[object]:
     return [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in astuple(row)]

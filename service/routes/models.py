@@ -1,22 +1,14 @@
-"""`GET /models`, `/models/{name}` and `/models/{name}/drift`: which bundles there are, and how they do."""
+"""`GET /models`, `/models/{name}` and `/models/{name}/drift`: which bundles there are, and whether they drift."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from service.pool import Slot
+from service.models.pool import Slot
 from service.routes.state import Parts
-from service.schemas import (
-    DriftAnswer,
-    DriftQuery,
-    DriftWindow,
-    ErrorAnswer,
-    ModelDetail,
-    ModelsAnswer,
-    ModelSummary,
-    VersionDetail,
-    VersionSummary,
-)
+from service.schemas.base import ErrorAnswer
+from service.schemas.drift import DriftAnswer, DriftQuery, DriftWindow
+from service.schemas.models import ModelDetail, ModelsAnswer, ModelSummary, VersionDetail, VersionSummary
 
 NOT_USABLE: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorAnswer, "description": "No such model or version"},
@@ -91,7 +83,7 @@ def _summarise(slot: Slot) -> VersionSummary:
         status="loaded",
         message=slot.failure,
         digest=bundle.digest,
-        method=bundle.manifest.method,
+        method=bundle.manifest.recipe.training.method,
         num_calibration=slot.detector.calibration.num_calibration,
     )
 

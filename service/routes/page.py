@@ -1,4 +1,4 @@
-"""`GET /`: the page for people. It uses nothing but the public calls, and loads nothing from elsewhere."""
+"""`GET /`: the page for people. It uses nothing but the public calls, and loads nothing from other servers."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ async def index() -> FileResponse:
 
 @router.get("/static/{name}")
 async def part(name: str) -> FileResponse:
-    """Its modules, its styles and its sign."""
+    """The page's scripts, styles and icon."""
     path = STATIC / name
     if not PART.fullmatch(name) or not path.is_file():
         raise HTTPException(404)

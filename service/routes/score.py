@@ -1,48 +1,34 @@
-"""`POST /score` and `POST /score/batch`: images in, scores out."""
+"""`POST /score` and `POST /score/batch`: images in, scores out. What happens in between is `service.scoring`."""
 
 import asyncio
-import logging
-import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from anomaly.data import restore_map
 from anomaly.inference import Detector
-from service.abandonment import abandoning
-from service.admission import Room
-from service.batcher import Scored
-from service.callers import NEEDS_KEY, check_scope
-from service.errors import DeadlineError, describe
-from service.forms import Upload
-from service.history import Finding, as_text
-from service.keys import Scope
-from service.logs import request_id
+from service.edge.bodies import Upload, disconnection
+from service.edge.callers import NEEDS_KEY, check_scope
+from service.edge.keys import Scope as KeyScope
 from service.routes.drawing import draw_heatmap, draw_image
 from service.routes.query import describe_query, read_query
 from service.routes.state import State, parts_of
-from service.schemas import (
+from service.schemas.base import ErrorAnswer, ErrorDetail
+from service.schemas.score import (
     BatchAnswer,
     BatchQuery,
-    ErrorAnswer,
-    ErrorDetail,
     IllustratedAnswer,
     ImageFailure,
     ImageScore,
     ScoreAnswer,
     ScoreQuery,
 )
+from service.scoring import JudgedImage, Submission
 
-logger = logging.getLogger(__name__)
-
-Answer = TypeVar("Answer", ScoreAnswer, ImageScore | ImageFailure)
-KEPT = {"filename", "score", "p_value", "threshold", "alpha", "is_anomalous"}
 BINARY = {"type": "string", "format": "binary"}
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "A parameter or the body is malformed"},
@@ -74,18 +60,21 @@ def _form(field: str, schema: dict[str, Any]) -> dict[str, Any]:
 )
 async def score(request: Request) -> Response:
     """Score one image: as a form's field `file`, or as the raw body with `Content-Type: image/…`."""
-    check_scope(request, Scope.SCORE)
+    check_scope(request, KeyScope.SCORE)
     query, parts = read_query(ScoreQuery, request), parts_of(request)
     detector = parts.pool.get(query.model, query.version)
-    with _admit(request, detector, parts) as room:
-        upload = await parts.uploads.read_one(request, room)
-        answer = _submit(upload, detector, parts, heatmap=query.heatmap)
-        with abandoning(request, [answer], room.deadline):
-            scored = await answer
-        found = _judge(upload, scored, detector, query, parts)
-        body = ScoreAnswer(**_identify(detector), **found)
-        (body,) = await _keep([body], [upload], [scored], detector, parts)
-        return _json(await asyncio.to_thread(_illustrate, body, scored, detector) if query.heatmap else body)
+    with parts.scoring.admit(detector, num_bytes=parts.bodies.announced_bytes(request)) as reservation:
+        upload = await parts.bodies.read_one(request, reservation.grow)
+        judged = await parts.scoring.score_one(
+            _submission(upload, detector, parts),
+            detector,
+            reservation,
+            alpha=query.alpha or parts.settings.alpha,
+            heatmap=query.heatmap,
+            disconnected=partial(disconnection, request),
+        )
+        answer = ScoreAnswer(**_identify(detector), **_describe(judged))
+        return _json(await asyncio.to_thread(_illustrate, answer, judged, detector) if query.heatmap else answer)
 
 
 @router.post(
@@ -97,52 +86,47 @@ async def score(request: Request) -> Response:
 )
 async def score_batch(request: Request) -> Response:
     """Score many images: a form's fields `files`. Results come in order, an error object where an image failed."""
-    check_scope(request, Scope.SCORE)
+    check_scope(request, KeyScope.SCORE)
     query, parts = read_query(BatchQuery, request), parts_of(request)
     detector = parts.pool.get(query.model, query.version)
-    with _admit(request, detector, parts) as room:
-        uploads = await parts.uploads.read_many(request, room)
-        num_more = len(uploads) - 1
-        room.widen(num_images=num_more, num_bytes=num_more * _pixel_bytes(detector))
-        answers = [_submit(upload, detector, parts) for upload in uploads]
-        with abandoning(request, answers, room.deadline):
-            outcomes = await asyncio.gather(*answers, return_exceptions=True)
-        pairs = zip(uploads, outcomes, strict=True)
-        results = [_result(upload, outcome, detector, query, parts) for upload, outcome in pairs]
-        results = await _keep(results, uploads, outcomes, detector, parts)
+    with parts.scoring.admit(detector, num_bytes=parts.bodies.announced_bytes(request)) as reservation:
+        uploads = await parts.bodies.read_many(request, reservation.grow)
+        outcomes = await parts.scoring.score_many(
+            [_submission(upload, detector, parts) for upload in uploads],
+            detector,
+            reservation,
+            alpha=query.alpha or parts.settings.alpha,
+            disconnected=partial(disconnection, request),
+        )
+        results = [
+            ImageScore(**_describe(outcome))
+            if isinstance(outcome, JudgedImage)
+            else ImageFailure(filename=upload.name, error=ErrorDetail(code=outcome.code, message=outcome.message))
+            for upload, outcome in zip(uploads, outcomes, strict=True)
+        ]
         return _json(BatchAnswer(**_identify(detector), results=results))
 
 
-def _admit(request: Request, detector: Detector, parts: State) -> AbstractContextManager[Room]:
-    """Room for one image and a body of the announced length, taken before that is read."""
-    return parts.admission.admit(detector, num_bytes=parts.uploads.announced_bytes(request) + _pixel_bytes(detector))
+class DirectRoute(Route):
+    """A plain route that leaves itself in the scope, as the framework's routes do, for the log to name it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As every route, and itself as `route`."""
+        match, found = super().matches(scope)
+        return match, {**found, "route": self}
 
 
-def _pixel_bytes(detector: Detector) -> int:
-    return detector.preprocess.channels * detector.preprocess.size**2
+DIRECT = [
+    DirectRoute("/score", score, methods=["POST"]),
+    DirectRoute("/score/batch", score_batch, methods=["POST"]),
+]
+"""The same calls for the front of the app's routes: they read their own parameters and bodies and return ready answers,
+so the framework's way to a function is cost without use (docs/adr/0023-service-packages.md)."""
 
 
-def _submit(upload: Upload, detector: Detector, parts: State, *, heatmap: bool = False) -> asyncio.Future[Scored]:
-    read = partial(parts.uploads.prepare, upload, detector.preprocess)
-    return parts.batcher.submit(detector, read, heatmap=heatmap)
-
-
-def _result(
-    upload: Upload, outcome: Scored | BaseException, detector: Detector, query: BatchQuery, parts: State
-) -> ImageScore | ImageFailure:
-    """One image of a batch. What goes wrong with it stays with it, but what ended the request ends it."""
-    try:
-        if isinstance(outcome, Scored):
-            return ImageScore(**_judge(upload, outcome, detector, query, parts))
-        raise outcome
-    except (DeadlineError, ClientDisconnect):
-        raise
-    except Exception as error:
-        problem = describe(error)
-        parts.telemetry.count_failure(problem.code)
-        if problem.status == 500:
-            logger.exception("an image of a batch could not be scored")
-        return ImageFailure(filename=upload.name, error=ErrorDetail(code=problem.code, message=problem.message))
+def _submission(upload: Upload, detector: Detector, parts: State) -> Submission:
+    read = partial(parts.uploads.prepare, upload.data, detector.preprocess, name=upload.name)
+    return Submission(upload.name, upload.data, read)
 
 
 def _identify(detector: Detector) -> dict[str, Any]:
@@ -150,60 +134,24 @@ def _identify(detector: Detector) -> dict[str, Any]:
     return {"model": bundle.name, "version": bundle.version, "digest": bundle.digest}
 
 
-def _judge(upload: Upload, scored: Scored, detector: Detector, query: BatchQuery, parts: State) -> dict[str, Any]:
+def _describe(judged: JudgedImage) -> dict[str, Any]:
     """The fields of an ImageScore."""
-    calibration = detector.calibration
-    alpha = query.alpha or parts.settings.alpha
-    threshold = calibration.threshold(alpha)
-    p_value = calibration.p_value(scored.score)
-    is_anomalous = None if threshold is None else scored.score > threshold
-    if math.isfinite(scored.score):
-        parts.telemetry.observe_score(detector.bundle, scored.score, p_value, is_anomalous)
-        parts.drift.add(detector.bundle, scored.score, p_value)
     return {
-        "filename": upload.name,
-        "score": scored.score,
-        "p_value": p_value,
-        "threshold": threshold,
-        "is_anomalous": is_anomalous,
-        "alpha": alpha,
-        "message": calibration.shortage(alpha),
-        "terms": scored.terms,
+        "filename": judged.name,
+        "score": judged.scored.score,
+        "p_value": judged.verdict.p_value,
+        "threshold": judged.verdict.threshold,
+        "is_anomalous": judged.verdict.is_anomalous,
+        "alpha": judged.alpha,
+        "message": judged.message,
+        "terms": judged.scored.terms,
+        "history_id": judged.history_id,
     }
 
 
-async def _keep(
-    results: Sequence[Answer],
-    uploads: Sequence[Upload],
-    outcomes: Sequence[object],
-    detector: Detector,
-    parts: State,
-) -> list[Answer]:
-    """The same results, those with a score with the number of their row in the history, if one is kept."""
-    if parts.history is None:
-        return list(results)
-    now = as_text(datetime.now(UTC))
-    findings = {
-        i: Finding(
-            **_identify(detector),
-            **result.model_dump(include=KEPT),
-            request_id=request_id.get() or "",
-            time=now,
-            data=upload.data,
-            pixels=outcome.picture.pixels,
-        )
-        for i, (result, upload, outcome) in enumerate(zip(results, uploads, outcomes, strict=True))
-        if isinstance(result, ImageScore) and isinstance(outcome, Scored)
-    }
-    numbers = dict(zip(findings, await parts.history.add(list(findings.values())), strict=True))
-    return [
-        result.model_copy(update={"history_id": numbers[i]}) if i in numbers else result
-        for i, result in enumerate(results)
-    ]
-
-
-def _illustrate(answer: ScoreAnswer, scored: Scored, detector: Detector) -> IllustratedAnswer:
-    assert scored.heatmap is not None  # noqa: S101  # it was asked for
+def _illustrate(answer: ScoreAnswer, judged: JudgedImage, detector: Detector) -> IllustratedAnswer:
+    scored = judged.scored
+    assert scored.heatmap is not None and scored.x_hat is not None  # noqa: S101, PT018  # they were asked for
     heatmap = restore_map(scored.heatmap, detector.preprocess, scored.picture.height, scored.picture.width)
     return IllustratedAnswer(**dict(answer), heatmap=draw_heatmap(heatmap), reconstruction=draw_image(scored.x_hat))
 

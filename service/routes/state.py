@@ -5,15 +5,17 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from service.admission import Admission
-from service.batcher import Batcher
-from service.drift import DriftWatch
-from service.history import History
-from service.loading import Loading
-from service.pool import Pool
+from service.edge.bodies import Bodies
+from service.engine.admission import Admission
+from service.engine.batcher import Batcher
+from service.engine.uploads import Uploads
+from service.models.loading import Loading
+from service.models.pool import Pool
+from service.records.drift import DriftWatch
+from service.records.history import History
+from service.records.telemetry import Telemetry
+from service.scoring import Scoring
 from service.settings import Settings
-from service.telemetry import Telemetry
-from service.uploads import Uploads
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class State:
     loading: Loading
     admission: Admission
     batcher: Batcher
+    scoring: Scoring
+    bodies: Bodies
     uploads: Uploads
     telemetry: Telemetry
     drift: DriftWatch

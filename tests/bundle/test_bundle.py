@@ -28,9 +28,9 @@ def bundle(bigan_dir: Path) -> Bundle:
 
 
 def arrays_of(contents: Contents) -> dict[str, NDArray[np.generic]]:
-    parts = (contents.calibration, contents.statistics, contents.map_scale, contents.golden)
+    parts = (contents.calibration, contents.statistics, contents.map_scale, contents.golden, contents.normals)
     named = {f"{type(p).__name__}.{f.name}": getattr(p, f.name) for p in parts for f in fields(p) if f.name != "names"}
-    return contents.weights | named | {"seen": contents.seen}
+    return contents.weights | named
 
 
 def test_a_round_trip_is_equal_to_the_bit(bundle: Bundle, tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_the_card_is_markdown_with_the_command_the_data_and_the_thresholds(bundl
 
 def test_the_manifest_and_the_curves_are_for_people_too(bundle: Bundle) -> None:
     text = (bundle.ref.path / MANIFEST).read_text()
-    assert json.loads(text)["schema_version"] == 1
-    assert '\n  "method": "bigan",\n' in text
+    assert json.loads(text)["schema_version"] == 2
+    assert '\n      "method": "bigan",\n' in text
     first, second, *_ = (bundle.ref.path / HISTORY).read_text().splitlines()
     assert first.split(",")[0] == "step"
     assert second.split(",")[0] == "1"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from anomaly.config import PreprocessConfig
-from anomaly.data import PixelStore, Sample, preprocess
+from anomaly.data import Limits, PixelStore, Sample, decode, preprocess, reader
 from anomaly.errors import DataError
 
 CONFIG = PreprocessConfig(size=8)
@@ -61,17 +61,16 @@ def test_broken_images_are_left_out_and_named(tmp_path: Path) -> None:
 
 
 def test_each_image_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    num_opened: Counter[str] = Counter()
-    opened = Sample.open
+    num_decoded: Counter[str] = Counter()
 
-    def count(sample: Sample) -> object:
-        num_opened[sample.path] += 1
-        return opened(sample)
+    def count(source: Path, *, name: str, limits: Limits) -> Image.Image:
+        num_decoded[name] += 1
+        return decode(source, name=name, limits=limits)
 
-    monkeypatch.setattr(Sample, "open", count)
+    monkeypatch.setattr(reader, "decode", count)
     samples = write_samples(tmp_path, 20)
     PixelStore.build(samples, CONFIG, tmp_path / "pixels").fingerprint()
-    assert num_opened == Counter({sample.path: 1 for sample in samples})
+    assert num_decoded == Counter({sample.path: 1 for sample in samples})
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:

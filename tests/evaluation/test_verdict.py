@@ -50,7 +50,7 @@ def test_the_comparison_comes_last() -> None:
     assert ranking.startswith("AUROC 87.5% (95% interval ")
     assert "gives the anomalous one the higher score 87.5 times in 100" in ranking
     assert decisions.startswith("At the threshold it finds 70.0% of the anomalies")
-    assert by_kind.startswith("AUROC by kind of anomaly, worst first: dent 75.0%, scratch 100.0%")
+    assert by_kind.startswith("AUROC by kind of anomaly, worst first: dent (75.0%), scratch (100.0%)")
     assert comparison.startswith("It is better than the plain baselines.")
 
 
@@ -124,11 +124,14 @@ def test_one_kind_has_no_sentence() -> None:
 
 
 def test_few_kinds_are_all_named_and_of_many_the_worst_and_the_best() -> None:
-    assert kinds({"a": 0.9, "b": 0.7, "c": 0.8}) == "AUROC by kind of anomaly, worst first: b 70.0%, c 80.0%, a 90.0%."
+    assert (
+        kinds({"a": 0.9, "b": 0.7, "c": 0.8})
+        == "AUROC by kind of anomaly, worst first: b (70.0%), c (80.0%), a (90.0%)."
+    )
     many = kinds({"a": 0.9, "b": 0.55, "c": 0.8, "d": 0.7})
     assert many == (
-        "AUROC by kind of anomaly, the worst 3 of 4: b 55.0%, d 70.0%, c 80.0% (50% is what guessing gives). "
-        "The best: a 90.0%."
+        "AUROC by kind of anomaly, the worst 3 of 4: b (55.0%), d (70.0%), c (80.0%); guessing gives 50%. "
+        "The best: a (90.0%)."
     )
 
 

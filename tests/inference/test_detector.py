@@ -8,13 +8,15 @@ import PIL.Image
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from torch.nn.functional import softplus
 
 from anomaly.calibration import Calibration
 from anomaly.errors import UsageError
 from anomaly.inference import Detector, load_detector
-from anomaly.inference.passes import NUM_SLOTS
+from anomaly.inference.latents import NUM_SLOTS, _propose
+from anomaly.networks.auxiliary import SyntheticDefects
 from anomaly.runtime import to_float
-from anomaly.scoring import patch_maps
+from anomaly.scoring import auxiliary_maps
 from tests.digit_images import Pixels, normals, others, write_images
 
 
@@ -89,7 +91,7 @@ def test_a_score_at_the_threshold_is_not_above_it(detector: Detector) -> None:
     image = normals()[0]
     score = detector.score(image).score
     contents = replace(detector.bundle.contents, calibration=Calibration.fit(np.repeat(score, 19)))
-    at_threshold = Detector(replace(detector.bundle, contents=contents), detector._passes).score(image)
+    at_threshold = Detector(replace(detector.bundle, contents=contents), detector._observer).score(image)
     assert at_threshold.threshold == score[0]
     assert at_threshold.is_anomalous == [False]
     assert at_threshold.p_value == [1.0]
@@ -189,30 +191,32 @@ def test_a_failed_image_has_a_heatmap_of_nan(detector: Detector) -> None:
     assert np.isnan(bad).all()
 
 
-def test_with_a_patch_discriminator_heatmap_and_score_are_of_its_strange_places(patched_dir: Path) -> None:
+def test_with_synthetic_defects_heatmap_and_score_are_of_its_anomalous_places(patched_dir: Path) -> None:
     patched = load_detector(patched_dir, device="cpu")
-    networks = patched._passes.networks
-    assert networks.D_patch is not None
-    assert networks.memory is not None
+    (auxiliary,) = patched._observer._graph.networks.all_auxiliaries()
+    assert isinstance(auxiliary, SyntheticDefects)
+    bank = auxiliary.memory_bank
+    assert bank is not None
     pixels = normals()[:3, None]
     evidence = patched.evidence(pixels)
     with torch.no_grad():
-        judgement = networks.D_patch(to_float(torch.from_numpy(pixels)))
-        maps = patch_maps(-judgement.logits, networks.memory.novelty(judgement.features), 8).numpy()
-        strangeness = networks.memory(judgement)
+        judgement = auxiliary.discriminator(to_float(torch.from_numpy(pixels)))
+        maps = auxiliary_maps([softplus(-judgement.logits), bank.novelty(judgement.features)], 8).numpy()
+        places = bank(bank.evidence(judgement))
     assert_allclose(
-        patched.heatmaps(pixels, evidence.z_hat), patched.bundle.contents.map_scale.heatmap(maps), rtol=1e-5
+        patched.explain(pixels, evidence.z_hat).heatmap, patched.bundle.contents.map_scale.heatmap(maps), rtol=1e-5
     )
-    assert_allclose(evidence.terms["patch_peak"], strangeness.amax(dim=(1, 2)), rtol=1e-4)
+    assert_allclose(evidence.terms["synthetic_defects"], places.amax(dim=(1, 2)), rtol=1e-4)
 
 
 @pytest.mark.parametrize("n", [1, 7, 65])
 def test_proposals_for_a_search_are_made_in_batches_of_one_size(n: int, bigan_dir: Path) -> None:
     """Kernels round by the size of their batch, and a search magnifies that beyond what law 2 allows."""
-    passes = load_detector(bigan_dir, device="cpu")._passes
+    graph = load_detector(bigan_dir, device="cpu")._observer._graph
+    networks = graph.networks
     sizes: list[int] = []
-    passes.networks.encode, encode = lambda x: sizes.append(len(x)) or encode(x), passes.networks.encode  # type: ignore[method-assign, func-returns-value]
+    networks.encode, encode = lambda x: sizes.append(len(x)) or encode(x), networks.encode  # type: ignore[method-assign, func-returns-value]
     x = to_float(torch.from_numpy(np.resize(normals(), (n, 1, 8, 8))))
-    found = passes._propose(x)
+    found = _propose(graph, x)
     assert sizes == [NUM_SLOTS] * -(-n // NUM_SLOTS)
     assert_allclose(found, encode(x), rtol=1e-4, atol=1e-5)

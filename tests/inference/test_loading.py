@@ -128,7 +128,7 @@ def test_a_rewritten_bundle_with_the_same_content_works(copied: Path, bigan_dir:
 
 
 def test_the_loaded_networks_are_frozen_in_eval_mode(bigan_dir: Path) -> None:
-    networks = load_detector(bigan_dir, device="cpu")._passes.networks
+    networks = load_detector(bigan_dir, device="cpu")._observer._graph.networks
     assert not any(module.training for module in networks.modules())
     assert not any(parameter.requires_grad for parameter in networks.parameters())
 

@@ -101,7 +101,7 @@ def test_a_recorded_pass_gives_what_a_plain_one_does(model: str, request: pytest
     expected = detector.score(images)
     assert np.isfinite(expected.score).all()
     played = Played()
-    detector._passes._recorded = played
+    detector._observer._recorded = played
     for n in (1, 16, 17, 80, 3):
         found = detector.score(images[:n])
         assert_allclose(found.score, expected.score[:n], rtol=detector.bundle.manifest.tolerance)
@@ -112,9 +112,9 @@ def test_a_recorded_pass_gives_what_a_plain_one_does(model: str, request: pytest
 @pytest.mark.parametrize("model", MODELS)
 def test_no_value_of_an_image_decides_what_a_pass_computes(model: str, request: pytest.FixtureRequest) -> None:
     """A recording would not follow it. Fake tensors have no values: what asks for one fails."""
-    passes = load_detector(request.getfixturevalue(model), device="cpu")._passes
+    observer = load_detector(request.getfixturevalue(model), device="cpu")._observer
     with torch.inference_mode(), FakeTensorMode(allow_non_fake_inputs=True):
-        seen = passes._see(torch.empty(16, 1, 8, 8))
+        seen = observer._see(torch.empty(16, 1, 8, 8))
     assert {len(tensor) for tensor in seen.values()} == {16}
 
 
@@ -126,11 +126,11 @@ class Still(Recorded):
         return lambda: results
 
 
-def test_passes_go_as_soon_as_nobody_has_them(bigan_dir: Path) -> None:
+def test_an_observer_goes_as_soon_as_nobody_has_them(bigan_dir: Path) -> None:
     """A bundle that another has replaced must not keep its memory until someone collects cycles."""
     detector = load_detector(bigan_dir, device="cpu")
-    detector._passes._recorded = Still()
-    gone = weakref.ref(detector._passes)
+    detector._observer._recorded = Still()
+    gone = weakref.ref(detector._observer)
     gc.disable()
     try:
         detector.score(digits("test")[0])
@@ -150,6 +150,6 @@ def test_a_gpu_scores_as_the_cpu_does(model: str, request: pytest.FixtureRequest
     for n in (1, 16, 100):
         assert_allclose(there.score(images[:n]).score, here.score(images[:n]).score, rtol=tolerance, atol=tolerance)
     assert np.isfinite(there.score(images[:1]).heatmap[0]).all()
-    gone = weakref.ref(there._passes)
+    gone = weakref.ref(there._observer)
     del there
     assert gone() is None

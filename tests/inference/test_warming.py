@@ -8,7 +8,7 @@ from anomaly.inference import BATCH_GRAIN, Detector, load_detector
 
 def shapes_of(detector: Detector, max_images: int) -> list[int]:
     """The batch sizes that E, or without one G, sees while the detector is warmed."""
-    networks, seen = detector._passes.networks, list[int]()
+    networks, seen = detector._observer._graph.networks, list[int]()
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         seen.append(len(inputs[0]))
@@ -27,8 +27,8 @@ def test_every_shape_that_a_batch_can_have_is_run(bigan_dir: Path, max_images: i
 
 def test_a_search_makes_few_steps_to_be_warm_and_all_of_them_afterwards(anogan_dir: Path) -> None:
     detector = load_detector(anogan_dir)
-    search = detector._passes.search
+    search = detector._observer._search
     assert search is not None
     assert search.steps > 4
     assert len(shapes_of(detector, 1)) <= 4
-    assert detector._passes.search == search
+    assert detector._observer._search == search

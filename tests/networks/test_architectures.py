@@ -4,16 +4,16 @@ import pytest
 import torch
 from torch import nn
 
-from anomaly.config import Architecture, Method, NetworkConfig, Prior, TrainingConfig
+from anomaly.config import Architecture, Method, NetworkPlan, Prior, TrainingConfig
 from anomaly.networks import Networks, build, default_feature_layer, draw, feature_names, map_names
 from anomaly.networks.mlp import MLPDiscriminator, MLPGenerator
-from anomaly.runtime import generator
+from anomaly.runtime import seeded_rng
 from anomaly.training.state import new_state
 from anomaly.training.steps import game_step
 
 CPU = torch.device("cpu")
 PLAIN = {"joint": False, "encoder": False}
-DCGAN = NetworkConfig.model_validate(
+DCGAN = NetworkPlan.model_validate(
     {
         "size": 64,
         "channels": 3,
@@ -24,8 +24,8 @@ DCGAN = NetworkConfig.model_validate(
         **PLAIN,
     }
 )
-MLP = NetworkConfig.model_validate({"architecture": "mlp", "size": 28, "latent_dim": 100, **PLAIN})
-LENET = NetworkConfig.model_validate({"architecture": "lenet", **PLAIN})
+MLP = NetworkPlan.model_validate({"architecture": "mlp", "size": 28, "latent_dim": 100, **PLAIN})
+LENET = NetworkPlan.model_validate({"architecture": "lenet", **PLAIN})
 
 
 def linear_shapes(network: nn.Module) -> list[tuple[int, int]]:
@@ -33,11 +33,11 @@ def linear_shapes(network: nn.Module) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("config", [DCGAN, MLP, LENET], ids=["DCGAN", "MLP", "LeNet-5"])
-def test_full_size_networks_take_a_step(config: NetworkConfig) -> None:
+def test_full_size_networks_take_a_step(config: NetworkPlan) -> None:
     training = TrainingConfig(method=Method.ANOGAN, batch_size=2, spectral_norm=False)
     state = new_state(config, training, CPU)
-    x = draw(Prior.UNIFORM, (2, config.channels, config.size, config.size), generator("x"))
-    curves = game_step(state, [(x, draw(config.prior, (2, config.latent_dim), generator("z")))], training)
+    x = draw(Prior.UNIFORM, (2, config.channels, config.size, config.size), seeded_rng("x"))
+    curves = game_step(state, [(x, draw(config.prior, (2, config.latent_dim), seeded_rng("z")))], training)
     assert all(curve.isfinite() for curve in curves.values())
 
 
@@ -65,8 +65,8 @@ def test_the_mlp_of_the_notes() -> None:
 def test_the_small_pair_of_the_notes_loss_example() -> None:
     """G 2-5-4, D 4-3-1, LeakyReLU(0.2) and tanh."""
     small = {"architecture": "mlp", "size": 2, "latent_dim": 2, "leak": 0.2, "dropout": 0.0, **PLAIN}
-    G = MLPGenerator(NetworkConfig.model_validate({**small, "hidden": (5,)}))
-    D = MLPDiscriminator(NetworkConfig.model_validate({**small, "hidden": (3,)}), 4)
+    G = MLPGenerator(NetworkPlan.model_validate({**small, "hidden": (5,)}))
+    D = MLPDiscriminator(NetworkPlan.model_validate({**small, "hidden": (3,)}), 4)
     assert (linear_shapes(G), linear_shapes(D)) == ([(2, 5), (5, 4)], [(4, 3), (3, 1)])
     x = G(torch.randn(7, 2))
     assert x.shape == (7, 1, 2, 2)
@@ -94,7 +94,7 @@ def test_lenet_5_has_the_papers_layers() -> None:
 
 def test_alad_judges_cycles_by_networks_of_their_own() -> None:
     for architecture in (Architecture.DCGAN, Architecture.MLP):
-        config = NetworkConfig(architecture=architecture, cycle_discriminators=True, width=4, max_width=8)
+        config = NetworkPlan(architecture=architecture, cycle_discriminators=True, width=4, max_width=8)
         networks = build(config)
         assert len(list(networks.discriminators())) == 3
         assert networks.D_xx is not None
@@ -105,7 +105,7 @@ def test_alad_judges_cycles_by_networks_of_their_own() -> None:
 
 
 def test_priors_have_their_range_and_spread() -> None:
-    normal, uniform = (draw(prior, (4000, 5), generator(1)) for prior in (Prior.GAUSSIAN, Prior.UNIFORM))
+    normal, uniform = (draw(prior, (4000, 5), seeded_rng(1)) for prior in (Prior.GAUSSIAN, Prior.UNIFORM))
     assert normal.std().item() == pytest.approx(1, abs=0.02)
     assert normal.abs().max() > 3
     assert uniform.std().item() == pytest.approx(3**-0.5, abs=0.01)
@@ -114,5 +114,5 @@ def test_priors_have_their_range_and_spread() -> None:
 
 def test_an_encoder_for_a_uniform_prior_stays_within_it() -> None:
     for architecture in (Architecture.DCGAN, Architecture.MLP):
-        config = NetworkConfig(architecture=architecture, prior=Prior.UNIFORM, width=4, max_width=8)
+        config = NetworkPlan(architecture=architecture, prior=Prior.UNIFORM, width=4, max_width=8)
         assert build(config).encode(1000 * torch.randn(4, 1, 32, 32)).abs().max() <= 1

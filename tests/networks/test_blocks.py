@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from anomaly.config import NetworkConfig
+from anomaly.config import NetworkPlan
 from anomaly.networks import Discriminator, build, constrain_spectral_norm, fold_batch_norm, fold_spectral_norm
 from anomaly.networks.blocks import widths
 
-CONFIG = NetworkConfig(size=8, latent_dim=3, width=4, max_width=8)
+CONFIG = NetworkPlan(size=8, latent_dim=3, width=4, max_width=8)
 
 
 def discriminator() -> Discriminator:

@@ -3,20 +3,20 @@ from itertools import product
 import pytest
 import torch
 
-from anomaly.config import NetworkConfig
+from anomaly.config import NetworkPlan
 from anomaly.networks import Networks, build, feature_names
 
 SIDES = (8, 16, 32, 64, 128, 256)
 MAX_BYTES = 2_000_000
 
 
-def tiny(size: int = 8, channels: int = 1, *, joint: bool = True) -> NetworkConfig:
-    return NetworkConfig.model_validate(
+def tiny(size: int = 8, channels: int = 1, *, joint: bool = True) -> NetworkPlan:
+    return NetworkPlan.model_validate(
         {"size": size, "channels": channels, "latent_dim": 3, "width": 4, "max_width": 8, "joint": joint}
     )
 
 
-def images(n: int, config: NetworkConfig, *, seed: int = 0) -> torch.Tensor:
+def images(n: int, config: NetworkPlan, *, seed: int = 0) -> torch.Tensor:
     shape = (n, config.channels, config.size, config.size)
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
@@ -25,7 +25,7 @@ def latents(n: int) -> torch.Tensor:
     return torch.randn(n, 3, generator=torch.Generator().manual_seed(n))
 
 
-def built(config: NetworkConfig, *, seed: int = 0) -> Networks:
+def built(config: NetworkPlan, *, seed: int = 0) -> Networks:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(config)
@@ -94,19 +94,19 @@ def test_a_joint_discriminator_looks_at_the_latent_and_a_plain_one_does_not() ->
 
 
 def test_the_encoder_is_there_only_where_it_is_asked_for() -> None:
-    without = NetworkConfig(encoder=False, joint=False)
+    without = NetworkPlan(encoder=False, joint=False)
     assert build(without).E is None
     assert not [name for name in build(without).state_dict() if name.startswith("E.")]
-    assert build(NetworkConfig()).E is not None
+    assert build(NetworkPlan()).E is not None
 
 
 def test_the_default_networks_are_under_two_megabytes() -> None:
-    num_bytes = sum(p.numel() * p.element_size() for p in build(NetworkConfig()).state_dict().values())
+    num_bytes = sum(p.numel() * p.element_size() for p in build(NetworkPlan()).state_dict().values())
     assert MAX_BYTES / 4 < num_bytes < MAX_BYTES
 
 
 def test_initial_weights_are_dcgans() -> None:
-    networks = built(NetworkConfig())
+    networks = built(NetworkPlan())
     for name, parameter in networks.named_parameters():
         if parameter.ndim > 1:
             few = 4 / parameter.numel() ** 0.5  # four standard errors of a mean, more of a standard deviation

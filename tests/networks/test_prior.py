@@ -3,13 +3,13 @@ import torch
 
 from anomaly.config import Prior
 from anomaly.networks import draw, interpolate
-from anomaly.runtime import generator
+from anomaly.runtime import seeded_rng
 
 
 @pytest.mark.parametrize("prior", Prior)
 @pytest.mark.parametrize("latent_dim", [1, 2, 16])
 def test_a_walk_begins_and_ends_at_its_latents(prior: Prior, latent_dim: int) -> None:
-    start, end = draw(prior, (2, 5, latent_dim), generator("walk"))
+    start, end = draw(prior, (2, 5, latent_dim), seeded_rng("walk"))
     z = interpolate(prior, start, end, 7)
     assert z.shape == (5, 7, latent_dim)
     assert z.dtype == start.dtype

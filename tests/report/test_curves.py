@@ -25,8 +25,8 @@ HISTORIES: dict[str, list[dict[str, float]]] = {
     "bigan, long": history(*GAME, "cycle_x", "cycle_z", num=400),
     "f-anogan": [*history(*GAME), *history("izi_f", "grad_g", first=31)],
     "autoencoder": history("cycle_x", "grad_g"),
-    "negatives": history(*GAME, "loss_patch", "grad_patch", "criterion"),
-    "turns": history(*GAME, "loss_turn", "grad_turn"),
+    "synthetic defects": history(*GAME, "loss_synthetic_defects", "grad_synthetic_defects", "criterion"),
+    "rotation": history(*GAME, "loss_rotation", "grad_rotation"),
     "older": history("loss_d", "loss_g", "d_real", "d_fake"),
     "a step": history(*GAME, num=1),
     "unknown column": history("novelty"),
@@ -84,6 +84,13 @@ def test_columns_keep_their_steps(axes: dict[str, Axes]) -> None:
     (line,) = axes["The encoder's loss"].lines
     np.testing.assert_array_equal(line.get_xdata(), np.arange(31, 61))
     assert {panel.get_xlim() for panel in axes.values()} == {(0, 60)}
+
+
+@pytest.mark.parametrize("name", ["synthetic defects", "rotation"])
+def test_loss_and_gradient_of_an_auxiliary_discriminator_share_a_panel(name: str) -> None:
+    (panel,) = (p for p in panels(HISTORIES[name], has_optimum=True) if p.title == f"Auxiliary: {name}")
+    column = name.replace(" ", "_")
+    assert dict(panel.columns) == {f"loss_{column}": "loss", f"grad_{column}": "gradient"}
 
 
 def test_many_rows_are_smoothed_and_stay_behind(axes: dict[str, Axes]) -> None:

@@ -40,7 +40,7 @@ def test_page_needs_nothing_from_outside() -> None:
     references = [
         attrs[name] or "" for _, attrs in page.tags for name in ("src", "srcset", "href", "action") if name in attrs
     ]
-    assert len(references) == 3 * 2 + 3 + 4
+    assert len(references) == 3 * 2 + 1 + 3 + 4
     assert all(reference.startswith("data:image/png;base64,") for reference in references)
     assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in page.tags}
     assert not [outside for outside in ("http://", "https://", "url(", "@import") if outside in html]
@@ -103,6 +103,11 @@ def test_examples_carry_the_verdict() -> None:
     above, at_threshold = text[text.index("above") :].split("at the threshold", 1)
     assert "alarm" in above
     assert "passed" in at_threshold.split("How this was made")[0]
+
+
+def test_every_group_of_heatmaps_has_its_legend() -> None:
+    page = render(make_evaluation(examples=[make_example(group=group) for group in ("a", "a", "b")]))
+    assert page.text.count("Heatmap: as normals") == page.text.count("far from normal\n") == 2
 
 
 def test_tables_are_sorted_to_be_read_from_the_top() -> None:

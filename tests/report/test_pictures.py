@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.report.pictures import OUTLINE_COLOUR, THUMBNAIL_SIDE, Rgb, draw_example, outline, overlay, thumbnail
+from anomaly.report.heat import Rgb, legend_bar
+from anomaly.report.pictures import (
+    LEGEND_SIZE,
+    OUTLINE_COLOUR,
+    THUMBNAIL_SIDE,
+    draw_example,
+    legend_uri,
+    outline,
+    thumbnail,
+)
 from tests.evaluation.evaluations import make_example
 
 
@@ -26,19 +35,6 @@ def test_small_images_are_enlarged_with_sharp_pixels() -> None:
     image = np.array([[0, 255], [100, 7]], dtype=np.uint8)
     half = THUMBNAIL_SIDE // 2
     np.testing.assert_array_equal(np.kron(image, np.ones((half, half), np.uint8)), thumbnail(image)[..., 0])
-
-
-def test_overlay_leaves_the_image_where_there_is_no_heat() -> None:
-    image = np.full((1, 3, 3), 90, dtype=np.uint8)
-    shown = overlay(image, np.array([[0.0, 0.1, 1.0]]))
-    np.testing.assert_array_equal(image[:, :2], shown[:, :2])
-    assert (shown[0, 2] > [200, 200, 100]).all()  # the bright end of the map is a pale yellow
-
-
-def test_more_heat_changes_more() -> None:
-    image = np.zeros((1, 20, 3), dtype=np.uint8)
-    shown = overlay(image, np.linspace(0, 1, 20)[None]).sum(axis=2, dtype=int)
-    assert (np.diff(shown[0]) >= 0).all()
 
 
 def test_outline_goes_round_the_defect_and_hides_none_of_it() -> None:
@@ -73,3 +69,7 @@ def test_a_hair_crack_in_a_large_image_does_not_vanish() -> None:
     row = draw_example(example)
     assert row.mask is not None
     assert (decode(row.mask) == OUTLINE_COLOUR).all(axis=2).any(axis=1).all()
+
+
+def test_the_legend_is_the_bar() -> None:
+    np.testing.assert_array_equal(decode(legend_uri()), legend_bar(*LEGEND_SIZE))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anomaly.report.heat import legend_bar
 from anomaly.report.plots import LIGHT
-from anomaly.report.sheets import MIN_SIDE, Sheet, Text, heat_tiles, to_tiles
+from anomaly.report.sheets import LEGEND_HEIGHT, LEGEND_WIDTH, MARGIN, MIN_SIDE, Sheet, Text, heat_tiles, to_tiles
 
 TILES = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 3)).astype(np.uint8)
 
@@ -57,6 +58,25 @@ def test_heat_is_drawn_where_it_is() -> None:
     drawn = heat_tiles(tiles, heat)
     coloured = np.argwhere(np.ptp(drawn[0].astype(int), axis=2) > 0)
     np.testing.assert_array_equal(coloured, [[2, 3]])
+
+
+@pytest.mark.parametrize("below", [[], [Text("p = 1")] * 3])
+def test_a_legend_stands_below_all_and_changes_nothing_above(below: list[Text]) -> None:
+    plain, told = Sheet("t", TILES, below=below), Sheet("t", TILES, below=below, legend=True)
+    height = plain.shape[1] - MARGIN
+    np.testing.assert_array_equal(drawn(plain)[:height], drawn(told)[:height, : plain.shape[0]])
+    strip = drawn(told)[height:]
+    bar = legend_bar(LEGEND_WIDTH, 1)[0]
+    at = [
+        x
+        for x in range(strip.shape[1] - LEGEND_WIDTH)
+        for y in (strip.shape[0] - MARGIN - LEGEND_HEIGHT // 2,)
+        if (strip[y, x : x + LEGEND_WIDTH] == bar).all()
+    ]
+    assert len(at) == 1
+    inked = np.flatnonzero((strip != 255).any(axis=(0, 2)))
+    assert inked.min() < at[0] - 20  # a word before it
+    assert inked.max() > at[0] + LEGEND_WIDTH + 20  # and behind it
 
 
 def test_words_beside_rows_have_the_room_that_the_longest_needs() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from anomaly.config import Method, Precision, ScoreConfig, SearchConfig
+from anomaly.config import Method, Precision, Recipe, ScoreConfig
 from anomaly.scoring import TermStatistics
 from anomaly.scoring import combine as combine_by
 from anomaly.scoring.combine import FloatArray
@@ -16,7 +16,8 @@ MAHALANOBIS, PAPER = ScoreConfig(combine="mahalanobis"), ScoreConfig(combine="pa
 
 
 def combine(terms: dict[str, FloatArray], statistics: TermStatistics, config: ScoreConfig) -> FloatArray:
-    return combine_by(terms, statistics, config, method=Method.BIGAN, search=None)
+    auxiliary = {"rotation": config.combine == "auxiliary"}
+    return combine_by(terms, statistics, Recipe.model_validate({"score": config, "auxiliary": auxiliary}))
 
 
 def normal_terms(n: int, *, seed: int = 0) -> dict[str, FloatArray]:
@@ -37,7 +38,7 @@ DIRECTIONS = hnp.arrays(np.float64, 3, elements=st.floats(0.05, 5))
 
 def test_the_distance_is_that_of_the_shrunk_covariance() -> None:
     terms = normal_terms(5, seed=1)
-    covariance = np.linalg.inv(STATISTICS.precision)
+    covariance = np.linalg.inv(STATISTICS.inverse_covariance)
     expected = []
     for i in range(5):
         v = np.array([(terms[name][i] - STATISTICS.mean[j]) / STATISTICS.std[j] for j, name in enumerate(NAMES)])
@@ -52,7 +53,7 @@ def test_statistics_are_those_of_the_normals() -> None:
     np.testing.assert_allclose(STATISTICS.mean, table.mean(axis=0))
     np.testing.assert_allclose(STATISTICS.std, table.std(axis=0))
     correlation = np.corrcoef(table.T)
-    np.testing.assert_allclose(np.linalg.inv(STATISTICS.precision), correlation, atol=0.05)
+    np.testing.assert_allclose(np.linalg.inv(STATISTICS.inverse_covariance), correlation, atol=0.05)
 
 
 @pytest.mark.parametrize("logit", [0.5, 3.0, 6.0, 10.0])
@@ -141,8 +142,8 @@ def test_normals_that_agree_on_everything_still_tell_others_apart() -> None:
 def test_fewer_images_than_terms_ask_for_are_enough(n: int, seed: int) -> None:
     terms = normal_terms(n, seed=seed)
     statistics = TermStatistics.fit(terms)
-    assert np.isfinite(statistics.precision).all()
-    assert (np.linalg.eigvalsh(statistics.precision) > 0).all()
+    assert np.isfinite(statistics.inverse_covariance).all()
+    assert (np.linalg.eigvalsh(statistics.inverse_covariance) > 0).all()
 
 
 @pytest.mark.parametrize(
@@ -159,36 +160,36 @@ def test_fewer_images_than_terms_ask_for_are_enough(n: int, seed: int) -> None:
 )
 def test_each_papers_score(method: Method, objective: str | None, expected: float) -> None:
     terms = {"residual": 10.0, "feature_matching": 20.0, "cross_entropy": 3.0, "saturating": -4.0, "izi_f": 0.5}
-    search = None if objective is None else SearchConfig.model_validate({"objective": objective})
-    score = combine_by(
-        {name: np.array([term]) for name, term in terms.items()}, STATISTICS, PAPER, method=method, search=search
-    )
+    sections = {"training": {"method": method}, "score": {"combine": "paper", "feature_weight": 0.1}}
+    search = {} if objective is None else {"search": {"objective": objective}}
+    recipe = Recipe.model_validate(sections | search)
+    score = combine_by({name: np.array([term]) for name, term in terms.items()}, STATISTICS, recipe)
     assert score.item() == pytest.approx(expected)
 
 
-TAUGHT = ScoreConfig(combine="taught")
-TAUGHT_NORMALS = normal_terms(300) | {"turn_doubt": np.random.default_rng(4).gamma(2.0, 0.2, 300)}
-TAUGHT_STATISTICS = TermStatistics.fit(TAUGHT_NORMALS)
+AUXILIARY = ScoreConfig(combine="auxiliary")
+AUXILIARY_NORMALS = normal_terms(300) | {"rotation": np.random.default_rng(4).gamma(2.0, 0.2, 300)}
+AUXILIARY_STATISTICS = TermStatistics.fit(AUXILIARY_NORMALS)
 
 
-def test_what_was_taught_makes_the_score_and_all_terms_a_tenth_of_their_distance() -> None:
-    table = {name: values[:5] for name, values in TAUGHT_NORMALS.items()}
-    doubt = (table["turn_doubt"] - TAUGHT_NORMALS["turn_doubt"].mean()) / TAUGHT_NORMALS["turn_doubt"].std()
-    expected = doubt + 0.1 * combine(table, TAUGHT_STATISTICS, MAHALANOBIS)
-    np.testing.assert_allclose(combine(table, TAUGHT_STATISTICS, TAUGHT), expected, rtol=1e-4)
+def test_auxiliary_terms_make_the_score_and_all_terms_a_tenth_of_their_distance() -> None:
+    table = {name: values[:5] for name, values in AUXILIARY_NORMALS.items()}
+    doubt = (table["rotation"] - AUXILIARY_NORMALS["rotation"].mean()) / AUXILIARY_NORMALS["rotation"].std()
+    expected = doubt + 0.1 * combine(table, AUXILIARY_STATISTICS, MAHALANOBIS)
+    np.testing.assert_allclose(combine(table, AUXILIARY_STATISTICS, AUXILIARY), expected, rtol=1e-4)
 
 
-def test_several_taught_terms_count_alike() -> None:
-    normals = TAUGHT_NORMALS | {"patch_peak": 5 * np.random.default_rng(5).normal(size=300)}
+def test_several_auxiliary_terms_count_alike() -> None:
+    normals = AUXILIARY_NORMALS | {"synthetic_defects": 5 * np.random.default_rng(5).normal(size=300)}
     statistics = TermStatistics.fit(normals)
     table = {name: values[:2] for name, values in normals.items()}
-    more = [table | {name: table[name] + 2 * normals[name].std()} for name in ("turn_doubt", "patch_peak")]
-    turned, patched = (statistics.taught_doubt(terms) for terms in more)
-    np.testing.assert_allclose(turned, patched, rtol=1e-4)
+    more = [table | {name: table[name] + 2 * normals[name].std()} for name in ("rotation", "synthetic_defects")]
+    rotation, defects = (statistics.auxiliary_excess(terms) for terms in more)
+    np.testing.assert_allclose(rotation, defects, rtol=1e-4)
 
 
-def test_a_taught_doubt_below_the_normals_is_no_evidence() -> None:
-    mean = dict(zip(TAUGHT_STATISTICS.names, TAUGHT_STATISTICS.mean[:, None], strict=True))
-    sure, unsure = (mean | {"turn_doubt": mean["turn_doubt"] + shift} for shift in (-0.2, 0.2))
-    low, zero, high = (combine(terms, TAUGHT_STATISTICS, TAUGHT).item() for terms in (sure, mean, unsure))
+def test_an_auxiliary_term_below_the_normals_is_no_evidence() -> None:
+    mean = dict(zip(AUXILIARY_STATISTICS.names, AUXILIARY_STATISTICS.mean[:, None], strict=True))
+    sure, unsure = (mean | {"rotation": mean["rotation"] + shift} for shift in (-0.2, 0.2))
+    low, zero, high = (combine(terms, AUXILIARY_STATISTICS, AUXILIARY).item() for terms in (sure, mean, unsure))
     assert low < zero < high

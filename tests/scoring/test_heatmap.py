@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from anomaly.scoring import MapScale, layer_maps, patch_maps
+from anomaly.scoring import MapScale, auxiliary_maps, layer_maps
 
 SIDE = 16
 
@@ -95,12 +95,12 @@ def test_a_feature_lies_over_the_pixels_that_it_was_made_of() -> None:
     assert layer[0].tolist() == pytest.approx([1, 1, 0.875, 0.625, 0.375, 0.125, 0, 0])
 
 
-def test_patch_maps_are_hot_where_a_place_is_doubted_and_where_it_is_novel() -> None:
-    doubt, novelty = torch.full((2, 4, 4), -3.0), torch.ones(2, 2, 2)
-    doubt[1, 2, 1] = 3.0
+def test_auxiliary_maps_are_hot_where_each_of_them_is_whatever_its_grid() -> None:
+    doubt, novelty = torch.full((2, 4, 4), math.log1p(math.exp(-3.0))), torch.ones(2, 2, 2)
+    doubt[1, 2, 1] = math.log1p(math.exp(3.0))
     novelty[0, 0, 1] = 5.0
-    found = patch_maps(doubt, novelty, 16)
-    torch.testing.assert_close(patch_maps(doubt, None, 16), found[:, :1])
+    found = auxiliary_maps([doubt, novelty], 16)
+    torch.testing.assert_close(auxiliary_maps([doubt], 16), found[:, :1])
     assert found.shape == (2, 2, 16, 16)
     torch.testing.assert_close(found[0, 0], torch.full((16, 16), math.log1p(math.exp(-3.0))))
     torch.testing.assert_close(found[1, 1], torch.ones(16, 16))

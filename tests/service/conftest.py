@@ -2,12 +2,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.service.fakes import House, open_house
+from tests.service.fakes import Instance, open_instance
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """A server with small limits, shared by the tests of a file."""
     models = tmp_path_factory.mktemp("models")
-    with open_house(models, max_upload_bytes=20_000, max_pixels=10_000, max_files=4, max_queue=64) as house:
-        yield house
+    with open_instance(models, max_upload_bytes=20_000, max_pixels=10_000, max_files=4, max_queue=64) as instance:
+        yield instance

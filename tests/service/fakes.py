@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import httpx
 import numpy as np
-import torch
 from fastapi import FastAPI
 from numpy.typing import NDArray
 from PIL import Image
@@ -23,7 +22,7 @@ from anomaly.config import Method, PreprocessConfig
 from anomaly.errors import CorruptBundleError
 from anomaly.inference import Detector, Evidence
 from service.app import create_app
-from service.server import Server
+from service.edge.server import Server
 from service.settings import Settings
 
 SIDE = 8
@@ -66,7 +65,7 @@ def a_bundle(ref: BundleRef) -> Bundle:
 class TaggedDetector(Detector):
     """Scores an image by its tag, and by half more if it is called `other`. `gate` holds the device up.
 
-    POISON fails the whole batch it is in. The device has memory for `room` images, and a pass takes `pass_s`.
+    POISON fails the whole batch it is in. The device has memory for `num_fit` images, and a batch takes `batch_s`.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -75,8 +74,8 @@ class TaggedDetector(Detector):
         self.gate.set()
         self.batches: list[int] = []
         self.is_busy = False
-        self.room = 1000
-        self.pass_s = 0.0
+        self.num_fit = 1000
+        self.batch_s = 0.0
 
     def warm(self, max_images: int) -> None:
         self.warmed = max_images
@@ -86,9 +85,9 @@ class TaggedDetector(Detector):
         assert self.gate.wait(20)
         self.is_busy = False
         self.batches.append(len(pixels))
-        time.sleep(self.pass_s)
-        if len(pixels) > self.room:
-            raise torch.OutOfMemoryError("the device is full")
+        time.sleep(self.batch_s)
+        if len(pixels) > self.num_fit:
+            raise MemoryError("the device is full")
         flat = pixels.reshape(len(pixels), -1)[:, :3].astype(np.float64)
         tags = flat @ np.array([65536.0, 256.0, 1.0])
         if (tags == POISON).any():
@@ -124,7 +123,7 @@ def served(app: FastAPI, settings: Settings = SETTINGS, **options: Any) -> Itera
     with create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # as the app's own listener
         host, port = listener.getsockname()
-        server = Server(app, settings, door=app.state.door, on_stop=app.state.stop, **options)
+        server = Server(app, settings, shedding=app.state.shedding, on_stop=app.state.stop, **options)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
@@ -136,7 +135,7 @@ def served(app: FastAPI, settings: Settings = SETTINGS, **options: Any) -> Itera
             thread.join()
 
 
-class House:
+class Instance:
     """A served app with one bundle, `m`, and its detector."""
 
     def __init__(self, client: httpx.Client, detector: TaggedDetector, app: FastAPI) -> None:
@@ -152,7 +151,7 @@ class House:
 
 
 @contextmanager
-def open_house(models: Path, *, options: dict[str, Any] | None = None, **settings: Any) -> Iterator[House]:
+def open_instance(models: Path, *, options: dict[str, Any] | None = None, **settings: Any) -> Iterator[Instance]:
     """Serve a bundle called `m`, ready to score; `options` are uvicorn's."""
     add_bundle(models, "m")
     detectors: list[TaggedDetector] = []
@@ -166,4 +165,4 @@ def open_house(models: Path, *, options: dict[str, Any] | None = None, **setting
     app = create_app(chosen, load=load, on_settled=lambda pool: settled.set())
     with served(app, chosen, **(options or {})) as client:
         assert settled.wait(10)
-        yield House(client, detectors[0], app)
+        yield Instance(client, detectors[0], app)

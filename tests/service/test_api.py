@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from shutil import copytree
 
-from service.keys import add_key
+from service.edge.keys import add_key
 from tests.service.api_hooks import SERVED, SPARE
 from tests.service.processes import running
 

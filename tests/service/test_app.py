@@ -13,9 +13,9 @@ import pytest
 from anomaly.errors import BundleError, BundleNotFoundError, UsageError
 from service import app as service_app
 from service.app import serve
-from service.keys import add_key, remove_key
+from service.edge.keys import add_key, remove_key
 from service.settings import Settings
-from tests.service.fakes import House, TaggedDetector, add_bundle, load_tagged, open_house, png
+from tests.service.fakes import Instance, TaggedDetector, add_bundle, load_tagged, open_instance, png
 from tests.service.routes.test_score import code
 
 PNG = {"Content-Type": "image/png"}
@@ -41,18 +41,18 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_unknown_addresses_and_methods_have_the_one_shape_of_errors(house: House) -> None:
-    assert code(house.client.get("/nowhere")) == (404, "not_found")
-    wrong = house.client.get("/score")
+def test_unknown_addresses_and_methods_have_the_one_shape_of_errors(instance: Instance) -> None:
+    assert code(instance.client.get("/nowhere")) == (404, "not_found")
+    wrong = instance.client.get("/score")
     assert code(wrong) == (405, "method_not_allowed")
     assert wrong.headers["Allow"] == "POST"
 
 
-def test_hosts_and_origins_are_guarded(house: House) -> None:
-    assert code(house.client.get("/healthz", headers={"Host": "evil.example"})) == (400, "unknown_host")
-    foreign = house.client.post("/score", content=png(1), headers=PNG | {"Origin": "https://evil.example"})
+def test_hosts_and_origins_are_guarded(instance: Instance) -> None:
+    assert code(instance.client.get("/healthz", headers={"Host": "evil.example"})) == (400, "unknown_host")
+    foreign = instance.client.post("/score", content=png(1), headers=PNG | {"Origin": "https://evil.example"})
     assert code(foreign) == (403, "cross_site_request")
-    own = house.client.post("/score", content=png(1), headers=PNG | {"Origin": str(house.client.base_url)})
+    own = instance.client.post("/score", content=png(1), headers=PNG | {"Origin": str(instance.client.base_url)})
     assert own.status_code == 200
 
 
@@ -175,5 +175,5 @@ def test_serve_gives_up_when_no_bundle_works(models: Path) -> None:
 
 
 def test_a_detector_is_warmed_before_it_is_used(tmp_path: Path) -> None:
-    with open_house(tmp_path, max_batch=9) as house:
-        assert house.detector.warmed == 9
+    with open_instance(tmp_path, max_batch=9) as instance:
+        assert instance.detector.warmed == 9

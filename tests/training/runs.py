@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from anomaly.config import Method, NetworkConfig, TrainingConfig
+from anomaly.config import Method, NetworkPlan, TrainingConfig
 from anomaly.networks import Networks
 from anomaly.training import Checkpoint, HistoryRow, Trained, fit
 
@@ -23,8 +23,8 @@ def digits(n: int) -> Pixels:
     return pixels
 
 
-def network(method: Method, *, encoder: bool = True) -> NetworkConfig:
-    return NetworkConfig(
+def network(method: Method, *, encoder: bool = True) -> NetworkPlan:
+    return NetworkPlan(
         size=8,
         latent_dim=2,
         width=4,
@@ -37,7 +37,7 @@ def network(method: Method, *, encoder: bool = True) -> NetworkConfig:
 
 
 def training(method: Method, steps: int = 40, **changes: object) -> TrainingConfig:
-    return TrainingConfig.choose({"method": method, "steps": steps, "batch_size": 16} | changes)
+    return TrainingConfig.model_validate({"method": method, "steps": steps, "batch_size": 16} | changes)
 
 
 def run(config: TrainingConfig, n: int = 64, *, checkpoint: Checkpoint | None = None) -> Trained:
@@ -57,7 +57,7 @@ def assert_same_weights(a: Networks, b: Networks) -> None:
     assert not different
 
 
-def assert_resumes(network: NetworkConfig, config: TrainingConfig, folder: Path) -> HistoryRow:
+def assert_resumes(network: NetworkPlan, config: TrainingConfig, folder: Path) -> HistoryRow:
     """Killed after ten steps and resumed, a run ends in the weights of one that was not; a row of its curves."""
 
     def go(kept: Checkpoint | None = None, *, stop: bool = False) -> Trained:

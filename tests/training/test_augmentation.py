@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from anomaly.config import Method
-from anomaly.runtime import generator, to_float
+from anomaly.runtime import seeded_rng, to_float
 from anomaly.training.augmentation import augment
 from anomaly.training.state import new_state
 from tests.training.runs import CPU, assert_resumes, digits, first_weight, network, run, training
@@ -30,7 +30,7 @@ def centres(x: Tensor) -> Tensor:
 
 
 def test_images_are_shifted_each_in_its_own_way_by_up_to_a_twentieth_of_the_side() -> None:
-    found = centres(augment(dots(300), generator(0)))
+    found = centres(augment(dots(300), seeded_rng(0)))
     assert found.abs().max() < 0.05 * SIDE * 1.5  # shifts are scaled with the image
     assert found.std(dim=0).tolist() == pytest.approx([0.05 * SIDE / 3**0.5] * 2, rel=0.15)
     assert found.mean(dim=0).abs().max() < 0.15
@@ -40,7 +40,7 @@ def test_images_are_shifted_each_in_its_own_way_by_up_to_a_twentieth_of_the_side
 def test_they_are_turned_and_scaled_a_little() -> None:
     bars = torch.full((300, 1, SIDE, SIDE), -1.0)
     bars[:, :, 4:28, 15:17] = 1.0
-    moved = augment(bars, generator(1))
+    moved = augment(bars, seeded_rng(1))
     weight = moved[:, 0] + 1
     place = torch.arange(SIDE) - (SIDE - 1) / 2
     lean = (weight * place[:, None] * place).sum(dim=(1, 2)) / (weight * place[:, None].square()).sum(dim=(1, 2))
@@ -51,13 +51,13 @@ def test_they_are_turned_and_scaled_a_little() -> None:
 
 def test_what_is_even_stays_so_to_the_border() -> None:
     grey = torch.full((8, 3, SIDE, SIDE), 0.25)
-    torch.testing.assert_close(augment(grey, generator(2)), grey)
+    torch.testing.assert_close(augment(grey, seeded_rng(2)), grey)
 
 
 def test_a_draw_decides_and_the_images_given_stay_as_they_are() -> None:
     x = to_float(torch.randint(0, 256, (4, 1, SIDE, SIDE), dtype=torch.uint8))
     before = x.clone()
-    first, same, other = augment(x, generator(3)), augment(x, generator(3)), augment(x, generator(4))
+    first, same, other = augment(x, seeded_rng(3)), augment(x, seeded_rng(3)), augment(x, seeded_rng(4))
     assert torch.equal(x, before)
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
@@ -86,16 +86,18 @@ def test_no_image_is_trained_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not torch.equal(first_weight(plain), first_weight(moved))
 
 
-def test_taught_discriminators_see_images_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auxiliary_discriminators_see_images_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     config = training(Method.BIGAN, augment=True)
-    state = new_state(network(Method.BIGAN).model_copy(update={"patch_discriminator": True}), config, CPU)
+    plan = network(Method.BIGAN).model_copy(update={"synthetic_defects": True, "rotation": True})
+    state = new_state(plan, config, CPU)
     shown: list[Tensor] = []
 
-    def note(state: object, x: Tensor, *rest: object) -> dict[str, Tensor]:
+    def note(auxiliary: object, optimizer: object, x: Tensor, *rest: object) -> dict[str, Tensor]:
         shown.append(x)
         return {}
 
-    monkeypatch.setattr(fit, "patch_step", note)
+    monkeypatch.setattr(fit, "auxiliary_step", note)
     x = to_float(torch.from_numpy(digits(8)))
     fit._step(state, [x], config)
-    assert torch.equal(shown[0], x)
+    assert len(shown) == 2
+    assert all(torch.equal(seen, x) for seen in shown)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anomaly.bundle import load
-from anomaly.config import Architecture, Loss, Method, NetworkConfig, TrainingConfig
+from anomaly.config import Architecture, Loss, Method, NetworkPlan, TrainingConfig
 from anomaly.training import Diagnostics, HistoryRow, fit
 from tests.training.runs import CPU, Pixels, checkpoint, digits
 
@@ -25,8 +25,8 @@ def ring(n: int = 256) -> Pixels:
 
 def found_in_ring(steps: int, **changes: object) -> tuple[list[str], str]:
     """The names of what is found in a run on the ring, and all its advice."""
-    config = TrainingConfig.choose({"method": Method.ANOGAN, "steps": steps, "batch_size": 32} | changes)
-    network = NetworkConfig(
+    config = TrainingConfig.model_validate({"method": Method.ANOGAN, "steps": steps, "batch_size": 32} | changes)
+    network = NetworkPlan(
         architecture=Architecture.MLP, size=2, latent_dim=2, hidden=(32, 32), dropout=0.0, joint=False, encoder=False
     )
     diagnostics = Diagnostics(config)
@@ -47,19 +47,19 @@ def test_a_discriminator_that_leaves_the_generator_behind_has_won() -> None:
         150, loss="minimax", d_steps=5, spectral_norm=False, optimizer="sgd", learning_rate=0.1
     )
     assert found == ["discriminator won"]
-    assert all(option in advice for option in ("--loss non-saturating", "--spectral-norm", "--d-steps than 5"))
+    assert all(option in advice for option in ("training.loss=non-saturating", "training.spectral_norm=true", "training.d_steps than 5"))
 
 
 def test_a_generator_that_moves_five_times_against_one_discriminator_collapses() -> None:
     found, advice = found_in_ring(600, loss="minimax", g_steps=5, spectral_norm=False, learning_rate=2e-3)
     assert found == ["mode collapse"]
-    assert all(option in advice for option in ("--g-steps than 5", "--batch-size", "--learning-rate"))
+    assert all(option in advice for option in ("training.g_steps than 5", "training.batch_size", "training.learning_rate"))
 
 
 def test_a_critic_with_a_wide_bound_and_a_high_rate_diverges() -> None:
     found, advice = found_in_ring(60, loss="wasserstein", clip_weights=10.0, learning_rate=0.05)
     assert found == ["divergence"]
-    assert all(option in advice for option in ("loss_d", "--learning-rate than 0.05", "--clip-weights than 10"))
+    assert all(option in advice for option in ("loss_d", "training.learning_rate than 0.05", "training.clip_weights than 10"))
 
 
 @pytest.mark.parametrize("method", [Method.BIGAN, Method.ANOGAN])
@@ -67,7 +67,7 @@ def test_the_default_recipes_are_not_warned_of(method: Method) -> None:
     config = TrainingConfig(method=method, steps=250)
     joint = method is Method.BIGAN
     diagnostics = Diagnostics(config)
-    network = NetworkConfig(size=8, joint=joint, encoder=joint)
+    network = NetworkPlan(size=8, joint=joint, encoder=joint)
     trained = fit(digits(600), np.arange(600), network, config, device=CPU, on_rows=diagnostics.add)
     assert names(diagnostics) == []
     late = Diagnostics(config)  # once G has spread its samples, as if these were the steps where collapse is looked for
@@ -78,7 +78,7 @@ def test_the_default_recipes_are_not_warned_of(method: Method) -> None:
 @pytest.mark.parametrize("bundle", ["mnist/1", "mnist-anogan/1"])
 def test_shipped_histories_are_read_and_not_warned_of(bundle: str) -> None:
     contents = load(ROOT / "models" / bundle).contents
-    diagnostics = Diagnostics(contents.manifest.training)
+    diagnostics = Diagnostics(contents.manifest.recipe.training)
     diagnostics.add(contents.history)
     assert names(diagnostics) == []
 
@@ -150,7 +150,7 @@ def test_each_is_named_once() -> None:
 
 
 def test_a_resumed_run_hands_over_all_its_rows_once(tmp_path: Path) -> None:
-    network = NetworkConfig(size=8, latent_dim=2, width=4, joint=False, encoder=False)
+    network = NetworkPlan(size=8, latent_dim=2, width=4, joint=False, encoder=False)
     seen: list[HistoryRow] = []
     for steps, resume in ((25, False), (40, True)):
         seen.clear()

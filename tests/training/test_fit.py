@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from anomaly.config import Method, NetworkConfig, TrainingConfig
+from anomaly.config import Method, NetworkPlan, TrainingConfig
 from anomaly.errors import DivergedError
 from anomaly.networks import Generator
 from anomaly.runtime import to_float
@@ -239,7 +239,7 @@ def test_a_run_that_diverges_says_which_losses_and_when(method: Method) -> None:
     with pytest.raises(DivergedError) as caught:
         run(training(method, 40, learning_rate=1e30, spectral_norm=method is Method.F_ANOGAN))
     assert re.match(r"training diverged: [a-z_]+.* not finite in step [1-4]\.", str(caught.value))
-    assert "--learning-rate" in str(caught.value)
+    assert "training.learning_rate" in str(caught.value)
 
 
 def test_images_that_are_not_finite_diverge(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +266,7 @@ def test_weights_broken_by_the_very_last_step_are_not_given_out(monkeypatch: pyt
         run(training(Method.BIGAN, 1))
 
 
-LEARNING = NetworkConfig(size=8, latent_dim=4, width=8, max_width=16)
+LEARNING = NetworkPlan(size=8, latent_dim=4, width=8, max_width=16)
 
 
 def reconstruction_error() -> float:
@@ -288,7 +288,7 @@ def test_bigan_learns_to_reconstruct() -> None:
 def test_and_would_not_with_a_generator_that_cannot_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     initialise = Generator.__init__
 
-    def frozen(self: Generator, config: NetworkConfig) -> None:
+    def frozen(self: Generator, config: NetworkPlan) -> None:
         initialise(self, config)
         self.requires_grad_(False)
 

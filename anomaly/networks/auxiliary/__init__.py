@@ -1,4 +1,4 @@
-"""Auxiliary discriminators: they play no game, but learn beside it, each by a lesson of its own."""
+"""Auxiliary discriminators: they take no part in the game; each learns a task of its own beside it."""
 
 from anomaly.networks.auxiliary.memory_bank import MemoryBank
 from anomaly.networks.auxiliary.protocol import Auxiliary, AuxiliaryEvidence, Batches
@@ -6,7 +6,7 @@ from anomaly.networks.auxiliary.rotation import Rotation
 from anomaly.networks.auxiliary.synthetic_defects import SyntheticDefects
 
 AUXILIARIES: tuple[type[Auxiliary], ...] = (SyntheticDefects, Rotation)
-"""All there are, in the order in which they are built, and in which their terms stand."""
+"""All there are, in the order in which they are built and in which their terms are listed."""
 
 __all__ = [
     "AUXILIARIES",

@@ -1,10 +1,10 @@
-"""Kinds of synthetic defects: normal images spoilt at some place, and where.
+"""Kinds of synthetic defects, drawn into normal images, and the masks that say where.
 
 Nothing abnormal is needed to make them, and no defect of any data set is copied: pieces of other normals cut out and
 pasted (CutPaste: Li 2021), or blended in at the same brightness (NSA: Schlüter 2022); thin wandering lines; blots; soft
 shades; large uneven parts, as smooth noise draws them (DRAEM: Zavrtanik 2021); texture that is rougher, flatter, softer
-or bent. Most are faint. What cannot be seen is not called spoilt: a place counts as such where its pixels have changed
-by more than half of the texture around, within bounds.
+or bent. Most are faint. A place counts as spoilt only if the change can be seen: if its pixels have changed by more
+than half of the texture around, within bounds.
 Shapes: x and donor (c, h, w) float32 in [-1, 1]; masks (h, w).
 """
 
@@ -18,12 +18,12 @@ from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 Image = NDArray[np.float32]
 Field = NDArray[np.float64]
 
-MAX_WRONG = 3  # things in an image
+MAX_WRONG = 3  # defects in an image
 LEAST_VISIBLE, VISIBLE = 0.03, 0.08  # of the range [-1, 1], after a blur of one pixel: on an even place, on a rough one
 
 
 def spoil(x: Image, donor: Image, rng: np.random.Generator) -> tuple[Image, NDArray[np.bool_]]:
-    """The image with one to three things wrong, and where they can be seen."""
+    """The image with one to three defects, and where they can be seen."""
     spoilt = x
     for _ in range(rng.integers(1, MAX_WRONG + 1)):
         wrong = _KINDS[rng.integers(len(_KINDS))]
@@ -34,7 +34,7 @@ def spoil(x: Image, donor: Image, rng: np.random.Generator) -> tuple[Image, NDAr
 
 
 def _paste(x: Image, donor: Image, rng: np.random.Generator) -> Field:
-    """A region of a donor, turned or not, mostly at the mean brightness of what it covers."""
+    """A region of another image, rotated or not, mostly at the mean brightness of what it covers."""
     cover = _region(rng, x.shape[-1]) * rng.uniform(0.5, 1.0)
     piece = np.rot90(donor, int(rng.integers(4)), axes=(1, 2)).astype(np.float64)
     if rng.random() < 0.7:
@@ -74,7 +74,7 @@ def _shade(x: Image, donor: Image, rng: np.random.Generator) -> Field:
 
 
 def _uneven(x: Image, donor: Image, rng: np.random.Generator) -> Field:
-    """Large parts of any outline darker or brighter, their texture as it was or rubbed off."""
+    """Large parts of any outline darker or brighter, their texture as it was or blurred."""
     size = x.shape[-1]
     field = _smooth_noise(rng, size, size // int(rng.integers(3, 9)))
     part = (field > np.quantile(field, rng.uniform(0.6, 0.9))).astype(np.float64)
@@ -85,14 +85,14 @@ def _uneven(x: Image, donor: Image, rng: np.random.Generator) -> Field:
 
 
 def _grain(x: Image, donor: Image, rng: np.random.Generator) -> Field:
-    """Rough places: noise of one to some pixels laid over."""
+    """Rough places: noise with grains of one to a few pixels."""
     noise = gaussian_filter(rng.normal(size=x.shape[-2:]), rng.choice([0, 1, 2]))
     rough: Field = x + _region(rng, x.shape[-1]) * noise / noise.std() * rng.uniform(0.1, 0.3)
     return rough
 
 
 def _contrast(x: Image, donor: Image, rng: np.random.Generator) -> Field:
-    """The same texture flatter, or stronger."""
+    """The same texture with less contrast, or with more."""
     size = x.shape[-1]
     factor = rng.uniform(0.2, 0.6) if rng.random() < 0.5 else rng.uniform(1.6, 2.6)
     changed: Field = x + _region(rng, size) * (factor - 1) * (x - _wide_blur(x, size / 20))
@@ -106,7 +106,7 @@ def _blurred(x: Image, donor: Image, rng: np.random.Generator) -> Field:
 
 
 def _bent(x: Image, donor: Image, rng: np.random.Generator) -> Field:
-    """Texture drawn this way and that by some pixels."""
+    """Texture displaced by some pixels, differently at each place."""
     size = x.shape[-1]
     cover = gaussian_filter(_region(rng, size), size / 80)
     reach = rng.uniform(0.01, 0.03) * size

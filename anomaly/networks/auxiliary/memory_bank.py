@@ -1,8 +1,8 @@
 """The memory bank: features of normal images in D_patch, kept for each place.
 
-A place has *doubt* as far as D_patch's logits there say "spoilt", and *novelty* as far as its features lie from the
-nearest that the bank keeps of the same place. Both are counted in standard deviations about what other normal images
-show there, and added: the second sees defects that resemble no synthetic one.
+The *doubt* of a place is how strongly D_patch's logits there say "defect". Its *novelty* is the distance of its
+features from the nearest that the bank keeps of the same place. Both are measured in standard deviations from what
+other normal images show there, and added. Novelty finds defects that resemble no synthetic one.
 Shapes: logits and features as in `patches`; novelty and the anomaly of places (b, size/8, size/8).
 Source: Roth 2022 (PatchCore), §3.1 (features of normals as a memory, the nearest as evidence); Defard 2021 (PaDiM), §3
 (of the same place).
@@ -22,7 +22,7 @@ _LEAST = 0.01  # of a deviation: normals that agree at a place do not make every
 
 
 class MemoryBank(Frozen):
-    """Features of `plan.memory_bank` normal images, half precision; means and deviations of other normals' evidence."""
+    """Features of `plan.memory_bank` normal images, half precision; mean and deviation of other normals' evidence."""
 
     centre: Tensor
     spread: Tensor
@@ -42,19 +42,19 @@ class MemoryBank(Frozen):
         self.register_buffer("deviation", torch.ones(2, side, side))
 
     def remember(self, features: Tensor) -> None:
-        """The features (memory_bank, NUM_FEATURES, h, w) of normal images, which set the scale of each channel."""
+        """Keep the features (memory_bank, NUM_FEATURES, h, w) of normal images; they set the scale of each channel."""
         self.centre = features.mean(dim=(0, 2, 3))
         self.spread = features.std(dim=(0, 2, 3)).clamp_min(1e-6)
         self.features = self._by_place(features).half()
         self.squares = self.features.float().square().sum(dim=2)[:, None]
 
     def settle(self, evidence: Tensor) -> None:
-        """What an ordinary place shows, by the evidence (n, 2, h, w) of other normal images."""
+        """Set what is usual at each place, from the evidence (n, 2, h, w) of other normal images."""
         self.mean = _smooth(evidence.mean(dim=0))
         self.deviation = _smooth(evidence.var(dim=0, correction=0)).sqrt().clamp_min(_LEAST)
 
     def forward(self, evidence: Tensor) -> Tensor:
-        """How anomalous each place is (b, h, w), by its evidence (b, 2, h, w)."""
+        """How anomalous each place is (b, h, w), from its evidence (b, 2, h, w)."""
         return ((evidence - self.mean) / self.deviation).sum(dim=1)
 
     def evidence(self, judgement: PatchJudgement) -> Tensor:
@@ -62,9 +62,9 @@ class MemoryBank(Frozen):
         return torch.stack([doubt(judgement.logits), self.novelty(judgement.features)], dim=1)
 
     def novelty(self, features: Tensor) -> Tensor:
-        """How far each place's features lie from the nearest that are remembered of it.
+        """The distance of each place's features from the nearest that the bank keeps of it.
 
-        |m|² − 2·q·m tells which is the nearest, but not how far it is where that is little: rounding would be all.
+        |m|² − 2·q·m finds the nearest, but is too inexact for a small distance, which would be rounding only.
         """
         b, _, height, width = features.shape
         q, remembered = self._by_place(features), self.features.to(features.dtype)
@@ -74,7 +74,7 @@ class MemoryBank(Frozen):
         return distance.T.reshape(b, height, width)
 
     def _by_place(self, features: Tensor) -> Tensor:
-        """(b, c, h, w) → (h·w, b, c), each channel about its mean in its standard deviations."""
+        """(b, c, h, w) → (h·w, b, c), each channel standardised."""
         return ((features.flatten(2).permute(2, 0, 1) - self.centre) / self.spread).contiguous()
 
 

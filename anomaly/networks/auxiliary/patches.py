@@ -1,9 +1,9 @@
-"""The patch discriminator D_patch: of each place of an image, whether it looks as normal images do there.
+"""The patch discriminator D_patch: for each place of an image, whether it looks normal.
 
-It sees the full resolution and nothing of z, and its logits stand on a grid of a quarter of the side: a crack of one
-pixel is seen as what it is, wherever it lies. Coarser and coarser maps look further around, and what they see is passed
-down to the finer ones: a shade is told by what surrounds it. Each image is standardised: a fault takes away a share of
-the light, so that in a dark picture the same fault is a smaller step.
+It sees the image at full resolution, and no z. Its logits are on a grid of a quarter of the side, fine enough for a
+crack of one pixel. Coarser maps see a wider surrounding, which a shade needs, and pass what they found to the finer
+ones. Each image is standardised, because a defect removes a share of the brightness: in a dark image the same defect is
+a smaller step.
 Shapes: x (b, c, size, size) in [-1, 1], size a multiple of 8; logits (b, size/4, size/4), high for normal; features
 (b, NUM_FEATURES, size/8, size/8).
 Source: Isola 2017 (PatchGAN), §3.2.2; Schönfeld 2020 (a U-Net as discriminator), §3.1; Lin 2017 (feature pyramids), §3.
@@ -25,14 +25,14 @@ _COARSE = (2 * WIDTH, 3 * WIDTH, 4 * WIDTH, 4 * WIDTH)  # channels at 1/4, 1/8, 
 
 
 class PatchJudgement(NamedTuple):
-    """Logits at a quarter of the side, and the pyramid's way back up at an eighth of it; see the module's shapes."""
+    """Logits at a quarter of the side, and the merged features at an eighth of it; see the module's shapes."""
 
     logits: Tensor
     features: Tensor
 
 
 class PatchDiscriminator(nn.Module):
-    """A pyramid of maps down to 1/32 of the side, or as far as it can be halved, and back up to a quarter."""
+    """A feature pyramid: maps down to 1/32 of the side, or as far as it can be halved, merged back up to a quarter."""
 
     def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
@@ -58,12 +58,12 @@ class PatchDiscriminator(nn.Module):
 
 
 def doubt(logits: Tensor) -> Tensor:
-    """−logits of places of an eighth of the side (b, size/8, size/8): means over three by three, the larger of four."""
+    """−logits, averaged over 3 × 3; then the largest of each 2 × 2: (b, size/8, size/8)."""
     return max_pool2d(avg_pool2d(-logits, 3, stride=1, padding=1, count_include_pad=False), 2)
 
 
 def standardise(x: Tensor) -> Tensor:
-    """Each image (b, c, h, w) about its own mean, four of its standard deviations as 1, and cut off there."""
+    """Each image (b, c, h, w) minus its mean, scaled so that four of its standard deviations are 1, clamped there."""
     mean, std = x.mean(dim=(1, 2, 3), keepdim=True), x.std(dim=(1, 2, 3), keepdim=True)
     return ((x - mean) / (_SPREAD * std + _EVEN)).clamp(-1.0, 1.0)
 

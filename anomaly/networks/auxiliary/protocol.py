@@ -1,7 +1,7 @@
-"""What every auxiliary discriminator is: a network with a lesson of its own, and the evidence that it gives.
+"""What every auxiliary discriminator is: a network that learns a task of its own, and the evidence that it gives.
 
-A further one is a class with this protocol in a file of its own, a field of `AuxiliaryConfig` with its name, and a
-place in the list `AUXILIARIES`. Training, evidence and bundles know it by the protocol alone.
+To add one: a subclass in a file of its own, a field of `AuxiliaryConfig` with its name, and a place in the list
+`AUXILIARIES`. Training, evidence and bundles use this protocol only.
 Shapes: x (b, c, size, size) in [-1, 1].
 """
 
@@ -13,34 +13,34 @@ from torch import Tensor, nn
 from anomaly.config import NetworkPlan
 
 Batches = Callable[[int | None], Iterator[Tensor]]
-"""Normal images in batches x; with a number, at most so many images, evenly among all."""
+"""Normal images in batches x; with a number, at most so many images, evenly spaced among all."""
 
 
 class AuxiliaryEvidence(NamedTuple):
-    """Higher is more anomalous: a term (b,), and maps (b, h, w) that tell where, each of its own grid."""
+    """Higher is more anomalous: a term (b,), and maps (b, h, w) that show where, each on its own grid."""
 
     term: Tensor
     maps: tuple[Tensor, ...]
 
 
 class Auxiliary(nn.Module):
-    """`name` is that of its field in `AuxiliaryConfig`, of its term, and of its training curves.
+    """`name` is the name of its field in `AuxiliaryConfig`, of its term, and of its training curves.
 
-    `discriminator` is what it trains, and what may compute in another precision.
+    `discriminator` is the network that is trained, and that may compute in another precision.
     """
 
     name: ClassVar[str]
     discriminator: nn.Module
 
     def loss(self, x: Tensor, *, seed: int, step: int) -> Tensor:
-        """What the discriminator minimises in this step of a run; draws depend on `seed` and `step` alone."""
+        """What the discriminator minimises in this step; random draws depend on `seed` and `step` only."""
         raise NotImplementedError
 
     def settle(self, plan: NetworkPlan, train: Batches, select: Batches) -> None:
-        """After training: look at the images that were trained on, and at the *select* normals; nothing by default."""
+        """Once after training: use the *train* and *select* images, as a memory bank does. By default nothing."""
 
     def forward(self, x: Tensor) -> AuxiliaryEvidence:
-        """The evidence of images, whatever else is asked for."""
+        """The evidence of images."""
         raise NotImplementedError
 
     @staticmethod

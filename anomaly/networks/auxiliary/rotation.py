@@ -1,9 +1,9 @@
 """The discriminator D_rotation: by how many quarter turns an image was rotated.
 
-To tell that, it must know what its objects look like and how they stand. It is unsure of what it has never seen, and
-its doubt is evidence.
+For that it must learn what normal objects look like and which way up they are. It is unsure about objects that it has
+not learnt, and how unsure it is, is the evidence.
 Shapes: x (b, c, size, size) in [-1, 1], size a multiple of 8; logits (b, 4), of no, one, two and three quarter turns.
-Source: Gidaris 2018 (RotNet); Chen 2019 (self-supervised GANs), §3, for a discriminator that is asked it; Golan 2018,
+Source: Gidaris 2018 (RotNet); Chen 2019 (self-supervised GANs), §3, for a discriminator that learns it; Golan 2018,
 §3, for the evidence; He 2016.
 """
 
@@ -24,7 +24,7 @@ _SIDE = 16  # of the maps that the first residual block sees
 
 
 class Rotation(Auxiliary):
-    """Each image is rotated four ways; the evidence is how unsure D_rotation is of the right ones."""
+    """Each image is rotated in four ways; the evidence is how unsure D_rotation is of the right answers."""
 
     name = "rotation"
 
@@ -33,23 +33,23 @@ class Rotation(Auxiliary):
         self.discriminator = RotationDiscriminator(plan)
 
     def loss(self, x: Tensor, *, seed: int, step: int) -> Tensor:
-        """The cross-entropy of the right rotations, of the images as they are or mirrored, and a little shifted."""
+        """The cross-entropy of the right rotations; images are mirrored at random and shifted a little."""
         copies = rotated(_vary(x[:MAX_IMAGES], seeded_rng("turns", seed, step)))
         rotations = torch.arange(NUM_ROTATIONS, device=x.device).repeat_interleave(len(copies) // NUM_ROTATIONS)
         return cross_entropy(self.discriminator(copies).float(), rotations)
 
     def forward(self, x: Tensor) -> AuxiliaryEvidence:
-        """The doubt; no maps."""
+        """How unsure it is; no maps."""
         return AuxiliaryEvidence(rotation_doubt(self.discriminator(rotated(x))), ())
 
     @staticmethod
     def num_maps(plan: NetworkPlan) -> int:
-        """None: it sees the whole image."""
+        """None: it judges the whole image."""
         return 0
 
 
 class RotationDiscriminator(nn.Module):
-    """Halves the side to 16, then three residual blocks; the mean over all places decides."""
+    """Halves the side to 16, then three residual blocks; a linear layer on the mean over all places."""
 
     def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()

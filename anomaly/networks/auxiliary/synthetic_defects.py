@@ -1,6 +1,7 @@
-"""D_patch learns from normal images that were spoilt on purpose, and told where; a memory bank may stand beside it.
+"""D_patch learns from normal images with synthetic defects, and masks of them. A memory bank may be added.
 
-Shapes: x (b, c, size, size) in [-1, 1]; images (n, c, size, size); what is spoilt (n, size, size), 1 or 0.
+An image with synthetic defects is called spoilt.
+Shapes: x (b, c, size, size) in [-1, 1]; images (n, c, size, size); spoilt pixels (n, size, size), 1 or 0.
 """
 
 import numpy as np
@@ -31,9 +32,9 @@ class SyntheticDefects(Auxiliary):
         self.memory_bank = MemoryBank(plan) if plan.memory_bank else None
 
     def loss(self, x: Tensor, *, seed: int, step: int) -> Tensor:
-        """D_patch tells, place by place, normal images from normal images that were spoilt there.
+        """The loss of D_patch, which tells normal places from spoilt ones.
 
-        They are spoilt after they were standardised, so that defects are as clear in dark images.
+        Images are spoilt after they were standardised, so that defects are as clear in dark images.
         """
         rng = np.random.default_rng(seed_of("negatives", seed, step))
         images, spoilt = (t.to(x.device) for t in _examples(standardise(x).cpu().numpy(), rng))
@@ -42,7 +43,7 @@ class SyntheticDefects(Auxiliary):
 
     @torch.no_grad()
     def settle(self, plan: NetworkPlan, train: Batches, select: Batches) -> None:
-        """Fill the memory bank, if there is to be one, with features of training images, and scale it by the others."""
+        """Fill the memory bank, if there is one, with features of *train* images; scale it by the *select* images."""
         if not plan.memory_bank:
             return
         bank = MemoryBank(plan)
@@ -51,7 +52,7 @@ class SyntheticDefects(Auxiliary):
         bank.settle(torch.cat([bank.evidence(self.discriminator(x)) for x in select(None)]))
 
     def forward(self, x: Tensor) -> AuxiliaryEvidence:
-        """What D_patch and the memory bank say of each place."""
+        """The evidence of D_patch and of the memory bank, for each place."""
         judgement = self.discriminator(x)
         doubt_map = softplus(-judgement.logits)
         if self.memory_bank is None:
@@ -61,7 +62,7 @@ class SyntheticDefects(Auxiliary):
 
     @staticmethod
     def num_maps(plan: NetworkPlan) -> int:
-        """Doubt, and novelty to the memory bank."""
+        """The doubt, and with a memory bank the novelty."""
         return 1 + bool(plan.memory_bank)
 
 
@@ -79,7 +80,7 @@ def _peak(places: Tensor) -> Tensor:
 
 
 def _examples(x: NDArray[np.float32], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A third of whole images, then spoilt ones; and where they are spoilt."""
+    """A third of the images unchanged, then spoilt ones; and where they are spoilt."""
     from anomaly.networks.auxiliary.defect_kinds import spoil  # here: scoring needs no scipy for it
 
     num = min(max(MAX_PIXELS // x.shape[-1] ** 2, MIN_IMAGES), MAX_IMAGES)

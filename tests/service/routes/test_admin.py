@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.fakes import House, TaggedDetector, add_bundle, open_house, png
+from tests.service.fakes import Instance, TaggedDetector, add_bundle, open_instance, png
 from tests.service.routes.test_score import code
 
 
@@ -13,13 +13,13 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def own(models: Path) -> Iterator[House]:
+def own(models: Path) -> Iterator[Instance]:
     """A server of this test's own, with its bundle m/1."""
-    with open_house(models) as opened:
+    with open_instance(models) as opened:
         yield opened
 
 
-def test_a_bundle_is_loaded_and_takes_over(own: House, models: Path) -> None:
+def test_a_bundle_is_loaded_and_takes_over(own: Instance, models: Path) -> None:
     add_bundle(models, "m", 2)
     assert own.score(png(1)).json()["version"] == 1
     loaded = own.client.post("/admin/load?model=m")
@@ -30,7 +30,7 @@ def test_a_bundle_is_loaded_and_takes_over(own: House, models: Path) -> None:
     assert (m["current"], [version["version"] for version in m["versions"]]) == (2, [1, 2])
 
 
-def test_a_bundle_that_fails_is_refused_and_the_old_one_serves(own: House, models: Path) -> None:
+def test_a_bundle_that_fails_is_refused_and_the_old_one_serves(own: Instance, models: Path) -> None:
     add_bundle(models, "m", 2, flaw="broken")
     for path in ("/admin/load?model=m", "/admin/load?model=m&version=2"):
         refused = own.client.post(path)
@@ -41,7 +41,7 @@ def test_a_bundle_that_fails_is_refused_and_the_old_one_serves(own: House, model
     assert code(own.score(png(1), version=2)) == (503, "model_unavailable")
 
 
-def test_reloading_a_spoilt_bundle_keeps_the_one_that_serves_and_reports_why(own: House, models: Path) -> None:
+def test_reloading_a_spoilt_bundle_keeps_the_one_that_serves_and_reports_why(own: Instance, models: Path) -> None:
     (models / "m" / "1" / "broken").touch()
     assert code(own.client.post("/admin/load?model=m&version=1")) == (422, "bundle_refused")
     assert own.score(png(1)).json()["digest"] == "digest of m/1"
@@ -50,7 +50,7 @@ def test_reloading_a_spoilt_bundle_keeps_the_one_that_serves_and_reports_why(own
     assert "is corrupt" in version["message"]
 
 
-def test_unloading(own: House, models: Path) -> None:
+def test_unloading(own: Instance, models: Path) -> None:
     add_bundle(models, "m", 2)
     own.client.post("/admin/load?model=m")
     gone = own.client.post("/admin/unload?model=m&version=2")
@@ -65,7 +65,7 @@ def test_unloading(own: House, models: Path) -> None:
     assert own.score(png(1)).json()["version"] == 2
 
 
-def test_a_rescan_tells_what_it_took_and_what_it_refused(own: House, models: Path) -> None:
+def test_a_rescan_tells_what_it_took_and_what_it_refused(own: Instance, models: Path) -> None:
     add_bundle(models, "n", 1)
     add_bundle(models, "n", 2, flaw="strange")
     answer = own.client.post("/admin/rescan").json()
@@ -86,11 +86,11 @@ def test_a_rescan_tells_what_it_took_and_what_it_refused(own: House, models: Pat
         ("/admin/load?model=m%00", (404, "model_not_found")),
     ],
 )
-def test_calls_that_are_refused(house: House, path: str, expected: tuple[int, str]) -> None:
-    assert code(house.client.post(path)) == expected
+def test_calls_that_are_refused(instance: Instance, path: str, expected: tuple[int, str]) -> None:
+    assert code(instance.client.post(path)) == expected
 
 
-def test_what_takes_over_is_warm(own: House, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_over_is_warm(own: Instance, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[int] = []
 
     def warm(self: TaggedDetector, max_images: int) -> None:

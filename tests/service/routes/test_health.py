@@ -4,13 +4,13 @@ from pathlib import Path
 from anomaly.inference import Detector
 from service.app import create_app
 from service.settings import Settings
-from tests.service.fakes import House, add_bundle, load_tagged, png, served
+from tests.service.fakes import Instance, add_bundle, load_tagged, png, served
 from tests.service.routes.test_score import code
 
 
-def test_alive_and_ready(house: House) -> None:
-    assert house.client.get("/healthz").json() == {"status": "alive"}
-    ready = house.client.get("/readyz")
+def test_alive_and_ready(instance: Instance) -> None:
+    assert instance.client.get("/healthz").json() == {"status": "alive"}
+    ready = instance.client.get("/readyz")
     assert ready.status_code == 200
     assert ready.json() == {"ready": True, "loaded": ["m/1"], "loading": [], "failed": []}
 

@@ -14,29 +14,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.history import History
-from tests.service.fakes import NOT_FINITE, House, open_house, picture, png
+from service.records.history import History
+from tests.service.fakes import NOT_FINITE, Instance, open_instance, picture, png
+from tests.service.records.test_telemetry import value
 from tests.service.routes.test_score import code
-from tests.service.test_telemetry import value
 
 
 @pytest.fixture
-def keeping(tmp_path: Path) -> Iterator[House]:
+def keeping(tmp_path: Path) -> Iterator[Instance]:
     """A server that keeps a history with thumbnails."""
-    with open_house(tmp_path / "models", history=tmp_path / "history.sqlite", history_thumbnails=True) as house:
-        yield house
+    with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite", history_thumbnails=True) as instance:
+        yield instance
 
 
-def correct(house: House, number: object, correction: object) -> Any:
-    return house.client.put(f"/history/{number}/correction", json={"correction": correction})
+def correct(instance: Instance, number: object, correction: object) -> Any:
+    return instance.client.put(f"/history/{number}/correction", json={"correction": correction})
 
 
-def listed(house: House, **query: Any) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = house.client.get("/history", params=query).json()["items"]
+def listed(instance: Instance, **query: Any) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = instance.client.get("/history", params=query).json()["items"]
     return items
 
 
-def test_a_row_is_what_was_answered(keeping: House) -> None:
+def test_a_row_is_what_was_answered(keeping: Instance) -> None:
     sent = {"files": {"file": ("seven.png", png(7))}, "headers": {"X-Request-ID": "mine"}}
     answer = keeping.client.post("/score", **sent).json()  # type: ignore[arg-type]
     (row,) = listed(keeping)
@@ -48,26 +48,26 @@ def test_a_row_is_what_was_answered(keeping: House) -> None:
     }  # fmt: skip
 
 
-def test_a_batch_keeps_those_that_have_a_score(keeping: House) -> None:
+def test_a_batch_keeps_those_that_have_a_score(keeping: Instance) -> None:
     results = keeping.batch(png(3), b"text", png(94), png(NOT_FINITE), png(500)).json()["results"]
     assert [result.get("history_id", "failed") for result in results] == [1, "failed", 2, "failed", 3]
     assert [(row["id"], row["score"]) for row in listed(keeping)] == [(3, 500.0), (2, 94.0), (1, 3.0)]
     assert [row["id"] for row in listed(keeping, verdict="anomalous")] == [3]
 
 
-def test_an_answer_with_pictures_is_kept_too(keeping: House) -> None:
+def test_an_answer_with_pictures_is_kept_too(keeping: Instance) -> None:
     assert keeping.score(png(1), heatmap=True).json()["history_id"] == 1
     assert keeping.score(png(1), alpha=0.001).json()["history_id"] == 2
     assert [row["is_anomalous"] for row in listed(keeping)] == [None, False]
 
 
-def test_a_failure_keeps_nothing(keeping: House) -> None:
+def test_a_failure_keeps_nothing(keeping: Instance) -> None:
     keeping.score(b"text")
     keeping.score(png(NOT_FINITE))
     assert listed(keeping) == []
 
 
-def test_pages_and_filters(keeping: House) -> None:
+def test_pages_and_filters(keeping: Instance) -> None:
     keeping.batch(*[png(tag) for tag in range(5)])
     page = keeping.client.get("/history", params={"limit": 2}).json()
     assert [[item["score"] for item in page["items"]], page["next"]] == [[4.0, 3.0], 4]
@@ -85,11 +85,11 @@ def test_pages_and_filters(keeping: House) -> None:
      {"since": "yesterday"}, {"since": "2026"}, {"until": "0.5"},
      {"min_score": "nan"}, {"mdoel": "m"}],
 )  # fmt: skip
-def test_parameters_that_are_refused(keeping: House, query: dict[str, Any]) -> None:
+def test_parameters_that_are_refused(keeping: Instance, query: dict[str, Any]) -> None:
     assert code(keeping.client.get("/history", params=query)) == (400, "invalid_parameter")
 
 
-def test_a_correction(keeping: House) -> None:
+def test_a_correction(keeping: Instance) -> None:
     keeping.batch(png(1), png(2))
     answer = correct(keeping, 2, "anomalous")
     assert answer.status_code == 200
@@ -101,7 +101,7 @@ def test_a_correction(keeping: House) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"correction": "maybe"}', b'{"correction": null, "by": "x"}'])
-def test_corrections_that_are_refused(keeping: House, content: bytes) -> None:
+def test_corrections_that_are_refused(keeping: Instance, content: bytes) -> None:
     keeping.score(png(1))
     put, json = "/history/1/correction", {"Content-Type": "application/json"}
     assert code(keeping.client.put(put, content=content, headers=json)) == (400, "invalid_parameter")
@@ -112,7 +112,7 @@ def test_corrections_that_are_refused(keeping: House, content: bytes) -> None:
     assert code(correct(keeping, 2**63, "normal")) == (400, "invalid_parameter")
 
 
-def test_thumbnails_are_small_and_show_what_was_scored(keeping: House) -> None:
+def test_thumbnails_are_small_and_show_what_was_scored(keeping: Instance) -> None:
     keeping.score(png(0xFFFF00))
     answer = keeping.client.get("/history/1/thumbnail")
     assert answer.headers["Content-Type"] == "image/webp"
@@ -122,7 +122,7 @@ def test_thumbnails_are_small_and_show_what_was_scored(keeping: House) -> None:
     assert code(keeping.client.get("/history/2/thumbnail")) == (404, "history_row_not_found")
 
 
-def test_csv_has_the_same_rows_and_nothing_that_a_spreadsheet_would_run(keeping: House) -> None:
+def test_csv_has_the_same_rows_and_nothing_that_a_spreadsheet_would_run(keeping: Instance) -> None:
     names = ["=1+1", "@SUM(A1)", "+1", "-1", "\tx", 'a,"b"', "straße.png", "plain"]
     form = [("files", (name, png(i))) for i, name in enumerate(names)]
     sent = [result["filename"] for result in keeping.client.post("/score/batch", files=form).json()["results"]]
@@ -137,7 +137,7 @@ def test_csv_has_the_same_rows_and_nothing_that_a_spreadsheet_would_run(keeping:
     assert set(rows[0]) == set(listed(keeping)[0])
 
 
-def test_csv_of_many_rows_is_sent_in_pieces(keeping: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_csv_of_many_rows_is_sent_in_pieces(keeping: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.routes.history.CSV_ROWS", 2)
     keeping.batch(*[png(tag) for tag in range(7)])
     rows = list(csv.DictReader(io.StringIO(keeping.client.get("/history.csv").text)))
@@ -145,25 +145,25 @@ def test_csv_of_many_rows_is_sent_in_pieces(keeping: House, monkeypatch: pytest.
 
 
 def test_without_a_history_all_of_it_says_how_to_have_one(tmp_path: Path) -> None:
-    with open_house(tmp_path) as house:
-        assert house.client.get("/models").json()["history"] is False
-        assert house.score(png(1)).json()["history_id"] is None
-        answers = [house.client.get(f"/history{path}") for path in ("", ".csv", "/1/thumbnail")]
-        for answer in [*answers, correct(house, 1, "normal")]:
+    with open_instance(tmp_path) as instance:
+        assert instance.client.get("/models").json()["history"] is False
+        assert instance.score(png(1)).json()["history_id"] is None
+        answers = [instance.client.get(f"/history{path}") for path in ("", ".csv", "/1/thumbnail")]
+        for answer in [*answers, correct(instance, 1, "normal")]:
             assert code(answer) == (404, "history_off")
             assert "--history FILE" in answer.json()["error"]["message"]
 
 
 def test_that_there_is_a_history_is_told_and_without_thumbnails_there_are_none(tmp_path: Path) -> None:
-    with open_house(tmp_path / "models", history=tmp_path / "history.sqlite") as house:
-        assert house.client.get("/models").json()["history"] is True
-        house.score(png(1))
-        assert listed(house)[0]["has_thumbnail"] is False
-        assert code(house.client.get("/history/1/thumbnail")) == (404, "history_row_not_found")
+    with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite") as instance:
+        assert instance.client.get("/models").json()["history"] is True
+        instance.score(png(1))
+        assert listed(instance)[0]["has_thumbnail"] is False
+        assert code(instance.client.get("/history/1/thumbnail")) == (404, "history_row_not_found")
 
 
 def test_a_history_that_fails_costs_an_answer_its_number_and_nothing_else(
-    keeping: House, monkeypatch: pytest.MonkeyPatch
+    keeping: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
         raise OSError("no room")
@@ -178,11 +178,11 @@ def test_a_history_that_fails_costs_an_answer_its_number_and_nothing_else(
         assert code(refused) == (503, "history_unavailable")
         assert refused.headers["Retry-After"]
     assert value(keeping, "anomaly_history_failures_total") == 3
-    monkeypatch.setattr("service.history.writer.time.monotonic", lambda: float("inf"))
+    monkeypatch.setattr("service.records.history.writer.time.monotonic", lambda: float("inf"))
     assert keeping.score(png(4)).json()["history_id"] == 1
 
 
-def test_the_event_loop_does_not_wait_for_the_disk(keeping: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_event_loop_does_not_wait_for_the_disk(keeping: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     may_go, has_begun = threading.Event(), threading.Event()
     insert = History._insert
 
@@ -192,7 +192,7 @@ def test_the_event_loop_does_not_wait_for_the_disk(keeping: House, monkeypatch: 
         return insert(self, findings, connection)
 
     monkeypatch.setattr(History, "_insert", held)
-    monkeypatch.setattr("service.history.writer.ACKNOWLEDGE_S", 10)
+    monkeypatch.setattr("service.records.history.writer.ACKNOWLEDGE_S", 10)
     with ThreadPoolExecutor(1) as others:
         waits = others.submit(keeping.score, png(1))
         assert has_begun.wait(10)
@@ -206,7 +206,7 @@ def test_the_event_loop_does_not_wait_for_the_disk(keeping: House, monkeypatch: 
 def test_what_was_scored_before_a_stop_is_there_after_it(tmp_path: Path) -> None:
     for number in (1, 2):
         folder = tmp_path / f"models-{number}"
-        with open_house(folder, history=tmp_path / "history.sqlite") as house:
-            assert house.score(png(number)).json()["history_id"] == number
-            correct(house, number, "normal")
-            assert [row["correction"] for row in listed(house)] == ["normal"] * number
+        with open_instance(folder, history=tmp_path / "history.sqlite") as instance:
+            assert instance.score(png(number)).json()["history_id"] == number
+            correct(instance, number, "normal")
+            assert [row["correction"] for row in listed(instance)] == ["normal"] * number

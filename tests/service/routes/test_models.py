@@ -4,30 +4,30 @@ import pytest
 
 from service.app import create_app
 from service.settings import Settings
-from tests.service.fakes import NOT_FINITE, House, add_bundle, load_tagged, open_house, png, served
+from tests.service.fakes import NOT_FINITE, Instance, add_bundle, load_tagged, open_instance, png, served
+from tests.service.records.test_telemetry import value
 from tests.service.routes.test_score import code
 from tests.service.test_load import eventually
-from tests.service.test_telemetry import value
 
 
-def test_a_loaded_bundle_tells_what_it_is(house: House) -> None:
+def test_a_loaded_bundle_tells_what_it_is(instance: Instance) -> None:
     expected = {
         "version": 1, "status": "loaded", "message": None, "digest": "digest of m/1", "method": "bigan",
         "num_calibration": 99,
     }  # fmt: skip
-    listed = house.client.get("/models").json()
+    listed = instance.client.get("/models").json()
     assert {
         "models": [{"name": "m", "is_default": True, "current": 1, "versions": [expected]}],
         "history": False,
         "alpha": 0.05,
     } == listed
-    (version,) = house.client.get("/models/m").json()["versions"]
+    (version,) = instance.client.get("/models/m").json()["versions"]
     preprocess = {"size": 8, "channels": 1, "resize": "pad"}
     assert expected | {"preprocess": preprocess, "metrics": {"loss": 0.5}, "card": "# m"} == version
 
 
-def test_an_unknown_name_is_a_404(house: House) -> None:
-    assert code(house.client.get("/models/other")) == (404, "model_not_found")
+def test_an_unknown_name_is_a_404(instance: Instance) -> None:
+    assert code(instance.client.get("/models/other")) == (404, "model_not_found")
 
 
 def test_a_broken_bundle_is_reported_beside_the_others(tmp_path: Path) -> None:
@@ -51,47 +51,47 @@ def test_a_broken_bundle_is_reported_beside_the_others(tmp_path: Path) -> None:
 
 
 def test_drift_of_a_model_is_told_from_its_first_score_on(tmp_path: Path) -> None:
-    with open_house(tmp_path, drift_rate=0.02) as house:
-        fresh = house.client.get("/models/m/drift").json()
+    with open_instance(tmp_path, drift_rate=0.02) as instance:
+        fresh = instance.client.get("/models/m/drift").json()
         assert fresh == {
             "model": "m", "version": 1, "digest": "digest of m/1", "rate": 0.02, "num_scores": 0,
             "log10_martingale": 0.0, "max_log10_martingale": 0.0, "alarm": False, "alarm_at": None, "alarm_time": None,
             "trajectory": [[0, 0.0]], "window": {"num": 0, "counts": [0] * 20},
         }  # fmt: skip
-        house.score(png(3))
-        house.batch(png(94), b"text", png(NOT_FINITE), png(30))
-        seen = house.client.get("/models/m/drift", params={"version": 1}).json()
+        instance.score(png(3))
+        instance.batch(png(94), b"text", png(NOT_FINITE), png(30))
+        seen = instance.client.get("/models/m/drift", params={"version": 1}).json()
         assert (seen["num_scores"], seen["alarm"], seen["window"]["num"]) == (3, False, 3)
         assert [seen["window"]["counts"][i] for i in (1, 13, 19)] == [1, 1, 1]  # p = 0.06, 0.70, 0.97
         assert [n for n, _ in seen["trajectory"]] == [0, 1, 2, 3]
-        assert value(house, 'anomaly_drift_log10_martingale{model="m",version="1"}') == seen["log10_martingale"]
-        assert value(house, 'anomaly_drift_alarm{model="m",version="1"}') == 0
+        assert value(instance, 'anomaly_drift_log10_martingale{model="m",version="1"}') == seen["log10_martingale"]
+        assert value(instance, 'anomaly_drift_alarm{model="m",version="1"}') == 0
 
 
 def test_a_stream_that_is_all_beyond_the_calibration_sets_off_the_alarm_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with open_house(tmp_path) as house:
+    with open_instance(tmp_path) as instance:
         for _ in range(4):
-            house.batch(png(1000), png(2000), png(3000))
-        drift = house.client.get("/models/m/drift").json()
+            instance.batch(png(1000), png(2000), png(3000))
+        drift = instance.client.get("/models/m/drift").json()
         assert drift["alarm"] is True
         assert 1 <= drift["alarm_at"] <= 12
         assert drift["alarm_time"]
         assert drift["max_log10_martingale"] >= 2
-        assert value(house, 'anomaly_drift_alarm{model="m",version="1"}') == 1
-    told = [record.getMessage() for record in caplog.records if record.name == "service.drift"]
+        assert value(instance, 'anomaly_drift_alarm{model="m",version="1"}') == 1
+    told = [record.getMessage() for record in caplog.records if record.name == "service.records.drift"]
     assert len(told) == 1
     assert f"(after {drift['alarm_at']} images, false-alarm rate 0.01)" in told[0]
 
 
 def test_each_bundle_has_a_drift_of_its_own(tmp_path: Path) -> None:
     add_bundle(tmp_path, "other")
-    with open_house(tmp_path) as house:
-        eventually(lambda: not house.client.get("/readyz").json()["loading"])
-        house.score(png(1), model="m")
-        counts = [house.client.get(f"/models/{name}/drift").json()["num_scores"] for name in ("m", "other")]
+    with open_instance(tmp_path) as instance:
+        eventually(lambda: not instance.client.get("/readyz").json()["loading"])
+        instance.score(png(1), model="m")
+        counts = [instance.client.get(f"/models/{name}/drift").json()["num_scores"] for name in ("m", "other")]
         assert counts == [1, 0]
-        assert code(house.client.get("/models/x/drift")) == (404, "model_not_found")
-        assert code(house.client.get("/models/m/drift?version=2")) == (404, "model_not_found")
-        assert code(house.client.get("/models/m/drift?version=0")) == (400, "invalid_parameter")
+        assert code(instance.client.get("/models/x/drift")) == (404, "model_not_found")
+        assert code(instance.client.get("/models/m/drift?version=2")) == (404, "model_not_found")
+        assert code(instance.client.get("/models/m/drift?version=0")) == (400, "invalid_parameter")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from service.routes.page import STATIC
-from tests.service.fakes import House
+from tests.service.fakes import Instance
 
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 FILES = sorted(path for path in STATIC.iterdir() if path.suffix != ".html")
@@ -13,8 +13,8 @@ SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 
 
 @pytest.mark.parametrize(("path", "kind"), PARTS)
-def test_the_page_is_served_under_a_strict_policy(house: House, path: str, kind: str) -> None:
-    answer = house.client.get(path)
+def test_the_page_is_served_under_a_strict_policy(instance: Instance, path: str, kind: str) -> None:
+    answer = instance.client.get(path)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith(kind)
     policy = answer.headers["content-security-policy"]
@@ -24,8 +24,8 @@ def test_the_page_is_served_under_a_strict_policy(house: House, path: str, kind:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_the_page_needs_nothing_that_its_policy_forbids(house: House) -> None:
-    html = house.client.get("/").text
+def test_the_page_needs_nothing_that_its_policy_forbids(instance: Instance) -> None:
+    html = instance.client.get("/").text
     assert re.findall(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|<style", html) == []
     assert re.findall(r"""(?:src|href)=["'](?:https?:)?//""", html) == []
 
@@ -44,15 +44,15 @@ def test_no_module_writes_markup_and_each_is_short(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["index.html", "nothing.js", "..%2fapp.py", "%2e%2e", "page.py", "MAIN.JS", "a%00.js"])
-def test_nothing_else_is_served(house: House, name: str) -> None:
-    assert house.client.get(f"/static/{name}").status_code == 404
+def test_nothing_else_is_served(instance: Instance, name: str) -> None:
+    assert instance.client.get(f"/static/{name}").status_code == 404
 
 
-def test_the_documentation_loads_nothing_from_elsewhere(house: House) -> None:
-    html = house.client.get("/docs").text
+def test_the_documentation_loads_nothing_from_elsewhere(instance: Instance) -> None:
+    html = instance.client.get("/docs").text
     assets = re.findall(r"""(?:src|href)=["']([^"']+)["']""", html)
     assert assets
     for asset in assets:
         assert asset.startswith("/")
-        assert house.client.get(asset).status_code == 200
+        assert instance.client.get(asset).status_code == 200
     assert "//cdn" not in html

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.service.fakes import NOT_FINITE, POISON, House, picture, png
+from tests.service.fakes import NOT_FINITE, POISON, Instance, picture, png
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -22,9 +22,9 @@ def decoded(text: str) -> Image.Image:
     return Image.open(BytesIO(base64.b64decode(text)))
 
 
-def test_a_form_and_a_raw_body_get_the_same_complete_answer(house: House) -> None:
-    form = house.client.post("/score", files={"file": ("seven.png", png(7))}).json()
-    raw = house.score(png(7)).json()
+def test_a_form_and_a_raw_body_get_the_same_complete_answer(instance: Instance) -> None:
+    form = instance.client.post("/score", files={"file": ("seven.png", png(7))}).json()
+    raw = instance.score(png(7)).json()
     expected = {
         "model": "m", "version": 1, "digest": "digest of m/1", "filename": "seven.png", "score": 7.0, "p_value": 0.93,
         "threshold": 94.0, "is_anomalous": False, "alpha": 0.05, "message": None, "terms": {"residual": 3.5},
@@ -35,39 +35,41 @@ def test_a_form_and_a_raw_body_get_the_same_complete_answer(house: House) -> Non
 
 
 @pytest.mark.parametrize(("tag", "is_anomalous"), [(94, False), (95, True)])
-def test_the_verdict_is_score_above_threshold(house: House, tag: int, is_anomalous: bool) -> None:
-    assert is_anomalous == house.score(png(tag)).json()["is_anomalous"]
+def test_the_verdict_is_score_above_threshold(instance: Instance, tag: int, is_anomalous: bool) -> None:
+    assert is_anomalous == instance.score(png(tag)).json()["is_anomalous"]
 
 
-def test_alpha_moves_the_threshold_and_nothing_else(house: House) -> None:
-    strict, lax = house.score(png(92), alpha=0.01).json(), house.score(png(92), alpha=0.1).json()
+def test_alpha_moves_the_threshold_and_nothing_else(instance: Instance) -> None:
+    strict, lax = instance.score(png(92), alpha=0.01).json(), instance.score(png(92), alpha=0.1).json()
     assert (strict["threshold"], strict["is_anomalous"]) == (98.0, False)
     assert (lax["threshold"], lax["is_anomalous"]) == (89.0, True)
     assert (strict["score"], strict["p_value"]) == (lax["score"], lax["p_value"]) == (92.0, 0.08)
 
 
-def test_too_few_calibration_images_for_alpha_give_no_verdict_and_say_how_many_are_needed(house: House) -> None:
-    answer = house.score(png(500), alpha=0.001).json()
+def test_too_few_calibration_images_for_alpha_give_no_verdict_and_say_how_many_are_needed(instance: Instance) -> None:
+    answer = instance.score(png(500), alpha=0.001).json()
     assert (answer["threshold"], answer["is_anomalous"]) == (None, None)
     assert "999" in answer["message"]
 
 
-def test_a_score_keeps_its_full_precision(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_score_keeps_its_full_precision(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     exact = 0.1 + 0.2 + 1e-13
-    evidence = house.detector.evidence
+    evidence = instance.detector.evidence
 
     def precise(pixels: Any) -> Any:
         found = evidence(pixels)
         found.score[:] = exact
         return found
 
-    monkeypatch.setattr(house.detector, "evidence", precise)
-    assert exact == house.score(png(1)).json()["score"]
+    monkeypatch.setattr(instance.detector, "evidence", precise)
+    assert exact == instance.score(png(1)).json()["score"]
 
 
 @pytest.mark.parametrize(("width", "height"), [(8, 8), (31, 17), (5, 90)])
-def test_heatmap_has_the_original_size_and_the_reconstruction_the_models(house: House, width: int, height: int) -> None:
-    answer = house.score(picture(width, height), heatmap=True).json()
+def test_heatmap_has_the_original_size_and_the_reconstruction_the_models(
+    instance: Instance, width: int, height: int
+) -> None:
+    answer = instance.score(picture(width, height), heatmap=True).json()
     heatmap, reconstruction = decoded(answer["heatmap"]), decoded(answer["reconstruction"])
     assert (width, height) == heatmap.size
     assert heatmap.mode == "L"
@@ -75,13 +77,13 @@ def test_heatmap_has_the_original_size_and_the_reconstruction_the_models(house: 
     assert reconstruction.size == (8, 8)
 
 
-def test_pictures_come_only_when_asked_for(house: House) -> None:
-    assert "heatmap" not in house.score(png(1)).json()
+def test_pictures_come_only_when_asked_for(instance: Instance) -> None:
+    assert "heatmap" not in instance.score(png(1)).json()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "JPEG"])
-def test_accepted_formats(house: House, kind: str) -> None:
-    answer = house.client.post("/score", content=picture(8, 8, kind), headers={"Content-Type": "image/whatever"})
+def test_accepted_formats(instance: Instance, kind: str) -> None:
+    answer = instance.client.post("/score", content=picture(8, 8, kind), headers={"Content-Type": "image/whatever"})
     assert answer.status_code == 200
 
 
@@ -98,9 +100,9 @@ def test_accepted_formats(house: House, kind: str) -> None:
     ],
     ids=["empty", "text", "zip", "gif", "truncated", "pixels", "bytes"],
 )
-def test_bodies_that_are_refused(house: House, data: bytes, expected: tuple[int, str]) -> None:
-    assert expected == code(house.score(data))
-    assert expected == code(house.client.post("/score", files={"file": ("x.png", data)}))
+def test_bodies_that_are_refused(instance: Instance, data: bytes, expected: tuple[int, str]) -> None:
+    assert expected == code(instance.score(data))
+    assert expected == code(instance.client.post("/score", files={"file": ("x.png", data)}))
 
 
 @pytest.mark.parametrize(
@@ -119,19 +121,19 @@ def test_bodies_that_are_refused(house: House, data: bytes, expected: tuple[int,
         ({"model": "m/1"}, (404, "model_not_found")),
     ],
 )
-def test_parameters_that_are_refused(house: House, query: dict[str, Any], expected: tuple[int, str]) -> None:
-    assert expected == code(house.score(png(1), **query))
+def test_parameters_that_are_refused(instance: Instance, query: dict[str, Any], expected: tuple[int, str]) -> None:
+    assert expected == code(instance.score(png(1), **query))
 
 
-def test_a_refused_parameter_is_named_with_what_was_got(house: House) -> None:
-    message = house.score(png(1), alpha="strict").json()["error"]["message"]
+def test_a_refused_parameter_is_named_with_what_was_got(instance: Instance) -> None:
+    message = instance.score(png(1), alpha="strict").json()["error"]["message"]
     assert "alpha" in message
     assert "strict" in message
 
 
-def test_bodies_that_are_no_image_form(house: House) -> None:
+def test_bodies_that_are_no_image_form(instance: Instance) -> None:
     def post(**body: Any) -> tuple[int, str]:
-        return code(house.client.post("/score", **body))
+        return code(instance.client.post("/score", **body))
 
     assert post(json={"file": 1}) == (415, "unsupported_content_type")
     assert post() == (415, "unsupported_content_type")
@@ -142,38 +144,38 @@ def test_bodies_that_are_no_image_form(house: House) -> None:
     assert post(content=b"x", headers=no_boundary) == (400, "malformed_request")
 
 
-def test_a_forgotten_at_sign_is_explained(house: House) -> None:
-    message = house.client.post("/score", files={"file": (None, "zero.png")}).json()["error"]["message"]
+def test_a_forgotten_at_sign_is_explained(instance: Instance) -> None:
+    message = instance.client.post("/score", files={"file": (None, "zero.png")}).json()["error"]["message"]
     assert "-F file=@picture.png" in message
 
 
-def test_a_body_without_length_is_cut_off_at_the_limit(house: House) -> None:
+def test_a_body_without_length_is_cut_off_at_the_limit(instance: Instance) -> None:
     def chunks() -> Any:
         for _ in range(3):
             yield bytes(10_000)
 
-    answer = house.client.post("/score", content=chunks(), headers={"Content-Type": "image/png"})
+    answer = instance.client.post("/score", content=chunks(), headers={"Content-Type": "image/png"})
     assert code(answer) == (413, "upload_too_large")
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "multipart/form-data; boundary=x"])
-def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(house: House, content_type: str) -> None:
-    url = house.client.base_url
+def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(instance: Instance, content_type: str) -> None:
+    url = instance.client.base_url
     head = f"POST /score HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: {content_type}\r\nContent-Length: 20001\r\n\r\n"
     with socket.create_connection((url.host, url.port or 0), timeout=10) as connection:
         connection.sendall(head.encode())
         assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_failing_detector_is_a_500_without_details(house: House) -> None:
-    answer = house.score(png(POISON))
+def test_a_failing_detector_is_a_500_without_details(instance: Instance) -> None:
+    answer = instance.score(png(POISON))
     assert code(answer) == (500, "internal_error")
     assert "device" not in answer.text
-    assert house.score(png(1)).status_code == 200
+    assert instance.score(png(1)).status_code == 200
 
 
-def test_a_batch_answers_in_order_and_a_broken_image_keeps_its_place(house: House) -> None:
-    answer = house.batch(png(30), b"text", png(10), picture(8, 8)[:40])
+def test_a_batch_answers_in_order_and_a_broken_image_keeps_its_place(instance: Instance) -> None:
+    answer = instance.batch(png(30), b"text", png(10), picture(8, 8)[:40])
     body = answer.json()
     assert (body["model"], body["version"], body["digest"]) == ("m", 1, "digest of m/1")
     results = body["results"]
@@ -184,27 +186,27 @@ def test_a_batch_answers_in_order_and_a_broken_image_keeps_its_place(house: Hous
 
 
 @pytest.mark.parametrize("tag", [POISON, NOT_FINITE])
-def test_an_image_that_the_detector_fails_on_does_not_harm_its_neighbours(house: House, tag: int) -> None:
-    results = house.batch(png(1), png(tag), png(3)).json()["results"]
+def test_an_image_that_the_detector_fails_on_does_not_harm_its_neighbours(instance: Instance, tag: int) -> None:
+    results = instance.batch(png(1), png(tag), png(3)).json()["results"]
     assert [result.get("score") for result in results] == [1.0, None, 3.0]
     assert results[1]["error"]["code"] == "internal_error"
 
 
-def test_a_batch_of_too_many_files_is_refused_with_the_limit(house: House) -> None:
-    answer = house.batch(*[png(i) for i in range(5)])
+def test_a_batch_of_too_many_files_is_refused_with_the_limit(instance: Instance) -> None:
+    answer = instance.batch(*[png(i) for i in range(5)])
     assert code(answer) == (413, "upload_too_large")
     assert "4" in answer.json()["error"]["message"]
-    assert house.batch(*[png(i) for i in range(4)]).status_code == 200
+    assert instance.batch(*[png(i) for i in range(4)]).status_code == 200
 
 
-def test_a_batch_needs_files(house: House) -> None:
-    assert code(house.client.post("/score/batch", files={"file": png(1)})) == (400, "malformed_request")
-    raw = house.client.post("/score/batch", content=png(1), headers={"Content-Type": "image/png"})
+def test_a_batch_needs_files(instance: Instance) -> None:
+    assert code(instance.client.post("/score/batch", files={"file": png(1)})) == (400, "malformed_request")
+    raw = instance.client.post("/score/batch", content=png(1), headers={"Content-Type": "image/png"})
     assert code(raw) == (415, "unsupported_content_type")
 
 
-def test_every_call_is_documented(house: House) -> None:
-    paths = house.client.get("/openapi.json").json()["paths"]
+def test_every_call_is_documented(instance: Instance) -> None:
+    paths = instance.client.get("/openapi.json").json()["paths"]
     administration = {"/admin/load", "/admin/unload", "/admin/rescan"}
     watching = {"/healthz", "/readyz", "/metrics"}
     history = {"/history", "/history.csv", "/history/{number}/thumbnail", "/history/{number}/correction"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.service.fakes import House, open_house
+from tests.service.fakes import Instance, open_instance
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -26,10 +26,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """A server whose scores are written in the images, with small limits; 99 calibration images score 0 … 98."""
-    with open_house(tmp_path_factory.mktemp("models"), max_upload_bytes=20_000, max_pixels=10_000) as house:
-        yield house
+    with open_instance(tmp_path_factory.mktemp("models"), max_upload_bytes=20_000, max_pixels=10_000) as instance:
+        yield instance
 
 
 @pytest.fixture
@@ -52,14 +52,14 @@ def _complaint(message: ConsoleMessage) -> list[str]:
 
 
 @pytest.fixture
-def page(context: BrowserContext, line: House) -> Page:
+def page(context: BrowserContext, line: Instance) -> Page:
     """The page, ready to score."""
     return open_page(context, line)
 
 
-def open_page(context: BrowserContext, house: House, view: str = "") -> Page:
+def open_page(context: BrowserContext, instance: Instance, view: str = "") -> Page:
     """The page of a server in a tab of its own."""
     page = context.new_page()
-    page.goto(f"{house.client.base_url}/#{view}")
+    page.goto(f"{instance.client.base_url}/#{view}")
     page.locator("#model:enabled").wait_for()
     return page

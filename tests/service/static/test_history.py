@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.service.fakes import House, png
+from tests.service.fakes import Instance, png
 from tests.service.static.conftest import open_page
 from tests.service.static.desk import drop, finish, tile, tiles
 
@@ -136,12 +136,12 @@ def drift(**changes: Any) -> dict[str, Any]:
     return told | {"num_scores": 500, "trajectory": trajectory, "window": {"num": 500, "counts": [25] * 20}} | changes
 
 
-def show_drift(context: BrowserContext, line: House, **changes: Any) -> Page:
+def show_drift(context: BrowserContext, line: Instance, **changes: Any) -> Page:
     context.route("**/models/m/drift", lambda route: route.fulfill(json=drift(**changes)))
     return open_page(context, line, "drift")
 
 
-def test_a_steady_process_is_drawn_below_the_line_of_alarm(context: BrowserContext, line: House) -> None:
+def test_a_steady_process_is_drawn_below_the_line_of_alarm(context: BrowserContext, line: Instance) -> None:
     page = show_drift(context, line)
     expect(page.locator("#drift-status")).to_have_text(
         "● No alarm. 500 images scored. The evidence was at most 10^0.3."
@@ -155,7 +155,7 @@ def test_a_steady_process_is_drawn_below_the_line_of_alarm(context: BrowserConte
     expect(page.locator("#drift-meaning")).to_contain_text("at most 1 %")
 
 
-def test_an_alarm_is_said_with_its_time_and_crosses_the_line(context: BrowserContext, line: House) -> None:
+def test_an_alarm_is_said_with_its_time_and_crosses_the_line(context: BrowserContext, line: Instance) -> None:
     rising = [[n, 0.01 * n] for n in range(0, 501, 10)]
     page = show_drift(context, line, alarm=True, alarm_at=200, max_log10_martingale=5.0, trajectory=rising)
     expect(page.locator("#drift-status")).to_contain_text("▲ Alarm since image 200")
@@ -166,6 +166,6 @@ def test_an_alarm_is_said_with_its_time_and_crosses_the_line(context: BrowserCon
     assert curve["y"] < alarm["y"] < curve["y"] + curve["height"]
 
 
-def test_a_model_that_has_scored_nothing_has_no_drift(context: BrowserContext, line: House) -> None:
+def test_a_model_that_has_scored_nothing_has_no_drift(context: BrowserContext, line: Instance) -> None:
     page = show_drift(context, line, num_scores=0, trajectory=[], window={"num": 0, "counts": [0] * 20})
     expect(page.locator("#drift-status")).to_contain_text("Nothing scored yet")

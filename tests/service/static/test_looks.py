@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.service.fakes import House, png
+from tests.service.fakes import Instance, png
 from tests.service.static.conftest import open_page
 from tests.service.static.desk import drop, finish, tiles
 from tests.service.static.test_history import Stub, drift, entry
@@ -19,7 +19,7 @@ VIEWS = ["empty", "gallery", "viewer", "card", "history", "drift", "key"]
 
 
 @pytest.fixture(params=LOOKS, ids=[f"{width}-{theme}" for width, theme in LOOKS])
-def looked_at(browser: Browser, line: House, request: pytest.FixtureRequest) -> Iterator[Page]:
+def looked_at(browser: Browser, line: Instance, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page of this look; its policy is off, as axe is a script from elsewhere."""
     width, theme = request.param
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=theme, bypass_csp=True)

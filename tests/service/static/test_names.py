@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Dialog, Page, expect
 
-from tests.service.fakes import House, png
+from tests.service.fakes import Instance, png
 from tests.service.static.desk import drop, finish, tiles, verdicts
 
 HOSTILE = [
@@ -47,7 +47,7 @@ def test_hostile_file_names_are_inert(page: Page) -> None:
     assert alarms == []
 
 
-def test_markup_that_a_script_would_write_is_refused_by_the_policy(browser: Browser, line: House) -> None:
+def test_markup_that_a_script_would_write_is_refused_by_the_policy(browser: Browser, line: Instance) -> None:
     page = browser.new_page()  # not `page`, whose console must stay silent
     page.goto(str(line.client.base_url))
     code = (

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
-from tests.service.fakes import House, picture, png
+from tests.service.edge.test_callers import guarding
+from tests.service.fakes import Instance, picture, png
 from tests.service.static.conftest import open_page
 from tests.service.static.desk import drop, finish, tile, tiles, verdicts
-from tests.service.test_callers import guarding
 
 
 def test_an_image_that_is_too_large_broken_or_of_no_kind_says_so_and_its_neighbours_are_scored(page: Page) -> None:
@@ -143,7 +143,7 @@ def test_an_answer_that_is_no_answer_is_not_asked_for_again(page: Page) -> None:
     expect(tile(page, "a.png")).to_contain_text("The server's answer cannot be understood.")
 
 
-def test_clearing_forgets_what_waits_and_what_is_on_its_way(page: Page, line: House) -> None:
+def test_clearing_forgets_what_waits_and_what_is_on_its_way(page: Page, line: Instance) -> None:
     asked: list[Request] = []
     page.on("request", lambda request: asked.extend([request] if "/score" in request.url else []))
     line.detector.gate.clear()
@@ -160,7 +160,7 @@ def test_clearing_forgets_what_waits_and_what_is_on_its_way(page: Page, line: Ho
     assert len(asked) == 4 + 1  # those that were on their way, and the new one
 
 
-def test_a_page_whose_server_is_gone_says_so(context: BrowserContext, line: House) -> None:
+def test_a_page_whose_server_is_gone_says_so(context: BrowserContext, line: Instance) -> None:
     page = open_page(context, line)
     context.set_offline(True)
     page.get_by_role("link", name="History").click()
@@ -170,7 +170,7 @@ def test_a_page_whose_server_is_gone_says_so(context: BrowserContext, line: Hous
 
 
 def test_a_page_that_opens_while_the_server_is_away_begins_when_it_is_back(
-    context: BrowserContext, line: House
+    context: BrowserContext, line: Instance
 ) -> None:
     page = context.new_page()
     page.route("**/models", lambda route: route.abort())

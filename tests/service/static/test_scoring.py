@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, FilePayload, Page, Request, expect
 
-from tests.service.fakes import House, open_house, png
+from tests.service.fakes import Instance, open_instance, png
 from tests.service.static.conftest import open_page
 from tests.service.static.desk import drop, finish, slide, tile, verdicts
 
@@ -48,7 +48,7 @@ def test_the_slider_relabels_with_no_request(page: Page) -> None:
     assert requests == []
 
 
-def test_page_and_server_give_the_same_verdicts_at_each_rate(page: Page, line: House) -> None:
+def test_page_and_server_give_the_same_verdicts_at_each_rate(page: Page, line: Instance) -> None:
     files = {f"{tag}.png": png(tag) for tag in (0, 49, 50, 51, 88, 89, 90, 94, 95, 96, 97, 98, 99, 100)}
     drop(page, files)
     finish(page, shown=len(files))
@@ -63,7 +63,7 @@ def test_page_and_server_give_the_same_verdicts_at_each_rate(page: Page, line: H
 
 
 def test_the_slider_begins_at_the_servers_own_rate(context: BrowserContext, tmp_path: Path) -> None:
-    with open_house(tmp_path, alpha=0.03) as strict:
+    with open_instance(tmp_path, alpha=0.03) as strict:
         page = open_page(context, strict)
         expect(page.locator("#alpha-value")).to_have_text("3 %")
         drop(page, FILES)
@@ -86,7 +86,7 @@ def test_a_rate_below_the_grain_of_the_p_values_is_said_to_need_more_calibration
     expect(page.locator("#alpha-shortage")).to_be_empty()
 
 
-def test_the_model_tells_of_itself(page: Page, line: House) -> None:
+def test_the_model_tells_of_itself(page: Page, line: Instance) -> None:
     expect(page.locator("#model")).to_have_text("m · version 1 · bigan")
     page.get_by_role("button", name="About it").click()
     expect(page.locator("#card h3")).to_have_text("m")  # its card is "# m"

@@ -1,0 +1,38 @@
+"""The one way in which heatmaps are drawn: colours over the darkened image, and the legend that says how to read them.
+
+A heatmap is in multiples of what normal images show: NORMAL_PEAK is the strongest place of an ordinary normal image.
+Up to there nothing is drawn. From there to four times that, where the scale ends, equal steps of colour are equal
+factors. The colours are matplotlib's `plasma` without its darkest quarter: from purple over orange to yellow. Their
+lightness rises evenly, so that the colour-blind can read them, and none of them is a grey that an image could have.
+"""
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.scoring.heatmap import NORMAL_PEAK
+
+COLOUR_MAP, FIRST_COLOUR = "plasma", 0.25
+HOTTEST = 4 * NORMAL_PEAK
+MOST_OPAQUE = 0.9
+DIMMED = 0.6  # what is left of the image's brightness, so that heat is seen on white too
+LEGEND = ("as normals", "far from normal")
+"""What stands before and behind the legend's bar."""
+_GREY = 128
+
+Rgb = NDArray[np.uint8]
+
+
+def overlay(image: Rgb, heatmap: NDArray[np.floating]) -> Rgb:
+    """A heatmap (h, w) over an image (h, w, 3)."""
+    heat = np.log(heatmap.clip(NORMAL_PEAK, HOTTEST) / NORMAL_PEAK) / np.log(HOTTEST / NORMAL_PEAK)
+    colours = matplotlib.colormaps[COLOUR_MAP](FIRST_COLOUR + (1 - FIRST_COLOUR) * heat)[..., :3] * 255
+    opacity = np.minimum(MOST_OPAQUE, 1.4 * np.sqrt(heat))[..., None]
+    blended: Rgb = np.rint(DIMMED * image * (1 - opacity) + colours * opacity).astype(np.uint8)
+    return blended
+
+
+def legend_bar(width: int, height: int) -> Rgb:
+    """All heats of the scale as they are drawn over grey: (height, width, 3)."""
+    heat = np.broadcast_to(np.geomspace(NORMAL_PEAK, HOTTEST, width), (height, width))
+    return overlay(np.full((height, width, 3), _GREY, np.uint8), heat)

@@ -1,0 +1,156 @@
+"""API keys: a file with one line per key, and how a key that was sent is found in it.
+
+    # name   scopes       SHA-256 of the key
+    line-3   score        9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    plant    score,admin  60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
+
+A key is 256 random bits and is shown once, when it is made; the file holds its hash only (docs/adr/0009-keys.md tells
+why a plain SHA-256 is enough). Deleting a line revokes its key when the server is told to read the file again.
+"""
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from anomaly.errors import UsageError
+from anomaly.files import replacing
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "anomaly_"  # lets scanners for leaked secrets know what they see
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Scope(StrEnum):
+    """What a key is for."""
+
+    SCORE = "score"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key's name, what it is for, and the SHA-256 of it in hexadecimal."""
+
+    name: str
+    scopes: frozenset[Scope]
+    sha256: str
+
+
+class Keyring:
+    """The keys in force: those of a file, or none."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Raises UsageError as `read_keys` does, and for a file without any key."""
+        self._path = path
+        self._keys = _read_some(path) if path else ()
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def find(self, secret: str) -> Key | None:
+        """The key that `secret` is. Takes the same time whichever it is, and however near a wrong one comes."""
+        presented = _hash(secret)
+        found = None
+        for key in self._keys:
+            if hmac.compare_digest(key.sha256, presented):
+                found = key
+        return found
+
+    def reload(self) -> None:
+        """Read the file again; if that fails, say so in the log and keep the keys in force."""
+        if self._path is None:
+            return
+        try:
+            self._keys = _read_some(self._path)
+        except UsageError as error:
+            logger.error("the keys stay as they were: %s", error)
+        else:
+            logger.info("%d keys are in force", len(self._keys))
+
+
+def read_keys(path: Path) -> tuple[Key, ...]:
+    """The keys of a file. Raises UsageError if it cannot be read or understood."""
+    keys: dict[str, Key] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        fields = line.partition("#")[0].split()
+        if fields:
+            key = _parse(fields, f"{path}, line {number}")
+            if key.name in keys:
+                raise UsageError(
+                    f"{path}, line {number}: there is a key called {key.name} already; rename one of them."
+                )
+            keys[key.name] = key
+    return tuple(keys.values())
+
+
+def add_key(path: Path, name: str, scopes: Sequence[str]) -> str:
+    """Make a key for one or more of the scopes, write its line into the file, which need not exist, and return it.
+
+    Raises UsageError for a name that is taken or not allowed, an unknown scope, or a file that cannot be read.
+    """
+    secret = PREFIX + secrets.token_urlsafe(32)
+    fields = [name, ",".join(scopes), _hash(secret)]
+    _parse(fields, "a new key")
+    lines = _lines(path) if path.exists() else []
+    if path.exists() and name in {key.name for key in read_keys(path)}:
+        raise UsageError(f"{path} has a key called {name} already; remove it first, or choose another name.")
+    _write(path, [*lines, "  ".join(fields)])
+    return secret
+
+
+def remove_key(path: Path, name: str) -> None:
+    """Delete a key's line from the file. Raises UsageError if there is none of that name."""
+    if name not in {key.name for key in read_keys(path)}:
+        raise UsageError(f"{path} has no key called {name}; `anomaly keys list` shows those it has.")
+    _write(path, [line for line in _lines(path) if line.partition("#")[0].split()[:1] != [name]])
+
+
+def _read_some(path: Path) -> tuple[Key, ...]:
+    keys = read_keys(path)
+    if not keys:
+        raise UsageError(f"{path} has no keys; make one: anomaly keys add NAME --file {path}")
+    return keys
+
+
+def _parse(fields: Sequence[str], where: str) -> Key:
+    if len(fields) != 3:
+        raise UsageError(f"{where}: has {len(fields)} fields; a key has three: its name, its scopes and its SHA-256.")
+    name, scopes, sha256 = fields
+    if not NAME.fullmatch(name):
+        raise UsageError(f"{where}: a key cannot be called {name!r}; use up to 64 of A-Z, a-z, 0-9, '.', '_' and '-'.")
+    if unknown := set(scopes.split(",")) - set(Scope):
+        raise UsageError(f"{where}: there is no scope {', '.join(sorted(unknown))!r}; there are {', '.join(Scope)}.")
+    if not SHA256.fullmatch(sha256):
+        raise UsageError(
+            f"{where}: the third field is no SHA-256 (64 of 0-9 and a-f); make keys with `anomaly keys add`."
+        )
+    return Key(name, frozenset(map(Scope, scopes.split(","))), sha256)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise UsageError(f"the keys in {path} cannot be read: {reason}. `anomaly keys add` makes the file.") from error
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
+    """All of it or nothing; a new file is readable by its owner only."""
+    is_new = not path.exists()
+    with replacing(path) as work:
+        if is_new:
+            work.chmod(0o600)
+        work.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

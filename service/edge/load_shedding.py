@@ -1,0 +1,40 @@
+"""Load shedding: while the server cannot accept one more image, scoring calls are refused by their heads alone.
+
+The app would refuse them too. But under overload most requests are refused, and what a refusal costs is missing for the
+images that were accepted. So nothing is looked at here but the method and the path. Each refusal is counted, logged and
+has its id, as every answer (docs/adr/0023-service-packages.md has what this gains).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from service.edge.headers import HEADERS
+from service.edge.request_log import Observe, choose_id, log_request, request_id
+from service.errors import OverloadedError, Problem, describe
+
+
+class LoadShedding:
+    """Refuses `calls`, each a method and a path, while `full` gives a reason to; None if an image may be accepted."""
+
+    def __init__(
+        self, calls: Iterable[tuple[str, str]], full: Callable[[], OverloadedError | None], observe: Observe
+    ) -> None:
+        self._paths = {(method.encode(), path.encode()): path for method, path in calls}
+        self._full = full
+        self._observe = observe
+
+    def refusal(
+        self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]], client: str | None
+    ) -> Problem | None:
+        """The whole answer to a request that is refused, by its head; None if it may go on to the app."""
+        path = self._paths.get((method, url.partition(b"?")[0]))
+        error = self._full() if path else None
+        if path is None or error is None:
+            return None
+        problem = describe(error)
+        offered = next((value.decode("latin-1") for name, value in headers if name == b"x-request-id"), None)
+        token = request_id.set(identity := choose_id(offered))
+        self._observe(path, problem.status, 0.0)
+        log_request(method.decode(), path, problem.status, 0.0, caller=None, client=client)
+        request_id.reset(token)
+        return replace(problem, headers=HEADERS | problem.headers | {"X-Request-ID": identity})

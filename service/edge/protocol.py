@@ -1,0 +1,221 @@
+"""HTTP/1.1 as uvicorn speaks it, but with a limit on how long a peer may keep it waiting.
+
+uvicorn waits without limit for the rest of a request, and lets a head grow without end. Here a peer has a fixed time to
+send a whole request, from the opening of its connection or the first byte on one that is kept, however it spreads the
+bytes. Then it gets a 408, unless it has sent nothing at all, and is cut off. It has the same time to take an answer
+that does not fit the buffers. What is not body (head, chunk sizes, trailers) may be 64 KiB, and as much again as the
+body. The number of connections is bounded.
+
+When the server is told to stop, connections without a request stay open for a moment. A request that is on its way then
+gets its answer, with the word that the connection closes, where it would otherwise meet a closed one.
+
+While the server cannot accept an image, load shedding answers what the app would refuse, and the body is discarded.
+"""
+
+import asyncio
+import json
+from asyncio import TimerHandle
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.edge.load_shedding import LoadShedding
+from service.errors import Problem
+
+MAX_HEAD_BYTES = 64 * 2**10
+LINGER_S = 0.5
+"""How long a connection without a request stays open when the server stops, and one whose request was refused: what
+the peer is still sending would otherwise reset the connection before it has read why (RFC 9112, section 9.6)."""
+
+
+@dataclass(frozen=True)
+class PeerLimits:
+    """How long one peer may take for a request or an answer, and how many peers there may be."""
+
+    receive_timeout_s: float
+    max_connections: int
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *args: Any, limits: PeerLimits, shedding: LoadShedding, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limits = limits
+        self._shedding = shedding
+        self._receiving: TimerHandle | None = None
+        self._sending: TimerHandle | None = None
+        self._extra_bytes = 0
+        self._is_leaving = False
+        self._is_refused = False
+        self._is_shed = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
+        """Accept a peer, unless there are too many."""
+        super().connection_made(transport)
+        self._start_receiving()
+        if len(self.connections) > self._limits.max_connections:
+            message = "The server has as many connections as it can hold; try again soon."
+            self._refuse(Problem(503, "overloaded", message, {"Retry-After": "1"}), linger_s=0.0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a peer."""
+        self._stop_receiving()
+        self._stop_sending()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; the clock runs from the first byte of a request."""
+        if self._is_refused or self.transport.is_closing():
+            return
+        self._start_receiving()
+        self._extra_bytes += len(data)
+        super().data_received(data)
+        if self._extra_bytes > MAX_HEAD_BYTES:
+            message = f"The request's head has more than the {MAX_HEAD_BYTES} bytes accepted."
+            self._refuse(Problem(431, "head_too_large", message, {}))
+
+    def on_message_begin(self) -> None:
+        """A request begins; on a connection that pipelines, in the middle of a piece of data."""
+        super().on_message_begin()
+        self._unset_keepalive_if_required()
+        self._start_receiving()
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: the app is called, unless the request is shed."""
+        if self.transport.is_closing():
+            return  # after the last answer nothing is processed
+        if refusal := self._shed():
+            self._is_shed = True
+            self._write_error(refusal, stays_open=self._stays_open())
+            return
+        super().on_headers_complete()
+        if self._is_leaving:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._extra_bytes -= 2 * len(body)
+        if not (self._is_shed or self.transport.is_closing()):
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """All is there."""
+        self._stop_receiving()
+        self._extra_bytes = 0
+        if self.transport.is_closing():
+            return
+        if not self._is_shed:
+            if self.cycle.response_complete:  # it did not wait for the body
+                self._wait_for_the_next()
+            super().on_message_complete()
+            return
+        self._is_shed = False
+        if not self._stays_open():
+            self.transport.close()
+        self.on_response_complete()
+
+    def _stays_open(self) -> bool:
+        """Whether the connection stays open after this request; with HTTP/1.0 none does, as with uvicorn."""
+        is_kept = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        return is_kept and not self._is_leaving
+
+    def _wait_for_the_next(self) -> None:
+        """As uvicorn does after an answer; here the request ended after its answer."""
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _shed(self) -> Problem | None:
+        """The refusal; only of a request that is next to be answered, and whose body comes unasked."""
+        if self._is_answering() or self.pipeline or self.expect_100_continue:
+            return None
+        return self._shedding.refusal(self.parser.get_method(), self.url, self.headers, self.client and self.client[0])
+
+    def pause_writing(self) -> None:
+        """The peer does not take its answer: the clock runs."""
+        super().pause_writing()
+        if self._sending is None:
+            self._sending = self.loop.call_later(self._limits.receive_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The peer takes it again."""
+        super().resume_writing()
+        self._stop_sending()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No further request came. A peer that has not taken its last answer by now will not take it."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def shutdown(self) -> None:
+        """The server is told to stop: answer what is here, or arrives within a moment, and close."""
+        if self._is_shed:
+            self._is_leaving = True  # the connection closes when the body has been discarded
+        elif self._is_leaving or self._is_answering():
+            super().shutdown()
+        else:
+            self._is_leaving = True
+            self._unset_keepalive_if_required()
+            self.loop.call_later(LINGER_S, super().shutdown)
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is not HTTP."""
+        self._refuse(Problem(400, "malformed_request", msg, {}))
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _start_receiving(self) -> None:
+        if self._receiving is None:
+            self._receiving = self.loop.call_later(self._limits.receive_timeout_s, self._cut_off)
+
+    def _stop_receiving(self) -> None:
+        if self._receiving is not None:
+            self._receiving.cancel()
+            self._receiving = None
+
+    def _stop_sending(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+
+    def _cut_off(self) -> None:
+        self._receiving = None
+        if self._is_answering() and not self.cycle.more_body:
+            return  # the request is complete; what came after it is a stray line end
+        if not self._extra_bytes:
+            self.transport.close()  # a peer that connected ahead of time has sent nothing yet
+            return
+        message = f"The whole request did not come within {self._limits.receive_timeout_s:g} s."
+        self._refuse(Problem(408, "receive_timeout", message, {}))
+
+    def _refuse(self, problem: Problem, *, linger_s: float = LINGER_S) -> None:
+        """Answer, if there is no answer yet, and close; what still comes is not read."""
+        if self._is_refused or self.transport.is_closing():
+            return
+        self._is_refused = True
+        is_answered = self._is_shed or (self._is_answering() and self.cycle.response_started)
+        if not is_answered:
+            self._write_error(problem, stays_open=False)
+        if self.cycle:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if linger_s:
+            self.loop.call_later(linger_s, self.transport.close)
+        else:
+            self.transport.close()
+
+    def _write_error(self, problem: Problem, *, stays_open: bool) -> None:
+        """An answer in the one shape of errors."""
+        body = json.dumps(problem.body()).encode()
+        headers = {name.decode(): value.decode() for name, value in self.server_state.default_headers}
+        headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))} | problem.headers
+        if not stays_open:
+            headers["Connection"] = "close"
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        phrase = HTTPStatus(problem.status).phrase
+        self.transport.write(f"HTTP/1.1 {problem.status} {phrase}\r\n{lines}\r\n".encode() + body)

@@ -1,0 +1,1 @@
+"""What meets the device: admission, decoding, the scheduler and the batcher."""

@@ -1,0 +1,42 @@
+"""Work that nobody waits for any more: the client has hung up, or the answer would come too late."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from starlette.requests import ClientDisconnect
+
+from service.engine.batcher import Scored
+from service.errors import DeadlineError
+
+Disconnection = Callable[[], Awaitable[None]]
+"""Returns when the client has hung up."""
+
+
+@contextmanager
+def abandoning(
+    answers: Sequence[asyncio.Future[Scored]], *, deadline: float, disconnected: Disconnection
+) -> Iterator[None]:
+    """While inside, settle what is still unanswered when the client hangs up, or at `deadline`.
+
+    The answers are then ClientDisconnect or DeadlineError. None is open afterwards. `deadline` is a time of the event
+    loop's clock.
+    """
+    loop = asyncio.get_running_loop()
+
+    def abandon(error: Exception) -> None:
+        for answer in answers:
+            if not answer.done():
+                answer.set_exception(error)
+
+    late = DeadlineError("The server could not answer in time, and has given this request up; try again later.")
+    timer = loop.call_at(deadline, abandon, late)
+    leaving = asyncio.ensure_future(disconnected())
+    leaving.add_done_callback(lambda task: None if task.cancelled() else abandon(ClientDisconnect()))
+    try:
+        yield
+    finally:
+        timer.cancel()
+        leaving.cancel()
+        for answer in answers:
+            answer.cancel()

@@ -1,0 +1,139 @@
+"""Which requests are accepted: the server holds a bounded amount of work, and refuses the rest before reading a body.
+
+Work is counted in images and in bytes (of bodies and of preprocessed pixels), from a request's head until its answer.
+A request is also refused at once if the batches before its own are expected to take more than half of its deadline,
+judged by how long batches lately took. Batches are kept to a quarter of the deadline. The last quarter is for what the
+estimates leave out.
+
+Everything here runs on the event loop's thread, so the counts need no lock.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from service.engine.batcher import Batcher, Scorer
+from service.errors import OverloadedError, ShuttingDownError
+
+SHARE_OF_WAIT, SHARE_OF_BATCH = 0.5, 0.25
+"""How much of its deadline a request may be expected to wait, and how much its own batch may be expected to take."""
+
+
+class Reservation:
+    """What one request may hold; its answer is due at `deadline`, a time of the event loop's clock."""
+
+    def __init__(self, admission: "Admission", scorer: Scorer, deadline: float) -> None:
+        self.deadline = deadline
+        self.num_images = 0
+        self.num_bytes = 0
+        self._admission = admission
+        self._scorer = scorer
+
+    def grow(self, *, num_images: int = 0, num_bytes: int = 0) -> None:
+        """Reserve more. Raises OverloadedError if the server cannot hold more."""
+        self._admission.check(self._scorer, num_images, num_bytes)
+        self._change(num_images, num_bytes)
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        self._change(-self.num_images, -self.num_bytes)
+
+    def _change(self, num_images: int, num_bytes: int) -> None:
+        self.num_images += num_images
+        self.num_bytes += num_bytes
+        self._admission.note(self._scorer, num_images, num_bytes)
+
+
+class Admission:
+    """The bounds of what one device may have waiting."""
+
+    def __init__(self, batcher: Batcher, *, max_images: int, max_bytes: int, deadline_s: float) -> None:
+        self.max_images = max_images
+        self.max_bytes = max_bytes
+        self.deadline_s = deadline_s
+        self.is_closed = False
+        self.num_images = 0
+        self.num_bytes = 0
+        self._batcher = batcher
+        self._images_of: Counter[Scorer] = Counter()
+        self._admitted_at: dict[Reservation, float] = {}  # in the order of admission
+
+    def close(self) -> None:
+        """Accept no further request; those that were accepted are answered."""
+        self.is_closed = True
+
+    @contextmanager
+    def admit(self, scorer: Scorer, *, num_images: int = 1, num_bytes: int = 0) -> Iterator[Reservation]:
+        """Reserve what a request needs, from before its body is read until it is answered.
+
+        Raises OverloadedError, ShuttingDownError or EngineFailedError.
+        """
+        if self.is_closed:
+            raise ShuttingDownError("The server is shutting down; try again shortly.")
+        self._batcher.check()
+        reservation = Reservation(self, scorer, asyncio.get_running_loop().time() + self.deadline_s)
+        reservation.grow(num_images=num_images, num_bytes=num_bytes)
+        self._admitted_at[reservation] = perf_counter()
+        try:
+            yield reservation
+        finally:
+            del self._admitted_at[reservation]
+            reservation.release()
+
+    @property
+    def age_s(self) -> float:
+        """How long ago the oldest open request was accepted; 0 if none is open."""
+        oldest = next(iter(self._admitted_at.values()), None)
+        return 0.0 if oldest is None else perf_counter() - oldest
+
+    def check(self, scorer: Scorer, num_images: int, num_bytes: int) -> None:
+        """Raise OverloadedError if so much more cannot be accepted."""
+        if obstacle := self._obstacle(scorer, num_images, num_bytes):
+            raise obstacle
+
+    def full_for(self, scorers: Iterable[Scorer]) -> OverloadedError | None:
+        """Why not even one image is accepted, whichever of `scorers` it is for.
+
+        None if one might be; also once the server stops or has failed, which have errors of their own.
+        """
+        obstacle = None
+        if self.is_closed or self._batcher.failure:
+            return None
+        for scorer in scorers:
+            if (obstacle := self._obstacle(scorer, num_images=1, num_bytes=0)) is None:
+                return None
+        return obstacle
+
+    def _obstacle(self, scorer: Scorer, num_images: int, num_bytes: int) -> OverloadedError | None:
+        wait_s = self.expected_wait_s(scorer)
+        if self.num_images + num_images > self.max_images:
+            return OverloadedError(
+                f"The server is busy with {self.num_images} images and takes {self.max_images}; try again soon.", wait_s
+            )
+        if self.num_bytes + num_bytes > self.max_bytes:
+            return OverloadedError(
+                f"The server holds {self.num_bytes} bytes of images and takes {self.max_bytes}; try again soon.", wait_s
+            )
+        if num_images and wait_s > SHARE_OF_WAIT * self.deadline_s:
+            return OverloadedError(
+                f"The server would come to this image in about {wait_s:.1f} s, too late to be sure of an answer within "
+                f"{self.deadline_s:g} s; try again soon.",
+                wait_s,
+            )
+        return None
+
+    def note(self, scorer: Scorer, num_images: int, num_bytes: int) -> None:
+        """Count what was reserved, or, if negative, released."""
+        self.num_images += num_images
+        self.num_bytes += num_bytes
+        self._images_of[scorer] += num_images
+        if not self._images_of[scorer]:
+            del self._images_of[scorer]
+
+    def expected_wait_s(self, scorer: Scorer) -> float:
+        """Until all accepted images are scored; or, as detectors share the device, until all of `scorer`'s are."""
+        expected_s = self._batcher.scheduler.expected_s
+        waits_s = {each: expected_s(each, number) for each, number in self._images_of.items()}
+        return min(sum(waits_s.values()), len(waits_s) * waits_s.get(scorer, 0.0))

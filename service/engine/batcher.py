@@ -1,0 +1,243 @@
+"""Micro-batching: images of many requests share the batches of one device.
+
+An image is submitted undecoded. A pool of threads decodes it and puts it into the scheduler's queue. One worker thread
+runs the networks on as many images as the scheduler hands out. The answers of a batch reach the event loop together, so
+an image costs the event loop one wake-up on its way in and a share of one on its way out.
+
+An image whose answer is settled from outside, because its client has left or its deadline has passed, is never run.
+Scores do not depend on who shares a batch (law 2). A batch that fails is halved until it passes, so that one failing
+image never harms its neighbours (law 8), and a batch too large for the device's memory is scored in parts.
+
+A thread that dies takes the batcher with it: whoever waits gets EngineFailedError at once, so does whoever comes later,
+and `on_failure` is told why.
+Shapes: b batch, c channels.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.data import Picture
+from anomaly.inference import BATCH_GRAIN, Evidence, Explanation
+from service.engine.scheduler import Scheduler
+from service.errors import DeviceMemoryError, EngineFailedError
+
+logger = logging.getLogger(__name__)
+
+LAST_BATCH_S = 5.0
+"""How long a batch that still runs when the server ends is waited for."""
+
+
+class Scorer(Protocol):
+    """What the batcher asks of a detector: blocking calls, one at a time."""
+
+    def evidence(self, pixels: NDArray[np.uint8]) -> Evidence:
+        """The evidence of (b, c, size, size) pixels, each image's its own."""
+
+    def explain(self, pixels: NDArray[np.uint8], z_hat: NDArray[np.float32]) -> Explanation:
+        """Reconstructions and heatmaps of images whose latents (b, latent_dim) are known."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One image's evidence; if asked, x_hat (c, size, size) in [-1, 1] and the heatmap (size, size) too."""
+
+    score: float
+    terms: dict[str, float]
+    picture: Picture
+    x_hat: NDArray[np.float32] | None
+    heatmap: NDArray[np.float32] | None
+
+
+@dataclass(eq=False)
+class _Job:
+    scorer: Scorer
+    read: Callable[[], Picture]
+    heatmap: bool
+    answer: asyncio.Future[Scored]
+    picture: Picture = field(init=False)
+    since: float = 0.0
+
+
+Outcomes = list[tuple[_Job, Scored | Exception]]
+BatchObserver = Callable[[Any, Sequence[float], float], None]
+"""Told of each device batch: its scorer, how long each of its images waited, and how long it took, in seconds."""
+
+
+class Batcher:
+    """Batches for one device. `start` and `close` it on the event loop that uses it."""
+
+    def __init__(
+        self,
+        *,
+        max_batch: int,
+        max_wait_s: float,
+        max_batch_s: float,
+        threads: int,
+        observe: BatchObserver,
+        on_failure: Callable[[str], None],
+    ) -> None:
+        """`on_failure` is called on the event loop, once, with the reason why no image can be scored any more."""
+        self.device = threading.Lock()
+        """Held by whoever runs the networks: the worker, or a thread that warms a detector between two batches."""
+        self.scheduler: Scheduler[Scorer, _Job] = Scheduler(
+            max_batch=max_batch, max_wait_s=max_wait_s, max_batch_s=max_batch_s, grain=BATCH_GRAIN
+        )
+        self.failure: str | None = None
+        """Why no image can be scored any more; None while all threads live."""
+        self._observe = observe
+        self._on_failure = on_failure
+        self._open: set[asyncio.Future[Scored]] = set()
+        self._undecoded: SimpleQueue[_Job | None] = SimpleQueue()
+        self._decoders = [self._thread(f"decoder {i}", self._decode_all) for i in range(1, threads + 1)]
+        self._worker = self._thread("batcher", self._work)
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._loop = asyncio.get_running_loop()
+        for thread in (self._worker, *self._decoders):
+            thread.start()
+
+    async def close(self) -> None:
+        """Answer what waits, and stop the threads."""
+        for _ in self._decoders:
+            self._undecoded.put(None)
+        for decoder in self._decoders:
+            await asyncio.to_thread(decoder.join)
+        self.scheduler.close()
+        await asyncio.to_thread(self._worker.join, LAST_BATCH_S)
+
+    def check(self) -> None:
+        """Raise EngineFailedError if no image can be scored any more."""
+        if self.failure:
+            raise EngineFailedError(EngineFailedError.MESSAGE)
+
+    def submit(self, scorer: Scorer, read: Callable[[], Picture], *, heatmap: bool = False) -> asyncio.Future[Scored]:
+        """Score the image that `read`, called in another thread, gives; what it raises becomes the answer.
+
+        The answer is DeviceMemoryError if the device has no memory for this one image, and EngineFailedError if a
+        thread dies meanwhile. Raises EngineFailedError if one has died already.
+        """
+        self.check()
+        job = _Job(scorer, read, heatmap, self._loop.create_future())
+        self._open.add(job.answer)
+        job.answer.add_done_callback(self._open.discard)
+        self.scheduler.announce(scorer)
+        self._undecoded.put(job)
+        return job.answer
+
+    def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:  # a SystemExit too would end the thread without a word
+                with suppress(RuntimeError):  # the event loop is closed: nobody waits
+                    self._loop.call_soon_threadsafe(self._fail, name, error)
+
+        return threading.Thread(target=run, name=name, daemon=True)
+
+    def _fail(self, thread: str, error: BaseException) -> None:
+        """A thread has died: tell everybody."""
+        logger.critical("the thread %r died", thread, exc_info=error)
+        if self.failure:
+            return
+        self.failure = f"the thread {thread!r} died of {type(error).__name__}: {error}"
+        for answer in list(self._open):
+            if not answer.done():
+                answer.set_exception(EngineFailedError(EngineFailedError.MESSAGE))
+        self._on_failure(self.failure)
+
+    def _decode_all(self) -> None:
+        while (job := self._undecoded.get()) is not None:
+            self._decode(job)
+
+    def _decode(self, job: _Job) -> None:
+        if job.answer.done():
+            self.scheduler.retract(job.scorer)
+            return
+        try:
+            job.picture = job.read()
+        except Exception as error:
+            self.scheduler.retract(job.scorer)
+            self._deliver([(job, error)])
+        else:
+            job.since = perf_counter()
+            self.scheduler.put(job.scorer, job)
+
+    def _work(self) -> None:
+        while batch := self.scheduler.take():
+            scorer, jobs = batch
+            jobs = [job for job in jobs if not job.answer.done()]
+            if jobs:
+                with self.device:
+                    start = perf_counter()
+                    outcomes = self._answer(scorer, jobs)
+                    self.scheduler.charge(scorer, len(jobs), perf_counter() - start)
+                self._deliver(outcomes)
+
+    def _answer(self, scorer: Scorer, jobs: list[_Job]) -> Outcomes:
+        start = perf_counter()
+        try:
+            scored = _run(scorer, jobs)
+        except Exception as error:
+            if len(jobs) == 1:
+                return [(jobs[0], _out_of_memory(error) if _is_out_of_memory(error) else error)]
+            half = len(jobs) // 2
+            return self._answer(scorer, jobs[:half]) + self._answer(scorer, jobs[half:])
+        self._observe(scorer, [start - job.since for job in jobs], perf_counter() - start)
+        return list(zip(jobs, scored, strict=True))
+
+    def _deliver(self, outcomes: Outcomes) -> None:
+        self._loop.call_soon_threadsafe(_settle, outcomes)
+
+
+def _settle(outcomes: Outcomes) -> None:
+    for job, outcome in outcomes:
+        if job.answer.done():
+            continue
+        if isinstance(outcome, Scored):
+            job.answer.set_result(outcome)
+        else:
+            job.answer.set_exception(outcome)
+
+
+def _run(scorer: Scorer, jobs: Sequence[_Job]) -> list[Scored]:
+    pixels = np.stack([job.picture.pixels for job in jobs])
+    evidence = scorer.evidence(pixels)
+    asked = [i for i, job in enumerate(jobs) if job.heatmap]
+    explained: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+    if asked:
+        explanation = scorer.explain(pixels[asked], evidence.z_hat[asked])
+        pairs = zip(explanation.x_hat, explanation.heatmap, strict=True)
+        explained = dict(zip(asked, pairs, strict=True))
+    return [
+        Scored(
+            score=float(evidence.score[i]),
+            terms={name: float(values[i]) for name, values in evidence.terms.items()},
+            picture=job.picture,
+            x_hat=explained[i][0] if job.heatmap else None,
+            heatmap=explained[i][1] if job.heatmap else None,
+        )
+        for i, job in enumerate(jobs)
+    ]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """As torch may be absent, its class is known by name; on a CPU a RuntimeError names the allocator."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return not names.isdisjoint({"OutOfMemoryError", "MemoryError"}) or "DefaultCPUAllocator" in str(error)
+
+
+def _out_of_memory(error: Exception) -> DeviceMemoryError:
+    failure = DeviceMemoryError("The device has not enough memory for this image now; try again later.")
+    failure.__cause__ = error
+    return failure

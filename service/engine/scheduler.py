@@ -1,0 +1,141 @@
+"""Which detector's images run next on the device: one queue a detector, and the device's time shared fairly.
+
+The next batch is from the detector that has used the least device time among those with waiting images. A latent search
+of seconds and an encoder of milliseconds so get half of the device each while both are asked for, and neither starves.
+Unused time earns no credit: a detector that comes back starts level with the one that ran last (start-time fair
+queueing, Goyal et al. 1996).
+
+One thread calls `announce`, any thread may call `put` and `retract`, one thread calls `take`. The queue of a detector
+disappears with the detector.
+"""
+
+import math
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+Scorer = TypeVar("Scorer")
+Job = TypeVar("Job")
+
+MEMORY = 0.8
+"""The weight of the old estimate when the time of a grain is measured again."""
+
+
+@dataclass
+class _Queue(Generic[Job]):
+    """One detector's jobs, the device time it has used, and what a grain of jobs lately took, in seconds."""
+
+    jobs: deque[Job] = field(default_factory=deque)
+    num_announced: int = 0
+    num_arrived: int = 0
+    used_s: float = 0.0
+    grain_s: float | None = None
+
+    @property
+    def num_expected(self) -> int:
+        """Jobs that were announced and have not arrived yet."""
+        return self.num_announced - self.num_arrived
+
+
+class Scheduler(Generic[Scorer, Job]):
+    """Queues of jobs for one device.
+
+    A batch has at most `max_batch` jobs, and no more than are expected to take `max_batch_s`, but at least a grain. If
+    more than a `grain` wait, it has a whole number of grains: networks pad their batches up to that, so the remainder
+    waits for the next batch. While further jobs are announced, and no other detector has jobs, a batch starts up to
+    `max_wait_s` later. A lone job never waits.
+    """
+
+    def __init__(self, *, max_batch: int, max_wait_s: float, max_batch_s: float, grain: int = 1) -> None:
+        self.max_batch = max_batch
+        self.max_wait_s = max_wait_s
+        self.max_batch_s = max_batch_s
+        self.grain = min(grain, max_batch)
+        self._queues: WeakKeyDictionary[Scorer, _Queue[Job]] = WeakKeyDictionary()
+        self._changed = threading.Condition()
+        self._num_wanted = 1  # queued jobs that are worth waking the taker for
+        self._level_s = 0.0
+        self._closed = False
+
+    def announce(self, scorer: Scorer) -> None:
+        """Say that a job will come. Only one thread may announce; it never waits for the others."""
+        queue = self._queues.get(scorer)
+        if queue is None:
+            with self._changed:
+                queue = self._queue(scorer)
+        queue.num_announced += 1
+
+    def retract(self, scorer: Scorer) -> None:
+        """Say that an announced job will not come."""
+        with self._changed:
+            self._queue(scorer).num_arrived += 1
+            self._changed.notify()
+
+    def put(self, scorer: Scorer, job: Job) -> None:
+        """Put an announced job at the end of its detector's queue."""
+        with self._changed:
+            queue = self._queue(scorer)
+            queue.num_arrived += 1
+            if not queue.jobs:
+                queue.used_s = max(queue.used_s, self._level_s)
+            queue.jobs.append(job)
+            if len(queue.jobs) >= self._num_wanted or len(self._waiting()) > 1:
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Let `take` hand out what waits, and then end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def take(self) -> tuple[Scorer, list[Job]] | None:
+        """The next batch: its detector and its jobs. Blocks until there is one; None when closed and empty."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._waiting())
+            if not (waiting := self._waiting()):
+                return None
+            self._wait_for_more(waiting[0])
+            scorer = min(self._waiting(), key=lambda each: self._queues[each].used_s)
+            queue = self._queues[scorer]
+            self._level_s = queue.used_s
+            return scorer, [queue.jobs.popleft() for _ in range(self._num_taken(queue))]
+
+    def charge(self, scorer: Scorer, num_jobs: int, seconds: float) -> None:
+        """Note how long a batch of so many jobs took."""
+        with self._changed:
+            queue = self._queue(scorer)
+            queue.used_s += seconds
+            grain_s = seconds / math.ceil(num_jobs / self.grain)
+            queue.grain_s = grain_s if queue.grain_s is None else MEMORY * queue.grain_s + (1 - MEMORY) * grain_s
+
+    def expected_s(self, scorer: Scorer, num_jobs: int) -> float:
+        """How long so many jobs of a detector take, judged by its last batches; 0 if it had none yet."""
+        queue = self._queues.get(scorer)
+        return math.ceil(num_jobs / self.grain) * (queue.grain_s or 0.0) if queue else 0.0
+
+    def _wait_for_more(self, scorer: Scorer) -> None:
+        end = time.monotonic() + self.max_wait_s
+        queue = self._queues[scorer]
+        while queue.num_expected and not (
+            len(queue.jobs) >= self.max_batch or len(self._waiting()) > 1 or self._closed
+        ):
+            self._num_wanted = min(self.max_batch, len(queue.jobs) + queue.num_expected)
+            is_woken = self._changed.wait(end - time.monotonic())
+            self._num_wanted = 1
+            if not is_woken:
+                break
+
+    def _num_taken(self, queue: _Queue[Job]) -> int:
+        num = min(self.max_batch, len(queue.jobs))
+        if queue.grain_s and num > self.grain:
+            num = min(num, int(self.max_batch_s / queue.grain_s) * self.grain)
+        return max(num - num % self.grain, min(self.grain, len(queue.jobs)))
+
+    def _waiting(self) -> list[Scorer]:
+        return [scorer for scorer, queue in self._queues.items() if queue.jobs]
+
+    def _queue(self, scorer: Scorer) -> _Queue[Job]:
+        return self._queues.setdefault(scorer, _Queue())

@@ -1,0 +1,116 @@
+"""How bundles are loaded, replaced and unloaded.
+
+At the start every version under the models folder is loaded in the background, current versions first. Later, `reload`
+and `rescan` load what is new or has changed. A bundle is verified and warmed while the old one still serves, and
+replaces it only then; if it fails, the old one serves on. A broken bundle is reported and harms no other. All of this
+blocks, and is done by one thread at a time.
+"""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from anomaly.bundle import BundleRef
+from anomaly.bundle.layout import SUMS
+from anomaly.errors import AnomalyError
+from anomaly.inference import Detector
+from service.errors import BundleRefusedError, ModelNotFoundError
+from service.models.pool import Pool, Slot
+
+logger = logging.getLogger(__name__)
+
+Finder = Callable[[], Sequence[BundleRef]]
+Loader = Callable[[Path], Detector]
+
+
+class Loading:
+    """Changes a pool. `find` tells what there is to serve, `load` makes a warm detector of a folder."""
+
+    def __init__(self, pool: Pool, find: Finder, load: Loader) -> None:
+        self._pool = pool
+        self._find = find
+        self._load = load
+        self._unloaded: set[tuple[str, int]] = set()
+        self._one_at_a_time = threading.Lock()
+        self._stopped = threading.Event()
+
+    def load_all(self, on_settled: Callable[[Pool], object] | None = None) -> None:
+        """Load every bundle of the pool, current versions first; call `on_settled` when these are done."""
+        with self._one_at_a_time:
+            current = self._pool.current
+            others = [slot for slot in self._pool if slot not in current]
+            self._fill_each(current)
+            if on_settled is not None and not self._stopped.is_set():
+                on_settled(self._pool)
+            self._fill_each(others)
+
+    def rescan(self) -> list[Slot]:
+        """Take every bundle that has come, has changed or had failed, and return these. What is gone serves on.
+
+        Raises BundleNotFoundError if the models folder is gone.
+        """
+        with self._one_at_a_time:
+            refs = [ref for ref in self._find() if (ref.name, ref.version) not in self._unloaded]
+            return self._fill_each([self._pool.slot(ref) for ref in refs if not self._serves(ref)])
+
+    def reload(self, name: str, version: int | None) -> Detector:
+        """Take a bundle as it lies there now, be it served already or not; without a version the highest.
+
+        Raises ModelNotFoundError if there is none, BundleRefusedError if it fails: what served before serves on.
+        """
+        with self._one_at_a_time:
+            there = {ref.version: ref for ref in self._find() if ref.name == name}
+            ref = there.get(max(there, default=0) if version is None else version)
+            if ref is None:
+                what = "bundle" if version is None else f"version {version} of a bundle"
+                raise ModelNotFoundError(f"There is no {what} called {name[:80]!r} in the models folder.")
+            slot = self._fill(self._pool.slot(ref))
+            self._unloaded.discard((ref.name, ref.version))
+        if slot.detector is None or slot.failure:
+            raise BundleRefusedError(f"The bundle {name!r}, version {ref.version}, is refused: {slot.failure}")
+        return slot.detector
+
+    def unload(self, name: str, version: int) -> None:
+        """Serve a version no more, until it is loaded by name again; requests that have begun are answered.
+
+        Raises ModelNotFoundError if it is not served.
+        """
+        with self._one_at_a_time:
+            self._pool.drop(name, version)
+            self._unloaded.add((name, version))
+        logger.info("bundle %s version %d is unloaded", name, version)
+
+    def stop(self) -> None:
+        """Let whatever loads end after the bundle that it is loading."""
+        self._stopped.set()
+
+    def _fill_each(self, slots: Sequence[Slot]) -> list[Slot]:
+        return [self._fill(slot) for slot in slots if not self._stopped.is_set()]
+
+    def _fill(self, slot: Slot) -> Slot:
+        """Load a bundle and put it in its place; a failure only leaves its reason there."""
+        try:
+            detector = self._load(slot.path)
+        except AnomalyError as error:
+            slot = replace(slot, failure=str(error))
+            logger.error("bundle %s version %d is refused: %s", slot.name, slot.version, error)
+        except Exception:
+            slot = replace(slot, failure="It could not be loaded for a reason not foreseen; the server's log has it.")
+            logger.exception("bundle %s version %d is refused", slot.name, slot.version)
+        else:
+            slot = replace(slot, detector=detector, failure=None)
+            logger.info("bundle %s version %d is loaded", slot.name, slot.version)
+        self._pool.put(slot)
+        return slot
+
+    def _serves(self, ref: BundleRef) -> bool:
+        """Whether the very files that lie there are served: their sums are those that were loaded."""
+        detector = self._pool.slot(ref).detector
+        try:
+            sums = (ref.path / SUMS).read_bytes()
+        except OSError:
+            return False
+        return detector is not None and detector.bundle.digest == hashlib.sha256(sums).hexdigest()

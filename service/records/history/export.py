@@ -1,0 +1,122 @@
+"""From corrections to a data set: the user's own images, found by their hashes, as a manifest with two splits.
+
+The history keeps no images, only the SHA-256 of the bytes as they were sent. Whoever keeps the files has them labelled
+here. No image is in both splits: of the confirmed normals four of five, by their hash, are to calibrate with (`train`,
+which is what `anomaly calibrate` reads), the rest and all anomalous ones are to evaluate on (`test`). The same hash is
+always in the same split, however many corrections there are.
+"""
+
+import csv
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from anomaly.data import expand_inputs
+from anomaly.errors import DataError, UsageError
+from service.records.history.store import Correction, reading
+
+EVALUATE_EVERY = 5
+"""One of so many confirmed normals is evaluated on."""
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """What was last said of an image, and whether it had been flagged when it was last scored before that."""
+
+    label: Correction
+    was_flagged: bool
+
+
+@dataclass(frozen=True)
+class Export:
+    """How many images went where; corrected ones without a file; and those written normals that had been flagged."""
+
+    num_calibrate: int
+    num_evaluate_normal: int
+    num_evaluate_anomalous: int
+    num_missing: int
+    num_flagged_normals: int
+
+
+def export_corrections(
+    history: Path,
+    images: Sequence[Path],
+    out: Path,
+    *,
+    on_total: Callable[[int], None] = lambda total: None,
+    on_image: Callable[[], None] = lambda: None,
+) -> Export:
+    """Write the manifest `out` of the files under `images` that have corrections; of equal files the first.
+
+    Raises UsageError if the history or `out` cannot be used, DataError if there is nothing to write.
+    """
+    if out.suffix != ".csv" or not out.resolve().parent.is_dir():
+        raise UsageError(f"the manifest is written to a file ending in .csv, in a folder that exists; got {str(out)!r}")
+    corrected = read_corrections(history)
+    paths, _ = expand_inputs([str(each) for each in images])
+    on_total(len(paths))
+    found: dict[str, str] = {}
+    for path in paths:
+        if (digest := _hash(path)) in corrected:
+            found.setdefault(str(digest), path)
+        on_image()
+    if not found:
+        raise DataError(
+            f"none of {len(paths)} files is one of the {len(corrected)} corrected images of {history}; give the files "
+            "as they were sent, byte for byte"
+        )
+    rows = [
+        (path, corrected[digest].label, split_of(digest, corrected[digest].label)) for digest, path in found.items()
+    ]
+    _write(out, sorted(rows))
+    places = [(label, split) for _, label, split in rows]
+    return Export(
+        num_calibrate=places.count(("normal", "train")),
+        num_evaluate_normal=places.count(("normal", "test")),
+        num_evaluate_anomalous=places.count(("anomalous", "test")),
+        num_missing=len(corrected) - len(found),
+        num_flagged_normals=sum(corrected[each].was_flagged for each in found if corrected[each].label == "normal"),
+    )
+
+
+def read_corrections(history: Path) -> dict[str, Corrected]:
+    """By the images' hashes; where one image was corrected more than once, the last time counts.
+
+    Raises UsageError if it is no history.
+    """
+    query = (
+        "SELECT image_hash, correction, is_anomalous FROM images WHERE correction IS NOT NULL ORDER BY corrected_at, id"
+    )
+    try:
+        with reading(history) as connection:
+            found = connection.execute(query).fetchall()
+    except sqlite3.Error as error:
+        raise UsageError(
+            f"the history {history} cannot be read: {error}; name the file that `anomaly serve --history` writes"
+        ) from error
+    return {digest: Corrected(label, flagged == 1) for digest, label, flagged in found}
+
+
+def split_of(digest: str, label: Correction) -> str:
+    """Where an image belongs: by its label and its hash, and by nothing else."""
+    is_for_evaluation = label == "anomalous" or int(digest[:8], 16) % EVALUATE_EVERY == 0
+    return "test" if is_for_evaluation else "train"
+
+
+def _hash(path: str) -> str | None:
+    try:
+        with Path(path).open("rb") as file:
+            return sha256(file.read()).hexdigest()
+    except OSError:
+        return None  # a file that cannot be read is none that was corrected
+
+
+def _write(out: Path, rows: Sequence[tuple[str, Correction, str]]) -> None:
+    with out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "label", "split", "mask"])
+        for path, label, split in rows:
+            writer.writerow([os.path.relpath(path, out.resolve().parent), label, split, ""])

@@ -1,0 +1,223 @@
+"""The one writer: a thread that commits the rows and corrections that wait, all together, and then acknowledges them.
+
+A row is acknowledged, by its id, only when it is committed. One commit for many rows means one flush for many images.
+Nothing here may harm scoring. While the file cannot be written (a full disk, a lock, a broken file), images are not
+kept but counted, one line in the log says since when and why, and every RETRY_S a new connection is tried. A disk that
+hangs is waited for no longer than ACKNOWLEDGE_S.
+"""
+
+import asyncio
+import logging
+import math
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from anomaly.errors import UsageError
+from service.errors import HistoryUnavailableError
+from service.records.history.store import INSERT, SELECT, Correction, HistoryEntry, StoredEntry, as_text, open_store
+
+logger = logging.getLogger(__name__)
+
+ACKNOWLEDGE_S = 2.0
+"""How long an answer waits for its row's commit at the most."""
+RETRY_S = 1.0
+MAX_GROUP = 256
+"""Jobs of one commit."""
+IDLE_S = 60.0
+"""How often retention is looked after while nothing is written."""
+MAX_DELETED = 1024
+"""Rows that one commit deletes at the most, so that no answer waits for many; what is left over follows at once."""
+
+
+_EXPECTED = (sqlite3.Error, OSError, UsageError)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long rows are kept: days, and bytes of the whole file; the oldest go first. None: no limit."""
+
+    max_days: float | None
+    max_bytes: int | None
+
+
+@dataclass(eq=False)
+class _Write:
+    work: Callable[[sqlite3.Connection], Any]
+    answer: "asyncio.Future[Any]"
+
+
+class History:
+    """A history file that is being written. `start` and `close` it on the event loop that uses it."""
+
+    def __init__(
+        self, path: Path, retention: Retention, *, thumbnails: bool, on_failure: Callable[[int], None]
+    ) -> None:
+        """`on_failure` is told of how many images were not kept. Raises UsageError if the file cannot be used."""
+        self.path = path
+        self._retention = retention
+        self._thumbnails = thumbnails
+        self._on_failure = on_failure
+        self._jobs: SimpleQueue[_Write | None] = SimpleQueue()
+        self._is_closed = False
+        self._degraded: str | None = None
+        self._try_again_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+        try:
+            self._connection: sqlite3.Connection | None = open_store(path)
+        except (sqlite3.Error, OSError) as error:
+            raise UsageError(
+                f"The history {path} cannot be opened: {error}. Name a file in a folder that exists and may be "
+                "written to, or leave --history out."
+            ) from None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Commit what waits, and stop."""
+        self._is_closed = True
+        self._jobs.put(None)  # wakes the thread
+        await asyncio.to_thread(self._thread.join, ACKNOWLEDGE_S)
+
+    async def add(self, entries: Sequence[HistoryEntry]) -> list[int | None]:
+        """Keep scored images; their ids once they are committed, or None for each if they could not be kept."""
+        try:
+            ids: list[int | None] = await self._do(partial(self._insert, entries))
+        except HistoryUnavailableError:
+            self._on_failure(len(entries))
+            return [None] * len(entries)
+        return ids
+
+    async def correct(self, number: int, correction: Correction | None, by: str) -> StoredEntry | None:
+        """Note what a person says of an image; the row as it is now, None if there is none of this number.
+
+        Raises HistoryUnavailableError.
+        """
+        row: StoredEntry | None = await self._do(partial(_correct, number, correction, by))
+        return row
+
+    async def _do(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        if time.monotonic() < self._try_again_at:
+            raise HistoryUnavailableError(f"The history cannot be written now: {self._degraded}.")
+        job = _Write(work, self._loop.create_future())
+        self._jobs.put(job)
+        try:
+            return await asyncio.wait_for(job.answer, ACKNOWLEDGE_S)
+        except TimeoutError:
+            self._degrade(f"a commit takes more than {ACKNOWLEDGE_S:g} s", retry_s=math.inf)
+            self._jobs.put(None)  # for the thread to find when it is back: nothing else would tell it
+            raise HistoryUnavailableError("The history cannot be written now: its disk does not answer.") from None
+
+    def _run(self) -> None:
+        more = False
+        while not (self._is_closed and self._jobs.empty()):
+            more = self._commit(self._take(0.0 if more else IDLE_S))
+        if self._connection is not None:
+            self._connection.close()
+
+    def _take(self, wait_s: float) -> list[_Write]:
+        """What waits; after `wait_s` seconds nothing."""
+        taken: list[_Write | None] = []
+        with suppress(Empty):
+            taken.append(self._jobs.get(timeout=wait_s) if wait_s else self._jobs.get_nowait())
+            while len(taken) < MAX_GROUP:
+                taken.append(self._jobs.get_nowait())
+        return [job for job in taken if job is not None and not job.answer.done()]
+
+    def _commit(self, group: Sequence[_Write]) -> bool:
+        """Do a group's work in one transaction, and answer. Returns whether there are more rows to delete."""
+        results: list[Any]
+        try:
+            self._connection = self._connection or open_store(self.path)
+            self._connection.execute("BEGIN IMMEDIATE")
+            results = [job.work(self._connection) for job in group]
+            more = self._delete_old(self._connection)
+            self._connection.execute("COMMIT")
+        except Exception as error:
+            self._degrade(str(error), retry_s=RETRY_S, error=None if isinstance(error, _EXPECTED) else error)
+            self._drop_connection()
+            results = [HistoryUnavailableError(f"The history cannot be written now: {error}.") for _ in group]
+            more = False
+        else:
+            if group or self._try_again_at == math.inf:  # an empty commit shows only that the disk answers
+                self._recover()
+        self._loop.call_soon_threadsafe(_settle, group, results)
+        return more
+
+    def _insert(self, entries: Sequence[HistoryEntry], connection: sqlite3.Connection) -> list[int | None]:
+        values = (entry.values(with_thumbnail=self._thumbnails) for entry in entries)
+        return [connection.execute(INSERT, each).lastrowid for each in values]
+
+    def _delete_old(self, connection: sqlite3.Connection) -> bool:
+        """Enforce retention, as far as MAX_DELETED rows; whether that was not enough."""
+        num_left = MAX_DELETED
+        if self._retention.max_days is not None:
+            oldest = as_text(datetime.now(UTC) - timedelta(days=self._retention.max_days))
+            num_left -= connection.execute(
+                "DELETE FROM images WHERE id IN (SELECT id FROM images WHERE time < ? ORDER BY time LIMIT ?)",
+                (oldest, num_left),
+            ).rowcount
+        if self._retention.max_bytes is not None:
+            while num_left > 0 and _num_bytes(connection) > self._retention.max_bytes:
+                deleted = connection.execute(
+                    "DELETE FROM images WHERE id IN (SELECT id FROM images ORDER BY id LIMIT 64)"
+                ).rowcount
+                if not deleted:
+                    break
+                num_left -= deleted
+        return num_left <= 0
+
+    def _degrade(self, reason: str, *, retry_s: float, error: Exception | None = None) -> None:
+        if self._degraded is None:
+            logger.error("the history is not written, images are scored on: %s", reason, exc_info=error)
+        self._degraded = reason
+        self._try_again_at = time.monotonic() + retry_s
+
+    def _recover(self) -> None:
+        if self._degraded is not None:
+            logger.warning("the history is written again")
+        self._degraded, self._try_again_at = None, 0.0
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+
+def _correct(number: int, correction: Correction | None, by: str, connection: sqlite3.Connection) -> StoredEntry | None:
+    noted = (correction, by, as_text(datetime.now(UTC))) if correction else (None, None, None)
+    connection.execute(
+        "UPDATE images SET correction = ?, corrected_by = ?, corrected_at = ? WHERE id = ?", (*noted, number)
+    )
+    values = connection.execute(f"{SELECT} WHERE id = ?", (number,)).fetchone()
+    return None if values is None else StoredEntry.of(values)
+
+
+def _num_bytes(connection: sqlite3.Connection) -> int:
+    """What the file will have after this transaction, which gives free pages back."""
+    size, pages, free = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
+    )
+    return int(size * (pages - free))
+
+
+def _settle(group: Sequence[_Write], results: Sequence[Any]) -> None:
+    for job, result in zip(group, results, strict=True):
+        if job.answer.done():
+            continue
+        if isinstance(result, Exception):
+            job.answer.set_exception(result)
+        else:
+            job.answer.set_result(result)

@@ -1,0 +1,110 @@
+"""What the server measures of itself, for Prometheus. Each app has a registry of its own.
+
+Labels come from the server only: routes by their template (`/models/{name}`), bundles by the name and version that
+answered, codes from the table of errors. Nothing that a client sends becomes a label, so no client can make the number
+of series grow.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from anomaly.bundle import Bundle
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+SCORES = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100, 200, 500, 1000, 5000, 20000)
+P_VALUES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+MODEL = ["model", "version"]
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
+VERDICTS = {True: "anomalous", False: "normal", None: "none"}
+
+
+class Telemetry:
+    """Requests, the time that each step of an image takes, and what is found in the images."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._known: dict[tuple[object, ...], Any] = {}
+        self._requests = Counter("anomaly_requests", "Requests.", ["route", "code"], registry=registry)
+        self._seconds = _seconds("anomaly_request_seconds", "A request, head to answer.", ["route"], registry)
+        self._decode = _seconds("anomaly_decode_seconds", "Decoding and preprocessing one image.", [], registry)
+        self._queue = _seconds("anomaly_queue_seconds", "One image's wait for the device.", MODEL, registry)
+        self._inference = _seconds("anomaly_inference_seconds", "One batch's time on the device.", MODEL, registry)
+        self._batch = Histogram("anomaly_batch_images", "Images a batch.", MODEL, buckets=IMAGES, registry=registry)
+        self._depth = Gauge("anomaly_queue_images", "Images accepted and not yet answered.", registry=registry)
+        self._age = Gauge("anomaly_queue_age_seconds", "How long the oldest of these has been here.", registry=registry)
+        self._images = Counter("anomaly_images", "Images scored.", [*MODEL, "verdict"], registry=registry)
+        self._failures = Counter("anomaly_batch_failures", "Images of batches not scored.", ["code"], registry=registry)
+        self._score = Histogram("anomaly_score", "Raw scores.", MODEL, buckets=SCORES, registry=registry)
+        self._p_value = Histogram("anomaly_p_value", "p-values.", MODEL, buckets=P_VALUES, registry=registry)
+        self._drift = Gauge("anomaly_drift_log10_martingale", "Evidence of drift.", MODEL, registry=registry)
+        self._alarm = Gauge("anomaly_drift_alarm", "1 once the drift alarm is on.", MODEL, registry=registry)
+        self._history = Counter("anomaly_history_failures", "Scored images not kept in the history.", registry=registry)
+
+    def watch_queue(self, num_images: Callable[[], float], age_s: Callable[[], float]) -> None:
+        """Ask for the queue's depth and for the age of its oldest image whenever the series are read."""
+        self._depth.set_function(num_images)
+        self._age.set_function(age_s)
+
+    def observe_request(self, route: str, code: int, seconds: float) -> None:
+        """Note one answered request."""
+        self._series(self._requests, route, str(code)).inc()
+        self._series(self._seconds, route).observe(seconds)
+
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Time the decoding of one image."""
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self._decode.observe(perf_counter() - start)
+
+    def observe_batch(self, bundle: Bundle, queue_s: Sequence[float], inference_s: float) -> None:
+        """Note one device batch: each image's wait, and the time of all in the networks."""
+        labels = bundle.name, str(bundle.version)
+        self._batch.labels(*labels).observe(len(queue_s))
+        self._inference.labels(*labels).observe(inference_s)
+        queue = self._queue.labels(*labels)
+        for seconds in queue_s:
+            queue.observe(seconds)
+
+    def observe_score(self, bundle: Bundle, score: float, p_value: float, is_anomalous: bool | None) -> None:
+        """Note what was found in one image."""
+        labels = bundle.name, str(bundle.version)
+        self._series(self._images, *labels, VERDICTS[is_anomalous]).inc()
+        self._series(self._score, *labels).observe(score)
+        self._series(self._p_value, *labels).observe(p_value)
+
+    def observe_drift(self, bundle: Bundle, log10_martingale: float, is_alarm: bool) -> None:
+        """Note the evidence against a steady process, and whether its alarm is on."""
+        labels = bundle.name, str(bundle.version)
+        self._series(self._drift, *labels).set(log10_martingale)
+        self._series(self._alarm, *labels).set(is_alarm)
+
+    def count_unkept(self, num_images: int) -> None:
+        """Note scored images that the history could not keep."""
+        self._history.inc(num_images)
+
+    def count_failure(self, code: str) -> None:
+        """Note one image of a batch that could not be scored; those sent alone are among the requests."""
+        self._failures.labels(code).inc()
+
+    def _series(self, metric: Metric, *labels: str) -> Metric:
+        """The series with these labels; looking it up in the metric takes a lock and three times as long."""
+        found: Metric | None = self._known.get((metric, *labels))
+        if found is None:
+            found = self._known[metric, *labels] = metric.labels(*labels)
+        return found
+
+    def exposition(self) -> bytes:
+        """All series in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+def _seconds(name: str, documentation: str, labels: Sequence[str], registry: CollectorRegistry) -> Histogram:
+    return Histogram(name, documentation, labels, buckets=SECONDS, registry=registry)

@@ -1,0 +1,82 @@
+"""The history: which rows are asked for, what they hold, and how they are corrected."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from service.schemas.base import ModelIdentity, Schema
+
+VerdictFilter = Literal["normal", "anomalous", "none"]
+RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
+def _refuse_number(value: object) -> object:
+    """A number would be taken for seconds since 1970, which nobody means who writes a year."""
+    if isinstance(value, str) and value.replace(".", "", 1).lstrip("+-").isdecimal():
+        raise ValueError("a date and a time is wanted, as in 2026-01-31T12:00:00Z")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_refuse_number)]
+
+
+class HistoryFilters(Schema):
+    """Which images of the history."""
+
+    model: str | None = None
+    """Scored by this model."""
+    verdict: VerdictFilter | None = None
+    """With this verdict; `none`: without one."""
+    correction: VerdictFilter | None = None
+    """Corrected so; `none`: not corrected."""
+    since: Moment | None = None
+    """Scored then or later; without a zone, UTC."""
+    until: Moment | None = None
+    """Scored before."""
+    min_score: float | None = Field(default=None, allow_inf_nan=False)
+    max_score: float | None = Field(default=None, allow_inf_nan=False)
+
+
+class HistoryQuery(HistoryFilters):
+    """And which part of them."""
+
+    before: RowId | None = None
+    """Rows before this one: the `next` of the page before."""
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class HistoryRow(ModelIdentity):
+    """One scored image, as it was answered, and what a person said of it."""
+
+    id: int
+    request_id: str
+    time: str
+    """UTC, ISO 8601."""
+    filename: str
+    image_hash: str
+    """SHA-256 of the bytes as sent."""
+    score: float
+    p_value: float
+    threshold: float | None
+    alpha: float
+    is_anomalous: bool | None
+    correction: Literal["normal", "anomalous"] | None
+    corrected_by: str | None
+    """The name of the key; `local` where no keys are asked for."""
+    corrected_at: str | None
+    has_thumbnail: bool
+
+
+class HistoryAnswer(Schema):
+    """Rows, newest first."""
+
+    items: list[HistoryRow]
+    next: int | None
+    """Ask for those before this one, for the next page; null on the last."""
+
+
+class CorrectionBody(Schema):
+    """What the image really is; null takes a correction back."""
+
+    correction: Literal["normal", "anomalous"] | None

@@ -1,0 +1,75 @@
+"""Scoring: what may be asked of a model, and what is found in images."""
+
+from typing import Annotated
+
+from pydantic import Field, FiniteFloat
+
+from service.schemas.base import ErrorAnswer, ModelIdentity, Schema
+
+Alpha = Annotated[float, Field(ge=1e-9, lt=1.0, allow_inf_nan=False)]
+
+
+class BatchQuery(Schema):
+    """Which model judges, and how strictly."""
+
+    model: str | None = None
+    """A bundle's name; may be left out where there is one only, or a default."""
+    version: int | None = Field(default=None, ge=1)
+    """One of its versions; the highest if left out."""
+    alpha: Alpha | None = None
+    """The share of normal images that may be called anomalous."""
+
+
+class ScoreQuery(BatchQuery):
+    """As for a batch; one image can also be explained."""
+
+    heatmap: bool = False
+    """Answer with heatmap and reconstruction too."""
+
+
+class ImageScore(Schema):
+    """What was found in one image. Raw score, threshold and p-value are three things and never share a field."""
+
+    filename: str
+    """As it was sent."""
+    score: FiniteFloat
+    """How anomalous, on the model's own scale: higher is more."""
+    p_value: FiniteFloat
+    """How seldom a normal image scores this high or higher: (1 + #{calibration scores ≥ score}) / (n_cal + 1)."""
+    threshold: FiniteFloat | None
+    """Scores above it are called anomalous; null when the model has too few calibration images for this alpha."""
+    is_anomalous: bool | None
+    """Whether score > threshold; null without a threshold."""
+    alpha: FiniteFloat
+    """The false-alarm rate that the threshold is for."""
+    message: str | None
+    """Why there is no threshold; null when there is one."""
+    terms: dict[str, FiniteFloat]
+    """The evidence that the score is made of."""
+    history_id: int | None = None
+    """The number of its row in the history, which is committed; null if none is kept, or it could not be."""
+
+
+class ScoreAnswer(ModelIdentity, ImageScore):
+    """One image's score."""
+
+
+class IllustratedAnswer(ScoreAnswer):
+    """One image's score with pictures; both are PNG files in base64."""
+
+    heatmap: str
+    """8-bit grey, of the original image's size: an ordinary normal image reaches 64."""
+    reconstruction: str
+    """The closest normal image that the model can make, of the model's size."""
+
+
+class ImageFailure(ErrorAnswer):
+    """In a batch: this image could not be scored; its neighbours were."""
+
+    filename: str
+
+
+class BatchAnswer(ModelIdentity):
+    """One result an image, in the order they were sent."""
+
+    results: list[ImageScore | ImageFailure]

@@ -1,0 +1,190 @@
+"""The use case of scoring: accept a request, score its images, judge them, keep the results and watch for drift.
+
+It knows nothing of how images arrive or of how answers look, so any protocol can call it: reserve with `admit`, read
+the images, and hand them to `score_one` or `score_many`.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from starlette.requests import ClientDisconnect
+
+from anomaly.calibration import Verdict
+from anomaly.data import Picture
+from anomaly.inference import Detector
+from service.edge.request_log import request_id
+from service.engine.abandonment import Disconnection, abandoning
+from service.engine.admission import Admission, Reservation
+from service.engine.batcher import Batcher, Scored
+from service.errors import DeadlineError, EngineFailedError, Problem, describe
+from service.records.drift import DriftWatch
+from service.records.history import History, HistoryEntry, as_text
+from service.records.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
+
+ENDS_REQUEST = (DeadlineError, EngineFailedError, ClientDisconnect)
+"""What ends a whole request; any other failure is that of one image."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One image to score: its name, its bytes as they were sent, and how to decode them, which another thread does."""
+
+    name: str
+    data: bytes
+    read: Callable[[], Picture]
+
+
+@dataclass(frozen=True)
+class JudgedImage:
+    """One scored image and its verdict; `message` says why there is no threshold, if there is none."""
+
+    name: str
+    scored: Scored
+    verdict: Verdict
+    alpha: float
+    message: str | None
+    history_id: int | None = None
+
+
+class Scoring:
+    """Scores images for one server; for the event loop's thread."""
+
+    def __init__(
+        self, admission: Admission, batcher: Batcher, telemetry: Telemetry, drift: DriftWatch, history: History | None
+    ) -> None:
+        self._admission = admission
+        self._batcher = batcher
+        self._telemetry = telemetry
+        self._drift = drift
+        self._history = history
+
+    def admit(self, detector: Detector, *, num_bytes: int) -> AbstractContextManager[Reservation]:
+        """Reserve memory for one image and a body of `num_bytes`, before that is read, until the answer is made.
+
+        Raises OverloadedError, ShuttingDownError or EngineFailedError.
+        """
+        return self._admission.admit(detector, num_bytes=num_bytes + _pixel_bytes(detector))
+
+    async def score_one(
+        self,
+        submission: Submission,
+        detector: Detector,
+        reservation: Reservation,
+        *,
+        alpha: float,
+        heatmap: bool,
+        disconnected: Disconnection,
+    ) -> JudgedImage:
+        """Score the one image of a request. Raises what goes wrong with it, and what ends the request."""
+        (outcome,) = await self._score([submission], detector, reservation, alpha, disconnected, heatmap=heatmap)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def score_many(
+        self,
+        submissions: Sequence[Submission],
+        detector: Detector,
+        reservation: Reservation,
+        *,
+        alpha: float,
+        disconnected: Disconnection,
+    ) -> list[JudgedImage | Problem]:
+        """Score the images of a request, at least one, in order. What goes wrong with one image stays with it.
+
+        Raises OverloadedError if so many are too many, and what ends the request.
+        """
+        num_more = len(submissions) - 1
+        reservation.grow(num_images=num_more, num_bytes=num_more * _pixel_bytes(detector))
+        outcomes = await self._score(submissions, detector, reservation, alpha, disconnected)
+        return [self._explain(each) if isinstance(each, Exception) else each for each in outcomes]
+
+    async def _score(
+        self,
+        submissions: Sequence[Submission],
+        detector: Detector,
+        reservation: Reservation,
+        alpha: float,
+        disconnected: Disconnection,
+        *,
+        heatmap: bool = False,
+    ) -> list[JudgedImage | Exception]:
+        answers = [self._batcher.submit(detector, each.read, heatmap=heatmap) for each in submissions]
+        with abandoning(answers, deadline=reservation.deadline, disconnected=disconnected):
+            outcomes = await asyncio.gather(*answers, return_exceptions=True)
+        pairs = zip(submissions, outcomes, strict=True)
+        judged = [self._judge(submission, outcome, detector, alpha) for submission, outcome in pairs]
+        numbers = await self._keep(submissions, judged, detector)
+        return [
+            replace(each, history_id=numbers[i]) if isinstance(each, JudgedImage) and i in numbers else each
+            for i, each in enumerate(judged)
+        ]
+
+    def _judge(
+        self, submission: Submission, outcome: Scored | BaseException, detector: Detector, alpha: float
+    ) -> JudgedImage | Exception:
+        """One image's verdict, counted and watched; or what went wrong with it."""
+        if isinstance(outcome, BaseException):
+            if isinstance(outcome, ENDS_REQUEST) or not isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+        if not all(map(math.isfinite, (outcome.score, *outcome.terms.values()))):
+            return ArithmeticError(f"the detector gave a score or a term that is not finite: {outcome.score}")
+        calibration = detector.calibration
+        verdict = calibration.judge(outcome.score, alpha)
+        self._telemetry.observe_score(detector.bundle, outcome.score, verdict.p_value, verdict.is_anomalous)
+        self._drift.add(detector.bundle, outcome.score, verdict.p_value)
+        return JudgedImage(submission.name, outcome, verdict, alpha, calibration.shortage(alpha))
+
+    async def _keep(
+        self, submissions: Sequence[Submission], judged: Sequence[JudgedImage | Exception], detector: Detector
+    ) -> dict[int, int | None]:
+        """Keep those with a score in the history, if there is one: the numbers of their rows, by their places here."""
+        if self._history is None:
+            return {}
+        now = as_text(datetime.now(UTC))
+        entries = {
+            i: _entry(submission.data, each, detector, now)
+            for i, (submission, each) in enumerate(zip(submissions, judged, strict=True))
+            if isinstance(each, JudgedImage)
+        }
+        numbers = await self._history.add(list(entries.values())) if entries else []
+        return dict(zip(entries, numbers, strict=True))
+
+    def _explain(self, error: Exception) -> Problem:
+        """What a client may know of an image of a batch that failed; it is counted and, if unforeseen, logged."""
+        problem = describe(error)
+        self._telemetry.count_failure(problem.code)
+        if problem.status == 500:
+            logger.error("an image of a batch could not be scored", exc_info=error)
+        return problem
+
+
+def _entry(data: bytes, judged: JudgedImage, detector: Detector, time: str) -> HistoryEntry:
+    bundle = detector.bundle
+    return HistoryEntry(
+        request_id=request_id.get() or "",
+        time=time,
+        model=bundle.name,
+        version=bundle.version,
+        digest=bundle.digest,
+        filename=judged.name,
+        data=data,
+        pixels=judged.scored.picture.pixels,
+        score=judged.scored.score,
+        p_value=judged.verdict.p_value,
+        threshold=judged.verdict.threshold,
+        alpha=judged.alpha,
+        is_anomalous=judged.verdict.is_anomalous,
+    )
+
+
+def _pixel_bytes(detector: Detector) -> int:
+    return detector.preprocess.channels * detector.preprocess.size**2

@@ -1,0 +1,65 @@
+"""How heatmaps are drawn: nothing where normals are, more light for more heat, the same for every image."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anomaly.report.heat import DIMMED, HOTTEST, Rgb, legend_bar, overlay
+from anomaly.scoring.heatmap import NORMAL_PEAK
+
+LUMA = [0.2126, 0.7152, 0.0722]  # of linear light
+LEVELS = np.geomspace(NORMAL_PEAK, HOTTEST, 64)[None]
+
+
+def lightness(pixels: Rgb) -> np.ndarray:
+    """CIE L* of sRGB."""
+    srgb = pixels / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    y = linear @ LUMA
+    return np.where(y > 0.008856, 116 * np.cbrt(y) - 16, 903.3 * y)
+
+
+def test_up_to_an_ordinary_normals_peak_only_the_darkened_image_is_there() -> None:
+    image = np.array([[[0, 90, 255], [10, 20, 30], [255, 255, 255]]], dtype=np.uint8)
+    shown = overlay(image, np.array([[0.0, -3.0, NORMAL_PEAK]]))
+    np.testing.assert_array_equal(shown, np.rint(DIMMED * image).astype(np.uint8))
+
+
+@pytest.mark.parametrize("grey", [0, 60, 128])
+def test_lightness_rises_with_heat(grey: int) -> None:
+    image = np.full((1, LEVELS.size, 3), grey, np.uint8)
+    shown = lightness(overlay(image, LEVELS))[0]
+    drawn = shown[LEVELS[0] > 1.2 * NORMAL_PEAK]  # below, the image shows through
+    assert (np.diff(drawn) > 0).all()
+    assert drawn[-1] - drawn[0] > 35
+
+
+@pytest.mark.parametrize("grey", [0, 60, 128, 255])
+def test_heat_is_seen_on_every_grey(grey: int) -> None:
+    image = np.full((1, LEVELS.size, 3), grey, np.uint8)
+    shown = overlay(image, LEVELS)[0].astype(int)
+    assert (np.ptp(shown, axis=1)[LEVELS[0] > 1.1 * NORMAL_PEAK] > 40).all()
+
+
+@given(st.floats(NORMAL_PEAK, HOTTEST / 2))
+def test_equal_factors_are_equal_steps_of_colour(heat: float) -> None:
+    """Where the colours are as opaque as they get, those of h and 2h are half the scale apart."""
+    black = np.zeros((1, 1, 3), np.uint8)
+    half = LEVELS.size // 2
+    nearest = int(np.abs(LEVELS[0] - heat).argmin())
+    twice = overlay(black, np.array([[2 * heat]]))
+    from_scale = overlay(black, LEVELS[:, [min(nearest + half, LEVELS.size - 1)]])
+    assert np.abs(twice.astype(int) - from_scale).max() <= 8
+
+
+def test_beyond_the_scale_nothing_changes() -> None:
+    image = np.full((1, 2, 3), 77, np.uint8)
+    at_end, beyond = overlay(image, np.array([[HOTTEST, 99.0]]))[0]
+    np.testing.assert_array_equal(at_end, beyond)
+
+
+def test_the_legend_is_the_scale_as_it_is_drawn() -> None:
+    bar = legend_bar(64, 5)
+    assert bar.shape == (5, 64, 3)
+    np.testing.assert_array_equal(bar[3], overlay(np.full((1, 64, 3), 128, np.uint8), LEVELS)[0])

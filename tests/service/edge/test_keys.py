@@ -1,0 +1,142 @@
+import hashlib
+import hmac
+import logging
+import stat
+from pathlib import Path
+
+import pytest
+
+from anomaly.errors import UsageError
+from service.edge.keys import Keyring, Scope, add_key, read_keys, remove_key
+
+HASH = "0" * 64
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "keys.txt"
+
+
+def test_a_new_key_is_known_by_its_secret_only(file: Path) -> None:
+    secret = add_key(file, "line-3", ["score"])
+    ring = Keyring(file)
+    key = ring.find(secret)
+    assert key is not None
+    assert (key.name, list(key.scopes)) == ("line-3", [Scope.SCORE])
+    for wrong in ("", secret[:-1], secret + "x", secret.upper(), key.sha256, "line-3", "ключ", "\ud800"):
+        assert ring.find(wrong) is None
+
+
+def test_the_file_holds_the_hash_and_not_the_key(file: Path) -> None:
+    secret = add_key(file, "line-3", ["score", "admin"])
+    assert file.read_text() == f"line-3  score,admin  {hashlib.sha256(secret.encode()).hexdigest()}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_keys_have_256_random_bits(file: Path) -> None:
+    secrets = [add_key(file, f"key-{i}", ["score"]) for i in range(20)]
+    assert {len(secret.removeprefix("anomaly_")) for secret in secrets} == {43}  # 43 · 6 bits ≥ 256
+    assert len(set(secrets)) == 20
+
+
+def test_each_key_is_compared_in_constant_time_whichever_fits(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = [add_key(file, f"key-{i}", ["score"]) for i in range(3)]
+    compared: list[tuple[str, str]] = []
+
+    def compare(stored: str, presented: str) -> bool:
+        compared.append((stored, presented))
+        return stored == presented
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    ring = Keyring(file)
+    for secret in [*secrets, "unknown"]:
+        compared.clear()
+        ring.find(secret)
+        assert len(compared) == 3
+
+
+def test_comments_and_the_mode_of_the_file_are_kept(file: Path) -> None:
+    file.write_text(f"# the plant's keys\n\nold  score  {HASH}  # line 2\n")
+    file.chmod(0o640)
+    secret = add_key(file, "new", ["admin"])
+    assert file.read_text().startswith(f"# the plant's keys\n\nold  score  {HASH}  # line 2\nnew  admin  ")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    remove_key(file, "old")
+    assert [key.name for key in read_keys(file)] == ["new"]
+    assert file.read_text().startswith("# the plant's keys\n\nnew")
+    assert Keyring(file).find(secret)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("name score", "line 1: has 2 fields"),
+        (f"name score {HASH} more", "line 1: has 4 fields"),
+        (f"na/me score {HASH}", "cannot be called 'na/me'"),
+        (f"{'n' * 65} score {HASH}", "cannot be called"),
+        (f"name root {HASH}", "no scope 'root'; there are score, admin"),
+        (f"name score,,admin {HASH}", "no scope ''"),
+        ("name score secret", "is no SHA-256"),
+        (f"name score {'A' * 64}", "is no SHA-256"),
+        (f"name score {HASH}\nname admin {HASH}", "line 2: there is a key called name already"),
+    ],
+)
+def test_a_line_that_is_no_key_is_named_with_its_reason(file: Path, line: str, reason: str) -> None:
+    file.write_text(line)
+    with pytest.raises(UsageError, match=reason):
+        read_keys(file)
+
+
+def test_files_that_cannot_be_read_or_have_no_keys_are_refused(file: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        Keyring(file)
+    file.write_text("# none yet\n")
+    with pytest.raises(UsageError, match="has no keys; make one: anomaly keys add"):
+        Keyring(file)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="it is not text"):
+        Keyring(file)
+
+
+@pytest.mark.parametrize(("name", "scopes"), [("old", ["score"]), ("a b", ["score"]), ("new", []), ("new", ["root"])])
+def test_a_key_that_may_not_be_made_changes_nothing(file: Path, name: str, scopes: list[str]) -> None:
+    add_key(file, "old", ["score"])
+    before = file.read_bytes()
+    with pytest.raises(UsageError):
+        add_key(file, name, scopes)
+    assert file.read_bytes() == before
+    assert [file] == list(file.parent.iterdir())
+
+
+def test_removing_needs_the_name_of_a_key(file: Path) -> None:
+    add_key(file, "old", ["score"])
+    with pytest.raises(UsageError, match="no key called new"):
+        remove_key(file, "new")
+
+
+def test_reloading_takes_new_keys_forgets_removed_ones_and_survives_a_broken_file(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = add_key(file, "first", ["score"])
+    ring = Keyring(file)
+    second = add_key(file, "second", ["score"])
+    remove_key(file, "first")
+    assert (ring.find(first) is None, ring.find(second) is None) == (False, True)
+    ring.reload()
+    assert (ring.find(first) is None, ring.find(second) is None) == (True, False)
+    file.write_text("nonsense\n")
+    ring.reload()
+    assert ring.find(second)
+    assert "the keys stay as they were" in caplog.text
+    file.unlink()
+    ring.reload()
+    assert ring.find(second)
+
+
+def test_without_a_file_there_are_no_keys(caplog: pytest.LogCaptureFixture) -> None:
+    ring = Keyring(None)
+    with caplog.at_level(logging.DEBUG):
+        ring.reload()
+    assert not ring
+    assert ring.find("anything") is None
+    assert caplog.text == ""

@@ -1,0 +1,223 @@
+"""Peers that are slow, silent, numerous or endless, over real connections."""
+
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from service.edge.protocol import MAX_HEAD_BYTES
+from service.edge.server import KEEP_ALIVE_S, Server
+from service.settings import Settings
+from tests.service.fakes import Instance, open_instance, picture, png
+from tests.service.test_load import depth, eventually
+
+TIMEOUT_S = 0.4
+HEAD = b"POST /score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """A server that gives a peer 0.4 s for a request."""
+    with open_instance(tmp_path_factory.mktemp("models"), receive_timeout_s=TIMEOUT_S, max_connections=30) as instance:
+        yield instance
+
+
+@contextmanager
+def connected(instance: Instance) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", instance.client.base_url.port or 0), timeout=10) as connection:
+        yield connection
+
+
+def request(tag: int, *, extra: bytes = b"") -> bytes:
+    return HEAD + b"Content-Length: %d\r\n%b\r\n" % (len(png(tag)), extra) + png(tag)
+
+
+def rest(connection: socket.socket) -> bytes:
+    """All that comes until the peer closes."""
+    received = b""
+    while piece := connection.recv(65536):
+        received += piece
+    return received
+
+
+def status_and_code(answer: bytes) -> tuple[int, str]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head[9:12]), json.loads(body)["error"]["code"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"POST /sc", HEAD, HEAD + b"Content-Length: 100\r\n\r\n", HEAD + b"Content-Length: 100\r\n\r\nabc", b"\r\n"],
+    ids=["half a line", "half a head", "no body", "half a body", "line end"],
+)
+def test_a_peer_that_falls_silent_is_cut_off_with_a_reason(impatient: Instance, said: bytes) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(said)
+        assert status_and_code(rest(connection)) == (408, "receive_timeout")
+    eventually(lambda: depth(impatient) == 0)
+
+
+def test_a_peer_that_sends_nothing_is_cut_off_without_a_word(impatient: Instance) -> None:
+    with connected(impatient) as connection:
+        assert rest(connection) == b""
+
+
+@pytest.mark.parametrize("head", [b"", HEAD + b"Content-Length: 1000\r\n\r\n"], ids=["head", "body"])
+def test_a_peer_that_drips_is_cut_off_all_the_same(impatient: Instance, head: bytes) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(head)
+        started = time.monotonic()
+        with pytest.raises(OSError):  # noqa: PT011, PT012  # reset or broken, as the system likes
+            for byte in (HEAD * 50)[:2000]:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.02)
+        assert time.monotonic() - started < 15
+
+
+def test_a_second_request_has_its_own_time(impatient: Instance) -> None:
+    with connected(impatient) as connection:
+        for tag in (1, 2, 3):
+            connection.sendall(request(tag))
+            assert b'"score":%d.0' % tag in connection.recv(65536)
+            time.sleep(0.75 * TIMEOUT_S)
+        connection.sendall(HEAD)
+        assert status_and_code(rest(connection)) == (408, "receive_timeout")
+
+
+def test_an_answer_that_takes_longer_than_a_request_may_is_waited_for(impatient: Instance) -> None:
+    impatient.detector.gate.clear()
+    with connected(impatient) as connection:
+        connection.sendall(request(1) + b"\r\n")  # some clients end a body with a line end of their own
+        time.sleep(2 * TIMEOUT_S)
+        impatient.detector.gate.set()
+        assert b'"score":1.0' in connection.recv(65536)
+
+
+def test_requests_that_come_together_are_answered_in_turn(impatient: Instance) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(request(1) + request(2) + request(3, extra=b"Connection: close\r\n"))
+        answers = rest(connection)
+    assert [answers.index(b'"score":%d.0' % tag) for tag in (1, 2, 3)] == sorted(
+        answers.index(b'"score":%d.0' % tag) for tag in (1, 2, 3)
+    )
+
+
+def test_slow_peers_hold_up_no_good_one(impatient: Instance) -> None:
+    with connected(impatient) as first, connected(impatient) as second:
+        for connection in (first, second):
+            connection.sendall(HEAD)
+        assert impatient.score(png(5)).json()["score"] == 5.0
+
+
+def test_a_peer_that_does_not_take_its_answers_is_cut_off(impatient: Instance) -> None:
+    (asset,) = re.findall(r'src="([^"]+bundle[^"]+)"', impatient.client.get("/docs").text)
+    size = len(impatient.client.get(asset).content)
+    num_asked = 2**25 // size  # 32 MiB, more than the system buffers for a connection
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(10)
+        connection.connect(("127.0.0.1", impatient.client.base_url.port or 0))
+        connection.sendall(f"GET {asset} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() * num_asked)
+        time.sleep(3 * TIMEOUT_S)
+        num_received = 0
+        with suppress(ConnectionResetError):
+            while piece := connection.recv(2**20):
+                num_received += len(piece)
+    assert num_received < size * num_asked
+    assert impatient.score(png(5)).json()["score"] == 5.0
+
+
+def test_an_endless_head_is_refused(impatient: Instance) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+        connection.sendall(b"x" * (MAX_HEAD_BYTES + 1))
+        assert status_and_code(rest(connection)) == (431, "head_too_large")
+    assert impatient.client.get("/healthz", headers={"X": "x" * 10_000}).status_code == 200
+
+
+def test_an_endless_trailer_is_refused(impatient: Instance) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")
+        connection.sendall(b"X: " + b"x" * (MAX_HEAD_BYTES + 10))
+        assert b" 431 " in rest(connection)
+
+
+def test_a_refused_peer_that_goes_on_sending_can_still_read_why(impatient: Instance) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nX: " + b"x" * (MAX_HEAD_BYTES + 1))
+        for _ in range(5):
+            time.sleep(0.05)
+            connection.sendall(b"x" * 1000)
+        assert status_and_code(rest(connection)) == (431, "head_too_large")
+
+
+def test_what_is_no_http_gets_an_answer_in_the_one_shape(impatient: Instance) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(b"this is no request\r\n\r\n")
+        assert status_and_code(rest(connection)) == (400, "malformed_request")
+
+
+def test_a_connection_whose_answer_came_before_its_body_does_not_stay_for_ever(tmp_path: Path) -> None:
+    with open_instance(tmp_path, options={"timeout_keep_alive": 1}) as instance, connected(instance) as connection:
+        connection.sendall(b"POST /no-such-path HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\n")
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 404")
+        connection.sendall(b"x" * 10)
+        assert connection.recv(1) == b""
+
+
+def test_between_requests_a_connection_is_kept_for_more_than_a_minute(impatient: Instance) -> None:
+    settings = Settings()
+    server = Server(impatient.app, settings, shedding=impatient.app.state.shedding, on_stop=lambda: None)
+    assert server.config.timeout_keep_alive == KEEP_ALIVE_S > 60
+
+
+def test_a_body_in_pieces_may_be_longer_than_a_head(tmp_path: Path) -> None:
+    data = picture(300, 300) + bytes(2 * MAX_HEAD_BYTES)  # what follows a PNG's end does not matter
+    with open_instance(tmp_path) as instance:
+        pieces = (data[i : i + 50] for i in range(0, len(data), 50))
+        answer = instance.client.post("/score", content=pieces, headers={"Content-Type": "image/png"})
+        assert answer.status_code == 200
+
+
+def test_too_many_connections_are_told_so(impatient: Instance) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(request(1))
+        assert connection.recv(65536)
+        crowd = [socket.create_connection(connection.getpeername(), timeout=10) for _ in range(30)]
+        try:
+            for late in crowd[29:]:
+                assert status_and_code(rest(late)) == (503, "overloaded")
+        finally:
+            for each in crowd:
+                each.close()
+    eventually(lambda: impatient.score(png(2)).status_code == 200)
+
+
+def test_a_request_that_is_on_its_way_when_the_server_stops_is_answered(tmp_path: Path) -> None:
+    stopped = threading.Event()
+    with open_instance(tmp_path) as instance:
+        port = instance.client.base_url.port or 0
+
+        def come_late() -> bytes:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+                connection.sendall(request(1))
+                assert b'"score":1.0' in connection.recv(65536)
+                stopped.set()
+                time.sleep(0.3)
+                connection.sendall(request(2))
+                return rest(connection)
+
+        answers: list[bytes] = []
+        late = threading.Thread(target=lambda: answers.append(come_late()))
+        late.start()
+        assert stopped.wait(10)
+    late.join()
+    assert status_and_code(answers[0]) == (503, "shutting_down")
+    assert b"connection: close" in answers[0]
+    assert b"retry-after" in answers[0].lower()

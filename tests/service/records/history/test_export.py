@@ -1,0 +1,98 @@
+import csv
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from anomaly.data import open_dataset
+from anomaly.errors import DataError, UsageError
+from service.records.history.export import export_corrections, read_corrections, split_of
+from tests.service.records.history.entries import found, writing
+
+NORMALS, ANOMALOUS, UNTOUCHED = range(40), range(40, 50), range(50, 55)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    """Fifty corrected images, of which image 3 had been flagged, and five that nobody has looked at."""
+    path = tmp_path / "history.sqlite"
+    with writing(path) as do:
+        do(lambda history: history.add([found(i, is_anomalous=i == 3) for i in range(55)]))
+        for numbers, label in ((NORMALS, "normal"), (ANOMALOUS, "anomalous")):
+            for i in numbers:
+                do(lambda history, i=i, label=label: history.correct(i + 1, label, "a"))  # type: ignore[misc]
+    return path
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """The files of all, under other names, the last normal one twice, and one of something else."""
+    folder = tmp_path / "images" / "deep"
+    folder.mkdir(parents=True)
+    for i in range(55):
+        (folder / f"file-{i:02d}.png").write_bytes(b"%d" % i)
+    (folder / "copy-of-39.png").write_bytes(b"39")
+    (folder / "other.png").write_bytes(b"other")
+    return tmp_path / "images"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_corrected_file_is_listed_once_with_its_label_and_one_split(
+    history: Path, images: Path, tmp_path: Path
+) -> None:
+    made = export_corrections(history, [images], tmp_path / "out.csv")
+    listed = rows(tmp_path / "out.csv")
+    names = {Path(row["path"]).stem: (row["label"], row["split"]) for row in listed}
+    assert len(listed) == len(names) == 50
+    assert {name for name, (label, _) in names.items() if label == "anomalous"} == {f"file-{i}" for i in ANOMALOUS}
+    assert {split for label, split in names.values() if label == "anomalous"} == {"test"}
+    assert "copy-of-39" in names
+    assert "file-39" not in names
+    num_train = sum(split == "train" for _, split in names.values())
+    assert (made.num_calibrate, made.num_evaluate_normal) == (num_train, 40 - num_train)
+    assert 20 < num_train < 40
+    assert (made.num_evaluate_anomalous, made.num_missing, made.num_flagged_normals) == (10, 0, 1)
+
+
+def test_what_calibrates_is_never_evaluated_on(history: Path, images: Path, tmp_path: Path) -> None:
+    export_corrections(history, [images], tmp_path / "out.csv")
+    dataset = open_dataset(str(tmp_path / "out.csv"))
+    bytes_of = [{Path(s.path).read_bytes() for s in samples} for samples in (dataset.train_normals(), dataset.test())]
+    assert bytes_of[0] & bytes_of[1] == set()
+    assert {b"%d" % i for i in NORMALS} <= bytes_of[0] | bytes_of[1]
+
+
+def test_the_split_goes_by_the_hash_alone() -> None:
+    hashes = [sha256(b"%d" % i).hexdigest() for i in range(2000)]
+    splits = [split_of(each, "normal") for each in hashes]
+    assert 0.17 < splits.count("test") / 2000 < 0.23
+    assert {split_of(each, "anomalous") for each in hashes} == {"test"}
+
+
+def test_the_last_correction_of_an_image_counts(history: Path) -> None:
+    with writing(history) as do:
+        (number,) = do(lambda history: history.add([found(7)]))
+        do(lambda history: history.correct(int(number or 0), "anomalous", "b"))
+    assert read_corrections(history)[sha256(b"7").hexdigest()].label == "anomalous"
+
+
+def test_what_has_no_file_is_counted(history: Path, images: Path, tmp_path: Path) -> None:
+    (images / "deep" / "file-00.png").unlink()
+    assert export_corrections(history, [images], tmp_path / "out.csv").num_missing == 1
+
+
+def test_mistakes(history: Path, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none of 1 files"):
+        export_corrections(history, [tmp_path / "nowhere"], tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+    for out in (tmp_path / "out.txt", tmp_path / "no" / "out.csv"):
+        with pytest.raises(UsageError, match="in a folder that exists"):
+            export_corrections(history, [images], out)
+    (tmp_path / "text").write_text("no database" * 99)
+    for name in ("nowhere", "text"):
+        with pytest.raises(UsageError, match="anomaly serve --history"):
+            read_corrections(tmp_path / name)

@@ -1,0 +1,110 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from service.records.telemetry import Telemetry
+from tests.service.fakes import Instance, add_bundle, open_instance, png
+from tests.service.test_load import depth, eventually
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Instance]:
+    """A server whose counts nobody else adds to."""
+    with open_instance(tmp_path) as opened:
+        yield opened
+
+
+def value(instance: Instance, series: str) -> float:
+    lines = instance.client.get("/metrics").text.splitlines()
+    return next((float(line.removeprefix(series)) for line in lines if line.startswith(series + " ")), 0.0)
+
+
+def names(instance: Instance) -> set[str]:
+    """Every series that there is, with its labels."""
+    lines = instance.client.get("/metrics").text.splitlines()
+    return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+
+
+def test_requests_are_counted_and_timed_by_route_and_code(own: Instance) -> None:
+    own.score(png(1))
+    own.score(b"text")
+    own.client.get("/models/a")
+    own.client.get("/models/b")
+    own.client.get("/nowhere/at/all")
+    own.client.get("/", headers={"Host": "evil.example"})
+    assert value(own, 'anomaly_requests_total{code="200",route="/score"}') == 1
+    assert value(own, 'anomaly_requests_total{code="415",route="/score"}') == 1
+    assert value(own, 'anomaly_requests_total{code="404",route="/models/{name}"}') == 2
+    assert value(own, 'anomaly_requests_total{code="404",route="none"}') == 1
+    assert value(own, 'anomaly_requests_total{code="400",route="none"}') == 1
+    assert value(own, 'anomaly_request_seconds_count{route="/score"}') == 2
+    assert 0 < value(own, 'anomaly_request_seconds_sum{route="/score"}') < 20
+
+
+def test_images_are_timed_where_they_spend_it_by_model(own: Instance, tmp_path: Path) -> None:
+    add_bundle(tmp_path, "n", 4)
+    own.client.post("/admin/load?model=n")
+    own.batch(png(1), png(2), png(3))
+    own.score(png(1), model="n")
+    for labels, num_images in (('{model="m",version="1"}', 3), ('{model="n",version="4"}', 1)):
+        assert value(own, f"anomaly_queue_seconds_count{labels}") == num_images
+        assert value(own, f"anomaly_batch_images_sum{labels}") == num_images
+        assert 1 <= value(own, f"anomaly_inference_seconds_count{labels}") <= num_images
+    assert value(own, "anomaly_decode_seconds_count") == 4
+
+
+def test_what_is_found_is_counted_by_model(own: Instance) -> None:
+    own.batch(png(3), png(94), png(500), b"text")
+    own.score(png(95), alpha=0.001)  # too few calibration images for a verdict
+    labels = 'model="m",version="1"'
+    verdicts = ("normal", "anomalous", "none")
+    found = [value(own, f'anomaly_images_total{{model="m",verdict="{verdict}",version="1"}}') for verdict in verdicts]
+    assert found == [2, 1, 1]
+    assert value(own, f"anomaly_score_sum{{{labels}}}") == 3 + 94 + 500 + 95
+    assert value(own, f'anomaly_score_bucket{{le="100.0",{labels}}}') == 3
+    assert value(own, f"anomaly_p_value_sum{{{labels}}}") == pytest.approx(0.97 + 0.06 + 0.01 + 0.05)
+    assert value(own, f'anomaly_p_value_bucket{{le="0.05",{labels}}}') == 2
+    assert value(own, 'anomaly_batch_failures_total{code="unsupported_format"}') == 1
+
+
+def test_the_queue_has_a_depth_and_an_age(tmp_path: Path) -> None:
+    with open_instance(tmp_path) as instance, ThreadPoolExecutor(2) as clients:
+        assert value(instance, "anomaly_queue_age_seconds") == 0
+        instance.detector.gate.clear()
+        first = clients.submit(instance.score, png(1))
+        eventually(lambda: depth(instance) == 1)
+        young = value(instance, "anomaly_queue_age_seconds")
+        second = clients.submit(instance.score, png(2))
+        eventually(lambda: depth(instance) == 2)
+        assert value(instance, "anomaly_queue_age_seconds") > young > 0
+        instance.detector.gate.set()
+        assert [answer.result().status_code for answer in (first, second)] == [200, 200]
+        eventually(lambda: depth(instance) == 0)
+        assert value(instance, "anomaly_queue_age_seconds") == 0
+
+
+def test_nothing_that_clients_send_makes_series(own: Instance) -> None:
+    own.score(png(1))
+    own.batch(b"text")
+    own.client.get("/models/a")
+    own.client.get("/a")
+    own.score(png(1), model="x")
+    own.client.get("/metrics")
+    before = names(own)
+    for i in range(50):
+        own.client.get(f"/models/name-{i}")
+        own.client.get(f"/path-{i}", headers={"X-Request-ID": f"id-{i}", "Authorization": f"Bearer {i}"})
+        own.score(png(i), model=f"model-{i}", version=i + 1)
+        own.score(png(1), alpha=0.1 + i / 100)
+        own.client.post("/score/batch", files=[("files", (f"name-{i}", b"text", f"image/{i}"))])
+        own.client.request(f"METHOD{i}", "/score")
+    assert {name for name in names(own) - before if "405" not in name} == set()
+
+
+def test_apps_do_not_share_their_counts() -> None:
+    first, second = Telemetry(), Telemetry()
+    first.observe_request("/score", 200, 0.1)
+    assert b'route="/score"' in first.exposition()
+    assert b'route="/score"' not in second.exposition()
