@@ -41,18 +41,10 @@ def train_on_textures(models: Path, side: int) -> Path:
     """Train the bundle `textures` for two steps: it judges badly, but computes as a good one does. Returns `models`."""
     normals = models.with_name("normals")
     write_files(normals, NUM_NORMALS, lambda number, side: draw_texture(10**6 + number, side), side)
-    command = [
-        Path(sys.executable).with_name("anomaly"),
-        "train",
-        normals,
-        "--size",
-        side,
-        "--channels",
-        1,
-        "--steps",
-        2,
-    ]
-    command += ["--batch-size", 8, "--width", 16, "--device", "cpu", "--out", models / "textures"]
+    command = [Path(sys.executable).with_name("anomaly"), "train", normals, "--out", models / "textures"]
+    command += ["--recipe", "digits", "--size", side, "--steps", 2, "--device", "cpu"]
+    for field in ("preprocess.channels=1", "network.width=16", "training.batch_size=8"):
+        command += ["--set", field]
     subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
     return models
 

@@ -4,9 +4,9 @@
     python -m benchmarks.lectures --table                      # the rows as Markdown
     python -m benchmarks.lectures --data MNIST_FOLDER --pictures docs/images/systems.png
 
-Each system is one `anomaly train` of the same length and width, by its own command line; its bundle stays in the folder
-of `--models`. The test images are a fixed draw of 2,000. "paper" is the AUROC of the score of the system's own paper,
-"all terms" that of the default score. Times are of the processor, all cores added up: what else the machine does
+Each system is one `anomaly train` of the same length and width, by the recipe of its name; its bundle stays in the
+folder of `--models`. The test images are a fixed draw of 2,000. "paper" is the AUROC of the score of the system's own
+paper, "all terms" that of the default score. Times are of the processor, all cores added up: what else the machine does
 counts for little. Killed, it goes on where it was: a row is written when its system is done.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.config import PreprocessConfig, ScoreConfig
+from anomaly.config import PreprocessConfig
 from anomaly.data import open_dataset, preprocess, to_pixels
 from anomaly.evaluation import knn_scores, pca_scores
 from anomaly.evaluation.metrics import image_metrics
@@ -38,27 +38,26 @@ RESULTS = FOLDER / "lectures.jsonl"
 NORMAL = "8"
 NUM_TEST = 2000
 NUM_SHOWN = 4  # normal test images on the pictures, and as many others
-COMMON = ("--normal", NORMAL, "--steps", "2000", "--width", "16")
-SEARCHED = ("--method", "anogan", "--search-start", "prior", "--search-steps", "100", "--search-rate", "0.1")
+COMMON = ("--normal", NORMAL, "--steps", "2000", "--set", "network.width=16")
 SYSTEMS: dict[str, tuple[str, ...]] = {
-    "MLP GAN": (*SEARCHED, "--network", "mlp", "--size", "28", "--latent-dim", "100", "--no-spectral-norm"),
-    "DCGAN": (*SEARCHED, "--discriminator-batch-norm", "--latent-dim", "100"),
-    "LeNet-5 discriminator": (*SEARCHED, "--network", "lenet", "--size", "32", "--no-spectral-norm"),
-    "autoencoder": ("--method", "autoencoder"),
-    "uniform prior": (*SEARCHED, "--prior", "uniform"),
-    "minimax loss": (*SEARCHED, "--loss", "minimax"),
-    "Wasserstein loss, clipped weights": (*SEARCHED, "--loss", "wasserstein", "--clip-weights", "0.01"),
-    "Wasserstein loss, gradient penalty": (*SEARCHED, "--loss", "wasserstein", "--gradient-penalty", "10"),
-    "hinge loss": (*SEARCHED, "--loss", "hinge"),
-    "Algorithm 1, k = 2, SGD": (*SEARCHED, "--d-steps", "2", "--optimizer", "sgd", "--learning-rate", "0.02"),
-    "Algorithm 1, two moves of G, Adam": (*SEARCHED, "--g-steps", "2"),
-    "AnoGAN, first form, −log D(G(z))": (*SEARCHED, "--search-objective", "cross-entropy"),
-    "AnoGAN, first form, log(1 − D(G(z)))": (*SEARCHED, "--search-objective", "saturating"),
-    "AnoGAN, second form; non-saturating loss": SEARCHED,
-    "BiGAN": ("--method", "bigan"),
-    "BiGAN, G begun as the autoencoder's decoder": ("--method", "bigan", "--init-decoder", "{models}/autoencoder"),
-    "f-AnoGAN": ("--method", "f-anogan"),
-    "ALAD": ("--method", "alad"),
+    "MLP GAN": ("--recipe", "mlp-gan", "--size", "28"),
+    "DCGAN": ("--recipe", "dcgan"),
+    "LeNet-5 discriminator": ("--recipe", "lenet"),
+    "autoencoder": ("--recipe", "autoencoder"),
+    "uniform prior": ("--recipe", "uniform-prior"),
+    "minimax loss": ("--recipe", "minimax"),
+    "Wasserstein loss, clipped weights": ("--recipe", "wasserstein-clipped"),
+    "Wasserstein loss, gradient penalty": ("--recipe", "wasserstein-penalty"),
+    "hinge loss": ("--recipe", "hinge"),
+    "Algorithm 1, k = 2, SGD": ("--recipe", "algorithm-1"),
+    "Algorithm 1, two moves of G, Adam": ("--recipe", "two-g-steps"),
+    "AnoGAN, first form, −log D(G(z))": ("--recipe", "anogan-cross-entropy"),
+    "AnoGAN, first form, log(1 − D(G(z)))": ("--recipe", "anogan-saturating"),
+    "AnoGAN, second form; non-saturating loss": ("--recipe", "anogan-2017"),
+    "BiGAN": ("--recipe", "digits"),
+    "BiGAN, G begun as the autoencoder's decoder": ("--recipe", "digits", "--init-decoder", "{models}/autoencoder"),
+    "f-AnoGAN": ("--recipe", "f-anogan"),
+    "ALAD": ("--recipe", "alad"),
 }
 
 
@@ -128,7 +127,7 @@ def systems_sheet(data: str, models: Path) -> Sheet:
     for system in SYSTEMS:
         detector = load_detector(models / folder_name(system), device="cpu")
         pixels = np.stack([preprocess(sample.open(), detector.preprocess) for sample in shown])
-        x_hat = detector.evidence(pixels).x_hat
+        x_hat = detector.explain(pixels, detector.evidence(pixels).z_hat).x_hat
         sampled = detector.generate(sample_latents(detector).numpy()[: 2 * NUM_SHOWN])
         tiles = to_tiles(to_pixels(np.concatenate([sampled, x_hat])))
         rows.append(_framed(tiles))
@@ -191,10 +190,9 @@ def _test_images(detector: Detector, data: str) -> tuple[NDArray[np.uint8], NDAr
 
 
 def _paper_score(detector: Detector, terms: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    manifest = detector.bundle.manifest
-    config = ScoreConfig(combine="paper", feature_weight=manifest.score.feature_weight)
-    statistics = detector.bundle.contents.statistics
-    return combine(terms, statistics, config, method=manifest.method, search=manifest.search)
+    recipe = detector.bundle.manifest.recipe
+    score = recipe.score.model_copy(update={"combine": "paper"})
+    return combine(terms, detector.bundle.contents.statistics, recipe.model_copy(update={"score": score}))
 
 
 if __name__ == "__main__":

@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anomaly.config import SearchConfig
+from anomaly.config import Recipe, SearchConfig
 from anomaly.data import PixelStore, Sample, open_dataset, split_normals
 from anomaly.evaluation import auroc
-from anomaly.inference import Detector, Passes, load_detector
+from anomaly.inference import Detector, Observer, load_detector
 from anomaly.networks import Networks
 from anomaly.runtime import to_float
 from anomaly.scoring import TermStatistics, anomaly_score, feature_matching, residual
+from benchmarks.stored import stored_networks
 
 PAPER = SearchConfig(start="prior", steps=500, restarts=1, learning_rate=0.1, patience=501)
 NUM_TEST, NUM_TIMED = 1000, 64
@@ -38,20 +39,21 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="an AnoGAN bundle")
     args = parser.parse_args()
     detector = load_detector(args.model, device="cpu")
-    assert detector.bundle.manifest.search is not None, "the bundle has no latent search"
+    recipe, networks = detector.bundle.manifest.recipe, stored_networks(detector.bundle)
+    assert recipe.search is not None, "the bundle has no latent search"
     dataset = open_dataset(args.data, normal=[args.normal])
     normals = dataset.train_normals()
-    split = split_normals(len(normals), seed=detector.bundle.manifest.training.seed)
+    split = split_normals(len(normals), seed=recipe.training.seed)
     test = _draw(dataset.test())
     select_pixels, test_pixels = _read(detector, [normals[i] for i in split.select]), _read(detector, test)
     labels = np.array([sample.label == "anomalous" for sample in test], dtype=bool)
     timed = test_pixels[:NUM_TIMED]
-    for name, search in (("default", detector.bundle.manifest.search), ("paper", PAPER)):
-        passes = _passes(detector, search)
-        statistics = TermStatistics.fit(passes.reconstruct(select_pixels).terms)
-        value = auroc(statistics.distance(passes.reconstruct(test_pixels).terms), labels)
+    for name, search in (("default", recipe.search), ("paper", PAPER)):
+        observer = Observer(networks, recipe.model_copy(update={"search": search}), torch.device("cpu"))
+        statistics = TermStatistics.fit(observer.observe(select_pixels)[0])
+        value = auroc(statistics.distance(observer.observe(test_pixels)[0]), labels)
         started = time.perf_counter()
-        passes.reconstruct(timed)
+        observer.observe(timed)
         rate = len(timed) / (time.perf_counter() - started)
         print(
             f"{name}: AUROC {100 * value:.2f}, at most {search.steps * search.restarts} passes, {rate:.1f} images/s",
@@ -59,15 +61,15 @@ def main() -> None:
         )
     started = time.perf_counter()
     for image in timed:
-        search_alone(detector._passes.networks, to_float(torch.from_numpy(image[None])), detector)
+        search_alone(networks, to_float(torch.from_numpy(image[None])), recipe)
     print(f"per image: {PAPER.steps} passes, {len(timed) / (time.perf_counter() - started):.3f} images/s")
 
 
-def search_alone(networks: Networks, x: torch.Tensor, detector: Detector) -> torch.Tensor:
+def search_alone(networks: Networks, x: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     """The plain loop: z by Adam on (1 − λ)·R(x) + λ·F(x), one image, no early stop."""
-    layer, weight = detector.bundle.manifest.feature_layer or "", detector.bundle.manifest.score.feature_weight
+    layer, weight = recipe.score.feature_layer or "", recipe.score.feature_weight
     features = networks.judge(x).features[layer]
-    z = torch.randn(1, networks.config.latent_dim, requires_grad=True)
+    z = torch.randn(1, networks.plan.latent_dim, requires_grad=True)
     optimizer = torch.optim.Adam([z], lr=PAPER.learning_rate)
     for _ in range(PAPER.steps):
         x_hat = networks.G(z)
@@ -77,20 +79,6 @@ def search_alone(networks: Networks, x: torch.Tensor, detector: Detector) -> tor
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return z.detach()
-
-
-def _passes(detector: Detector, search: SearchConfig) -> Passes:
-    manifest = detector.bundle.manifest
-    return Passes(
-        detector._passes.networks,
-        method=manifest.method,
-        loss=manifest.training.loss,
-        search=search,
-        feature_layer=manifest.feature_layer,
-        feature_weight=manifest.score.feature_weight,
-        precision=manifest.precision,
-        device=torch.device("cpu"),
-    )
 
 
 def _draw(samples: list[Sample]) -> list[Sample]:

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from anomaly.data import Sample, open_dataset, to_array
-from benchmarks.one_class import SETS, measure_on, prepare
+from benchmarks.one_class import Run, measure_on, prepare
 from benchmarks.rows import FOLDER, Row, append_row, read_rows
 
 RESULTS = FOLDER / "small_sets.jsonl"
@@ -33,8 +33,8 @@ _PREFACE = """# Small and contaminated training sets
 
 `python -m benchmarks.small_sets --write docs/small-sets.md` makes this page of `benchmarks/results/small_sets.jsonl`.
 AUROC in % over the test split, one seed; PCA and 3-NN (nearest neighbours) learn from the same images. A tenth of the
-images each is taken for *select* and for *calibrate*, hidden anomalies with them. Fewer than 1,000 images are trained
-on with `--augment`.
+images each is taken for *select* and for *calibrate*, hidden anomalies with them. Each training is by the data set's
+recipe in docs/benchmarks.md, with `--steps 1000`, and with `--set training.augment=true` for fewer than 1,000 images.
 """
 
 
@@ -55,9 +55,9 @@ class Case:
 
     def options(self, num_images: int, steps: int) -> list[str]:
         """Of `anomaly train`: the data set's recipe, for so many steps; few images are moved a little."""
-        data_set = SETS[self.data_set]
-        augment = "--augment" if num_images < MANY else ""
-        return f"{data_set.options} {data_set.taught} {augment} --steps {steps} --seed {SEED}".split()
+        recipe = Run(self.data_set, "bigan", self.normal, SEED).recipe()
+        augment = "--set training.augment=true" if num_images < MANY else ""
+        return f"{recipe} {augment} --steps {steps} --seed {SEED}".split()
 
 
 @dataclass(frozen=True)

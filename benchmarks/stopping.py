@@ -3,7 +3,7 @@
     python -m benchmarks.stopping --data MNIST_FOLDER [--digits 0,1,…]   # train what results/stopping.jsonl lacks
     python -m benchmarks.stopping --table                                # the rows as Markdown
 
-Each digit is one run of the default recipe, judged every 100 steps: by the criterion on its *select* normals, and by
+Each digit is one run of the recipe `digits`, judged every 100 steps: by the criterion on its *select* normals, and by
 the AUROC on a fixed draw of test images, which nothing but this comparison uses. The checkpoints lie where
 `benchmarks.one_class` trains, so that it finds these runs done. Killed, it goes on where it was.
 """
@@ -16,11 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anomaly.config import NetworkConfig, Precision, PreprocessConfig, ScoreConfig, TrainingConfig
 from anomaly.data import PixelStore, Sample, open_dataset, split_normals
 from anomaly.evaluation import auroc
-from anomaly.inference import Passes
-from anomaly.networks import default_feature_layer
+from anomaly.inference import Observer
+from anomaly.recipes import read_recipe, to_recipe
 from anomaly.scoring import TermStatistics
 from anomaly.training import Checkpoint, HistoryRow, Trained, fit
 from anomaly.training.fit import JUDGE_EVERY
@@ -28,7 +27,9 @@ from benchmarks.rows import FOLDER, Row, append_row, read_rows
 
 RESULTS = FOLDER / "stopping.jsonl"
 NUM_TEST = 2000
-NETWORK, TRAINING, PREPROCESS = NetworkConfig(), TrainingConfig(), PreprocessConfig()
+RECIPE = to_recipe(read_recipe("digits").sections)
+TRAINING, PREPROCESS = RECIPE.training, RECIPE.preprocess
+CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -66,9 +67,9 @@ def measure(digit: str, data: str, work: Path) -> Row:
         trained = fit(
             store.pixels,
             np.array(split.train),
-            NETWORK,
+            RECIPE.plan,
             TRAINING,
-            device=torch.device("cpu"),
+            device=CPU,
             checkpoint=Checkpoint(checkpoint.path, checkpoint.data, resume=bool(aurocs)),
             select=np.array(split.select),
             should_stop=_after(JUDGE_EVERY * (len(aurocs) + 1)),
@@ -116,18 +117,9 @@ def _after(step: int) -> Any:
 
 def _auroc(trained: Trained, select: NDArray[np.uint8], pixels: NDArray[np.uint8], labels: NDArray[np.bool_]) -> float:
     """Of the default score, with the statistics of the terms as this checkpoint has them."""
-    passes = Passes(
-        trained.networks,
-        method=TRAINING.method,
-        loss=TRAINING.loss,
-        search=None,
-        feature_layer=default_feature_layer(NETWORK),
-        feature_weight=ScoreConfig().feature_weight,
-        precision=Precision.FP32,
-        device=torch.device("cpu"),
-    )
-    statistics = TermStatistics.fit(passes.reconstruct(select).terms)
-    return auroc(statistics.distance(passes.reconstruct(pixels).terms), labels)
+    observer = Observer(trained.networks, RECIPE, CPU)
+    statistics = TermStatistics.fit(observer.observe(select)[0])
+    return auroc(statistics.distance(observer.observe(pixels)[0]), labels)
 
 
 if __name__ == "__main__":

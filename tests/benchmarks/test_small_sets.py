@@ -39,7 +39,8 @@ def test_the_cases_are_the_numbers_there_are_images_for_and_the_shares_of_all() 
 
 
 def test_few_images_are_moved_and_many_are_not() -> None:
-    moved = {num: "--augment" in Case("mnist", "2", None, 0.0).options(num, 1000) for num in (50, 999, 1000, 5958)}
+    case = Case("mnist", "2", None, 0.0)
+    moved = {num: "training.augment=true" in case.options(num, 1000) for num in (50, 999, 1000, 5958)}
     assert moved == {50: True, 999: True, 1000: False, 5958: False}
     assert Case("magnetic-tile", "", 50, 0.0).options(50, 70)[-4:] == ["--steps", "70", "--seed", "0"]
 

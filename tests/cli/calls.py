@@ -3,11 +3,14 @@
 import csv
 from pathlib import Path
 
+import typer
+from typer.core import TyperCommand, TyperGroup
 from typer.testing import CliRunner, Result
 
 from anomaly.cli import app
 
-TINY = ("--device", "cpu", "--steps", "10", "--width", "4", "--latent-dim", "2", "--batch-size", "8")
+TINY = ("--device", "cpu", "--recipe", "digits", "--steps", "10", "--set", "network.width=4",
+        "--set", "network.latent_dim=2", "--set", "training.batch_size=8")  # fmt: skip
 """Options of a training that takes a moment."""
 
 
@@ -24,14 +27,41 @@ def done(*arguments: str | Path) -> Result:
 
 
 def refused(*arguments: str | Path) -> str:
-    """What a call that has to be refused says on standard error: a sentence or two."""
+    """What a call that has to be refused says on standard error: a sentence or two.
+
+    Before it, `anomaly train` may have said which recipe it is, and what is lost by it.
+    """
     result = call(*arguments)
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
-    message = result.stderr.strip()
-    assert "Traceback" not in message
-    assert message.startswith("error: ")
-    return message.removeprefix("error: ")
+    assert "Traceback" not in result.stderr
+    said, error, message = result.stderr.strip().partition("error: ")
+    assert error
+    assert all(line.startswith(("recipe ", "warning: ")) for line in said.splitlines())
+    assert not said or arguments[0] == "train"
+    return message
+
+
+def sets(*fields: str) -> tuple[str, ...]:
+    """As options: `--set` before each field."""
+    return tuple(word for field in fields for word in ("--set", field))
+
+
+def command_of(verb: tuple[str, ...]) -> TyperCommand | TyperGroup:
+    """The command behind a verb, () for the program itself."""
+    command = typer.main.get_command(app)
+    for name in verb:
+        assert isinstance(command, TyperGroup)
+        command = command.commands[name]
+    assert isinstance(command, TyperCommand | TyperGroup)
+    return command
+
+
+def verbs_of(verb: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """A verb and all below it."""
+    command = command_of(verb)
+    below = command.commands if isinstance(command, TyperGroup) else ()
+    return [verb, *(found for name in below for found in verbs_of((*verb, name)))]
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

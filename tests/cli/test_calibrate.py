@@ -27,7 +27,7 @@ def test_new_normals_make_a_new_version_with_new_ranks_only(model: Path, tmp_pat
     for name in ("weights.safetensors", "golden.safetensors"):
         assert (model / "1" / name).read_bytes() == (model / "2" / name).read_bytes()
     assert old.contents.history == new.contents.history
-    for name in ("mean", "std", "precision"):
+    for name in ("mean", "std", "inverse_covariance"):
         np.testing.assert_array_equal(
             getattr(old.contents.statistics, name), getattr(new.contents.statistics, name), err_msg=name
         )
@@ -51,7 +51,9 @@ def test_images_that_made_the_model_are_left_out(model: Path, tmp_path: Path) ->
 def test_images_that_calibrated_are_seen_from_then_on(model: Path, tmp_path: Path) -> None:
     write_images(tmp_path / "new", normals()[:25])
     done("calibrate", model, tmp_path / "new")
-    assert set(image_keys(normals()[:25, None])) < set(load(model).contents.seen.tolist())
+    normal_record = load(model).contents.normals
+    assert set(image_keys(normals()[:25, None])) < set(normal_record.keys.tolist())
+    assert normal_record.knows(image_keys(normals()[:25, None])).all()
     assert "all 25 normal images" in refused("calibrate", model, tmp_path / "new")
 
 

@@ -1,73 +1,81 @@
-"""Every system of the lectures, by the command line: trained, verified, scored and evaluated."""
+"""Every recipe, and every system of the lectures, by the command line: trained, verified, scored and evaluated."""
 
 import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import anomaly
-from anomaly.cli import app
+from anomaly.recipes import read_recipe, recipe_names
+from tests.cli.calls import done, refused, sets
 
-SYSTEMS = {
-    "MLP GAN": ["--method", "anogan", "--network", "mlp", "--size", "9", "--hidden", "32,16"],
-    "DCGAN": ["--method", "anogan", "--discriminator-batch-norm", "--size", "16"],
-    "LeNet-5": ["--method", "anogan", "--network", "lenet", "--size", "32"],
-    "autoencoder": ["--method", "autoencoder"],
-    "autoencoder of layers": ["--method", "autoencoder", "--network", "mlp", "--score", "paper"],
-    "uniform prior": ["--prior", "uniform"],
-    "minimax": ["--loss", "minimax", "--method", "anogan"],
-    "non-saturating": ["--loss", "non-saturating", "--method", "anogan"],
-    "Wasserstein, clipped": ["--loss", "wasserstein", "--clip-weights", "0.01", "--method", "anogan"],
-    "Wasserstein, penalised": ["--loss", "wasserstein", "--gradient-penalty", "10"],
-    "hinge": ["--loss", "hinge"],
-    "Algorithm 1": ["--d-steps", "3", "--optimizer", "sgd", "--learning-rate", "0.01", "--method", "anogan"],
-    "several moves of G": ["--g-steps", "2"],
-    "AnoGAN, first form": ["--method", "anogan", "--search-objective", "cross-entropy", "--score", "paper"],
-    "AnoGAN, first form, Yeh": ["--method", "anogan", "--search-objective", "saturating", "--score", "paper"],
-    "AnoGAN, second form": ["--method", "anogan", "--feature-layer", "conv1", "--score", "paper"],
-    "BiGAN": ["--method", "bigan"],
-    "f-AnoGAN": ["--method", "f-anogan", "--score", "paper"],
-    "ALAD": ["--method", "alad", "--score", "paper"],
-    "ALAD of layers": ["--method", "alad", "--network", "mlp"],
-    "negatives": ["--negatives"],
-    "negatives and a memory": ["--negatives", "--memory"],
-    "negatives beside an autoencoder": ["--negatives", "--method", "autoencoder", "--size", "16"],
-    "turns": ["--turns"],
-    "turns beside f-AnoGAN": ["--turns", "--method", "f-anogan"],
-    "negatives and turns": ["--negatives", "--turns", "--score", "taught"],
-    "turns in the distance": ["--turns", "--score", "mahalanobis"],
-    "negatives beside f-AnoGAN": ["--negatives", "--method", "f-anogan"],
+ZERO = ("digits", "--normal", "0", "--device", "cpu")
+
+SYSTEMS: dict[str, list[str]] = {
+    "MLP GAN": ["mlp-gan", "preprocess.size=9", "network.hidden=[32, 16]"],
+    "DCGAN": ["dcgan", "preprocess.size=16"],
+    "LeNet-5": ["lenet"],
+    "autoencoder": ["autoencoder"],
+    "autoencoder of layers": ["autoencoder", "network.architecture=mlp", "score.combine=paper"],
+    "uniform prior": ["digits", "network.prior=uniform"],
+    "uniform prior, searched": ["uniform-prior"],
+    "minimax": ["minimax"],
+    "non-saturating": ["anogan", "training.loss=non-saturating"],
+    "Wasserstein, clipped": ["wasserstein-clipped"],
+    "Wasserstein, penalised": ["digits", "training.loss=wasserstein", "training.gradient_penalty=10"],
+    "Wasserstein, penalised and searched": ["wasserstein-penalty"],
+    "hinge": ["digits", "training.loss=hinge"],
+    "hinge, searched": ["hinge"],
+    "Algorithm 1": ["algorithm-1", "training.d_steps=3", "training.learning_rate=0.01"],
+    "several moves of G": ["digits", "training.g_steps=2"],
+    "several moves of G, searched": ["two-g-steps"],
+    "AnoGAN, first form": ["anogan-cross-entropy", "score.combine=paper"],
+    "AnoGAN, first form, Yeh": ["anogan-saturating", "score.combine=paper"],
+    "AnoGAN, second form": ["anogan-2017", "score.feature_layer=conv1", "score.combine=paper"],
+    "BiGAN": ["digits"],
+    "few images": ["few-images"],
+    "f-AnoGAN": ["f-anogan", "score.combine=paper"],
+    "ALAD": ["alad", "score.combine=paper"],
+    "ALAD of layers": ["alad", "network.architecture=mlp"],
+    "surfaces": ["surfaces", "preprocess.size=16"],
+    "upright objects": ["upright-objects"],
+    "synthetic defects and a memory bank": [
+        "digits",
+        "auxiliary.synthetic_defects=true",
+        "auxiliary.memory_bank=1024",
+    ],
+    "synthetic defects beside an autoencoder": [
+        "autoencoder",
+        "auxiliary.synthetic_defects=true",
+        "preprocess.size=16",
+    ],
+    "rotation beside f-AnoGAN": ["f-anogan", "auxiliary.rotation=true"],
+    "synthetic defects and rotation": [
+        "digits",
+        "auxiliary.synthetic_defects=true",
+        "auxiliary.rotation=true",
+        "score.combine=auxiliary",
+    ],
+    "rotation in the distance": ["digits", "auxiliary.rotation=true", "score.combine=mahalanobis"],
+    "synthetic defects beside f-AnoGAN": ["f-anogan", "auxiliary.synthetic_defects=true"],
 }
+"""A recipe, and what is set on top of it."""
+SEARCHES = {name for name in recipe_names() if read_recipe(name).sections.get("search")}
 
 
-def call(*arguments: str | Path) -> None:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == 0, result.output
+def test_every_recipe_that_is_shipped_is_among_them() -> None:
+    assert {recipe for recipe, *_ in SYSTEMS.values()} == set(recipe_names())
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_each_trains_into_a_bundle_that_scores_and_evaluates(name: str, tmp_path: Path) -> None:
-    options = SYSTEMS[name]
-    if "anogan" in options:
-        options = [*options, "--search-steps", "2", "--restarts", "1"]
+    recipe, *fields = SYSTEMS[name]
+    if recipe in SEARCHES:
+        fields = [*fields, "search.steps=2", "search.restarts=1"]
+    fields = ["network.width=4", "training.batch_size=16", "training.precision=fp32", *fields]
     model, report = tmp_path / "model", tmp_path / "report"
-    call(
-        "train",
-        "digits",
-        "--normal",
-        "0",
-        "--steps",
-        "4",
-        "--batch-size",
-        "16",
-        "--width",
-        "4",
-        "--out",
-        model,
-        *options,
-    )
-    call("evaluate", model, "digits", "--normal", "0", "--sample", "40", "--out", report)
+    done("train", *ZERO, "--steps", "4", "--out", model, "--recipe", recipe, *sets(*fields))
+    done("evaluate", model, "digits", "--normal", "0", "--sample", "40", "--out", report)
     assert 0 <= json.loads((report / "metrics.json").read_text())["auroc"] <= 1
     detector = anomaly.load_detector(model)
     picture = Path(__file__).parents[2] / "docs" / "examples" / "zero.png"
@@ -77,12 +85,10 @@ def test_each_trains_into_a_bundle_that_scores_and_evaluates(name: str, tmp_path
 
 
 def test_an_autoencoders_decoder_begins_a_generator(tmp_path: Path) -> None:
-    common = ["train", "digits", "--normal", "0", "--batch-size", "16", "--steps", "2"]
-    call(*common, "--width", "4", "--method", "autoencoder", "--out", tmp_path / "ae")
-    call(*common, "--width", "4", "--init-decoder", tmp_path / "ae", "--out", tmp_path / "gan")
-    call("models", "verify", tmp_path / "gan")
-    result = CliRunner().invoke(
-        app, [*common, "--width", "8", "--init-decoder", str(tmp_path / "ae"), "--out", str(tmp_path / "other")]
-    )
-    assert result.exit_code == 2
-    assert "has other layers than this G" in result.output
+    common = ["train", *ZERO, "--steps", "2", *sets("training.batch_size=16")]
+    done(*common, *sets("network.width=4"), "--recipe", "autoencoder", "--out", tmp_path / "ae")
+    begun = [*common, "--recipe", "digits", "--init-decoder", tmp_path / "ae"]
+    done(*begun, *sets("network.width=4"), "--out", tmp_path / "gan")
+    done("models", "verify", tmp_path / "gan")
+    message = refused(*begun, *sets("network.width=8"), "--out", tmp_path / "other")
+    assert "has other layers than this G" in message

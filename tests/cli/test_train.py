@@ -9,7 +9,7 @@ import pytest
 
 from anomaly.bundle import load
 from anomaly.inference import load_detector
-from tests.cli.calls import TINY, call, done, read_rows, refused
+from tests.cli.calls import TINY, done, read_rows, refused, sets
 from tests.digit_images import Pixels, digits, others, write_images
 
 
@@ -46,10 +46,13 @@ def test_digits(tmp_path: Path) -> None:
     manifest = load(tmp_path / "m").manifest
     assert manifest.data.normal == ["0", "3"]
     assert manifest.num_steps == 10
-    assert manifest.preprocess.size == 8
+    assert manifest.recipe.preprocess.size == 8
     assert f"wrote {tmp_path / 'm' / '1'} (version 1, digest " in result.stdout
     record = manifest.data
-    assert f"{record.num_train} train, {record.num_select} select, {record.num_calibrate} calibrate" in result.stdout
+    sets = f"{record.num_train} to train, {record.num_select} to select, {record.num_calibrate} to calibrate"
+    assert f"normal images: {sets}\n" in result.stdout
+    assert "trained 10 of 10 steps at 8 × 8 pixels; it ended because all steps were done\n" in result.stdout
+    assert "recipe digits; trained at 8 × 8 pixels, 10 steps\n" in result.stderr
 
 
 def test_a_folder(tmp_path: Path) -> None:
@@ -87,22 +90,27 @@ def test_a_manifest(tmp_path: Path) -> None:
 
 
 def test_anogan_in_colour_at_a_chosen_size(tmp_path: Path) -> None:
-    options = ("--method", "anogan", "--size", "16", "--channels", "3", "--search-steps", "3", "--restarts", "1")
+    fields = sets("preprocess.channels=3", "search.steps=3", "search.restarts=2")
+    options = ("--recipe", "anogan", "--size", "16", *fields)
     write_images(tmp_path / "d", zeros())
     done("train", tmp_path / "d", "--out", tmp_path / "m", *TINY, *options)
     manifest = load(tmp_path / "m").manifest
-    assert (manifest.method, manifest.preprocess.size, manifest.preprocess.channels) == ("anogan", 16, 3)
-    assert manifest.search is not None
-    assert (manifest.search.steps, manifest.search.restarts) == (3, 1)
+    assert (manifest.recipe.training.method, manifest.recipe.preprocess.size, manifest.recipe.preprocess.channels) == (
+        "anogan",
+        16,
+        3,
+    )
+    assert manifest.recipe.search is not None
+    assert (manifest.recipe.search.steps, manifest.recipe.search.restarts) == (3, 2)
     check(tmp_path / "m", "folder", 40)
 
 
 def test_anogan_searches_and_bigan_does_not_unless_told(tmp_path: Path) -> None:
-    search = ("--search-steps", "2", "--search-start", "encoder")
-    done("train", "digits", "--normal", "0", "--out", tmp_path / "a", *TINY, "--method", "anogan", *search)
+    search = sets("search.steps=2", "search.start=encoder")
+    done("train", "digits", "--normal", "0", "--out", tmp_path / "a", *TINY, *sets("training.method=anogan"), *search)
     done("train", "digits", "--normal", "0", "--out", tmp_path / "b", *TINY)
     done("train", "digits", "--normal", "0", "--out", tmp_path / "c", *TINY, *search)
-    searches = [load(tmp_path / name).manifest.search for name in "abc"]
+    searches = [load(tmp_path / name).manifest.recipe.search for name in "abc"]
     assert [None if search is None else (search.steps, search.start) for search in searches] == [
         (2, "encoder"),
         None,
@@ -111,7 +119,7 @@ def test_anogan_searches_and_bigan_does_not_unless_told(tmp_path: Path) -> None:
 
 
 def test_the_papers_score(tmp_path: Path) -> None:
-    options = ("--score", "paper", "--feature-weight", "0.25")
+    options = sets("score.combine=paper", "score.feature_weight=0.25")
     done("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY, *options)
     scores = load_detector(tmp_path / "m", device="cpu").score(list(others()[:5]))
     expected = 0.75 * scores.terms["residual"] + 0.25 * scores.terms["feature_matching"]
@@ -136,7 +144,8 @@ def test_a_second_run_is_a_second_version_with_the_same_weights(tmp_path: Path) 
 
 @pytest.mark.parametrize("method", ["bigan", "anogan"])
 def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path, method: str) -> None:
-    command = ("train", "digits", "--normal", "0", *TINY, "--method", method, "--steps", "34", "--search-steps", "2")
+    search = sets("search.steps=2") if method == "anogan" else ()
+    command = ("train", "digits", "--normal", "0", *TINY, *sets(f"training.method={method}"), "--steps", "34", *search)
     done(*command, "--out", tmp_path / "whole")
     done(*command, "--out", tmp_path / "parts", "--max-minutes", "0")
     assert load(tmp_path / "parts").manifest.num_steps == 10
@@ -157,20 +166,20 @@ def test_a_finished_run_can_be_given_more_steps(tmp_path: Path) -> None:
     assert (whole / "weights.safetensors").read_bytes() == (parts / "weights.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("option", ["--precision", "--train-precision"])
-def test_a_precision_that_is_none_is_refused_by_name(tmp_path: Path, option: str) -> None:
-    result = call("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY, option, "fp8")
-    assert result.exit_code == 2
-    assert "'fp32'" in result.stderr
-    assert "'bf16'" in result.stderr
+@pytest.mark.parametrize("field", ["score.precision", "training.precision"])
+def test_a_precision_that_is_none_is_refused_by_name(tmp_path: Path, field: str) -> None:
+    message = refused("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY, *sets(f"{field}=fp8"))
+    assert field in message
+    assert "'fp32'" in message
+    assert "'bf16'" in message
 
 
 def test_a_finished_run_is_calibrated_anew_in_another_precision(tmp_path: Path) -> None:
     command = ("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY)
     done(*command)
-    done(*command, "--precision", "bf16", "--resume")
+    done(*command, *sets("score.precision=bf16"), "--resume")
     plain, fast = load(tmp_path / "m" / "1"), load(tmp_path / "m" / "2")
-    assert (plain.manifest.precision, fast.manifest.precision) == ("fp32", "bf16")
+    assert (plain.manifest.recipe.score.precision, fast.manifest.recipe.score.precision) == ("fp32", "bf16")
     assert (tmp_path / "m" / "1" / "weights.safetensors").read_bytes() == (
         tmp_path / "m" / "2" / "weights.safetensors"
     ).read_bytes()
@@ -206,6 +215,9 @@ def test_the_curves_are_kept(tmp_path: Path) -> None:
     } < set(rows[0])
 
 
+ZERO = ("digits", "--normal", "0")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -216,46 +228,53 @@ def test_the_curves_are_kept(tmp_path: Path) -> None:
         (["empty"], "no images found"),
         (["few"], "expected at least 20"),
         (["broken"], "none of the 1 images can be used"),
-        (["digits", "--normal", "0", "--out", "file"], "cannot write under file"),
-        (["digits", "--normal", "0", "--out", "file/m"], "cannot write under file/m"),
-        (["digits", "--normal", "0", "--device", "warp"], "'warp'"),
-        (["digits", "--normal", "0", "--size", "33"], "a DCGAN halves the side down to 4, so 33 does not fit"),
-        (["digits", "--normal", "0", "--size", "0"], "greater than or equal to 2; got 0"),
+        ([*ZERO, "--out", "file"], "cannot write under file"),
+        ([*ZERO, "--out", "file/m"], "cannot write under file/m"),
+        ([*ZERO, "--device", "warp"], "'warp'"),
+        ([*ZERO, "--size", "33"], "a DCGAN halves the side down to 4, so 33 does not fit"),
+        ([*ZERO, "--size", "0"], "preprocess.size: Input should be greater than or equal to 2; got 0"),
+        ([*ZERO, "--recipe", "lenet", "--size", "64"], "sees 32 × 32 pixels"),
+        ([*ZERO, "--size", "32", *sets("network.architecture=lenet")], "judges images, not pairs"),
         (
-            ["digits", "--normal", "0", "--network", "lenet", "--method", "anogan", "--size", "64"],
-            "sees 32 × 32 pixels",
+            [*ZERO, *sets("network.architecture=mlp", "network.discriminator_batch_norm=true")],
+            "batch norm in D is DCGAN's",
         ),
-        (["digits", "--normal", "0", "--network", "lenet", "--size", "32"], "judges images, not pairs"),
-        (["digits", "--normal", "0", "--network", "mlp", "--discriminator-batch-norm"], "batch norm in D is DCGAN's"),
-        (["digits", "--normal", "0", "--network", "mlp", "--size", "9", "--negatives"], "choose a multiple of 8"),
-        (["digits", "--normal", "0", "--adversarial", "0", "--method", "alad"], "give --adversarial above 0"),
-        (["digits", "--normal", "0", "--hidden", "many"], "give whole numbers, as in 1024,256"),
-        (["digits", "--normal", "0", "--loss", "wasserstein", "--no-spectral-norm"], "needs a bound on its slope"),
-        (["digits", "--normal", "0", "--clip-weights", "1", "--gradient-penalty", "1"], "choose one of them"),
-        (["digits", "--normal", "0", "--method", "f-anogan", "--loss", "hinge"], "choose --loss wasserstein"),
-        (["digits", "--normal", "0", "--gradient-penalty", "1", "--discriminator-batch-norm"], "of each image alone"),
-        (["digits", "--normal", "0", "--method", "alad", "--search-steps", "9"], "leave --search-steps away"),
-        (["digits", "--normal", "0", "--method", "autoencoder", "--feature-layer", "conv1"], "has no discriminator"),
-        (["digits", "--normal", "0", "--feature-layer", "conv9"], "there are conv1, joint"),
-        (["digits", "--normal", "0", "--init-decoder", "nowhere"], "nowhere"),
         (
-            ["digits", "--normal", "0", "--method", "anogan", "--loss", "hinge", "--search-objective", "cross-entropy"],
+            [*ZERO, "--size", "9", *sets("network.architecture=mlp", "auxiliary.synthetic_defects=true")],
+            "choose a multiple of 8",
+        ),
+        ([*ZERO, *sets("training.adversarial=0", "training.method=alad")], "give training.adversarial above 0"),
+        ([*ZERO, *sets("network.hidden=many")], "network.hidden: "),
+        ([*ZERO, *sets('network.hidden=[4, "many"]')], "network.hidden.1: "),
+        ([*ZERO, *sets("training.loss=wasserstein", "training.spectral_norm=false")], "needs a bound on its slope"),
+        ([*ZERO, *sets("training.clip_weights=1", "training.gradient_penalty=1")], "choose one of them"),
+        ([*ZERO, *sets("training.method=f-anogan", "training.loss=hinge")], "choose training.loss=wasserstein"),
+        (
+            [*ZERO, *sets("training.gradient_penalty=1", "network.discriminator_batch_norm=true")],
+            "of each image alone",
+        ),
+        ([*ZERO, *sets("training.method=alad", "search.steps=9")], "leave the section search away"),
+        ([*ZERO, *sets("training.method=autoencoder", "score.feature_layer=conv1")], "has no discriminator"),
+        ([*ZERO, *sets("score.feature_layer=conv9")], "there are conv1, joint"),
+        ([*ZERO, "--init-decoder", "nowhere"], "nowhere"),
+        (
+            [*ZERO, *sets("training.method=anogan", "training.loss=hinge", "search.objective=cross-entropy")],
             "gives no probability",
         ),
-        (["digits", "--normal", "0", "--channels", "2"], "1 or 3; got 2"),
-        (["digits", "--normal", "0", "--channels", "0"], "1 or 3; got 0"),
-        (["digits", "--normal", "0", "--width", "1"], "width: "),
-        (["digits", "--normal", "0", "--latent-dim", "0"], "latent_dim: "),
-        (["digits", "--normal", "0", "--steps", "0"], "steps: "),
-        (["digits", "--normal", "0", "--seed", "-1"], "seed: "),
-        (["digits", "--normal", "0", "--learning-rate", "0"], "learning_rate: "),
-        (["digits", "--normal", "0", "--score", "sum"], "combine: "),
-        (["digits", "--normal", "0", "--memory"], "give --negatives too"),
-        (["digits", "--normal", "0", "--score", "taught"], "give --negatives or --turns"),
-        (["digits", "--normal", "0", "--method", "anogan", "--precision", "bf16"], "a latent search magnifies"),
-        (["digits", "--normal", "0", "--search-steps", "-1"], "steps: "),
-        (["digits", "--normal", "0", "--method", "anogan", "--search-steps", "0"], "by search alone"),
-        (["digits", "--normal", "0", "--resume"], "nothing to resume"),
+        ([*ZERO, *sets("preprocess.channels=2")], "1 or 3; got 2"),
+        ([*ZERO, *sets("preprocess.channels=0")], "1 or 3; got 0"),
+        ([*ZERO, *sets("network.width=1")], "network.width: "),
+        ([*ZERO, *sets("network.latent_dim=0")], "network.latent_dim: "),
+        ([*ZERO, "--steps", "0"], "training.steps: "),
+        ([*ZERO, "--seed", "-1"], "training.seed: "),
+        ([*ZERO, *sets("training.learning_rate=0")], "training.learning_rate: "),
+        ([*ZERO, *sets("score.combine=sum")], "score.combine: "),
+        ([*ZERO, *sets("auxiliary.memory_bank=1024")], "set auxiliary.synthetic_defects=true too"),
+        ([*ZERO, *sets("score.combine=auxiliary")], "set auxiliary.synthetic_defects=true or"),
+        ([*ZERO, *sets("training.method=anogan", "score.precision=bf16")], "a latent search magnifies"),
+        ([*ZERO, *sets("search.steps=-1")], "search.steps: "),
+        ([*ZERO, *sets("training.method=anogan", "search.steps=0")], "by search alone"),
+        ([*ZERO, "--resume"], "nothing to resume"),
     ],
 )
 def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str) -> None:
@@ -288,6 +307,6 @@ def test_a_run_with_other_options_is_not_resumed(tmp_path: Path) -> None:
 
 
 def test_an_unknown_method_is_refused_by_name(tmp_path: Path) -> None:
-    result = call("train", tmp_path, "--out", tmp_path / "m", "--method", "vae")
-    assert result.exit_code == 2
-    assert "vae" in result.stderr
+    message = refused("train", *ZERO, "--out", tmp_path / "m", *sets("training.method=vae"))
+    assert "training.method: " in message
+    assert message.endswith("got 'vae'")

@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 
 from anomaly.bundle import load
-from tests.cli.calls import TINY, done, refused
+from tests.cli.calls import TINY, done, refused, sets
 
 ZEROS = ("train", "digits", "--normal", "0", "--device", "cpu")
-WILD = ("--network", "mlp", "--hidden", "32,32", "--method", "anogan", "--search-steps", "1", "--loss", "wasserstein",
-        "--clip-weights", "10", "--learning-rate", "0.05", "--steps", "60", "--batch-size", "16")  # fmt: skip
+WILD = ("--recipe", "anogan", "--steps", "60", *sets(
+    "network.architecture=mlp", "network.hidden=[32, 32]", "search.steps=1", "training.loss=wasserstein",
+    "training.clip_weights=10", "training.learning_rate=0.05", "training.batch_size=16"))  # fmt: skip
 
 
 def test_a_run_that_goes_wrong_is_warned_of_once_and_says_so_in_its_bundle(tmp_path: Path) -> None:
     result = done(*ZEROS, *WILD, "--out", tmp_path / "m")
     assert result.stderr.count("warning: divergence at step ") == 1
-    assert "--learning-rate than 0.05" in result.stderr
+    assert "training.learning_rate than 0.05" in result.stderr
     bundle = load(tmp_path / "m")
     (warning,) = bundle.manifest.warnings
     assert f"warning: {warning}\n" in result.stderr

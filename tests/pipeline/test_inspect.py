@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from anomaly.config import Method, Prior, TrainingConfig
+from anomaly.config import Method, Prior
 from anomaly.data import to_pixels
 from anomaly.errors import DataError, UsageError
 from anomaly.inference import Detector, load_detector
@@ -89,7 +89,9 @@ def test_without_data_the_goldens_are_reconstructed(bigan_dir: Path, tmp_path: P
     detector, shown = load_detector(bigan_dir, device="cpu"), sheets[2]
     golden = detector.bundle.contents.golden
     np.testing.assert_array_equal(shown.tiles[0], to_tiles(golden.pixels))
-    np.testing.assert_array_equal(shown.tiles[1], to_tiles(to_pixels(detector.evidence(golden.pixels).x_hat)))
+    np.testing.assert_array_equal(
+        shown.tiles[1], to_tiles(to_pixels(detector.explain(golden.pixels, golden.z_hat).x_hat))
+    )
     assert len(shown.tiles) == 3
 
 
@@ -135,17 +137,16 @@ def test_every_method_has_its_columns_drawn(
             data="digits",
             out=tmp_path / "m",
             normal=("0",),
-            training=TrainingConfig.choose({"method": method, "steps": 12, "batch_size": 16}),
-            search=None,
-            size=8,
-            channels=channels,
-            prior=prior,
-            latent_dim=2,
-            width=4,
+            recipe="digits",
+            overrides={
+                "preprocess": {"size": 8, "channels": channels},
+                "network": {"prior": prior, "latent_dim": 2, "width": 4},
+                "training": {"method": method, "steps": 12, "batch_size": 16},
+            },
             device="cpu",
             command="anomaly train",
         )
-    )
+    ).bundle
     drawn: list[str] = []
     draw: Callable[..., bytes] = curves_png
 

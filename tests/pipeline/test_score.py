@@ -1,12 +1,13 @@
 """Scoring as a use case: the counts it returns, the pictures it draws, and what it does only once."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.inference import Passes, load_detector
+from anomaly.inference import EvidenceGraph, load_detector, observer
 from anomaly.pipeline import ScoreSummary, score, score_paths
 from tests.cli.calls import read_rows
 from tests.digit_images import Pixels, normals, others, write_images
@@ -35,17 +36,19 @@ def test_the_summary_counts(bigan_dir: Path, tmp_path: Path) -> None:
 def test_images_are_searched_once_though_heatmaps_are_drawn(
     anogan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reconstructed: list[int] = []
-    reconstruct = Passes.reconstruct
+    searched: list[int] = []
+    search_images = observer.search_images
 
-    def spy(self: Passes, pixels: Pixels) -> object:
-        reconstructed.append(len(pixels))
-        return reconstruct(self, pixels)
+    def spy(graph: EvidenceGraph, pixels: Pixels, *arguments: Any) -> object:
+        searched.append(len(pixels))
+        return search_images(graph, pixels, *arguments)
 
-    monkeypatch.setattr(Passes, "reconstruct", spy)
+    monkeypatch.setattr(observer, "search_images", spy)
+    load_detector(anogan_dir, device="cpu")
+    assert searched == []  # goldens are scored at their stored latents
     images = [str(path) for path in write_images(tmp_path / "in", normals()[:5])]
     score_paths(anogan_dir, images, tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu")
-    assert reconstructed == [5]
+    assert searched == [5]
     assert len(list((tmp_path / "maps").iterdir())) == 5
 
 

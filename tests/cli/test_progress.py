@@ -1,0 +1,106 @@
+"""Progress: bars on a terminal, a line a minute in a log."""
+
+import re
+import time
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from anomaly.cli.progress import ImageBar, TrainingBar
+from anomaly.config import Recipe
+from anomaly.recipes import Resolved
+
+CURVES = {"step": 10, "loss_d": 1.25, "loss_g": 0.5, "d_real": 0.7, "d_fake": 0.3, "cycle_x": 0.125, "cycle_z": 9.0}
+
+
+def a_console(*, terminal: bool, width: int = 200) -> tuple[Console, StringIO]:
+    stream = StringIO()
+    return Console(file=stream, force_terminal=terminal, width=width, color_system=None), stream
+
+
+def a_recipe(steps: int, reason: str = "") -> Resolved:
+    return Resolved(Recipe.model_validate({"training": {"steps": steps}}), "digits", reason)
+
+
+def test_images_are_counted_on_a_terminal() -> None:
+    console, stream = a_console(terminal=True)
+    with ImageBar(console, "Scoring") as bar:
+        bar.start(3)
+        bar.advance()
+        bar.advance()
+    assert "Scoring" in stream.getvalue()
+    assert "2/3" in stream.getvalue()
+
+
+def test_training_shows_its_curves_on_a_terminal() -> None:
+    console, stream = a_console(terminal=True)
+    with TrainingBar(console, 2.5) as bar:
+        bar.recipe(a_recipe(40))
+        bar.reading(7)
+        bar.image()
+        bar.step(10, CURVES)
+    shown = stream.getvalue()
+    assert "Training, at most 2.5 min" in shown
+    assert "10/40" in shown
+    assert "D 1.250  G 0.500  |x-GE| 0.125  D(x) 0.700  D(G(z)) 0.300" in shown
+
+
+def test_calibration_follows_training() -> None:
+    console, stream = a_console(terminal=True)
+    with TrainingBar(console, None) as bar:
+        bar.recipe(a_recipe(10))
+        bar.step(10, CURVES)
+        bar.calibrating()
+    last_bar = stream.getvalue().rpartition("Calibrating")[2]
+    assert "10/10" in last_bar
+    assert "Training" not in last_bar
+    assert "D 1.250" not in last_bar
+
+
+def test_a_log_has_a_line_a_minute_and_no_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("anomaly.cli.progress.time.monotonic", lambda: now[0])
+    console, stream = a_console(terminal=False)
+    with ImageBar(console, "Scoring") as images:
+        images.start(1)
+        images.advance()
+    with TrainingBar(console, None) as bar:
+        bar.recipe(a_recipe(40))
+        for step, now[0] in ((10, 30.0), (20, 61.0), (30, 100.0), (40, 130.0)):
+            bar.step(step, CURVES)
+        bar.calibrating()
+    steps = [line.split("  ")[0] for line in stream.getvalue().splitlines()]
+    assert steps == ["recipe digits; trained at 32 × 32 pixels, 40 steps", "step 20/40", "step 40/40"]
+
+
+@pytest.mark.parametrize("max_minutes", [None, 1, 7.5, 120])
+@pytest.mark.parametrize("step", [10, 5990])
+def test_count_and_remaining_time_are_whole_at_80_columns_before_any_loss(max_minutes: float, step: int) -> None:
+    console, stream = a_console(terminal=True, width=80)
+    with TrainingBar(console, max_minutes) as bar:
+        bar.recipe(a_recipe(6000))
+        for done in (0, step // 2, step):
+            bar.step(done, CURVES)
+            time.sleep(0.02)
+    drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "\n", stream.getvalue()).splitlines()
+    last = [line for line in drawn if "Training" in line][-1]
+    assert len(last) <= 80
+    before, count, after = last.partition(f"{step}/6000")
+    assert count
+    assert re.match(r" +(\d+:)?\d\d:\d\d ", after), last
+    assert "D 1.2" not in before
+    assert "D 1.2" in after
+    assert "Training" in before
+    if max_minutes is not None:
+        assert f"at most {max_minutes:g} min" in before
+
+
+def test_the_recipe_and_the_reason_are_a_line_in_a_log_too() -> None:
+    console, stream = a_console(terminal=False)
+    with TrainingBar(console, None) as bar:
+        bar.recipe(a_recipe(40, "500 grey images of 30 × 20 pixels: few [of them]"))
+    assert stream.getvalue() == (
+        "recipe digits, chosen for 500 grey images of 30 × 20 pixels: few [of them]; trained at 32 × 32 pixels, "
+        "40 steps\n"
+    )

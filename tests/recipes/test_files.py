@@ -1,0 +1,78 @@
+"""Recipes as files: those that are shipped, by name, and a user's own."""
+
+from pathlib import Path
+
+import pytest
+
+from anomaly.errors import UsageError
+from anomaly.recipes import read_recipe, recipe_names
+
+
+def test_everyday_recipes_come_first_each_part_in_order() -> None:
+    names = recipe_names()
+    assert names[:8] == [
+        "alad",
+        "anogan",
+        "autoencoder",
+        "digits",
+        "f-anogan",
+        "few-images",
+        "surfaces",
+        "upright-objects",
+    ]
+    assert names[8:] == sorted(names[8:])
+    assert len(set(names)) == len(names)
+    assert {"dcgan", "mlp-gan", "lenet", "anogan-2017"} < set(names[8:])
+
+
+def test_a_users_file_is_read_with_its_first_comment(tmp_path: Path) -> None:
+    path = tmp_path / "screws.toml"
+    path.write_text("# Screws.\n#   It costs much.\n\n[training]\nsteps = 7  # few\n# no head line\n")
+    file = read_recipe(str(path))
+    assert (file.name, file.about) == ("screws", ["Screws.", "It costs much."])
+    assert file.sections == {"training": {"steps": 7}}
+
+
+def test_a_file_without_a_comment_is_a_recipe_too(tmp_path: Path) -> None:
+    (tmp_path / "plain.toml").write_text("[training]\nsteps = 7\n")
+    assert read_recipe(str(tmp_path / "plain.toml")).about == []
+
+
+def test_a_file_of_the_name_of_a_shipped_recipe_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("digits.toml").write_text("[training]\nsteps = 7\n")
+    assert read_recipe("digits.toml").sections == {"training": {"steps": 7}}
+    assert read_recipe("digits").sections["training"]["steps"] == 3000
+
+
+@pytest.mark.parametrize("name", ["", "digit", "Digits", "lectures/dcgan", "../recipes/digits", "files.py"])
+def test_an_unknown_name_says_which_there_are(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_recipe(name)
+    message = str(caught.value)
+    assert f"there is no recipe {name!r}; there are auto, alad, " in message
+    assert all(known in message for known in recipe_names())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"steps: 7\n", "is not TOML"),
+        (b"[training]\nsteps = 7\nsteps = 8\n", "is not TOML"),
+        (b"\xff\xfe", "cannot be read"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_that_is_none_is_named(tmp_path: Path, content: bytes | None, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=said) as caught:
+        read_recipe(str(path))
+    assert str(path) in str(caught.value)
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_recipe(str(tmp_path / "folder.toml"))

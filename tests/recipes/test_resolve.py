@@ -1,0 +1,122 @@
+"""From a name, what is set on top, and the images, to the recipe that is trained."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anomaly.config import Recipe, TrainingConfig
+from anomaly.errors import UsageError
+from anomaly.recipes import AUTO, Survey, recipe_names, resolve, to_recipe
+
+SMALL = Survey(5000, 28, 28, has_colour=False)
+
+
+@pytest.mark.parametrize(
+    ("found", "name", "size", "channels", "reason"),
+    [
+        (SMALL, "digits", 32, 1, "at most 64 pixels a side"),
+        (Survey(1000, 64, 40, has_colour=True), "digits", 64, 3, "at most 64 pixels a side"),
+        (Survey(999, 28, 28, has_colour=False), "few-images", 32, 1, "fewer than 1,000 images"),
+        (Survey(30, 3, 5, has_colour=False), "few-images", 8, 1, "fewer than 1,000 images"),
+        (Survey(30, 65, 10, has_colour=True), "surfaces", 128, 3, "more than 64 pixels a side"),
+        (Survey(9999, 100, 100, has_colour=False), "surfaces", 128, 1, "more than 64 pixels a side"),
+        (Survey(60, 960, 1280, has_colour=True), "surfaces", 256, 3, "more than 64 pixels a side"),
+    ],
+)
+def test_the_images_choose(found: Survey, name: str, size: int, channels: int, reason: str) -> None:
+    resolved = resolve(AUTO, {}, found)
+    preprocess = resolved.recipe.preprocess
+    assert (resolved.name, preprocess.size, preprocess.channels) == (name, size, channels)
+    assert resolved.reason.startswith(f"{found}: ")
+    assert reason in resolved.reason
+    assert resolved.recipe == resolve(name, {"preprocess": {"size": size}}, found).recipe
+
+
+def test_a_named_recipe_has_no_reason_and_small_pictures_at_most_64_pixels() -> None:
+    resolved = resolve("digits", {}, Survey(60, 960, 1280, has_colour=True))
+    assert (resolved.name, resolved.reason, resolved.recipe.preprocess.size) == ("digits", "", 64)
+    assert resolve("surfaces", {}, SMALL).recipe.preprocess.size == 256
+
+
+def test_what_is_set_goes_before_the_recipe_and_the_recipe_before_the_images() -> None:
+    photographs = Survey(60, 960, 1280, has_colour=True)
+    overrides = {"preprocess": {"size": 64, "channels": 1}, "training": {"steps": 9}}
+    for name in (AUTO, "surfaces"):
+        recipe = resolve(name, overrides, photographs).recipe
+        assert (recipe.preprocess.size, recipe.preprocess.channels, recipe.training.steps) == (64, 1, 9)
+        assert (recipe.preprocess.resize, recipe.training.batch_size) == ("stretch", 8)
+    assert resolve("lenet", {}, SMALL).recipe.preprocess.size == 32
+    assert resolve("lenet", {}, photographs).recipe.preprocess.size == 32
+
+
+def test_what_follows_from_what_is_set_follows_on_top_of_a_recipe_too() -> None:
+    recipe = resolve("digits", {"training": {"method": "f-anogan"}, "network": {"width": 8}}, SMALL).recipe
+    assert (recipe.training.loss, recipe.training.gradient_penalty) == ("wasserstein", 10.0)
+    assert recipe.training == TrainingConfig.model_validate({"method": "f-anogan"})
+    assert recipe.network.max_width == 64
+    assert resolve("digits", {"training": {"method": "anogan"}}, SMALL).recipe.search is not None
+    assert resolve("digits", {"auxiliary": {"rotation": True}}, SMALL).recipe.score.combine == "auxiliary"
+    alone = {"auxiliary": {"synthetic_defects": False}}
+    assert resolve("surfaces", alone, SMALL).recipe.score.combine == "mahalanobis"
+
+
+def test_a_users_file(tmp_path: Path) -> None:
+    path = tmp_path / "screws.toml"
+    path.write_text("[network]\nwidth = 8\n")
+    resolved = resolve(str(path), {"training": {"steps": 5}}, SMALL)
+    assert (resolved.name, resolved.reason) == ("screws", "")
+    expected = Recipe.model_validate(
+        {"preprocess": {"size": 32, "channels": 1}, "network": {"width": 8}, "training": {"steps": 5}}
+    )
+    assert resolved.recipe == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[traning]\nsteps = 7\n", "there is no section 'traning'; there are preprocess, network"),
+        ("[training]\nstep = 7\n", "the section training has no field 'step'; it has method"),
+        ("training = 7\n", "training is a section; write its fields below"),
+        ("[training]\nsteps = 0\n", "training.steps: Input should be greater than or equal to 1; got 0"),
+        ('[training]\nsteps = "many"\n', "training.steps: "),
+        ('[training]\nmethod = "anogan"\n[search]\nsteps = 0\n', "anogan finds latents by search alone"),
+    ],
+)
+def test_mistakes_in_a_file_are_a_sentence(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(content)
+    with pytest.raises(UsageError) as caught:
+        resolve(str(path), {}, SMALL)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value) or "section" not in str(caught.value)
+
+
+def test_several_mistakes_are_all_told() -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve("digits", {"training": {"steps": 0, "seed": -1}}, SMALL)
+    assert "training.steps: " in str(caught.value)
+    assert "training.seed: " in str(caught.value)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("found", [SMALL, Survey(50, 700, 900, has_colour=True)])
+def test_every_recipe_fits_every_image(name: str, found: Survey) -> None:
+    resolved = resolve(name, {}, found)
+    assert resolved.name == name
+    assert resolved.recipe.preprocess.channels == (3 if found.has_colour else 1)
+    assert resolved.recipe.plan.size == resolved.recipe.preprocess.size
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"training": {"method": "anogan"}, "search": {"steps": 3}},
+        {"training": {"method": "f-anogan"}},
+        {"auxiliary": {"synthetic_defects": True, "memory_bank": 9}},
+    ],
+)
+def test_a_resolved_recipe_is_the_same_from_python(sections: dict[str, dict[str, Any]]) -> None:
+    overrides = {"preprocess": {"size": 32, "channels": 1}, **sections}
+    assert resolve("digits", overrides, SMALL).recipe == to_recipe(overrides) == Recipe.model_validate(overrides)

@@ -1,0 +1,51 @@
+"""The recipes that are shipped: each says for what it is, what it costs and reached; shown, each is itself again."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from anomaly.recipes import Survey, read_recipe, recipe_names, resolve
+from tests.cli.calls import done
+
+SURVEYS = [Survey(5000, 28, 28, has_colour=False), Survey(50, 700, 900, has_colour=True)]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_it_begins_with_what_for_what_it_costs_and_what_it_reached(name: str) -> None:
+    file = read_recipe(name)
+    about = " ".join(file.about)
+    assert re.search(r"\bcosts?\b", about)
+    assert re.search(r"\breached\b", about)
+    assert len(file.about[0]) > 30
+    assert not re.search(r"[A-Z]+_[A-Z]+|\b[A-Z]{4,} %|BIGAN\b", about), "a figure is missing"
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_it_sets_something_and_no_more_than_it_needs(name: str) -> None:
+    """Sizes and channels of small pictures follow from the images; what a recipe sets twice it need not say."""
+    sections = read_recipe(name).sections
+    assert "method" in sections["training"]
+    assert "channels" not in sections.get("preprocess", {})
+    assert "seed" not in sections["training"]
+
+
+def test_all_are_listed_with_their_first_line() -> None:
+    lines = done("recipes", "list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == recipe_names()
+    assert all(read_recipe(line.split()[0]).about[0] in line for line in lines)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_shown_into_a_file_it_is_the_same_recipe(name: str, tmp_path: Path) -> None:
+    shown = done("recipes", "show", name).stdout
+    path = tmp_path / "mine.toml"
+    path.write_text(shown, encoding="utf-8")
+    assert read_recipe(str(path)).about == read_recipe(name).about
+    for found in SURVEYS:
+        ours, theirs = (resolve(each, {}, found).recipe for each in (name, str(path)))
+        assert ours.model_dump() == theirs.model_dump()
+    for section, fields in read_recipe(name).sections.items():
+        for field in fields:
+            assert re.search(rf"^{field} = .*  # set by this recipe$", shown, re.MULTILINE), f"{section}.{field}"
+    assert done("recipes", "show", path).stdout.count("[") == shown.count("[")
