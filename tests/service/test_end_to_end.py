@@ -45,7 +45,10 @@ class Real:
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     models = tmp_path_factory.mktemp("models")
     for method in Method:
-        overrides = {"training": {"method": method, "steps": 2, "batch_size": 8}, "network": {"width": 4}}
+        overrides: dict[str, dict[str, object]] = {
+            "training": {"method": method, "steps": 2, "batch_size": 8},
+            "network": {"width": 4},
+        }
         overrides |= {"search": SEARCH} if method == Method.ANOGAN else {}
         train_bundle(TrainOptions("digits", models / method, "digits", overrides, ("0",), device="cpu"))
     settled = threading.Event()
