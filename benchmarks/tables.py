@@ -36,7 +36,6 @@ take them. All others are today's; each was compared with the one that made its 
 _FORMER = "bigan-former"
 
 
-
 def to_page(rows: Sequence[Row]) -> str:
     """The whole page: for each data set a table of the methods, then one of the classes for each method."""
     parts = [_PREFACE]
@@ -52,7 +51,8 @@ def to_page(rows: Sequence[Row]) -> str:
             parts.append(f"Published: {PUBLISHED[name]}.\n")
         for method, own in of_method.items():
             at = ", at commit 20ebbc2" if method.startswith(_FORMER) else ""
-            parts.append(f"### {title}: {method}\n\nThe first row's{at}: `{own[0]['command']}`\n\n{_classes_table(own)}")
+            parts.append(f"### {title}: {method}\n\nThe first row's{at}: `{own[0]['command']}`\n")
+            parts.append(_classes_table(own))
     return "\n".join(parts)
 
 
