@@ -22,7 +22,7 @@ COUNTS = {"train/good": 200, "test/good": 40, "test/scratch": 15, "test/stain": 
 _HOLES = [(row, column) for row in (140, 340) for column in (190, 450)]
 _RADIUS = 34.0
 
-Picture = NDArray[np.float64]
+Picture = NDArray[np.floating]
 
 
 def main() -> None:

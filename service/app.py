@@ -19,7 +19,7 @@ from fastapi_offline import FastAPIOffline
 from anomaly.errors import AnomalyError, BundleError, UsageError
 from anomaly.inference import Detector, load_detector
 from service.edge.access import GuardAccess, check_exposure
-from service.edge.bodies import Bodies
+from service.edge.bodies import BodyLimits
 from service.edge.callers import BEARER, IdentifyCallers, needs
 from service.edge.headers import SecureAnswers
 from service.edge.keys import Keyring, Scope
@@ -94,7 +94,7 @@ def create_app(
         admission=admission,
         batcher=batcher,
         scoring=Scoring(admission, batcher, telemetry, drift, kept),
-        bodies=Bodies(max_bytes=settings.max_upload_bytes, max_files=settings.max_files),
+        body_limits=BodyLimits(max_bytes=settings.max_upload_bytes, max_files=settings.max_files),
         uploads=Uploads(settings, timed=telemetry.decoding),
         telemetry=telemetry,
         drift=drift,

@@ -35,7 +35,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anomaly import errors as library
 
@@ -215,40 +214,13 @@ def error_response(error: Exception) -> JSONResponse:
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Answer every error of `app`, the framework's own included, in the one shape. Call it before adding middleware."""
+    """Answer every error of `app`, the framework's own included, in the one shape."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
         return error_response(error)
 
     for kind in (library.AnomalyError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, answer)
-    app.add_middleware(AnswerFailures)
-
-
-class AnswerFailures:
-    """ASGI middleware, innermost: answers an unforeseen error, and raises it again for the server's log.
-
-    The framework would answer it outside of all middleware, without the headers that every answer has.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        is_started = False
-
-        async def send_noted(message: Message) -> None:
-            nonlocal is_started
-            is_started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, send_noted)
-        except Exception as error:
-            if scope["type"] == "http" and not is_started:
-                await error_response(error)(scope, receive, send)
-            raise
 
 
 def _sentence(error: Exception) -> str:

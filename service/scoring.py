@@ -118,7 +118,7 @@ class Scoring:
     ) -> list[JudgedImage | Exception]:
         answers = [self._batcher.submit(detector, each.read, heatmap=heatmap) for each in submissions]
         with abandoning(answers, deadline=reservation.deadline, disconnected=disconnected):
-            outcomes = await asyncio.gather(*answers, return_exceptions=True)
+            outcomes = [await _outcome(answer) for answer in answers]
         pairs = zip(submissions, outcomes, strict=True)
         judged = [self._judge(submission, outcome, detector, alpha) for submission, outcome in pairs]
         numbers = await self._keep(submissions, judged, detector)
@@ -128,12 +128,12 @@ class Scoring:
         ]
 
     def _judge(
-        self, submission: Submission, outcome: Scored | BaseException, detector: Detector, alpha: float
+        self, submission: Submission, outcome: Scored | Exception, detector: Detector, alpha: float
     ) -> JudgedImage | Exception:
         """One image's verdict, counted and watched; or what went wrong with it."""
-        if isinstance(outcome, BaseException):
-            if isinstance(outcome, ENDS_REQUEST) or not isinstance(outcome, Exception):
-                raise outcome
+        if isinstance(outcome, ENDS_REQUEST):
+            raise outcome
+        if isinstance(outcome, Exception):
             return outcome
         if not all(map(math.isfinite, (outcome.score, *outcome.terms.values()))):
             return ArithmeticError(f"the detector gave a score or a term that is not finite: {outcome.score}")
@@ -165,6 +165,13 @@ class Scoring:
         if problem.status == 500:
             logger.error("an image of a batch could not be scored", exc_info=error)
         return problem
+
+
+async def _outcome(answer: asyncio.Future[Scored]) -> Scored | Exception:
+    try:
+        return await answer
+    except Exception as error:
+        return error
 
 
 def _entry(data: bytes, judged: JudgedImage, detector: Detector, time: str) -> HistoryEntry:

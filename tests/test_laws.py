@@ -1,11 +1,12 @@
 """The laws of the design, each as something that can be broken.
 
-Law 6 (no pickle, files verified) is shown in full in `tests/bundle` and `tests/inference/test_loading.py`; laws 7 and 8
-for whole folders of bad files in `tests/cli/test_score.py`, and for the service in `tests/service`.
+Law 6 (no pickle, files verified) is shown in full in `tests/bundle` and `tests/inference/test_loading.py`, bundles of an
+older schema in `tests/bundle/test_schema1.py`; laws 7 and 8 for whole folders of bad files in `tests/cli/test_score.py`,
+and for the service in `tests/service`.
 """
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from anomaly.bundle import Bundle, save
+from anomaly.bundle import Bundle, NormalSet, save
 from anomaly.config import PreprocessConfig
-from anomaly.data import Sample, decode, image_keys, preprocess, split_normals
+from anomaly.data import decode, image_keys, preprocess, preprocess_batch, read, read_all, split_normals
 from anomaly.inference import Detector, load_detector
-from anomaly.pipeline import TrainOptions, score_paths, train_bundle
+from anomaly.pipeline import TrainOptions, calibrate_bundle, score_paths, train_bundle
 from anomaly.recipes import Sections, merged
 from tests.cli.calls import read_rows
 from tests.digit_images import Pixels, digits, normals, others, write_images
@@ -146,6 +147,24 @@ def test_law_2_the_way_in_does_not_matter(detector: Detector, images: Pixels, to
         assert_allclose([float(row["score"]) for row in read_rows(out)], expected, rtol=tolerance)
 
 
+def test_law_2_what_else_is_asked_for_does_not_matter(detector: Detector, images: Pixels) -> None:
+    plain, explained = detector.score(list(images[:20])), detector.score(list(images[:20]))
+    _ = explained.heatmap, explained.x_hat
+    again = detector.score(list(images[:20]))
+    for scores in (explained, again):
+        assert_array_equal(plain.score, scores.score)
+        assert_array_equal(plain.z_hat, scores.z_hat)
+
+
+def test_law_2_heatmaps_and_reconstructions_are_of_their_image_alone(
+    detector: Detector, images: Pixels, tolerance: float
+) -> None:
+    together = detector.score(list(images[:70]))
+    alone = detector.score(images[66])
+    assert_allclose(alone.x_hat[0], together.x_hat[66], rtol=10 * tolerance, atol=10 * tolerance)
+    assert_allclose(alone.heatmap[0], together.heatmap[66], rtol=10 * tolerance, atol=10 * tolerance)
+
+
 def test_law_2_saving_and_loading_does_not_matter(detector: Detector, images: Pixels, tmp_path: Path) -> None:
     moved = load_detector(save(detector.bundle.contents, tmp_path / "copy").ref.path, device="cpu")
     assert_array_equal(detector.score(list(images[:20])).score, moved.score(list(images[:20])).score)
@@ -186,10 +205,20 @@ def test_law_3_training_and_scoring_see_the_pixels_that_preprocess_gives(
 
 
 @pytest.mark.parametrize(
-    "module", ["anomaly.data.store", "anomaly.data.inputs", "anomaly.inference.detector", "service.uploads"]
+    ("module", "function"),
+    [
+        ("anomaly.data.reader", preprocess),
+        ("anomaly.data.store", read_all),
+        ("anomaly.pipeline.score", read_all),
+        ("anomaly.inference.images", read_all),
+        ("anomaly.inference.images", read),
+        ("anomaly.inference.images", preprocess_batch),
+        ("service.uploads", preprocess),
+    ],
 )
-def test_law_3_all_ways_in_call_the_one_function(module: str) -> None:
-    assert import_module(module).preprocess is preprocess
+def test_law_3_all_ways_in_call_the_one_function(module: str, function: Callable[..., object]) -> None:
+    """`read_all` reads by `read`, which calls `preprocess`; `preprocess_batch` gives the same pixels."""
+    assert getattr(import_module(module), function.__name__) is function
 
 
 # Law 4: raw scores are never clamped or rescaled by the data being scored.
@@ -257,15 +286,42 @@ def test_law_5_training_opens_no_test_image_and_no_anomaly(tmp_path: Path, monke
     for place in ("train/bad", "test/good", "test/bad", "ground_truth/bad"):
         write_images(root / place, others()[:4])
     opened: list[str] = []
-    opening = Sample.open
+    decoding = import_module("anomaly.data.decode")
+    reading = decoding._read
 
-    def spy(self: Sample) -> object:
-        opened.append(self.path)
-        return opening(self)
+    def spy(path: Path, *rest: object) -> bytes:
+        opened.append(str(path))
+        data: bytes = reading(path, *rest)
+        return data
 
-    monkeypatch.setattr(Sample, "open", spy)
+    monkeypatch.setattr(decoding, "_read", spy)
     train(root, tmp_path / "m")
     assert set(opened) == {str(path) for path in good}
+
+
+def test_law_5_the_bundle_knows_the_set_of_every_normal(zeros: Path, tmp_path: Path) -> None:
+    """Three disjoint sets, which are those of the split; none is unknown."""
+    normals = train(zeros, tmp_path / "m").contents.normals
+    keys, split = image_keys(digits("train", "0")[:60, None]), split_normals(60, seed=0)
+    sets = {NormalSet.TRAIN: split.train, NormalSet.SELECT: split.select, NormalSet.CALIBRATE: split.calibrate}
+    for normal_set, rows in sets.items():
+        assert_array_equal(np.sort(keys[rows]), normals.keys[normals.sets == normal_set])
+    assert len(np.unique(normals.keys)) == len(normals.keys) == 60
+    assert np.isin(normals.sets, list(sets)).all()
+
+
+def test_law_5_a_later_calibration_keeps_the_sets_and_uses_new_images_alone(zeros: Path, tmp_path: Path) -> None:
+    before = train(zeros, tmp_path / "m").contents
+    new = digits("train", "0")[60:80]
+    write_images(tmp_path / "more", [*digits("train", "0")[:60], *new])
+    after = calibrate_bundle(tmp_path / "m", str(tmp_path / "more"), device="cpu").bundle.contents
+    old = np.isin(after.normals.keys, before.normals.keys)
+    assert_array_equal(before.normals.keys, after.normals.keys[old])
+    assert_array_equal(before.normals.sets, after.normals.sets[old])
+    assert_array_equal(np.sort(image_keys(new[:, None])), after.normals.keys[~old])
+    assert (after.normals.sets[~old] == NormalSet.CALIBRATE).all()
+    scores = load_detector(tmp_path / "m" / "1", device="cpu").score(list(new)).score
+    assert_allclose(after.calibration.scores, np.sort(scores), rtol=1e-5)
 
 
 # Law 6: no pickle.

@@ -106,7 +106,7 @@ def train(
     if bundle.manifest.data.num_left_out:
         err.print(f"{bundle.manifest.data.num_left_out} files could not be read and were left out")
     if bundle.manifest.warnings:
-        err.print(f"{len(bundle.manifest.warnings)} warnings stand in the model card: {_card(bundle.ref.path)}")
+        err.print(f"warnings of this training stand in the model card, {_card(bundle.ref.path)}")
 
 
 def _card(folder: Path) -> str:

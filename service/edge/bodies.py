@@ -39,49 +39,50 @@ class Grow(Protocol):
         """Reserve so many more."""
 
 
-class Bodies:
-    """Reads bodies of at most `max_bytes`, with at most `max_files` files in a batch."""
+@dataclass(frozen=True)
+class BodyLimits:
+    """Bytes of a body, and files of a batch."""
 
-    def __init__(self, *, max_bytes: int, max_files: int) -> None:
-        self.max_bytes = max_bytes
-        self.max_files = max_files
+    max_bytes: int
+    max_files: int
 
-    def announced_bytes(self, request: Request) -> int:
-        """The body's length by its head, 0 if that does not say. Raises UploadTooLargeError."""
-        length = request.headers.get("content-length", "")
-        if not length.isdigit():
-            return 0
-        if int(length) > self.max_bytes:
-            raise UploadTooLargeError(f"The body has {length} bytes; at most {self.max_bytes} are accepted.")
-        return int(length)
 
-    async def read_one(self, request: Request, grow: Grow) -> Upload:
+class Body:
+    """One request's body. Raises UploadTooLargeError if its announced length is too large."""
+
+    def __init__(self, request: Request, limits: BodyLimits) -> None:
+        self.announced_bytes = _announced_bytes(request, limits)
+        """Its length by the request's head, 0 if that does not say."""
+        self._request = request
+        self._limits = limits
+        self._type = request.headers.get("content-type", "")
+
+    async def read_one(self, grow: Grow) -> Upload:
         """The one image of a request: the form's field `file`, or the raw body.
 
         Raises MalformedRequestError, UnsupportedContentError, UploadTooLargeError or ClientDisconnect.
         """
-        if request.headers.get("content-type", "").strip().lower().startswith("image/"):
-            return Upload(NAMELESS, b"".join([piece async for piece in self._pieces(request, grow)]))
-        return (await self._read_form(request, grow, ONE, max_files=1))[0]
+        if self._type.strip().lower().startswith("image/"):
+            return Upload(NAMELESS, b"".join([piece async for piece in self._pieces(grow)]))
+        return (await self._read_form(grow, ONE, max_files=1))[0]
 
-    async def read_many(self, request: Request, grow: Grow) -> list[Upload]:
+    async def read_many(self, grow: Grow) -> list[Upload]:
         """All images of a form's field `files`, in order. Raises as `read_one` does."""
-        return await self._read_form(request, grow, MANY, max_files=self.max_files)
+        return await self._read_form(grow, MANY, max_files=self._limits.max_files)
 
-    async def _read_form(self, request: Request, grow: Grow, field: str, *, max_files: int) -> list[Upload]:
-        content_type = request.headers.get("content-type", "")
-        if not content_type.strip().lower().startswith(FORM):
+    async def _read_form(self, grow: Grow, field: str, *, max_files: int) -> list[Upload]:
+        if not self._type.strip().lower().startswith(FORM):
             raise UnsupportedContentError(
-                f"The body's type is {content_type[:80]!r}; send a form ({FORM}) with files in the field "
+                f"The body's type is {self._type[:80]!r}; send a form ({FORM}) with files in the field "
                 + repr(field)
                 + (", or one image's bytes as image/png, image/jpeg …" if field == ONE else ".")
             )
         parser = _MemoryParser(
-            request.headers,
-            self._pieces(request, grow),
+            self._request.headers,
+            self._pieces(grow),
             max_files=max_files,
             max_fields=MAX_TEXTS,
-            max_part_size=self.max_bytes,
+            max_part_size=self._limits.max_bytes,
         )
         try:
             return await _files(await parser.parse(), field)
@@ -90,17 +91,17 @@ class Bodies:
         finally:
             parser.close()
 
-    async def _pieces(self, request: Request, grow: Grow) -> AsyncGenerator[bytes, None]:
+    async def _pieces(self, grow: Grow) -> AsyncGenerator[bytes, None]:
         """The body as it comes; `grow` is told of what was not announced."""
-        num_bytes, counted, more = 0, self.announced_bytes(request), True
+        num_bytes, counted, more = 0, self.announced_bytes, True
         while more:
-            message = await request.receive()
+            message = await self._request.receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
             piece, more = message.get("body", b""), message.get("more_body", False)
             num_bytes += len(piece)
-            if num_bytes > self.max_bytes:
-                raise UploadTooLargeError(f"The body has more than the {self.max_bytes} bytes accepted.")
+            if num_bytes > self._limits.max_bytes:
+                raise UploadTooLargeError(f"The body has more than the {self._limits.max_bytes} bytes accepted.")
             if num_bytes > counted:
                 grow(num_bytes=num_bytes - counted)
                 counted = num_bytes
@@ -114,6 +115,15 @@ class _MemoryParser(MultiPartParser):
         """Close all files, those of parts that were cut off too, which are in no form."""
         for file in self._files_to_close_on_error:
             file.close()
+
+
+def _announced_bytes(request: Request, limits: BodyLimits) -> int:
+    length = request.headers.get("content-length", "")
+    if not length.isdigit():
+        return 0
+    if int(length) > limits.max_bytes:
+        raise UploadTooLargeError(f"The body has {length} bytes; at most {limits.max_bytes} are accepted.")
+    return int(length)
 
 
 async def _files(form: FormData, field: str) -> list[Upload]:

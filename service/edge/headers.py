@@ -6,6 +6,8 @@ other sites' pages cannot read answers; only the service's own pages can.
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.errors import error_response
+
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -24,19 +26,31 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 class SecureAnswers:
-    """ASGI middleware that adds HEADERS to each answer that lacks them."""
+    """ASGI middleware that adds HEADERS to each answer that lacks them.
+
+    An unforeseen error is answered here, and raised again for the server's log: the framework would answer it outside
+    of all middleware, so without these headers and the request's id.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
+        is_started = False
 
         async def send_secured(message: Message) -> None:
+            nonlocal is_started
             if message["type"] == "http.response.start":
+                is_started = True
                 own = list(message.get("headers", ()))
                 names = {name for name, _ in own}
                 message["headers"] = own + [header for header in RAW if header[0] not in names]
             await send(message)
 
-        await self.app(scope, receive, send_secured)
+        try:
+            await self.app(scope, receive, send_secured)
+        except Exception as error:
+            if scope["type"] == "http" and not is_started:
+                await error_response(error)(scope, receive, send_secured)
+            raise

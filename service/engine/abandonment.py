@@ -1,15 +1,16 @@
 """Work that nobody waits for any more: the client has hung up, or the answer would come too late."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from starlette.requests import ClientDisconnect
 
 from service.engine.batcher import Scored
 from service.errors import DeadlineError
 
-Disconnection = Callable[[], Awaitable[None]]
+Disconnection = Callable[[], Coroutine[Any, Any, None]]
 """Returns when the client has hung up."""
 
 
@@ -31,7 +32,7 @@ def abandoning(
 
     late = DeadlineError("The server could not answer in time, and has given this request up; try again later.")
     timer = loop.call_at(deadline, abandon, late)
-    leaving = asyncio.ensure_future(disconnected())
+    leaving = loop.create_task(disconnected())
     leaving.add_done_callback(lambda task: None if task.cancelled() else abandon(ClientDisconnect()))
     try:
         yield

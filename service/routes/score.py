@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from anomaly.data import restore_map
 from anomaly.inference import Detector
-from service.edge.bodies import Upload, disconnection
+from service.edge.bodies import Body, Upload, disconnection
 from service.edge.callers import NEEDS_KEY, check_scope
 from service.edge.keys import Scope as KeyScope
 from service.routes.drawing import draw_heatmap, draw_image
@@ -63,8 +63,9 @@ async def score(request: Request) -> Response:
     check_scope(request, KeyScope.SCORE)
     query, parts = read_query(ScoreQuery, request), parts_of(request)
     detector = parts.pool.get(query.model, query.version)
-    with parts.scoring.admit(detector, num_bytes=parts.bodies.announced_bytes(request)) as reservation:
-        upload = await parts.bodies.read_one(request, reservation.grow)
+    body = Body(request, parts.body_limits)
+    with parts.scoring.admit(detector, num_bytes=body.announced_bytes) as reservation:
+        upload = await body.read_one(reservation.grow)
         judged = await parts.scoring.score_one(
             _submission(upload, detector, parts),
             detector,
@@ -89,8 +90,9 @@ async def score_batch(request: Request) -> Response:
     check_scope(request, KeyScope.SCORE)
     query, parts = read_query(BatchQuery, request), parts_of(request)
     detector = parts.pool.get(query.model, query.version)
-    with parts.scoring.admit(detector, num_bytes=parts.bodies.announced_bytes(request)) as reservation:
-        uploads = await parts.bodies.read_many(request, reservation.grow)
+    body = Body(request, parts.body_limits)
+    with parts.scoring.admit(detector, num_bytes=body.announced_bytes) as reservation:
+        uploads = await body.read_many(reservation.grow)
         outcomes = await parts.scoring.score_many(
             [_submission(upload, detector, parts) for upload in uploads],
             detector,

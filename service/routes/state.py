@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from service.edge.bodies import Bodies
+from service.edge.bodies import BodyLimits
 from service.engine.admission import Admission
 from service.engine.batcher import Batcher
 from service.engine.uploads import Uploads
@@ -28,7 +28,7 @@ class State:
     admission: Admission
     batcher: Batcher
     scoring: Scoring
-    bodies: Bodies
+    body_limits: BodyLimits
     uploads: Uploads
     telemetry: Telemetry
     drift: DriftWatch

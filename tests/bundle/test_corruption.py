@@ -1,10 +1,12 @@
 """Whatever happens to a bundle's files, loading says so in one sentence that names the bundle."""
 
 import json
+import operator
 import os
 import pickle
 import re
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -176,18 +178,20 @@ def test_text_that_is_not_utf8_with_right_sums(bigan_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
-        ("schema_version", 2, "schema_version: Input should be 1"),
+        ("schema_version", 3, "schema_version: Input should be 2"),
         ("comment", "hello", "comment: Extra inputs are not permitted"),
         ("num_steps", "many", "num_steps: Input should be a valid integer"),
         ("terms", ["residual"], "term_mean are of shape"),
-        ("feature_layer", "conv9", "feature_layer conv9 is none of conv1, joint"),
-        ("score", {"combine": "taught"}, "the score is to be by what was taught, and nothing was"),
-        ("preprocess", {"size": 16, "channels": 1}, "preprocess and network are for images of different shapes"),
+        ("recipe.score.feature_layer", "conv9", "feature_layer conv9 is none of conv1, joint"),
+        ("recipe.score.combine", "auxiliary", "there is no auxiliary discriminator to make the score"),
+        ("recipe.preprocess.size", 16, "map_layers are of shape (3,), expected (4,)"),
     ],
 )
 def test_a_manifest_that_does_not_fit_with_right_sums(bigan_dir: Path, field: str, value: object, reason: str) -> None:
     with copy_of(bigan_dir / "1") as copied:
-        manifest = json.loads((copied / MANIFEST).read_text()) | {field: value}
+        manifest = json.loads((copied / MANIFEST).read_text())
+        *sections, name = field.split(".")
+        reduce(operator.getitem, sections, manifest)[name] = value
         (copied / MANIFEST).write_text(json.dumps(manifest))
         sum_again(copied)
         assert reason in refused(copied)
@@ -204,14 +208,24 @@ def test_a_manifest_without_a_field_with_right_sums(bigan_dir: Path) -> None:
 
 def test_a_bundle_without_a_way_to_find_latents_with_right_sums(anogan_dir: Path) -> None:
     with copy_of(anogan_dir / "1") as copied:
-        manifest = json.loads((copied / MANIFEST).read_text()) | {"search": None}
+        manifest = json.loads((copied / MANIFEST).read_text())
+        manifest["recipe"]["search"] = None
         (copied / MANIFEST).write_text(json.dumps(manifest))
         sum_again(copied)
-        assert "neither a search nor an encoder" in refused(copied)
+        assert "anogan finds latents by search alone" in refused(copied)
 
 
 ARRAYS = {
-    CALIBRATION: ["scores", "term_mean", "term_std", "term_precision", "map_layers", "map_peak", "seen"],
+    CALIBRATION: [
+        "scores",
+        "term_mean",
+        "term_std",
+        "term_inverse_covariance",
+        "map_layers",
+        "map_peak",
+        "normal_keys",
+        "normal_sets",
+    ],
     GOLDEN: ["pixels", "z_hat", "terms", "scores"],
 }
 each_array = pytest.mark.parametrize(
@@ -231,7 +245,7 @@ def test_an_array_of_another_shape_with_right_sums(bigan_dir: Path, file: str, n
         rewrite(copied, file, lambda arrays: arrays | {name: np.stack([arrays[name]] * 2)})
         assert "of shape (" in refused(copied)
     with copy_of(bigan_dir / "1") as copied:
-        if name != "seen":  # may be of any length
+        if name != "normal_keys":  # may be of any length
             rewrite(copied, file, lambda arrays: arrays | {name: arrays[name][:0]})
             assert "of shape (" in refused(copied)
 
@@ -246,7 +260,12 @@ def test_an_array_that_is_missing_with_right_sums(bigan_dir: Path, file: str, na
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize(
     ("file", "name"),
-    [(WEIGHTS, "G.to_image.0.weight"), (CALIBRATION, "term_precision"), (CALIBRATION, "scores"), (GOLDEN, "terms")],
+    [
+        (WEIGHTS, "G.to_image.0.weight"),
+        (CALIBRATION, "term_inverse_covariance"),
+        (CALIBRATION, "scores"),
+        (GOLDEN, "terms"),
+    ],
 )
 def test_numbers_that_are_not_finite_with_right_sums(bigan_dir: Path, file: str, name: str, value: float) -> None:
     def spoil(arrays: dict[str, Array]) -> dict[str, Array]:

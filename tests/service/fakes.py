@@ -18,9 +18,9 @@ from PIL import Image
 
 from anomaly.bundle import Bundle, BundleRef, Contents, Manifest
 from anomaly.calibration import Calibration
-from anomaly.config import Method, PreprocessConfig
+from anomaly.config import PreprocessConfig, Recipe
 from anomaly.errors import CorruptBundleError
-from anomaly.inference import Detector, Evidence
+from anomaly.inference import Detector, Evidence, Explanation
 from service.app import create_app
 from service.edge.server import Server
 from service.settings import Settings
@@ -54,9 +54,7 @@ def picture(width: int, height: int, kind: str = "PNG", mode: str = "L") -> byte
 
 def a_bundle(ref: BundleRef) -> Bundle:
     """As much of a bundle as the service looks at."""
-    manifest = Manifest.model_construct(
-        method=Method.BIGAN, preprocess=PreprocessConfig(size=SIDE), metrics={"loss": 0.5}
-    )
+    manifest = Manifest.model_construct(recipe=Recipe(preprocess=PreprocessConfig(size=SIDE)), metrics={"loss": 0.5})
     calibration = Calibration.fit(np.arange(NUM_CALIBRATION, dtype=np.float64))
     contents = cast("Contents", SimpleNamespace(manifest=manifest, calibration=calibration))
     return Bundle(ref, f"digest of {ref.name}/{ref.version}", contents, f"# {ref.name}")
@@ -93,12 +91,12 @@ class TaggedDetector(Detector):
         if (tags == POISON).any():
             raise RuntimeError("the device says no")
         scores = np.where(tags == NOT_FINITE, np.nan, tags) + 0.5 * (self.bundle.name == "other")
-        x_hat = (pixels / 127.5 - 1).astype(np.float32)
-        return Evidence(scores, {"residual": tags / 2}, np.zeros((len(pixels), 1), np.float32), x_hat)
+        return Evidence(scores, {"residual": tags / 2}, np.zeros((len(pixels), 1), np.float32))
 
-    def heatmaps(self, pixels: Pixels, z_hat: NDArray[np.float32]) -> NDArray[np.float32]:
+    def explain(self, pixels: Pixels, z_hat: NDArray[np.float32]) -> Explanation:
         assert len(z_hat) == len(pixels)
-        return np.full((len(pixels), SIDE, SIDE), 0.5, np.float32)
+        x_hat = (pixels / 127.5 - 1).astype(np.float32)
+        return Explanation(x_hat, np.full((len(pixels), SIDE, SIDE), 0.5, np.float32))
 
 
 def load_tagged(path: Path) -> TaggedDetector:

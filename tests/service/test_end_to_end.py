@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.config import Method, SearchConfig, TrainingConfig
+from anomaly.config import Method
 from anomaly.inference import Detector, load_detector
 from anomaly.pipeline import TrainOptions, train_bundle
 from service.app import create_app
@@ -20,7 +20,7 @@ from service.settings import Settings
 from tests.bad_files import make_bad_files
 from tests.service.fakes import served
 
-SEARCH = SearchConfig(steps=5, restarts=1)
+SEARCH = {"steps": 5}
 TOLERANCE = {method.value: 1e-3 if method is Method.ANOGAN else 1e-5 for method in Method}
 
 
@@ -45,9 +45,12 @@ class Real:
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     models = tmp_path_factory.mktemp("models")
     for method in Method:
-        training = TrainingConfig.choose({"method": method, "steps": 2, "batch_size": 8})
-        search = SEARCH if method == Method.ANOGAN else None
-        train_bundle(TrainOptions("digits", models / method, ("0",), training, search=search, width=4, device="cpu"))
+        overrides: dict[str, dict[str, object]] = {
+            "training": {"method": method, "steps": 2, "batch_size": 8},
+            "network": {"width": 4},
+        }
+        overrides |= {"search": SEARCH} if method == Method.ANOGAN else {}
+        train_bundle(TrainOptions("digits", models / method, "digits", overrides, ("0",), device="cpu"))
     settled = threading.Event()
     settings = Settings(models=models, device="cpu", threads=2)
     with served(create_app(settings, on_settled=lambda pool: settled.set())) as client:

@@ -1,7 +1,7 @@
 """The use case as a second protocol would call it: without HTTP."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from anomaly.bundle import BundleRef
+from anomaly.data import Picture
 from anomaly.errors import UndecodableImageError
 from service.engine.admission import Admission
-from service.engine.batcher import Batcher, Picture
+from service.engine.batcher import Batcher
 from service.errors import DeadlineError, OverloadedError, Problem
 from service.records.drift import DriftWatch
 from service.records.history import HistoryEntry
@@ -61,7 +62,9 @@ class Scene:
 
         return asyncio.run(whole())
 
-    def one(self, sent: Submission, *, disconnected: Callable[[], Awaitable[None]] | None = None) -> JudgedImage:
+    def one(
+        self, sent: Submission, *, disconnected: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> JudgedImage:
         async def work() -> JudgedImage:
             with self.scoring.admit(self.detector, num_bytes=10) as reservation:
                 assert (self.admission.num_images, self.admission.num_bytes) == (1, 10 + 64)
@@ -103,8 +106,13 @@ def broken() -> Submission:
 def test_one_image_is_judged_counted_and_watched() -> None:
     scene = Scene()
     judged = scene.one(submission(95))
-    assert (judged.name, judged.scored.score, judged.p_value) == ("95.png", 95.0, 0.05)
-    assert (judged.threshold, judged.is_anomalous, judged.alpha, judged.message) == (94.0, True, 0.05, None)
+    assert (judged.name, judged.scored.score, judged.verdict.p_value) == ("95.png", 95.0, 0.05)
+    assert (judged.verdict.threshold, judged.verdict.is_anomalous, judged.alpha, judged.message) == (
+        94.0,
+        True,
+        0.05,
+        None,
+    )
     assert judged.scored.heatmap is not None
     assert judged.history_id is None
     assert scene.series('anomaly_images_total{model="m",verdict="anomalous"') == 1

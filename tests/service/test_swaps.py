@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 
 from anomaly.bundle.layout import SUMMED, SUMS
-from anomaly.config import Method, TrainingConfig
 from anomaly.inference import Detector, load_detector
 from anomaly.pipeline import TrainOptions, train_bundle
 from service.app import create_app
@@ -60,8 +59,8 @@ DRAWINGS = [drawing(seed) for seed in range(3)]
 def bundles(bigan_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Version directories of two bundles that score differently."""
     other = tmp_path_factory.mktemp("other") / "bigan"
-    training = TrainingConfig(method=Method.BIGAN, steps=10, batch_size=16)
-    train_bundle(TrainOptions("digits", other, ("1",), training, size=8, latent_dim=2, width=4, device="cpu"))
+    overrides = {"training": {"steps": 10, "batch_size": 16}, "network": {"latent_dim": 2, "width": 4}}
+    train_bundle(TrainOptions("digits", other, "digits", overrides, ("1",), device="cpu"))
     return [bigan_dir / "1", other / "1"]
 
 

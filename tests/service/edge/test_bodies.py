@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
-from service.edge.bodies import MAX_TEXTS, NAMELESS, Bodies, Upload
+from service.edge.bodies import MAX_TEXTS, NAMELESS, Body, BodyLimits, Upload
 from service.errors import MalformedRequestError, OverloadedError, UnsupportedContentError, UploadTooLargeError
 
 FORM = "multipart/form-data; boundary=x"
@@ -64,13 +64,13 @@ def request(client: Callable[[], Any], content_type: str, length: int | None = N
 
 
 def read(*pieces: bytes, max_files: int = 10, content_type: str = FORM) -> list[Upload]:
-    bodies = Bodies(max_bytes=MAX_BYTES, max_files=max_files)
-    return asyncio.run(bodies.read_many(request(Client(*pieces), content_type), Reserved()))
+    body = Body(request(Client(*pieces), content_type), BodyLimits(MAX_BYTES, max_files))
+    return asyncio.run(body.read_many(Reserved()))
 
 
 def read_one(client: Client, reserved: Reserved, *, length: int | None = None, content_type: str = FORM) -> Upload:
-    bodies = Bodies(max_bytes=MAX_BYTES, max_files=1)
-    return asyncio.run(bodies.read_one(request(client, content_type, length), reserved))
+    body = Body(request(client, content_type, length), BodyLimits(MAX_BYTES, max_files=1))
+    return asyncio.run(body.read_one(reserved))
 
 
 @given(
@@ -99,9 +99,9 @@ def test_names_are_read_as_utf_8_or_else_latin_1(name: bytes, expected: str) -> 
 
 def test_more_files_than_accepted_are_refused_as_soon_as_they_begin() -> None:
     client = Client(file(b"1") + file(b"2"), file(b"3"), b"the rest")
-    bodies = Bodies(max_bytes=MAX_BYTES, max_files=2)
+    body = Body(request(client, FORM), BodyLimits(MAX_BYTES, max_files=2))
     with pytest.raises(UploadTooLargeError, match="the 2 accepted"):
-        asyncio.run(bodies.read_many(request(client, FORM), Reserved()))
+        asyncio.run(body.read_many(Reserved()))
     assert client.num_read == 2
 
 
@@ -117,9 +117,10 @@ def test_files_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a file went to disk")
 
     monkeypatch.setattr("tempfile.SpooledTemporaryFile.rollover", rollover)
-    bodies, data = Bodies(max_bytes=2**22, max_files=1), bytes(3 * 2**20)
-    body = file(data, field="file") + b"--x--"
-    assert asyncio.run(bodies.read_one(request(Client(body), FORM), Reserved(2**22))).data == data
+    data = bytes(3 * 2**20)
+    client = Client(file(data, field="file") + b"--x--")
+    body = Body(request(client, FORM), BodyLimits(2**22, max_files=1))
+    assert asyncio.run(body.read_one(Reserved(2**22))).data == data
 
 
 def test_what_was_not_announced_is_reserved_as_it_comes_and_what_was_is_not() -> None:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from anomaly.data import Picture
 from anomaly.errors import UndecodableImageError
-from anomaly.inference import Evidence
-from service.engine.batcher import Batcher, Picture, Scored
+from anomaly.inference import Evidence, Explanation
+from service.engine.batcher import Batcher, Scored
 from service.errors import DeviceMemoryError, EngineFailedError
 
 BAD = 255
@@ -39,10 +40,10 @@ class Device:
             raise self.failure("DefaultCPUAllocator: can't allocate memory")
         if BAD in tags:
             raise ValueError("bad image")
-        return Evidence(tags.astype(np.float64), {}, tags[:, None].astype(np.float32), pixels.astype(np.float32))
+        return Evidence(tags.astype(np.float64), {}, tags[:, None].astype(np.float32))
 
-    def heatmaps(self, pixels: NDArray[np.uint8], z_hat: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.broadcast_to(z_hat[:, :, None], (len(pixels), 2, 2))
+    def explain(self, pixels: NDArray[np.uint8], z_hat: NDArray[np.float32]) -> Explanation:
+        return Explanation(pixels.astype(np.float32), np.broadcast_to(z_hat[:, :, None], (len(pixels), 2, 2)))
 
 
 def torch_error() -> type[Exception]:
@@ -126,8 +127,9 @@ def test_each_image_gets_its_own_answer_whatever_its_neighbours_are(
         assert ["bad image" if tag == BAD else float(tag) for tag in tags] == [outcome(result) for result in results]
         for i, result in enumerate(results):
             if isinstance(result, Scored):
-                assert tags[i] == result.x_hat[0, 0, 0] == result.picture.pixels[0, 0, 0]
-                assert heatmap[i] == (result.heatmap is not None)
+                assert tags[i] == result.picture.pixels[0, 0, 0]
+                assert heatmap[i] == (result.heatmap is not None) == (result.x_hat is not None)
+                assert result.x_hat is None or (result.x_hat == tags[i]).all()
                 assert result.heatmap is None or (result.heatmap == tags[i]).all()
 
     observed = with_batcher(work, max_batch=max_batch, threads=3)

@@ -1,0 +1,50 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
+
+from anomaly.bundle import NormalRecord, NormalSet, record_of
+
+UNKNOWN, TRAIN, SELECT, CALIBRATE = NormalSet
+KEYS = st.lists(st.integers(0, 30), max_size=12)
+
+
+def keys(*values: int) -> NDArray[np.uint64]:
+    return np.array(values, np.uint64)
+
+
+def table(record: NormalRecord) -> dict[int, NormalSet]:
+    return {int(key): NormalSet(int(s)) for key, s in zip(record.keys, record.sets, strict=True)}
+
+
+def test_each_image_has_its_set_and_keys_are_ascending() -> None:
+    record = record_of(keys(40, 10, 30, 20), [(TRAIN, [1, 3]), (SELECT, [0]), (CALIBRATE, [2])])
+    assert table(record) == {10: TRAIN, 20: TRAIN, 30: CALIBRATE, 40: SELECT}
+    assert record.keys.tolist() == [10, 20, 30, 40]
+    assert record.sets.dtype == np.uint8
+
+
+def test_an_image_that_is_there_twice_is_in_the_set_that_has_used_it_most() -> None:
+    record = record_of(keys(7, 7, 5, 5, 5), [(TRAIN, [1]), (SELECT, [3]), (CALIBRATE, [0, 2, 4])])
+    assert table(record) == {5: SELECT, 7: TRAIN}
+
+
+def test_what_is_in_no_set_is_unknown() -> None:
+    assert table(record_of(keys(1, 2), [(TRAIN, [0])])) == {1: TRAIN, 2: UNKNOWN}
+
+
+def test_of_no_images_there_is_nothing_to_know() -> None:
+    record = record_of(keys(), [(TRAIN, [])])
+    assert record.keys.shape == record.sets.shape == (0,)
+    assert not record.knows(keys(1, 2)).any()
+
+
+@given(KEYS, KEYS)
+def test_a_calibration_adds_what_is_new_and_keeps_the_rest(old: list[int], new: list[int]) -> None:
+    sets = np.resize(np.array([UNKNOWN, TRAIN, SELECT, CALIBRATE], np.uint8), len(old))
+    before = NormalRecord.of(keys(*old), sets)
+    after = before.with_calibration(keys(*new))
+    assert table(after) == dict.fromkeys(new, CALIBRATE) | table(before)
+    assert after.keys.tolist() == sorted({*old, *new})
+    assert_array_equal(after.knows(keys(*new)), np.ones(len(new), bool))
