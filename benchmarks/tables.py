@@ -51,9 +51,8 @@ def to_page(rows: Sequence[Row]) -> str:
             parts.append(f"Published: {PUBLISHED[name]}.\n")
         for method, own in of_method.items():
             at = ", at commit 20ebbc2" if method.startswith(_FORMER) else ""
-            parts.append(
-                f"### {title}: {method}\n\nThe first row's{at}: `{own[0]['command']}`\n\n{_classes_table(own)}"
-            )
+            parts.append(f"### {title}: {method}\n\nThe first row's{at}: `{own[0]['command']}`\n")
+            parts.append(_classes_table(own))
     return "\n".join(parts)
 
 

@@ -70,6 +70,21 @@ def test_a_tree_with_masks(bigan_dir: Path, tree: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("plain")
+def test_the_verdict_comes_last_and_the_comparison_at_its_end(bigan_dir: Path, tree: Path, tmp_path: Path) -> None:
+    write_images(tree / "test" / "other", others()[:10])
+    result = done("evaluate", bigan_dir, tree, "--out", tmp_path / "report", "--device", "cpu")
+    _, _, verdict = result.stdout.partition("report.html\n")
+    lines = verdict.splitlines()
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert f"{100 * metrics['auroc']:.1f}" in lines[0]
+    flagged = f"{100 * metrics['fpr_at_threshold']:.1f}"
+    assert any(flagged in line and "5" in line for line in lines)
+    assert any("spot" in line or "other" in line for line in lines)
+    better = metrics["auroc"] > max(metrics["baselines"].values())
+    assert ("better than" if better else "worse than") in lines[-1].lower() or "baseline" in lines[-1]
+
+
+@pytest.mark.usefixtures("plain")
 def test_digits_have_no_masks_and_a_few_duplicates(bigan_dir: Path, tmp_path: Path) -> None:
     done("evaluate", bigan_dir, "digits", "--normal", "0", "--out", tmp_path / "report")
     metrics = read_metrics(tmp_path / "report")

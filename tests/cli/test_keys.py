@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from service.keys import Keyring
+from service.edge.keys import Keyring
 from tests.cli.calls import done, refused
 
 

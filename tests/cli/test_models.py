@@ -1,12 +1,17 @@
 """`anomaly models`: what is there, what it is, and whether it is sound."""
 
+import json
 from pathlib import Path
 from shutil import copytree
 
+import numpy as np
 import pytest
 
 from anomaly.bundle import load
+from anomaly.bundle.manifest import SCHEMA_VERSION
+from anomaly.inference import load_detector
 from tests.cli.calls import call, done, refused
+from tests.digit_images import normals
 
 
 @pytest.fixture
@@ -63,6 +68,26 @@ def test_a_corrupt_bundle_is_refused(models: Path, verb: str) -> None:
 @pytest.mark.parametrize("verb", ["show", "verify"])
 def test_no_bundle(tmp_path: Path, verb: str) -> None:
     assert "there is no bundle at" in refused("models", verb, tmp_path)
+
+
+def test_upgrade_writes_a_version_that_scores_the_same(models: Path) -> None:
+    images = list(normals()[:5])
+    result = done("models", "upgrade", models / "search", "--device", "cpu")
+    assert f"wrote {models / 'search' / '2'} in schema {SCHEMA_VERSION}" in result.stdout
+    old, new = (load_detector(models / "search" / version, device="cpu").score(images) for version in "12")
+    np.testing.assert_allclose(old.score, new.score, rtol=1e-5)
+    assert "there is no bundle at" in refused("models", "upgrade", models / "nowhere")
+
+
+def test_a_shipped_bundle_of_schema_1_is_upgraded(tmp_path: Path) -> None:
+    copytree(Path(__file__).parents[2] / "models" / "mnist", tmp_path / "mnist")
+    before = json.loads((tmp_path / "mnist" / "1" / "manifest.json").read_text())["schema_version"]
+    done("models", "upgrade", tmp_path / "mnist", "--device", "cpu")
+    after = json.loads((tmp_path / "mnist" / "2" / "manifest.json").read_text())["schema_version"]
+    assert before <= after == SCHEMA_VERSION
+    image = Path(__file__).parents[2] / "docs" / "examples" / "six.png"
+    scores = [load_detector(tmp_path / "mnist" / version, device="cpu").score(image).score for version in "12"]
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-6)
 
 
 def test_an_unknown_verb() -> None:

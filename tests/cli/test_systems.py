@@ -85,9 +85,9 @@ def test_each_trains_into_a_bundle_that_scores_and_evaluates(name: str, tmp_path
 
 
 def test_an_autoencoders_decoder_begins_a_generator(tmp_path: Path) -> None:
-    common = ["train", *ZERO, "--steps", "2", *sets("training.batch_size=16")]
+    common: list[str | Path] = ["train", *ZERO, "--steps", "2", *sets("training.batch_size=16")]
     done(*common, *sets("network.width=4"), "--recipe", "autoencoder", "--out", tmp_path / "ae")
-    begun = [*common, "--recipe", "digits", "--init-decoder", tmp_path / "ae"]
+    begun: list[str | Path] = [*common, "--recipe", "digits", "--init-decoder", tmp_path / "ae"]
     done(*begun, *sets("network.width=4"), "--out", tmp_path / "gan")
     done("models", "verify", tmp_path / "gan")
     message = refused(*begun, *sets("network.width=8"), "--out", tmp_path / "other")

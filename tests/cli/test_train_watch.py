@@ -21,7 +21,7 @@ def test_a_run_that_goes_wrong_is_warned_of_once_and_says_so_in_its_bundle(tmp_p
     bundle = load(tmp_path / "m")
     (warning,) = bundle.manifest.warnings
     assert f"warning: {warning}\n" in result.stderr
-    assert f"## Warnings of training\n\n- {warning}\n" in bundle.card
+    assert f"## Warnings\n\n- {warning}\n" in bundle.card
 
 
 def test_a_resumed_run_keeps_its_earlier_warnings(tmp_path: Path) -> None:

@@ -5,24 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
-from anomaly.cli import app
-from tests.cli.calls import call, refused
+from tests.cli.calls import call, command_of, refused, verbs_of
 from tests.digit_images import normals, write_images
 
-VERBS = [(), ("train",), ("calibrate",), ("score",), ("evaluate",), ("inspect",), ("serve",), ("models",)]
-VERBS += [("models", verb) for verb in ("list", "show", "verify")]
-
-
-def command_of(verb: tuple[str, ...]) -> TyperCommand | TyperGroup:
-    command = typer.main.get_command(app)
-    for name in verb:
-        assert isinstance(command, TyperGroup)
-        command = command.commands[name]
-    assert isinstance(command, TyperCommand | TyperGroup)
-    return command
+VERBS = verbs_of()
 
 
 def run_program(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -48,7 +36,7 @@ def test_every_option_says_what_it_is(verb: tuple[str, ...]) -> None:
 def test_these_are_the_verbs() -> None:
     program = command_of(())
     assert isinstance(program, TyperGroup)
-    verbs = ["train", "calibrate", "score", "evaluate", "inspect", "serve", "models", "keys", "history"]
+    verbs = ["train", "calibrate", "score", "evaluate", "inspect", "serve", "recipes", "models", "keys", "history"]
     assert list(program.commands) == verbs
 
 

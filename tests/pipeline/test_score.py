@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.inference import EvidenceGraph, load_detector, observer
+from anomaly.inference import EvidenceGraph, load_detector
+from anomaly.inference.latents import search_images
 from anomaly.pipeline import ScoreSummary, score, score_paths
 from tests.cli.calls import read_rows
 from tests.digit_images import Pixels, normals, others, write_images
@@ -37,13 +38,12 @@ def test_images_are_searched_once_though_heatmaps_are_drawn(
     anogan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[int] = []
-    search_images = observer.search_images
 
     def spy(graph: EvidenceGraph, pixels: Pixels, *arguments: Any) -> object:
         searched.append(len(pixels))
         return search_images(graph, pixels, *arguments)
 
-    monkeypatch.setattr(observer, "search_images", spy)
+    monkeypatch.setattr("anomaly.inference.observer.search_images", spy)
     load_detector(anogan_dir, device="cpu")
     assert searched == []  # goldens are scored at their stored latents
     images = [str(path) for path in write_images(tmp_path / "in", normals()[:5])]
