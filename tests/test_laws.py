@@ -19,7 +19,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from anomaly.bundle import Bundle, save
 from anomaly.config import Method, PreprocessConfig, SearchConfig, TrainingConfig
-from anomaly.data import Sample, decode, image_keys, preprocess, split_normals
+from anomaly.data import Limits, decode, image_keys, preprocess, read_all, split_normals
 from anomaly.inference import Detector, load_detector
 from anomaly.pipeline import TrainOptions, score_paths, train_bundle
 from tests.cli.calls import read_rows
@@ -182,11 +182,14 @@ def test_law_3_training_and_scoring_see_the_pixels_that_preprocess_gives(
     assert_array_equal(expected, by_command)
 
 
-@pytest.mark.parametrize(
-    "module", ["anomaly.data.store", "anomaly.data.inputs", "anomaly.inference.detector", "service.uploads"]
-)
+@pytest.mark.parametrize("module", ["anomaly.data.reader", "anomaly.inference.detector", "service.uploads"])
 def test_law_3_all_ways_in_call_the_one_function(module: str) -> None:
     assert import_module(module).preprocess is preprocess
+
+
+@pytest.mark.parametrize("module", ["anomaly.data.store", "anomaly.pipeline.score"])
+def test_law_3_many_images_are_read_by_the_one_reader(module: str) -> None:
+    assert import_module(module).read_all is read_all
 
 
 # Law 4: raw scores are never clamped or rescaled by the data being scored.
@@ -253,16 +256,18 @@ def test_law_5_training_opens_no_test_image_and_no_anomaly(tmp_path: Path, monke
     good = write_images(root / "train" / "good", digits("train", "0")[:30])
     for place in ("train/bad", "test/good", "test/bad", "ground_truth/bad"):
         write_images(root / place, others()[:4])
-    opened: list[str] = []
-    opening = Sample.open
+    opened: list[Path] = []
+    files = import_module("anomaly.data.decode")
+    opening = files._read
 
-    def spy(self: Sample) -> object:
-        opened.append(self.path)
-        return opening(self)
+    def spy(path: Path, name: str, limits: Limits) -> bytes:
+        opened.append(path)
+        data: bytes = opening(path, name, limits)
+        return data
 
-    monkeypatch.setattr(Sample, "open", spy)
+    monkeypatch.setattr(files, "_read", spy)
     train(root, tmp_path / "m")
-    assert set(opened) == {str(path) for path in good}
+    assert set(opened) == set(good)
 
 
 # Law 6: no pickle.
