@@ -18,9 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+<<<<<<< HEAD
 from anomaly.bundle import Bundle, NormalSet, save
 from anomaly.config import PreprocessConfig
 from anomaly.data import decode, image_keys, preprocess, preprocess_batch, read, read_all, split_normals
+=======
+from anomaly.bundle import Bundle, save
+from anomaly.config import Method, PreprocessConfig, SearchConfig, TrainingConfig
+from anomaly.data import Limits, decode, image_keys, preprocess, read_all, split_normals
+>>>>>>> report-room
 from anomaly.inference import Detector, load_detector
 from anomaly.pipeline import TrainOptions, calibrate_bundle, score_paths, train_bundle
 from anomaly.recipes import Sections, merged
@@ -204,6 +210,7 @@ def test_law_3_training_and_scoring_see_the_pixels_that_preprocess_gives(
     assert_array_equal(expected, by_command)
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("module", "function"),
     [
@@ -219,6 +226,16 @@ def test_law_3_training_and_scoring_see_the_pixels_that_preprocess_gives(
 def test_law_3_all_ways_in_call_the_one_function(module: str, function: Callable[..., object]) -> None:
     """`read_all` reads by `read`, which calls `preprocess`; `preprocess_batch` gives the same pixels."""
     assert getattr(import_module(module), function.__name__) is function
+=======
+@pytest.mark.parametrize("module", ["anomaly.data.reader", "anomaly.inference.detector", "service.uploads"])
+def test_law_3_all_ways_in_call_the_one_function(module: str) -> None:
+    assert import_module(module).preprocess is preprocess
+>>>>>>> report-room
+
+
+@pytest.mark.parametrize("module", ["anomaly.data.store", "anomaly.pipeline.score"])
+def test_law_3_many_images_are_read_by_the_one_reader(module: str) -> None:
+    assert import_module(module).read_all is read_all
 
 
 # Law 4: raw scores are never clamped or rescaled by the data being scored.
@@ -285,6 +302,7 @@ def test_law_5_training_opens_no_test_image_and_no_anomaly(tmp_path: Path, monke
     good = write_images(root / "train" / "good", digits("train", "0")[:30])
     for place in ("train/bad", "test/good", "test/bad", "ground_truth/bad"):
         write_images(root / place, others()[:4])
+<<<<<<< HEAD
     opened: list[str] = []
     decoding = import_module("anomaly.data.decode")
     reading = decoding._read
@@ -295,8 +313,20 @@ def test_law_5_training_opens_no_test_image_and_no_anomaly(tmp_path: Path, monke
         return data
 
     monkeypatch.setattr(decoding, "_read", spy)
+=======
+    opened: list[Path] = []
+    files = import_module("anomaly.data.decode")
+    opening = files._read
+
+    def spy(path: Path, name: str, limits: Limits) -> bytes:
+        opened.append(path)
+        data: bytes = opening(path, name, limits)
+        return data
+
+    monkeypatch.setattr(files, "_read", spy)
+>>>>>>> report-room
     train(root, tmp_path / "m")
-    assert set(opened) == {str(path) for path in good}
+    assert set(opened) == set(good)
 
 
 def test_law_5_the_bundle_knows_the_set_of_every_normal(zeros: Path, tmp_path: Path) -> None:
