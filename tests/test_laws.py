@@ -1,8 +1,8 @@
 """The laws of the design, each as something that can be broken.
 
-Law 6 (no pickle, files verified) is shown in full in `tests/bundle` and `tests/inference/test_loading.py`, bundles of an
-older schema in `tests/bundle/test_schema1.py`; laws 7 and 8 for whole folders of bad files in `tests/cli/test_score.py`,
-and for the service in `tests/service`.
+Law 6 (no pickle, files verified) is shown in full in `tests/bundle` and `tests/inference/test_loading.py`, bundles of
+an older schema in `tests/bundle/test_schema1.py`; laws 7 and 8 for whole folders of bad files in
+`tests/cli/test_score.py`, and for the service in `tests/service`.
 """
 
 import pickle
@@ -18,15 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-<<<<<<< HEAD
 from anomaly.bundle import Bundle, NormalSet, save
 from anomaly.config import PreprocessConfig
 from anomaly.data import decode, image_keys, preprocess, preprocess_batch, read, read_all, split_normals
-=======
-from anomaly.bundle import Bundle, save
-from anomaly.config import Method, PreprocessConfig, SearchConfig, TrainingConfig
-from anomaly.data import Limits, decode, image_keys, preprocess, read_all, split_normals
->>>>>>> report-room
 from anomaly.inference import Detector, load_detector
 from anomaly.pipeline import TrainOptions, calibrate_bundle, score_paths, train_bundle
 from anomaly.recipes import Sections, merged
@@ -210,7 +204,6 @@ def test_law_3_training_and_scoring_see_the_pixels_that_preprocess_gives(
     assert_array_equal(expected, by_command)
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("module", "function"),
     [
@@ -220,22 +213,12 @@ def test_law_3_training_and_scoring_see_the_pixels_that_preprocess_gives(
         ("anomaly.inference.images", read_all),
         ("anomaly.inference.images", read),
         ("anomaly.inference.images", preprocess_batch),
-        ("service.uploads", preprocess),
+        ("service.engine.uploads", read),
     ],
 )
 def test_law_3_all_ways_in_call_the_one_function(module: str, function: Callable[..., object]) -> None:
     """`read_all` reads by `read`, which calls `preprocess`; `preprocess_batch` gives the same pixels."""
     assert getattr(import_module(module), function.__name__) is function
-=======
-@pytest.mark.parametrize("module", ["anomaly.data.reader", "anomaly.inference.detector", "service.uploads"])
-def test_law_3_all_ways_in_call_the_one_function(module: str) -> None:
-    assert import_module(module).preprocess is preprocess
->>>>>>> report-room
-
-
-@pytest.mark.parametrize("module", ["anomaly.data.store", "anomaly.pipeline.score"])
-def test_law_3_many_images_are_read_by_the_one_reader(module: str) -> None:
-    assert import_module(module).read_all is read_all
 
 
 # Law 4: raw scores are never clamped or rescaled by the data being scored.
@@ -302,7 +285,6 @@ def test_law_5_training_opens_no_test_image_and_no_anomaly(tmp_path: Path, monke
     good = write_images(root / "train" / "good", digits("train", "0")[:30])
     for place in ("train/bad", "test/good", "test/bad", "ground_truth/bad"):
         write_images(root / place, others()[:4])
-<<<<<<< HEAD
     opened: list[str] = []
     decoding = import_module("anomaly.data.decode")
     reading = decoding._read
@@ -313,20 +295,8 @@ def test_law_5_training_opens_no_test_image_and_no_anomaly(tmp_path: Path, monke
         return data
 
     monkeypatch.setattr(decoding, "_read", spy)
-=======
-    opened: list[Path] = []
-    files = import_module("anomaly.data.decode")
-    opening = files._read
-
-    def spy(path: Path, name: str, limits: Limits) -> bytes:
-        opened.append(path)
-        data: bytes = opening(path, name, limits)
-        return data
-
-    monkeypatch.setattr(files, "_read", spy)
->>>>>>> report-room
     train(root, tmp_path / "m")
-    assert set(opened) == set(good)
+    assert set(opened) == {str(path) for path in good}
 
 
 def test_law_5_the_bundle_knows_the_set_of_every_normal(zeros: Path, tmp_path: Path) -> None:
@@ -364,7 +334,7 @@ def test_law_6_nothing_is_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for module, names in ((pickle, ("load", "loads", "dump", "dumps", "Unpickler")), (torch, ("load", "save"))):
         for name in names:
             monkeypatch.setattr(module, name, refuse)
-    sections = {"training": {"method": "anogan"}, "search": {"steps": 2, "restarts": 1}}
+    sections: Sections = {"training": {"method": "anogan"}, "search": {"steps": 2, "restarts": 1}}
     for resume in (False, True):
         train("digits", tmp_path / "m", sections=sections, normal=("0",), resume=resume)
     load_detector(tmp_path / "m", device="cpu").score(normals()[0])
