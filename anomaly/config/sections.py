@@ -70,6 +70,11 @@ class AuxiliaryConfig(Config):
     memory_bank: int = Field(default=0, ge=0, le=MAX_REMEMBERED)
     rotation: bool = False
 
+    @classmethod
+    def discriminators(cls) -> list[str]:
+        """The fields that say whether there is one: each is the name of an auxiliary discriminator."""
+        return [name for name, field in cls.model_fields.items() if field.annotation is bool]
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.memory_bank and not self.synthetic_defects:
