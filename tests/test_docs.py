@@ -1,21 +1,154 @@
-"""The documents name what the program has."""
+"""The documents name what the program has (recipes, fields, options, metrics, settings), and no command that it has not."""
 
+import ast
+import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from anomaly.config import (
+    AuxiliaryConfig,
+    Config,
+    NetworkConfig,
+    PreprocessConfig,
+    ScoreConfig,
+    SearchConfig,
+    TrainingConfig,
+)
+from anomaly.evaluation import metrics_of, summarise
+from anomaly.recipes import parse_overrides, read_recipe, recipe_names
 from service.settings import Settings
+from tests.cli.calls import command_of, verbs_of
+from tests.evaluation.evaluations import make_evaluation
 
 ROOT = Path(__file__).parents[1]
+PAGES = {path.name: path.read_text("utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+SECTIONS: dict[str, type[Config]] = {
+    "preprocess": PreprocessConfig,
+    "network": NetworkConfig,
+    "auxiliary": AuxiliaryConfig,
+    "training": TrainingConfig,
+    "search": SearchConfig,
+    "score": ScoreConfig,
+}
+FIELDS = {f"{section}.{name}": field for section, kind in SECTIONS.items() for name, field in kind.model_fields.items()}
+OPTIONS = {
+    (" ".join(verb), option)
+    for verb in verbs_of()
+    for parameter in command_of(verb).params
+    for option in parameter.opts
+    if option.startswith("--")
+}
+
+
+def sh_lines(text: str) -> list[str]:
+    """The lines of shell blocks without comments; one that ends in a backslash is joined with the next."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in (re.sub(r"(^|\s)#\s.*$", "", each).strip() for each in lines) if line]
+
+
+COMMANDS = [
+    (name, line.removeprefix("anomaly "))
+    for name, text in PAGES.items()
+    for line in [*sh_lines(text), *re.findall(r"The first row's: `(.*?)`", text)]
+    if line.startswith("anomaly ")
+]
 
 
 @pytest.mark.parametrize("name", list(Settings.model_fields))
 def test_the_guide_names_every_setting(name: str) -> None:
-    assert f"ANOMALY_{name.upper()}`" in (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    assert f"ANOMALY_{name.upper()}`" in PAGES["guide.md"]
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    targets = [part.split(")")[0].split("#")[0] for part in text.split("](")[1:]]
-    assert targets
-    assert [target for target in targets if not target.startswith("http") and not (ROOT / target).exists()] == []
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_described(name: str) -> None:
+    assert re.search(rf"^\| `{name}` \| \S.*\|$", PAGES["recipes.md"], re.MULTILINE)
+
+
+def field_rows() -> dict[str, tuple[str, str]]:
+    """Default and meaning of each field, as docs/recipes.md has them."""
+    rows = re.findall(r"^\| `(\w+\.\w+)` \| (.*?) \| (.*) \|$", PAGES["recipes.md"], re.MULTILINE)
+    return {name: (default, meaning) for name, default, meaning in rows}
+
+
+def test_the_fields_described_are_those_there_are() -> None:
+    assert list(field_rows()) == list(FIELDS)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_has_its_default_and_a_meaning(name: str) -> None:
+    """A default in italics follows from other fields, and is told in words."""
+    default, meaning = field_rows()[name]
+    assert len(meaning) > 10
+    if not default.startswith("*"):
+        actual = FIELDS[name].default
+        value = default.strip("`")
+        assert (value if isinstance(actual, str) else json.loads(value)) == (
+            list(actual) if isinstance(actual, tuple) else actual
+        )
+
+
+@pytest.mark.parametrize(("verb", "option"), sorted(OPTIONS))
+def test_every_option_is_in_a_document(verb: str, option: str) -> None:
+    """Each has its help too; here it is met where it is needed."""
+    assert any(re.search(rf"(?<![\w-]){option}(?![\w-])", text) for text in PAGES.values())
+
+
+def test_no_document_names_an_option_that_is_gone() -> None:
+    known = {option for _, option in OPTIONS} | {"--help"}
+    for name in ("README.md", "guide.md", "recipes.md", "operator.md"):
+        lines = [line for line in sh_lines(PAGES[name]) if not line.startswith("anomaly ")]
+        of_others = {word for line in lines for word in re.findall(r"--[a-z-]+", line)}
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGES[name])) - of_others
+        assert named <= known, name
+
+
+def test_the_guide_describes_every_metric() -> None:
+    evaluation = make_evaluation(pixel=(0.9, 0.5))
+    for key in metrics_of(evaluation, summarise(evaluation)):
+        assert re.search(rf"^\|[^|]*`{key}`[^|]*\| \S", PAGES["guide.md"], re.MULTILINE), key
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS)
+def test_commands_are_understood(page: str, command: str) -> None:
+    """Options and recipes there are, fields that can be set."""
+    words = shlex.split(command)
+    verb = max((each for each in verbs_of() if tuple(words[: len(each)]) == each), key=len)
+    assert verb
+    given = command_of(verb).make_context(verb[-1], words[len(verb) :] + missing(verb, words)).params
+    if verb == ("train",):
+        parse_overrides(given["set_"] or ())
+        if given["recipe"] != "auto" and not given["recipe"].endswith(".toml"):
+            assert read_recipe(given["recipe"])
+
+
+def missing(verb: tuple[str, ...], words: list[str]) -> list[str]:
+    """A benchmark's row does not say where its bundle went."""
+    return ["--out", "x"] if verb == ("train",) and "--out" not in words else []
+
+
+def test_there_are_commands_to_understand() -> None:
+    assert len(COMMANDS) > 40
+    assert {page for page, _ in COMMANDS} >= {"README.md", "recipes.md", "guide.md", "lectures.md", "benchmarks.md"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_python_is_python(name: str) -> None:
+    for program in re.findall(r"^```python\n(.*?)^```", PAGES[name], flags=re.DOTALL | re.MULTILINE):
+        ast.parse(program)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    folder = ROOT if name == "README.md" else ROOT / "docs"
+    targets = [part.split(")")[0].split("#")[0] for part in PAGES[name].split("](")[1:]]
+    missing = [t for t in targets if t and not t.startswith("http") and not (folder / t).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_figure_is_left_open(name: str) -> None:
+    assert re.findall(r"\b[A-Z]+_HERE\b|\bCOST_[A-Z]+|\bTODO\b|\bXXX\b", PAGES[name]) == []

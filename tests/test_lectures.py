@@ -8,6 +8,8 @@ import pytest
 import typer
 
 from anomaly.cli import app
+from anomaly.config import TrainingConfig
+from anomaly.recipes import Survey, parse_overrides, read_recipe, recipe_names, resolve
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "lectures.md").read_text(encoding="utf-8")
@@ -22,11 +24,8 @@ def test_links_and_pictures_lead_somewhere() -> None:
 
 
 def test_functions_are_defined() -> None:
-    names = set(re.findall(r"`(?:Passes\.)?(_?[a-z]+(?:_[a-z]+)*|[A-Z]+[a-zA-Z]+)`", TEXT)) - {
-        "digits",
-        "d_real",
-        "d_fake",
-    }
+    words = set(re.findall(r"`(_?[a-z]+(?:_[a-z]+)*|[A-Z]+[a-zA-Z]+)`", TEXT))
+    names = words - {"d_real", "d_fake", *recipe_names(), *TrainingConfig.model_fields}
     assert {"game_step", "izi_f", "encoder_step", "_contests", "MLPGenerator"} <= names
     assert [name for name in sorted(names) if not re.search(rf"(def|class) {name}\b", SOURCES)] == []
 
@@ -37,4 +36,11 @@ def test_commands_are_understood(command: str) -> None:
     assert (program, verb) == ("anomaly", "train")
     group = typer.main.get_command(app)
     train = group.get_command(group.make_context("anomaly", [verb], resilient_parsing=True), verb)  # type: ignore[attr-defined]
-    assert train.make_context(verb, arguments).params["data"] == "digits"
+    given = train.make_context(verb, arguments).params
+    assert given["data"] == "digits"
+    resolve(given["recipe"], parse_overrides(given["set_"] or ()), Survey(143, 8, 8, has_colour=False))
+
+
+def test_every_system_has_its_command() -> None:
+    named = {word for command in COMMANDS for word in shlex.split(command)}
+    assert {name for name in recipe_names() if read_recipe(name).sections.get("search")} - {"anogan"} <= named

@@ -9,6 +9,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from anomaly.inference import load_detector
+from anomaly.pipeline import evaluate_bundle
 from anomaly.report import report
 from tests.cli.calls import call, done, read_rows, refused
 from tests.digit_images import Pixels, digits, normals, others, write_images
@@ -73,15 +74,17 @@ def test_a_tree_with_masks(bigan_dir: Path, tree: Path, tmp_path: Path) -> None:
 def test_the_verdict_comes_last_and_the_comparison_at_its_end(bigan_dir: Path, tree: Path, tmp_path: Path) -> None:
     write_images(tree / "test" / "other", others()[:10])
     result = done("evaluate", bigan_dir, tree, "--out", tmp_path / "report", "--device", "cpu")
-    _, _, verdict = result.stdout.partition("report.html\n")
-    lines = verdict.splitlines()
+    lines = result.stdout.partition("report.html\n")[2].splitlines()
+    assert lines == evaluate_bundle(bigan_dir, str(tree), tmp_path / "again", device="cpu").verdict
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    assert f"{100 * metrics['auroc']:.1f}" in lines[0]
-    flagged = f"{100 * metrics['fpr_at_threshold']:.1f}"
-    assert any(flagged in line and "5" in line for line in lines)
-    assert any("spot" in line or "other" in line for line in lines)
-    better = metrics["auroc"] > max(metrics["baselines"].values())
-    assert ("better than" if better else "worse than") in lines[-1].lower() or "baseline" in lines[-1]
+    ranking, operating, kinds, comparison = lines
+    assert ranking.startswith("AUROC ")
+    assert f"{100 * metrics['auroc']:.1f} times in 100" in ranking
+    assert "A false-alarm rate of 5" in operating
+    assert "false alarm on " in operating
+    assert "spot (" in kinds
+    assert "other (" in kinds
+    assert "baseline" in comparison
 
 
 @pytest.mark.usefixtures("plain")

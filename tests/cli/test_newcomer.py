@@ -40,7 +40,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_minute_on_photographs(home: Path) -> None:
     """What is chosen, what is lost, how far it came and how to go on, is all told; and stands in manifest and card."""
     program = Path(sys.executable).with_name("anomaly")
-    command = [program, "train", "photographs", "--out", "M", "--max-minutes", "1"]
+    command: list[str | Path] = [program, "train", "photographs", "--out", "M", "--max-minutes", "1"]
     run = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False, timeout=280)
     assert run.returncode == 0, run.stderr
     said = run.stderr
