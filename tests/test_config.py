@@ -122,7 +122,9 @@ def test_values_out_of_range_are_refused(config: type[Config], field: str, value
 @pytest.mark.parametrize("rest", [{"method": "anogan"}, {"cycle_x": 0.0}])
 def test_g_and_e_need_something_to_learn_by(rest: dict[str, object]) -> None:
     assert TrainingConfig(adversarial=0.0).cycle_x
-    with pytest.raises(ValidationError, match="learns nothing; give training.adversarial above 0, or choose training.method=bigan"):
+    with pytest.raises(
+        ValidationError, match="learns nothing; give training.adversarial above 0, or choose training.method=bigan"
+    ):
         TrainingConfig.model_validate({"adversarial": 0.0, **rest})
 
 
@@ -224,7 +226,9 @@ def test_a_search_of_no_steps_is_none() -> None:
     recipe = Recipe.model_validate({"search": {"steps": 0, "restarts": 4}})
     assert recipe.search is None
     assert recipe == Recipe()
-    with pytest.raises(ValidationError, match=r"anogan finds latents by search alone; give search\.steps of at least 1"):
+    with pytest.raises(
+        ValidationError, match=r"anogan finds latents by search alone; give search\.steps of at least 1"
+    ):
         Recipe.model_validate({"training": {"method": "anogan"}, "search": {"steps": 0}})
 
 

@@ -216,7 +216,16 @@ def test_a_bundle_without_a_way_to_find_latents_with_right_sums(anogan_dir: Path
 
 
 ARRAYS = {
-    CALIBRATION: ["scores", "term_mean", "term_std", "term_inverse_covariance", "map_layers", "map_peak", "normal_keys", "normal_sets"],
+    CALIBRATION: [
+        "scores",
+        "term_mean",
+        "term_std",
+        "term_inverse_covariance",
+        "map_layers",
+        "map_peak",
+        "normal_keys",
+        "normal_sets",
+    ],
     GOLDEN: ["pixels", "z_hat", "terms", "scores"],
 }
 each_array = pytest.mark.parametrize(
@@ -251,7 +260,12 @@ def test_an_array_that_is_missing_with_right_sums(bigan_dir: Path, file: str, na
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize(
     ("file", "name"),
-    [(WEIGHTS, "G.to_image.0.weight"), (CALIBRATION, "term_inverse_covariance"), (CALIBRATION, "scores"), (GOLDEN, "terms")],
+    [
+        (WEIGHTS, "G.to_image.0.weight"),
+        (CALIBRATION, "term_inverse_covariance"),
+        (CALIBRATION, "scores"),
+        (GOLDEN, "terms"),
+    ],
 )
 def test_numbers_that_are_not_finite_with_right_sums(bigan_dir: Path, file: str, name: str, value: float) -> None:
     def spoil(arrays: dict[str, Array]) -> dict[str, Array]:

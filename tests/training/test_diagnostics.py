@@ -47,19 +47,26 @@ def test_a_discriminator_that_leaves_the_generator_behind_has_won() -> None:
         150, loss="minimax", d_steps=5, spectral_norm=False, optimizer="sgd", learning_rate=0.1
     )
     assert found == ["discriminator won"]
-    assert all(option in advice for option in ("training.loss=non-saturating", "training.spectral_norm=true", "training.d_steps than 5"))
+    assert all(
+        option in advice
+        for option in ("training.loss=non-saturating", "training.spectral_norm=true", "training.d_steps than 5")
+    )
 
 
 def test_a_generator_that_moves_five_times_against_one_discriminator_collapses() -> None:
     found, advice = found_in_ring(600, loss="minimax", g_steps=5, spectral_norm=False, learning_rate=2e-3)
     assert found == ["mode collapse"]
-    assert all(option in advice for option in ("training.g_steps than 5", "training.batch_size", "training.learning_rate"))
+    assert all(
+        option in advice for option in ("training.g_steps than 5", "training.batch_size", "training.learning_rate")
+    )
 
 
 def test_a_critic_with_a_wide_bound_and_a_high_rate_diverges() -> None:
     found, advice = found_in_ring(60, loss="wasserstein", clip_weights=10.0, learning_rate=0.05)
     assert found == ["divergence"]
-    assert all(option in advice for option in ("loss_d", "training.learning_rate than 0.05", "training.clip_weights than 10"))
+    assert all(
+        option in advice for option in ("loss_d", "training.learning_rate than 0.05", "training.clip_weights than 10")
+    )
 
 
 @pytest.mark.parametrize("method", [Method.BIGAN, Method.ANOGAN])
