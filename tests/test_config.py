@@ -74,7 +74,7 @@ def test_an_mlps_sides_go_from_2_to_256(size: int) -> None:
 
 def test_a_side_between_says_which_to_choose() -> None:
     with pytest.raises(
-        ValidationError, match="100 does not fit; choose one of 8, 16, 32, 64, 128, 256, or network.architecture=mlp"
+        ValidationError, match=r"100 does not fit; choose one of 8, 16, 32, 64, 128, 256, or network\.architecture=mlp"
     ):
         NetworkPlan(size=100)
 
@@ -123,7 +123,7 @@ def test_values_out_of_range_are_refused(config: type[Config], field: str, value
 def test_g_and_e_need_something_to_learn_by(rest: dict[str, object]) -> None:
     assert TrainingConfig(adversarial=0.0).cycle_x
     with pytest.raises(
-        ValidationError, match="learns nothing; give training.adversarial above 0, or choose training.method=bigan"
+        ValidationError, match=r"learns nothing; give training\.adversarial above 0, or choose training\.method=bigan"
     ):
         TrainingConfig.model_validate({"adversarial": 0.0, **rest})
 

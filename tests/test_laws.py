@@ -1,8 +1,8 @@
 """The laws of the design, each as something that can be broken.
 
-Law 6 (no pickle, files verified) is shown in full in `tests/bundle` and `tests/inference/test_loading.py`, bundles of an
-older schema in `tests/bundle/test_schema1.py`; laws 7 and 8 for whole folders of bad files in `tests/cli/test_score.py`,
-and for the service in `tests/service`.
+Law 6 (no pickle, files verified) is shown in full in `tests/bundle` and `tests/inference/test_loading.py`, and bundles
+of an older schema in `tests/bundle/test_schema1.py`; laws 7 and 8 for whole folders of bad files in
+`tests/cli/test_score.py`, and for the service in `tests/service`.
 """
 
 import pickle

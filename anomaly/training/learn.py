@@ -40,9 +40,7 @@ class Observes(Protocol):
     def observe(self, pixels: Pixels) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32]]:
         """The terms of images (n, c, size, size) by name, and z_hat."""
 
-    def explain(
-        self, pixels: Pixels, z_hat: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def explain(self, pixels: Pixels, z_hat: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """x_hat, and the maps (n, num_maps, size, size) of which a heatmap is made, of images with known latents."""
 
 

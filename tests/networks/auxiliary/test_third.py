@@ -1,7 +1,7 @@
 """A further auxiliary discriminator is a file, a field of its section and a place in the list, and nothing else.
 
-The package is copied, these three are changed in the copy as a developer would, and a program uses it: recipe, training,
-resuming, settling, statistics, bundle, loading, scores and heatmaps take it for one of their own.
+The package is copied, these three are changed in the copy as a developer would, and a program uses it: recipe,
+training, resuming, settling, statistics, bundle, loading, scores and heatmaps take it for one of their own.
 """
 
 import os
@@ -132,11 +132,8 @@ def test_a_third_auxiliary_discriminator_needs_no_other_change(tmp_path: Path) -
     )
     listed = auxiliary / "__init__.py"
     replace_once(listed, "= (SyntheticDefects, Rotation)", "= (SyntheticDefects, Rotation, Brightness)")
-    replace_once(
-        listed,
-        "from anomaly.networks.auxiliary.memory_bank import",
-        "from anomaly.networks.auxiliary.brightness import Brightness\nfrom anomaly.networks.auxiliary.memory_bank import",
-    )
+    first = "from anomaly.networks.auxiliary.memory_bank import"
+    replace_once(listed, first, f"from anomaly.networks.auxiliary.brightness import Brightness\n{first}")
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path / "root"), str(tmp_path / "m")],
         cwd=tmp_path / "root",
