@@ -334,7 +334,7 @@ def test_law_6_nothing_is_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for module, names in ((pickle, ("load", "loads", "dump", "dumps", "Unpickler")), (torch, ("load", "save"))):
         for name in names:
             monkeypatch.setattr(module, name, refuse)
-    sections = {"training": {"method": "anogan"}, "search": {"steps": 2, "restarts": 1}}
+    sections: Sections = {"training": {"method": "anogan"}, "search": {"steps": 2, "restarts": 1}}
     for resume in (False, True):
         train("digits", tmp_path / "m", sections=sections, normal=("0",), resume=resume)
     load_detector(tmp_path / "m", device="cpu").score(normals()[0])
