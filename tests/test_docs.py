@@ -1,4 +1,4 @@
-"""The documents name what the program has (recipes, fields, options, metrics, settings), and no command that it has not."""
+"""The documents name what the program has (recipes, fields, options, metrics, settings), and no other command."""
 
 import ast
 import json
