@@ -22,7 +22,7 @@ COUNTS = {"train/good": 200, "test/good": 40, "test/scratch": 15, "test/stain": 
 _HOLES = [(row, column) for row in (140, 340) for column in (190, 450)]
 _RADIUS = 34.0
 
-Picture = NDArray[np.floating]
+Picture = NDArray[np.float64]
 
 
 def main() -> None:
@@ -37,18 +37,18 @@ def main() -> None:
             picture, defect = draw(kind, rng)
             _save(out / folder / f"{number:03d}.jpg", picture)
             if defect.any():
-                _save(out / "ground_truth" / kind / f"{number:03d}_mask.png", defect * 255.0)
+                _save(out / "ground_truth" / kind / f"{number:03d}_mask.png", np.where(defect, 255.0, 0.0))
     print(f"drew {sum(COUNTS.values())} pictures of {WIDTH} × {HEIGHT} pixels in {out}")
 
 
 def draw(kind: str, rng: np.random.Generator) -> tuple[Picture, NDArray[np.bool_]]:
     """A photograph in 0 … 255, and where its defect is; `kind` is good, scratch, stain or missing_hole."""
     holes = list(_HOLES)
-    defect = np.zeros((HEIGHT, WIDTH))
+    defect: Picture = np.zeros((HEIGHT, WIDTH))
     missing = holes.pop(int(rng.integers(len(holes)))) if kind == "missing_hole" else None
-    plate = 150.0 + 14.0 * gaussian_filter1d(rng.normal(size=(HEIGHT, WIDTH)), 12.0, axis=1) * math.sqrt(12.0)
-    for row, column in holes:
-        plate *= 1.0 - 0.75 * _disc(row, column, _RADIUS)
+    plate: Picture = 150.0 + 14.0 * gaussian_filter1d(rng.normal(size=(HEIGHT, WIDTH)), 12.0, axis=1) * math.sqrt(12.0)
+    for hole in holes:
+        plate *= 1.0 - 0.75 * _disc(*hole, _RADIUS)
     match kind:
         case "scratch":
             defect = _scratch(rng)

@@ -1,8 +1,8 @@
 """The laws of the design, each as something that can be broken.
 
-Law 6 (no pickle, files verified) is shown in full in `tests/bundle` and `tests/inference/test_loading.py`, bundles of an
-older schema in `tests/bundle/test_schema1.py`; laws 7 and 8 for whole folders of bad files in `tests/cli/test_score.py`,
-and for the service in `tests/service`.
+Law 6 (no pickle, files verified) is shown in full in `tests/bundle` and `tests/inference/test_loading.py`, bundles of
+an older schema in `tests/bundle/test_schema1.py`; laws 7 and 8 for whole folders of bad files in
+`tests/cli/test_score.py`, and for the service in `tests/service`.
 """
 
 import pickle
@@ -213,7 +213,7 @@ def test_law_3_training_and_scoring_see_the_pixels_that_preprocess_gives(
         ("anomaly.inference.images", read_all),
         ("anomaly.inference.images", read),
         ("anomaly.inference.images", preprocess_batch),
-        ("service.uploads", preprocess),
+        ("service.engine.uploads", read),
     ],
 )
 def test_law_3_all_ways_in_call_the_one_function(module: str, function: Callable[..., object]) -> None:
@@ -334,7 +334,7 @@ def test_law_6_nothing_is_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for module, names in ((pickle, ("load", "loads", "dump", "dumps", "Unpickler")), (torch, ("load", "save"))):
         for name in names:
             monkeypatch.setattr(module, name, refuse)
-    sections = {"training": {"method": "anogan"}, "search": {"steps": 2, "restarts": 1}}
+    sections: Sections = {"training": {"method": "anogan"}, "search": {"steps": 2, "restarts": 1}}
     for resume in (False, True):
         train("digits", tmp_path / "m", sections=sections, normal=("0",), resume=resume)
     load_detector(tmp_path / "m", device="cpu").score(normals()[0])

@@ -84,7 +84,7 @@ class Recipe(Config):
             sections["search"] = None
         if (sections.get("network") or {}).get("discriminator_batch_norm"):
             sections["training"] = {"spectral_norm": False, **training}
-        if auxiliary.get("synthetic_defects") or auxiliary.get("rotation"):
+        if any(auxiliary.get(name) for name in AuxiliaryConfig.discriminators()):
             sections["score"] = {"combine": "auxiliary", **(sections.get("score") or {})}
         return sections
 
@@ -127,10 +127,11 @@ class Recipe(Config):
                 f"a latent search magnifies step by step what {score.precision} rounds; leave score.precision away, or "
                 "find latents by an encoder alone: training.method=bigan without the section search"
             )
-        if score.combine == "auxiliary" and not (self.auxiliary.synthetic_defects or self.auxiliary.rotation):
+        names = AuxiliaryConfig.discriminators()
+        if score.combine == "auxiliary" and not any(getattr(self.auxiliary, name) for name in names):
+            choices = " or ".join(f"auxiliary.{name}=true" for name in names)
             raise ValueError(
-                "there is no auxiliary discriminator to make the score; set auxiliary.synthetic_defects=true or "
-                "auxiliary.rotation=true, or leave score.combine away"
+                f"there is no auxiliary discriminator to make the score; set {choices}, or leave score.combine away"
             )
         if self.network.discriminator_batch_norm and training.gradient_penalty:
             raise ValueError(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from anomaly.config.choices import Architecture, Loss, Method, Precision, Prior, Resize
 
@@ -10,6 +10,13 @@ MAX_REMEMBERED = 1024  # images: at side 256 they take 134 MB of a file, and 268
 Side = Annotated[int, Field(ge=2, le=256)]
 Given = Any
 """What a validator gets before fields are read: a mapping of those that are given, or a finished model."""
+
+
+def _check_precision(value: Given) -> Given:
+    """One sentence, where the members of the union would say one each."""
+    if value not in (*Precision, "auto"):
+        raise ValueError(f"choose one of {', '.join(Precision)}, auto")
+    return value
 
 
 class Config(BaseModel):
@@ -63,6 +70,11 @@ class AuxiliaryConfig(Config):
     memory_bank: int = Field(default=0, ge=0, le=MAX_REMEMBERED)
     rotation: bool = False
 
+    @classmethod
+    def discriminators(cls) -> list[str]:
+        """The fields that say whether there is one: each is the name of an auxiliary discriminator."""
+        return [name for name, field in cls.model_fields.items() if field.annotation is bool]
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.memory_bank and not self.synthetic_defects:
@@ -108,7 +120,7 @@ class TrainingConfig(Config):
     adversarial: float = Field(default=1.0, ge=0.0)
     cycle_x: float = Field(default=50.0, ge=0.0)
     cycle_z: float = Field(default=0.5, ge=0.0)
-    precision: Precision | Literal["auto"] = Precision.FP32
+    precision: Annotated[Precision | Literal["auto"], BeforeValidator(_check_precision)] = Precision.FP32
     seed: int = Field(default=0, ge=0, lt=2**31)
 
     @model_validator(mode="before")

@@ -53,7 +53,7 @@ def panels(history: History, *, has_optimum: bool) -> list[Panel]:
         Panel("Losses", {"loss_d": "D", "loss_g": "G"}),
         Panel("Cycles", {"cycle_x": "|x - G(E(x))|", "cycle_z": "(z - E(G(z)))²"}, is_logarithmic=True),
         Panel("The encoder's loss", {"izi_f": "izi_f"}, is_logarithmic=True),
-        *(_auxiliary_panel(name) for name in AuxiliaryConfig.model_fields),
+        *(_auxiliary_panel(name) for name in AuxiliaryConfig.discriminators()),
         Panel("Gradient norms", {"grad_d": "D", "grad_g": "G"}, is_logarithmic=True),
         Panel("Stop criterion, on other normals", {"criterion": "criterion"}),
     ]
@@ -92,7 +92,7 @@ def moving_mean(values: Values, window: int) -> Values:
 
 
 def _auxiliary_panel(name: str) -> Panel:
-    """Of an auxiliary discriminator; a field of the section that is none has no columns."""
+    """Of an auxiliary discriminator."""
     columns = {f"loss_{name}": "loss", f"grad_{name}": "gradient"}
     return Panel(f"Auxiliary: {name.replace('_', ' ')}", columns, is_logarithmic=True)
 

@@ -50,7 +50,8 @@ class TermStatistics:
 
     def auxiliary_excess(self, terms: Terms) -> FloatArray:
         """How many standard deviations (n,) above the normals' the auxiliary discriminators' terms lie, on average."""
-        columns = [index for index, name in enumerate(self.names) if name in AuxiliaryConfig.model_fields]
+        auxiliaries = AuxiliaryConfig.discriminators()
+        columns = [index for index, name in enumerate(self.names) if name in auxiliaries]
         excess: FloatArray = self._standardise(terms)[:, columns].mean(axis=1)
         return excess
 

@@ -1,9 +1,9 @@
 """Bundles of schema 1 load and score as they did.
 
-Those in `schema1/` were made at commit 66b0e31, the last that wrote schema 1, by `anomaly train digits --normal 0 --size 8
---width 4 --latent-dim 2 --steps 30 --batch-size 16` and what their names say; the discriminators beside the game were
-narrowed, as here, so that their files are small. The JSON file beside a bundle has what that commit scored: the last 20
-of scikit-learn's digits, and two of their heatmaps.
+Those in `schema1/` were made at commit 66b0e31, the last that wrote schema 1, by `anomaly train digits --normal 0
+--size 8 --width 4 --latent-dim 2 --steps 30 --batch-size 16` and what their names say; the discriminators beside the
+game were narrowed, as here, so that their files are small. The JSON file beside a bundle has what that commit scored:
+the last 20 of scikit-learn's digits, and two of their heatmaps.
 """
 
 import json

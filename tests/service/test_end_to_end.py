@@ -45,7 +45,7 @@ class Real:
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     models = tmp_path_factory.mktemp("models")
     for method in Method:
-        overrides: dict[str, dict[str, object]] = {
+        overrides: dict[str, Any] = {
             "training": {"method": method, "steps": 2, "batch_size": 8},
             "network": {"width": 4},
         }

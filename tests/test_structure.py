@@ -1,0 +1,90 @@
+"""What the code must look like, whoever writes it: short files, short signatures, one class a name, late imports."""
+
+import ast
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(path for package in ("anomaly", "service") for path in (ROOT / package).rglob("*.py"))
+MAX_LINES, MAX_PARAMETERS = 300, 12
+HEAVY = ("torch", "matplotlib", "fastapi")
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def nodes(path: Path) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse(path.read_text("utf-8")))
+
+
+def parameters_of(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> int:
+    arguments = function.args
+    several = [arguments.vararg, arguments.kwarg]
+    names = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *(a for a in several if a)]
+    return len([name for name in names if name.arg not in ("self", "cls")])
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(FILES) > 100
+
+
+def test_no_file_is_longer_than_the_limit() -> None:
+    lengths = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in FILES}
+    assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_no_function_has_more_parameters_than_a_reader_can_keep_in_mind() -> None:
+    """A command's function has one for each option: those of the command line are left out."""
+    many = {
+        f"{name_of(path)}: {getattr(node, 'name', 'lambda')}": parameters_of(node)
+        for path in FILES
+        if ROOT / "anomaly" / "cli" not in path.parents
+        for node in nodes(path)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if parameters_of(node) > MAX_PARAMETERS
+    }
+    assert many == {}
+
+
+def test_no_two_classes_have_one_name() -> None:
+    classes = Counter(node.name for path in FILES for node in nodes(path) if isinstance(node, ast.ClassDef))
+    assert {name: num for name, num in classes.items() if num > 1} == {}
+
+
+def imported_by(program: str, modules: tuple[str, ...]) -> set[str]:
+    """Which of the modules a process of its own has imported after this program."""
+    told = f"{program}\nimport sys\nprint('imported:', *(name for name in {modules!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True, text=True)
+    return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+HELP = """
+import sys
+from anomaly.cli import app
+sys.argv = ["anomaly", "--help"]
+try:
+    app()
+except SystemExit as end:
+    assert not end.code
+"""
+
+
+@pytest.mark.parametrize("program", ["import anomaly", "import anomaly.cli", HELP], ids=["library", "verbs", "help"])
+def test_what_only_looks_does_not_wait_for_torch(program: str) -> None:
+    assert imported_by(program, HEAVY) == set()
+
+
+def test_scoring_needs_no_web_framework_and_draws_nothing(bigan_dir: Path) -> None:
+    program = f"""
+import numpy as np
+from anomaly import load_detector
+load_detector({str(bigan_dir)!r}, device="cpu").score(np.zeros((8, 8), np.uint8)).heatmap
+"""
+    others = ("fastapi", "starlette", "uvicorn", "service", "matplotlib")
+    assert imported_by(program, ("torch", *others)) == {"torch"}
