@@ -1,4 +1,4 @@
-"""The documents name what the program has (recipes, fields, options, metrics, settings), and no other command."""
+"""The documents name the recipes, fields, options, metrics and settings that there are; their commands can be typed."""
 
 import ast
 import json
