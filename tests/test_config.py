@@ -281,7 +281,9 @@ def test_a_recipe_survives_json_and_python(sections: Sections) -> None:
 def test_the_plan_has_the_networks_that_method_and_search_ask_for(
     method: str, search: dict[str, object] | None, expected: tuple[str, ...]
 ) -> None:
-    sections: Sections = {"training": {"method": method}} | ({} if search is None else {"search": search})
+    sections: Sections = {"training": {"method": method}}
+    if search is not None:
+        sections["search"] = search
     plan = Recipe.model_validate(sections).plan
     there = {"D": plan.discriminator, "E": plan.encoder, "joint": plan.joint, "cycles": plan.cycle_discriminators}
     assert tuple(name for name, is_there in there.items() if is_there) == expected

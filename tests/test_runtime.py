@@ -9,7 +9,7 @@ from torch import nn
 
 from anomaly.config import Precision
 from anomaly.errors import DeviceError
-from anomaly.runtime import autocast, place, resolve_device, seeded_rng, to_float
+from anomaly.runtime import autocast, is_fast_at_bf16, place, resolve_device, resolve_precision, seeded_rng, to_float
 
 KEYS = st.lists(st.one_of(st.integers(), st.text(), st.binary()), max_size=3)
 
@@ -79,6 +79,36 @@ def test_images_and_convolutions_lie_channels_last() -> None:
 def test_a_precision_is_that_of_the_convolutions(precision: Precision, dtype: torch.dtype) -> None:
     with autocast(torch.device("cpu"), precision):
         assert nn.Conv2d(1, 1, 1)(torch.zeros(1, 1, 2, 2)).dtype == dtype
+
+
+CAPABLE = {"_is_amx_tile_supported": False, "_is_avx512_bf16_supported": False}
+
+
+@pytest.mark.parametrize("instructions", [None, *CAPABLE])
+def test_auto_is_bf16_where_the_processor_has_instructions_for_it(
+    instructions: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in CAPABLE:
+        monkeypatch.setattr(torch.cpu, name, lambda has=name == instructions: has)
+    cpu, expected = torch.device("cpu"), Precision.BF16 if instructions else Precision.FP32
+    assert is_fast_at_bf16(cpu) == (instructions is not None)
+    assert resolve_precision("auto", cpu) is expected
+    with autocast(cpu, "auto"):
+        found = nn.Conv2d(1, 1, 1)(torch.zeros(1, 1, 2, 2)).dtype
+    assert found == (torch.bfloat16 if instructions else torch.float32)
+
+
+@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_a_precision_that_is_named_is_taken_on_any_device(precision: Precision, device: str) -> None:
+    assert resolve_precision(precision, torch.device(device)) is precision
+
+
+@pytest.mark.parametrize("has_it", [False, True])
+def test_a_gpu_must_have_bf16_itself_and_no_emulation_of_it(has_it: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: has_it or including_emulation)
+    assert is_fast_at_bf16(torch.device("cuda")) == has_it
+    assert not is_fast_at_bf16(torch.device("mps"))
 
 
 @pytest.mark.parametrize(

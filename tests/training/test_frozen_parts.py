@@ -9,7 +9,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from anomaly.config import Method, NetworkPlan
-from anomaly.networks import Auxiliary, AuxiliaryEvidence, Networks, builder
+from anomaly.networks import AUXILIARIES, Auxiliary, AuxiliaryEvidence, Networks, builder
 from anomaly.training import Checkpoint, Trained, fit
 from anomaly.training.state import TrainingState, load_checkpoint, new_state, save_checkpoint
 from tests.networks.test_frozen import Lens
@@ -55,7 +55,7 @@ CONFIG = training(Method.BIGAN, 20)
 @pytest.fixture(autouse=True)
 def with_a_lens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks have the toy where their plan says so."""
-    monkeypatch.setattr(builder, "AUXILIARIES", (*builder.AUXILIARIES, SeenThroughALens))
+    monkeypatch.setattr(builder, "AUXILIARIES", (*AUXILIARIES, SeenThroughALens))
 
 
 def lens_of(networks: Networks) -> dict[str, Tensor]:

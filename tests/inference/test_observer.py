@@ -1,0 +1,79 @@
+"""What is not asked for is not computed: x_hat and maps of an image that is only scored."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from anomaly.inference import Detector, EvidenceGraph, Observer, load_detector
+from tests.digit_images import Pixels, normals, others
+
+MODELS = ["bigan_dir", "anogan_dir", "patched_dir", "bf16_dir"]
+
+
+class CountingObserver(Observer):
+    """Counts the images that it observes, and those that it explains."""
+
+    num_observed = 0
+    num_explained = 0
+
+    def observe(self, pixels: Pixels) -> Any:
+        self.num_observed += len(pixels)
+        return super().observe(pixels)
+
+    def explain(self, pixels: Pixels, z_hat: Any) -> Any:
+        self.num_explained += len(pixels)
+        return super().explain(pixels, z_hat)
+
+
+@pytest.fixture(params=MODELS)
+def counting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Detector, CountingObserver]:
+    folder: Path = request.getfixturevalue(request.param)
+    monkeypatch.setattr("anomaly.inference.loading.Observer", CountingObserver)
+    detector = load_detector(folder, device="cpu")
+    observer = detector._observer
+    assert isinstance(observer, CountingObserver)
+    return detector, observer
+
+
+def test_reconstructions_and_heatmaps_are_made_once_and_only_when_asked_for(
+    counting: tuple[Detector, CountingObserver],
+) -> None:
+    detector, observer = counting
+    scores = detector.score([*normals()[:5], *others()[:5]])
+    assert (observer.num_observed, observer.num_explained) == (10, 0)
+    x_hat = scores.x_hat
+    assert (observer.num_observed, observer.num_explained) == (10, 10)
+    assert len(scores.heatmap) == len(x_hat) == 10
+    assert scores.heatmap is scores.heatmap
+    assert scores.x_hat is x_hat
+    assert (observer.num_observed, observer.num_explained) == (10, 10)
+
+
+def test_an_image_that_is_only_scored_has_no_map(
+    counting: tuple[Detector, CountingObserver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector, asked = counting[0], list[bool]()
+    forward = EvidenceGraph.forward
+
+    def note(self: EvidenceGraph, x: Any, z: Any = None, *, with_maps: bool = False) -> Any:
+        asked.append(with_maps)
+        return forward(self, x, z, with_maps=with_maps)
+
+    monkeypatch.setattr(EvidenceGraph, "forward", note)
+    evidence = detector.evidence(normals()[:3, None])
+    assert set(asked) == {False}
+    detector.explain(normals()[:3, None], evidence.z_hat)
+    assert asked[-1]
+    assert set(vars(evidence)) == {"score", "terms", "z_hat"}
+
+
+def test_an_explanation_is_of_the_latents_that_were_found(counting: tuple[Detector, CountingObserver]) -> None:
+    detector, observer = counting
+    scores = detector.score(list(others()[:7]))
+    explained = detector.explain(others()[:7, None], scores.z_hat)
+    assert_array_equal(explained.x_hat, scores.x_hat)
+    assert_array_equal(explained.heatmap, np.stack(scores.heatmap))
+    np.testing.assert_allclose(observer.generate(scores.z_hat), scores.x_hat, atol=1e-2)
