@@ -60,7 +60,7 @@ class TrainingBar:
         self._steps = resolved.recipe.training.steps
         side = resolved.recipe.preprocess.size
         reason = f", chosen for {resolved.reason}" if resolved.reason else ""
-        told = f"recipe {resolved.name}{reason}; trained at {side} × {side} pixels, {self._steps:,} steps"
+        told = f"recipe {resolved.name}{reason}; training at {side} × {side} pixels, {self._steps:,} steps"
         self._console.print(escape(told))
 
     def reading(self, total: int) -> None:

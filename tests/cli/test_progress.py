@@ -71,7 +71,7 @@ def test_a_log_has_a_line_a_minute_and_no_bars(monkeypatch: pytest.MonkeyPatch) 
             bar.step(step, CURVES)
         bar.calibrating()
     steps = [line.split("  ")[0] for line in stream.getvalue().splitlines()]
-    assert steps == ["recipe digits; trained at 32 × 32 pixels, 40 steps", "step 20/40", "step 40/40"]
+    assert steps == ["recipe digits; training at 32 × 32 pixels, 40 steps", "step 20/40", "step 40/40"]
 
 
 @pytest.mark.parametrize("max_minutes", [None, 1, 7.5, 120])
@@ -101,6 +101,6 @@ def test_the_recipe_and_the_reason_are_a_line_in_a_log_too() -> None:
     with TrainingBar(console, None) as bar:
         bar.recipe(a_recipe(40, "500 grey images of 30 × 20 pixels: few [of them]"))
     assert stream.getvalue() == (
-        "recipe digits, chosen for 500 grey images of 30 × 20 pixels: few [of them]; trained at 32 × 32 pixels, "
+        "recipe digits, chosen for 500 grey images of 30 × 20 pixels: few [of them]; training at 32 × 32 pixels, "
         "40 steps\n"
     )

@@ -52,7 +52,7 @@ def test_digits(tmp_path: Path) -> None:
     sets = f"{record.num_train} to train, {record.num_select} to select, {record.num_calibrate} to calibrate"
     assert f"normal images: {sets}\n" in result.stdout
     assert "trained 10 of 10 steps at 8 × 8 pixels; it ended because all steps were done\n" in result.stdout
-    assert "recipe digits; trained at 8 × 8 pixels, 10 steps\n" in result.stderr
+    assert "recipe digits; training at 8 × 8 pixels, 10 steps\n" in result.stderr
 
 
 def test_a_folder(tmp_path: Path) -> None:
