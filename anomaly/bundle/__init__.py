@@ -3,10 +3,11 @@
 from anomaly.bundle.bundle import Bundle, load, save
 from anomaly.bundle.contents import Contents, Golden
 from anomaly.bundle.layout import BundleRef, list_bundles, resolve
-from anomaly.bundle.manifest import DataRecord, Manifest
+from anomaly.bundle.manifest import SCHEMA_VERSION, DataRecord, Manifest
 from anomaly.bundle.normals import NormalRecord, NormalSet, record_of
 
 __all__ = [
+    "SCHEMA_VERSION",
     "Bundle",
     "BundleRef",
     "Contents",

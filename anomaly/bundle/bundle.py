@@ -6,6 +6,7 @@ is the bundle's digest.
 
 import csv
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -16,20 +17,21 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from anomaly.bundle.contents import Contents, from_files, to_files
-from anomaly.bundle.layout import CARD, SUMS, BundleRef, next_version, resolve
-from anomaly.bundle.manifest import Manifest
+from anomaly.bundle.layout import CARD, MANIFEST, SUMS, BundleRef, next_version, resolve
+from anomaly.bundle.manifest import SCHEMA_VERSION, Manifest
 from anomaly.bundle.sums import corrupt, read_verified, sums
 from anomaly.errors import BundleError
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Contents with their place and digest."""
+    """Contents with their place and digest, and the schema that their files have."""
 
     ref: BundleRef
     digest: str
     contents: Contents
     card: str
+    schema_version: int = SCHEMA_VERSION
 
     @property
     def name(self) -> str:
@@ -88,7 +90,8 @@ def load(model: Path) -> Bundle:
         card = files[CARD].decode()
     except (ValueError, KeyError, TypeError, SafetensorError, csv.Error) as error:
         raise corrupt(ref.path, f"its contents are not those of a bundle of this schema ({_reason(error)})") from error
-    return Bundle(ref, hashlib.sha256(files[SUMS]).hexdigest(), contents, card)
+    schema_version = int(json.loads(files[MANIFEST])["schema_version"])
+    return Bundle(ref, hashlib.sha256(files[SUMS]).hexdigest(), contents, card, schema_version)
 
 
 def _reason(error: Exception) -> str:

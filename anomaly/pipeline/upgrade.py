@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from anomaly.bundle import Bundle, save
+from anomaly.bundle import SCHEMA_VERSION, Bundle, save
+from anomaly.errors import UsageError
 from anomaly.inference import load_detector
 
 
@@ -10,8 +11,13 @@ def upgrade_bundle(model: Path, *, device: str = "auto") -> Bundle:
     """The new version, beside the old ones. The bundle's golden images are scored before it is written.
 
     Raises:
+        UsageError: the bundle has today's schema already.
         BundleError: the bundle cannot be read or written.
         DeviceError: no such device.
     """
     bundle = load_detector(model, device=device).bundle
+    if bundle.schema_version == SCHEMA_VERSION:
+        raise UsageError(
+            f"{bundle.ref.path} has schema {SCHEMA_VERSION} already, which is today's; there is nothing to upgrade"
+        )
     return save(bundle.contents, bundle.ref.path.resolve().parent)

@@ -70,13 +70,16 @@ def test_no_bundle(tmp_path: Path, verb: str) -> None:
     assert "there is no bundle at" in refused("models", verb, tmp_path)
 
 
-def test_upgrade_writes_a_version_that_scores_the_same(models: Path) -> None:
+def test_upgrade_writes_a_version_that_scores_the_same(tmp_path: Path) -> None:
+    copytree(Path(__file__).parents[1] / "bundle" / "schema1" / "anogan", tmp_path / "anogan")
     images = list(normals()[:5])
-    result = done("models", "upgrade", models / "search", "--device", "cpu")
-    assert f"wrote {models / 'search' / '2'} in schema {SCHEMA_VERSION}" in result.stdout
-    old, new = (load_detector(models / "search" / version, device="cpu").score(images) for version in "12")
+    result = done("models", "upgrade", tmp_path / "anogan", "--device", "cpu")
+    assert f"wrote {tmp_path / 'anogan' / '2'} in schema {SCHEMA_VERSION}" in result.stdout
+    old, new = (load_detector(tmp_path / "anogan" / version, device="cpu").score(images) for version in "12")
     np.testing.assert_allclose(old.score, new.score, rtol=1e-5)
-    assert "there is no bundle at" in refused("models", "upgrade", models / "nowhere")
+    assert "there is nothing to upgrade" in refused("models", "upgrade", tmp_path / "anogan", "--device", "cpu")
+    assert sorted(path.name for path in (tmp_path / "anogan").iterdir()) == ["1", "2"]
+    assert "there is no bundle at" in refused("models", "upgrade", tmp_path / "nowhere")
 
 
 def test_a_shipped_bundle_of_schema_1_is_upgraded(tmp_path: Path) -> None:
