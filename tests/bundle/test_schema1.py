@@ -56,9 +56,7 @@ def digits_scored() -> list[Pixels]:
 def assert_scores_as_then(detector: Detector, name: str) -> None:
     """On the machine that wrote the files they are the same to the bit."""
     then, now = scored_then(name), detector.score(digits_scored())
-    recipe = detector.bundle.manifest.recipe
-    is_exact = recipe.search is None and recipe.score.precision is Precision.FP32
-    rtol = 1e-6 if is_exact else detector.bundle.manifest.tolerance
+    rtol = detector.bundle.manifest.tolerance  # of law 2: the files may come from another kind of processor
     assert_allclose(now.score, then["score"], rtol=rtol)
     assert_array_equal(then["p_value"], now.p_value)
     assert list(now.terms) == [RENAMED.get(term, term) for term in then["terms"]]
