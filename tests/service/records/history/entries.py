@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from service.records.history import History, HistoryEntry, Retention
+from service.records.history import History, HistoryEntry, Retention, read_page
+from service.schemas.history import HistoryFilters
 
 T = TypeVar("T")
 FOREVER = Retention(None, None)
@@ -22,6 +23,12 @@ def found(number: int = 0, **fields: Any) -> HistoryEntry:
         "score": float(number), "p_value": 0.5, "threshold": 9.0, "alpha": 0.05, "is_anomalous": False,
     }  # fmt: skip
     return HistoryEntry(**(chosen | fields))
+
+
+def kept(path: Path) -> list[int]:
+    """The ids that are there, newest first."""
+    rows, _ = read_page(path, HistoryFilters(), limit=500)
+    return [row.id for row in rows]
 
 
 class Unkept:

@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,15 @@ import pytest
 
 from anomaly.errors import UsageError
 from service.errors import HistoryUnavailableError
-from service.records.history import History, Retention, as_text, read_page, writer
+from service.records.history import History, as_text, read_page, writer
 from service.records.history.store import open_store, reading
 from service.schemas.history import HistoryFilters
-from tests.service.records.history.entries import FOREVER, Unkept, found, writing
+from tests.service.records.history.entries import FOREVER, Unkept, found, kept, writing
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "history.sqlite"
-
-
-def kept(path: Path) -> list[int]:
-    """The ids that are there, newest first."""
-    rows, _ = read_page(path, HistoryFilters(), limit=500)
-    return [row.id for row in rows]
 
 
 def test_an_id_is_given_when_its_row_can_be_read_by_others(path: Path) -> None:
@@ -100,43 +94,6 @@ def test_the_file_is_its_owners_only_and_durable(path: Path) -> None:
     opened = open_store(path)
     assert opened.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     opened.close()
-
-
-def test_age(path: Path) -> None:
-    now = datetime.now(UTC)
-    times = [as_text(now - timedelta(days=days)) for days in (9, 3.1, 2.9, 0)]
-    with writing(path, retention=Retention(3, None)) as do:
-        assert do(lambda history: history.add([found(i, time=each) for i, each in enumerate(times)])) == [1, 2, 3, 4]
-    assert kept(path) == [4, 3]
-
-
-def test_size_bounds_the_file_and_the_oldest_go_first(path: Path) -> None:
-    limit = 2**20
-    sizes = []
-    with writing(path, retention=Retention(None, limit)) as do:
-        for i in range(60):
-            do(lambda history, i=i: history.add([found(64 * i + j, filename="x" * 1000) for j in range(64)]))  # type: ignore[misc]
-            sizes.append(path.stat().st_size)
-        assert max(sizes) <= limit + 64 * 3000  # what the last commit added before its own deletions
-        newest = kept(path)[0]
-    rows = kept(path)
-    assert newest == 60 * 64
-    assert rows == list(range(newest, newest - len(rows), -1))
-    with reading(path) as connection:
-        assert connection.execute("SELECT min(id) FROM images").fetchone()[0] > 1
-
-
-def test_a_lower_limit_shrinks_the_file_a_piece_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with writing(path) as do:
-        do(lambda history: history.add([found(i, filename="x" * 2000) for i in range(1500)]))
-    monkeypatch.setattr(writer, "MAX_DELETED", 128)
-    with writing(path, retention=Retention(None, 2**20)) as do:
-        do(lambda history: history.add([found(1)]))
-        deadline = time.monotonic() + 10
-        while len(kept(path)) == 500:  # rows of 2,000 bytes: no more than that fit
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    assert path.stat().st_size <= 2**20  # the log has been emptied into it
 
 
 def test_a_full_file_is_counted_told_once_and_recovered_from(
@@ -243,7 +200,7 @@ def test_a_disk_that_hangs_is_not_waited_for(path: Path, monkeypatch: pytest.Mon
     assert unkept.num == 2
 
 
-def test_a_row_that_was_given_up_before_its_turn_does_not_end_the_history(
+def test_a_row_that_was_given_up_before_it_was_written_does_not_end_the_history(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What hangs need not be a row's own commit: deleting, when nothing is asked for, can take as long."""
@@ -274,7 +231,7 @@ async def _wake(history: History) -> None:
     history._jobs.put(None)
 
 
-def test_a_file_that_is_removed_while_it_is_written_is_made_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_removed_while_it_is_written_is_made_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "RETRY_S", 0.0)
     with writing(path) as do:
         do(lambda history: history.add([found(1)]))
