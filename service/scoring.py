@@ -119,6 +119,9 @@ class Scoring:
         answers = [self._batcher.submit(detector, each.read, heatmap=heatmap) for each in submissions]
         with abandoning(answers, deadline=reservation.deadline, disconnected=disconnected):
             outcomes = [await _outcome(answer) for answer in answers]
+        for outcome in outcomes:  # before any is judged, so that nothing is counted of a request that fails
+            if isinstance(outcome, ENDS_REQUEST):
+                raise outcome
         pairs = zip(submissions, outcomes, strict=True)
         judged = [self._judge(submission, outcome, detector, alpha) for submission, outcome in pairs]
         numbers = await self._keep(submissions, judged, detector)
@@ -131,8 +134,6 @@ class Scoring:
         self, submission: Submission, outcome: Scored | Exception, detector: Detector, alpha: float
     ) -> JudgedImage | Exception:
         """One image's verdict, counted and watched; or what went wrong with it."""
-        if isinstance(outcome, ENDS_REQUEST):
-            raise outcome
         if isinstance(outcome, Exception):
             return outcome
         if not all(map(math.isfinite, (outcome.score, *outcome.terms.values()))):

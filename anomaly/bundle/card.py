@@ -40,7 +40,7 @@ No abnormal image was used.
 | precision | {recipe.score.precision}; in any batch a score is the same to {manifest.tolerance:.3%}, or so much of 1 |
 | made | {manifest.created}, {", ".join(f"{key} {value}" for key, value in manifest.libraries.items())} |
 
-The command that makes it:
+The command that trained it:
 
 ```
 {manifest.command}

@@ -32,10 +32,10 @@ class Manifest(Config):
     """`manifest.json`. `terms` are the evidence terms in the order of the stored statistics and goldens.
 
     `recipe` is as it was resolved: with it, the same images and the same seed, training gives the same networks.
-    `recipe_name` is the file that it began as; `recipe_reason` says why, where the images chose it.
-    `kept_step` is the step whose networks these are, None for the last of `num_steps`; `metrics` are the training
-    curves' last values; `warnings` what a user must know of this training; `libraries` the versions that trained it;
-    `command` the command line that makes it again.
+    `recipe_name` is the file that it began as; `recipe_reason` says why, where the images chose it. `kept_step` is
+    the step whose networks these are, None in old bundles, for the last of `num_steps`; `metrics` are the training
+    curves' last values; `warnings` what a user must know of this training; `libraries` the versions that trained
+    it; `command` the command line that trained it.
     """
 
     schema_version: Literal[2] = 2

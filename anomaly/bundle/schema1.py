@@ -55,6 +55,7 @@ def manifest_of(stored: dict[str, Any]) -> dict[str, Any]:
         "recipe": recipe,
         "terms": [_TERMS.get(term, term) for term in stored["terms"]],
         "metrics": curves_of(stored["metrics"]),
+        "command": f"{stored['command']}  # with the options of its time",
     }
 
 

@@ -14,12 +14,15 @@ from anomaly.errors import AnomalyError
 
 out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
 
-Model = Annotated[Path, typer.Argument(help="A bundle: models/NAME (its current version) or models/NAME/VERSION.")]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A bundle: models/NAME (its current version) or models/NAME/VERSION.")
+]
 Data = Annotated[
     str,
     typer.Argument(
+        metavar="DATA",
         help="A folder of normal images; an MVTec-style tree; a folder per class or MNIST's IDX files (with --normal); "
-        "a CSV manifest (path,label,split,mask); or 'digits', built in."
+        "a CSV manifest (path,label,split,mask); or 'digits', built in.",
     ),
 ]
 Normal = Annotated[str, typer.Option(help="The classes that are normal, comma-separated, where DATA has classes.")]

@@ -4,6 +4,8 @@ import json
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from anomaly.cli.console import out, usage
 
@@ -17,16 +19,17 @@ def recipes_list() -> None:
         from anomaly.recipes import read_recipe, recipe_names
 
         files = [read_recipe(name) for name in recipe_names()]
-    width = max(len(file.name) for file in files)
+    table = Table.grid(padding=(0, 2))
     for file in files:
-        out.print(f"{file.name:{width}}  {file.about[0]}", markup=False)
+        table.add_row(file.name, escape(file.first_sentence))
+    out.print(table)
 
 
 @recipes_app.command("show")
 def recipes_show(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="A recipe that is shipped, or a file.")],
 ) -> None:
-    """A recipe in full, as a file that --recipe takes: what it sets, and all other fields with their values.
+    """A recipe as a file that --recipe takes: what it sets, and as comments all other fields with their values.
 
     The side and the channels follow from the images where the recipe does not set them.
     """
@@ -41,14 +44,16 @@ def recipes_show(
         if fields is None:
             out.print(f"\n# [{section}] is left away: there is none", markup=False)
             continue
-        out.print(f"\n[{section}]", markup=False)
+        is_given = section in file.sections
+        out.print(f"\n{'' if is_given else '# '}[{section}]", markup=False)
         for field, value in fields.items():
             out.print(_line(section, field, value, is_set=field in file.sections.get(section, {})), markup=False)
 
 
 def _line(section: str, field: str, value: Any, *, is_set: bool) -> str:
-    """A field as TOML, which has no null; what the images decide, and what is not set, is a comment."""
-    by_images = section == "preprocess" and field in ("size", "channels") and not is_set
-    if value is None or by_images:
-        return f"# {field} =  # {'by the images' if by_images else 'the default'}"
-    return f"{field} = {json.dumps(value, ensure_ascii=False)}{'  # set by this recipe' if is_set else ''}"
+    """A field as TOML, which has no null; what the recipe does not set is a comment."""
+    if is_set:
+        return f"{field} = {json.dumps(value, ensure_ascii=False)}"
+    if section == "preprocess" and field in ("size", "channels"):
+        return f"# {field} =  # by the images"
+    return f"# {field} = {'' if value is None else json.dumps(value, ensure_ascii=False)}"

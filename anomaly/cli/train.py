@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from anomaly.cli.console import Data, err, names, out, usage
 from anomaly.cli.progress import TrainingBar
+from anomaly.errors import UsageError
 
 _RECIPE, _RUN, _MACHINE = "What is learnt", "This run", "Machine and files"
 
@@ -83,11 +84,16 @@ def train(
             section: {name: value for name, value in fields.items() if value is not None}
             for section, fields in shortcuts.items()
         }
+        overrides = parse_overrides(set_ or ())
+        for section, fields in given.items():
+            if twice := fields.keys() & overrides.get(section, {}).keys():
+                name = min(twice)
+                raise UsageError(f"{section}.{name} is set twice, by --set and by --{name}; leave one of them away")
         options = TrainOptions(
             data=data,
             out=out_,
             recipe=recipe,
-            overrides=merged(parse_overrides(set_ or ()), given),
+            overrides=merged(overrides, given),
             normal=names(normal),
             init_decoder=init_decoder,
             max_minutes=max_minutes,

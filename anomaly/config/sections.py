@@ -22,7 +22,7 @@ def _check_precision(value: Given) -> Given:
 class Config(BaseModel):
     """Base of all configuration: frozen, and strict about unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PreprocessConfig(Config):

@@ -128,7 +128,7 @@ def _score(detector: Detector, samples: list[Sample], store: PixelStore, unseen:
             f"of {len(unseen)} test images {int((~unseen).sum())} made this model, and of the others "
             f"{int((~labels).sum())} are normal and {int(labels.sum())} anomalous; both are needed to evaluate"
         )
-    pixels = store.pixels[unseen]
+    pixels = store.pixels if unseen.all() else store.pixels[unseen]  # a copy, of what may be larger than memory
     return _Scored(kept, pixels, labels, detector.evidence(pixels))
 
 

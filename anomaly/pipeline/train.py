@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from anomaly.bundle import Bundle, DataRecord, load, save
-from anomaly.config import Method, NetworkPlan, Precision
+from anomaly.config import Method, NetworkPlan, Precision, Recipe
 from anomaly.data import Dataset, NormalSplit, PixelStore, open_dataset, split_normals
 from anomaly.errors import UsageError
-from anomaly.inference import Observer
+from anomaly.inference import ALPHA, Observer
 from anomaly.networks import Networks, feature_names
 from anomaly.recipes import AUTO, Resolved, Sections, resolve, scale_note, survey
 from anomaly.runtime import is_fast_at_bf16, resolve_device
@@ -59,10 +59,14 @@ class TrainWatch:
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """The new version, and whether the time limit ended the training before its steps were done."""
+    """The new version."""
 
     bundle: Bundle
-    is_out_of_time: bool
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether a time limit, of this run or of one that it resumed, ended training before its steps were done."""
+        return self.bundle.manifest.num_steps < self.bundle.manifest.recipe.training.steps
 
     def sentences(self) -> list[str]:
         """What was done: the side, the steps and why they ended, the sets, and how to go on."""
@@ -72,7 +76,7 @@ class TrainSummary:
         why = "the time limit was reached" if self.is_out_of_time else "all steps were done"
         return [
             f"{done} at {recipe.preprocess.size} × {recipe.preprocess.size} pixels; it ended because {why}",
-            *([_how_to_go_on()] if self.is_out_of_time else []),
+            *([_how_to_go_on(recipe)] if self.is_out_of_time else []),
             f"normal images: {data.num_train:,} to train, {data.num_select:,} to select, {data.num_calibrate:,} to "
             "calibrate",
         ]
@@ -128,12 +132,14 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     finally:
         pixels_file.unlink(missing_ok=True)
     manifest = contents.manifest
-    is_out_of_time = limit.is_reached and manifest.num_steps < recipe.training.steps
-    if is_out_of_time:
+    if manifest.num_steps < recipe.training.steps:
         warnings.append(
             f"the time limit ended the training at step {manifest.num_steps:,} of {recipe.training.steps:,}, so it may "
-            f"be worth much less than a whole one; {_how_to_go_on()}"
+            f"be worth much less than a whole one; {_how_to_go_on(recipe)}"
         )
+    if shortage := contents.calibration.shortage(ALPHA):
+        warnings.append(f"no image can be called anomalous at the default false-alarm rate: {shortage}")
+        watch.on_warning(warnings[-1])
     said = {
         "recipe_name": resolved.name,
         "recipe_reason": resolved.reason,
@@ -141,7 +147,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
         "command": options.command,
     }
     bundle = save(replace(contents, manifest=manifest.model_copy(update=said)), options.out)
-    return TrainSummary(bundle, is_out_of_time)
+    return TrainSummary(bundle)
 
 
 @dataclass
@@ -150,16 +156,13 @@ class _TimeLimit:
 
     minutes: float | None
     has_encoder_phase: bool
-    is_reached: bool = False
     started: float = field(default_factory=time.monotonic)
 
     def is_over(self, row: HistoryRow) -> bool:
         if self.minutes is None:
             return False
         in_game = self.has_encoder_phase and "loss_d" in row
-        is_over = time.monotonic() - self.started > 60 * self.minutes * (2 / 3 if in_game else 1)
-        self.is_reached |= is_over
-        return is_over
+        return time.monotonic() - self.started > 60 * self.minutes * (2 / 3 if in_game else 1)
 
 
 def _watched(watch: TrainWatch, limit: _TimeLimit, step: int, row: HistoryRow) -> bool:
@@ -167,7 +170,9 @@ def _watched(watch: TrainWatch, limit: _TimeLimit, step: int, row: HistoryRow) -
     return limit.is_over(row)
 
 
-def _how_to_go_on() -> str:
+def _how_to_go_on(recipe: Recipe) -> str:
+    if recipe.training.method is Method.F_ANOGAN:
+        return "train again with more time: a game that was cut short for its encoder cannot go on"
     return "to go on from there, give the same command with --resume and without --max-minutes, or with more"
 
 

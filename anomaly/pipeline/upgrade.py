@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from anomaly.bundle import SCHEMA_VERSION, Bundle, save
+from anomaly.bundle import SCHEMA_VERSION, Bundle, resolve, save
 from anomaly.errors import UsageError
 from anomaly.inference import load_detector
 
@@ -11,7 +11,7 @@ def upgrade_bundle(model: Path, *, device: str = "auto") -> Bundle:
     """The new version, beside the old ones. The bundle's golden images are scored before it is written.
 
     Raises:
-        UsageError: the bundle has today's schema already.
+        UsageError: the bundle has today's schema already, or a newer version stands beside it.
         BundleError: the bundle cannot be read or written.
         DeviceError: no such device.
     """
@@ -20,4 +20,10 @@ def upgrade_bundle(model: Path, *, device: str = "auto") -> Bundle:
         raise UsageError(
             f"{bundle.ref.path} has schema {SCHEMA_VERSION} already, which is today's; there is nothing to upgrade"
         )
-    return save(bundle.contents, bundle.ref.path.resolve().parent)
+    folder = bundle.ref.path.resolve().parent
+    if bundle.version != resolve(folder).version:
+        raise UsageError(
+            f"{bundle.ref.path} is not the current version, and would become it; upgrade {folder} instead, or copy "
+            "this version into a folder of its own"
+        )
+    return save(bundle.contents, folder)

@@ -7,10 +7,12 @@ pictures it is, what it costs, and what it reached.
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from anomaly.config import Config, Recipe
 from anomaly.errors import UsageError
 
 Sections = Mapping[str, Mapping[str, Any]]
@@ -27,6 +29,11 @@ class RecipeFile:
     about: list[str]
     sections: Sections
 
+    @property
+    def first_sentence(self) -> str:
+        """What it is, in short."""
+        return " ".join(self.about).partition(". ")[0].removesuffix(".") + "."
+
 
 def recipe_names() -> list[str]:
     """The shipped recipes: those for everyday use, then the systems of the lectures; each in alphabetical order."""
@@ -37,7 +44,7 @@ def read_recipe(name: str) -> RecipeFile:
     """A shipped recipe by its name, or a file by its path, which ends in .toml.
 
     Raises:
-        UsageError: there is none of that name, or the file cannot be read or is no TOML.
+        UsageError: there is none of that name, or the file cannot be read, is no TOML, or sets what no recipe has.
     """
     if name.endswith(".toml"):
         try:
@@ -48,9 +55,32 @@ def read_recipe(name: str) -> RecipeFile:
         if name in _names_in(folder):
             text = files(__package__).joinpath(folder, f"{name}.toml").read_text("utf-8")
             return _parse(name, text, where=name)
+    near = get_close_matches(name, recipe_names(), n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
     raise UsageError(
-        f"there is no recipe {name!r}; there are auto, {', '.join(recipe_names())}, or give a file that ends in .toml"
+        f"there is no recipe {name!r}; {meant}there are {', '.join(recipe_names())}; or give a file that ends in .toml"
     )
+
+
+def check_fields(sections: Sections, where: str) -> None:
+    """Raises UsageError for a section or field that no recipe has; `where` is what sets them."""
+    known = {name: _fields_of(name) for name in Recipe.model_fields}
+    for section, fields in sections.items():
+        if section not in known:
+            raise UsageError(f"{where}: there is no section {section!r}; there are {', '.join(known)}")
+        if not isinstance(fields, dict):
+            raise UsageError(f"{where}: {section} is one section; write its fields below [{section}]")
+        for name in fields:
+            if name not in known[section]:
+                there = ", ".join(known[section])
+                raise UsageError(f"{where}: the section {section} has no field {name!r}; it has {there}")
+
+
+def _fields_of(section: str) -> list[str]:
+    annotation = Recipe.model_fields[section].annotation
+    kinds = [annotation, *getattr(annotation, "__args__", ())]
+    (config,) = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Config))
+    return list(config.model_fields)
 
 
 def _names_in(folder: str) -> list[str]:
@@ -63,6 +93,7 @@ def _parse(name: str, text: str, *, where: str) -> RecipeFile:
         sections = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the recipe {where} is not TOML: {error}") from error
+    check_fields(sections, f"the recipe {where}")
     about = []
     for line in text.splitlines():
         if not line.startswith("#"):

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from anomaly.config import Recipe
 from anomaly.errors import UsageError
-from anomaly.recipes.files import Sections, read_recipe
-from anomaly.recipes.overrides import check_fields, merged
+from anomaly.recipes.files import Sections, check_fields, read_recipe
+from anomaly.recipes.overrides import merged
 from anomaly.recipes.survey import Survey
 
 AUTO = "auto"
@@ -40,7 +40,7 @@ def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
     if name == AUTO:
         name, reason = _choose(found)
     file = read_recipe(name)
-    check_fields(file.sections, f"the recipe {name}")
+    check_fields(overrides, "what is set on top of it")
     sections = merged(by_images, file.sections, overrides)
     if reason and "size" not in overrides.get("preprocess", {}):
         sections["preprocess"]["size"] = min(sections["preprocess"]["size"], _side_for(found, _MAX_SIDE))

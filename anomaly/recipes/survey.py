@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -33,8 +34,8 @@ class Survey:
 
 
 def survey(samples: Sequence[Sample]) -> Survey:
-    """The first images decide; those that cannot be read are passed over, as they are counted later."""
-    shapes = [shape for sample in samples[:NUM_LOOKED_AT] if (shape := _look(sample)) is not None]
+    """The first that can be read decide; those that cannot are counted later. Of none that can, it says 32 × 32."""
+    shapes = list(islice((shape for sample in samples if (shape := _look(sample)) is not None), NUM_LOOKED_AT))
     if not shapes:
         return Survey(len(samples), 32, 32, has_colour=False)
     heights, widths, colours = zip(*shapes, strict=True)

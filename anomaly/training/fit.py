@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomaly.config import Method, NetworkPlan, TrainingConfig
+from anomaly.errors import CheckpointError
 from anomaly.networks import Networks, draw
 from anomaly.runtime import seed_of, seeded_rng, to_float
 from anomaly.training.augmentation import augment
@@ -90,6 +91,11 @@ def fit(
     run = _run_id(plan, config, checkpoint.data, decoder) if checkpoint else ""
     if checkpoint and checkpoint.resume:
         load_checkpoint(state, checkpoint.path, run=run)
+        if state.step > config.steps:
+            raise CheckpointError(
+                f"the checkpoint {checkpoint.path} is at step {state.step:,}, beyond the {config.steps:,} asked for; "
+                "give at least as many steps, or train without --resume to start anew"
+            )
         on_rows(state.history)
     saved_at = time.monotonic()
     num_batches = config.d_steps + config.g_steps - 1

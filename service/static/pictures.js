@@ -1,12 +1,9 @@
 // Pictures on canvases: small ones for the gallery, kept in bounded number and released; heatmaps as colour.
 
+import { COLOURS } from "./heat.js";
+
 const SMALL = 192; // pixels of a thumbnail's longer side
 const MAX_KEPT = 480;
-const NORMAL_GREY = 64; // the strongest place of an ordinary normal image
-const PLASMA = ["7e03a8", "a01a9c", "bc3587", "d35171", "e66c5c", "f58b47", "fdac33", "fcd225", "f0f921"].map((hex) =>
-  [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)),
-);
-const COLOURS = Array.from({ length: 256 }, (_, grey) => colourOf(grey));
 const kept = new Map(); // file → promise of an ImageBitmap, or of null where the browser cannot read it
 
 /** A thumbnail of an item's "original", "reconstruction" or "heatmap" into `canvas`; says whether there is one. */
@@ -67,8 +64,6 @@ function paint(canvas, bitmap) {
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
 }
 
-// The heatmap's grey becomes opacity and colour, as in the reports: nothing up to what ordinary normal images reach, then
-// matplotlib's plasma, from purple to yellow, on a logarithmic scale.
 async function coloured(grey) {
   const canvas = new OffscreenCanvas(grey.width, grey.height);
   const context = canvas.getContext("2d");
@@ -78,12 +73,4 @@ async function coloured(grey) {
   for (let i = 0; i < pixels.data.length; i += 4) pixels.data.set(COLOURS[pixels.data[i]], i);
   context.putImageData(pixels, 0, 0);
   return createImageBitmap(canvas);
-}
-
-function colourOf(grey) {
-  const heat = Math.log(Math.max(grey, NORMAL_GREY) / NORMAL_GREY) / Math.log(255 / NORMAL_GREY);
-  const place = heat * (PLASMA.length - 1);
-  const [low, high] = [PLASMA[Math.floor(place)], PLASMA[Math.ceil(place)]];
-  const colour = low.map((value, channel) => value + (place % 1) * (high[channel] - value));
-  return [...colour, 255 * Math.min(0.9, 1.4 * Math.sqrt(heat))];
 }

@@ -68,7 +68,7 @@ def test_broken_images_do_not_decide_the_size(tmp_path: Path) -> None:
         (tmp_path / "d" / f"0000-{number}.png").write_text("no image")
     manifest = trained(options(tmp_path / "d", tmp_path / "m"))
     assert manifest.data.num_left_out == 16
-    assert manifest.recipe.preprocess.size == 32  # where none of those looked at can be read
+    assert manifest.recipe.preprocess.size == 8  # those that can be read decide
 
 
 def test_a_watcher_is_told(tmp_path: Path) -> None:
@@ -155,13 +155,15 @@ def test_what_was_done_is_told(tmp_path: Path) -> None:
     whole = train_bundle(options(tmp_path / "d", tmp_path / "m"))
     part = train_bundle(replace(options(tmp_path / "d", tmp_path / "m"), max_minutes=0.0))
     assert not whole.is_out_of_time
-    assert whole.bundle.manifest.warnings == []
+    (shortage,) = whole.bundle.manifest.warnings
+    assert "needs at least 19 calibration images" in shortage
     assert part.is_out_of_time
     done, how, sets = part.sentences()
     assert done == "trained 10 of 20 steps at 8 × 8 pixels; it ended because the time limit was reached"
     assert "--resume" in how
     assert sets == whole.sentences()[-1]
-    (warning,) = part.bundle.manifest.warnings
+    warning, *others = part.bundle.manifest.warnings
+    assert others == [shortage]
     assert "at step 10 of 20" in warning
     assert f"- {warning}\n" in part.bundle.card
 
@@ -172,6 +174,7 @@ def test_what_scaling_takes_away_is_a_warning_that_stays(tmp_path: Path) -> None
     chosen = options(tmp_path / "d", tmp_path / "m", preprocess={"size": 16})
     bundle = train_bundle(chosen, TrainWatch(on_warning=told.append)).bundle
     assert bundle.manifest.warnings == told
-    (warning,) = told
+    warning, shortage = told
+    assert "needs at least 19 calibration images" in shortage
     assert "images of 160 × 60 pixels are scaled down to 16 × 16: about 10.0 pixels become one" in warning
     assert f"- {warning}\n" in bundle.card

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from anomaly.config import Recipe
 from anomaly.errors import UsageError
 from anomaly.recipes import merged, parse_overrides, to_recipe
-from anomaly.recipes.overrides import check_fields
+from anomaly.recipes.files import check_fields
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_unknown_section_or_field_says_which_there_are() -> None:
 
 
 def test_a_field_outside_of_a_section_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"mine: training is a section; write its fields below \[training\]"):
+    with pytest.raises(UsageError, match=r"mine: training is one section; write its fields below \[training\]"):
         check_fields({"training": 7}, "mine")  # type: ignore[dict-item]
 
 

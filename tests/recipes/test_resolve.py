@@ -77,7 +77,7 @@ def test_a_users_file(tmp_path: Path) -> None:
     [
         ("[traning]\nsteps = 7\n", "there is no section 'traning'; there are preprocess, network"),
         ("[training]\nstep = 7\n", "the section training has no field 'step'; it has method"),
-        ("training = 7\n", "training is a section; write its fields below"),
+        ("training = 7\n", "training is one section; write its fields below"),
         ("[training]\nsteps = 0\n", "training.steps: Input should be greater than or equal to 1; got 0"),
         ('[training]\nsteps = "many"\n', "training.steps: "),
         ('[training]\nmethod = "anogan"\n[search]\nsteps = 0\n', "anogan finds latents by search alone"),

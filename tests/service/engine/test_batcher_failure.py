@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from anomaly.data import Picture
 from anomaly.inference import Evidence
-from service.engine.batcher import Batcher, Picture
+from service.engine.batcher import Batcher
 from service.errors import EngineFailedError
 from tests.service.engine.test_batcher import Device, entered, image, num_waiting, opened, until, with_batcher
 

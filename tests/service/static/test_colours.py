@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_heat_has_the_colours_of_the_reports() -> None:
-    script = (ROOT / "service" / "static" / "pictures.js").read_text("utf-8")
+    script = (ROOT / "service" / "static" / "heat.js").read_text("utf-8")
     stops = re.findall(r'"([0-9a-f]{6})"', script)
     assert len(stops) == 9
     found = np.array([[int(stop[at : at + 2], 16) for at in (0, 2, 4)] for stop in stops])
