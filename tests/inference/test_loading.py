@@ -50,9 +50,10 @@ def test_a_name_directory_stands_for_its_current_version(copied: Path) -> None:
     assert load_detector(str(copied), device="cpu").bundle.version == 1
 
 
-def test_weights_of_another_bundle_are_refused(copied: Path) -> None:
+@pytest.mark.parametrize("network", ["G", "D", "E"])
+def test_weights_of_another_bundle_are_refused(copied: Path, network: str) -> None:
     weights = load_file(copied / layout.WEIGHTS)
-    name = "G." + next(name.removeprefix("G.") for name in weights if name.startswith("G.") and "weight" in name)
+    name = next(name for name in weights if name.startswith(f"{network}.") and "weight" in name)
     weights[name] = weights[name] * np.float32(1.01)
     save_file(weights, copied / layout.WEIGHTS)
     sum_again(copied)

@@ -178,3 +178,15 @@ def test_what_scaling_takes_away_is_a_warning_that_stays(tmp_path: Path) -> None
     assert "needs at least 19 calibration images" in shortage
     assert "images of 160 × 60 pixels are scaled down to 16 × 16: about 10.0 pixels become one" in warning
     assert f"- {warning}\n" in bundle.card
+
+
+def test_a_game_that_was_cut_short_says_so_again_when_resumed(tmp_path: Path) -> None:
+    """f-AnoGAN's encoder has had its steps: resuming trains no more, and must not say that all steps were done."""
+    write_images(tmp_path / "d", of_size(8, 8))
+    chosen = options(tmp_path / "d", tmp_path / "m", training={"method": "f-anogan", "steps": 60, "batch_size": 4})
+    for one in (replace(chosen, max_minutes=0.0), replace(chosen, resume=True)):
+        summary = train_bundle(one)
+        assert summary.is_out_of_time
+        done, how, _ = summary.sentences()
+        assert done.endswith("because the time limit was reached")
+        assert how == "train again with more time: a game that was cut short for its encoder cannot go on"

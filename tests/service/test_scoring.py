@@ -174,3 +174,18 @@ def test_a_deadline_ends_the_request_of_many() -> None:
     scene.detector.gate.clear()
     with pytest.raises(DeadlineError):
         scene.many(submission(1), submission(2))
+
+
+def test_a_request_that_fails_as_a_whole_leaves_nothing_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first image is scored in time, the second is not: the client gets an error, so neither counts."""
+    scene = Scene()
+
+    async def outcome(answer: asyncio.Future[Any]) -> Any:
+        scored = await answer
+        return DeadlineError("late") if scored.score == 2.0 else scored
+
+    monkeypatch.setattr("service.scoring._outcome", outcome)
+    with pytest.raises(DeadlineError):
+        scene.many(submission(1), submission(2))
+    assert scene.series("anomaly_images_total") == 0
+    assert scene.drift.of(scene.detector.bundle).drift.num_scores == 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from anomaly.config import Method, NetworkPlan, TrainingConfig
-from anomaly.errors import DivergedError
+from anomaly.errors import CheckpointError, DivergedError
 from anomaly.networks import Generator
 from anomaly.runtime import to_float
 from anomaly.training import HistoryRow, fit
@@ -89,6 +89,12 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(method: Metho
     assert_same_weights(first.networks, run(training(method, 10)).networks)
     other = run(training(method, 10, seed=1))
     assert not torch.equal(first_weight(first.networks), first_weight(other.networks))
+
+
+def test_a_run_cannot_go_back(tmp_path: Path) -> None:
+    run(training(Method.BIGAN, 20), checkpoint=checkpoint(tmp_path))
+    with pytest.raises(CheckpointError, match="is at step 20, beyond the 10 asked for; give at least as many steps"):
+        run(training(Method.BIGAN, 10), checkpoint=checkpoint(tmp_path, resume=True))
 
 
 def test_keeping_checkpoints_does_not_change_the_result(tmp_path: Path) -> None:
