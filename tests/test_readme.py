@@ -29,7 +29,7 @@ def commands() -> list[str]:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that looks like a clone, where the commands may write."""
     home = tmp_path_factory.mktemp("clone")
-    for name in ("models", "docs"):
+    for name in ("models", "docs", "examples"):
         (home / name).symlink_to(ROOT / name)
     return home
 
@@ -46,14 +46,18 @@ def environment() -> dict[str, str]:
 
 def test_readme_has_the_commands_that_ci_and_this_file_run() -> None:
     kinds = {shlex.split(command)[0] for command in commands()}
-    assert kinds == {"make", "curl", "anomaly", "docker"}  # make and curl: .ci/run; docker: no engine to run it
+    assert kinds == {"make", "curl", "anomaly", "python", "docker"}  # make and curl: .ci/run; docker: no engine
 
 
+@pytest.mark.timeout(900)
 def test_library_commands_run_as_written(home: Path) -> None:
     (home / "out").mkdir()
-    library = [command for command in commands() if command.startswith("anomaly ") and " serve " not in command]
-    assert len(library) >= 7
+    library = [
+        command for command in commands() if command.startswith(("anomaly ", "python ")) and "serve " not in command
+    ]
+    assert len(library) >= 11
     for command in library:
+        command = command.replace("--max-minutes 10", "--max-minutes 0.1")
         done = run(command, home)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     rows = [json.loads(line) for line in (home / "out" / "results.jsonl").read_text().splitlines()]
