@@ -115,7 +115,8 @@ class Observer:
         return torch.cat([z, z.new_zeros(-len(z) % BATCH_GRAIN, z.shape[1])]).to(self._device)
 
     def _to_x(self, pixels: Pixels) -> Tensor:
-        return to_float(torch.from_numpy(pixels).to(self._device))
+        writable = np.require(pixels, requirements="W")  # torch warns of a memory map that is not
+        return to_float(torch.from_numpy(writable).to(self._device))
 
 
 def _batch_size(side: int) -> int:

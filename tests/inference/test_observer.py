@@ -35,6 +35,7 @@ def counting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     detector = load_detector(folder, device="cpu")
     observer = detector._observer
     assert isinstance(observer, CountingObserver)
+    observer.num_observed = 0  # the goldens
     return detector, observer
 
 
