@@ -1,11 +1,11 @@
-"""How fast this checkout is beside one of before: the same programs in turn, in one run on one machine.
+"""How fast the service of this checkout is beside one of before: two servers at once, load going to one and the other.
 
     git worktree add ../before 66b0e31
-    python -m benchmarks.ratios --before ../before [--times 5] [--overload]
+    python -m benchmarks.ratios --before ../before [--side 28|256] [--form] [--pairs 16]
 
-Each checkout serves and scores with its own code, the shipped model at 28 × 28 pixels and a bundle of 256 × 256 that
-the old one has trained. Ratios are this checkout's images a second to the other's, of medians over the turns; above 1
-this one is faster.
+Each checkout serves with its own code: the shipped model at 28 × 28 pixels, or a bundle of 256 × 256 that the old
+checkout has trained. The ratios are medians over the pairs, this checkout's figure to the other's. This one is better
+where the ratio of images a second is above 1, and that of core-milliseconds an image below 1.
 """
 
 import argparse
@@ -17,9 +17,13 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from benchmarks.drawings import draw_line, draw_texture, write_files
+from benchmarks.load import send
+from benchmarks.serving import Program
+
 ROOT = Path(__file__).parents[1]
-ROWS = {"Detector.score": r"Detector\.score, in this process +([\d,.]+)", "service": r"the service +([\d,.]+)"}
-GOODPUT = r"([\d.]+) of (?:the )?capacity"
+NUM_FILES = {28: 2000, 256: 200}
+_SERVE = "from anomaly.cli import app; app()"
 _TRAIN = (
     "import sys; from pathlib import Path; from benchmarks.drawings import train_on_textures; "
     "train_on_textures(Path(sys.argv[1]), 256)"
@@ -27,55 +31,65 @@ _TRAIN = (
 
 
 def main() -> None:
-    """Print a line for each figure."""
+    """Print each pair, then the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, required=True, help="a checkout of the project as it was")
-    parser.add_argument("--times", type=int, default=5, help="turns of each")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of load in each turn")
-    parser.add_argument("--overload", action="store_true", help="goodput under overload too: a minute each turn")
+    parser.add_argument("--side", type=int, choices=list(NUM_FILES), default=28)
+    parser.add_argument("--form", action="store_true", help="forms in the place of raw bodies")
+    parser.add_argument("--pairs", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=2.5, help="of load in each half of a pair")
     options = parser.parse_args()
-    checkouts = {"before": options.before.resolve(), "after": ROOT}
+    before = options.before.resolve()
     with tempfile.TemporaryDirectory() as temporary:
-        textures = Path(temporary) / "models"
-        _run(checkouts["before"], "-c", _TRAIN, str(textures))
-        for side, models in ((28, checkouts["before"] / "models"), (256, textures)):
-            command = ("-m", "benchmarks.throughput", "--side", str(side), "--seconds", str(options.seconds))
-            found: dict[str, dict[str, list[float]]] = {name: {} for name in checkouts}
-            for _ in range(options.times):
-                for name, checkout in checkouts.items():
-                    said = _run(checkout, *command, "--models", str(models))
-                    for row, pattern in ROWS.items():
-                        found[name].setdefault(row, []).append(_number(pattern, said))
-            for row in ROWS:
-                _tell(f"{row}, {side} × {side}", found["before"][row], found["after"][row])
-    if options.overload:
-        goodput: dict[str, list[float]] = {name: [] for name in checkouts}
-        for _ in range(max(1, options.times // 2)):
-            for name, checkout in checkouts.items():
-                goodput[name].append(_number(GOODPUT, _run(checkout, "-m", "benchmarks.overload")))
-        _tell("goodput under overload", goodput["before"], goodput["after"])
+        models, name = before / "models", "mnist"
+        if options.side == 256:
+            models, name = Path(temporary) / "models", "textures"
+            command = [sys.executable, "-c", _TRAIN, str(models)]
+            subprocess.run(command, cwd=before, env=_environment(before), check=True, stdout=subprocess.DEVNULL)
+        folder = Path(temporary) / "images"
+        write_files(folder, NUM_FILES[options.side], draw_line if options.side == 28 else draw_texture, options.side)
+        servers = [_start(checkout, models, name) for checkout in (ROOT, before)]
+        try:
+            _compare(servers, folder, options)
+        finally:
+            for server in servers:
+                server.process.kill()
+                server.process.wait()
 
 
-def _run(checkout: Path, *arguments: str) -> str:
-    environment = os.environ | {"PYTHONPATH": str(checkout)}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=checkout, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode and not done.stdout:  # a benchmark that misses its aim has said its figures
-        raise SystemExit(f"{checkout}: {' '.join(arguments)}\n{done.stderr}")
-    return done.stdout
+def _compare(servers: list[Program], folder: Path, options: argparse.Namespace) -> None:
+    form = ("--form",) if options.form else ()
+    for server in servers:
+        send(server.port, folder, "--seconds", 2, *form)
+    rates, costs = [], []
+    for pair in range(options.pairs):
+        figures = {}
+        for server in servers if pair % 2 else servers[::-1]:
+            cpu_s = server.cpu_s()
+            load = send(server.port, folder, "--seconds", options.seconds, *form)
+            assert load.statuses.keys() == {200}, load.statuses
+            figures[server] = load.rate, 1e3 * (server.cpu_s() - cpu_s) / len(load.scored)
+        (rate, cost), (rate_before, cost_before) = (figures[server] for server in servers)
+        print(f"{rate:8.1f} and {rate_before:8.1f} images/s, {cost:6.2f} and {cost_before:6.2f} core-ms", flush=True)
+        rates.append(rate / rate_before)
+        costs.append(cost / cost_before)
+    print(f"after / before: images a second {median(rates):.3f}, core-ms an image {median(costs):.3f}")
 
 
-def _number(pattern: str, said: str) -> float:
-    found = re.search(pattern, said)
-    if found is None:
-        raise SystemExit(f"no {pattern!r} in\n{said}")
-    return float(found[1].replace(",", ""))
+def _start(checkout: Path, models: Path, name: str) -> Program:
+    environment = _environment(checkout) | {"ANOMALY_MODELS": str(models), "ANOMALY_DEFAULT_MODEL": name}
+    environment |= {"ANOMALY_PORT": "0", "ANOMALY_LOG_LEVEL": "error"}
+    command = [sys.executable, "-c", _SERVE, "serve"]
+    process = subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(r"127\.0\.0\.1:(\d+)/", line):
+            return Program(process, int(found[1]))
+    raise SystemExit(f"the server of {checkout} has ended")
 
 
-def _tell(what: str, before: list[float], after: list[float]) -> None:
-    ratio = median(after) / median(before)
-    print(f"{what:28} before {median(before):9,.2f}  after {median(after):9,.2f}  ratio {ratio:.3f}", flush=True)
+def _environment(checkout: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(checkout)}
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from service.records.drift import DriftWatch
 from service.records.history import History, Retention
 from service.records.telemetry import Telemetry
 from service.routes import admin, docs, health, history, models, page, score
+from service.routes.direct import AnswerDirectly, calls_of
 from service.routes.state import State
 from service.schemas.base import ErrorAnswer
 from service.scoring import Scoring
@@ -133,7 +134,6 @@ def create_app(
         responses={"default": {"model": ErrorAnswer, "description": "Any error"}},
         lifespan=lifespan,
     )
-    app.router.routes[:0] = score.DIRECT
     app.include_router(score.router)  # for the documentation
     app.include_router(admin.router, dependencies=[Security(needs(Scope.ADMIN))])
     app.include_router(history.router, dependencies=[Security(needs(Scope.SCORE))])
@@ -141,12 +141,13 @@ def create_app(
     for routes in (health, docs, page):
         app.include_router(routes.router)
     answer_errors(app)
+    app.add_middleware(AnswerDirectly, routes=score.router.routes)
     app.add_middleware(IdentifyCallers, settings=settings, keyring=keyring)
     app.add_middleware(GuardAccess, settings=settings)
     app.add_middleware(SecureAnswers)
     app.add_middleware(LogRequests, observe=telemetry.observe_request)
     app.state.shedding = LoadShedding(
-        [(method, route.path) for route in score.DIRECT for method in route.methods or ()],
+        calls_of(score.router.routes),
         full=lambda: admission.full_for(pool.detectors),
         observe=telemetry.observe_request,
     )

@@ -1,4 +1,4 @@
-"""Query parameters read by their schema, for the calls that the framework does not read (`DIRECT` in `score`).
+"""Query parameters read by their schema, for the calls that the framework does not read (`direct`).
 
 What is refused, and how, is the same as with the framework.
 """

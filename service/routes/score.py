@@ -1,14 +1,11 @@
 """`POST /score` and `POST /score/batch`: images in, scores out. What happens in between is `service.scoring`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
-from starlette.routing import Match, Route
-from starlette.types import Receive, Scope, Send
 
 from anomaly.data import restore_map
 from anomaly.inference import Detector
@@ -108,40 +105,6 @@ async def score_batch(request: Request) -> Response:
             for upload, outcome in zip(uploads, outcomes, strict=True)
         ]
         return _json(BatchAnswer(**_identify(detector), results=results))
-
-
-class DirectRoute(Route):
-    """A plain route to a function that takes a request and returns its answer.
-
-    It leaves itself in the scope, as the framework's routes do, for the log to name it.
-    """
-
-    def __init__(self, path: str, answer: Callable[[Request], Awaitable[Response]]) -> None:
-        super().__init__(path, _Answering(answer), methods=["POST"])
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """As every route, and itself as `route`."""
-        match, found = super().matches(scope)
-        return match, {**found, "route": self}
-
-
-class _Answering:
-    """An ASGI app of one function. Given the function itself, Starlette would look for exceptions a second time."""
-
-    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
-        self.answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self.answer(Request(scope, receive))
-        await response(scope, receive, send)
-
-
-DIRECT = [
-    DirectRoute("/score", score),
-    DirectRoute("/score/batch", score_batch),
-]
-"""The same calls for the front of the app's routes: they read their own parameters and bodies and return ready answers,
-so the framework's way to a function is cost without use (docs/adr/0023-service-packages.md)."""
 
 
 def _submission(upload: Upload, detector: Detector, parts: State) -> Submission:
