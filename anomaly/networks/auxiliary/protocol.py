@@ -5,6 +5,7 @@ To add one: a subclass in a file of its own, a field of `AuxiliaryConfig` with i
 Shapes: x (b, c, size, size) in [-1, 1].
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import ClassVar, NamedTuple
 
@@ -23,7 +24,7 @@ class AuxiliaryEvidence(NamedTuple):
     maps: tuple[Tensor, ...]
 
 
-class Auxiliary(nn.Module):
+class Auxiliary(nn.Module, ABC):
     """`name` is the name of its field in `AuxiliaryConfig`, of its term, and of its training curves.
 
     `discriminator` is the network that is trained, and that may compute in another precision.
@@ -32,18 +33,18 @@ class Auxiliary(nn.Module):
     name: ClassVar[str]
     discriminator: nn.Module
 
+    @abstractmethod
     def loss(self, x: Tensor, *, seed: int, step: int) -> Tensor:
         """What the discriminator minimises in this step; random draws depend on `seed` and `step` only."""
-        raise NotImplementedError
 
     def settle(self, plan: NetworkPlan, train: Batches, select: Batches) -> None:
         """Once after training: use the *train* and *select* images, as a memory bank does. By default nothing."""
 
+    @abstractmethod
     def forward(self, x: Tensor) -> AuxiliaryEvidence:
         """The evidence of images."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def num_maps(plan: NetworkPlan) -> int:
         """How many maps its evidence has."""
-        raise NotImplementedError
