@@ -40,9 +40,9 @@ def score(
     for shortage in summary.shortages:
         err.print(shortage)
     skipped = f", {summary.num_skipped} other files skipped" if summary.num_skipped else ""
+    verdicts = "no verdicts" if summary.num_anomalous is None else f"{summary.num_anomalous} anomalous"
     out.print(
-        f"{summary.num_rows} rows in {escape(str(out_))}: {summary.num_anomalous} anomalous, "
-        f"{summary.num_failed} without a score{skipped}"
+        f"{summary.num_rows} rows in {escape(str(out_))}: {verdicts}, {summary.num_failed} without a score{skipped}"
     )
     if summary.num_failed:
         raise typer.Exit(2 if summary.num_failed == summary.num_rows else 1)

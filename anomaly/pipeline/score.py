@@ -25,12 +25,13 @@ _MAX_STEM = 60  # characters of up to four bytes: with number and suffix within 
 class ScoreSummary:
     """Rows written, rows with an error, images flagged, files skipped in folders; and what too few normals prevent.
 
-    That is a threshold, or with `fdr` that any image could be flagged.
+    That is a threshold (then no image has a verdict, and `num_anomalous` is None), or with `fdr` that any image could
+    be flagged.
     """
 
     num_rows: int
     num_failed: int
-    num_anomalous: int
+    num_anomalous: int | None
     num_skipped: int
     shortages: list[str]
 
@@ -79,7 +80,8 @@ def score_paths(
     columns = {"path": str, "score": float, "p_value": float, "is_anomalous": bool, "threshold": float}
     columns |= dict.fromkeys(detector.bundle.manifest.terms, float)
     calibration = detector.calibration
-    shortages = [calibration.shortage(alpha)]
+    no_threshold = calibration.shortage(alpha)
+    shortages = [no_threshold]
     if fdr is None:
         write_results(counted(), out, columns | {"error": str})
     else:
@@ -88,7 +90,8 @@ def score_paths(
         write_results(_with_fdr(rows, p_values, fdr), out, columns | {"fdr_rejected": bool, "error": str})
         shortages.append(fdr_shortage(p_values, fdr, calibration.num_calibration))
     told = [shortage for shortage in shortages if shortage is not None]
-    return ScoreSummary(len(paths), num_failed, num_anomalous, num_skipped, told)
+    num_flagged = num_anomalous if no_threshold is None else None
+    return ScoreSummary(len(paths), num_failed, num_flagged, num_skipped, told)
 
 
 def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[ResultRow]:
