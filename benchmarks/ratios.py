@@ -1,7 +1,7 @@
 """How fast the service of this checkout is beside one of before: two servers at once, load going to one and the other.
 
     git worktree add ../before 66b0e31
-    python -m benchmarks.ratios --before ../before [--side 28|256] [--form] [--pairs 16]
+    python -m benchmarks.ratios --before ../before [--side 28|256] [--form] [--pairs 16] [--starts 1]
 
 Each checkout serves with its own code: the shipped model at 28 × 28 pixels, or a bundle of 256 × 256 that the old
 checkout has trained. The ratios are medians over the pairs, this checkout's figure to the other's. This one is better
@@ -36,7 +36,8 @@ def main() -> None:
     parser.add_argument("--before", type=Path, required=True, help="a checkout of the project as it was")
     parser.add_argument("--side", type=int, choices=list(NUM_FILES), default=28)
     parser.add_argument("--form", action="store_true", help="forms in the place of raw bodies")
-    parser.add_argument("--pairs", type=int, default=16)
+    parser.add_argument("--pairs", type=int, default=16, help="of halves for each start of the servers")
+    parser.add_argument("--starts", type=int, default=1, help="of both servers: one start differs from the next")
     parser.add_argument("--seconds", type=float, default=2.5, help="of load in each half of a pair")
     options = parser.parse_args()
     before = options.before.resolve()
@@ -48,20 +49,25 @@ def main() -> None:
             subprocess.run(command, cwd=before, env=_environment(before), check=True, stdout=subprocess.DEVNULL)
         folder = Path(temporary) / "images"
         write_files(folder, NUM_FILES[options.side], draw_line if options.side == 28 else draw_texture, options.side)
-        servers = [_start(checkout, models, name) for checkout in (ROOT, before)]
-        try:
-            _compare(servers, folder, options)
-        finally:
-            for server in servers:
-                server.process.kill()
-                server.process.wait()
+        ratios = []
+        for _ in range(options.starts):
+            servers = [_start(checkout, models, name) for checkout in (ROOT, before)]
+            try:
+                ratios += _compare(servers, folder, options)
+            finally:
+                for server in servers:
+                    server.process.kill()
+                    server.process.wait()
+    rate, cost = (median(column) for column in zip(*ratios, strict=True))
+    print(f"after / before: images a second {rate:.3f}, core-ms an image {cost:.3f}")
 
 
-def _compare(servers: list[Program], folder: Path, options: argparse.Namespace) -> None:
+def _compare(servers: list[Program], folder: Path, options: argparse.Namespace) -> list[tuple[float, float]]:
+    """Each pair's ratios: images a second, and core-milliseconds an image."""
     form = ("--form",) if options.form else ()
     for server in servers:
         send(server.port, folder, "--seconds", 2, *form)
-    rates, costs = [], []
+    ratios = []
     for pair in range(options.pairs):
         figures = {}
         for server in servers if pair % 2 else servers[::-1]:
@@ -71,9 +77,8 @@ def _compare(servers: list[Program], folder: Path, options: argparse.Namespace) 
             figures[server] = load.rate, 1e3 * (server.cpu_s() - cpu_s) / len(load.scored)
         (rate, cost), (rate_before, cost_before) = (figures[server] for server in servers)
         print(f"{rate:8.1f} and {rate_before:8.1f} images/s, {cost:6.2f} and {cost_before:6.2f} core-ms", flush=True)
-        rates.append(rate / rate_before)
-        costs.append(cost / cost_before)
-    print(f"after / before: images a second {median(rates):.3f}, core-ms an image {median(costs):.3f}")
+        ratios.append((rate / rate_before, cost / cost_before))
+    return ratios
 
 
 def _start(checkout: Path, models: Path, name: str) -> Program:
