@@ -11,8 +11,9 @@ from anomaly.config import Precision, Recipe
 from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.precision import InPrecision, lower_precision
 from anomaly.networks import Judgement, Networks, build
-from anomaly.networks.auxiliary import MemoryBank, SyntheticDefects
+from anomaly.networks.auxiliary import MemoryBank
 from tests.inference.test_graph import drawn
+from tests.networks.auxiliary.parts import bank_of, defects_of
 
 CPU = torch.device("cpu")
 RECIPE = Recipe.model_validate(
@@ -30,18 +31,6 @@ def networks() -> Networks:
         found = build(RECIPE.plan).eval().requires_grad_(False).float()
     bank_of(found).remember(defects_of(found).discriminator(drawn(5, 1, 16, 16, seed=1)).features)
     return found
-
-
-def defects_of(found: Networks) -> SyntheticDefects:
-    auxiliary = found.all_auxiliaries()[0]
-    assert isinstance(auxiliary, SyntheticDefects)
-    return auxiliary
-
-
-def bank_of(found: Networks) -> MemoryBank:
-    bank = defects_of(found).memory_bank
-    assert bank is not None
-    return bank
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from anomaly.config import Method, NetworkPlan
 from anomaly.networks import Networks, build
-from anomaly.networks.auxiliary import MemoryBank, SyntheticDefects
 from anomaly.networks.auxiliary.patches import PatchJudgement
 from anomaly.runtime import to_float
 from anomaly.training.auxiliary import auxiliary_step, settle
 from anomaly.training.state import new_state
+from tests.networks.auxiliary.parts import bank_of, defects_of
 from tests.training.runs import CPU, Pixels, assert_resumes, digits, network, training
 
 BOTH = network(Method.BIGAN).model_copy(update={"synthetic_defects": True, "rotation": True})
@@ -55,18 +55,6 @@ def settled(num: int = 40, train: np.ndarray = TRAIN) -> Networks:
 
 def with_bank(num: int) -> NetworkPlan:
     return PLAN.model_copy(update={"memory_bank": num})
-
-
-def defects_of(found: Networks) -> SyntheticDefects:
-    (auxiliary,) = found.all_auxiliaries()
-    assert isinstance(auxiliary, SyntheticDefects)
-    return auxiliary
-
-
-def bank_of(found: Networks) -> MemoryBank:
-    bank = defects_of(found).memory_bank
-    assert bank is not None
-    return bank
 
 
 def judge(found: Networks, pixels: Pixels) -> PatchJudgement:
