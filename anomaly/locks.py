@@ -59,9 +59,9 @@ def held(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def writing_file(path: Path, what: str) -> Iterator[None]:
+def writing_file(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
     """Be the only one who writes the file `path`. Raises as `held` does."""
-    with held(path.with_name(work_name(path, "lock")), f"{what} {path}"):
+    with held(path.with_name(work_name(path, "lock")), f"{what} {path}", wait=wait):
         yield
 
 
