@@ -37,6 +37,8 @@ def held(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
     """
     lock = FileLock(path, blocking=wait, thread_local=False, fallback_to_soft=False, on_acquired=_sign)
     with storing(f"the lock of {what}", path.parent, instead="choose another folder"):
+        if not path.parent.is_dir():  # filelock would make it
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
         try:
             lock.acquire()
         except Timeout as error:

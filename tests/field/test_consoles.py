@@ -11,11 +11,23 @@ import pytest
 from anomaly.bundle import load
 from service.models.repository import find_bundles
 from tests.bundle.copies import copy_of
-from tests.cli.calls import TINY, call, done, refused, verbs_of
+from tests.cli.calls import TINY, refused, verbs_of
 from tests.digit_images import digits, normals, write_images
 from tests.field.programs import run_each
+from tests.field.rows import Row
 
 ODD = os.fsdecode(b"caf\xe9")  # Latin-1, as an old disk has it
+_SECTION = "Names that are not UTF-8"
+NOTES = {
+    "csv": (Row(_SECTION, "results in `.csv`", "the bytes as they are"), b"byte for byte"),
+    "jsonl": (
+        Row(_SECTION, "results in `.jsonl`", r"`\udc80` to `\udcff`, as Python reads them"),
+        rb"\udc80 to \udcff",
+    ),
+    "parquet": (Row(_SECTION, "results in `.parquet`", r"`\x80` to `\xff` as text"), rb"\x80 to \xff"),
+}
+MODEL_NAME = Row(_SECTION, "a model's name", "refused at the start of a training; passed over by `serve`")
+ROWS = (*(row for row, _ in NOTES.values()), MODEL_NAME)
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="such names are refused by other systems")
 
 
@@ -66,20 +78,25 @@ def test_pictures_whose_names_are_not_utf8_are_trained_on_scored_and_evaluated(t
     write_images(folder / "test" / ODD, digits("test", "7")[:9])
     (folder / "train" / "good" / f"{ODD}.png").write_text("no image")
     model = tmp_path / "model"
-    out = ("--out", model)
-    assert done("train", folder, *out, *TINY).exit_code == 0
+    images = folder / "test" / ODD
+    train, evaluate, inspect, *scored = run_each(
+        [
+            ("train", folder, "--out", model, *TINY),
+            ("evaluate", model, folder, "--out", tmp_path / "report"),
+            ("inspect", model, folder, "--out", tmp_path / "pictures"),
+            *(("score", model, images, "--out", tmp_path / f"r.{suffix}") for suffix in NOTES),
+        ]
+    )
+    assert [each.code for each in (train, evaluate, inspect, *scored)] == [0] * 6
     assert load(model).manifest.data.source == str(tmp_path / r"caf\xe9")
     ((path, reason),) = csv.reader(read_text(model / "1.left_out.csv").splitlines()[1:])
     assert path == str(folder / "train" / "good" / f"{ODD}.png")
     assert reason.startswith(path)
-    done("evaluate", model, folder, "--out", tmp_path / "report")
-    done("inspect", model, folder, "--out", tmp_path / "pictures")
+    assert rb"caf\udce9" in evaluate.out
     assert r"caf\udce9" in (tmp_path / "report" / "report.html").read_text("utf-8")
-    named = {"csv": "byte for byte", "jsonl": r"\udc80 to \udcff", "parquet": r"\x80 to \xff"}
-    for suffix, said in named.items():
-        result = done("score", model, folder / "test" / ODD, "--out", tmp_path / f"r.{suffix}")
-        assert f"9 paths are not UTF-8 text; r.{suffix} has them " in result.stderr
-        assert said in result.stderr
+    for (suffix, (_, said)), each in zip(NOTES.items(), scored, strict=True):
+        assert b"9 paths are not UTF-8 text; r.%s has them " % suffix.encode() in each.err
+        assert said in each.err
     first = str(folder / "test" / ODD / "0000.png")
     assert os.fsencode(first) in (tmp_path / "r.csv").read_bytes()
     assert json.loads((tmp_path / "r.jsonl").read_text("utf-8").splitlines()[0])["path"] == first
@@ -97,8 +114,9 @@ def test_a_bundle_that_was_given_such_a_name_is_used_by_hand_and_not_served(biga
     with copy_of(bigan_dir / "1") as copied:
         models = copied.parent.parent
         copied.parent.rename(models / ODD)
-        assert call("models", "verify", models / ODD).exit_code == 0
-        assert done("models", "list", models).exit_code == 0
+        verify, listed = run_each([("models", "verify", models / ODD), ("models", "list", models)])
+        assert (verify.code, listed.code) == (0, 0)
+        assert listed.out == rb"caf\udce9/1  (current)" + b"\n"
         assert find_bundles(models) == []
 
 

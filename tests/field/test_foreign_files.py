@@ -10,27 +10,32 @@ from anomaly.errors import CorruptBundleError
 from service.models.repository import find_bundles
 from tests.bundle.copies import copy_of
 from tests.cli.calls import done, refused
+from tests.field.rows import Row
 
-LEFT_BY_PROGRAMS = [
-    ".DS_Store",
-    "._weights.safetensors",
-    "Thumbs.db",
-    "thumbs.db",
-    "ehthumbs.db",
-    "desktop.ini",
-    "Desktop.ini",
-    ".directory",
-    ".nfs000000000a1b2c3d00000001",
-    ".fuse_hidden0000012300000001",
-    "@eaDir",
-    ".README.md.swp",
-    "README.md~",
-    ".#README.md",
-]
+_SECTION = "Other files in a bundle's folder"
+PASSED_OVER = (
+    (Row(_SECTION, "macOS: `.DS_Store`, `._*`", "passed over"), (".DS_Store", "._weights.safetensors")),
+    (
+        Row(_SECTION, "Windows: `Thumbs.db`, `ehthumbs.db`, `desktop.ini`", "passed over"),
+        ("Thumbs.db", "thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini"),
+    ),
+    (
+        Row(_SECTION, "Linux and network file systems: `.directory`, `.nfs*`, `.fuse_hidden*`", "passed over"),
+        (".directory", ".nfs000000000a1b2c3d00000001", ".fuse_hidden0000012300000001"),
+    ),
+    (Row(_SECTION, "network storage: `@eaDir`", "passed over"), ("@eaDir",)),
+    (Row(_SECTION, "editors: `.*.swp`, `*~`, `.#*`", "passed over"), (".README.md.swp", "README.md~", ".#README.md")),
+)
+NAMED = (
+    Row(_SECTION, "any other", "the bundle is refused, the file named"),
+    ("weights.pt", "README.txt", "DS_Store", "notes", "nfs1", "weights.safetensors.1"),
+)
+LINE_ENDS = Row(_SECTION, "CR LF in its text files, as Git writes them on Windows", 'refused: "line ends were changed"')
+ROWS = (*(row for row, _ in PASSED_OVER), NAMED[0], LINE_ENDS)
 TEXTS = [CARD, HISTORY, MANIFEST, SUMS]
 
 
-@pytest.mark.parametrize("name", LEFT_BY_PROGRAMS)
+@pytest.mark.parametrize("name", [name for _, names in PASSED_OVER for name in names])
 def test_what_programs_leave_is_passed_over(bigan_dir: Path, name: str) -> None:
     digest = load(bigan_dir).digest
     with copy_of(bigan_dir / "1") as copied:
@@ -41,7 +46,7 @@ def test_what_programs_leave_is_passed_over(bigan_dir: Path, name: str) -> None:
         assert load(copied).digest == digest
 
 
-@pytest.mark.parametrize("name", ["weights.pt", "README.txt", "DS_Store", "notes", "nfs1", "weights.safetensors.1"])
+@pytest.mark.parametrize("name", NAMED[1])
 def test_what_nobody_knows_is_still_named(bigan_dir: Path, name: str) -> None:
     with copy_of(bigan_dir / "1") as copied:
         (copied / ".DS_Store").touch()

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from anomaly.bundle import load, save
-from anomaly.errors import InUseError
-from anomaly.locks import LOCK, held
-from anomaly.training.run_folder import NUM_KEPT, run_folder
+from anomaly.locks import LOCK
 from tests.cli.calls import TINY, done, read_rows, refused
 from tests.digit_images import digits, normals, write_images
 from tests.field.programs import hold, start
@@ -74,27 +72,6 @@ def test_of_several_runs_the_one_with_the_same_options_is_resumed(tmp_path: Path
     assert "belongs to another run" in refused(*command, "--normal", "2", "--resume")
 
 
-def test_what_a_killed_run_leaves_is_removed_by_the_next(tmp_path: Path) -> None:
-    process = hold(tmp_path / "lock")
-    process.kill()
-    process.communicate()
-    left = tmp_path / "m" / ".training" / "run-00000000"
-    left.mkdir(parents=True)
-    (left / "pixels.u8").write_bytes(bytes(100))
-    (left / LOCK).write_text("of a killed run")
-    with run_folder(tmp_path / "m") as own:
-        assert [path.name for path in left.parent.glob("run-*")] == [own.path.name]
-    assert [path.name for path in left.parent.iterdir()] == []
-
-
-def test_checkpoints_of_ended_runs_are_kept_but_not_all(tmp_path: Path) -> None:
-    for number in range(NUM_KEPT + 3):
-        with run_folder(tmp_path) as own:
-            own.checkpoint.write_text(str(number))
-    kept = sorted(path.read_text() for path in (tmp_path / ".training").glob("*/checkpoint.safetensors"))
-    assert kept == [str(number) for number in range(2, NUM_KEPT + 3)]
-
-
 def test_versions_are_taken_one_by_one(bigan_dir: Path, tmp_path: Path) -> None:
     """As two calibrations or two upgrades of one model do: each is written, under a number of its own."""
     contents = load(bigan_dir).contents
@@ -143,23 +120,3 @@ def test_heatmaps_and_reports_have_one_writer(bigan_dir: Path, tmp_path: Path) -
     assert not (tmp_path / "r.csv").exists()
     done("evaluate", bigan_dir, "digits", "--normal", "0", "--sample", "40", "--out", tmp_path / "place")
     assert hidden(tmp_path / "place") == []
-
-
-def test_a_lock_is_had_once_and_waited_for(tmp_path: Path) -> None:
-    path = tmp_path / "x"
-    with held(path, "x"):
-        with pytest.raises(InUseError, match="x is being written by process"), held(path, "x"):
-            pass
-        assert path.exists()
-    assert not path.exists()
-    count = 0
-
-    def add(_: int) -> None:
-        nonlocal count
-        with held(path, "x", wait=True):
-            seen = count
-            count = seen + 1
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(add, range(40)))
-    assert count == 40
