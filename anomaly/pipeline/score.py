@@ -67,11 +67,12 @@ def score_paths(
     check_results_path(out)
     if heatmaps is not None:
         require("drawing heatmaps")
+    found = expand_inputs(inputs)  # before anything is made, which may be inside of a folder to score
     drawing = nullcontext() if heatmaps is None else writing_folder(heatmaps, "heatmaps")
     with writing_file(out, "the results"), drawing:
         return _score_all(
             load_detector(model, device=device),
-            inputs,
+            *found,
             out,
             alpha=alpha,
             fdr=fdr,
@@ -83,7 +84,8 @@ def score_paths(
 
 def _score_all(
     detector: Detector,
-    inputs: Sequence[str],
+    paths: Sequence[str],
+    num_skipped: int,
     out: Path,
     *,
     alpha: float,
@@ -92,7 +94,6 @@ def _score_all(
     on_total: Callable[[int], None],
     on_image: Callable[[], None],
 ) -> ScoreSummary:
-    paths, num_skipped = expand_inputs(inputs)
     on_total(len(paths))
     num_failed = num_anomalous = 0
 

@@ -70,6 +70,16 @@ def test_every_verb_does_its_work_on_names_that_the_console_cannot_show(tmp_path
     assert {path.name for path in (tmp_path / "報告").iterdir()} >= {"metrics.json", "report.html"}
 
 
+def test_a_bar_is_drawn_with_what_the_terminal_has(bigan_dir: Path, tmp_path: Path) -> None:
+    images = write_images(tmp_path / "in", normals()[:2])[0].parent
+    (ended,) = run_each(
+        [("score", bigan_dir, images, "--out", tmp_path / "r.csv")], PYTHONIOENCODING="ascii", FORCE_COLOR="1"
+    )
+    assert ended.code == 0
+    assert b"Scoring" in ended.err
+    assert b"\\u" not in ended.err
+
+
 @on_linux
 def test_pictures_whose_names_are_not_utf8_are_trained_on_scored_and_evaluated(tmp_path: Path) -> None:
     folder = tmp_path / ODD
