@@ -8,9 +8,11 @@
     │       ├── ImageTooLargeError      more bytes or pixels than the limits allow
     │       ├── UnsupportedFormatError  not one of the accepted formats, or pixels without a fixed range
     │       └── UndecodableImageError   an accepted format, but broken
-    ├── BundleError             a bundle that cannot be read or written
+    ├── BundleError             a bundle that cannot be read
     │   ├── BundleNotFoundError
     │   └── CorruptBundleError  files differ from what was written
+    ├── StorageError            a file that cannot be written: no space, no permission, no locks
+    ├── InUseError              another process is writing there; names it
     └── TrainingError
         ├── DivergedError       losses or weights are no longer finite
         └── CheckpointError     nothing to resume from, or it belongs to another run
@@ -52,7 +54,7 @@ class UndecodableImageError(ImageError):
 
 
 class BundleError(AnomalyError):
-    """A bundle that cannot be read or written."""
+    """A bundle that cannot be read."""
 
 
 class BundleNotFoundError(BundleError):
@@ -61,6 +63,14 @@ class BundleNotFoundError(BundleError):
 
 class CorruptBundleError(BundleError):
     """The files of a bundle are not those that were written."""
+
+
+class StorageError(AnomalyError):
+    """A file that cannot be written: no space, no permission, no locks. The message names the folder."""
+
+
+class InUseError(AnomalyError):
+    """Another process is writing there. The message says which, and since when."""
 
 
 class TrainingError(AnomalyError):

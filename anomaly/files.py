@@ -4,14 +4,21 @@ The content goes to a work file beside the wanted one, which is renamed into its
 has a work file of its own, so two writers of one file never mix: the last to end wins.
 """
 
+import errno
 import os
 import secrets
+import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from anomaly.errors import StorageError
+
 _MAX_NAME_BYTES = 200  # of the 255 that a file's name may have; the rest is for what makes it unique
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM}
 
 
 @contextmanager
@@ -24,8 +31,10 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the folder does not exist or cannot be written, or `path` is a folder.
     """
+    if path.is_dir() and not path.is_symlink():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
-    work = _work_file(path)
+    work = path.with_name(work_name(path, f"{os.getpid()}-{secrets.token_hex(4)}.partial"))
     os.close(os.open(work, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else 0o600))
     try:
         yield work
@@ -43,9 +52,47 @@ def write_atomically(path: Path, data: bytes) -> None:
         work.write_bytes(data)
 
 
-def _work_file(path: Path) -> Path:
+@contextmanager
+def storing(what: str, folder: Path, *, instead: str, num_bytes: int | None = None) -> Iterator[None]:
+    """What keeps `what` from being written into `folder` becomes one sentence: where, why, and what to do.
+
+    `instead` is what else a user can do, in the imperative. `num_bytes` is what is needed, where it is known.
+
+    Raises:
+        StorageError: in the place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        room = _room(folder, num_bytes) if error.errno in _FULL else ""
+        raise StorageError(
+            f"cannot write {what} into {folder}: {error.strerror or error}{room}. {_advice(error, instead)}"
+        ) from error
+
+
+def to_text(name: str) -> str:
+    r"""A file's name for texts that must be Unicode: bytes of it that are not UTF-8 become \xff and the like."""
+    return name.encode(errors=sys.getfilesystemencodeerrors()).decode(errors="backslashreplace")
+
+
+def work_name(path: Path, ending: str) -> str:
+    """The name of a hidden file beside `path`, as long as a name may be."""
     name = os.fsdecode(os.fsencode(path.name)[:_MAX_NAME_BYTES])
-    return path.with_name(f".{name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    return f".{name}.{ending}"
+
+
+def _room(folder: Path, num_bytes: int | None) -> str:
+    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    needed = "" if num_bytes is None else f"{num_bytes:,} bytes are needed, "
+    return f" ({needed}{shutil.disk_usage(there).free:,} bytes are free)"
+
+
+def _advice(error: OSError, instead: str) -> str:
+    if error.errno in _FULL:
+        return f"Free some space there, or {instead}"
+    if error.errno in _NOT_ALLOWED:
+        return f"Allow writing there, or {instead}"
+    return instead[0].upper() + instead[1:]
 
 
 def _sync(path: Path) -> None:

@@ -18,6 +18,7 @@ import json
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,13 +135,18 @@ def measure(run: Run, source: str, out: Path) -> Row:
 
 
 def measure_on(source: str, training: Sequence[str], evaluation: Sequence[str], out: Path) -> Row:
-    """Train, or go on where a killed run was, then evaluate on the test split; each with its options."""
+    """Train, or go on where a killed run was, then evaluate on the test split; each with its options.
+
+    `train_s` are the seconds of `anomaly train`, of its last part only where `is_resumed`.
+    """
     model, report = out / "model", out / "report"
-    checkpoint = out / "model" / ".training" / "checkpoint.safetensors"
-    _anomaly("train", source, *training, "--out", str(model), *(["--resume"] if checkpoint.exists() else []))
+    is_resumed = any((model / ".training").glob("*/checkpoint.safetensors"))
+    started = time.monotonic()
+    _anomaly("train", source, *training, "--out", str(model), *(["--resume"] if is_resumed else []))
+    took = {"train_s": round(time.monotonic() - started, 1), "is_resumed": is_resumed}
     _anomaly("evaluate", str(model), source, *evaluation, "--out", str(report))
     metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
-    return {name: value for name, value in metrics.items() if name not in ("model", "data", "failures")}
+    return took | {name: value for name, value in metrics.items() if name not in ("model", "data", "failures")}
 
 
 def _runs(data_set: str, method: str, classes: Sequence[str], seeds: Sequence[int]) -> Iterator[Run]:

@@ -51,13 +51,13 @@ def to_page(rows: Sequence[Row]) -> str:
             parts.append(f"Published: {PUBLISHED[name]}.\n")
         for method, own in of_method.items():
             at = ", at commit 20ebbc2" if method.startswith(_FORMER) else ""
-            parts.append(f"### {title}: {method}\n\nThe first row's{at}: `{own[0]['command']}`\n")
+            parts.append(f"### {title}: {method}\n\nThe first row's{at}: `{own[0]['command']}`{_took(own[0])}\n")
             parts.append(_classes_table(own))
     return "\n".join(parts)
 
 
 def _methods_table(name: str, of_method: dict[str, list[Row]]) -> str:
-    heads = ["method", "classes × seeds", "AUROC", "unseen classes", "bigan on the same", "PCA", "3-NN"]
+    heads = ["method", "classes, seeds", "AUROC", "unseen classes", "bigan on the same", "PCA", "3-NN"]
     heads += ["pixel AUROC", "AUPRO"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     default = of_method.get("bigan", [])
@@ -75,21 +75,29 @@ def _methods_table(name: str, of_method: dict[str, list[Row]]) -> str:
 
 
 def _count(rows: Sequence[Row]) -> str:
-    """Classes × seeds; where not all classes have as many seeds, how many have how many."""
+    """How many classes, and how many seeds each has; where not all have as many, how many have how many."""
     seeds: dict[str, set[int]] = {}
     for row in rows:
         seeds.setdefault(row["normal"], set()).add(row["seed"])
     num_with = Counter(len(each) for each in seeds.values())
     least, *more = sorted(num_with)
     if not more:
-        return f"{len(seeds)} × {least}"
-    parts = [f"{_in_words(num_with[num])} with {num} seeds" for num in more]
-    return f"{len(seeds)}, {' and '.join(parts)}" + ("" if least == 1 else f", the others with {least}")
+        return (
+            f"{_num(len(seeds), 'class', 'classes')}, {_num(least, 'seed', 'seeds')}{' each' if len(seeds) > 1 else ''}"
+        )
+    parts = [f"{num_with[num]} with {num} seeds" for num in more]
+    return f"{len(seeds)} classes, {' and '.join(parts)}, the others with {least}"
 
 
-def _in_words(number: int) -> str:
-    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    return words[number] if number < len(words) else str(number)
+def _num(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _took(row: Row) -> str:
+    """How long its training took, and where; rows of before issue 16 do not know."""
+    if "train_s" not in row or row["is_resumed"]:
+        return ""
+    return f", in {row['train_s']:,.0f} s on {row['machine']}, {row['threads']} threads"
 
 
 def _classes_table(rows: Sequence[Row]) -> str:

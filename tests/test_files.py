@@ -1,5 +1,6 @@
 """The atomic writer: whole or untouched, whoever else writes, and with the mode that the file should have."""
 
+import errno
 import os
 import stat
 import threading
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from anomaly.files import replacing, write_atomically
+from anomaly.errors import StorageError
+from anomaly.files import replacing, storing, to_text, write_atomically
 
 
 @pytest.fixture
@@ -128,3 +130,31 @@ def test_what_was_written_is_on_the_disk_before_the_rename(tmp_path: Path, monke
     monkeypatch.setattr(os, "fsync", note)
     write_atomically(path, b"data")
     assert synced == [(4, False)]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (
+            errno.ENOSPC,
+            r"\(1,234 bytes are needed, [\d,]+ bytes are free\)\. Free some space there, or give another --out$",
+        ),
+        (errno.EDQUOT, r"\(1,234 bytes are needed, .*\. Free some space there, or give another --out$"),
+        (errno.EFBIG, r"\(1,234 bytes are needed, .*\. Free some space there, or give another --out$"),
+        (errno.EACCES, r"\. Allow writing there, or give another --out$"),
+        (errno.EROFS, r"\. Give another --out$"),
+    ],
+)
+def test_what_keeps_a_file_from_being_written_is_said_with_the_folder_and_what_to_do(
+    tmp_path: Path, number: int, said: str
+) -> None:
+    with (
+        pytest.raises(StorageError, match=f"^cannot write the x into {tmp_path}: {os.strerror(number)}.*{said}"),
+        storing("the x", tmp_path, instead="give another --out", num_bytes=1234),
+    ):
+        raise OSError(number, os.strerror(number))
+
+
+def test_names_as_text() -> None:
+    assert to_text("線 é") == "線 é"
+    assert to_text(os.fsdecode(b"caf\xe9\xff")) == r"caf\xe9\xff"

@@ -5,11 +5,15 @@ is the bundle's digest.
 """
 
 import csv
+import errno
 import hashlib
+import io
 import json
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +24,7 @@ from anomaly.bundle.contents import Contents, from_files, to_files
 from anomaly.bundle.layout import CARD, MANIFEST, SUMS, BundleRef, next_version, resolve
 from anomaly.bundle.manifest import SCHEMA_VERSION, Manifest
 from anomaly.bundle.sums import corrupt, read_verified, sums
-from anomaly.errors import BundleError
+from anomaly.files import storing, to_text
 
 
 @dataclass(frozen=True)
@@ -49,31 +53,57 @@ class Bundle:
         return self.contents.manifest
 
 
-def save(contents: Contents, name_directory: Path) -> Bundle:
+def save(contents: Contents, name_directory: Path, *, left_out: Sequence[tuple[str, str]] = ()) -> Bundle:
     """Write a new version under `models/NAME`; a reader sees the whole bundle or none of it.
 
+    `left_out` are files that could not be read, with the reasons: they go into `VERSION.left_out.csv` beside it.
+
     Raises:
-        BundleError: the folder cannot be written.
+        StorageError: the folder cannot be written.
     """
-    try:
+    with storing("a bundle", name_directory, instead="choose another folder"):
         name_directory.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=".new-", dir=name_directory))
-    except OSError as error:
-        raise BundleError(f"cannot write a bundle under {name_directory}: {error}") from error
+    listed = beside.with_name(f"{beside.name}.csv")
     try:
-        version = next_version(name_directory)
-        files = to_files(contents, name=name_directory.resolve().name, version=version)
-        files[SUMS] = sums(files)
+        with storing("a bundle", name_directory, instead="choose another folder"):
+            if left_out:
+                _write(listed, _left_out_csv(left_out))
+        while (ref := _write_version(contents, beside, name_directory)) is None:
+            pass  # another process has taken that version meanwhile: the next one
+        with storing("a list of files left out", name_directory, instead="choose another folder"):
+            if left_out:
+                listed.replace(ref.left_out)
+            else:
+                ref.left_out.unlink(missing_ok=True)  # of a version that was deleted
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        listed.unlink(missing_ok=True)
+    return load(ref.path)
+
+
+def _write_version(contents: Contents, beside: Path, name_directory: Path) -> BundleRef | None:
+    """Write the files into the folder `beside` and rename it to the next version; None if there is one of that number.
+
+    Renaming is what takes the number: a folder does not take the place of one that has files.
+    """
+    ref = BundleRef(
+        name_directory.resolve().name, version := next_version(name_directory), name_directory / str(version)
+    )
+    files = to_files(contents, name=to_text(ref.name), version=version)
+    files[SUMS] = sums(files)
+    num_bytes = sum(map(len, files.values()))
+    with storing("a bundle", name_directory, num_bytes=num_bytes, instead="choose another folder"):
         for file, data in files.items():
             _write(beside / file, data)
         beside.chmod(0o755)
-        place = name_directory / str(version)
-        beside.rename(place)
-    except OSError as error:
-        raise BundleError(f"cannot write a bundle under {name_directory}: {error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return load(place)
+        try:
+            beside.rename(ref.path)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                return None
+            raise
+    return ref
 
 
 def load(model: Path) -> Bundle:
@@ -102,6 +132,13 @@ def _reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"{error} is missing"
     return str(error).partition("\n")[0]
+
+
+def _left_out_csv(left_out: Sequence[tuple[str, str]]) -> bytes:
+    """Names that are not UTF-8 keep their bytes, as in results."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("path", "error"), *left_out])
+    return text.getvalue().encode(errors=sys.getfilesystemencodeerrors())
 
 
 def _write(path: Path, data: bytes) -> None:

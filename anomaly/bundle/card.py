@@ -35,7 +35,7 @@ No abnormal image was used.
 | networks | {network.architecture}, {network.latent_dim} latent dimensions, {_layers(network)} |
 | training | {_steps(manifest)} of {training.batch_size} images, seed {training.seed} |
 | normals | {data.num_train:,} train, {data.num_select:,} select, {data.num_calibrate:,} calibrate |
-| left out | {data.num_left_out:,} files that could not be read |
+| left out | {data.num_left_out:,} files that could not be read{_where_named(manifest)} |
 | score | "{recipe.score.combine}"; higher is more anomalous |
 | precision | {recipe.score.precision}; in any batch a score is the same to {manifest.tolerance:.3%}, or so much of 1 |
 | made | {manifest.created}, {", ".join(f"{key} {value}" for key, value in manifest.libraries.items())} |
@@ -64,6 +64,12 @@ The curves are in `history.csv`. Trained on the images above, it knows nothing o
 subject, camera or light is abnormal to it. The guarantee on false alarms holds for images drawn as the calibration
 images were.
 """
+
+
+def _where_named(manifest: Manifest) -> str:
+    return (
+        "; VERSION.left_out.csv, beside the bundle that was trained, names them" if manifest.data.num_left_out else ""
+    )
 
 
 def _warnings(warnings: list[str]) -> str:

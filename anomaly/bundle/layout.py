@@ -1,7 +1,11 @@
-"""Where bundles lie: `models/<name>/<version>/`, versions positive integers, the highest current."""
+"""Where bundles lie: `models/<name>/<version>/`, versions positive integers, the highest current.
 
-from collections.abc import Callable
+What systems and editors leave in folders by themselves is no part of a bundle, and no bundle.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from anomaly.errors import BundleNotFoundError
@@ -15,6 +19,23 @@ CARD = "README.md"
 SUMS = "SHA256SUMS"
 SUMMED = (CARD, CALIBRATION, GOLDEN, HISTORY, MANIFEST, WEIGHTS)
 
+_SYSTEM_NAMES = (
+    *(
+        ".ds_store",
+        "._*",
+        ".appledouble",
+        ".localized",
+        ".spotlight-v100",
+        ".trashes",
+        ".fseventsd",
+        "__macosx",
+    ),  # macOS
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),  # Windows
+    *(".directory", ".trash-*", "lost+found", ".nfs*", ".fuse_hidden*"),  # Linux, its desktops and network file systems
+    *("@eadir", "@tmp", "#recycle", "#snapshot", ".snapshot", ".@__thumb"),  # network storage
+)
+_EDITORS_NAMES = (".*.swp", ".*.swo", ".#*", "*~")
+
 
 @dataclass(frozen=True, order=True)
 class BundleRef:
@@ -23,6 +44,11 @@ class BundleRef:
     name: str
     version: int
     path: Path
+
+    @property
+    def left_out(self) -> Path:
+        """The file beside it that names what could not be read when it was made; it is there if there was such."""
+        return self.path.with_name(f"{self.version}.left_out.csv")
 
 
 def list_bundles(models: Path, *, is_wanted: Callable[[Path], bool] = lambda folder: True) -> list[BundleRef]:
@@ -35,7 +61,11 @@ def list_bundles(models: Path, *, is_wanted: Callable[[Path], bool] = lambda fol
     """
     if not models.is_dir():
         raise BundleNotFoundError(f"there is no folder {models}; give the folder that holds the bundles")
-    folders = (folder for folder in models.iterdir() if not folder.name.startswith(".") and is_wanted(folder))
+    folders = (
+        folder
+        for folder in models.iterdir()
+        if not folder.name.startswith(".") and not _is_like(folder.name, _SYSTEM_NAMES) and is_wanted(folder)
+    )
     names = (folder for folder in folders if folder.is_dir())
     versions = ((name, version, path) for name in names for version, path in _versions(name))
     return sorted(BundleRef(name.name, version, path) for name, version, path in versions if is_wanted(path))
@@ -59,6 +89,11 @@ def resolve(model: Path) -> BundleRef:
     return BundleRef(model.resolve().name, version, path)
 
 
+def is_foreign(name: str) -> bool:
+    """Whether a file of this name in a bundle is none of it: what systems, network storage and editors leave."""
+    return _is_like(name, _SYSTEM_NAMES + _EDITORS_NAMES)
+
+
 def next_version(name_directory: Path) -> int:
     """The version after the current one; 1 for a new name."""
     versions = _versions(name_directory) if name_directory.is_dir() else []
@@ -68,6 +103,10 @@ def next_version(name_directory: Path) -> int:
 def _versions(name_directory: Path) -> list[tuple[int, Path]]:
     found = ((_version_number(child.name), child) for child in name_directory.iterdir() if child.is_dir())
     return [(version, path) for version, path in found if version is not None]
+
+
+def _is_like(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name.lower(), pattern) for pattern in patterns)
 
 
 def _version_number(text: str) -> int | None:

@@ -7,18 +7,20 @@ import hashlib
 import stat
 from pathlib import Path
 
-from anomaly.bundle.layout import SUMMED, SUMS
+from anomaly.bundle.layout import CARD, HISTORY, MANIFEST, SUMMED, SUMS, is_foreign
 from anomaly.errors import CorruptBundleError
+
+_TEXTS = (CARD, HISTORY, MANIFEST)
 
 
 def read_verified(folder: Path) -> dict[str, bytes]:
-    """The bytes of every file of a bundle.
+    """The bytes of every file of a bundle. What systems and editors leave in folders is passed over, unopened.
 
     Raises:
         CorruptBundleError: a file differs from what was written, is missing, was added, or is no plain file.
     """
     try:
-        present = {child.name for child in folder.iterdir()}
+        present = {child.name for child in folder.iterdir() if not is_foreign(child.name)}
         expected = {*SUMMED, SUMS}
         if missing := sorted(expected - present):
             raise corrupt(folder, f"{', '.join(missing)} missing")
@@ -31,6 +33,13 @@ def read_verified(folder: Path) -> dict[str, bytes]:
         raise corrupt(folder, f"it cannot be read ({error})") from error
     if files[SUMS] != sums({name: files[name] for name in SUMMED}):
         recorded = set(files[SUMS].decode(errors="replace").splitlines())
+        if rewritten := _other_line_ends(files):
+            raise CorruptBundleError(
+                f"line ends were changed in the bundle {folder}: those of {', '.join(rewritten)} are CR LF, and were "
+                "LF when it was written. Nothing else differs. Git does this at checkout, and so do some programs that "
+                "copy. For git write 'models/** -text' into .gitattributes and check the files out again; else copy "
+                "the bundle again, as binary files"
+            )
         changed = [name for name in SUMMED if _sum_line(name, files[name]) not in recorded]
         raise corrupt(folder, f"{', '.join(changed) or SUMS} changed since the bundle was written")
     return files
@@ -39,6 +48,13 @@ def read_verified(folder: Path) -> dict[str, bytes]:
 def sums(files: dict[str, bytes]) -> bytes:
     """In the format of `sha256sum`, so that `sha256sum --check SHA256SUMS` works too."""
     return "".join(f"{_sum_line(name, files[name])}\n" for name in sorted(files)).encode()
+
+
+def _other_line_ends(files: dict[str, bytes]) -> list[str]:
+    """The text files that have CR LF, if all sums are right without the CR; else none."""
+    rewritten = [name for name in (*_TEXTS, SUMS) if b"\r\n" in files[name]]
+    restored = files | {name: files[name].replace(b"\r\n", b"\n") for name in rewritten}
+    return rewritten if restored[SUMS] == sums({name: restored[name] for name in SUMMED}) else []
 
 
 def _sum_line(name: str, data: bytes) -> str:

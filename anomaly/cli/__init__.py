@@ -3,6 +3,9 @@
 Exit codes: 0 done; 1 done, but some inputs could not be scored; 2 wrong usage, or nothing could be done.
 """
 
+import io
+import sys
+
 import typer
 
 from anomaly.cli.calibrate import calibrate
@@ -16,7 +19,18 @@ from anomaly.cli.score import score
 from anomaly.cli.serve import serve
 from anomaly.cli.train import train
 
-app = typer.Typer(
+
+class _Program(typer.Typer):
+    """Whatever a terminal or a file cannot show becomes an escape: to print never ends a command."""
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().__call__(*args, **kwargs)
+
+
+app = _Program(
     help="Learns what normal images look like from normal images alone, and tells of any new image how abnormal it is.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -2,7 +2,7 @@
 
 from rich.markup import escape
 
-from anomaly.cli.console import Alpha, Data, Device, Model, Normal, err, names, out, usage
+from anomaly.cli.console import Alpha, Data, Device, Model, Normal, err, left_out, names, out, usage
 from anomaly.cli.progress import ImageBar
 
 
@@ -21,7 +21,7 @@ def calibrate(model: Model, data: Data, normal: Normal = "", alpha: Alpha = 0.05
     if summary.num_seen:
         err.print(f"{summary.num_seen} images were left out: the model was made from them")
     if summary.num_failed:
-        err.print(f"{summary.num_failed} files could not be read and were left out")
+        err.print(left_out(summary.num_failed, bundle))
     out.print(f"wrote {escape(str(bundle.ref.path))} with {calibration.num_calibration} calibration images")
     threshold = calibration.threshold(alpha)
     out.print(calibration.shortage(alpha) or f"threshold at alpha {alpha:g}: {threshold:.6g}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from anomaly.errors import AnomalyError
+
+if TYPE_CHECKING:
+    from anomaly.bundle import Bundle
 
 out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -35,7 +38,7 @@ def usage() -> Iterator[None]:
     """A user's mistake, or the machine's refusal, is one sentence on standard error and exit code 2."""
     try:
         yield
-    except (AnomalyError, OSError) as error:  # OSError: no permission, disk full, …; its text names the file
+    except (AnomalyError, OSError) as error:  # OSError: no permission, …; its text names the file
         err.print(f"[bold red]error:[/] {escape(str(error))}")
         raise typer.Exit(2) from error
     except ValidationError as error:
@@ -50,3 +53,10 @@ def usage() -> Iterator[None]:
 def names(comma_separated: str) -> tuple[str, ...]:
     """The words of a list as options have it."""
     return tuple(name.strip() for name in comma_separated.split(",") if name.strip())
+
+
+def left_out(num_files: int, bundle: "Bundle") -> str:
+    """The sentence about files that could not be read when a bundle was made, and where they are named."""
+    return (
+        f"{num_files} files could not be read and were left out; {escape(str(bundle.ref.left_out))} says which and why"
+    )

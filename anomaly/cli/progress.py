@@ -94,7 +94,7 @@ class TrainingBar:
 def _progress(console: Console) -> Progress:
     """Count and remaining time come first, and are whole on a narrow terminal; losses take what is left."""
     columns = (
-        SpinnerColumn(),
+        SpinnerColumn("line" if console.options.ascii_only else "dots"),
         TextColumn("{task.description}", table_column=Column(no_wrap=True)),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),

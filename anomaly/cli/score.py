@@ -37,8 +37,8 @@ def score(
                 on_total=bar.start,
                 on_image=bar.advance,
             )
-    for shortage in summary.shortages:
-        err.print(shortage)
+    for sentence in (*summary.shortages, *summary.notes):
+        err.print(escape(sentence))
     skipped = f", {summary.num_skipped} other files skipped" if summary.num_skipped else ""
     verdicts = "no verdicts" if summary.num_anomalous is None else f"{summary.num_anomalous} anomalous"
     out.print(

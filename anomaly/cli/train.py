@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import Data, err, names, out, usage
+from anomaly.cli.console import Data, err, left_out, names, out, usage
 from anomaly.cli.progress import TrainingBar
 from anomaly.errors import UsageError
 
@@ -110,7 +110,7 @@ def train(
     for sentence in summary.sentences():
         out.print(escape(sentence))
     if bundle.manifest.data.num_left_out:
-        err.print(f"{bundle.manifest.data.num_left_out} files could not be read and were left out")
+        err.print(left_out(bundle.manifest.data.num_left_out, bundle))
     if bundle.manifest.warnings:
         err.print(f"warnings of this training stand in the model card, {_card(bundle.ref.path)}")
 

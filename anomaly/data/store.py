@@ -1,9 +1,13 @@
 """Preprocessed pixels in a memory-mapped file: data sets larger than memory, each image decoded exactly once."""
 
+import errno
 import hashlib
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -12,6 +16,7 @@ from anomaly.data.decode import Pixels
 from anomaly.data.reader import read_all
 from anomaly.data.samples import Sample
 from anomaly.errors import DataError, ImageError
+from anomaly.files import storing
 
 
 @dataclass(frozen=True)
@@ -34,16 +39,24 @@ class PixelStore:
         path: Path,
         *,
         on_image: Callable[[], None] = lambda: None,
+        instead: str = "set the environment variable TMPDIR to a folder on a larger disk",
     ) -> "PixelStore":
         """Decodes all samples in threads and writes them to `path`; `on_image` is called after each, broken or not.
 
+        Room for all of them is taken before the first is decoded. `instead` is what to do where there is too little.
+
         Raises:
             DataError: not one of the images can be used.
-            OSError: the file cannot be written.
+            StorageError: the file cannot be written.
         """
+        num_bytes = len(samples) * config.channels * config.size * config.size
         paths: list[str] = []
         errors: list[tuple[str, str]] = []
-        with path.open("wb") as file:
+        with (
+            storing("the preprocessed pixels", path.parent, num_bytes=num_bytes, instead=instead),
+            path.open("wb") as file,
+        ):
+            _reserve(file, num_bytes)
             results = read_all(((sample.path, sample.source) for sample in samples), config)
             for sample, result in zip(samples, results, strict=True):
                 if isinstance(result, ImageError):
@@ -52,6 +65,7 @@ class PixelStore:
                     paths.append(sample.path)
                     file.write(result.pixels.data)
                 on_image()
+            file.truncate()
         if not paths:
             first = f"; the first: {errors[0][1]}" if errors else ""
             raise DataError(f"none of the {len(errors)} images can be used{first}")
@@ -64,3 +78,13 @@ class PixelStore:
         for image in self.pixels:
             digest.update(image.data)
         return digest.hexdigest()
+
+
+def _reserve(file: BinaryIO, num_bytes: int) -> None:
+    """Take room on the disk, where the system can: an OSError now instead of after an hour of decoding."""
+    if sys.platform == "linux" and num_bytes:
+        try:
+            os.posix_fallocate(file.fileno(), 0, num_bytes)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise

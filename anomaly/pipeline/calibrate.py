@@ -41,7 +41,7 @@ def calibrate_bundle(
 
     Raises:
         DataError: the data cannot be used, or no image of it is new.
-        BundleError: the bundle cannot be read or written.
+        BundleError: the bundle cannot be read.  StorageError: it, or the pixels, cannot be written.
     """
     detector = load_detector(model, device=device)
     bundle, contents = detector.bundle, detector.bundle.contents
@@ -59,15 +59,25 @@ def calibrate_bundle(
         parts = np.array_split(rows, range(_CHUNK, len(rows), _CHUNK))
         scores = np.concatenate([detector.evidence(store.pixels[part]).score for part in parts])
         fingerprint = store.fingerprint()
-        num_failed = len(store.errors)
     record = bundle.manifest.data.model_copy(
         update={"num_calibrate": len(rows), "calibration_fingerprint": fingerprint}
     )
-    manifest = bundle.manifest.model_copy(update={"data": record, "created": now()})
+    warnings = [*bundle.manifest.warnings, *_left_out(len(store.errors))]
+    manifest = bundle.manifest.model_copy(update={"data": record, "created": now(), "warnings": warnings})
     renewed = replace(
         contents,
         manifest=manifest,
         calibration=Calibration.fit(scores),
         normals=contents.normals.with_calibration(keys),
     )
-    return CalibrationSummary(save(renewed, bundle.ref.path.resolve().parent), len(keys) - len(rows), num_failed)
+    saved = save(renewed, bundle.ref.path.resolve().parent, left_out=store.errors)
+    return CalibrationSummary(saved, len(keys) - len(rows), len(store.errors))
+
+
+def _left_out(num_files: int) -> list[str]:
+    """The warning that the bundle keeps, if there is anything to say."""
+    if not num_files:
+        return []
+    return [
+        f"{num_files} files given to calibrate could not be read; VERSION.left_out.csv beside this bundle names them"
+    ]

@@ -25,6 +25,7 @@ from anomaly.evaluation import (
     verdict_lines,
 )
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
+from anomaly.locks import writing_folder
 from anomaly.report import require
 
 _CHUNK = 256
@@ -83,6 +84,7 @@ def evaluate_bundle(
     Raises:
         DataError: the data cannot be used, or has not both normal and anomalous images that the model has not seen.
         UsageError: `alpha` is no rate, or the extra `report` is missing.  BundleError: the bundle cannot be used.
+        InUseError: another process writes into `out`.  StorageError: `out` cannot be written, or the pixels cannot.
     """
     check_alpha(alpha)
     require("an evaluation's report")
@@ -93,7 +95,7 @@ def evaluate_bundle(
     samples = _draw(dataset.test(), sample)
     train = dataset.train_normals()
     on_reading(len(samples) + len(train))
-    with tempfile.TemporaryDirectory() as folder:
+    with writing_folder(out, "the report"), tempfile.TemporaryDirectory() as folder:
         test_store = PixelStore.build(samples, detector.preprocess, Path(folder) / "test.u8", on_image=on_image)
         train_store = PixelStore.build(train, detector.preprocess, Path(folder) / "train.u8", on_image=on_image)
         unseen = ~detector.bundle.contents.normals.knows(image_keys(test_store.pixels))

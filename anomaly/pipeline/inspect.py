@@ -12,6 +12,7 @@ from anomaly.bundle import Bundle
 from anomaly.data import Dataset, PixelStore, Sample, open_dataset
 from anomaly.errors import DataError, UsageError
 from anomaly.inference import Detector, load_detector
+from anomaly.locks import writing_folder
 from anomaly.report import require
 
 NUM_RECONSTRUCTIONS = 12
@@ -52,7 +53,8 @@ def inspect_bundle(
 
     Raises:
         DataError: the data cannot be used.  BundleError: the bundle cannot be used.
-        UsageError: `normal` is given without `data`, `out` cannot be written, or the extra `report` is missing.
+        UsageError: `normal` is given without `data`, or the extra `report` is missing.
+        InUseError: another process writes into `out`.  StorageError: `out` cannot be written, or the pixels cannot.
     """
     if data is None and normal:
         raise UsageError(f"--normal {','.join(normal)} names classes of DATA, but no DATA is given; give both")
@@ -72,7 +74,8 @@ def inspect_bundle(
         "reconstructions.png": reconstructions_sheet(detector, shown.pixels, shown.samples, shown.origin).png(),
         "curves.png": curves_png(_history(bundle), has_optimum=not bundle.manifest.recipe.training.loss.has_critic),
     }
-    write_folder(pictures, out)
+    with writing_folder(out, "the pictures"):
+        write_folder(pictures, out)
     return InspectSummary(tuple(out / name for name in pictures), shown.num_failed)
 
 

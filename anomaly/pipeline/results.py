@@ -5,6 +5,7 @@ Rows are written as they come. The file is there when all of them are, never bef
 
 import csv
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -13,11 +14,16 @@ from types import ModuleType
 from typing import TextIO
 
 from anomaly.errors import UsageError
-from anomaly.files import replacing
+from anomaly.files import replacing, storing, to_text
 
 Value = str | float | bool | None
 ResultRow = Mapping[str, Value]
 _ROWS_A_GROUP = 4096
+_NOT_UTF8 = {
+    ".csv": "byte for byte; in Python read it with errors='surrogateescape'",
+    ".jsonl": r"with \udc80 to \udcff for those bytes, as Python reads them",
+    ".parquet": r"with \x80 to \xff for those bytes",
+}
 
 
 def check_results_path(path: Path) -> None:
@@ -37,9 +43,19 @@ def check_results_path(path: Path) -> None:
 
 
 def write_results(rows: Iterable[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
-    """Write rows of these columns (name → str, float or bool); what a row lacks is null."""
-    with replacing(path) as work:
+    """Write rows of these columns (name → str, float or bool); what a row lacks is null.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with storing("the results", path.parent, instead="give another --out"), replacing(path) as work:
         _WRITERS[path.suffix](iter(rows), work, columns)
+
+
+def notes_on_names(paths: Iterable[str], out: Path) -> list[str]:
+    """How `out` has paths that are not UTF-8; nothing where all are."""
+    num = sum(path != to_text(path) for path in paths)
+    return [f"{num} paths are not UTF-8 text; {out.name} has them {_NOT_UTF8[out.suffix]}"] if num else []
 
 
 def _write_csv(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
@@ -81,12 +97,7 @@ def _write_parquet(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, 
 
 def _utf8(row: ResultRow) -> dict[str, Value]:
     """File names that are not Unicode keep their bytes as backslash escapes."""
-    return {
-        name: value.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        if isinstance(value, str)
-        else value
-        for name, value in row.items()
-    }
+    return {name: to_text(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _csv_field(value: Value) -> str:
@@ -102,7 +113,7 @@ def _csv_field(value: Value) -> str:
 
 
 def _open(path: Path) -> TextIO:
-    return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+    return path.open("w", encoding="utf-8", errors=sys.getfilesystemencodeerrors(), newline="")
 
 
 def _pyarrow() -> ModuleType:

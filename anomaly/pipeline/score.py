@@ -1,8 +1,8 @@
 """`anomaly score`: one row an image, in the order of the inputs; images stream through, whatever their number."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from anomaly.calibration import check_alpha, fdr_shortage, reject_fdr
 from anomaly.data import Picture, decode, expand_inputs, read_all, restore_map, to_array
 from anomaly.errors import ImageError, UsageError
+from anomaly.files import storing
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
-from anomaly.pipeline.results import ResultRow, Value, check_results_path, write_results
+from anomaly.locks import writing_file, writing_folder
+from anomaly.pipeline.results import ResultRow, Value, check_results_path, notes_on_names, write_results
 from anomaly.report import require
 
 _CHUNK = 256
@@ -26,7 +28,7 @@ class ScoreSummary:
     """Rows written, rows with an error, images flagged, files skipped in folders; and what too few normals prevent.
 
     That is a threshold (then no image has a verdict, and `num_anomalous` is None), or with `fdr` that any image could
-    be flagged.
+    be flagged. `notes` say how the file has what it cannot have as it is.
     """
 
     num_rows: int
@@ -34,6 +36,7 @@ class ScoreSummary:
     num_anomalous: int | None
     num_skipped: int
     shortages: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
 def score_paths(
@@ -56,6 +59,7 @@ def score_paths(
     Raises:
         UsageError: an option or `out` cannot be used, or heatmaps are asked for without the extra `report`.
         BundleError: the bundle cannot be used.
+        InUseError: another process writes `out`, or into `heatmaps`.  StorageError: they cannot be written.
     """
     check_alpha(alpha)
     if fdr is not None and not 0.0 < fdr < 1.0:
@@ -63,9 +67,33 @@ def score_paths(
     check_results_path(out)
     if heatmaps is not None:
         require("drawing heatmaps")
-        _make_folder(heatmaps)
-    detector = load_detector(model, device=device)
-    paths, num_skipped = expand_inputs(inputs)
+    found = expand_inputs(inputs)  # before anything is made, which may be inside of a folder to score
+    drawing = nullcontext() if heatmaps is None else writing_folder(heatmaps, "heatmaps")
+    with writing_file(out, "the results"), drawing:
+        return _score_all(
+            load_detector(model, device=device),
+            *found,
+            out,
+            alpha=alpha,
+            fdr=fdr,
+            heatmaps=heatmaps,
+            on_total=on_total,
+            on_image=on_image,
+        )
+
+
+def _score_all(
+    detector: Detector,
+    paths: Sequence[str],
+    num_skipped: int,
+    out: Path,
+    *,
+    alpha: float,
+    fdr: float | None,
+    heatmaps: Path | None,
+    on_total: Callable[[int], None],
+    on_image: Callable[[], None],
+) -> ScoreSummary:
     on_total(len(paths))
     num_failed = num_anomalous = 0
 
@@ -91,7 +119,7 @@ def score_paths(
         shortages.append(fdr_shortage(p_values, fdr, calibration.num_calibration))
     told = [shortage for shortage in shortages if shortage is not None]
     num_flagged = num_anomalous if no_threshold is None else None
-    return ScoreSummary(len(paths), num_failed, num_flagged, num_skipped, told)
+    return ScoreSummary(len(paths), num_failed, num_flagged, num_skipped, told, notes_on_names(paths, out))
 
 
 def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[ResultRow]:
@@ -142,7 +170,8 @@ def _draw_heatmaps(
         with suppress(ImageError):  # a file that went away since it was scored has its row, but no picture
             original = to_array(decode(Path(path), name=path))
             picture = PIL.Image.fromarray(overlay(_to_rgb(original), heatmap))
-            picture.save(folder / f"{number:06d}_{Path(path).stem[:_MAX_STEM]}.png")
+            with storing("heatmaps", folder, instead="choose another folder"):
+                picture.save(folder / f"{number:06d}_{Path(path).stem[:_MAX_STEM]}.png")
 
 
 def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -154,10 +183,3 @@ def _with_fdr(rows: Sequence[ResultRow], p_values: NDArray[np.float64], q: float
     rejected = iter(reject_fdr(p_values, q).tolist())
     for row in rows:
         yield {**row, "fdr_rejected": None if row.get("p_value") is None else next(rejected)}
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write heatmaps into {folder} ({error}); choose another folder") from error

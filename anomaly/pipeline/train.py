@@ -14,11 +14,12 @@ from anomaly.bundle import Bundle, DataRecord, load, save
 from anomaly.config import Method, NetworkPlan, Precision, Recipe
 from anomaly.data import Dataset, NormalSplit, PixelStore, open_dataset, split_normals
 from anomaly.errors import UsageError
+from anomaly.files import to_text
 from anomaly.inference import ALPHA, Observer
 from anomaly.networks import Networks, feature_names
 from anomaly.recipes import AUTO, Resolved, Sections, resolve, scale_note, survey
 from anomaly.runtime import is_fast_at_bf16, resolve_device
-from anomaly.training import Checkpoint, HistoryRow, LearnWatch, learn, tensorboard_files
+from anomaly.training import Checkpoint, HistoryRow, LearnWatch, learn, run_folder, tensorboard_files
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,17 @@ class TrainSummary:
 def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> TrainSummary:
     """Fit on normal images, calibrate on others of them, and write a new version under `options.out`.
 
-    What is needed to resume is kept in `options.out/.training` until the next run starts.
+    What is needed to resume is kept in `options.out/.training`, in a folder for each run.
 
     Raises:
         DataError: the data cannot be used.
         TrainingError: training diverged, or there is nothing to resume.
         UsageError: the options do not fit together.
-        UsageError, BundleError: `options.out` cannot be written.
+        StorageError: `options.out` cannot be written.
+        InUseError: the run to resume is being trained.
         DeviceError: no such device.
     """
+    _check_name(options.out)
     device = resolve_device(options.device)
     dataset = open_dataset(options.data, normal=options.normal)
     samples = dataset.train_normals()
@@ -107,11 +110,11 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     warnings = [note for note in notes if note is not None]
     for warning in warnings:
         watch.on_warning(warning)
-    work = _make_work_folder(options.out)
-    pixels_file = work / "pixels.u8"
     watch.on_reading(len(samples))
-    try:
-        store = PixelStore.build(samples, recipe.preprocess, pixels_file, on_image=watch.on_image)
+    with run_folder(options.out, resume=options.resume) as run:
+        store = PixelStore.build(
+            samples, recipe.preprocess, run.pixels, on_image=watch.on_image, instead="choose another --out"
+        )
         split = split_normals(len(store.pixels), seed=recipe.training.seed)
         record = _record(options, dataset, store, split)
         limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)
@@ -123,14 +126,14 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
                 record,
                 observer=Observer,
                 device=device,
-                checkpoint=Checkpoint(work / "checkpoint.safetensors", record.fingerprint, resume=options.resume),
+                checkpoint=Checkpoint(
+                    run.checkpoint, record.fingerprint, resume=options.resume, take_over=run.take_over
+                ),
                 decoder=decoder,
                 watch=LearnWatch(
                     lambda step, row: _watched(watch, limit, step, row), on_rows, watch.on_warning, watch.on_calibrating
                 ),
             )
-    finally:
-        pixels_file.unlink(missing_ok=True)
     manifest = contents.manifest
     if manifest.num_steps < recipe.training.steps:
         warnings.append(
@@ -141,12 +144,12 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
         warnings.append(f"no image can be called anomalous at the default false-alarm rate: {shortage}")
         watch.on_warning(warnings[-1])
     said = {
-        "recipe_name": resolved.name,
+        "recipe_name": to_text(resolved.name),
         "recipe_reason": resolved.reason,
         "warnings": warnings + manifest.warnings,
-        "command": options.command,
+        "command": to_text(options.command),
     }
-    bundle = save(replace(contents, manifest=manifest.model_copy(update=said)), options.out)
+    bundle = save(replace(contents, manifest=manifest.model_copy(update=said)), options.out, left_out=store.errors)
     return TrainSummary(bundle)
 
 
@@ -194,6 +197,15 @@ def _check_feature_layer(resolved: Resolved) -> None:
         raise UsageError(f"score.feature_layer={layer}: D has no such layer; {there}")
 
 
+def _check_name(out: Path) -> None:
+    name = out.resolve().name
+    if name != to_text(name):
+        raise UsageError(
+            f"--out {to_text(str(out))}: {to_text(name)} would be the model's name in addresses and reports, and "
+            "is not UTF-8 text; choose another name"
+        )
+
+
 def _read_decoder(plan: NetworkPlan, model: Path | None) -> dict[str, Tensor] | None:
     """G's weights of another bundle, to begin with."""
     if model is None:
@@ -215,9 +227,9 @@ def _read_decoder(plan: NetworkPlan, model: Path | None) -> dict[str, Tensor] | 
 def _record(options: TrainOptions, dataset: Dataset, store: PixelStore, split: NormalSplit) -> DataRecord:
     fingerprint = store.fingerprint()
     return DataRecord(
-        source=dataset.name,
+        source=to_text(dataset.name),
         form=dataset.form,
-        normal=list(options.normal),
+        normal=list(map(to_text, options.normal)),
         num_train=len(split.train),
         num_select=len(split.select),
         num_calibrate=len(split.calibrate),
@@ -225,15 +237,6 @@ def _record(options: TrainOptions, dataset: Dataset, store: PixelStore, split: N
         fingerprint=fingerprint,
         calibration_fingerprint=fingerprint,
     )
-
-
-def _make_work_folder(out: Path) -> Path:
-    work = out / ".training"
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write under {out} ({error}); choose another --out") from error
-    return work
 
 
 @contextmanager

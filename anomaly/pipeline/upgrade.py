@@ -12,7 +12,7 @@ def upgrade_bundle(model: Path, *, device: str = "auto") -> Bundle:
 
     Raises:
         UsageError: the bundle has today's schema already, or a newer version stands beside it.
-        BundleError: the bundle cannot be read or written.
+        BundleError: the bundle cannot be read.  StorageError: it cannot be written.
         DeviceError: no such device.
     """
     bundle = load_detector(model, device=device).bundle

@@ -1,18 +1,19 @@
 """A report folder: `metrics.json`, `scores.csv`, `roc.png` and `report.html`.
 
-Each file is written beside its place and renamed into it, so that a reader never sees half of one.
+Each file is written beside its place and renamed into it when all are written, so that a reader never sees half of one,
+and a disk that is full leaves none.
 """
 
 import csv
 import io
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
-from anomaly.errors import UsageError
 from anomaly.evaluation import Evaluation, metrics_of
 from anomaly.evaluation.summary import Summary
-from anomaly.files import write_atomically
+from anomaly.files import replacing, storing
 from anomaly.report.page import render_page
 from anomaly.report.plots import roc_png
 
@@ -20,7 +21,7 @@ from anomaly.report.plots import roc_png
 def write_report(evaluation: Evaluation, summary: Summary, out: Path) -> None:
     """Write the report into the folder `out`, which is made where it is missing.
 
-    Raises UsageError where `out` cannot be written.
+    Raises StorageError where `out` cannot be written.
     """
     contents = {
         "metrics.json": json.dumps(metrics_of(evaluation, summary), indent=2, allow_nan=False).encode() + b"\n",
@@ -34,16 +35,14 @@ def write_report(evaluation: Evaluation, summary: Summary, out: Path) -> None:
 def write_folder(contents: Mapping[str, bytes], out: Path) -> None:
     """Write files by their names into the folder `out`, which is made where it is missing.
 
-    Raises UsageError where `out` cannot be written.
+    Raises StorageError where `out` cannot be written.
     """
-    try:
+    num_bytes = sum(map(len, contents.values()))
+    with storing(", ".join(contents), out, num_bytes=num_bytes, instead="give another --out"), ExitStack() as stack:
         out.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            write_atomically(out / name, content)
-    except OSError as error:
-        raise UsageError(
-            f"Cannot write to {out}: {error.strerror}. Give --out a folder that you may write to."
-        ) from error
+        works = {name: stack.enter_context(replacing(out / name)) for name in contents}
+        for name, work in works.items():
+            work.write_bytes(contents[name])
 
 
 def scores_csv(evaluation: Evaluation) -> bytes:

@@ -4,6 +4,7 @@ from anomaly.training.curves import HistoryRow
 from anomaly.training.diagnostics import Diagnostics, Finding
 from anomaly.training.fit import Checkpoint, Trained, fit
 from anomaly.training.learn import LearnWatch, learn, now
+from anomaly.training.run_folder import RunFolder, run_folder
 from anomaly.training.tensorboard import tensorboard_files
 
 __all__ = [
@@ -12,9 +13,11 @@ __all__ = [
     "Finding",
     "HistoryRow",
     "LearnWatch",
+    "RunFolder",
     "Trained",
     "fit",
     "learn",
     "now",
+    "run_folder",
     "tensorboard_files",
 ]

@@ -50,11 +50,15 @@ class Trained:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where the run keeps its state, and whether to continue from it. `data` is the images' fingerprint."""
+    """Where the run keeps its state, and whether to continue from it. `data` is the images' fingerprint.
+
+    `take_over` is called with the run's id before it is resumed: it brings the state of an earlier run to `path`.
+    """
 
     path: Path
     data: str
     resume: bool = False
+    take_over: Callable[[str], object] = lambda run: None
     every_s: float = CHECKPOINT_EVERY_S
 
 
@@ -90,6 +94,7 @@ def fit(
     state = new_state(plan, config, device, decoder=decoder)
     run = _run_id(plan, config, checkpoint.data, decoder) if checkpoint else ""
     if checkpoint and checkpoint.resume:
+        checkpoint.take_over(run)
         load_checkpoint(state, checkpoint.path, run=run)
         if state.step > config.steps:
             raise CheckpointError(

@@ -4,6 +4,8 @@ No pickle: tensors go to safetensors, everything else to JSON in the same file's
 """
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,7 @@ from torch import Tensor
 
 from anomaly.config import Method, NetworkPlan, TrainingConfig
 from anomaly.errors import CheckpointError
-from anomaly.files import replacing
+from anomaly.files import replacing, storing
 from anomaly.networks import (
     Networks,
     build,
@@ -120,15 +122,31 @@ def encoder_from(config: TrainingConfig) -> int | None:
 
 
 def save_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
-    """Write the whole state; the file at `path` is always a complete one. `run` names the run it belongs to."""
+    """Write the whole state; the file at `path` is always a complete one. `run` names the run it belongs to.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
     tensors = _tensors(state)
     rest: dict[str, object] = {"step": state.step, "encoder_from": state.encoder_from, "history": state.history}
     if state.best is not None:
         rest["best"] = {"step": state.best.step, "criterion": state.best.criterion}
     metadata = {"run": run, "rest": json.dumps(rest)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as work:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, work, metadata)
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    num_bytes = sum(tensor.nbytes for tensor in stored.values())
+    with storing("a checkpoint", path.parent, num_bytes=num_bytes, instead="choose another --out"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as work:
+            _save_tensors(stored, work, metadata)
+
+
+def run_of_checkpoint(path: Path) -> str | None:
+    """The run that a checkpoint belongs to; None where it cannot be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("run")
+    except (SafetensorError, OSError):
+        return None
 
 
 def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
@@ -160,6 +178,16 @@ def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
         _restore(best, stored, "best")
         state.best = Best(best, **rest["best"])
     state.step, state.encoder_from, state.history = rest["step"], rest["encoder_from"], rest["history"]
+
+
+def _save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """As safetensors does. It raises an error of its own for a full disk, which holds the system's number as text."""
+    try:
+        save_file(dict(tensors), path, metadata)
+    except SafetensorError as error:
+        if found := re.search(r"\(os error (\d+)\)", str(error)):
+            raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+        raise
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:

@@ -2,10 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anomaly.errors import UsageError
+from anomaly.files import storing
+from anomaly.locks import writing_folder
 from anomaly.training.curves import HistoryRow
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 @contextmanager
@@ -13,7 +20,8 @@ def tensorboard_files(folder: Path) -> Iterator[Callable[[Sequence[HistoryRow]],
     """Write rows into `folder`, which shows one run: what an earlier one left there is superseded, not mixed in.
 
     Raises:
-        UsageError: tensorboard is not installed, or the folder cannot be written.
+        UsageError: tensorboard is not installed.
+        InUseError: another process writes curves there.  StorageError: the folder cannot be written.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -21,18 +29,17 @@ def tensorboard_files(folder: Path) -> Iterator[Callable[[Sequence[HistoryRow]],
         raise UsageError(
             "--tensorboard needs tensorboard: pip install 'anomaly[tensorboard]', or leave the option away"
         ) from error
-    try:
-        writer = SummaryWriter(folder, purge_step=0)
-    except OSError as error:
-        raise UsageError(f"cannot write under {folder} ({error}); choose another --tensorboard") from error
+    with writing_folder(folder, "the curves"):
+        with storing("the curves", folder, instead="choose another --tensorboard"):
+            writer = SummaryWriter(folder, purge_step=0)
+        try:
+            yield partial(_write, writer)
+        finally:
+            writer.close()
 
-    def write(rows: Sequence[HistoryRow]) -> None:
-        for row in rows:
-            for name, value in row.items():
-                if name != "step":
-                    writer.add_scalar(name, value, int(row["step"]))
 
-    try:
-        yield write
-    finally:
-        writer.close()
+def _write(writer: "SummaryWriter", rows: Sequence[HistoryRow]) -> None:
+    for row in rows:
+        for name, value in row.items():
+            if name != "step":
+                writer.add_scalar(name, value, int(row["step"]))

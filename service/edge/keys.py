@@ -19,7 +19,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from anomaly.errors import UsageError
-from anomaly.files import replacing
+from anomaly.files import replacing, storing
+from anomaly.locks import writing_file
 
 logger = logging.getLogger(__name__)
 
@@ -99,18 +100,21 @@ def add_key(path: Path, name: str, scopes: Sequence[str]) -> str:
     secret = PREFIX + secrets.token_urlsafe(32)
     fields = [name, ",".join(scopes), _hash(secret)]
     _parse(fields, "a new key")
-    lines = _lines(path) if path.exists() else []
-    if path.exists() and name in {key.name for key in read_keys(path)}:
-        raise UsageError(f"{path} has a key called {name} already; remove it first, or choose another name.")
-    _write(path, [*lines, "  ".join(fields)])
+    with writing_file(path, "the keys", wait=True):
+        lines = _lines(path) if path.exists() else []
+        if path.exists() and name in {key.name for key in read_keys(path)}:
+            raise UsageError(f"{path} has a key called {name} already; remove it first, or choose another name.")
+        _write(path, [*lines, "  ".join(fields)])
     return secret
 
 
 def remove_key(path: Path, name: str) -> None:
     """Delete a key's line from the file. Raises UsageError if there is none of that name."""
-    if name not in {key.name for key in read_keys(path)}:
-        raise UsageError(f"{path} has no key called {name}; `anomaly keys list` shows those it has.")
-    _write(path, [line for line in _lines(path) if line.partition("#")[0].split()[:1] != [name]])
+    read_keys(path)  # says what is wrong with the file, before anything is made beside it
+    with writing_file(path, "the keys", wait=True):
+        if name not in {key.name for key in read_keys(path)}:
+            raise UsageError(f"{path} has no key called {name}; `anomaly keys list` shows those it has.")
+        _write(path, [line for line in _lines(path) if line.partition("#")[0].split()[:1] != [name]])
 
 
 def _read_some(path: Path) -> tuple[Key, ...]:
@@ -146,7 +150,7 @@ def _lines(path: Path) -> list[str]:
 def _write(path: Path, lines: Sequence[str]) -> None:
     """All of it or nothing; a new file is readable by its owner only."""
     is_new = not path.exists()
-    with replacing(path) as work:
+    with storing("the keys", path.parent, instead="choose another --file"), replacing(path) as work:
         if is_new:
             work.chmod(0o600)
         work.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

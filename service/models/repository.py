@@ -1,12 +1,14 @@
 """What there is to serve: the bundles that lie under the models folder itself.
 
-A link that leads out of the folder is passed over, unopened, whoever made it.
+A link that leads out of the folder is passed over, unopened, whoever made it. So is a name that is not UTF-8, which no
+address and no answer could have.
 """
 
 import logging
 from pathlib import Path
 
 from anomaly.bundle import BundleRef, list_bundles
+from anomaly.files import to_text
 
 logger = logging.getLogger(__name__)
 
@@ -15,10 +17,13 @@ def find_bundles(models: Path) -> list[BundleRef]:
     """Every version of every name, by name and version. Raises BundleNotFoundError if `models` is not a folder."""
     root = models.resolve()
 
-    def lies_inside(folder: Path) -> bool:
+    def is_served(folder: Path) -> bool:
+        if folder.name != to_text(folder.name):
+            logger.warning("%s is passed over: its name is not UTF-8; rename it", to_text(str(folder)))
+            return False
         is_inside = folder.resolve().is_relative_to(root)
         if not is_inside:
             logger.warning("%s is passed over: it is a link that leads out of %s", folder, models)
         return is_inside
 
-    return list_bundles(models, is_wanted=lies_inside)
+    return list_bundles(models, is_wanted=is_served)

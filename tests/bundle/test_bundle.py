@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from anomaly.bundle import Bundle, Contents, list_bundles, load, save
 from anomaly.bundle import bundle as module
 from anomaly.bundle.layout import CARD, HISTORY, MANIFEST, SUMMED, SUMS, WEIGHTS
-from anomaly.errors import BundleError, BundleNotFoundError
+from anomaly.errors import BundleNotFoundError, StorageError
 
 LONG_RUN = [{"step": 1_234_560, "loss_d": 0.1 + 0.2}, {"step": 1_234_570, "loss_d": 1e-17}]
 
@@ -151,7 +151,7 @@ def test_a_write_that_fails_leaves_what_was_there(
     before = save(bundle.contents, tmp_path / "name")
     with monkeypatch.context() as patch:
         break_it(patch)
-        with pytest.raises(BundleError, match=r"cannot write a bundle under .*name: .*(space|error)"):
+        with pytest.raises(StorageError, match=r"cannot write a bundle into .*name: .*(space|error)"):
             save(bundle.contents, tmp_path / "name")
     assert [path.name for path in (tmp_path / "name").iterdir()] == ["1"]
     assert load(tmp_path / "name").digest == before.digest
@@ -165,7 +165,7 @@ def test_a_writer_killed_half_way_leaves_nothing_that_counts(
     with monkeypatch.context() as patch:
         fail_at_the_third_file(patch)
         patch.setattr(shutil, "rmtree", lambda path, ignore_errors: None)
-        with pytest.raises(BundleError):
+        with pytest.raises(StorageError):
             save(bundle.contents, tmp_path / "name")
     assert len(list((tmp_path / "name").iterdir())) == 1
     assert list_bundles(tmp_path) == []
@@ -176,7 +176,7 @@ def test_a_writer_killed_half_way_leaves_nothing_that_counts(
 
 def test_a_place_that_cannot_be_written_is_said(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(BundleError, match="cannot write a bundle under"):
+    with pytest.raises(StorageError, match="cannot write a bundle into"):
         save(bundle.contents, tmp_path / "file" / "name")
 
 

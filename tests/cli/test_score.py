@@ -83,6 +83,12 @@ def test_rows_come_in_the_order_of_the_inputs_and_folders_sorted(
     assert "1 other files skipped" in result.stdout
 
 
+def test_what_scoring_itself_makes_in_the_folder_is_not_counted_as_skipped(bigan_dir: Path, tmp_path: Path) -> None:
+    write_images(tmp_path, normals()[:2])
+    result = done("score", bigan_dir, tmp_path, "--out", tmp_path / "r.csv", "--heatmaps", tmp_path / "maps")
+    assert result.stdout.endswith("2 rows in " + f"{tmp_path / 'r.csv'}: 0 anomalous, 0 without a score\n")
+
+
 def test_bad_files_get_their_reason_and_change_no_neighbour(
     bigan_dir: Path, images: list[Path], tmp_path: Path
 ) -> None:

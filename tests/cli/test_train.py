@@ -194,7 +194,7 @@ def test_a_finished_run_is_calibrated_anew_in_another_precision(tmp_path: Path) 
 def test_the_pixels_are_not_kept(tmp_path: Path) -> None:
     done("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY)
     refused("train", "digits", "--normal", "1", "--out", tmp_path / "m", *TINY, "--resume")
-    assert [path.name for path in (tmp_path / "m" / ".training").iterdir()] == ["checkpoint.safetensors"]
+    assert [path.name for path in (tmp_path / "m" / ".training").glob("*/*")] == ["checkpoint.safetensors"]
 
 
 def test_the_curves_are_kept(tmp_path: Path) -> None:
@@ -229,8 +229,8 @@ ZERO = ("digits", "--normal", "0")
         (["empty"], "no images found"),
         (["few"], "expected at least 20"),
         (["broken"], "none of the 1 images can be used"),
-        ([*ZERO, "--out", "file"], "cannot write under file"),
-        ([*ZERO, "--out", "file/m"], "cannot write under file/m"),
+        ([*ZERO, "--out", "file"], "cannot write a training's work files into file"),
+        ([*ZERO, "--out", "file/m"], "cannot write a training's work files into file/m"),
         ([*ZERO, "--device", "warp"], "'warp'"),
         ([*ZERO, "--size", "33"], "a DCGAN halves the side down to 4, so 33 does not fit"),
         ([*ZERO, "--size", "0"], "preprocess.size: Input should be greater than or equal to 2; got 0"),

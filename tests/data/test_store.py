@@ -1,6 +1,9 @@
 """The pixel store: each image once, memory flat, broken ones named."""
 
+import errno
 import hashlib
+import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +13,7 @@ from PIL import Image
 
 from anomaly.config import PreprocessConfig
 from anomaly.data import Limits, PixelStore, Sample, decode, preprocess, reader
-from anomaly.errors import DataError
+from anomaly.errors import DataError, StorageError
 
 CONFIG = PreprocessConfig(size=8)
 
@@ -94,3 +97,30 @@ def test_the_fingerprint_is_of_shape_and_pixels(tmp_path: Path) -> None:
     again = PixelStore.build(samples, CONFIG, tmp_path / "again")
     swapped = PixelStore.build(samples[::-1], CONFIG, tmp_path / "swapped")
     assert again.fingerprint() == store.fingerprint() != swapped.fingerprint()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="room is taken ahead where the system can")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_too_little_room_is_said_before_any_image_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(descriptor: int, offset: int, length: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    samples = write_samples(tmp_path, 20)
+    read: list[None] = []
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(StorageError, match=rf"into {tmp_path}: .*\(1,280 bytes are needed, .* set .* TMPDIR to"):
+        PixelStore.build(samples, CONFIG, tmp_path / "pixels", on_image=lambda: read.append(None))
+    assert read == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="room is taken ahead where the system can")
+def test_a_disk_that_cannot_take_room_ahead_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, offset: int, length: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    assert len(PixelStore.build(write_samples(tmp_path, 3), CONFIG, tmp_path / "pixels").pixels) == 3

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anomaly.errors import StorageError
 from anomaly.inference import EvidenceGraph, load_detector
 from anomaly.inference.latents import search_images
 from anomaly.pipeline import ScoreSummary, score, score_paths
@@ -96,7 +97,7 @@ def test_a_failure_half_way_leaves_the_old_results(
     (tmp_path / "r.csv").write_text("old")
     images = [str(path) for path in write_images(tmp_path / "in", normals()[:3])]
     monkeypatch.setattr(score, "_draw_heatmaps", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(StorageError, match="No space"):
         score_paths(bigan_dir, images, tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu")
     assert (tmp_path / "r.csv").read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "maps", "r.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "r.csv"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from anomaly.errors import UsageError
+from anomaly.errors import StorageError
 from anomaly.evaluation import Evaluation, metrics_of, summarise
 from anomaly.report.report import write_report
 from tests.evaluation.evaluations import make_evaluation
@@ -79,13 +79,13 @@ def test_the_same_evaluation_writes_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_figures")
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UsageError, match=r"Cannot write to .*file.*Give --out a folder"):
+    with pytest.raises(StorageError, match=r"cannot write .*report.html into .*file: .*\. Give another --out"):
         write(make_evaluation(), tmp_path / "file")
 
 
 @pytest.mark.usefixtures("no_figures")
 def test_a_file_that_cannot_be_replaced_leaves_nothing_half_written(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").mkdir()
-    with pytest.raises(UsageError, match="Cannot write to"):
+    with pytest.raises(StorageError, match="cannot write"):
         write(make_evaluation(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]

@@ -9,6 +9,7 @@ always in the same split, however many corrections there are.
 import csv
 import os
 import sqlite3
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from anomaly.data import expand_inputs
 from anomaly.errors import DataError, UsageError
+from anomaly.files import replacing, storing
 from service.records.history.store import Correction, reading
 
 EVALUATE_EVERY = 5
@@ -115,7 +117,11 @@ def _hash(path: str) -> str | None:
 
 
 def _write(out: Path, rows: Sequence[tuple[str, Correction, str]]) -> None:
-    with out.open("w", encoding="utf-8", newline="") as file:
+    with (
+        storing("the manifest", out.parent, instead="give another --out"),
+        replacing(out) as work,
+        work.open("w", encoding="utf-8", errors=sys.getfilesystemencodeerrors(), newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "label", "split", "mask"])
         for path, label, split in rows:

@@ -2,6 +2,7 @@ import hashlib
 import hmac
 import logging
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,12 @@ def test_without_a_file_there_are_no_keys(caplog: pytest.LogCaptureFixture) -> N
     assert not ring
     assert ring.find("anything") is None
     assert caplog.text == ""
+
+
+def test_keys_that_are_made_at_the_same_time_are_all_there(file: Path) -> None:
+    """Each key is shown once; one that another call wrote over could never be used."""
+    with ThreadPoolExecutor(8) as pool:
+        secrets = list(pool.map(lambda number: add_key(file, f"caller{number}", ["score"]), range(16)))
+    assert sorted(key.name for key in read_keys(file)) == sorted(f"caller{number}" for number in range(16))
+    assert len(set(secrets)) == 16
+    assert list(file.parent.iterdir()) == [file]
