@@ -27,6 +27,17 @@ Data = Annotated[
 ]
 Normal = Annotated[str, typer.Option(help="The classes that are normal, comma-separated, where DATA has classes.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+MAX_PIXELS = 64_000_000
+MaxPixels = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=178_956_970,
+        help="Images of more pixels are refused. With more than 64 million allowed, images are read one at a time, so "
+        "that memory is bounded: at most 20 bytes a pixel of the largest.",
+    ),
+]
 Alpha = Annotated[float, typer.Option(help="The false-alarm rate: the share of normal images that may be flagged.")]
 
 

@@ -1,6 +1,7 @@
 """Preprocessed pixels in a memory-mapped file: data sets larger than memory, each image decoded exactly once."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from anomaly.config import PreprocessConfig
+from anomaly.data.appearance import Remark
 from anomaly.data.decode import Pixels
-from anomaly.data.reader import read_all
+from anomaly.data.limits import DEFAULT_LIMITS, Limits
+from anomaly.data.reader import read_all, told
 from anomaly.data.samples import Sample
 from anomaly.errors import DataError, ImageError
 
@@ -19,12 +22,13 @@ class PixelStore:
     """Images ready for use, in the order of their samples, and those that had to be left out.
 
     `pixels` is a read-only uint8 map of shape (n, channels, size, size), `paths` names its images, and `errors` holds
-    the path and the reason of each sample that is not among them.
+    the path and the reason of each sample that is not among them. `remarks` are sentences on how files were read.
     """
 
     pixels: Pixels
     paths: tuple[str, ...]
     errors: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def build(
@@ -33,6 +37,7 @@ class PixelStore:
         config: PreprocessConfig,
         path: Path,
         *,
+        limits: Limits = DEFAULT_LIMITS,
         on_image: Callable[[], None] = lambda: None,
     ) -> "PixelStore":
         """Decodes all samples in threads and writes them to `path`; `on_image` is called after each, broken or not.
@@ -43,20 +48,22 @@ class PixelStore:
         """
         paths: list[str] = []
         errors: list[tuple[str, str]] = []
+        remarks: Counter[Remark] = Counter()
         with path.open("wb") as file:
-            results = read_all(((sample.path, sample.source) for sample in samples), config)
+            results = read_all(((sample.path, sample.source) for sample in samples), config, limits=limits)
             for sample, result in zip(samples, results, strict=True):
                 if isinstance(result, ImageError):
                     errors.append((sample.path, str(result)))
                 else:
                     paths.append(sample.path)
+                    remarks.update(result.remarks)
                     file.write(result.pixels.data)
                 on_image()
         if not paths:
             first = f"; the first: {errors[0][1]}" if errors else ""
             raise DataError(f"none of the {len(errors)} images can be used{first}")
         shape = (len(paths), config.channels, config.size, config.size)
-        return cls(np.memmap(path, np.uint8, mode="r", shape=shape), tuple(paths), tuple(errors))
+        return cls(np.memmap(path, np.uint8, mode="r", shape=shape), tuple(paths), tuple(errors), tuple(told(remarks)))
 
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of the shape (as text) and then the pixels."""

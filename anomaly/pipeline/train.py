@@ -12,11 +12,12 @@ from torch import Tensor
 
 from anomaly.bundle import Bundle, DataRecord, load, save
 from anomaly.config import Method, NetworkPlan, Precision, Recipe
-from anomaly.data import Dataset, NormalSplit, PixelStore, open_dataset, split_normals
+from anomaly.data import Dataset, Limits, NormalSplit, PixelStore, open_dataset, split_normals
+from anomaly.data.limits import DEFAULT_LIMITS
 from anomaly.errors import UsageError
 from anomaly.inference import ALPHA, Observer
 from anomaly.networks import Networks, feature_names
-from anomaly.recipes import AUTO, Resolved, Sections, resolve, scale_note, survey
+from anomaly.recipes import AUTO, Resolved, Sections, range_note, resolve, scale_note, survey
 from anomaly.runtime import is_fast_at_bf16, resolve_device
 from anomaly.training import Checkpoint, HistoryRow, LearnWatch, learn, tensorboard_files
 
@@ -26,7 +27,8 @@ class TrainOptions:
     """The options of `anomaly train`: the data, a recipe with fields set on top of it, and what belongs to this run.
 
     `overrides` are fields of the recipe by section, such as {"training": {"steps": 1000}}. `init_decoder` is a bundle,
-    usually an autoencoder's, whose decoder G begins as. `command` is recorded in the bundle.
+    usually an autoencoder's, whose decoder G begins as. Larger images than `max_pixels` are left out. `command` is
+    recorded in the bundle.
     """
 
     data: str
@@ -39,6 +41,7 @@ class TrainOptions:
     device: str = "auto"
     resume: bool = False
     tensorboard: Path | None = None
+    max_pixels: int = DEFAULT_LIMITS.max_pixels
     command: str = ""
 
 
@@ -97,13 +100,18 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     device = resolve_device(options.device)
     dataset = open_dataset(options.data, normal=options.normal)
     samples = dataset.train_normals()
-    found = survey(samples)
+    limits = Limits.for_pixels(options.max_pixels)
+    found = survey(samples, limits=limits)
     resolved = resolve(options.recipe, options.overrides, found)
     recipe = resolved.recipe
     _check_feature_layer(resolved)
     decoder = _read_decoder(recipe.plan, options.init_decoder)
     watch.on_recipe(resolved)
-    notes = [scale_note(found, recipe.preprocess), _precision_note(resolved, device)]
+    notes = [
+        scale_note(found, recipe.preprocess),
+        range_note(found, recipe.preprocess),
+        _precision_note(resolved, device),
+    ]
     warnings = [note for note in notes if note is not None]
     for warning in warnings:
         watch.on_warning(warning)
@@ -111,7 +119,10 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     pixels_file = work / "pixels.u8"
     watch.on_reading(len(samples))
     try:
-        store = PixelStore.build(samples, recipe.preprocess, pixels_file, on_image=watch.on_image)
+        store = PixelStore.build(samples, recipe.preprocess, pixels_file, limits=limits, on_image=watch.on_image)
+        for remark in store.remarks:
+            warnings.append(remark)
+            watch.on_warning(remark)
         split = split_normals(len(store.pixels), seed=recipe.training.seed)
         record = _record(options, dataset, store, split)
         limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)
