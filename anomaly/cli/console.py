@@ -34,8 +34,7 @@ MaxPixels = Annotated[
         metavar="N",
         min=1,
         max=178_956_970,
-        help="Images of more pixels are refused. With more than 64 million allowed, images are read one at a time, so "
-        "that memory is bounded: at most 20 bytes a pixel of the largest.",
+        help="Refuse larger images. Above 64 million they are read one at a time, in at most 32 bytes a pixel.",
     ),
 ]
 Alpha = Annotated[float, typer.Option(help="The false-alarm rate: the share of normal images that may be flagged.")]

@@ -30,9 +30,7 @@ def read_jpeg(data: bytes, image: Image.Image) -> Image.Image:
     _check_scans(data)
     if image.mode not in ("L", "RGB"):
         whole = _whole(data, "CMYK")
-        by_pillow = JpegImagePlugin.JpegImageFile(BytesIO(whole))
-        by_pillow.load()
-        return by_pillow
+        return _by_pillow(whole)
     try:
         seen = _pixels(data, "GRAY" if image.mode == "L" else "RGB")
     except _UnknownSamplingError:
@@ -86,33 +84,44 @@ def _decoded(data: bytes, colours: str, *, smallest: bool = False) -> NDArray[np
 
 
 def _mended(data: bytes, colours: str, error: ValueError) -> bytes:
-    """With an end marker, in the place of zeros if there are any: a scan may end in one or two of them."""
-    end = data.rfind(_END) if data.rstrip(b"\0").endswith(_END) else len(data)
-    scans = data[:end].rstrip(b"\0")
-    for num_zeros in range(min(3, end - len(scans) + 1)):
-        mended = scans + bytes(num_zeros) + _END
+    """With an end marker, in the place of zeros if there are any."""
+    for scans in _without_padding(data):
         try:
-            _decoded(mended, colours, smallest=True)
+            _decoded(scans + _END, colours, smallest=True)
         except ValueError:
             continue
-        return mended
+        return scans + _END
     raise error
 
 
 def _twice_decoded(data: bytes) -> Image.Image:
     """By PIL, and refused if what follows the scan changes the pixels: then the scan had no end of its own."""
-    end = data.rfind(_END)
-    scans = data if end < 0 else data[:end]
-    seen, probe = (JpegImagePlugin.JpegImageFile(BytesIO(scans + more + _END)) for more in (b"", _PROBE))
-    if seen.tobytes() != probe.tobytes():
+    seen = _by_pillow(data + _END)
+    pixels = seen.tobytes()
+    if not any(_by_pillow(scans + _PROBE + _END).tobytes() == pixels for scans in _without_padding(data)):
         raise ValueError("its scan ends early")
-    return seen.copy()
+    return seen
+
+
+def _by_pillow(data: bytes) -> Image.Image:
+    image = JpegImagePlugin.JpegImageFile(BytesIO(data))
+    image.load()
+    return image
+
+
+def _without_padding(data: bytes) -> Iterator[bytes]:
+    """The file up to the end of its scans; where zeros follow, one or two of them may be the scan's."""
+    ends = [at for marker, _, at in _segments(data) if marker == _END[1]]
+    padded = data[: ends[0]] if ends else data
+    scans = padded.rstrip(b"\0")
+    for num_zeros in range(min(3, len(padded) - len(scans) + 1)):
+        yield scans + bytes(num_zeros)
 
 
 def _check_scans(data: bytes) -> None:
     """Every coefficient of every component must have come, to its last bit; libjpeg takes what has come by then."""
     left: dict[int, dict[int, int]] = {}  # by component: the bits that are still missing, by coefficient
-    for marker, body in _segments(data):
+    for marker, body, _ in _segments(data):
         if marker in _FRAMES and not left:
             num_coefficients = 64 if marker == _PROGRESSIVE else 1
             left = {body[6 + 3 * i]: dict.fromkeys(range(num_coefficients), 16) for i in range(body[5])}
@@ -129,10 +138,10 @@ def _check_scans(data: bytes) -> None:
     raise ValueError("the file is truncated: some of its scans are missing")
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Markers with what they hold, from the start of the picture to its end or that of the file."""
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Markers with what they hold and where they are, from the start of the picture to its end or that of the file."""
     at = 2
-    while at + 4 <= len(data):
+    while at + 2 <= len(data):
         if data[at] != 0xFF:
             raise ValueError("a marker is missing")
         marker = data[at + 1]
@@ -140,12 +149,13 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             at += 1
             continue
         if marker == _END[1]:
+            yield marker, b"", at
             return
         length = int.from_bytes(data[at + 2 : at + 4])
         body = data[at + 4 : at + 2 + length]
         if length < 2 or len(body) < length - 2:
             raise ValueError("the file is truncated")
-        yield marker, body
+        yield marker, body, at
         at += 2 + length
         if marker == _SCAN:
             found = _NEXT_MARKER.search(data, at)
