@@ -7,7 +7,8 @@
     │   └── ImageError          one image that cannot be used; names it
     │       ├── ImageTooLargeError      more bytes or pixels than the limits allow
     │       ├── UnsupportedFormatError  not one of the accepted formats, or pixels without a fixed range
-    │       └── UndecodableImageError   an accepted format, but broken
+    │       ├── UndecodableImageError   an accepted format, but broken
+    │       └── ValueRangeError         16-bit values beyond those that the model was trained on
     ├── BundleError             a bundle that cannot be read
     │   ├── BundleNotFoundError
     │   └── CorruptBundleError  files differ from what was written
@@ -51,6 +52,10 @@ class UnsupportedFormatError(ImageError):
 
 class UndecodableImageError(ImageError):
     """An accepted format by its first bytes, but it cannot be decoded."""
+
+
+class ValueRangeError(ImageError):
+    """A picture of 16 bits has values beyond the range of those that the model was trained on."""
 
 
 class BundleError(AnomalyError):

@@ -150,6 +150,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     UnsupportedContentError: (415, "unsupported_content_type"),
     library.UnsupportedFormatError: (415, "unsupported_format"),
     library.UndecodableImageError: (422, "undecodable_image"),
+    library.ValueRangeError: (422, "values_out_of_range"),
     library.ImageError: (422, "unusable_image"),
     BundleRefusedError: (422, "bundle_refused"),
     RateLimitError: (429, "rate_limited"),

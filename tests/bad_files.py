@@ -126,6 +126,10 @@ def _awkward_containers() -> dict[str, bytes]:
         "really-a-webp.bmp": _saved(_image(), "WEBP"),
         "CAPITALS.PNG": png,
         "comma, quote' and ünïcode ✓.png": png,
+        "without-end.png": png[:-12],
+        "without-end.jpg": jpeg[:-2],
+        "grey.pgm": _saved(_image(), "PPM"),
+        "colour.ppm": _saved(_image("RGB"), "PPM"),
         "trailing-bytes.png": png + b"something else",
         "trailing-bytes.jpg": jpeg + b"something else",
         "one-pixel.png": _saved(Image.new("L", (1, 1)), "PNG"),
@@ -153,7 +157,7 @@ def _truncated() -> dict[str, bytes]:
         for suffix, data in whole.items()
         for share in (1, 10, 50, 95)
     }
-    ends = {"truncated-before-end.png": whole["png"][:-12], "signature-only.png": whole["png"][:8]}
+    ends = {"truncated-pixels.png": whole["png"][:-13], "signature-only.png": whole["png"][:8]}
     return cuts | ends | {"signature-only.jpg": b"\xff\xd8\xff", "signature-only.webp": b"RIFF\x00\x00\x00\x00WEBP"}
 
 
@@ -207,7 +211,7 @@ def _other_formats() -> dict[str, bytes]:
         "pdf.tif": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n",
         "animation.gif": _saved(_image("P"), "GIF"),
         "gif-inside.png": _saved(_image("P"), "GIF"),
-        "grey.pgm": _saved(_image(), "PPM"),
+        "pam.pgm": b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL 255\nTUPLTYPE GRAYSCALE\nENDHDR\n\x07",
         "icon.bmp": _saved(_image(), "ICO"),
         "sound.webp": b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(40),
         "pickle.png": b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94.",

@@ -2,11 +2,31 @@
 
 from rich.markup import escape
 
-from anomaly.cli.console import Alpha, Data, Device, Model, Normal, err, left_out, names, out, usage
+from anomaly.cli.console import (
+    MAX_PIXELS,
+    Alpha,
+    Data,
+    Device,
+    MaxPixels,
+    Model,
+    Normal,
+    err,
+    left_out,
+    names,
+    out,
+    usage,
+)
 from anomaly.cli.progress import ImageBar
 
 
-def calibrate(model: Model, data: Data, normal: Normal = "", alpha: Alpha = 0.05, device: Device = "auto") -> None:
+def calibrate(
+    model: Model,
+    data: Data,
+    normal: Normal = "",
+    alpha: Alpha = 0.05,
+    device: Device = "auto",
+    max_pixels: MaxPixels = MAX_PIXELS,
+) -> None:
     """Give a model the ranks of new normal images, as a new version; nothing is retrained."""
     with usage():
         from anomaly.calibration import check_alpha
@@ -15,9 +35,17 @@ def calibrate(model: Model, data: Data, normal: Normal = "", alpha: Alpha = 0.05
         check_alpha(alpha)
         with ImageBar(err, "Calibrating") as bar:
             summary = calibrate_bundle(
-                model, data, normal=names(normal), device=device, on_reading=bar.start, on_image=bar.advance
+                model,
+                data,
+                normal=names(normal),
+                device=device,
+                max_pixels=max_pixels,
+                on_reading=bar.start,
+                on_image=bar.advance,
             )
     bundle, calibration = summary.bundle, summary.bundle.contents.calibration
+    for remark in summary.remarks:
+        err.print(escape(remark))
     if summary.num_seen:
         err.print(f"{summary.num_seen} images were left out: the model was made from them")
     if summary.num_failed:

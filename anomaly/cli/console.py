@@ -30,6 +30,16 @@ Data = Annotated[
 ]
 Normal = Annotated[str, typer.Option(help="The classes that are normal, comma-separated, where DATA has classes.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+MAX_PIXELS = 64_000_000
+MaxPixels = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=178_956_970,
+        help="Refuse larger images. Above 64 million they are read one at a time, in at most 32 bytes a pixel.",
+    ),
+]
 Alpha = Annotated[float, typer.Option(help="The false-alarm rate: the share of normal images that may be flagged.")]
 
 

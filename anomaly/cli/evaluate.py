@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from anomaly.cli.console import Alpha, Data, Device, Model, Normal, err, names, out, usage
+from anomaly.cli.console import MAX_PIXELS, Alpha, Data, Device, MaxPixels, Model, Normal, err, names, out, usage
 from anomaly.cli.progress import ImageBar
 
 
@@ -21,6 +21,7 @@ def evaluate(
         int | None, typer.Option(help="Use only this many test images, drawn at random by a fixed seed.")
     ] = None,
     device: Device = "auto",
+    max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Measure a model on labelled images it has never seen, beside PCA and nearest neighbours on the same split."""
     with usage():
@@ -35,9 +36,12 @@ def evaluate(
                 alpha=alpha,
                 sample=sample,
                 device=device,
+                max_pixels=max_pixels,
                 on_reading=bar.start,
                 on_image=bar.advance,
             )
+    for remark in summary.remarks:
+        err.print(escape(remark))
     if summary.num_seen:
         err.print(f"{summary.num_seen} images were left out: the model was made from them")
     table = Table(box=None, show_header=False)

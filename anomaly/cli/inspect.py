@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import Device, Model, Normal, err, names, out, usage
+from anomaly.cli.console import MAX_PIXELS, Device, MaxPixels, Model, Normal, err, names, out, usage
 from anomaly.cli.progress import ImageBar
 
 
@@ -22,6 +22,7 @@ def inspect(
     ],
     normal: Normal = "",
     device: Device = "auto",
+    max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Draw what a model has learnt: samples, walks among latents, reconstructions, and its training curves."""
     with usage():
@@ -29,7 +30,14 @@ def inspect(
 
         with ImageBar(err, "Reading") as bar:
             summary = inspect_bundle(
-                model, data, out_, normal=names(normal), device=device, on_reading=bar.start, on_image=bar.advance
+                model,
+                data,
+                out_,
+                normal=names(normal),
+                device=device,
+                max_pixels=max_pixels,
+                on_reading=bar.start,
+                on_image=bar.advance,
             )
     for path in summary.paths:
         out.print(escape(str(path)))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import Alpha, Device, Model, err, out, usage
+from anomaly.cli.console import MAX_PIXELS, Alpha, Device, MaxPixels, Model, err, out, usage
 from anomaly.cli.progress import ImageBar
 
 
@@ -20,6 +20,7 @@ def score(
     ] = None,
     heatmaps: Annotated[Path | None, typer.Option(help="Draw each image with its heatmap into this folder.")] = None,
     device: Device = "auto",
+    max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Score images: one row each, with its score, p-value and verdict, or the reason why it has none."""
     with usage():
@@ -34,10 +35,11 @@ def score(
                 fdr=fdr,
                 heatmaps=heatmaps,
                 device=device,
+                max_pixels=max_pixels,
                 on_total=bar.start,
                 on_image=bar.advance,
             )
-    for sentence in (*summary.shortages, *summary.notes):
+    for sentence in (*summary.remarks, *summary.shortages):
         err.print(escape(sentence))
     skipped = f", {summary.num_skipped} other files skipped" if summary.num_skipped else ""
     verdicts = "no verdicts" if summary.num_anomalous is None else f"{summary.num_anomalous} anomalous"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import Data, err, left_out, names, out, usage
+from anomaly.cli.console import MAX_PIXELS, Data, MaxPixels, err, left_out, names, out, usage
 from anomaly.cli.progress import TrainingBar
 from anomaly.errors import UsageError
 
@@ -69,6 +69,7 @@ def train(
     device: Annotated[
         str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_MACHINE)
     ] = "auto",
+    max_pixels: MaxPixels = MAX_PIXELS,
     tensorboard: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write the curves as TensorBoard's files.", rich_help_panel=_MACHINE),
@@ -100,6 +101,7 @@ def train(
             device=device,
             resume=resume,
             tensorboard=tensorboard,
+            max_pixels=max_pixels,
             command=_command(),
         )
         with TrainingBar(err, max_minutes) as bar:

@@ -26,11 +26,15 @@ class Config(BaseModel):
 
 
 class PreprocessConfig(Config):
-    """From any image to `channels` × `size` × `size` 8-bit pixels."""
+    """From any image to `channels` × `size` × `size` 8-bit pixels.
+
+    `range` is the number of bits that pictures of 16 bits use; 8-bit pictures are themselves, whatever it is.
+    """
 
     size: Side = 32
     channels: Literal[1, 3] = 1
     resize: Resize = Resize.PAD
+    range: Literal[8, 10, 12, 14, 16] = 16
 
 
 class NetworkConfig(Config):

@@ -1,11 +1,15 @@
 """From a path the user gave to channels × size × size 8-bit pixels."""
 
+from anomaly.data.ahead import map_ahead
+from anomaly.data.appearance import Remark
 from anomaly.data.datasets import open_dataset
-from anomaly.data.decode import Limits, Pixels, decode, to_array, to_image
+from anomaly.data.decode import Pixels, decode, measure, to_array, to_image
 from anomaly.data.inputs import expand_inputs
 from anomaly.data.keys import image_keys
+from anomaly.data.limits import Limits
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map, to_pixels
-from anomaly.data.reader import Picture, Source, read, read_all
+from anomaly.data.ranges import range_for
+from anomaly.data.reader import Picture, Source, read, read_all, told
 from anomaly.data.samples import Dataset, Label, Mask, Sample, Split
 from anomaly.data.splits import NormalSplit, split_normals
 from anomaly.data.store import PixelStore
@@ -19,15 +23,19 @@ __all__ = [
     "Picture",
     "PixelStore",
     "Pixels",
+    "Remark",
     "Sample",
     "Source",
     "Split",
     "decode",
     "expand_inputs",
     "image_keys",
+    "map_ahead",
+    "measure",
     "open_dataset",
     "preprocess",
     "preprocess_batch",
+    "range_for",
     "read",
     "read_all",
     "restore_map",
@@ -35,4 +43,5 @@ __all__ = [
     "to_array",
     "to_image",
     "to_pixels",
+    "told",
 ]

@@ -33,7 +33,7 @@ def preprocess(image: Image.Image | Pixels, config: PreprocessConfig) -> Pixels:
     Raises:
         ImageError: see `to_image`.
     """
-    picture = to_image(image)
+    picture = to_image(image, value_range=config.range)
     if config.channels == 1 and picture.mode == "RGB":
         picture = picture.convert("L")
     geometry = _geometry(picture.height, picture.width, config.size, config.resize)

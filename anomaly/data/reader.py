@@ -3,6 +3,7 @@
 Training, the command line, the detector and the service read by these two functions.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,9 @@ from PIL import Image
 
 from anomaly.config import PreprocessConfig
 from anomaly.data.ahead import map_ahead
-from anomaly.data.decode import DEFAULT_LIMITS, Limits, Pixels, decode, to_image
+from anomaly.data.appearance import Remark
+from anomaly.data.decode import Pixels, look, look_at_image
+from anomaly.data.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.preprocess import preprocess
 from anomaly.errors import ImageError
 
@@ -25,11 +28,15 @@ Source = Path | bytes | Image.Image | Pixels
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image ready for the networks: uint8 (channels, size, size), and the original's height and width in pixels."""
+    """An image ready for the networks: uint8 (channels, size, size), and the original's height and width in pixels.
+
+    `remarks` are what is to be said of its file.
+    """
 
     pixels: Pixels
     height: int
     width: int
+    remarks: frozenset[Remark] = frozenset()
 
 
 def read(source: Source, config: PreprocessConfig, *, name: str, limits: Limits = DEFAULT_LIMITS) -> Picture:
@@ -41,10 +48,15 @@ def read(source: Source, config: PreprocessConfig, *, name: str, limits: Limits 
         ImageError: the image cannot be used (see `decode` and `to_image`).
     """
     if isinstance(source, Path | bytes):
-        image = decode(source, name=name, limits=limits)
+        seen = look(source, name=name, limits=limits, value_range=config.range)
     else:
-        image = to_image(source, name=name)
-    return Picture(preprocess(image, config), image.height, image.width)
+        seen = look_at_image(source, name=name, value_range=config.range)
+    return Picture(preprocess(seen.image, config), seen.image.height, seen.image.width, seen.remarks)
+
+
+def told(remarks: Counter[Remark]) -> list[str]:
+    """A sentence for each remark, with the number of images that it is true of."""
+    return [f"{remarks[remark]:,} of the images: {remark}" for remark in Remark if remarks[remark]]
 
 
 def read_all(
@@ -56,8 +68,11 @@ def read_all(
 ) -> Iterator[Picture | ImageError]:
     """Images with their names, in order and ahead of use; one that cannot be used is an error among the others.
 
-    `workers` is the number of threads (see `map_ahead`), each of which is at most 4 · 16 images ahead.
+    `workers` is the number of threads (see `map_ahead`), each of which is at most 4 · 16 images ahead. Where larger
+    pictures than usual are allowed they are decoded one after another, so that one at a time takes memory.
     """
+    if limits.max_pixels > DEFAULT_LIMITS.max_pixels:
+        workers = 1
     read_chunk = partial(_read_chunk, config=config, limits=limits)
     for results in map_ahead(read_chunk, _chunks(sources), workers=workers):
         yield from results

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly.data.decode import Pixels, decode, to_array
+from anomaly.data.limits import DEFAULT_LIMITS, Limits
+from anomaly.data.ranges import FULL_RANGE
 from anomaly.errors import DataError, ImageError
 
 Split = Literal["train", "test"]
@@ -41,9 +43,11 @@ class Sample:
         """What `read` takes: the file's path, or the pixels."""
         return Path(self.path) if self.pixels is None else self.pixels
 
-    def open(self) -> Image.Image | Pixels:
-        """The picture, decoded anew each time. Raises ImageError, which names the path."""
-        return decode(Path(self.path), name=self.path) if self.pixels is None else self.pixels
+    def open(self, *, limits: Limits = DEFAULT_LIMITS, value_range: int = FULL_RANGE) -> Image.Image | Pixels:
+        """The picture, decoded anew each time (see `decode`). Raises ImageError, which names the path."""
+        if self.pixels is not None:
+            return self.pixels
+        return decode(Path(self.path), name=self.path, limits=limits, value_range=value_range)
 
     def open_mask(self) -> Mask | None:
         """Where the defect is: bool (h, w), True on the defect; None if unknown.

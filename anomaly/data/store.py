@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import BinaryIO
 import numpy as np
 
 from anomaly.config import PreprocessConfig
+from anomaly.data.appearance import Remark
 from anomaly.data.decode import Pixels
-from anomaly.data.reader import read_all
+from anomaly.data.limits import DEFAULT_LIMITS, Limits
+from anomaly.data.reader import read_all, told
 from anomaly.data.samples import Sample
 from anomaly.errors import DataError, ImageError
 from anomaly.files import storing
@@ -24,12 +27,13 @@ class PixelStore:
     """Images ready for use, in the order of their samples, and those that had to be left out.
 
     `pixels` is a read-only uint8 map of shape (n, channels, size, size), `paths` names its images, and `errors` holds
-    the path and the reason of each sample that is not among them.
+    the path and the reason of each sample that is not among them. `remarks` are sentences on how files were read.
     """
 
     pixels: Pixels
     paths: tuple[str, ...]
     errors: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def build(
@@ -38,6 +42,7 @@ class PixelStore:
         config: PreprocessConfig,
         path: Path,
         *,
+        limits: Limits = DEFAULT_LIMITS,
         on_image: Callable[[], None] = lambda: None,
         instead: str = "set the environment variable TMPDIR to a folder on a larger disk",
     ) -> "PixelStore":
@@ -52,17 +57,19 @@ class PixelStore:
         num_bytes = len(samples) * config.channels * config.size * config.size
         paths: list[str] = []
         errors: list[tuple[str, str]] = []
+        remarks: Counter[Remark] = Counter()
         with (
             storing("the preprocessed pixels", path.parent, num_bytes=num_bytes, instead=instead),
             path.open("wb") as file,
         ):
             _reserve(file, num_bytes)
-            results = read_all(((sample.path, sample.source) for sample in samples), config)
+            results = read_all(((sample.path, sample.source) for sample in samples), config, limits=limits)
             for sample, result in zip(samples, results, strict=True):
                 if isinstance(result, ImageError):
                     errors.append((sample.path, str(result)))
                 else:
                     paths.append(sample.path)
+                    remarks.update(result.remarks)
                     file.write(result.pixels.data)
                 on_image()
             file.truncate()
@@ -70,7 +77,7 @@ class PixelStore:
             first = f"; the first: {errors[0][1]}" if errors else ""
             raise DataError(f"none of the {len(errors)} images can be used{first}")
         shape = (len(paths), config.channels, config.size, config.size)
-        return cls(np.memmap(path, np.uint8, mode="r", shape=shape), tuple(paths), tuple(errors))
+        return cls(np.memmap(path, np.uint8, mode="r", shape=shape), tuple(paths), tuple(errors), tuple(told(remarks)))
 
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of the shape (as text) and then the pixels."""

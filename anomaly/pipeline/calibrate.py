@@ -9,7 +9,8 @@ import numpy as np
 
 from anomaly.bundle import Bundle, save
 from anomaly.calibration import Calibration
-from anomaly.data import PixelStore, image_keys, open_dataset
+from anomaly.data import Limits, PixelStore, image_keys, open_dataset
+from anomaly.data.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError
 from anomaly.inference import load_detector
 from anomaly.training import now
@@ -19,11 +20,15 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class CalibrationSummary:
-    """The new version; images left out because they had made the model, and files that could not be read."""
+    """The new version; images left out because they had made the model, and files that could not be read.
+
+    `remarks` are sentences on how files were read.
+    """
 
     bundle: Bundle
     num_seen: int
     num_failed: int
+    remarks: tuple[str, ...] = ()
 
 
 def calibrate_bundle(
@@ -32,12 +37,14 @@ def calibrate_bundle(
     *,
     normal: Sequence[str] = (),
     device: str = "auto",
+    max_pixels: int = DEFAULT_LIMITS.max_pixels,
     on_reading: Callable[[int], None] = lambda total: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> CalibrationSummary:
     """Write the new version beside the old ones.
 
-    Images that made the model are left out: calibrating on them would void the guarantee on false alarms.
+    Larger images than `max_pixels` count as unreadable. Images that made the model are left out: calibrating on them
+    would void the guarantee on false alarms.
 
     Raises:
         DataError: the data cannot be used, or no image of it is new.
@@ -48,7 +55,13 @@ def calibrate_bundle(
     samples = open_dataset(data, normal=normal).train_normals()
     on_reading(len(samples))
     with tempfile.TemporaryDirectory() as folder:
-        store = PixelStore.build(samples, detector.preprocess, Path(folder) / "pixels.u8", on_image=on_image)
+        store = PixelStore.build(
+            samples,
+            detector.preprocess,
+            Path(folder) / "pixels.u8",
+            limits=Limits.for_pixels(max_pixels),
+            on_image=on_image,
+        )
         keys = image_keys(store.pixels)
         rows = np.flatnonzero(~contents.normals.knows(keys))
         if not len(rows):
@@ -71,7 +84,7 @@ def calibrate_bundle(
         normals=contents.normals.with_calibration(keys),
     )
     saved = save(renewed, bundle.ref.path.resolve().parent, left_out=store.errors)
-    return CalibrationSummary(saved, len(keys) - len(rows), len(store.errors))
+    return CalibrationSummary(saved, len(keys) - len(rows), len(store.errors), store.remarks)
 
 
 def _left_out(num_files: int) -> list[str]:

@@ -9,7 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.calibration import check_alpha
-from anomaly.data import Dataset, Mask, PixelStore, Sample, image_keys, open_dataset, restore_map, to_array, to_pixels
+from anomaly.data import (
+    Dataset,
+    Limits,
+    Mask,
+    PixelStore,
+    Sample,
+    image_keys,
+    open_dataset,
+    restore_map,
+    to_array,
+    to_pixels,
+)
+from anomaly.data.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError, UsageError
 from anomaly.evaluation import (
     Evaluation,
@@ -36,13 +48,15 @@ _MIN_BASELINE = 2  # images; PCA needs as many
 class EvaluationSummary:
     """What `metrics.json` says, and the verdict: sentences for people, the comparison with the baselines last.
 
-    And how many images were left out because they made the model, and how many files could not be read.
+    And how many images were left out because they made the model, and how many files could not be read. `remarks` are
+    sentences on how files were read.
     """
 
     metrics: dict[str, object]
     verdict: list[str]
     num_seen: int
     num_failed: int
+    remarks: tuple[str, ...] = ()
 
     def numbers(self) -> dict[str, float]:
         """The metrics that are one number each; those of a group as "GROUP NAME", such as "baselines pca"."""
@@ -72,12 +86,14 @@ def evaluate_bundle(
     alpha: float = ALPHA,
     sample: int | None = None,
     device: str = "auto",
+    max_pixels: int = DEFAULT_LIMITS.max_pixels,
     on_reading: Callable[[int], None] = lambda total: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> EvaluationSummary:
     """Write `metrics.json`, `scores.csv`, `roc.png` and `report.html` to the folder `out`.
 
-    `sample`: only this many of the test images, drawn at random by a fixed seed, for models that are slow to score.
+    Larger images than `max_pixels` count as unreadable. `sample`: only this many of the test images, drawn at random by
+    a fixed seed, for models that are slow to score.
     Images that made the model (training, selection or calibration) are left out and counted: on them there is nothing
     to measure.
 
@@ -95,13 +111,16 @@ def evaluate_bundle(
     samples = _draw(dataset.test(), sample)
     train = dataset.train_normals()
     on_reading(len(samples) + len(train))
+    limits = Limits.for_pixels(max_pixels)
     with writing_folder(out, "the report"), tempfile.TemporaryDirectory() as folder:
-        test_store = PixelStore.build(samples, detector.preprocess, Path(folder) / "test.u8", on_image=on_image)
-        train_store = PixelStore.build(train, detector.preprocess, Path(folder) / "train.u8", on_image=on_image)
+        test_store, train_store = (
+            PixelStore.build(each, detector.preprocess, Path(folder) / name, limits=limits, on_image=on_image)
+            for each, name in ((samples, "test.u8"), (train, "train.u8"))
+        )
         unseen = ~detector.bundle.contents.normals.knows(image_keys(test_store.pixels))
         scored = _score(detector, samples, test_store, unseen)
         baselines = _baselines(train_store.pixels, scored)
-        evaluation = _evaluation(detector, dataset, scored, test_store, baselines, alpha)
+        evaluation = _evaluation(detector, dataset, scored, test_store, baselines, alpha, limits)
         summary = summarise(evaluation)
         write_report(evaluation, summary, out)
         return EvaluationSummary(
@@ -109,6 +128,7 @@ def evaluate_bundle(
             verdict=verdict_lines(evaluation, summary),
             num_seen=int((~unseen).sum()),
             num_failed=len(test_store.errors),
+            remarks=test_store.remarks,
         )
 
 
@@ -155,6 +175,7 @@ def _evaluation(
     store: PixelStore,
     baselines: dict[str, float],
     alpha: float,
+    limits: Limits,
 ) -> Evaluation:
     bundle, scores = detector.bundle, scored.evidence.score
     return Evaluation(
@@ -173,7 +194,7 @@ def _evaluation(
         alpha=alpha,
         baselines=baselines,
         pixel=_pixel_metrics(detector, scored),
-        examples=list(_examples(detector, scored)),
+        examples=list(_examples(detector, scored, limits)),
         num_failed=len(store.errors),
         failures=list(store.errors),
         num_calibration=detector.calibration.num_calibration,
@@ -196,7 +217,7 @@ def _pixel_metrics(detector: Detector, scored: _Scored) -> tuple[float, float] |
     return (pixel_auroc(heatmaps, masks), aupro(heatmaps, masks)) if any(mask.any() for mask in masks) else None
 
 
-def _examples(detector: Detector, scored: _Scored) -> Iterator[Example]:
+def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[Example]:
     evidence = scored.evidence
     for group, rows in choose_examples(evidence.score, scored.labels).items():
         explanation = detector.explain(scored.pixels[rows], evidence.z_hat[rows])
@@ -204,7 +225,7 @@ def _examples(detector: Detector, scored: _Scored) -> Iterator[Example]:
         pictures = zip(rows, explanation.x_hat, explanation.heatmap, p_values, strict=True)
         for row, x_hat, heatmap, p_value in pictures:
             sample = scored.samples[row]
-            image = to_array(sample.open())
+            image = to_array(sample.open(limits=limits, value_range=detector.preprocess.range))
             yield Example(
                 group=group,
                 path=sample.path,

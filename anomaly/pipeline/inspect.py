@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.bundle import Bundle
-from anomaly.data import Dataset, PixelStore, Sample, open_dataset
+from anomaly.data import Dataset, Limits, PixelStore, Sample, open_dataset
+from anomaly.data.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError, UsageError
 from anomaly.inference import Detector, load_detector
 from anomaly.locks import writing_folder
@@ -43,6 +44,7 @@ def inspect_bundle(
     *,
     normal: Sequence[str] = (),
     device: str = "auto",
+    max_pixels: int = DEFAULT_LIMITS.max_pixels,
     on_reading: Callable[[int], None] = lambda total: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> InspectSummary:
@@ -65,7 +67,9 @@ def inspect_bundle(
 
     detector = load_detector(model, device=device)
     shown = (
-        _goldens(detector) if data is None else _read(detector, open_dataset(data, normal=normal), on_reading, on_image)
+        _goldens(detector)
+        if data is None
+        else _read(detector, open_dataset(data, normal=normal), Limits.for_pixels(max_pixels), on_reading, on_image)
     )
     bundle = detector.bundle
     pictures = {
@@ -84,12 +88,18 @@ def _goldens(detector: Detector) -> _Shown:
 
 
 def _read(
-    detector: Detector, dataset: Dataset, on_reading: Callable[[int], None], on_image: Callable[[], None]
+    detector: Detector,
+    dataset: Dataset,
+    limits: Limits,
+    on_reading: Callable[[int], None],
+    on_image: Callable[[], None],
 ) -> _Shown:
     samples = _choose(dataset)
     on_reading(len(samples))
     with tempfile.TemporaryDirectory() as folder:
-        store = PixelStore.build(samples, detector.preprocess, Path(folder) / "shown.u8", on_image=on_image)
+        store = PixelStore.build(
+            samples, detector.preprocess, Path(folder) / "shown.u8", limits=limits, on_image=on_image
+        )
         pixels = np.array(store.pixels)
     by_path = {sample.path: sample for sample in samples}
     return _Shown(pixels, [by_path[path] for path in store.paths], Path(dataset.name).name, len(store.errors))

@@ -1,5 +1,6 @@
 """`anomaly score`: one row an image, in the order of the inputs; images stream through, whatever their number."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
@@ -11,7 +12,18 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from anomaly.calibration import check_alpha, fdr_shortage, reject_fdr
-from anomaly.data import Picture, decode, expand_inputs, read_all, restore_map, to_array
+from anomaly.data import (
+    Limits,
+    Picture,
+    Remark,
+    decode,
+    expand_inputs,
+    read_all,
+    restore_map,
+    to_array,
+    told,
+)
+from anomaly.data.limits import DEFAULT_LIMITS
 from anomaly.errors import ImageError, UsageError
 from anomaly.files import storing
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
@@ -28,7 +40,8 @@ class ScoreSummary:
     """Rows written, rows with an error, images flagged, files skipped in folders; and what too few normals prevent.
 
     That is a threshold (then no image has a verdict, and `num_anomalous` is None), or with `fdr` that any image could
-    be flagged. `notes` say how the file has what it cannot have as it is.
+    be flagged. `remarks` are sentences on how files were read, and how the results have names that they cannot have as
+    they are.
     """
 
     num_rows: int
@@ -36,7 +49,7 @@ class ScoreSummary:
     num_anomalous: int | None
     num_skipped: int
     shortages: list[str]
-    notes: list[str] = field(default_factory=list)
+    remarks: tuple[str, ...] = ()
 
 
 def score_paths(
@@ -48,13 +61,14 @@ def score_paths(
     fdr: float | None = None,
     heatmaps: Path | None = None,
     device: str = "auto",
+    max_pixels: int = DEFAULT_LIMITS.max_pixels,
     on_total: Callable[[int], None] = lambda total: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> ScoreSummary:
     """Write each image's score, or the reason why it has none, to `out`; heatmaps as PNGs into the folder `heatmaps`.
 
-    `fdr`: also flag images so that the expected share of false ones among the flagged is at most this
-    (Benjamini–Hochberg over all images of the call).
+    Larger images than `max_pixels` get a reason. `fdr`: also flag images so that the expected share of false ones among
+    the flagged is at most this (Benjamini–Hochberg over all images of the call).
 
     Raises:
         UsageError: an option or `out` cannot be used, or heatmaps are asked for without the extra `report`.
@@ -71,7 +85,7 @@ def score_paths(
     drawing = nullcontext() if heatmaps is None else writing_folder(heatmaps, "heatmaps")
     with writing_file(out, "the results"), drawing:
         return _score_all(
-            load_detector(model, device=device),
+            _Reading(load_detector(model, device=device), Limits.for_pixels(max_pixels)),
             *found,
             out,
             alpha=alpha,
@@ -83,7 +97,7 @@ def score_paths(
 
 
 def _score_all(
-    detector: Detector,
+    reading: "_Reading",
     paths: Sequence[str],
     num_skipped: int,
     out: Path,
@@ -96,10 +110,11 @@ def _score_all(
 ) -> ScoreSummary:
     on_total(len(paths))
     num_failed = num_anomalous = 0
+    detector = reading.detector
 
     def counted() -> Iterator[ResultRow]:
         nonlocal num_failed, num_anomalous
-        for row in _rows(detector, paths, alpha, heatmaps):
+        for row in _rows(reading, paths, alpha, heatmaps):
             num_failed += row["error"] is not None
             num_anomalous += row.get("is_anomalous") is True
             on_image()
@@ -117,16 +132,28 @@ def _score_all(
         p_values = np.array([p for row in rows if isinstance(p := row.get("p_value"), float)])
         write_results(_with_fdr(rows, p_values, fdr), out, columns | {"fdr_rejected": bool, "error": str})
         shortages.append(fdr_shortage(p_values, fdr, calibration.num_calibration))
-    told = [shortage for shortage in shortages if shortage is not None]
+    missing = [shortage for shortage in shortages if shortage is not None]
     num_flagged = num_anomalous if no_threshold is None else None
-    return ScoreSummary(len(paths), num_failed, num_flagged, num_skipped, told, notes_on_names(paths, out))
+    remarks = (*told(reading.remarks), *notes_on_names(paths, out))
+    return ScoreSummary(len(paths), num_failed, num_flagged, num_skipped, missing, remarks)
 
 
-def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[ResultRow]:
-    stream = read_all(((path, Path(path)) for path in paths), detector.preprocess)
+@dataclass
+class _Reading:
+    """The detector, how large pictures may be, and what is to be said of those that were read."""
+
+    detector: Detector
+    limits: Limits
+    remarks: Counter[Remark] = field(default_factory=Counter)
+
+
+def _rows(reading: _Reading, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[ResultRow]:
+    detector = reading.detector
+    stream = read_all(((path, Path(path)) for path in paths), detector.preprocess, limits=reading.limits)
     for first in range(0, len(paths), _CHUNK):
         chunk = list(islice(stream, _CHUNK))
         readable = [image.pixels for image in chunk if isinstance(image, Picture)]
+        reading.remarks.update(remark for image in chunk if isinstance(image, Picture) for remark in image.remarks)
         scored: Iterator[dict[str, Value]] = iter(())
         if readable:
             pixels = np.stack(readable)
@@ -139,7 +166,7 @@ def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path
                     for number, image in enumerate(chunk, start=first)
                     if isinstance(image, Picture)
                 ]
-                _draw_heatmaps(detector, drawable, maps, heatmaps)
+                _draw_heatmaps(reading, drawable, maps, heatmaps)
         for path, image in zip(paths[first:], chunk, strict=False):
             result = next(scored) if isinstance(image, Picture) else {"error": str(image)}
             yield {"path": path, **result}
@@ -160,15 +187,16 @@ def _scored(detector: Detector, evidence: Evidence, alpha: float) -> Iterator[di
 
 
 def _draw_heatmaps(
-    detector: Detector, images: Sequence[tuple[int, str, Picture]], maps: NDArray[np.float32], folder: Path
+    reading: _Reading, images: Sequence[tuple[int, str, Picture]], maps: NDArray[np.float32], folder: Path
 ) -> None:
     """`folder`/NUMBER_NAME.png: each image with its heatmap over it, by its row's number from 0 and its path."""
     from anomaly.report.heat import overlay
 
+    config = reading.detector.preprocess
     for (number, path, image), small in zip(images, maps, strict=True):
-        heatmap = restore_map(small, detector.preprocess, image.height, image.width)
+        heatmap = restore_map(small, config, image.height, image.width)
         with suppress(ImageError):  # a file that went away since it was scored has its row, but no picture
-            original = to_array(decode(Path(path), name=path))
+            original = to_array(decode(Path(path), name=path, limits=reading.limits, value_range=config.range))
             picture = PIL.Image.fromarray(overlay(_to_rgb(original), heatmap))
             with storing("heatmaps", folder, instead="choose another folder"):
                 picture.save(folder / f"{number:06d}_{Path(path).stem[:_MAX_STEM]}.png")

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from anomaly.bundle import Bundle, DataRecord, load, save
 from anomaly.config import Method, NetworkPlan, Precision, Recipe
-from anomaly.data import Dataset, NormalSplit, PixelStore, open_dataset, split_normals
+from anomaly.data import Dataset, Limits, NormalSplit, PixelStore, open_dataset, split_normals
+from anomaly.data.limits import DEFAULT_LIMITS
 from anomaly.errors import UsageError
 from anomaly.files import to_text
 from anomaly.inference import ALPHA, Observer
 from anomaly.networks import Networks, feature_names
-from anomaly.recipes import AUTO, Resolved, Sections, resolve, scale_note, survey
+from anomaly.recipes import AUTO, Resolved, Sections, range_note, resolve, scale_note, survey
 from anomaly.runtime import is_fast_at_bf16, resolve_device
 from anomaly.training import Checkpoint, HistoryRow, LearnWatch, learn, run_folder, tensorboard_files
 
@@ -27,7 +28,8 @@ class TrainOptions:
     """The options of `anomaly train`: the data, a recipe with fields set on top of it, and what belongs to this run.
 
     `overrides` are fields of the recipe by section, such as {"training": {"steps": 1000}}. `init_decoder` is a bundle,
-    usually an autoencoder's, whose decoder G begins as. `command` is recorded in the bundle.
+    usually an autoencoder's, whose decoder G begins as. Larger images than `max_pixels` are left out. `command` is
+    recorded in the bundle.
     """
 
     data: str
@@ -40,6 +42,7 @@ class TrainOptions:
     device: str = "auto"
     resume: bool = False
     tensorboard: Path | None = None
+    max_pixels: int = DEFAULT_LIMITS.max_pixels
     command: str = ""
 
 
@@ -100,21 +103,34 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     device = resolve_device(options.device)
     dataset = open_dataset(options.data, normal=options.normal)
     samples = dataset.train_normals()
-    found = survey(samples)
+    limits = Limits.for_pixels(options.max_pixels)
+    found = survey(samples, limits=limits)
     resolved = resolve(options.recipe, options.overrides, found)
     recipe = resolved.recipe
     _check_feature_layer(resolved)
     decoder = _read_decoder(recipe.plan, options.init_decoder)
     watch.on_recipe(resolved)
-    notes = [scale_note(found, recipe.preprocess), _precision_note(resolved, device)]
+    notes = [
+        scale_note(found, recipe.preprocess),
+        range_note(found, recipe.preprocess),
+        _precision_note(resolved, device),
+    ]
     warnings = [note for note in notes if note is not None]
     for warning in warnings:
         watch.on_warning(warning)
     watch.on_reading(len(samples))
     with run_folder(options.out, resume=options.resume) as run:
         store = PixelStore.build(
-            samples, recipe.preprocess, run.pixels, on_image=watch.on_image, instead="choose another --out"
+            samples,
+            recipe.preprocess,
+            run.pixels,
+            limits=limits,
+            on_image=watch.on_image,
+            instead="choose another --out",
         )
+        for remark in store.remarks:
+            warnings.append(remark)
+            watch.on_warning(remark)
         split = split_normals(len(store.pixels), seed=recipe.training.seed)
         record = _record(options, dataset, store, split)
         limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)

@@ -3,7 +3,7 @@
 from anomaly.recipes.files import RecipeFile, Sections, read_recipe, recipe_names
 from anomaly.recipes.overrides import merged, parse_overrides
 from anomaly.recipes.resolve import AUTO, Resolved, resolve, to_recipe
-from anomaly.recipes.survey import Survey, scale_note, survey
+from anomaly.recipes.survey import Survey, range_note, scale_note, survey
 
 __all__ = [
     "AUTO",
@@ -13,6 +13,7 @@ __all__ = [
     "Survey",
     "merged",
     "parse_overrides",
+    "range_note",
     "read_recipe",
     "recipe_names",
     "resolve",

@@ -65,8 +65,13 @@ def _choose(found: Survey) -> tuple[str, str]:
 
 
 def _by_images(found: Survey) -> dict[str, dict[str, Any]]:
-    """Where no recipe says otherwise: the power of two that holds the long side, at most 64; grey or colour."""
-    return {"preprocess": {"size": _side_for(found, SMALL_SIDE), "channels": 3 if found.has_colour else 1}}
+    """Where no recipe says otherwise: the power of two that holds the long side, at most 64; colour; range."""
+    preprocess = {
+        "size": _side_for(found, SMALL_SIDE),
+        "channels": 3 if found.has_colour else 1,
+        "range": found.value_range,
+    }
+    return {"preprocess": preprocess}
 
 
 def _side_for(found: Survey, at_most: int) -> int:

@@ -1,27 +1,36 @@
-"""The number of images, and the size and colour of the first few, from which a recipe is chosen."""
+"""What a recipe follows from: the number of images, the size and colour of the first few, the range of them all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
 from anomaly.config import PreprocessConfig, Resize
-from anomaly.data import Sample, to_array
+from anomaly.data import Limits, Sample, map_ahead, measure, range_for, to_array
+from anomaly.data.limits import DEFAULT_LIMITS
+from anomaly.data.ranges import FULL_RANGE
 from anomaly.errors import ImageError
 
 NUM_LOOKED_AT = 16
+_CHUNK = 16  # images a task
 _LEAST_TOLD = 1.5  # pixels that become one; below it there is no warning
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Medians of the heights and widths of those looked at, in pixels, and whether one of them has colour."""
+    """Medians of the heights and widths of those looked at, in pixels, and whether one of them has colour.
+
+    `num_wide` images have 16 bits, and their values need `value_range` of these; without such images it is 16.
+    """
 
     num_images: int
     height: int
     width: int
     has_colour: bool
+    num_wide: int = 0
+    value_range: int = FULL_RANGE
 
     @property
     def long_side(self) -> int:
@@ -33,13 +42,31 @@ class Survey:
         return f"{self.num_images:,} {colour} images of {self.width:,} × {self.height:,} pixels"
 
 
-def survey(samples: Sequence[Sample]) -> Survey:
-    """The first that can be read decide; those that cannot are counted later. Of none that can, it says 32 × 32."""
-    shapes = list(islice((shape for sample in samples if (shape := _look(sample)) is not None), NUM_LOOKED_AT))
+def survey(samples: Sequence[Sample], *, limits: Limits = DEFAULT_LIMITS) -> Survey:
+    """The first that can be read decide; those that cannot are counted later. Of none that can, it says 32 × 32.
+
+    The range is that of all: pictures of 16 bits are decoded for it, others are told by their first bytes.
+    """
+    peaks = [peak for peak in _peaks(samples, limits) if peak is not None]
+    value_range = range_for(max(peaks)) if peaks else FULL_RANGE
+    looks = (_look(sample, limits, value_range) for sample in samples)
+    shapes = list(islice((shape for shape in looks if shape is not None), NUM_LOOKED_AT))
     if not shapes:
         return Survey(len(samples), 32, 32, has_colour=False)
     heights, widths, colours = zip(*shapes, strict=True)
-    return Survey(len(samples), int(np.median(heights)), int(np.median(widths)), any(colours))
+    height, width = int(np.median(heights)), int(np.median(widths))
+    return Survey(len(samples), height, width, any(colours), len(peaks), value_range)
+
+
+def range_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
+    """How pictures of 16 bits are read; None where there are none, or all of them are and use their 16 bits."""
+    if not found.num_wide or (found.num_wide == found.num_images and preprocess.range == FULL_RANGE):
+        return None
+    white = (1 << preprocess.range) - 1
+    note = f"{found.num_wide:,} of {found.num_images:,} images have 16 bits: their values are read from 0 to {white:,}"
+    if found.num_wide < found.num_images:
+        note += ", and those of the others by what their files say"
+    return f"{note}. A picture with greater values cannot be scored by this model (preprocess.range={preprocess.range})"
 
 
 def scale_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
@@ -63,10 +90,26 @@ def _pixels(width: float) -> str:
     return "about 1 pixel" if 0.9 < width < 1.1 else f"{width:.1f} pixels"
 
 
-def _look(sample: Sample) -> tuple[int, int, bool] | None:
+def _peaks(samples: Sequence[Sample], limits: Limits) -> Iterator[int | None]:
+    """The largest value of each image of 16 bits; None for others."""
+    paths = [sample.path for sample in samples if sample.pixels is None]
+    chunks = [paths[first : first + _CHUNK] for first in range(0, len(paths), _CHUNK)]
+    workers = 1 if limits.max_pixels > DEFAULT_LIMITS.max_pixels else None  # one large picture at a time in memory
+    for peaks in map_ahead(lambda chunk: [_peak(path, limits) for path in chunk], chunks, workers=workers):
+        yield from peaks
+
+
+def _peak(path: str, limits: Limits) -> int | None:
+    try:
+        return measure(Path(path), name=path, limits=limits)
+    except ImageError:
+        return None
+
+
+def _look(sample: Sample, limits: Limits, value_range: int) -> tuple[int, int, bool] | None:
     """Height, width, and whether there is any colour; None for an image that cannot be read."""
     try:
-        image = to_array(sample.open())
+        image = to_array(sample.open(limits=limits, value_range=value_range))
     except ImageError:
         return None
     return image.shape[0], image.shape[1], image.ndim == 3 and bool((image != image[:, :, :1]).any())

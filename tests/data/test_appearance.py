@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from anomaly.data import Pixels, decode
-from anomaly.data.appearance import as_seen
+from anomaly.data.appearance import see
 from anomaly.errors import UnsupportedFormatError
 from tests.bad_files import grey_pixels
 
@@ -46,7 +46,7 @@ def test_exif_orientation_is_applied_once(file_format: str, orientation: int) ->
     exif[ORIENTATION] = orientation
     options = {"lossless": True} if file_format == "WEBP" else {}
     seen = through_file(Image.fromarray(pixels), file_format, exif=exif, **options)
-    again = as_seen(seen, name="test")
+    again = see(seen, name="test").image
     expected = TURNS[orientation](pixels)
     for image in (seen, again):
         assert np.array_equal(pixels_of(image.convert("L")) > 127, expected > 127)
@@ -69,7 +69,7 @@ def test_orientation_of_an_image_opened_by_someone_else_is_applied() -> None:
     buffer = BytesIO()
     Image.fromarray(grey_pixels()).save(buffer, "PNG", exif=exif)
     image = Image.open(BytesIO(buffer.getvalue()))
-    assert np.array_equal(pixels_of(as_seen(image, name="test")), np.rot90(grey_pixels(), -1))
+    assert np.array_equal(pixels_of(see(image, name="test").image), np.rot90(grey_pixels(), -1))
 
 
 @given(st.lists(st.integers(0, 65535), min_size=1, max_size=64))
@@ -83,7 +83,7 @@ def test_16_bit_greys_keep_their_range(values: list[int]) -> None:
 def test_16_bit_big_endian_tiff() -> None:
     wide = Image.frombytes("I;16B", (3, 1), np.array([0, 257, 65535], ">u2").tobytes())
     assert pixels_of(through_file(wide, "TIFF")).tolist() == [[0, 1, 255]]
-    assert pixels_of(as_seen(wide, name="test")).tolist() == [[0, 1, 255]]
+    assert pixels_of(see(wide, name="test").image).tolist() == [[0, 1, 255]]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -159,11 +159,11 @@ def test_the_first_frame_of_several_is_shown() -> None:
 @pytest.mark.parametrize("mode", ["F", "I", "LAB"])
 def test_pixels_without_a_fixed_range_are_refused(mode: str) -> None:
     with pytest.raises(UnsupportedFormatError, match=f"it: .*mode '{mode}'.*8 or 16 bits"):
-        as_seen(Image.new(mode, (2, 2)), name="it")
+        see(Image.new(mode, (2, 2)), name="it")
 
 
 def test_metadata_do_not_survive_and_the_given_image_is_not_changed() -> None:
     image = Image.fromarray(grey_pixels())
     image.info = {"comment": "kept"}
-    assert as_seen(image, name="test").info == {}
+    assert see(image, name="test").image.info == {}
     assert image.info == {"comment": "kept"}

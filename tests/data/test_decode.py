@@ -183,7 +183,7 @@ def test_tiffs_of_many_strips_are_whole(mode: str, compression: str | None) -> N
 
 def test_formats_are_told_by_content() -> None:
     gif = encoded("GIF")
-    with pytest.raises(UnsupportedFormatError, match=r"it: .*GIF8.*expected one of JPEG, PNG, WebP, BMP and TIFF"):
+    with pytest.raises(UnsupportedFormatError, match=r"it: .*GIF8.*expected one of JPEG, PNG, WebP, BMP, TIFF and PNM"):
         decode(gif, name="it")
 
 

@@ -119,7 +119,7 @@ def test_whatever_is_named_has_a_reason(tmp_path: Path) -> None:
     errors = [str(result) for result in read_all(from_files(paths), CONFIG)]
     assert [error.removeprefix(path) for error, path in zip(errors, paths, strict=True)] == [
         ": does not exist; check the path",
-        ": is empty (0 bytes); expected one of JPEG, PNG, WebP, BMP and TIFF",
+        ": is empty (0 bytes); expected one of JPEG, PNG, WebP, BMP, TIFF and PNM",
         ": is a folder; expected an image file",
     ]
 

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from anomaly.config import PreprocessConfig
-from anomaly.data import Limits, PixelStore, Sample, decode, preprocess, reader
+from anomaly.data import Limits, PixelStore, Sample, preprocess, reader
+from anomaly.data.appearance import Seen
+from anomaly.data.decode import look
 from anomaly.errors import DataError, StorageError
 
 CONFIG = PreprocessConfig(size=8)
@@ -66,11 +68,11 @@ def test_broken_images_are_left_out_and_named(tmp_path: Path) -> None:
 def test_each_image_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     num_decoded: Counter[str] = Counter()
 
-    def count(source: Path, *, name: str, limits: Limits) -> Image.Image:
+    def count(source: Path, *, name: str, limits: Limits, value_range: int) -> Seen:
         num_decoded[name] += 1
-        return decode(source, name=name, limits=limits)
+        return look(source, name=name, limits=limits, value_range=value_range)
 
-    monkeypatch.setattr(reader, "decode", count)
+    monkeypatch.setattr(reader, "look", count)
     samples = write_samples(tmp_path, 20)
     PixelStore.build(samples, CONFIG, tmp_path / "pixels").fingerprint()
     assert num_decoded == Counter({sample.path: 1 for sample in samples})

@@ -1,0 +1,76 @@
+"""JPEGs are whole or refused, whatever their scans, colours and subsampling; the pixels are PIL's."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomaly.data import decode
+from anomaly.errors import UndecodableImageError
+
+END = b"\xff\xd9"
+
+
+def jpeg_of(mode: str, size: int = 48, **options: object) -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, (size, size, {"L": 1, "RGB": 3, "CMYK": 4}[mode]), np.uint8)
+    buffer = BytesIO()
+    Image.fromarray(noise[:, :, 0] if mode == "L" else noise, mode).save(buffer, "JPEG", quality=90, **options)
+    return buffer.getvalue()
+
+
+def by_pil(data: bytes) -> np.ndarray:
+    image = Image.open(BytesIO(data))
+    return np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}, {"optimize": True}])
+def test_the_pixels_are_those_of_pil(mode: str, subsampling: int, options: dict[str, object]) -> None:
+    for size in (1, 8, 17, 48):
+        data = jpeg_of(mode, size, subsampling=subsampling, **options)
+        np.testing.assert_array_equal(np.asarray(decode(data, name="it")), by_pil(data))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("is_progressive", [False, True])
+def test_any_cut_is_refused_and_any_missing_end_is_not(mode: str, is_progressive: bool) -> None:
+    data = jpeg_of(mode, progressive=is_progressive)
+    right = by_pil(data)
+    for whole in (data[:-2], data[:-2] + bytes(1), data[:-2] + bytes(500), data + b"text", data[:-2] + bytes(9) + END):
+        np.testing.assert_array_equal(np.asarray(decode(whole, name="it")), right)
+    start = data.index(b"\xff\xda")
+    for at in range(start + 20, len(data) - 12, (len(data) - start) // 20):
+        for cut in (data[:at], data[:at] + END, data[:at] + END + b"text", data[:at] + bytes(len(data) - at) + END):
+            with pytest.raises(UndecodableImageError, match=r"^it: "):
+                decode(cut, name="it")
+
+
+def test_every_scan_of_a_progressive_picture_must_be_there() -> None:
+    data = jpeg_of("RGB", progressive=True)
+    scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
+    assert len(scans) > 5
+    for scan in scans[1:]:
+        tables = data.rfind(b"\xff\xc4", 0, scan)
+        between = tables if not data[tables:scan].count(b"\xff\xda") else scan
+        with pytest.raises(UndecodableImageError, match=r"^it: "):
+            decode(data[:between] + END, name="it")
+
+
+def test_an_end_inside_the_metadata_is_not_the_picture_s() -> None:
+    """As in the thumbnail of a camera."""
+    inner = b"thumbnail\0" + jpeg_of("L", 8)
+    data = jpeg_of("RGB")
+    with_thumbnail = data[:2] + b"\xff\xe5" + (len(inner) + 2).to_bytes(2) + inner + data[2:]
+    for whole in (with_thumbnail, with_thumbnail[:-2], with_thumbnail[:-2] + bytes(100)):
+        np.testing.assert_array_equal(np.asarray(decode(whole, name="it")), by_pil(data))
+    with pytest.raises(UndecodableImageError, match=r"^it: "):
+        decode(with_thumbnail[:-300] + END, name="it")
+
+
+def test_a_phone_s_file_of_several_pictures_is_its_first() -> None:
+    buffer = BytesIO()
+    frames = [Image.new("RGB", (side, side), (side, 90, 10)) for side in (64, 32)]
+    frames[0].save(buffer, "MPO", save_all=True, append_images=frames[1:])
+    assert decode(buffer.getvalue(), name="it").size == (64, 64)
