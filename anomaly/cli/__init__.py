@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 done, but some inputs could not be scored; 2 wrong usage, 
 import typer
 
 from anomaly.cli.calibrate import calibrate
+from anomaly.cli.data import data
 from anomaly.cli.evaluate import evaluate
 from anomaly.cli.history import history_app
 from anomaly.cli.inspect import inspect
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, calibrate, score, evaluate, inspect, serve):
+for verb in (data, train, calibrate, score, evaluate, inspect, serve):
     app.command()(verb)
 for name, verbs in {"recipes": recipes_app, "models": models_app, "keys": keys_app, "history": history_app}.items():
     app.add_typer(verbs, name=name)

@@ -3,6 +3,7 @@
 from rich.markup import escape
 
 from anomaly.cli.console import Alpha, Data, Device, Model, Normal, err, names, out, usage
+from anomaly.cli.data import say_data
 from anomaly.cli.progress import ImageBar
 
 
@@ -15,11 +16,19 @@ def calibrate(model: Model, data: Data, normal: Normal = "", alpha: Alpha = 0.05
         check_alpha(alpha)
         with ImageBar(err, "Calibrating") as bar:
             summary = calibrate_bundle(
-                model, data, normal=names(normal), device=device, on_reading=bar.start, on_image=bar.advance
+                model,
+                data,
+                normal=names(normal),
+                device=device,
+                on_data=say_data,
+                on_reading=bar.start,
+                on_image=bar.advance,
             )
     bundle, calibration = summary.bundle, summary.bundle.contents.calibration
     if summary.num_seen:
         err.print(f"{summary.num_seen} images were left out: the model was made from them")
+    if summary.num_copies:
+        err.print(f"{summary.num_copies} images were left out: they are exact copies of others")
     if summary.num_failed:
         err.print(f"{summary.num_failed} files could not be read and were left out")
     out.print(f"wrote {escape(str(bundle.ref.path))} with {calibration.num_calibration} calibration images")

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from anomaly.cli.console import Alpha, Data, Device, Model, Normal, err, names, out, usage
+from anomaly.cli.data import say_data
 from anomaly.cli.progress import ImageBar
 
 
@@ -35,6 +36,7 @@ def evaluate(
                 alpha=alpha,
                 sample=sample,
                 device=device,
+                on_data=say_data,
                 on_reading=bar.start,
                 on_image=bar.advance,
             )

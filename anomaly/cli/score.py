@@ -23,6 +23,7 @@ def score(
 ) -> None:
     """Score images: one row each, with its score, p-value and verdict, or the reason why it has none."""
     with usage():
+        from anomaly.data import left_out_sentences
         from anomaly.pipeline import score_paths
 
         with ImageBar(err, "Scoring") as bar:
@@ -39,7 +40,9 @@ def score(
             )
     for shortage in summary.shortages:
         err.print(shortage)
-    skipped = f", {summary.num_skipped} other files skipped" if summary.num_skipped else ""
+    for sentence in left_out_sentences(summary.left_out):
+        err.print(escape(sentence))
+    skipped = f", {len(summary.left_out)} other files skipped" if summary.left_out else ""
     verdicts = "no verdicts" if summary.num_anomalous is None else f"{summary.num_anomalous} anomalous"
     out.print(
         f"{summary.num_rows} rows in {escape(str(out_))}: {verdicts}, {summary.num_failed} without a score{skipped}"

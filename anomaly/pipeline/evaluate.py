@@ -9,7 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.calibration import check_alpha
-from anomaly.data import Dataset, Mask, PixelStore, Sample, image_keys, open_dataset, restore_map, to_array, to_pixels
+from anomaly.data import (
+    Dataset,
+    Mask,
+    PixelStore,
+    Sample,
+    describe,
+    image_keys,
+    open_dataset,
+    restore_map,
+    to_array,
+    to_pixels,
+)
 from anomaly.errors import DataError, UsageError
 from anomaly.evaluation import (
     Evaluation,
@@ -71,6 +82,7 @@ def evaluate_bundle(
     alpha: float = ALPHA,
     sample: int | None = None,
     device: str = "auto",
+    on_data: Callable[[Sequence[str]], None] = lambda sentences: None,
     on_reading: Callable[[int], None] = lambda total: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> EvaluationSummary:
@@ -90,15 +102,18 @@ def evaluate_bundle(
 
     detector = load_detector(model, device=device)
     dataset = open_dataset(data, normal=normal)
+    on_data(describe(dataset))
     samples = _draw(dataset.test(), sample)
-    train = dataset.train_normals()
+    train = dataset.known_normals()
     on_reading(len(samples) + len(train))
     with tempfile.TemporaryDirectory() as folder:
         test_store = PixelStore.build(samples, detector.preprocess, Path(folder) / "test.u8", on_image=on_image)
-        train_store = PixelStore.build(train, detector.preprocess, Path(folder) / "train.u8", on_image=on_image)
         unseen = ~detector.bundle.contents.normals.knows(image_keys(test_store.pixels))
         scored = _score(detector, samples, test_store, unseen)
-        baselines = _baselines(train_store.pixels, scored)
+        baselines: dict[str, float] = {}
+        if train:
+            train_store = PixelStore.build(train, detector.preprocess, Path(folder) / "train.u8", on_image=on_image)
+            baselines = _baselines(train_store.pixels, scored)
         evaluation = _evaluation(detector, dataset, scored, test_store, baselines, alpha)
         summary = summarise(evaluation)
         write_report(evaluation, summary, out)

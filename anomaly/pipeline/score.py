@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from anomaly.calibration import check_alpha, fdr_shortage, reject_fdr
-from anomaly.data import Picture, decode, expand_inputs, read_all, restore_map, to_array
+from anomaly.data import LeftOut, Picture, decode, expand_inputs, heatmap_name, mark, read_all, restore_map, to_array
 from anomaly.errors import ImageError, UsageError
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
 from anomaly.pipeline.results import ResultRow, Value, check_results_path, write_results
@@ -23,7 +24,7 @@ _MAX_STEM = 60  # characters of up to four bytes: with number and suffix within 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """Rows written, rows with an error, images flagged, files skipped in folders; and what too few normals prevent.
+    """Rows written, rows with an error, images flagged, files left out in folders; and what too few normals prevent.
 
     That is a threshold (then no image has a verdict, and `num_anomalous` is None), or with `fdr` that any image could
     be flagged.
@@ -32,7 +33,7 @@ class ScoreSummary:
     num_rows: int
     num_failed: int
     num_anomalous: int | None
-    num_skipped: int
+    left_out: list[LeftOut]
     shortages: list[str]
 
 
@@ -65,7 +66,7 @@ def score_paths(
         require("drawing heatmaps")
         _make_folder(heatmaps)
     detector = load_detector(model, device=device)
-    paths, num_skipped = expand_inputs(inputs)
+    paths, left_out = expand_inputs(inputs)
     on_total(len(paths))
     num_failed = num_anomalous = 0
 
@@ -91,7 +92,7 @@ def score_paths(
         shortages.append(fdr_shortage(p_values, fdr, calibration.num_calibration))
     told = [shortage for shortage in shortages if shortage is not None]
     num_flagged = num_anomalous if no_threshold is None else None
-    return ScoreSummary(len(paths), num_failed, num_flagged, num_skipped, told)
+    return ScoreSummary(len(paths), num_failed, num_flagged, left_out, told)
 
 
 def _rows(detector: Detector, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[ResultRow]:
@@ -142,7 +143,9 @@ def _draw_heatmaps(
         with suppress(ImageError):  # a file that went away since it was scored has its row, but no picture
             original = to_array(decode(Path(path), name=path))
             picture = PIL.Image.fromarray(overlay(_to_rgb(original), heatmap))
-            picture.save(folder / f"{number:06d}_{Path(path).stem[:_MAX_STEM]}.png")
+            png = BytesIO()
+            picture.save(png, "PNG")
+            (folder / heatmap_name(number, Path(path).stem[:_MAX_STEM])).write_bytes(mark(png.getvalue()))
 
 
 def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

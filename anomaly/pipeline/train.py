@@ -12,7 +12,7 @@ from torch import Tensor
 
 from anomaly.bundle import Bundle, DataRecord, load, save
 from anomaly.config import Method, NetworkPlan, Precision, Recipe
-from anomaly.data import Dataset, NormalSplit, PixelStore, open_dataset, split_normals
+from anomaly.data import Dataset, NormalSplit, PixelStore, describe, image_keys, open_dataset, split_distinct
 from anomaly.errors import UsageError
 from anomaly.inference import ALPHA, Observer
 from anomaly.networks import Networks, feature_names
@@ -46,6 +46,7 @@ class TrainOptions:
 class TrainWatch:
     """How a caller watches: the recipe, the images read, the steps done with the curves' means, the calibration begun.
 
+    What the data were taken for comes before all of them, in sentences.
     And each warning, once: what goes wrong in training, and what to change. A resumed run gives its earlier ones too.
     """
 
@@ -55,6 +56,7 @@ class TrainWatch:
     on_step: Callable[[int, HistoryRow], None] = lambda step, row: None
     on_calibrating: Callable[[], None] = lambda: None
     on_warning: Callable[[str], None] = lambda warning: None
+    on_data: Callable[[Sequence[str]], None] = lambda sentences: None
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class TrainSummary:
             *([_how_to_go_on(recipe)] if self.is_out_of_time else []),
             f"normal images: {data.num_train:,} to train, {data.num_select:,} to select, {data.num_calibrate:,} to "
             "calibrate",
+            *([_copies_left_out(data)] if data.num_copies else []),
         ]
 
 
@@ -96,6 +99,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     """
     device = resolve_device(options.device)
     dataset = open_dataset(options.data, normal=options.normal)
+    watch.on_data(describe(dataset))
     samples = dataset.train_normals()
     found = survey(samples)
     resolved = resolve(options.recipe, options.overrides, found)
@@ -112,7 +116,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     watch.on_reading(len(samples))
     try:
         store = PixelStore.build(samples, recipe.preprocess, pixels_file, on_image=watch.on_image)
-        split = split_normals(len(store.pixels), seed=recipe.training.seed)
+        split = split_distinct(image_keys(store.pixels), seed=recipe.training.seed)
         record = _record(options, dataset, store, split)
         limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)
         with _curves(options) as on_rows:
@@ -176,6 +180,12 @@ def _how_to_go_on(recipe: Recipe) -> str:
     return "to go on from there, give the same command with --resume and without --max-minutes, or with more"
 
 
+def _copies_left_out(data: DataRecord) -> str:
+    num_distinct = data.num_train + data.num_select + data.num_calibrate
+    num_images = num_distinct + data.num_copies
+    return f"{num_images:,} images, {num_distinct:,} distinct; {data.num_copies:,} exact copies left out"
+
+
 def _precision_note(resolved: Resolved, device: torch.device) -> str | None:
     recipe = resolved.recipe
     is_asked = Precision.BF16 in (recipe.training.precision, recipe.score.precision)
@@ -222,6 +232,7 @@ def _record(options: TrainOptions, dataset: Dataset, store: PixelStore, split: N
         num_select=len(split.select),
         num_calibrate=len(split.calibrate),
         num_left_out=len(store.errors),
+        num_copies=len(store.pixels) - len(split.train) - len(split.select) - len(split.calibrate),
         fingerprint=fingerprint,
         calibration_fingerprint=fingerprint,
     )

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from anomaly.data import DRAWINGS, mark
 from anomaly.errors import UsageError
 from anomaly.evaluation import Evaluation, metrics_of
 from anomaly.evaluation.summary import Summary
@@ -34,12 +35,14 @@ def write_report(evaluation: Evaluation, summary: Summary, out: Path) -> None:
 def write_folder(contents: Mapping[str, bytes], out: Path) -> None:
     """Write files by their names into the folder `out`, which is made where it is missing.
 
+    Pictures are marked, so that they are not taken for data where `out` lies within the data.
+
     Raises UsageError where `out` cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            write_atomically(out / name, content)
+            write_atomically(out / name, mark(content) if name in DRAWINGS else content)
     except OSError as error:
         raise UsageError(
             f"Cannot write to {out}: {error.strerror}. Give --out a folder that you may write to."
