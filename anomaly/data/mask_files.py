@@ -3,8 +3,8 @@
     a folder of masks     ground_truth/<kind>/000.png, <kind>/masks/000.png       its name, and for most names the look
     beside the picture    Part0.jpg and Part0_label.bmp, 000.jpg and 000.png      the name, and the look
 
-The look is that of a few of them: a mask has few values, or is black and white but for its edges. So a class of
-pictures that happens to be called `mask` or `label` stays a class.
+The look of a folder is that of a few of its files. A mask has few values, or is black and white but for its edges. So a
+class of pictures that happens to be called `mask` or `label` stays a class.
 """
 
 import re
@@ -62,7 +62,8 @@ class MaskFiles:
         `test/cut/` has its masks in `test/cut/masks/`, `test/ground_truth/cut/`, `ground_truth/test/cut/` or, as in
         MVTec's layout, without its split in `ground_truth/cut/`.
         """
-        matched = {picture: masks for picture, masks in self.beside.items() if picture in set(pictures)}
+        wanted = set(pictures)
+        matched = {picture: masks for picture, masks in self.beside.items() if picture in wanted}
         folders = self._folders()
         by_folder: dict[Path, list[Path]] = defaultdict(list)
         for picture in pictures:
@@ -102,9 +103,7 @@ def find_masks(images: Sequence[Path], root: Path, classes: Collection[str]) -> 
             in_folders |= dict.fromkeys(inside, top)
     beside: dict[Path, Path] = {}
     for siblings in others.values():
-        pairs = _named_beside(siblings)
-        if pairs and _look_like_masks(list(pairs)):
-            beside |= pairs
+        beside |= _beside(siblings)
     return MaskFiles(root, in_folders, beside)
 
 
@@ -134,8 +133,8 @@ def _word(name: str) -> str:
     return name.lower().replace("-", "_").replace(" ", "_")
 
 
-def _named_beside(siblings: Sequence[Path]) -> dict[Path, Path]:
-    """Of files in one folder, those named as the mask of another one: mask → picture."""
+def _beside(siblings: Sequence[Path]) -> dict[Path, Path]:
+    """Of files in one folder, those that are masks of another one by name and look: mask → picture."""
     by_stem: dict[str, list[Path]] = defaultdict(list)
     for path in siblings:
         by_stem[path.stem.lower()].append(path)
@@ -143,26 +142,26 @@ def _named_beside(siblings: Sequence[Path]) -> dict[Path, Path]:
     for path in siblings:
         named = _BESIDE.fullmatch(path.stem)
         base = (named["after"] or named["before"]).lower() if named else ""
-        if base in by_stem:
+        same = [other for other in by_stem[path.stem.lower()] if other.suffix.lower() in _LOSSY]
+        if base in by_stem and _looks_like_mask(path, unreadable=True):
             pairs[path] = by_stem[base][0]
-            continue
-        lossy = [other for other in by_stem[path.stem.lower()] if other.suffix.lower() in _LOSSY]
-        if lossy and path.suffix.lower() not in _LOSSY:
-            pairs[path] = lossy[0]
+        elif same and path.suffix.lower() not in _LOSSY and _looks_like_mask(path, unreadable=False):
+            pairs[path] = same[0]
     return pairs
 
 
 def _look_like_masks(paths: Sequence[Path]) -> bool:
     """Whether the first, the middle and the last of them look so; those that cannot be read say nothing."""
     rows = sorted({0, len(paths) // 2, len(paths) - 1})[:_NUM_LOOKED_AT]
-    return all(_looks_like_mask(paths[row]) for row in rows)
+    return all(_looks_like_mask(paths[row], unreadable=True) for row in rows)
 
 
-def _looks_like_mask(path: Path) -> bool:
+def _looks_like_mask(path: Path, *, unreadable: bool) -> bool:
+    """`unreadable` is the answer for a file that cannot be read: whether its name is enough."""
     try:
         pixels = to_array(decode(path, name=str(path)))
     except ImageError:
-        return True
+        return unreadable
     colours = pixels.reshape(pixels.shape[0] * pixels.shape[1], -1)
     colours = colours[:: max(1, len(colours) // _MAX_PIXELS)]
     num_values = len(np.unique(colours.astype(np.int64) @ (1 << np.arange(0, 8 * colours.shape[1], 8))))

@@ -1,4 +1,4 @@
-"""The number of images, and the size and colour of the first few, from which a recipe is chosen."""
+"""The number of images, and the size and colour of a few, from which a recipe is chosen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _LEAST_TOLD = 1.5  # pixels that become one; below it there is no warning
 
 @dataclass(frozen=True)
 class Survey:
-    """Medians of the heights and widths of those looked at, in pixels, and whether one of them has colour."""
+    """Medians of the heights and widths of the first few, in pixels, and whether one of those looked at has colour."""
 
     num_images: int
     height: int
@@ -34,12 +34,17 @@ class Survey:
 
 
 def survey(samples: Sequence[Sample]) -> Survey:
-    """The first that can be read decide; those that cannot are counted later. Of none that can, it says 32 × 32."""
+    """The first that can be read decide; those that cannot are counted later. Of none that can, it says 32 × 32.
+
+    Where the first are grey, as many more, from all parts of the list, are looked at for colour: folders of old grey
+    and new colour pictures are not rare, and a grey model would lose the colour.
+    """
     shapes = list(islice((shape for sample in samples if (shape := _look(sample)) is not None), NUM_LOOKED_AT))
     if not shapes:
         return Survey(len(samples), 32, 32, has_colour=False)
     heights, widths, colours = zip(*shapes, strict=True)
-    return Survey(len(samples), int(np.median(heights)), int(np.median(widths)), any(colours))
+    has_colour = any(colours) or any(shape[2] for sample in _spread(samples) if (shape := _look(sample)) is not None)
+    return Survey(len(samples), int(np.median(heights)), int(np.median(widths)), has_colour)
 
 
 def scale_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
@@ -61,6 +66,13 @@ def _pixels(width: float) -> str:
     if 0.4 < width < 0.6:
         return "half a pixel"
     return "about 1 pixel" if 0.9 < width < 1.1 else f"{width:.1f} pixels"
+
+
+def _spread(samples: Sequence[Sample]) -> list[Sample]:
+    """Beyond the first few, from all parts of the list, the last one among them."""
+    later = samples[NUM_LOOKED_AT:]
+    num = min(len(later), NUM_LOOKED_AT)
+    return [later[row] for row in np.linspace(0, len(later) - 1, num).astype(int)] if num else []
 
 
 def _look(sample: Sample) -> tuple[int, int, bool] | None:
