@@ -25,7 +25,7 @@ _BESIDE = re.compile(
     r"(?P<after>.+)[_\-. ](?:mask|gt|label|seg)|(?:mask|gt|label|seg)[_\-. ](?P<before>.+)", re.IGNORECASE
 )
 _LOSSY = frozenset([".jpg", ".jpeg", ".jpe", ".jfif"])
-_NUM_LOOKED_AT = 3
+_NUM_LOOKED_AT = 16
 _MAX_PIXELS = 65_536  # of each
 _PIXELS_A_VALUE, _MAX_VALUES = 16, 32
 _BLACK, _WHITE, _SHARE_OF_BOTH = 24, 231, 0.9
@@ -101,6 +101,9 @@ def find_masks(images: Sequence[Path], root: Path, classes: Collection[str]) -> 
     for top, inside in tops.items():
         if _word(top.name) in _SURE_FOLDERS or _look_like_masks(inside):
             in_folders |= dict.fromkeys(inside, top)
+        else:
+            for image in inside:
+                others[image.parent].append(image)
     beside: dict[Path, Path] = {}
     for siblings in others.values():
         beside |= _beside(siblings)
@@ -151,8 +154,8 @@ def _beside(siblings: Sequence[Path]) -> dict[Path, Path]:
 
 
 def _look_like_masks(paths: Sequence[Path]) -> bool:
-    """Whether the first, the middle and the last of them look so; those that cannot be read say nothing."""
-    rows = sorted({0, len(paths) // 2, len(paths) - 1})[:_NUM_LOOKED_AT]
+    """Whether some from all parts of the list look so; those that cannot be read say nothing."""
+    rows = np.unique(np.linspace(0, len(paths) - 1, _NUM_LOOKED_AT).astype(int))
     return all(_looks_like_mask(paths[row], unreadable=True) for row in rows)
 
 
