@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from anomaly.data.left_out import left_out_sentences
-from anomaly.data.samples import Dataset, Form, Sample
+from anomaly.data.samples import Dataset, Form, Label, Sample
 from anomaly.errors import DataError
 
 _FORMS: dict[Form, str] = {
@@ -15,6 +15,7 @@ _FORMS: dict[Form, str] = {
     "manifest": "a manifest",
     "digits": "the built-in digits",
 }
+_LABELS: tuple[Label | None, ...] = ("normal", "anomalous", None)
 _MAX_KINDS = 8
 
 
@@ -35,13 +36,12 @@ def describe(dataset: Dataset) -> list[str]:
 
 
 def _kinds(samples: Sequence[Sample]) -> str:
-    """Each class or defect with its number, the normal ones first."""
-    by_kind: Counter[tuple[bool, str]] = Counter((sample.label != "normal", sample.kind) for sample in samples)
-    told = []
-    for is_anomalous, kind in sorted(by_kind):
-        label = "anomalous" if is_anomalous else "normal"
-        name = f"{kind} " if kind and kind != label else ""
-        told.append(f"{name}{by_kind[is_anomalous, kind]:,} {label}")
+    """The number in each class or defect, the normal ones first."""
+    counts = Counter((_LABELS.index(sample.label), sample.kind) for sample in samples)
+    told = [
+        f"{counts[row, kind]:,} {_LABELS[row] or 'without a label'}{f' in {kind}' if kind else ''}"
+        for row, kind in sorted(counts)
+    ]
     rest = f" and {len(told) - _MAX_KINDS} more classes" if len(told) > _MAX_KINDS else ""
     return ", ".join(told[:_MAX_KINDS]) + rest
 

@@ -12,7 +12,7 @@ from tests.field.folder_cases import REFUSALS, TAKEN, Refused, Taken
 from tests.field.folders import make
 from tests.field.rows import Row
 
-ROWS: tuple[Row, ...] = tuple(case.row for case in (*TAKEN, *REFUSALS))
+ROWS: tuple[Row, ...] = (*(case.row for case in TAKEN), *(case.row for case in REFUSALS))
 
 
 def split_of(data: Dataset) -> tuple[int, tuple[int, int] | None]:

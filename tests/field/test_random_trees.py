@@ -33,8 +33,8 @@ LAYOUTS = (
     SPLITS + CLASSES + LOOSE + BELOW,
 )
 MASK_FOLDERS = (
-    "ground_truth/cut", "ground_truth/cut/deep", "ground_truth/good", "ground_truth/test/cut", "masks", "masks/ok", "cut/masks", "labels/cut",
-    "test/cut/gt", "mask", "Masks/cut", "test/masks/cut",
+    "ground_truth/cut", "ground_truth/cut/deep", "ground_truth/good", "ground_truth/test/cut", "masks", "masks/ok",
+    "cut/masks", "labels/cut", "test/cut/gt", "mask", "Masks/cut", "test/masks/cut",
 )  # fmt: skip
 JUNK = (
     ".DS_Store", "._0.png", "good/._1.png", "cut/.ipynb_checkpoints/0-checkpoint.png", "__MACOSX/train/good/._0.png",
