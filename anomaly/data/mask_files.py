@@ -57,7 +57,7 @@ class MaskFiles:
         return by_picture
 
     def of(self, pictures: Sequence[Path], match: Matcher) -> dict[Path, tuple[Path, ...]]:
-        """The masks of each picture that has some; `match` finds those of pictures in one folder of masks.
+        """The masks of each picture that has some; `match` finds those of pictures in one folder of masks, or none.
 
         `test/cut/` has its masks in `test/cut/masks/`, `test/ground_truth/cut/`, `ground_truth/test/cut/` or, as in
         MVTec's layout, without its split in `ground_truth/cut/`.
@@ -71,20 +71,24 @@ class MaskFiles:
         for folder, inside in by_folder.items():
             key = _key(folder.relative_to(self._root).parts)
             keys = [key, key[1:]] if key[:1] == ("test",) else [key]
-            masks = next((folders[key] for key in keys if key in folders), None)
-            if masks is not None:
-                matched |= match(inside, masks)
+            candidates = (match(inside, masks) for each in keys for masks in folders.get(each, ()))
+            matched |= next(filter(None, candidates), {})
         return matched
 
-    def _folders(self) -> dict[tuple[str, ...], Path]:
-        """Folders of masks by their path without the name that says so: `ground_truth/cut` is that of `cut`."""
-        folders: dict[tuple[str, ...], Path] = {}
-        for path, top in self._in_folders.items():
-            above = top.relative_to(self._root).parts[:-1]
-            below = path.relative_to(top).parts[:-1]
-            for depth in range(len(below) + 1):
-                folders.setdefault(_key((*above, *below[:depth])), top.joinpath(*below[:depth]))
-        return folders
+    def _folders(self) -> dict[tuple[str, ...], list[Path]]:
+        """Folders of masks by their path without the name that says so: `ground_truth/cut` is one of `cut`.
+
+        Those that have masks themselves come before those that have them one or more levels below, as where each
+        picture has a folder of its masks.
+        """
+        folders: dict[tuple[str, ...], dict[Path, None]] = defaultdict(dict)
+        for levels in (slice(-1, None), slice(None, -1)):
+            for path, top in self._in_folders.items():
+                above = top.relative_to(self._root).parts[:-1]
+                below = path.relative_to(top).parts[:-1]
+                for depth in range(len(below) + 1)[levels]:
+                    folders[_key((*above, *below[:depth]))][top.joinpath(*below[:depth])] = None
+        return {key: list(found) for key, found in folders.items()}
 
 
 def find_masks(images: Sequence[Path], root: Path, classes: Collection[str]) -> MaskFiles:

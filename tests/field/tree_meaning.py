@@ -61,7 +61,7 @@ def meaning(files: Files, normal: tuple[str, ...]) -> Meaning:
             found.left_out[path] = Why.ELSEWHERE
             continue
         split, kind = places[path]
-        mask = _mask_of(path, tops, beside)
+        mask = _mask_of(path, list(places), tops, beside)
         is_defective = any(files[m] != "blank" for m, picture in beside.items() if picture == path)
         is_normal = (kind == "" or kind in normal) and not is_defective
         found.images[path] = (split, "normal" if is_normal else "anomalous", kind, mask)
@@ -153,20 +153,28 @@ def _without_splits(pictures: list[str], normal: tuple[str, ...]) -> dict[str, t
     return dict.fromkeys(pictures, (None, ""))
 
 
-def _mask_of(picture: str, tops: dict[str, str], beside: dict[str, str]) -> str | None:
-    """Of one with both kinds, that in the folder."""
-    *folders, name = picture.lower().split("/")
-    stem = name.rpartition(".")[0]
-    wanted = ["/".join(folders)] + (["/".join(folders[1:])] if folders[:1] == ["test"] else [])
+def _mask_of(picture: str, pictures: list[str], tops: dict[str, str], beside: dict[str, str]) -> str | None:
+    """Of one with both kinds, that in the folder: of the first folder that has masks for its pictures."""
+    folder, stem = _folder_and_stem(picture)
+    stems = [other_stem for other, other_stem in map(_folder_and_stem, pictures) if other == folder]
+    names = folder.lower().split("/")
+    wanted = [folder.lower()] + (["/".join(names[1:])] if names[0] == "test" else [])
     for place in wanted:
         inside = [mask for mask in tops if _place_of(mask, tops[mask]) == place]
-        if inside:
-            first = tops[inside[0]]
-            named = {mask.rpartition("/")[2].lower(): mask for mask in inside if tops[mask] == first}
-            if mask := named.get(f"{stem}_mask.png") or named.get(f"{stem}.png"):
-                return mask
-            break
+        for top in dict.fromkeys(tops[mask] for mask in inside):
+            named = {_folder_and_stem(mask)[1].removesuffix("_mask"): mask for mask in inside if tops[mask] == top}
+            if any(other in named for other in stems):
+                return named.get(stem) or _beside(picture, beside)
+    return _beside(picture, beside)
+
+
+def _beside(picture: str, beside: dict[str, str]) -> str | None:
     return next((mask for mask, owner in beside.items() if owner == picture), None)
+
+
+def _folder_and_stem(path: str) -> tuple[str, str]:
+    folder, _, name = path.rpartition("/")
+    return folder, name.rpartition(".")[0].lower()
 
 
 def _place_of(mask: str, top: str) -> str:
