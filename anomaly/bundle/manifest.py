@@ -14,6 +14,7 @@ _TOLERANCE_OF_SEARCH = 1e-3
 class DataRecord(Config):
     """Which images made this bundle: counts, and SHA-256 fingerprints of their preprocessed pixels.
 
+    `num_copies` are images left out because they are exact copies of others.
     `fingerprint` is over all normals of the training run, `calibration_fingerprint` over those given to calibrate.
     """
 
@@ -24,6 +25,7 @@ class DataRecord(Config):
     num_select: int
     num_calibrate: int
     num_left_out: int
+    num_copies: int = 0
     fingerprint: str
     calibration_fingerprint: str
 

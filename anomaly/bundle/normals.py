@@ -28,8 +28,11 @@ class NormalRecord:
 
     @classmethod
     def of(cls, keys: Keys, sets: NDArray[np.uint8]) -> "NormalRecord":
-        """From keys in any order. An image that occurs twice counts for the set with the lowest number."""
-        order = np.lexsort((sets, keys))
+        """From keys in any order. An image that occurs twice counts for the first of *train*, *select*, *calibrate*.
+
+        UNKNOWN comes last: a copy, which was left out of the sets, is the image that it is a copy of.
+        """
+        order = np.lexsort((np.where(sets == NormalSet.UNKNOWN, len(NormalSet), sets), keys))
         keys, sets = keys[order], sets[order]
         first = np.concatenate([[True], keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, bool)
         return cls(keys[first], sets[first])

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from anomaly.cli.calibrate import calibrate
+from anomaly.cli.data import data
 from anomaly.cli.evaluate import evaluate
 from anomaly.cli.history import history_app
 from anomaly.cli.inspect import inspect
@@ -36,7 +37,7 @@ app = _Program(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, calibrate, score, evaluate, inspect, serve):
+for verb in (data, train, calibrate, score, evaluate, inspect, serve):
     app.command()(verb)
 for name, verbs in {"recipes": recipes_app, "models": models_app, "keys": keys_app, "history": history_app}.items():
     app.add_typer(verbs, name=name)

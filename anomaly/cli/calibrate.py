@@ -16,6 +16,7 @@ from anomaly.cli.console import (
     out,
     usage,
 )
+from anomaly.cli.data import say_data
 from anomaly.cli.progress import ImageBar
 
 
@@ -40,6 +41,7 @@ def calibrate(
                 normal=names(normal),
                 device=device,
                 max_pixels=max_pixels,
+                on_data=say_data,
                 on_reading=bar.start,
                 on_image=bar.advance,
             )
@@ -48,6 +50,8 @@ def calibrate(
         err.print(escape(remark))
     if summary.num_seen:
         err.print(f"{summary.num_seen} images were left out: the model was made from them")
+    if summary.num_copies:
+        err.print(f"{summary.num_copies} images were left out: they are exact copies of others")
     if summary.num_failed:
         err.print(left_out(summary.num_failed, bundle))
     out.print(f"wrote {escape(str(bundle.ref.path))} with {calibration.num_calibration} calibration images")

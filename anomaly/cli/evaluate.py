@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from anomaly.cli.console import MAX_PIXELS, Alpha, Data, Device, MaxPixels, Model, Normal, err, names, out, usage
+from anomaly.cli.data import say_data
 from anomaly.cli.progress import ImageBar
 
 
@@ -37,6 +38,7 @@ def evaluate(
                 sample=sample,
                 device=device,
                 max_pixels=max_pixels,
+                on_data=say_data,
                 on_reading=bar.start,
                 on_image=bar.advance,
             )

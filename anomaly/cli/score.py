@@ -24,6 +24,7 @@ def score(
 ) -> None:
     """Score images: one row each, with its score, p-value and verdict, or the reason why it has none."""
     with usage():
+        from anomaly.data import left_out_sentences
         from anomaly.pipeline import score_paths
 
         with ImageBar(err, "Scoring") as bar:
@@ -39,9 +40,9 @@ def score(
                 on_total=bar.start,
                 on_image=bar.advance,
             )
-    for sentence in (*summary.remarks, *summary.shortages):
+    for sentence in (*summary.remarks, *summary.shortages, *left_out_sentences(summary.left_out)):
         err.print(escape(sentence))
-    skipped = f", {summary.num_skipped} other files skipped" if summary.num_skipped else ""
+    skipped = f", {len(summary.left_out)} other files skipped" if summary.left_out else ""
     verdicts = "no verdicts" if summary.num_anomalous is None else f"{summary.num_anomalous} anomalous"
     out.print(
         f"{summary.num_rows} rows in {escape(str(out_))}: {verdicts}, {summary.num_failed} without a score{skipped}"

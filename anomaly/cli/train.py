@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from anomaly.cli.console import MAX_PIXELS, Data, MaxPixels, err, left_out, names, out, usage
+from anomaly.cli.data import say_data
 from anomaly.cli.progress import TrainingBar
 from anomaly.errors import UsageError
 
@@ -105,7 +106,7 @@ def train(
             command=_command(),
         )
         with TrainingBar(err, max_minutes) as bar:
-            watch = TrainWatch(bar.recipe, bar.reading, bar.image, bar.step, bar.calibrating, bar.warn)
+            watch = TrainWatch(bar.recipe, bar.reading, bar.image, bar.step, bar.calibrating, bar.warn, say_data)
             summary = train_bundle(options, watch)
     bundle = summary.bundle
     out.print(f"wrote {escape(str(bundle.ref.path))} (version {bundle.version}, digest {bundle.digest[:12]})")

@@ -4,19 +4,24 @@ from anomaly.data.ahead import map_ahead
 from anomaly.data.appearance import Remark
 from anomaly.data.datasets import open_dataset
 from anomaly.data.decode import Pixels, decode, measure, to_array, to_image
+from anomaly.data.describe import describe
 from anomaly.data.inputs import expand_inputs
-from anomaly.data.keys import image_keys
+from anomaly.data.keys import distinct_rows, image_keys
+from anomaly.data.left_out import LeftOut, Why, left_out_sentences
 from anomaly.data.limits import Limits
+from anomaly.data.outputs import DRAWINGS, heatmap_name, mark
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map, to_pixels
 from anomaly.data.ranges import range_for
 from anomaly.data.reader import Picture, Source, read, read_all, told
 from anomaly.data.samples import Dataset, Label, Mask, Sample, Split
-from anomaly.data.splits import NormalSplit, split_normals
+from anomaly.data.splits import NormalSplit, split_distinct, split_normals
 from anomaly.data.store import PixelStore
 
 __all__ = [
+    "DRAWINGS",
     "Dataset",
     "Label",
+    "LeftOut",
     "Limits",
     "Mask",
     "NormalSplit",
@@ -27,10 +32,16 @@ __all__ = [
     "Sample",
     "Source",
     "Split",
+    "Why",
     "decode",
+    "describe",
+    "distinct_rows",
     "expand_inputs",
+    "heatmap_name",
     "image_keys",
+    "left_out_sentences",
     "map_ahead",
+    "mark",
     "measure",
     "open_dataset",
     "preprocess",
@@ -39,6 +50,7 @@ __all__ = [
     "read",
     "read_all",
     "restore_map",
+    "split_distinct",
     "split_normals",
     "to_array",
     "to_image",

@@ -29,4 +29,4 @@ def open_digits(normal: Sequence[str]) -> Dataset:
         split: Split = "train" if num_seen[kind] % _TEST_EVERY else "test"
         label: Label = "normal" if kind in normal else "anomalous"
         samples.append(Sample(f"digits/{split}/{index:05d}", split, label, kind, pixels[index]))
-    return Dataset("digits", "digits", tuple(samples), num_skipped=0)
+    return Dataset("digits", "digits", tuple(samples))

@@ -1,8 +1,17 @@
-"""Finding images in folders: recursive, in a fixed order, leaving out no file that claims to be an image."""
+"""Finding images in folders: recursive, in a fixed order; what is left out keeps its reason.
+
+Hidden and system files and folders, pictures that this program has drawn, and masks are never images. That holds for
+what lies inside a folder. The folder itself was named by the user and may be called anything.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from anomaly.data.left_out import LeftOut, Why
+from anomaly.data.mask_files import MaskFiles, find_masks
+from anomaly.data.outputs import is_output
 
 ACCEPTED_SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pbm", ".pgm", ".pnm", ".ppm"]
@@ -12,21 +21,56 @@ ACCEPTED_SUFFIXES = frozenset(
 IMAGE_SUFFIXES = ACCEPTED_SUFFIXES | {".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".tga"}
 """Also images, though not accepted: each one in a folder is reported as one that could not be used."""
 
+_SYSTEM_NAMES = frozenset(
+    [
+        "__macosx",  # archives made on a Mac
+        "network trash folder",
+        "temporary items",
+        "icon\r",
+        "$recycle.bin",  # Windows
+        "recycler",
+        "system volume information",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "@eadir",  # Synology and QNAP
+        "@tmp",
+        "@recycle",
+        "@recently-snapshot",
+        "#recycle",
+        "#snapshot",
+        "lost+found",  # file systems of Linux
+        "~snapshot",  # NetApp
+    ]
+)
 
-def find_images(folder: Path) -> tuple[list[Path], int]:
-    """Everything under `folder` with an image's suffix, sorted by path, and the number of other files.
+
+@dataclass(frozen=True)
+class Found:
+    """What lies under a folder: images, masks that belong to images, and what is left out; each sorted by path."""
+
+    images: list[Path]
+    masks: MaskFiles
+    left_out: list[LeftOut]
+
+
+def find_images(folder: Path, *, classes: Collection[str] = ()) -> Found:
+    """Everything under `folder` that is an image by its suffix, and what else there is.
 
     Links to folders are followed, but never in a circle. A folder called `x.png`, or one that cannot be listed, counts
-    as an image: it takes a place in the result, where decoding will say what is wrong with it.
+    as an image: it takes a place in the result, where decoding will say what is wrong with it. `classes` are folders
+    that the user has named as classes: they hold pictures, whatever they are called.
     """
     images: list[Path] = []
-    num_others = 0
-    for path in _walk(folder, ancestors=frozenset()):
-        if is_image_name(path) or path.is_dir():
+    left_out: list[LeftOut] = []
+    for path, is_hidden in _walk(folder, ancestors=frozenset(), is_hidden=False):
+        why = _why_left_out(path, is_hidden)
+        if why is None:
             images.append(path)
         else:
-            num_others += 1
-    return images, num_others
+            left_out.append(LeftOut(str(path), why))
+    masks = find_masks(images, folder, classes)
+    return Found([path for path in images if path not in masks], masks, left_out)
 
 
 def is_image_name(path: Path) -> bool:
@@ -34,28 +78,42 @@ def is_image_name(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
+def is_system_name(name: str) -> bool:
+    """Whether a file or folder of that name is hidden, or is made by an operating system or a storage device."""
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+
+
 def subfolders(folder: Path) -> list[Path]:
-    """The folders directly in `folder`, sorted by name, without hidden ones."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """The folders directly in `folder`, sorted by name, without hidden ones and those of systems."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_system_name(path.name))
 
 
-def _walk(folder: Path, ancestors: frozenset[tuple[int, int]]) -> Iterator[Path]:
-    """Files, folders named like images and folders that cannot be listed, depth first by name."""
+def _why_left_out(path: Path, is_hidden: bool) -> Why | None:
+    if is_hidden:
+        return Why.HIDDEN
+    if not is_image_name(path) and not path.is_dir():
+        return Why.NO_IMAGE
+    return Why.OUTPUT if is_output(path) else None
+
+
+def _walk(folder: Path, ancestors: frozenset[tuple[int, int]], is_hidden: bool) -> Iterator[tuple[Path, bool]]:
+    """Files, folders named like images and folders that cannot be listed, depth first by name; which are hidden."""
     try:
         status = folder.stat()
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
-        yield folder
+        yield folder, is_hidden
         return
     identity = (status.st_dev, status.st_ino)
     if identity in ancestors:
         return
     for entry in entries:
         path = folder / entry.name
+        hidden = is_hidden or is_system_name(entry.name)
         if _is_folder(entry) and not is_image_name(path):
-            yield from _walk(path, ancestors | {identity})
+            yield from _walk(path, ancestors | {identity}, hidden)
         else:
-            yield path
+            yield path, hidden
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -43,7 +43,7 @@ def open_idx(folder: Path, normal: Sequence[str]) -> Dataset:
         for split, (images, kinds) in splits.items()
         for index, (pixels, kind) in enumerate(zip(images, kinds, strict=True))
     )
-    return Dataset(str(folder), "idx", samples, num_skipped=0)
+    return Dataset(str(folder), "idx", samples)
 
 
 def read_idx(path: Path, axes: int) -> Pixels:

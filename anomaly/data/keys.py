@@ -10,3 +10,8 @@ def image_keys(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """(n,): the first 8 bytes of the SHA-256 of each image's 8-bit pixels (n, c, size, size)."""
     digests = [hashlib.sha256(image.tobytes()).digest()[:8] for image in pixels]
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+
+
+def distinct_rows(keys: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """The rows of the images that are no copy of an earlier one, ascending."""
+    return np.sort(np.unique(keys, return_index=True)[1])

@@ -36,7 +36,7 @@ def open_manifest(path: Path, normal: Sequence[str]) -> Dataset:
         raise DataError(f"{path}: {len(problems)} bad lines; correct or remove them" + "".join(problems))
     masked = any(row.get("mask") for row in rows)
     samples = tuple(_to_sample(row, path.parent, masked) for row in rows)
-    return Dataset(str(path), "manifest", samples, num_skipped=0)
+    return Dataset(str(path), "manifest", samples)
 
 
 def _read(path: Path) -> tuple[list[str], list[Line]]:

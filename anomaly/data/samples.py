@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly.data.decode import Pixels, decode, to_array
+from anomaly.data.left_out import LeftOut
 from anomaly.data.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.ranges import FULL_RANGE
 from anomaly.errors import DataError, ImageError
@@ -19,6 +20,7 @@ Label = Literal["normal", "anomalous"]
 Form = Literal["folder", "mvtec", "classes", "idx", "manifest", "digits"]
 Mask = NDArray[np.bool_]
 HOLD_OUT_EVERY = 5
+_NORMAL_WORDS = frozenset(["good", "ok", "normal"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +68,56 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples in a fixed order, the form they were found in, and the number of other files inside its folders."""
+    """Samples in a fixed order, the form they were found in, and the other files inside its folders, with reasons.
+
+    A split is what its name says. Where there is a training split alone, nothing is there to evaluate on; where there
+    is a test split alone, nothing may be trained on. Without splits every fifth normal image is held out for `test`,
+    if there are anomalous images too.
+    """
 
     name: str
     form: Form
     samples: tuple[Sample, ...]
-    num_skipped: int
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def num_skipped(self) -> int:
+        """How many files inside its folders are left out."""
+        return len(self.left_out)
 
     def train_normals(self) -> list[Sample]:
-        """The normal images to learn from: of the training split where there are two splits.
-
-        Where there are anomalous images but no splits, every fifth normal one is held out for `test`.
+        """The normal images to learn from: of the training split where there are splits.
 
         Raises:
             DataError: there are none.
         """
-        normals = [sample for sample in self._of("train") if sample.label == "normal"]
+        normals = self.known_normals()
+        if not normals and self._splits() == {"test"}:
+            raise DataError(
+                f"{self.name}: has a test split only, and nothing of a test split is learnt from; expected a training "
+                "split too. Give a data set that has one, or a folder of normal images"
+            )
         if not normals:
             raise DataError(f"{self.name}: no normal images to train on; expected at least 20 in the training split")
         return normals
 
-    def test(self) -> list[Sample]:
-        """The labelled images to evaluate on: of the test split where there are two splits.
+    def known_normals(self) -> list[Sample]:
+        """The same, but none where there are none: what a baseline may know."""
+        return [sample for sample in self._of("train") if sample.label == "normal"]
 
-        Else all anomalous images, and the normal ones that `train_normals` has held out.
+    def test(self) -> list[Sample]:
+        """The labelled images to evaluate on: of the test split where there are splits.
+
+        Without splits all anomalous images, and the normal ones that `train_normals` has held out.
 
         Raises:
             DataError: one of the two labels is missing, without which there is nothing to tell apart.
         """
+        if self._splits() == {"train"}:
+            raise DataError(
+                f"{self.name}: has a training split only, and an evaluation needs normal and anomalous images that "
+                "were not trained on: give a data set with a test split, or one without splits"
+            )
         labelled = [sample for sample in self._of("test") if sample.label is not None]
         num_normal = sum(sample.label == "normal" for sample in labelled)
         num_anomalous = len(labelled) - num_normal
@@ -104,8 +128,11 @@ class Dataset:
             )
         return labelled
 
+    def _splits(self) -> set[Split]:
+        return {sample.split for sample in self.samples if sample.split is not None}
+
     def _of(self, split: Split) -> Sequence[Sample]:
-        if {sample.split for sample in self.samples} >= {"train", "test"}:
+        if self._splits():
             return [sample for sample in self.samples if sample.split == split]
         if not any(sample.label == "anomalous" for sample in self.samples):
             return self.samples
@@ -118,13 +145,19 @@ class Dataset:
         ]
 
 
+def is_normal_word(name: str) -> bool:
+    """Whether a class is called as the normal one often is: good, ok or normal, in capitals or not."""
+    return name.lower() in _NORMAL_WORDS
+
+
 def check_normal(normal: Sequence[str], classes: Sequence[str], name: str) -> None:
     """Raises DataError unless `normal` names one or more of the classes; the message lists them."""
     listed = ", ".join(classes)
     if not normal:
+        likely = next((kind for kind in classes if is_normal_word(kind)), classes[0])
         raise DataError(
             f"{name}: which classes are normal? Its classes are {listed}; say it with --normal, "
-            f"for example --normal {classes[0]}"
+            f"for example --normal {likely}"
         )
     unknown = [kind for kind in normal if kind not in classes]
     if unknown:

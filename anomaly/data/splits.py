@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from anomaly.data.keys import distinct_rows
 from anomaly.errors import DataError
 
 _MIN_IMAGES = 20
@@ -13,11 +15,30 @@ _SELECT_WANTED = 50
 
 @dataclass(frozen=True)
 class NormalSplit:
-    """Indices into the normal images, each list sorted; together they contain each image once."""
+    """Indices into the normal images, each list sorted; together they contain each distinct image once."""
 
     train: list[int]
     select: list[int]
     calibrate: list[int]
+
+
+def split_distinct(keys: NDArray[np.uint64], *, seed: int) -> NormalSplit:
+    """The three sets of images with these keys (see `image_keys`). Of exact copies only the first is in a set.
+
+    Else a picture could be in two sets, and the thresholds would be set on what was trained on. Images without copies
+    are drawn as `split_normals` draws them.
+
+    Raises:
+        DataError: fewer than 20 distinct images.
+    """
+    rows = distinct_rows(keys)
+    if len(rows) < min(_MIN_IMAGES, len(keys)):
+        raise DataError(
+            f"of {len(keys)} normal images {len(rows)} are distinct, the others are exact copies; expected at least "
+            f"{_MIN_IMAGES} distinct ones, because some are held out to select and to calibrate: add normal images"
+        )
+    drawn = split_normals(len(rows), seed=seed)
+    return NormalSplit(*(rows[indices].tolist() for indices in (drawn.train, drawn.select, drawn.calibrate)))
 
 
 def split_normals(n: int, *, seed: int) -> NormalSplit:

@@ -1,18 +1,23 @@
 """Image folders: all normal, a folder per class, or MVTec's layout.
 
-    folder      any images, at any depth                                    all normal
+    folder      any images, at any depth                                    all normal, or by masks beside them
     classes     [train/|test/] <class>/…                                    normal: the classes named by --normal
     mvtec       train/good/…  test/<kind>/…  ground_truth/<kind>/…          normal: good
 
 A folder is a tree of classes if it has `train/` or `test/`, if `--normal` is given, or if it has images in two or more
-folders and none beside these. Only a class called "good" is taken as normal without `--normal`.
+folders and none beside these. Only a class called "good" is taken as normal without `--normal`. Images that lie in
+`train/` itself are the normal ones. Masks are found in every form, whatever the classes are called.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from anomaly.data.files import find_images, is_image_name, subfolders
-from anomaly.data.samples import Dataset, Label, Sample, Split, check_normal
+from anomaly.data.files import Found, find_images, subfolders
+from anomaly.data.left_out import LeftOut, Why, left_out_sentences
+from anomaly.data.levels import check_level
+from anomaly.data.mask_files import is_blank
+from anomaly.data.samples import Dataset, Form, Label, Sample, Split, check_normal, is_normal_word, refuse_normal
 from anomaly.errors import DataError
 
 _SPLITS: tuple[Split, ...] = ("train", "test")
@@ -23,82 +28,138 @@ def open_tree(root: Path, normal: Sequence[str]) -> Dataset:
     """The data set in a folder of image files.
 
     Raises:
-        DataError: no images, no classes where some are needed, or `normal` missing or unknown.
+        DataError: no images, no classes where some are needed, `normal` missing or unknown, or `root` holds data sets
+            and is none itself.
+        OSError: the folder cannot be listed.
     """
-    splits = [split for split in _SPLITS if (root / split).is_dir()]
+    splits = {folder.name: split for folder in subfolders(root) for split in _SPLITS if folder.name.lower() == split}
+    found = find_images(root, classes=normal)
+    if not found.images:
+        raise DataError(f"{root}: {_nothing_in(found)}; expected image files or folders of them")
+    tree = _Tree(root, found)
     if splits:
-        return _open_split_classes(root, splits, normal)
-    if normal or _looks_like_classes(root):
-        return _open_classes(root, normal)
-    images, num_skipped = find_images(root)
-    if not images:
-        raise DataError(f"{root}: no images found ({num_skipped} other files); expected image files or folders of them")
-    return Dataset(str(root), "folder", tuple(Sample(str(path), None, "normal", "") for path in images), num_skipped)
+        return tree.with_splits(splits, normal)
+    check_level(root, found.images, normal)
+    if normal or _looks_like_classes(tree.parts):
+        return tree.with_classes(normal)
+    return tree.of_normals()
 
 
-def _looks_like_classes(root: Path) -> bool:
-    if any(is_image_name(path) for path in root.iterdir()):
-        return False
-    return sum(bool(find_images(folder)[0]) for folder in subfolders(root)) >= 2
+@dataclass(frozen=True)
+class _Place:
+    """Where an image stands in a tree: "" is the kind of one that lies in no class folder."""
+
+    path: Path
+    split: Split | None
+    kind: str
 
 
-def _open_classes(root: Path, normal: Sequence[str]) -> Dataset:
-    folders = subfolders(root)
-    normal = _normal_classes([folder.name for folder in folders], normal, root)
-    samples, num_skipped = _class_samples(folders, None, normal, root)
-    return Dataset(str(root), "classes", tuple(samples), num_skipped + _count_loose(root, folders))
+@dataclass
+class _Tree:
+    """The files under `root`, on their way to samples."""
+
+    root: Path
+    found: Found
+    outside: list[Path] = field(default_factory=list)
+
+    @property
+    def parts(self) -> list[tuple[str, ...]]:
+        return [self._parts(path) for path in self.found.images]
+
+    def of_normals(self) -> Dataset:
+        """All normal, but for those with a mask of a defect beside them."""
+        return self._dataset("folder", [_Place(path, None, "") for path in self.found.images], {""})
+
+    def with_classes(self, normal: Sequence[str]) -> Dataset:
+        """Folders of classes without splits; what lies beside them is left out."""
+        places = [_Place(path, None, parts[0]) for path, parts in self._with_parts() if len(parts) > 1]
+        self.outside += [path for path, parts in self._with_parts() if len(parts) == 1]
+        normals = self._normal_classes({place.kind for place in places}, normal)
+        return self._dataset("classes", places, normals)
+
+    def with_splits(self, splits: Mapping[str, Split], normal: Sequence[str]) -> Dataset:
+        """Folders of classes within splits; or files in the training split, which are then its normal images.
+
+        Files in the test split itself are used if masks beside them say which are normal.
+        """
+        places: list[_Place] = []
+        loose: list[_Place] = []
+        for path, parts in self._with_parts():
+            split = splits.get(parts[0]) if len(parts) > 1 else None
+            if split is None:
+                self.outside.append(path)
+            elif len(parts) == 2:
+                loose.append(_Place(path, split, ""))
+            else:
+                places.append(_Place(path, split, parts[1]))
+        if not any(place.split == "train" for place in places):
+            beside = self.found.masks.beside
+            places += [place for place in loose if place.split == "train" or place.path in beside]
+            loose = [place for place in loose if place.split == "test" and place.path not in beside]
+        self.outside += [place.path for place in loose]
+        places.sort(key=lambda place: _SPLITS.index(place.split or "train"))
+        classes = {place.kind for place in places if place.kind}
+        if places and not classes:
+            refuse_normal(normal, str(self.root), "its images lie in the training split itself, not in class folders")
+            return self._dataset("folder", places, {""})
+        normals = self._normal_classes(classes, normal)
+        is_mvtec = {kind.lower() for kind in normals} == {_GOOD}
+        return self._dataset("mvtec" if is_mvtec else "classes", places, {"", *normals})
+
+    def _normal_classes(self, classes: Collection[str], normal: Sequence[str]) -> Collection[str]:
+        if not classes:
+            raise DataError(
+                f"{self.root}: has no class folders; expected one folder per class, such as {self.root}/train/{_GOOD}"
+            )
+        good = [kind for kind in sorted(classes) if kind.lower() == _GOOD]
+        if not normal and good:
+            return good
+        check_normal(normal, sorted(classes), str(self.root))
+        return normal
+
+    def _dataset(self, form: Form, places: Sequence[_Place], normals: Collection[str]) -> Dataset:
+        """Of a picture with a mask beside it the mask tells whether there is a defect, not its folder."""
+        beside = self.found.masks.beside
+        defective = {picture for picture, each in beside.items() if not all(map(is_blank, each))}
+        masks = self.found.masks.of([place.path for place in places], _match_masks)
+        samples: list[Sample] = []
+        for place in places:
+            is_normal = place.kind in normals and place.path not in defective
+            label: Label = "normal" if is_normal else "anomalous"
+            mask = next(iter(masks.get(place.path, ())), None)
+            samples.append(Sample(str(place.path), place.split, label, place.kind, mask=mask, masked=bool(masks)))
+        used = {mask for each in masks.values() for mask in each}
+        left_out = [LeftOut(str(mask), Why.MASK) for mask in self.found.masks if mask not in used]
+        left_out += [LeftOut(str(path), Why.ELSEWHERE) for path in self.outside]
+        return Dataset(str(self.root), form, tuple(samples), (*self.found.left_out, *left_out))
+
+    def _with_parts(self) -> list[tuple[Path, tuple[str, ...]]]:
+        return list(zip(self.found.images, self.parts, strict=True))
+
+    def _parts(self, path: Path) -> tuple[str, ...]:
+        return path.relative_to(self.root).parts
 
 
-def _open_split_classes(root: Path, splits: Sequence[Split], normal: Sequence[str]) -> Dataset:
-    folders = {split: subfolders(root / split) for split in splits}
-    normal = _normal_classes(sorted({folder.name for split in splits for folder in folders[split]}), normal, root)
-    mvtec = (root / "train" / _GOOD).is_dir() and set(normal) == {_GOOD}
-    masks = root / "ground_truth" if mvtec and (root / "ground_truth").is_dir() else None
-    samples: list[Sample] = []
-    used = [root / split for split in splits] + ([masks] if masks else [])
-    num_skipped = _count_loose(root, used)
-    for split in splits:
-        found, num_others = _class_samples(folders[split], split, normal, root, masks)
-        samples += found
-        num_skipped += num_others + _count_loose(root / split, folders[split])
-    return Dataset(str(root), "mvtec" if mvtec else "classes", tuple(samples), num_skipped)
+def _looks_like_classes(images: Sequence[tuple[str, ...]]) -> bool:
+    """By the paths below the root. A folder called as normals are is a class, whatever lies beside the folders."""
+    folders = {parts[0] for parts in images if len(parts) > 1}
+    has_loose = any(len(parts) == 1 for parts in images)
+    return len(folders) >= 2 and (not has_loose or any(map(is_normal_word, folders)))
 
 
-def _normal_classes(classes: Sequence[str], normal: Sequence[str], root: Path) -> Sequence[str]:
-    if not classes:
-        raise DataError(f"{root}: has no class folders; expected one folder per class, such as {root}/train/{_GOOD}")
-    if not normal and _GOOD in classes:
-        return [_GOOD]
-    check_normal(normal, classes, str(root))
-    return normal
+def _match_masks(images: Sequence[Path], folder: Path) -> dict[Path, tuple[Path, ...]]:
+    """`<stem>_mask.png` or `<stem>.png` in the folder of masks that belongs to these images."""
+    matched: dict[Path, tuple[Path, ...]] = {}
+    for image in images:
+        candidates = (folder / f"{image.stem}_mask.png", folder / f"{image.stem}.png")
+        if mask := next((path for path in candidates if path.is_file()), None):
+            matched[image] = (mask,)
+    return matched
 
 
-def _class_samples(
-    folders: Sequence[Path], split: Split | None, normal: Sequence[str], root: Path, masks: Path | None = None
-) -> tuple[list[Sample], int]:
-    samples: list[Sample] = []
-    num_skipped = 0
-    for folder in folders:
-        images, num_others = find_images(folder)
-        num_skipped += num_others
-        label: Label = "normal" if folder.name in normal else "anomalous"
-        for path in images:
-            mask = _find_mask(masks / folder.name, path.stem) if masks else None
-            samples.append(Sample(str(path), split, label, folder.name, mask=mask, masked=masks is not None))
-    return samples, num_skipped
-
-
-def _find_mask(folder: Path, stem: str) -> Path | None:
-    """`<stem>_mask.png` or `<stem>.png`."""
-    candidates = (folder / f"{stem}_mask.png", folder / f"{stem}.png")
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _count_loose(folder: Path, used: Sequence[Path]) -> int:
-    """Files in or below a folder that belong to none of the folders in use."""
-    num_loose = 0
-    for path in folder.iterdir():
-        if path not in used:
-            images, num_others = find_images(path) if path.is_dir() else ([path], 0)
-            num_loose += len(images) + num_others
-    return num_loose
+def _nothing_in(found: Found) -> str:
+    """That there are no images, and what there is."""
+    others = [file for file in found.left_out if file.why is Why.NO_IMAGE]
+    rest = [file for file in found.left_out if file.why is not Why.NO_IMAGE]
+    rest += [LeftOut(str(mask), Why.MASK) for mask in found.masks]
+    return "; ".join([f"no images found ({len(others)} other files)", *left_out_sentences(rest)])

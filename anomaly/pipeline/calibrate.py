@@ -9,7 +9,7 @@ import numpy as np
 
 from anomaly.bundle import Bundle, save
 from anomaly.calibration import Calibration
-from anomaly.data import Limits, PixelStore, image_keys, open_dataset
+from anomaly.data import Limits, PixelStore, describe, distinct_rows, image_keys, open_dataset
 from anomaly.data.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError
 from anomaly.inference import load_detector
@@ -20,13 +20,14 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class CalibrationSummary:
-    """The new version; images left out because they had made the model, and files that could not be read.
+    """The new version; images left out because they had made the model or are copies; files that could not be read.
 
     `remarks` are sentences on how files were read.
     """
 
     bundle: Bundle
     num_seen: int
+    num_copies: int
     num_failed: int
     remarks: tuple[str, ...] = ()
 
@@ -38,13 +39,14 @@ def calibrate_bundle(
     normal: Sequence[str] = (),
     device: str = "auto",
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
+    on_data: Callable[[Sequence[str]], None] = lambda sentences: None,
     on_reading: Callable[[int], None] = lambda total: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> CalibrationSummary:
     """Write the new version beside the old ones.
 
     Larger images than `max_pixels` count as unreadable. Images that made the model are left out: calibrating on them
-    would void the guarantee on false alarms.
+    would void the guarantee on false alarms. Of exact copies one counts, as in training.
 
     Raises:
         DataError: the data cannot be used, or no image of it is new.
@@ -52,7 +54,9 @@ def calibrate_bundle(
     """
     detector = load_detector(model, device=device)
     bundle, contents = detector.bundle, detector.bundle.contents
-    samples = open_dataset(data, normal=normal).train_normals()
+    dataset = open_dataset(data, normal=normal)
+    on_data(describe(dataset))
+    samples = dataset.train_normals()
     on_reading(len(samples))
     with tempfile.TemporaryDirectory() as folder:
         store = PixelStore.build(
@@ -63,7 +67,9 @@ def calibrate_bundle(
             on_image=on_image,
         )
         keys = image_keys(store.pixels)
-        rows = np.flatnonzero(~contents.normals.knows(keys))
+        is_new = ~contents.normals.knows(keys)
+        distinct = distinct_rows(keys)
+        rows = distinct[is_new[distinct]]
         if not len(rows):
             raise DataError(
                 f"all {len(keys)} normal images of {data} were used to make {bundle.name} version {bundle.version}; "
@@ -83,8 +89,14 @@ def calibrate_bundle(
         calibration=Calibration.fit(scores),
         normals=contents.normals.with_calibration(keys),
     )
-    saved = save(renewed, bundle.ref.path.resolve().parent, left_out=store.errors)
-    return CalibrationSummary(saved, len(keys) - len(rows), len(store.errors), store.remarks)
+    num_new = int(is_new.sum())
+    return CalibrationSummary(
+        save(renewed, bundle.ref.path.resolve().parent, left_out=store.errors),
+        len(keys) - num_new,
+        num_new - len(rows),
+        len(store.errors),
+        store.remarks,
+    )
 
 
 def _left_out(num_files: int) -> list[str]:

@@ -15,6 +15,7 @@ from anomaly.data import (
     Mask,
     PixelStore,
     Sample,
+    describe,
     image_keys,
     open_dataset,
     restore_map,
@@ -87,6 +88,7 @@ def evaluate_bundle(
     sample: int | None = None,
     device: str = "auto",
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
+    on_data: Callable[[Sequence[str]], None] = lambda sentences: None,
     on_reading: Callable[[int], None] = lambda total: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> EvaluationSummary:
@@ -108,18 +110,23 @@ def evaluate_bundle(
 
     detector = load_detector(model, device=device)
     dataset = open_dataset(data, normal=normal)
+    on_data(describe(dataset))
     samples = _draw(dataset.test(), sample)
-    train = dataset.train_normals()
+    train = dataset.known_normals()
     on_reading(len(samples) + len(train))
     limits = Limits.for_pixels(max_pixels)
     with writing_folder(out, "the report"), tempfile.TemporaryDirectory() as folder:
-        test_store, train_store = (
-            PixelStore.build(each, detector.preprocess, Path(folder) / name, limits=limits, on_image=on_image)
-            for each, name in ((samples, "test.u8"), (train, "train.u8"))
+        test_store = PixelStore.build(
+            samples, detector.preprocess, Path(folder) / "test.u8", limits=limits, on_image=on_image
         )
         unseen = ~detector.bundle.contents.normals.knows(image_keys(test_store.pixels))
         scored = _score(detector, samples, test_store, unseen)
-        baselines = _baselines(train_store.pixels, scored)
+        baselines: dict[str, float] = {}
+        if train:
+            train_store = PixelStore.build(
+                train, detector.preprocess, Path(folder) / "train.u8", limits=limits, on_image=on_image
+            )
+            baselines = _baselines(train_store.pixels, scored)
         evaluation = _evaluation(detector, dataset, scored, test_store, baselines, alpha, limits)
         summary = summarise(evaluation)
         write_report(evaluation, summary, out)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 
 from anomaly.calibration import check_alpha, fdr_shortage, reject_fdr
 from anomaly.data import (
+    LeftOut,
     Limits,
     Picture,
     Remark,
     decode,
     expand_inputs,
+    heatmap_name,
+    mark,
     read_all,
     restore_map,
     to_array,
@@ -37,7 +41,7 @@ _MAX_STEM = 60  # characters of up to four bytes: with number and suffix within 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """Rows written, rows with an error, images flagged, files skipped in folders; and what too few normals prevent.
+    """Rows written, rows with an error, images flagged, files left out in folders; and what too few normals prevent.
 
     That is a threshold (then no image has a verdict, and `num_anomalous` is None), or with `fdr` that any image could
     be flagged. `remarks` are sentences on how files were read, and how the results have names that they cannot have as
@@ -47,7 +51,7 @@ class ScoreSummary:
     num_rows: int
     num_failed: int
     num_anomalous: int | None
-    num_skipped: int
+    left_out: list[LeftOut]
     shortages: list[str]
     remarks: tuple[str, ...] = ()
 
@@ -99,7 +103,7 @@ def score_paths(
 def _score_all(
     reading: "_Reading",
     paths: Sequence[str],
-    num_skipped: int,
+    left_out: Sequence[LeftOut],
     out: Path,
     *,
     alpha: float,
@@ -135,7 +139,7 @@ def _score_all(
     missing = [shortage for shortage in shortages if shortage is not None]
     num_flagged = num_anomalous if no_threshold is None else None
     remarks = (*told(reading.remarks), *notes_on_names(paths, out))
-    return ScoreSummary(len(paths), num_failed, num_flagged, num_skipped, missing, remarks)
+    return ScoreSummary(len(paths), num_failed, num_flagged, list(left_out), missing, remarks)
 
 
 @dataclass
@@ -198,8 +202,10 @@ def _draw_heatmaps(
         with suppress(ImageError):  # a file that went away since it was scored has its row, but no picture
             original = to_array(decode(Path(path), name=path, limits=reading.limits, value_range=config.range))
             picture = PIL.Image.fromarray(overlay(_to_rgb(original), heatmap))
+            png = BytesIO()
+            picture.save(png, "PNG")
             with storing("heatmaps", folder, instead="choose another folder"):
-                picture.save(folder / f"{number:06d}_{Path(path).stem[:_MAX_STEM]}.png")
+                (folder / heatmap_name(number, Path(path).stem[:_MAX_STEM])).write_bytes(mark(png.getvalue()))
 
 
 def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

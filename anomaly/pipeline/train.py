@@ -12,7 +12,16 @@ from torch import Tensor
 
 from anomaly.bundle import Bundle, DataRecord, load, save
 from anomaly.config import Method, NetworkPlan, Precision, Recipe
-from anomaly.data import Dataset, Limits, NormalSplit, PixelStore, open_dataset, split_normals
+from anomaly.data import (
+    Dataset,
+    Limits,
+    NormalSplit,
+    PixelStore,
+    describe,
+    image_keys,
+    open_dataset,
+    split_distinct,
+)
 from anomaly.data.limits import DEFAULT_LIMITS
 from anomaly.errors import UsageError
 from anomaly.files import to_text
@@ -50,6 +59,7 @@ class TrainOptions:
 class TrainWatch:
     """How a caller watches: the recipe, the images read, the steps done with the curves' means, the calibration begun.
 
+    What the data were taken for comes before all of them, in sentences.
     And each warning, once: what goes wrong in training, and what to change. A resumed run gives its earlier ones too.
     """
 
@@ -59,6 +69,7 @@ class TrainWatch:
     on_step: Callable[[int, HistoryRow], None] = lambda step, row: None
     on_calibrating: Callable[[], None] = lambda: None
     on_warning: Callable[[str], None] = lambda warning: None
+    on_data: Callable[[Sequence[str]], None] = lambda sentences: None
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,7 @@ class TrainSummary:
             *([_how_to_go_on(recipe)] if self.is_out_of_time else []),
             f"normal images: {data.num_train:,} to train, {data.num_select:,} to select, {data.num_calibrate:,} to "
             "calibrate",
+            *([_copies_left_out(data)] if data.num_copies else []),
         ]
 
 
@@ -102,6 +114,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     _check_name(options.out)
     device = resolve_device(options.device)
     dataset = open_dataset(options.data, normal=options.normal)
+    watch.on_data(describe(dataset))
     samples = dataset.train_normals()
     limits = Limits.for_pixels(options.max_pixels)
     found = survey(samples, limits=limits)
@@ -131,7 +144,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
         for remark in store.remarks:
             warnings.append(remark)
             watch.on_warning(remark)
-        split = split_normals(len(store.pixels), seed=recipe.training.seed)
+        split = split_distinct(image_keys(store.pixels), seed=recipe.training.seed)
         record = _record(options, dataset, store, split)
         limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)
         with _curves(options) as on_rows:
@@ -195,6 +208,12 @@ def _how_to_go_on(recipe: Recipe) -> str:
     return "to go on from there, give the same command with --resume and without --max-minutes, or with more"
 
 
+def _copies_left_out(data: DataRecord) -> str:
+    num_distinct = data.num_train + data.num_select + data.num_calibrate
+    num_images = num_distinct + data.num_copies
+    return f"{num_images:,} images, {num_distinct:,} distinct; {data.num_copies:,} exact copies left out"
+
+
 def _precision_note(resolved: Resolved, device: torch.device) -> str | None:
     recipe = resolved.recipe
     is_asked = Precision.BF16 in (recipe.training.precision, recipe.score.precision)
@@ -250,6 +269,7 @@ def _record(options: TrainOptions, dataset: Dataset, store: PixelStore, split: N
         num_select=len(split.select),
         num_calibrate=len(split.calibrate),
         num_left_out=len(store.errors),
+        num_copies=len(store.pixels) - len(split.train) - len(split.select) - len(split.calibrate),
         fingerprint=fingerprint,
         calibration_fingerprint=fingerprint,
     )

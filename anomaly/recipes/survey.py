@@ -1,4 +1,4 @@
-"""What a recipe follows from: the number of images, the size and colour of the first few, the range of them all."""
+"""What a recipe follows from: the number of images, the size and colour of a few, the range of them all."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _LEAST_TOLD = 1.5  # pixels that become one; below it there is no warning
 
 @dataclass(frozen=True)
 class Survey:
-    """Medians of the heights and widths of those looked at, in pixels, and whether one of them has colour.
+    """Medians of the heights and widths of the first few, in pixels, and whether one of those looked at has colour.
 
     `num_wide` images have 16 bits, and their values need `value_range` of these; without such images it is 16.
     """
@@ -45,17 +45,19 @@ class Survey:
 def survey(samples: Sequence[Sample], *, limits: Limits = DEFAULT_LIMITS) -> Survey:
     """The first that can be read decide; those that cannot are counted later. Of none that can, it says 32 × 32.
 
-    The range is that of all: pictures of 16 bits are decoded for it, others are told by their first bytes.
+    Where the first are grey, as many more, from all parts of the list, are looked at for colour: folders of old grey
+    and new colour pictures are not rare, and a grey model would lose the colour. The range is that of all: pictures of
+    16 bits are decoded for it, others are told by their first bytes.
     """
     peaks = [peak for peak in _peaks(samples, limits) if peak is not None]
     value_range = range_for(max(peaks)) if peaks else FULL_RANGE
-    looks = (_look(sample, limits, value_range) for sample in samples)
-    shapes = list(islice((shape for shape in looks if shape is not None), NUM_LOOKED_AT))
+    shapes = list(islice(_shapes(samples, limits, value_range), NUM_LOOKED_AT))
     if not shapes:
         return Survey(len(samples), 32, 32, has_colour=False)
     heights, widths, colours = zip(*shapes, strict=True)
+    has_colour = any(colours) or any(shape[2] for shape in _shapes(_spread(samples), limits, value_range))
     height, width = int(np.median(heights)), int(np.median(widths))
-    return Survey(len(samples), height, width, any(colours), len(peaks), value_range)
+    return Survey(len(samples), height, width, has_colour, len(peaks), value_range)
 
 
 def range_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
@@ -90,6 +92,13 @@ def _pixels(width: float) -> str:
     return "about 1 pixel" if 0.9 < width < 1.1 else f"{width:.1f} pixels"
 
 
+def _spread(samples: Sequence[Sample]) -> list[Sample]:
+    """Beyond the first few, from all parts of the list, the last one among them."""
+    later = samples[NUM_LOOKED_AT:]
+    num = min(len(later), NUM_LOOKED_AT)
+    return [later[row] for row in np.linspace(0, len(later) - 1, num).astype(int)] if num else []
+
+
 def _peaks(samples: Sequence[Sample], limits: Limits) -> Iterator[int | None]:
     """The largest value of each image of 16 bits; None for others."""
     paths = [sample.path for sample in samples if sample.pixels is None]
@@ -104,6 +113,12 @@ def _peak(path: str, limits: Limits) -> int | None:
         return measure(Path(path), name=path, limits=limits)
     except ImageError:
         return None
+
+
+def _shapes(samples: Sequence[Sample], limits: Limits, value_range: int) -> Iterator[tuple[int, int, bool]]:
+    """Of those that can be read."""
+    looks = (_look(sample, limits, value_range) for sample in samples)
+    return (shape for shape in looks if shape is not None)
 
 
 def _look(sample: Sample, limits: Limits, value_range: int) -> tuple[int, int, bool] | None:

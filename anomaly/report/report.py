@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from anomaly.data import DRAWINGS, mark
 from anomaly.evaluation import Evaluation, metrics_of
 from anomaly.evaluation.summary import Summary
 from anomaly.files import replacing, storing
@@ -35,6 +36,8 @@ def write_report(evaluation: Evaluation, summary: Summary, out: Path) -> None:
 def write_folder(contents: Mapping[str, bytes], out: Path) -> None:
     """Write files by their names into the folder `out`, which is made where it is missing.
 
+    Pictures are marked, so that they are not taken for data where `out` lies within the data.
+
     Raises StorageError where `out` cannot be written.
     """
     num_bytes = sum(map(len, contents.values()))
@@ -42,7 +45,7 @@ def write_folder(contents: Mapping[str, bytes], out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         works = {name: stack.enter_context(replacing(out / name)) for name in contents}
         for name, work in works.items():
-            work.write_bytes(contents[name])
+            work.write_bytes(mark(contents[name]) if name in DRAWINGS else contents[name])
 
 
 def scores_csv(evaluation: Evaluation) -> bytes:

@@ -29,7 +29,7 @@ def done(*arguments: str | Path) -> Result:
 def refused(*arguments: str | Path) -> str:
     """What a call that has to be refused says on standard error: a sentence or two.
 
-    Before it, `anomaly train` may have said which recipe it is, and what is lost by it.
+    Before it, a verb may have said what the data are, and `anomaly train` which recipe it is, and what is lost by it.
     """
     result = call(*arguments)
     assert result.exit_code == 2, result.output
@@ -37,8 +37,8 @@ def refused(*arguments: str | Path) -> str:
     assert "Traceback" not in result.stderr
     said, error, message = result.stderr.strip().partition("error: ")
     assert error
-    assert all(line.startswith(("recipe ", "warning: ")) for line in said.splitlines())
-    assert not said or arguments[0] == "train"
+    allowed = ("recipe ", "warning: ", "data: ") if arguments[0] == "train" else ("data: ",)
+    assert all(line.startswith(allowed) for line in said.splitlines())
     return message
 
 

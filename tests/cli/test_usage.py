@@ -36,7 +36,19 @@ def test_every_option_says_what_it_is(verb: tuple[str, ...]) -> None:
 def test_these_are_the_verbs() -> None:
     program = command_of(())
     assert isinstance(program, TyperGroup)
-    verbs = ["train", "calibrate", "score", "evaluate", "inspect", "serve", "recipes", "models", "keys", "history"]
+    verbs = [
+        "data",
+        "train",
+        "calibrate",
+        "score",
+        "evaluate",
+        "inspect",
+        "serve",
+        "recipes",
+        "models",
+        "keys",
+        "history",
+    ]
     assert list(program.commands) == verbs
 
 

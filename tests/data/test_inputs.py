@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from anomaly.data import expand_inputs
+from anomaly.data import Why, expand_inputs
 
 
 def write_image(path: Path, grey: int, shape: tuple[int, int] = (6, 9)) -> str:
@@ -20,7 +20,12 @@ def test_named_files_keep_their_order_and_folders_are_expanded_in_place(tmp_path
     (tmp_path / "folder" / "notes.txt").touch()
     (tmp_path / "folder" / "sub" / "more.csv").touch()
     named = [last, str(tmp_path / "folder"), first, last]
-    assert expand_inputs(named) == ([last, *inside, first, last], 2)
+    paths, left_out = expand_inputs(named)
+    assert paths == [last, *inside, first, last]
+    assert [(Path(file.path).name, file.why) for file in left_out] == [
+        ("notes.txt", Why.NO_IMAGE),
+        ("more.csv", Why.NO_IMAGE),
+    ]
 
 
 def test_whatever_is_named_has_a_place(tmp_path: Path) -> None:
@@ -28,9 +33,9 @@ def test_whatever_is_named_has_a_place(tmp_path: Path) -> None:
     (tmp_path / "empty" / "notes.txt").touch()
     (tmp_path / "text.txt").touch()
     named = [str(tmp_path / name) for name in ("missing.png", "text.txt", "empty")]
-    paths, num_skipped = expand_inputs(named)
-    assert (paths, num_skipped) == (named, 1)
+    paths, left_out = expand_inputs(named)
+    assert (paths, len(left_out)) == (named, 1)
 
 
 def test_nothing_gives_nothing() -> None:
-    assert expand_inputs([]) == ([], 0)
+    assert expand_inputs([]) == ([], [])

@@ -12,7 +12,7 @@ from anomaly.errors import DataError, ImageError
 
 
 def dataset(*samples: tuple[Split | None, Label | None]) -> Dataset:
-    return Dataset("set", "manifest", tuple(Sample(f"{i}", *sample, kind="") for i, sample in enumerate(samples)), 0)
+    return Dataset("set", "manifest", tuple(Sample(f"{i}", *sample, kind="") for i, sample in enumerate(samples)))
 
 
 def names(samples: list[Sample]) -> list[str]:
@@ -27,12 +27,29 @@ def test_with_two_splits_each_serves_its_purpose() -> None:
     assert names(data.test()) == ["2", "3"]
 
 
-@pytest.mark.parametrize("split", [None, "train", "test"])
-def test_with_one_split_or_none_every_fifth_normal_is_held_out(split: Split | None) -> None:
+def of_one_split(split: Split | None) -> Dataset:
     normals: list[tuple[Split | None, Label | None]] = [(split, "normal")] * 6
-    data = dataset((split, "anomalous"), *normals, (split, None))
-    assert names(data.train_normals()) == ["2", "3", "4", "5"]
-    assert names(data.test()) == ["0", "1", "6"]
+    return dataset((split, "anomalous"), *normals, (split, None))
+
+
+def test_without_splits_every_fifth_normal_is_held_out() -> None:
+    assert names(of_one_split(None).train_normals()) == ["2", "3", "4", "5"]
+    assert names(of_one_split(None).test()) == ["0", "1", "6"]
+
+
+def test_of_a_test_split_alone_all_is_evaluated_and_nothing_trained_on() -> None:
+    data = of_one_split("test")
+    assert names(data.test()) == ["0", "1", "2", "3", "4", "5", "6"]
+    assert data.known_normals() == []
+    with pytest.raises(DataError, match="set: has a test split only, and nothing of a test split is learnt from"):
+        data.train_normals()
+
+
+def test_of_a_training_split_alone_all_normals_train_and_nothing_is_evaluated() -> None:
+    data = of_one_split("train")
+    assert names(data.train_normals()) == ["1", "2", "3", "4", "5", "6"]
+    with pytest.raises(DataError, match=r"set: has a training split only.*give a data set with a test split"):
+        data.test()
 
 
 def test_without_anomalies_all_normals_train() -> None:

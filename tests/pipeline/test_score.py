@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anomaly.data import LeftOut, Why
 from anomaly.errors import StorageError
 from anomaly.inference import EvidenceGraph, load_detector
 from anomaly.inference.latents import search_images
@@ -31,7 +32,9 @@ def test_the_summary_counts(bigan_dir: Path, tmp_path: Path) -> None:
         on_image=lambda: done.append(None),
     )
     num_anomalous = sum(map(bool, load_detector(bigan_dir, device="cpu").score(images, alpha=0.2).is_anomalous))
-    assert summary == ScoreSummary(num_rows=11, num_failed=1, num_anomalous=num_anomalous, num_skipped=1, shortages=[])
+    notes = LeftOut(str(tmp_path / "in" / "notes.txt"), Why.NO_IMAGE)
+    expected = ScoreSummary(num_rows=11, num_failed=1, num_anomalous=num_anomalous, left_out=[notes], shortages=[])
+    assert summary == expected
     assert totals == [11] == [len(done)]
 
 

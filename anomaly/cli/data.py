@@ -1,0 +1,23 @@
+"""`anomaly data`, and how other verbs say what DATA was taken for."""
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+
+from anomaly.cli.console import Data, Normal, err, names, out, usage
+
+
+def data(data: Data, normal: Normal = "") -> None:
+    """Say what DATA is taken for: form, classes, masks, what train and evaluate take, and what is left out."""
+    with usage():
+        from anomaly.data import describe, open_dataset
+
+        sentences = describe(open_dataset(data, normal=names(normal)))
+    for sentence in sentences:
+        out.print(escape(sentence))
+
+
+def say_data(sentences: Sequence[str]) -> None:
+    """The same on standard error, before the work begins; each line is marked as being of the data."""
+    for sentence in sentences:
+        err.print(f"data: {escape(sentence)}")

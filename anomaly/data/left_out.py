@@ -1,0 +1,35 @@
+"""Files inside DATA or an INPUT that are not used as images: each is kept with the reason, counted and said."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Why(StrEnum):
+    """Why a file is left out; the text follows a number, as in "3 hidden or system files"."""
+
+    HIDDEN = "hidden or system files"
+    NO_IMAGE = "files that are no images"
+    OUTPUT = "pictures that anomaly has drawn"
+    MASK = "masks that are not in use"
+    ELSEWHERE = "images outside the class folders"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """One file, or a folder that cannot be listed."""
+
+    path: str
+    why: Why
+
+
+def left_out_sentences(left_out: Iterable[LeftOut]) -> list[str]:
+    """One for each reason that occurs: the number of files, the reason, and one of the files."""
+    files = list(left_out)
+    counts = Counter(file.why for file in files)
+    return [
+        f"left out: {counts[why]:,} {why.value}, such as {next(file.path for file in files if file.why is why)}"
+        for why in Why
+        if counts[why]
+    ]
