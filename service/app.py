@@ -22,6 +22,7 @@ from service.edge.access import GuardAccess, check_exposure
 from service.edge.bodies import BodyLimits
 from service.edge.callers import BEARER, IdentifyCallers, needs
 from service.edge.headers import SecureAnswers
+from service.edge.heads import AnswerHeads
 from service.edge.keys import Keyring, Scope
 from service.edge.load_shedding import LoadShedding
 from service.edge.request_log import LogRequests, logging_to
@@ -142,6 +143,7 @@ def create_app(
         app.include_router(routes.router)
     answer_errors(app)
     app.add_middleware(AnswerDirectly, routes=score.router.routes)
+    app.add_middleware(AnswerHeads)
     app.add_middleware(IdentifyCallers, settings=settings, keyring=keyring)
     app.add_middleware(GuardAccess, settings=settings)
     app.add_middleware(SecureAnswers)
