@@ -20,8 +20,9 @@ from anomaly.errors import AnomalyError, BundleError, UsageError
 from anomaly.inference import Detector, load_detector
 from service.edge.access import GuardAccess, check_exposure
 from service.edge.bodies import BodyLimits
-from service.edge.callers import BEARER, IdentifyCallers, needs
+from service.edge.callers import BEARER, Callers, IdentifyCallers, needs
 from service.edge.headers import SecureAnswers
+from service.edge.heads import AnswerHeads
 from service.edge.keys import Keyring, Scope
 from service.edge.load_shedding import LoadShedding
 from service.edge.request_log import LogRequests, logging_to
@@ -64,6 +65,7 @@ def create_app(
     """
     telemetry = Telemetry()
     keyring = Keyring(settings.keys)
+    callers = Callers(settings, keyring)
     batcher = Batcher(
         max_batch=settings.max_batch,
         max_wait_s=settings.max_wait_ms / 1000,
@@ -102,6 +104,7 @@ def create_app(
         history=kept,
     )
     telemetry.watch_queue(lambda: admission.num_images, lambda: admission.age_s)
+    telemetry.watch_history(lambda: kept is not None and kept.failure is not None)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, State]]:
@@ -142,13 +145,15 @@ def create_app(
         app.include_router(routes.router)
     answer_errors(app)
     app.add_middleware(AnswerDirectly, routes=score.router.routes)
-    app.add_middleware(IdentifyCallers, settings=settings, keyring=keyring)
+    app.add_middleware(AnswerHeads)
+    app.add_middleware(IdentifyCallers, callers=callers)
     app.add_middleware(GuardAccess, settings=settings)
     app.add_middleware(SecureAnswers)
     app.add_middleware(LogRequests, observe=telemetry.observe_request)
     app.state.shedding = LoadShedding(
         calls_of(score.router.routes),
         full=lambda: admission.full_for(pool.detectors),
+        callers=callers,
         observe=telemetry.observe_request,
     )
     app.state.refresh = refresh

@@ -230,6 +230,8 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, HTTPException):
         return {
             404: "There is nothing at this address; GET /docs lists what there is.",
-            405: "This address does not answer to this method; GET /docs lists what there is.",
+            405: "This address does not answer to this method"
+            + "".join(f", but to {methods}" for methods in [(error.headers or {}).get("Allow")] if methods)
+            + "; GET /docs lists what there is.",
         }.get(error.status_code, str(error.detail))
     return str(error)

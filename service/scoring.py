@@ -65,12 +65,18 @@ class Scoring:
         self._drift = drift
         self._history = history
 
-    def admit(self, detector: Detector, *, num_bytes: int) -> AbstractContextManager[Reservation]:
+    def admit(self, detector: Detector | None, *, num_bytes: int) -> AbstractContextManager[Reservation]:
         """Reserve memory for one image and a body of `num_bytes`, before that is read, until the answer is made.
 
+        `detector` is None where only the body will tell; then `assign` follows.
         Raises OverloadedError, ShuttingDownError or EngineFailedError.
         """
-        return self._admission.admit(detector, num_bytes=num_bytes + _pixel_bytes(detector))
+        num_bytes += _pixel_bytes(detector) if detector else 0
+        return self._admission.admit(detector, num_bytes=num_bytes)
+
+    def assign(self, reservation: Reservation, detector: Detector) -> None:
+        """Say which detector a request is for, once its body has told. Raises OverloadedError."""
+        reservation.assign(detector, num_bytes=_pixel_bytes(detector))
 
     async def score_one(
         self,
@@ -116,6 +122,7 @@ class Scoring:
         *,
         heatmap: bool = False,
     ) -> list[JudgedImage | Exception]:
+        reservation.restart()  # the deadline bounds what we take, not how long an upload took
         answers = [self._batcher.submit(detector, each.read, heatmap=heatmap) for each in submissions]
         with abandoning(answers, deadline=reservation.deadline, disconnected=disconnected):
             outcomes = [await _outcome(answer) for answer in answers]

@@ -70,9 +70,13 @@ class Settings(BaseSettings):
     max_queue_bytes: int = Field(default=512 * 2**20, ge=1)
     """Bytes of bodies and preprocessed pixels held at the same time; beyond it requests are refused with 503."""
     deadline_s: float = Field(default=30.0, gt=0.0)
-    """Seconds from a request's head to its answer; what would come later gets a 503 and is never run."""
+    """Seconds from when a request has come to its answer; what would come later gets a 503 and is never run."""
     receive_timeout_s: float = Field(default=10.0, gt=0.0)
-    """Seconds that a peer has to send a whole request, and to take what of an answer does not fit the buffers."""
+    """Seconds that a peer has to send a request's head, and to take what of an answer does not fit the buffers."""
+    receive_rate: int = Field(default=16 * 2**10, ge=1)
+    """Bytes of a body that a peer must send a second, over each `receive_timeout_s`; a slower one gets 408."""
+    receive_limit_s: float = Field(default=120.0, gt=0.0)
+    """Seconds that a peer has to send a whole request, however steadily it sends."""
     max_connections: int = Field(default=800, ge=1)
     """Open connections; beyond it new ones are answered with 503 and closed."""
     grace_s: float = Field(default=30.0, gt=0.0)

@@ -3,7 +3,8 @@
 A page of another site can make a browser send requests to 127.0.0.1. Two checks stop it. Its requests carry its
 own address as `Origin`, which is not the `Host` they are sent to: refused with 403. If its name has been re-bound to
 127.0.0.1, then both agree, but `Host` is its name: refused with 400. A numeric `Host` cannot be re-bound, so a server
-that listens on all addresses accepts any numeric one, and further names only if `allowed_hosts` lists them.
+that listens on all addresses accepts any numeric one, and further names only if `allowed_hosts` lists them. Load
+balancers probe by HTTP/1.0 without a `Host`, which no browser does: PROBES are answered so too.
 """
 
 import ipaddress
@@ -16,6 +17,7 @@ from service.errors import CrossSiteError, ServiceError, UnknownHostError, error
 from service.settings import Settings, is_loopback
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 def check_exposure(settings: Settings) -> None:
@@ -38,11 +40,12 @@ class GuardAccess:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer with the reason why not."""
         if scope["type"] == "http":
-            host = header(scope, b"host") or ""
+            host = header(scope, b"host")
             try:
-                self._check_host(host)
+                if host is not None or not _is_old_probe(scope):
+                    self._check_host(host or "")
                 if scope["method"] not in SAFE_METHODS:
-                    _check_origin(header(scope, b"origin"), host)
+                    _check_origin(header(scope, b"origin"), host or "")
             except ServiceError as error:
                 await error_response(error)(scope, receive, send)
                 return
@@ -66,7 +69,11 @@ def host_name(host: str) -> str:
     name, _, after = host.lower().rpartition(":")
     if not name or after.endswith("]"):
         name = host.lower()
-    return name.removeprefix("[").removesuffix("]")
+    return name.removeprefix("[").removesuffix("]").removesuffix(".")  # a full name may end in a dot
+
+
+def _is_old_probe(scope: Scope) -> bool:
+    return scope.get("http_version") == "1.0" and scope["method"] in SAFE_METHODS and scope["path"] in PROBES
 
 
 def _check_origin(origin: str | None, host: str) -> None:

@@ -1,27 +1,33 @@
-"""A request's body: one raw image, or a form (`multipart/form-data`, RFC 7578) with image files, read within limits.
+"""A request's body: one raw image, or a form with image files (`forms`), read within limits.
 
-A body is refused by its Content-Length before it is read, and by its true length while it is read. Forms are read by
-Starlette's parser, with files kept in memory: for small images a temporary file costs more than scoring.
+A body is refused by its Content-Length before it is read, and by its true length while it is read. Files are kept in
+memory: for small images a temporary file costs more than scoring. docs/service.md has the table of what is accepted.
 """
 
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
 from fastapi import Request
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
+from service.edge.forms import FormPart, FormReader
 from service.errors import MalformedRequestError, UnsupportedContentError, UploadTooLargeError
 
-FORM = "multipart/form-data"
+FORM, BYTES = "multipart/form-data", "application/octet-stream"
 ONE, MANY = "file", "files"
+IMAGE_FIELD = re.compile(r"(file|image|img|picture|photo|upload)s?[-_]?\d*(\[\d*\])?", re.IGNORECASE)
+"""How clients call the field of an image, or of one among several: file, files[], image, image_2, files[0]."""
 NAMELESS = "the image"
-MAX_TEXTS = 1000
-"""Fields without a file in one form. They are not used, but kept until the form is read, each with some overhead."""
-TOO_MANY_FILES = "Too many files"
-"""How Starlette's message begins for a form with more than `max_files`."""
+IN_TEXT = (b"data:", b"iVBORw0KGgo", b"/9j/")
+"""How a data URL begins, and the base64 of PNG and JPEG."""
+ADVICE = {
+    "application/x-www-form-urlencoded": ", which curl's -d and --data-binary send unless told otherwise; with curl: "
+    "-F file=@picture.png, or --data-binary @picture.png -H 'Content-Type: image/png'.",
+    "application/json": ", and images in JSON are not read; decode the base64, and send a form or the image's bytes.",
+}
+"""What some types come from, and what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -48,48 +54,71 @@ class BodyLimits:
 
 
 class Body:
-    """One request's body. Raises UploadTooLargeError if its announced length is too large."""
+    """One request's body. Raises UploadTooLargeError or UnsupportedContentError if its head says enough."""
 
     def __init__(self, request: Request, limits: BodyLimits) -> None:
         self.announced_bytes = _announced_bytes(request, limits)
         """Its length by the request's head, 0 if that does not say."""
+        self.texts: list[tuple[str, str]] = []
+        """A form's fields without a file, once it has been read."""
         self._request = request
         self._limits = limits
         self._type = request.headers.get("content-type", "")
+        self._kind = self._type.partition(";")[0].strip().lower()
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding.strip().lower() not in ("identity", ""):
+            raise UnsupportedContentError(
+                f"The body has the Content-Encoding {encoding[:40]!r}, and nothing is unpacked here; send it as it is."
+            )
+
+    @property
+    def is_form(self) -> bool:
+        """Whether it may have fields beside the images."""
+        return self._kind == FORM
 
     async def read_one(self, grow: Grow) -> Upload:
-        """The one image of a request: the form's field `file`, or the raw body.
+        """The one image of a request: a form's file, or the raw body.
 
         Raises MalformedRequestError, UnsupportedContentError, UploadTooLargeError or ClientDisconnect.
         """
-        if self._type.strip().lower().startswith("image/"):
-            return Upload(NAMELESS, b"".join([piece async for piece in self._pieces(grow)]))
-        return (await self._read_form(grow, ONE, max_files=1))[0]
+        if self.is_form:
+            return (await self._read_form(grow, ONE, max_files=1))[0]
+        if not (self._kind.startswith("image/") or self._kind in (BYTES, "")):
+            raise self._unsupported(ONE)
+        data = b"".join([piece async for piece in self._pieces(grow)])
+        if not (data or self._kind):
+            raise self._unsupported(ONE)
+        if data.startswith(IN_TEXT):
+            raise UnsupportedContentError("The body is an image in base64; decode it, and send the bytes.")
+        return Upload(NAMELESS, data)
 
     async def read_many(self, grow: Grow) -> list[Upload]:
-        """All images of a form's field `files`, in order. Raises as `read_one` does."""
+        """All images of a form, in order. Raises as `read_one` does."""
+        if not self.is_form:
+            raise self._unsupported(MANY)
         return await self._read_form(grow, MANY, max_files=self._limits.max_files)
 
     async def _read_form(self, grow: Grow, field: str, *, max_files: int) -> list[Upload]:
-        if not self._type.strip().lower().startswith(FORM):
-            raise UnsupportedContentError(
-                f"The body's type is {self._type[:80]!r}; send a form ({FORM}) with files in the field "
-                + repr(field)
-                + (", or one image's bytes as image/png, image/jpeg …" if field == ONE else ".")
+        reader = FormReader(self._type, max_files=max_files)
+        async for piece in self._pieces(grow):
+            reader.feed(piece)
+        files = []
+        for part in reader.finish():
+            _check_field(part, field)
+            if part.is_file:
+                files.append(Upload(part.filename or NAMELESS, await part.content()))
+            else:
+                self.texts.append((part.name, (await part.content()).decode("utf-8", "replace")))
+        if not files:
+            raise MalformedRequestError(
+                f"The form needs the field {field!r} with a file, but has none; with curl: -F {field}=@picture.png"
             )
-        parser = _MemoryParser(
-            self._request.headers,
-            self._pieces(grow),
-            max_files=max_files,
-            max_fields=MAX_TEXTS,
-            max_part_size=self._limits.max_bytes,
-        )
-        try:
-            return await _files(await parser.parse(), field)
-        except MultiPartException as error:
-            raise _refusal(error, max_files) from None
-        finally:
-            parser.close()
+        return files
+
+    def _unsupported(self, field: str) -> UnsupportedContentError:
+        others = ", or one image's bytes as image/png, image/jpeg …" if field == ONE else "."
+        advice = ADVICE.get(self._kind, f"; send a form ({FORM}) with files in the field {field!r}{others}")
+        return UnsupportedContentError(f"The body's type is {self._type[:80]!r}{advice}")
 
     async def _pieces(self, grow: Grow) -> AsyncGenerator[bytes, None]:
         """The body as it comes; `grow` is told of what was not announced."""
@@ -108,15 +137,6 @@ class Body:
             yield piece
 
 
-class _MemoryParser(MultiPartParser):
-    spool_max_size = 0  # for `tempfile` that means: never on disk
-
-    def close(self) -> None:
-        """Close all files, those of parts that were cut off too, which are in no form."""
-        for file in self._files_to_close_on_error:
-            file.close()
-
-
 def _announced_bytes(request: Request, limits: BodyLimits) -> int:
     length = request.headers.get("content-length", "")
     if not length.isdigit():
@@ -126,27 +146,21 @@ def _announced_bytes(request: Request, limits: BodyLimits) -> int:
     return int(length)
 
 
-async def _files(form: FormData, field: str) -> list[Upload]:
-    parts = form.getlist(field)
-    files = [part for part in parts if isinstance(part, UploadFile)]
-    if not files or len(files) < len(parts):
-        got = "it holds text" if parts else "has none"
+def _check_field(part: FormPart, field: str) -> None:
+    """Raise MalformedRequestError for a file in a field of unclear meaning, or a text where a file belongs."""
+    if bool(IMAGE_FIELD.fullmatch(part.name)) == part.is_file:
+        return
+    if part.is_file:
         raise MalformedRequestError(
-            f"The form needs the field {field!r} with a file, but {got}; with curl: -F {field}=@picture.png"
+            f"The form has a file in the field {part.name[:80]!r}, of which nothing is known here; send images in the "
+            f"field {field!r}."
         )
-    return [Upload(file.filename or NAMELESS, await file.read()) for file in files]
+    raise MalformedRequestError(
+        f"The form's field {part.name[:80]!r} needs a file, but it holds text; with curl: -F {field}=@picture.png"
+    )
 
 
 async def disconnection(request: Request) -> None:
     """Return when the client has hung up. The request's body must have been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _refusal(error: MultiPartException, max_files: int) -> MalformedRequestError | UploadTooLargeError:
-    if error.message.startswith(TOO_MANY_FILES):
-        return UploadTooLargeError(
-            f"The form has more files than the {max_files} accepted here; send several as 'files' to "
-            "/score/batch, and what is too much for one request in further ones."
-        )
-    return MalformedRequestError(f"The form cannot be read: {error.__cause__ or error.message}")

@@ -45,7 +45,11 @@ def needs(scope: Scope) -> Callable[[Request, Credentials], Awaitable[None]]:
 
 def check_scope(request: Request, scope: Scope) -> None:
     """Raise ForbiddenError unless the caller's key has `scope`; faster than `needs`, for frequent calls."""
-    caller = caller_of(request)
+    check_key(caller_of(request), scope)
+
+
+def check_key(caller: Key | None, scope: Scope) -> None:
+    """Raise ForbiddenError unless a key has `scope`."""
     if caller is None or scope not in caller.scopes:
         raise ForbiddenError(f"This needs a key with the scope {scope.value!r}, as `anomaly keys add` makes them.")
 
@@ -56,28 +60,23 @@ def caller_of(request: Request) -> Key | None:
     return caller
 
 
-class IdentifyCallers:
-    """ASGI middleware that tells the app whose key a request has, and refuses requests that lack a key they need."""
+class Callers:
+    """Tells whose key a request has, and counts the requests of each key."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, keyring: Keyring) -> None:
-        self.app = app
+    def __init__(self, settings: Settings, keyring: Keyring) -> None:
         self.keyring = keyring
         self.rate = RateLimit(settings.rate_limit, settings.rate_burst)
         trusted = frozenset(Scope) if is_loopback(settings.host) else frozenset({Scope.SCORE})
         self.anyone = Key("anyone", trusted, sha256="")
 
-    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer with the reason why not."""
-        if scope["type"] == "http":
-            try:
-                caller = self._identify(scope["path"], Headers(scope=scope)) if self.keyring else self.anyone
-            except ServiceError as error:
-                await error_response(error)(scope, receive, send)
-                return
-            scope.setdefault("state", {})["caller"] = caller
-        await self.app(scope, receive, send)
+    def identify(self, path: str, headers: list[tuple[bytes, bytes]]) -> Key | None:
+        """The key of a request to `path`; None for a public one without.
 
-    def _identify(self, path: str, headers: Headers) -> Key | None:
+        Raises UnauthenticatedError without a key that is needed, RateLimitError if it asks too often.
+        """
+        return self._known(path, Headers(raw=headers)) if self.keyring else self.anyone
+
+    def _known(self, path: str, headers: Headers) -> Key | None:
         secret = _secret(headers.get("authorization", ""))
         caller = self.keyring.find(secret) if secret else None
         if path in PUBLIC or path.startswith(PUBLIC_FOLDER):
@@ -94,6 +93,25 @@ class IdentifyCallers:
                 {"Retry-After": str(math.ceil(wait_s))},
             )
         return caller
+
+
+class IdentifyCallers:
+    """ASGI middleware that tells the app whose key a request has, and refuses requests that lack a key they need."""
+
+    def __init__(self, app: ASGIApp, callers: Callers) -> None:
+        self.app = app
+        self.callers = callers
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer with the reason why not."""
+        if scope["type"] == "http":
+            try:
+                caller = self.callers.identify(scope["path"], scope["headers"])
+            except ServiceError as error:
+                await error_response(error)(scope, receive, send)
+                return
+            scope.setdefault("state", {})["caller"] = caller
+        await self.app(scope, receive, send)
 
 
 def _secret(authorization: str) -> str:

@@ -1,26 +1,34 @@
 """Load shedding: while the server cannot accept one more image, scoring calls are refused by their heads alone.
 
 The app would refuse them too. But under overload most requests are refused, and what a refusal costs is missing for the
-images that were accepted. So nothing is looked at here but the method and the path. Each refusal is counted, logged and
-has its id, as every answer (docs/adr/0023-service-packages.md has what this gains).
+images that were accepted. So nothing is looked at here but the method, the path and the key: a caller without one
+learns nothing of the server, and each request counts for the rate of its key. Each refusal is counted, logged and has
+its id, as every answer (docs/adr/0023-service-packages.md has what this gains).
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from service.edge.callers import Callers, check_key
 from service.edge.headers import HEADERS
+from service.edge.keys import Scope
 from service.edge.request_log import Observe, choose_id, log_request, request_id
-from service.errors import OverloadedError, Problem, describe
+from service.errors import OverloadedError, Problem, ServiceError, describe
 
 
 class LoadShedding:
     """Refuses `calls`, each a method and a path, while `full` gives a reason to; None if an image may be accepted."""
 
     def __init__(
-        self, calls: Iterable[tuple[str, str]], full: Callable[[], OverloadedError | None], observe: Observe
+        self,
+        calls: Iterable[tuple[str, str]],
+        full: Callable[[], OverloadedError | None],
+        callers: Callers,
+        observe: Observe,
     ) -> None:
         self._paths = {(method.encode(), path.encode()): path for method, path in calls}
         self._full = full
+        self._callers = callers
         self._observe = observe
 
     def refusal(
@@ -28,13 +36,19 @@ class LoadShedding:
     ) -> Problem | None:
         """The whole answer to a request that is refused, by its head; None if it may go on to the app."""
         path = self._paths.get((method, url.partition(b"?")[0]))
-        error = self._full() if path else None
+        error: ServiceError | None = self._full() if path else None
         if path is None or error is None:
             return None
+        caller = None
+        try:
+            caller = self._callers.identify(path, headers)
+            check_key(caller, Scope.SCORE)
+        except ServiceError as its_own:
+            error = its_own
         problem = describe(error)
         offered = next((value.decode("latin-1") for name, value in headers if name == b"x-request-id"), None)
         token = request_id.set(identity := choose_id(offered))
         self._observe(path, problem.status, 0.0)
-        log_request(method.decode(), path, problem.status, 0.0, caller=None, client=client)
+        log_request(method.decode(), path, problem.status, 0.0, caller=caller.name if caller else None, client=client)
         request_id.reset(token)
         return replace(problem, headers=HEADERS | problem.headers | {"X-Request-ID": identity})

@@ -1,9 +1,10 @@
 """HTTP/1.1 as uvicorn speaks it, but with a limit on how long a peer may keep it waiting.
 
 uvicorn waits without limit for the rest of a request, and lets a head grow without end. Here a peer has a fixed time to
-send a whole request, from the opening of its connection or the first byte on one that is kept, however it spreads the
-bytes. Then it gets a 408, unless it has sent nothing at all, and is cut off. It has the same time to take an answer
-that does not fit the buffers. What is not body (head, chunk sizes, trailers) may be 64 KiB, and as much again as the
+send a head, from the opening of its connection or the first byte on one that is kept, however it spreads the bytes. A
+body may take longer as long as each further such time brings enough of its bytes, up to a limit for the whole request.
+Else the peer gets a 408, unless it has sent nothing at all, and is cut off. It has the same time to take an answer that
+does not fit the buffers. What is not body (head, chunk sizes, trailers) may be 64 KiB, and as much again as the
 body. The number of connections is bounded.
 
 When the server is told to stop, connections without a request stay open for a moment. A request that is on its way then
@@ -32,9 +33,15 @@ the peer is still sending would otherwise reset the connection before it has rea
 
 @dataclass(frozen=True)
 class PeerLimits:
-    """How long one peer may take for a request or an answer, and how many peers there may be."""
+    """How long one peer may take for a request or an answer, and how many peers there may be.
+
+    After each `receive_timeout_s` of a request, `receive_rate` bytes of its body must have come for each of its
+    seconds, and all of it within `receive_limit_s`.
+    """
 
     receive_timeout_s: float
+    receive_rate: int
+    receive_limit_s: float
     max_connections: int
 
 
@@ -46,6 +53,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._limits = limits
         self._shedding = shedding
         self._receiving: TimerHandle | None = None
+        self._received_until = 0.0
+        self._body_bytes = 0
         self._sending: TimerHandle | None = None
         self._extra_bytes = 0
         self._is_leaving = False
@@ -98,6 +107,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._extra_bytes -= 2 * len(body)
+        self._body_bytes += len(body)
         if not (self._is_shed or self.transport.is_closing()):
             super().on_body(body)
 
@@ -171,7 +181,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_receiving(self) -> None:
         if self._receiving is None:
-            self._receiving = self.loop.call_later(self._limits.receive_timeout_s, self._cut_off)
+            self._received_until = self.loop.time() + self._limits.receive_limit_s
+            self._receive_for_a_while()
+
+    def _receive_for_a_while(self) -> None:
+        self._body_bytes = 0
+        left_s = self._received_until - self.loop.time()
+        self._receiving = self.loop.call_later(min(self._limits.receive_timeout_s, left_s), self._check_receiving)
 
     def _stop_receiving(self) -> None:
         if self._receiving is not None:
@@ -183,14 +199,25 @@ class BoundedProtocol(HttpToolsProtocol):
             self._sending.cancel()
             self._sending = None
 
-    def _cut_off(self) -> None:
+    def _check_receiving(self) -> None:
+        """Go on receiving if the peer is fast enough, or cut it off."""
         self._receiving = None
         if self._is_answering() and not self.cycle.more_body:
             return  # the request is complete; what came after it is a stray line end
-        if not self._extra_bytes:
+        if not (self._extra_bytes or self._body_bytes):
             self.transport.close()  # a peer that connected ahead of time has sent nothing yet
             return
-        message = f"The whole request did not come within {self._limits.receive_timeout_s:g} s."
+        timeout_s, rate = self._limits.receive_timeout_s, self._limits.receive_rate
+        if self.loop.time() >= self._received_until:
+            message = f"The whole request did not come within {self._limits.receive_limit_s:g} s."
+        elif self._body_bytes < rate * timeout_s:
+            message = (
+                f"In the last {timeout_s:g} s came {self._body_bytes} bytes of the request's body, which is less than "
+                f"{rate} a second."
+            )
+        else:
+            self._receive_for_a_while()
+            return
         self._refuse(Problem(408, "receive_timeout", message, {}))
 
     def _refuse(self, problem: Problem, *, linger_s: float = LINGER_S) -> None:

@@ -24,7 +24,12 @@ class Server(uvicorn.Server):
         self, app: FastAPI, settings: Settings, *, shedding: LoadShedding, on_stop: Callable[[], None], **options: Any
     ) -> None:
         """`options` are uvicorn's, in place of those chosen here."""
-        limits = PeerLimits(settings.receive_timeout_s, settings.max_connections)
+        limits = PeerLimits(
+            settings.receive_timeout_s,
+            settings.receive_rate,
+            settings.receive_limit_s,
+            settings.max_connections,
+        )
         chosen: dict[str, Any] = {
             "http": partial(BoundedProtocol, limits=limits, shedding=shedding),
             "ws": "none",

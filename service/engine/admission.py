@@ -24,17 +24,31 @@ SHARE_OF_WAIT, SHARE_OF_BATCH = 0.5, 0.25
 class Reservation:
     """What one request may hold; its answer is due at `deadline`, a time of the event loop's clock."""
 
-    def __init__(self, admission: "Admission", scorer: Scorer, deadline: float) -> None:
-        self.deadline = deadline
+    def __init__(self, admission: "Admission", scorer: Scorer | None) -> None:
         self.num_images = 0
         self.num_bytes = 0
         self._admission = admission
         self._scorer = scorer
+        self.restart()
 
     def grow(self, *, num_images: int = 0, num_bytes: int = 0) -> None:
         """Reserve more. Raises OverloadedError if the server cannot hold more."""
         self._admission.check(self._scorer, num_images, num_bytes)
         self._change(num_images, num_bytes)
+
+    def assign(self, scorer: Scorer, *, num_bytes: int) -> None:
+        """Say which detector it is for, now that the body has told, and reserve more bytes for that.
+
+        Raises OverloadedError if the server would come to it too late.
+        """
+        num_images = self.num_images
+        self._change(-num_images, 0)
+        self._scorer = scorer
+        self.grow(num_images=num_images, num_bytes=num_bytes)
+
+    def restart(self) -> None:
+        """Let the time until the answer is due begin now."""
+        self.deadline = asyncio.get_running_loop().time() + self._admission.deadline_s
 
     def release(self) -> None:
         """Hold nothing any more."""
@@ -65,15 +79,17 @@ class Admission:
         self.is_closed = True
 
     @contextmanager
-    def admit(self, scorer: Scorer, *, num_images: int = 1, num_bytes: int = 0) -> Iterator[Reservation]:
+    def admit(self, scorer: Scorer | None, *, num_images: int = 1, num_bytes: int = 0) -> Iterator[Reservation]:
         """Reserve what a request needs, from before its body is read until it is answered.
+
+        `scorer` is None where only the body will tell.
 
         Raises OverloadedError, ShuttingDownError or EngineFailedError.
         """
         if self.is_closed:
             raise ShuttingDownError("The server is shutting down; try again shortly.")
         self._batcher.check()
-        reservation = Reservation(self, scorer, asyncio.get_running_loop().time() + self.deadline_s)
+        reservation = Reservation(self, scorer)
         reservation.grow(num_images=num_images, num_bytes=num_bytes)
         self._admitted_at[reservation] = perf_counter()
         try:
@@ -88,7 +104,7 @@ class Admission:
         oldest = next(iter(self._admitted_at.values()), None)
         return 0.0 if oldest is None else perf_counter() - oldest
 
-    def check(self, scorer: Scorer, num_images: int, num_bytes: int) -> None:
+    def check(self, scorer: Scorer | None, num_images: int, num_bytes: int) -> None:
         """Raise OverloadedError if so much more cannot be accepted."""
         if obstacle := self._obstacle(scorer, num_images, num_bytes):
             raise obstacle
@@ -106,8 +122,8 @@ class Admission:
                 return None
         return obstacle
 
-    def _obstacle(self, scorer: Scorer, num_images: int, num_bytes: int) -> OverloadedError | None:
-        wait_s = self.expected_wait_s(scorer)
+    def _obstacle(self, scorer: Scorer | None, num_images: int, num_bytes: int) -> OverloadedError | None:
+        wait_s = 0.0 if scorer is None else self.expected_wait_s(scorer)
         if self.num_images + num_images > self.max_images:
             return OverloadedError(
                 f"The server is busy with {self.num_images} images and takes {self.max_images}; try again soon.", wait_s
@@ -124,10 +140,12 @@ class Admission:
             )
         return None
 
-    def note(self, scorer: Scorer, num_images: int, num_bytes: int) -> None:
+    def note(self, scorer: Scorer | None, num_images: int, num_bytes: int) -> None:
         """Count what was reserved, or, if negative, released."""
         self.num_images += num_images
         self.num_bytes += num_bytes
+        if scorer is None:
+            return
         self._images_of[scorer] += num_images
         if not self._images_of[scorer]:
             del self._images_of[scorer]

@@ -44,11 +44,16 @@ class Telemetry:
         self._drift = Gauge("anomaly_drift_log10_martingale", "Evidence of drift.", MODEL, registry=registry)
         self._alarm = Gauge("anomaly_drift_alarm", "1 once the drift alarm is on.", MODEL, registry=registry)
         self._history = Counter("anomaly_history_failures", "Scored images not kept in the history.", registry=registry)
+        self._unkept = Gauge("anomaly_history_failing", "1 while the history cannot be written.", registry=registry)
 
     def watch_queue(self, num_images: Callable[[], float], age_s: Callable[[], float]) -> None:
         """Ask for the queue's depth and for the age of its oldest image whenever the series are read."""
         self._depth.set_function(num_images)
         self._age.set_function(age_s)
+
+    def watch_history(self, is_failing: Callable[[], bool]) -> None:
+        """Ask whether the history cannot be written whenever the series are read."""
+        self._unkept.set_function(is_failing)
 
     def observe_request(self, route: str, code: int, seconds: float) -> None:
         """Note one answered request."""

@@ -40,6 +40,7 @@ async def readyz(request: Request, response: Response, parts: Parts) -> ReadyAns
         loaded=[_name(slot) for slot in slots if slot.detector],
         loading=[_name(slot) for slot in slots if not slot.is_settled],
         failed=[f"{_name(slot)}: {slot.failure}" for slot in slots if slot.failure],
+        history=parts.history.failure if parts.history and caller_of(request) else None,
         message=EngineFailedError.MESSAGE if parts.batcher.failure else None,
     )
 

@@ -1,8 +1,9 @@
-"""Query parameters read by their schema, for the calls that the framework does not read (`direct`).
+"""Parameters read by their schema, for the calls that the framework does not read (`direct`): of a query or a form.
 
-What is refused, and how, is the same as with the framework.
+What is refused, and how, is the same as with the framework; beyond that, a parameter may not have two values.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -10,18 +11,51 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
+from service.errors import MalformedRequestError
+
 Query = TypeVar("Query", bound=BaseModel)
 
 
 def read_query(schema: type[Query], request: Request) -> Query:
-    """The request's parameters. Raises RequestValidationError."""
+    """The request's parameters. Raises RequestValidationError or MalformedRequestError."""
     if not request.scope["query_string"]:
         defaults: Query = _defaults(schema)
         return defaults
+    return _read(schema, request.query_params.multi_items(), "query")
+
+
+def with_fields(query: Query, fields: Sequence[tuple[str, str]]) -> Query:
+    """The query, and a form's fields of the same names. Raises as `read_query` does, also where the two contradict."""
+    if not fields:
+        return query
+    given = _read(type(query), fields, "form")
+    chosen = {name: getattr(given, name) for name in given.model_fields_set}
+    for name in given.model_fields_set & query.model_fields_set:
+        if chosen[name] != getattr(query, name):
+            raise MalformedRequestError(
+                f"{name!r} is {getattr(query, name)!r} in the query and {chosen[name]!r} in the form; give it once."
+            )
+    return query.model_copy(update=chosen)
+
+
+def _read(schema: type[Query], items: Sequence[tuple[str, str]], place: str) -> Query:
+    values = dict(items)
+    for name, value in items:
+        if value != values[name]:
+            raise MalformedRequestError(
+                f"{name[:80]!r} is given twice in the {place}, as {value[:80]!r} and as {values[name][:80]!r}; give it "
+                "once."
+            )
     try:
-        return schema.model_validate(dict(request.query_params))
+        return schema.model_validate(values)
     except ValidationError as error:
-        raise RequestValidationError([{**e, "loc": ("query", *e["loc"])} for e in error.errors()]) from None
+        known = f"there is no such parameter; there are {', '.join(schema.model_fields)}"
+        raise RequestValidationError(
+            [
+                {**e, "loc": (place, *e["loc"]), "msg": known if e["type"] == "extra_forbidden" else e["msg"]}
+                for e in error.errors()
+            ]
+        ) from None
 
 
 @cache
@@ -37,4 +71,13 @@ def describe_query(schema: type[BaseModel]) -> dict[str, Any]:
             {"name": name, "in": "query", "required": False, "schema": field, "description": field["description"]}
             for name, field in properties.items()
         ]
+    }
+
+
+def form_fields(schema: type[BaseModel]) -> dict[str, Any]:
+    """The same parameters as fields of a form, which has no null."""
+    properties: dict[str, dict[str, Any]] = schema.model_json_schema()["properties"]
+    return {
+        name: next(iter(field.get("anyOf", [field]))) | {"description": field["description"]}
+        for name, field in properties.items()
     }

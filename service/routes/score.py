@@ -9,11 +9,12 @@ from pydantic import BaseModel
 
 from anomaly.data import restore_map
 from anomaly.inference import Detector
-from service.edge.bodies import Body, Upload, disconnection
+from service.edge.bodies import BYTES, Body, Upload, disconnection
 from service.edge.callers import NEEDS_KEY, check_scope
 from service.edge.keys import Scope as KeyScope
+from service.engine.admission import Reservation
 from service.routes.drawing import draw_heatmap, draw_image
-from service.routes.query import describe_query, read_query
+from service.routes.query import describe_query, form_fields, read_query, with_fields
 from service.routes.state import State, parts_of
 from service.schemas.base import ErrorAnswer, ErrorDetail
 from service.schemas.score import (
@@ -45,8 +46,15 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _form(field: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"multipart/form-data": {"schema": {"type": "object", "required": [field], "properties": {field: schema}}}}
+def _form(field: str, schema: dict[str, Any], query: type[BaseModel]) -> dict[str, Any]:
+    """A form may also have what the query may."""
+    form = {
+        "type": "object",
+        "required": [field],
+        "properties": {field: schema} | form_fields(query),
+        "additionalProperties": False,
+    }
+    return {"multipart/form-data": {"schema": form}}
 
 
 @router.post(
@@ -54,16 +62,21 @@ def _form(field: str, schema: dict[str, Any]) -> dict[str, Any]:
     response_model=ScoreAnswer | IllustratedAnswer,
     openapi_extra=NEEDS_KEY
     | describe_query(ScoreQuery)
-    | _body(_form("file", BINARY) | {"image/*": {"schema": BINARY}}),
+    | _body(_form("file", BINARY, ScoreQuery) | {"image/*": {"schema": BINARY}, BYTES: {"schema": BINARY}}),
 )
 async def score(request: Request) -> Response:
-    """Score one image: as a form's field `file`, or as the raw body with `Content-Type: image/…`."""
+    """Score one image: as a form's field `file`, or as the raw body with `Content-Type: image/…`.
+
+    The parameters may also be fields of the form.
+    """
     check_scope(request, KeyScope.SCORE)
     query, parts = read_query(ScoreQuery, request), parts_of(request)
-    detector = parts.pool.get(query.model, query.version)
     body = Body(request, parts.body_limits)
-    with parts.scoring.admit(detector, num_bytes=body.announced_bytes) as reservation:
+    named = _detector_named(query, body, parts)
+    with parts.scoring.admit(named, num_bytes=body.announced_bytes) as reservation:
         upload = await body.read_one(reservation.grow)
+        query = with_fields(query, body.texts)
+        detector = named or _assigned(reservation, query, parts)
         judged = await parts.scoring.score_one(
             _submission(upload, detector, parts),
             detector,
@@ -81,16 +94,21 @@ async def score(request: Request) -> Response:
     response_model=BatchAnswer,
     openapi_extra=NEEDS_KEY
     | describe_query(BatchQuery)
-    | _body(_form("files", {"type": "array", "items": BINARY, "minItems": 1})),
+    | _body(_form("files", {"type": "array", "items": BINARY, "minItems": 1}, BatchQuery)),
 )
 async def score_batch(request: Request) -> Response:
-    """Score many images: a form's fields `files`. Results come in order, an error object where an image failed."""
+    """Score many images: a form's fields `files`. Results come in order, an error object where an image failed.
+
+    The parameters may also be fields of the form.
+    """
     check_scope(request, KeyScope.SCORE)
     query, parts = read_query(BatchQuery, request), parts_of(request)
-    detector = parts.pool.get(query.model, query.version)
     body = Body(request, parts.body_limits)
-    with parts.scoring.admit(detector, num_bytes=body.announced_bytes) as reservation:
+    named = _detector_named(query, body, parts)
+    with parts.scoring.admit(named, num_bytes=body.announced_bytes) as reservation:
         uploads = await body.read_many(reservation.grow)
+        query = with_fields(query, body.texts)
+        detector = named or _assigned(reservation, query, parts)
         outcomes = await parts.scoring.score_many(
             [_submission(upload, detector, parts) for upload in uploads],
             detector,
@@ -105,6 +123,28 @@ async def score_batch(request: Request) -> Response:
             for upload, outcome in zip(uploads, outcomes, strict=True)
         ]
         return _json(BatchAnswer(**_identify(detector), results=results))
+
+
+def _detector_named(query: BatchQuery, body: Body, parts: State) -> Detector | None:
+    """The detector, where the head of a request tells it; None where fields of its form may.
+
+    Raises OverloadedError if an image would be accepted for no detector, so that such a form is not read first; and
+    what `Pool.get` raises.
+    """
+    if not body.is_form or (query.model and query.version):
+        return parts.pool.get(query.model, query.version)
+    if query.model:
+        parts.pool.model(query.model)
+    if obstacle := parts.admission.full_for(parts.pool.detectors):
+        raise obstacle
+    return None
+
+
+def _assigned(reservation: Reservation, query: BatchQuery, parts: State) -> Detector:
+    """The detector that the query and the form name, with what is reserved for its images."""
+    detector = parts.pool.get(query.model, query.version)
+    parts.scoring.assign(reservation, detector)
+    return detector
 
 
 def _submission(upload: Upload, detector: Detector, parts: State) -> Submission:

@@ -23,3 +23,5 @@ class ReadyAnswer(Schema):
     failed: list[str]
     message: str | None = None
     """Why it will not be ready again; left out while it may be."""
+    history: str | None = None
+    """Why scored images are not kept in the history now; left out while they are, and to callers without a key."""

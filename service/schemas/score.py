@@ -12,7 +12,7 @@ Alpha = Annotated[float, Field(ge=1e-9, lt=1.0, allow_inf_nan=False)]
 class BatchQuery(Schema):
     """Which model judges, and how strictly."""
 
-    model: str | None = None
+    model: str | None = Field(default=None, min_length=1)
     """A bundle's name; may be left out where there is one only, or a default."""
     version: int | None = Field(default=None, ge=1)
     """One of its versions; the highest if left out."""

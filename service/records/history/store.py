@@ -128,10 +128,28 @@ def open_store(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {16 * 2**20}")
+        connection.execute("SELECT id FROM images LIMIT 1").fetchone()  # makes the log beside the file
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def identify(path: Path) -> tuple[tuple[int, int], ...]:
+    """Which files the history and its write-ahead log at `path` are, whatever is called so later. Raises OSError."""
+    found = [each.stat() for each in (path, path.with_name(f"{path.name}-wal"))]
+    return tuple((each.st_dev, each.st_ino) for each in found)
+
+
+def checkpoint_log(connection: sqlite3.Connection) -> None:
+    """Write all that is in the log into the file itself, by whatever names the two go now.
+
+    SQLite does not do so when it closes a file that was renamed, and deletes the log when it makes a new one there.
+    Raises sqlite3.Error.
+    """
+    is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_busy:
+        raise sqlite3.OperationalError("the history's log is in use")
 
 
 @contextmanager

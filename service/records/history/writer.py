@@ -4,6 +4,10 @@ A row is acknowledged, by its id, only when it is committed. One commit for many
 Nothing here may harm scoring. While the file cannot be written (a full disk, a lock, a broken file), images are not
 kept but counted, one line in the log says since when and why, and every RETRY_S a new connection is tried. A disk that
 hangs is waited for no longer than ACKNOWLEDGE_S.
+
+A file that is renamed, removed or replaced stays open here, and takes rows that nobody would find. So before and after
+each commit the name is looked up. If it is another file by now, that is one that cannot be written: its rows so far are
+brought into it, and it is left.
 """
 
 import asyncio
@@ -23,7 +27,17 @@ from typing import Any
 
 from anomaly.errors import UsageError
 from service.errors import HistoryUnavailableError
-from service.records.history.store import INSERT, SELECT, Correction, HistoryEntry, StoredEntry, as_text, open_store
+from service.records.history.store import (
+    INSERT,
+    SELECT,
+    Correction,
+    HistoryEntry,
+    StoredEntry,
+    as_text,
+    checkpoint_log,
+    identify,
+    open_store,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -71,13 +85,19 @@ class History:
         self._degraded: str | None = None
         self._try_again_at = 0.0
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+        self._connection: sqlite3.Connection | None = None
         try:
-            self._connection: sqlite3.Connection | None = open_store(path)
+            self._open()
         except (sqlite3.Error, OSError) as error:
             raise UsageError(
                 f"The history {path} cannot be opened: {error}. Name a file in a folder that exists and may be "
                 "written to, or leave --history out."
             ) from None
+
+    @property
+    def failure(self) -> str | None:
+        """Why scored images are not kept now; None while they are."""
+        return self._degraded
 
     def start(self) -> None:
         """Start the thread."""
@@ -123,8 +143,7 @@ class History:
         more = False
         while not (self._is_closed and self._jobs.empty()):
             more = self._commit(self._take(0.0 if more else IDLE_S))
-        if self._connection is not None:
-            self._connection.close()
+        self._drop_connection()
 
     def _take(self, wait_s: float) -> list[_Write]:
         """What waits; after `wait_s` seconds nothing."""
@@ -139,11 +158,13 @@ class History:
         """Do a group's work in one transaction, and answer. Returns whether there are more rows to delete."""
         results: list[Any]
         try:
-            self._connection = self._connection or open_store(self.path)
-            self._connection.execute("BEGIN IMMEDIATE")
-            results = [job.work(self._connection) for job in group]
-            more = self._delete_old(self._connection)
-            self._connection.execute("COMMIT")
+            connection = self._connection or self._open()
+            self._check_place()
+            connection.execute("BEGIN IMMEDIATE")
+            results = [job.work(connection) for job in group]
+            more = self._delete_old(connection)
+            connection.execute("COMMIT")
+            self._check_place()
         except Exception as error:
             self._degrade(str(error), retry_s=RETRY_S, error=None if isinstance(error, _EXPECTED) else error)
             self._drop_connection()
@@ -189,11 +210,37 @@ class History:
             logger.warning("the history is written again")
         self._degraded, self._try_again_at = None, 0.0
 
+    def _open(self) -> sqlite3.Connection:
+        self._connection = open_store(self.path)
+        self._files = identify(self.path)
+        return self._connection
+
+    def _check_place(self) -> None:
+        """Raise OSError if the file that is open is no longer the one at the path."""
+        with suppress(OSError):
+            if identify(self.path) == self._files:
+                return
+        raise FileNotFoundError(
+            f"{self.path} was renamed, removed or replaced while it was in use; its rows so far are in the file that "
+            "was moved, and a new one is begun"
+        )
+
     def _drop_connection(self) -> None:
-        if self._connection is not None:
-            with suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
+        """Close the file; one that was moved only when all its rows are in it."""
+        if self._connection is None:
+            return
+        try:
+            self._check_place()
+        except FileNotFoundError:
+            try:
+                self._connection.rollback()
+                checkpoint_log(self._connection)
+            except sqlite3.Error as error:
+                logger.error("rows of the history that was moved are still in its log: %s", error)
+                return
+        with suppress(sqlite3.Error):
+            self._connection.close()
+        self._connection = None
 
 
 def _correct(number: int, correction: Correction | None, by: str, connection: sqlite3.Connection) -> StoredEntry | None:

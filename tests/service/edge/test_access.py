@@ -33,7 +33,9 @@ def status(
     return answers[0]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8000", "127.0.0.1", "localhost:8000", "LocalHost", "[::1]:8000", "[::1]"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8000", "127.0.0.1", "localhost:8000", "LocalHost", "localhost.", "[::1]:8000", "[::1]"]
+)
 def test_loopback_hosts_are_answered(host: str) -> None:
     assert status(host=host) == 200
 
@@ -99,7 +101,15 @@ def test_other_addresses_need_it(host: str) -> None:
 
 @pytest.mark.parametrize(
     ("header", "expected"),
-    [("a.b:1", "a.b"), ("A.b", "a.b"), ("[::1]:80", "::1"), ("[::1]", "::1"), ("", ""), (":80", ":80")],
+    [
+        ("a.b:1", "a.b"),
+        ("A.b", "a.b"),
+        ("[::1]:80", "::1"),
+        ("[::1]", "::1"),
+        ("", ""),
+        (":80", ":80"),
+        ("a.b.:1", "a.b"),
+    ],
 )
 def test_host_name(header: str, expected: str) -> None:
     assert expected == host_name(header)

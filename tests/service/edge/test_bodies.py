@@ -1,4 +1,5 @@
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -9,23 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
-from service.edge.bodies import MAX_TEXTS, NAMELESS, Body, BodyLimits, Upload
+from service.edge.bodies import NAMELESS, Body, BodyLimits, Upload
+from service.edge.forms import MAX_PREAMBLE_BYTES, MAX_TEXT_BYTES, MAX_TEXTS
 from service.errors import MalformedRequestError, OverloadedError, UnsupportedContentError, UploadTooLargeError
 
 FORM = "multipart/form-data; boundary=x"
 MAX_BYTES = 200_000
 
 
-def part(data: bytes, disposition: str) -> bytes:
-    return (
-        f"--x\r\nContent-Disposition: form-data; {disposition}\r\nContent-Type: image/png\r\n\r\n".encode()
-        + data
-        + b"\r\n"
-    )
+def part(data: bytes, disposition: str, content_type: str = "text/plain") -> bytes:
+    head = f"--x\r\nContent-Disposition: form-data; {disposition}\r\nContent-Type: {content_type}\r\n\r\n"
+    return head.encode() + data + b"\r\n"
 
 
 def file(data: bytes, *, field: str = "files", name: str = "a.png") -> bytes:
-    return part(data, f'name="{field}"; filename="{name}"')
+    return part(data, f'name="{field}"; filename="{name}"', "image/png")
+
+
+def in_pieces(body: bytes, cuts: Sequence[int]) -> list[bytes]:
+    edges = [0, *sorted({cut for cut in cuts if cut < len(body)}), len(body)]
+    return [body[start:end] for start, end in pairwise(edges)]
 
 
 class Client:
@@ -79,14 +83,38 @@ def read_one(client: Client, reserved: Reserved, *, length: int | None = None, c
 )
 def test_files_come_out_as_they_went_in_however_the_body_is_cut(contents: list[bytes], cuts: Sequence[int]) -> None:
     body = b"".join(file(data, name=str(i)) for i, data in enumerate(contents)) + b"--x--\r\n"
-    edges = [0, *sorted({cut for cut in cuts if cut < len(body)}), len(body)]
-    pieces = [body[start:end] for start, end in pairwise(edges)]
-    assert read(*pieces) == [Upload(str(i), data) for i, data in enumerate(contents)]
+    assert read(*in_pieces(body, cuts)) == [Upload(str(i), data) for i, data in enumerate(contents)]
 
 
-def test_only_the_wanted_field_is_kept() -> None:
-    other = part(b"x" * 1000, 'name="other"') + file(b"no", field="file")
-    assert read(other, file(b"yes"), b"--x--") == [Upload("a.png", b"yes")]
+@given(st.lists(st.integers(1, 400), max_size=20))
+def test_what_stands_about_a_form_is_told_from_a_second_form_however_it_is_cut(cuts: Sequence[int]) -> None:
+    body = b"a preamble\r\n" + file(b"data") + b"--x--\r\nan epilogue\r\n"
+    assert read(*in_pieces(body, cuts)) == [Upload("a.png", b"data")]
+    with pytest.raises(MalformedRequestError, match="behind its closing boundary"):
+        read(*in_pieces(body + file(b"more") + b"--x--\r\n", cuts))
+    with pytest.raises(MalformedRequestError, match="before its first boundary"):
+        read(*in_pieces(file(b"more").replace(b"--x", b"--y") + body, cuts))
+
+
+@given(st.integers(1, 400))
+def test_a_form_that_is_cut_anywhere_is_refused(length: int) -> None:
+    whole = file(b"1") + file(b"\r\n--") + b"--x--"
+    if length < len(whole):
+        with pytest.raises(MalformedRequestError, match=r"not whole|is nowhere in it"):
+            read(whole[:length])
+    else:
+        assert len(read(whole)) == 2
+
+
+@pytest.mark.parametrize("field", ["file", "files", "files[]", "files[0]", "Image", "images", "img_2", "photo-3"])
+def test_the_usual_names_of_an_images_field_are_known(field: str) -> None:
+    assert read(file(b"1"), file(b"2", field=field), b"--x--") == [Upload("a.png", b"1"), Upload("a.png", b"2")]
+
+
+@pytest.mark.parametrize("field", ["mask", "model", "", "myfile", "profile", "files[x]"])
+def test_a_file_in_any_other_field_is_refused_by_its_name(field: str) -> None:
+    with pytest.raises(MalformedRequestError, match=re.escape(f"file in the field {field!r}")):
+        read(file(b"1"), file(b"2", field=field), b"--x--")
 
 
 @pytest.mark.parametrize(
@@ -105,18 +133,23 @@ def test_more_files_than_accepted_are_refused_as_soon_as_they_begin() -> None:
     assert client.num_read == 2
 
 
-def test_texts_beside_the_files_are_passed_over_up_to_a_number() -> None:
-    texts = [part(b"x" * 10, f'name="note-{i}"') for i in range(MAX_TEXTS + 1)]
-    assert read(*texts[:-1], file(b"yes"), b"--x--") == [Upload("a.png", b"yes")]
-    with pytest.raises(MalformedRequestError, match="Too many fields"):
+def test_texts_beside_the_files_are_kept_up_to_a_number_and_a_size() -> None:
+    texts = [part("ä".encode() * i, f'name="note-{i}"') for i in range(MAX_TEXTS + 1)]
+    body = Body(request(Client(*texts[:-1], file(b"yes"), b"--x--"), FORM), BodyLimits(MAX_BYTES, 1))
+    assert asyncio.run(body.read_many(Reserved())) == [Upload("a.png", b"yes")]
+    assert body.texts == [(f"note-{i}", "ä" * i) for i in range(MAX_TEXTS)]
+    with pytest.raises(MalformedRequestError, match="more than 16 fields"):
         read(*texts, file(b"yes"), b"--x--")
+    with pytest.raises(MalformedRequestError, match="text of more than 1024 bytes"):
+        read(part(b"x" * (MAX_TEXT_BYTES + 1), 'name="model"'), file(b"yes"), b"--x--")
 
 
 def test_files_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    def rollover(self: object) -> None:
+    def opened(*args: object, **kwargs: object) -> None:
         raise AssertionError("a file went to disk")
 
-    monkeypatch.setattr("tempfile.SpooledTemporaryFile.rollover", rollover)
+    monkeypatch.setattr("tempfile._TemporaryFileWrapper.__init__", opened)
+    monkeypatch.setattr("tempfile.SpooledTemporaryFile.__init__", opened)
     data = bytes(3 * 2**20)
     client = Client(file(data, field="file") + b"--x--")
     body = Body(request(client, FORM), BodyLimits(2**22, max_files=1))
@@ -161,7 +194,8 @@ def test_a_client_that_hangs_up_ends_the_reading(content_type: str) -> None:
 
 
 def test_a_raw_image_is_taken_as_it_is_and_other_types_are_not() -> None:
-    assert read_one(Client(b"da", b"ta"), Reserved(), content_type="Image/PNG") == Upload(NAMELESS, b"data")
+    for content_type in ("Image/PNG", "application/octet-stream", ""):
+        assert read_one(Client(b"da", b"ta"), Reserved(), content_type=content_type) == Upload(NAMELESS, b"data")
     with pytest.raises(UnsupportedContentError, match="text/plain"):
         read_one(Client(b"data"), Reserved(), content_type="text/plain")
 
@@ -177,7 +211,8 @@ def test_a_raw_image_is_taken_as_it_is_and_other_types_are_not() -> None:
         b"--x\r\n\r\nheadless\r\n--x--",
         b"--x\r\nX: " + b"x" * 100_000,
         part(b"text", 'name="files"') + b"--x--",
-        file(b"another", field="file") + b"--x--",
+        b"--x--",
+        b"x" * (MAX_PREAMBLE_BYTES + 1),
     ],
     ids=[
         "empty",
@@ -188,7 +223,8 @@ def test_a_raw_image_is_taken_as_it_is_and_other_types_are_not() -> None:
         "no head",
         "endless head",
         "text in the field",
-        "other field",
+        "no part",
+        "endless preamble",
     ],
 )
 def test_what_is_no_such_form_is_refused(body: bytes) -> None:

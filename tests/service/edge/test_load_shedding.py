@@ -1,4 +1,4 @@
-"""A full instance, over real connections: what the door says, and that the connection stays in order."""
+"""A full instance, over real connections: what load shedding says, and that the connection stays in order."""
 
 import http.client
 import re
@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.edge.headers import HEADERS
+from service.edge.keys import add_key
 from tests.service.edge.test_protocol import connected, rest, status_and_code
 from tests.service.fakes import Instance, open_instance, png
 from tests.service.test_load import depth, eventually
@@ -139,3 +141,34 @@ def test_once_an_image_may_come_again_it_is_scored(tmp_path: Path) -> None:
         instance.detector.gate.set()
         eventually(lambda: depth(instance) == 0)
         assert instance.score(png(2)).json()["score"] == 2.0
+
+
+def test_who_has_no_key_is_told_that_and_each_request_counts_for_its_keys_rate(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    scorer, other = add_key(file, "line-3", ["score"]), add_key(file, "ops", ["admin"])
+    limits: dict[str, Any] = {"max_queue": 1, "max_files": 1, "rate_limit": 0.001, "rate_burst": 3}
+
+    def ask(key: str | None) -> tuple[int, str, dict[str, str]]:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        answer = instance.client.post("/score", content=png(1), headers=headers | {"Content-Type": "image/png"})
+        found = {} if answer.status_code == 200 else answer.json()["error"]
+        return answer.status_code, found.get("code", ""), dict(answer.headers)
+
+    with open_instance(tmp_path / "models", keys=file, **limits) as instance, ThreadPoolExecutor(1) as clients:
+        instance.detector.gate.clear()
+        accepted = clients.submit(ask, scorer)
+        eventually(lambda: is_full(instance))
+        assert ask(None)[:2] == ask("wrong")[:2] == (401, "unauthenticated")
+        assert ask(None)[2]["www-authenticate"] == "Bearer"
+        assert ask(other)[:2] == (403, "forbidden")
+        assert [ask(scorer)[:2] for _ in range(2)] == [(503, "overloaded")] * 2
+        status, problem, headers = ask(scorer)
+        assert (status, problem) == (429, "rate_limited")
+        assert int(headers["retry-after"]) > 100
+        instance.detector.gate.set()
+        assert accepted.result()[0] == 200
+
+
+def is_full(instance: Instance) -> bool:
+    """Whether a request without a key would be refused by its head; that of a key would count for its rate."""
+    return instance.app.state.shedding.refusal(b"POST", b"/score", [], None) is not None

@@ -136,3 +136,33 @@ def test_the_server_is_full_only_when_it_is_so_for_every_detector() -> None:
             assert "100 images" in str(admission.full_for([slow, quick]))
 
     with_admission(work)
+
+
+def test_a_request_whose_body_tells_its_detector_counts_from_its_head_on() -> None:
+    def work(admission: Admission, batcher: Batcher) -> None:
+        device = Device()
+        with admission.admit(None, num_bytes=600) as reservation:
+            assert (admission.num_images, admission.num_bytes, admission.expected_wait_s(device)) == (1, 600, 0.0)
+            with pytest.raises(OverloadedError, match="600 bytes"), admission.admit(None, num_bytes=401):
+                pass
+            batcher.scheduler.charge(device, BATCH_GRAIN, 2.0)
+            reservation.assign(device, num_bytes=100)
+            assert (admission.num_images, admission.num_bytes, admission.expected_wait_s(device)) == (1, 700, 2.0)
+        assert (admission.num_images, admission.num_bytes, admission.expected_wait_s(device)) == (0, 0, 0.0)
+
+    with_admission(work)
+
+
+def test_it_is_refused_when_its_body_tells_a_detector_that_is_too_late() -> None:
+    def work(admission: Admission, batcher: Batcher) -> None:
+        slow = Device()
+        batcher.scheduler.charge(slow, BATCH_GRAIN, 6.0)
+        with (
+            admission.admit(slow),
+            admission.admit(None) as reservation,
+            pytest.raises(OverloadedError, match=r"6\.0 s"),
+        ):
+            reservation.assign(slow, num_bytes=0)
+        assert admission.num_images == 0
+
+    with_admission(work)

@@ -137,7 +137,7 @@ def test_bodies_that_are_no_image_form(instance: Instance) -> None:
 
     assert post(json={"file": 1}) == (415, "unsupported_content_type")
     assert post() == (415, "unsupported_content_type")
-    assert post(files={"image": png(1)}) == (400, "malformed_request")
+    assert post(files={"mask": png(1)}) == (400, "malformed_request")
     assert post(files={"file": (None, "zero.png")}) == (400, "malformed_request")
     assert post(files=[("file", png(1)), ("file", png(2))]) == (413, "upload_too_large")
     no_boundary = {"Content-Type": "multipart/form-data"}
@@ -200,7 +200,7 @@ def test_a_batch_of_too_many_files_is_refused_with_the_limit(instance: Instance)
 
 
 def test_a_batch_needs_files(instance: Instance) -> None:
-    assert code(instance.client.post("/score/batch", files={"file": png(1)})) == (400, "malformed_request")
+    assert code(instance.client.post("/score/batch", files={"mask": png(1)})) == (400, "malformed_request")
     raw = instance.client.post("/score/batch", content=png(1), headers={"Content-Type": "image/png"})
     assert code(raw) == (415, "unsupported_content_type")
 
@@ -213,4 +213,5 @@ def test_every_call_is_documented(instance: Instance) -> None:
     models = {"/models", "/models/{name}", "/models/{name}/drift"}
     assert {"/score", "/score/batch"} | models | administration | watching | history == set(paths)
     body = paths["/score"]["post"]["requestBody"]["content"]
-    assert {"multipart/form-data", "image/*"} == set(body)
+    assert {"multipart/form-data", "image/*", "application/octet-stream"} == set(body)
+    assert {"file", "model", "version", "alpha", "heatmap"} == set(body["multipart/form-data"]["schema"]["properties"])
