@@ -36,7 +36,7 @@ No abnormal image was used.
 | training | {_steps(manifest)} of {training.batch_size} images, seed {training.seed} |
 | normals | {data.num_train:,} train, {data.num_select:,} select, {data.num_calibrate:,} calibrate |
 | left out | {data.num_left_out:,} files that could not be read{_where_named(manifest)} |
-| exact copies | {data.num_copies:,} images, of which each is counted once |
+| exact copies left out | {data.num_copies:,} |
 | score | "{recipe.score.combine}"; higher is more anomalous |
 | precision | {recipe.score.precision}; in any batch a score is the same to {manifest.tolerance:.3%}, or so much of 1 |
 | made | {manifest.created}, {", ".join(f"{key} {value}" for key, value in manifest.libraries.items())} |
