@@ -2,7 +2,7 @@
 
 from rich.markup import escape
 
-from anomaly.cli.console import Alpha, Data, Device, Model, Normal, err, names, out, usage
+from anomaly.cli.console import Alpha, Data, Device, Model, Normal, err, names, note, out, usage
 from anomaly.cli.progress import ImageBar
 
 
@@ -15,7 +15,13 @@ def calibrate(model: Model, data: Data, normal: Normal = "", alpha: Alpha = 0.05
         check_alpha(alpha)
         with ImageBar(err, "Calibrating") as bar:
             summary = calibrate_bundle(
-                model, data, normal=names(normal), device=device, on_reading=bar.start, on_image=bar.advance
+                model,
+                data,
+                normal=names(normal),
+                device=device,
+                on_reading=bar.start,
+                on_image=bar.advance,
+                on_note=note,
             )
     bundle, calibration = summary.bundle, summary.bundle.contents.calibration
     if summary.num_seen:

@@ -50,3 +50,8 @@ def usage() -> Iterator[None]:
 def names(comma_separated: str) -> tuple[str, ...]:
     """The words of a list as options have it."""
     return tuple(name.strip() for name in comma_separated.split(",") if name.strip())
+
+
+def note(sentence: str) -> None:
+    """Something of the data that is said before the work begins, on standard error."""
+    err.print(f"note: {escape(sentence)}")

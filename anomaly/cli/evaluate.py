@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from anomaly.cli.console import Alpha, Data, Device, Model, Normal, err, names, out, usage
+from anomaly.cli.console import Alpha, Data, Device, Model, Normal, err, names, note, out, usage
 from anomaly.cli.progress import ImageBar
 
 
@@ -37,6 +37,7 @@ def evaluate(
                 device=device,
                 on_reading=bar.start,
                 on_image=bar.advance,
+                on_note=note,
             )
     if summary.num_seen:
         err.print(f"{summary.num_seen} images were left out: the model was made from them")
@@ -47,7 +48,9 @@ def evaluate(
     out.print(f"report: {escape(str(out_ / 'report.html'))}")
     if summary.num_failed:
         err.print(f"{summary.num_failed} files could not be read; metrics.json says why")
+    if summary.num_masks_failed:
+        err.print(f"the masks of {summary.num_masks_failed} images cannot be used; metrics.json says why")
     for sentence in summary.verdict:
         out.print(escape(sentence))
-    if summary.num_failed:
+    if summary.num_failed or summary.num_masks_failed:
         raise typer.Exit(1)

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from anomaly.data.decode import Pixels, decode, to_array
-from anomaly.errors import DataError, ImageError
+from anomaly.data.decode import Pixels, decode
+from anomaly.data.masks import Mask, open_masks
+from anomaly.errors import DataError
 
 Split = Literal["train", "test"]
 Label = Literal["normal", "anomalous"]
 Form = Literal["folder", "mvtec", "classes", "idx", "manifest", "digits"]
-Mask = NDArray[np.bool_]
 HOLD_OUT_EVERY = 5
 
 
@@ -25,7 +24,7 @@ class Sample:
 
     `path` is what result rows show: the file's path, or a name such as "mnist/test/00007" for an image that has no file
     of its own, whose `pixels` are then in memory: uint8 (h, w). `kind` is the class or the defect, "" if there is none.
-    `masked` tells whether the data set has masks at all; `mask` is this image's mask file.
+    `masked` tells whether the data set has masks at all; `masks` are this image's mask files, which are united.
     """
 
     path: str
@@ -33,7 +32,7 @@ class Sample:
     label: Label | None
     kind: str
     pixels: Pixels | None = field(default=None, repr=False, compare=False)
-    mask: Path | None = None
+    masks: tuple[Path, ...] = ()
     masked: bool = False
 
     @property
@@ -48,26 +47,32 @@ class Sample:
     def open_mask(self) -> Mask | None:
         """Where the defect is: bool (h, w), True on the defect; None if unknown.
 
-        A normal image of a data set that has masks has none of it. A mask file counts from mid-grey (128) upwards.
+        A normal image of a data set that has masks has none of it. `mask_coding` says how a mask file is read.
 
         Raises:
-            ImageError: the mask (or the image, where its size is needed) cannot be used.
+            ImageError: the mask, or the image, whose size it must have, cannot be used (see `open_masks`).
         """
-        if self.mask is not None:
-            return _read_mask(self.mask)
-        if self.masked and self.label == "normal":
-            return np.zeros(to_array(self.open()).shape[:2], np.bool_)
-        return None
+        if not self.masks and not (self.masked and self.label == "normal"):
+            return None
+        image = self.open()
+        size = (image.height, image.width) if isinstance(image, Image.Image) else image.shape[:2]
+        return (
+            open_masks(self.masks, size, is_normal=self.label == "normal") if self.masks else np.zeros(size, np.bool_)
+        )
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples in a fixed order, the form they were found in, and the number of other files inside its folders."""
+    """Samples in a fixed order, the form they were found in, and the number of other files inside its folders.
+
+    `notes` are sentences on what of the data was joined, left out or is missing, to be said before anything is done.
+    """
 
     name: str
     form: Form
     samples: tuple[Sample, ...]
     num_skipped: int
+    notes: tuple[str, ...] = ()
 
     def train_normals(self) -> list[Sample]:
         """The normal images to learn from: of the training split where there are two splits.
@@ -131,13 +136,3 @@ def refuse_normal(normal: Sequence[str], name: str, reason: str) -> None:
     """Raises DataError if classes were called normal where there are none to choose from."""
     if normal:
         raise DataError(f"{name}: --normal {','.join(normal)} has no meaning here, because {reason}; leave it out")
-
-
-def _read_mask(path: Path) -> Mask:
-    grey = np.asarray(decode(path, name=str(path)).convert("L"))
-    if 0 < grey.max() < 128:
-        raise ImageError(
-            f"{path}: the brightest pixel of this mask is {grey.max()}; expected 255 on the defect and 0 elsewhere: "
-            "scale it to that range"
-        )
-    return grey >= 128

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anomaly.data.files import find_images, is_image_name, subfolders
+from anomaly.data.masks import match_masks, unused_masks
 from anomaly.data.samples import Dataset, Label, Sample, Split, check_normal
 from anomaly.errors import DataError
 
@@ -58,10 +59,19 @@ def _open_split_classes(root: Path, splits: Sequence[Split], normal: Sequence[st
     used = [root / split for split in splits] + ([masks] if masks else [])
     num_skipped = _count_loose(root, used)
     for split in splits:
-        found, num_others = _class_samples(folders[split], split, normal, root, masks)
+        has_masks = split == "test" or len(splits) == 1  # their names may be those of training images too
+        found, num_others = _class_samples(folders[split], split, normal, root, masks if has_masks else None)
         samples += found
         num_skipped += num_others + _count_loose(root / split, folders[split])
-    return Dataset(str(root), "mvtec" if mvtec else "classes", tuple(samples), num_skipped)
+    notes = _mask_notes(masks, samples) if masks else ()
+    return Dataset(str(root), "mvtec" if mvtec else "classes", tuple(samples), num_skipped, notes)
+
+
+def _mask_notes(masks: Path, samples: Sequence[Sample]) -> tuple[str, ...]:
+    unused = unused_masks(masks, (mask for sample in samples for mask in sample.masks))
+    if not unused:
+        return ()
+    return (f"{len(unused)} files in {masks} belong to no test image, the first: {unused[0]}",)
 
 
 def _normal_classes(classes: Sequence[str], normal: Sequence[str], root: Path) -> Sequence[str]:
@@ -82,16 +92,12 @@ def _class_samples(
         images, num_others = find_images(folder)
         num_skipped += num_others
         label: Label = "normal" if folder.name in normal else "anomalous"
-        for path in images:
-            mask = _find_mask(masks / folder.name, path.stem) if masks else None
-            samples.append(Sample(str(path), split, label, folder.name, mask=mask, masked=masks is not None))
+        found = match_masks(images, masks / folder.name) if masks else {}
+        samples += [
+            Sample(str(path), split, label, folder.name, masks=found.get(path, ()), masked=masks is not None)
+            for path in images
+        ]
     return samples, num_skipped
-
-
-def _find_mask(folder: Path, stem: str) -> Path | None:
-    """`<stem>_mask.png` or `<stem>.png`."""
-    candidates = (folder / f"{stem}_mask.png", folder / f"{stem}.png")
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def _count_loose(folder: Path, used: Sequence[Path]) -> int:

@@ -34,6 +34,7 @@ def calibrate_bundle(
     device: str = "auto",
     on_reading: Callable[[int], None] = lambda total: None,
     on_image: Callable[[], None] = lambda: None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> CalibrationSummary:
     """Write the new version beside the old ones.
 
@@ -45,7 +46,10 @@ def calibrate_bundle(
     """
     detector = load_detector(model, device=device)
     bundle, contents = detector.bundle, detector.bundle.contents
-    samples = open_dataset(data, normal=normal).train_normals()
+    dataset = open_dataset(data, normal=normal)
+    for note in dataset.notes:
+        on_note(note)
+    samples = dataset.train_normals()
     on_reading(len(samples))
     with tempfile.TemporaryDirectory() as folder:
         store = PixelStore.build(samples, detector.preprocess, Path(folder) / "pixels.u8", on_image=on_image)

@@ -96,6 +96,8 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     """
     device = resolve_device(options.device)
     dataset = open_dataset(options.data, normal=options.normal)
+    for note in dataset.notes:
+        watch.on_warning(note)
     samples = dataset.train_normals()
     found = survey(samples)
     resolved = resolve(options.recipe, options.overrides, found)
