@@ -84,7 +84,10 @@ def _delimiter(text: str, wanted: Sequence[str], path: Path) -> str:
     """The one by which the first line that is not blank has the wanted names."""
     headers: dict[str, list[str]] = {}
     for delimiter in DELIMITERS:
-        first = next(_lines(text, delimiter, path), None)
+        try:
+            first = next(_lines(text, delimiter, path), None)
+        except DataError:  # quotes that are right by another delimiter
+            first = None
         headers[delimiter] = _header(first.fields) if first else []
         if set(wanted) <= set(headers[delimiter]):
             return delimiter

@@ -3,11 +3,11 @@
 Masks are bool (h, w), True on the defect. The rules, by how the file is coded (`docs/guide.md` has them for people):
 
     palette         the index: 0 is the background. A palette of black and white alone is read by its colours
-    grey            0 is the background, all else the defect; greys on the edges of white count from mid-grey upwards
+    grey            0 is the background, all else the defect; but what smoothing leaves of black and white counts from
+                    mid-grey upwards
     colours         black is the background, all else the defect
     alpha           what is transparent is the background; an alpha channel that is the same everywhere is ignored
-    JPEG, WebP      they blur: below a quarter of white is the background, above three quarters the defect, and what is
-                    between must be on an edge, where it counts from mid-grey upwards
+    JPEG, WebP      they blur, so what is not black and white must be as smoothing leaves it, too
 
 What none of them decides is refused, because half a mask is worse than none.
 """
@@ -32,8 +32,11 @@ MAX_LABELS = 16
 
 _LOSSY = ("JPEG", "WEBP")
 _EDGE = 2  # pixels: how wide the grey edge of a white area may be
-_BLURRED_EDGE = 4  # in a file whose format blurs
+_BLURRED_EDGE = 4  # in a file whose format blurs, or with as many levels as smoothing makes
+_SMOOTH = 6  # levels
+_MOST_GREY, _TRIFLE = 0.5, 0.05  # shares of the picture
 _COLOURED = 64  # difference of two channels that no compressed grey reaches
+_ORIENTATION = 274  # in EXIF
 _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 
@@ -73,7 +76,7 @@ def _open_raw(path: Path, name: str) -> Image.Image:
         with quiet():
             image = Image.open(BytesIO(path.read_bytes()))
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(image) if _ORIENTATION in image.getexif() else image
     except Exception as error:  # decode could read it, so hardly ever
         raise UndecodableImageError(f"{name}: this mask cannot be decoded ({error}); save it as PNG") from error
     upright.format = image.format
@@ -96,27 +99,39 @@ def _of_greys(greys: Greys, white: int, name: str) -> Mask:
     if len(levels) == 1:
         return greys != 0
     if len(levels) > MAX_LABELS:
-        between = (greys > white // 4) & (greys <= white * 3 // 4)
-        if levels[-1] > white * 3 // 4 and _is_edge(between, greys, white):
-            return greys > white // 2
-        raise _not_a_mask(name, f"{len(levels)} different greys")
+        if not _is_smoothed(greys, white, _EDGE):
+            raise _not_a_mask(name, f"{len(levels)} different greys")
+        return greys > white // 2
     if levels[0] != 0:
         raise ImageError(
             f"{name}: no pixel of this mask is 0, and it has {len(levels)} values from {levels[0]} to {levels[-1]}, so "
             "it cannot be told which is the background; save it with 0 on the background and 255 on the defect"
         )
-    if len(levels) > 2 and levels[-1] == white and _is_edge((greys > 0) & (greys < white), greys, white):
-        return greys > white // 2
+    width = _EDGE if len(levels) < _SMOOTH else _BLURRED_EDGE
+    if len(levels) > 2 and levels[-1] == white:
+        between, bright = (greys > 0) & (greys < white), greys > white * 3 // 4
+        if _is_edge(between, greys == 0, bright, width):
+            return greys > white // 2
     return greys != 0
 
 
-def _is_edge(between: Mask, greys: Greys, white: int, width: int = _EDGE) -> bool:
+def _is_edge(between: Mask, black: Mask, bright: Mask, width: int) -> bool:
     """Whether the greys between are nowhere but at the border of black and white, as smoothing makes them."""
-    if not between.any():
-        return True
-    near_black = _widened((greys <= white // 4) & ~between, width)
-    near_white = _widened((greys > white * 3 // 4) & ~between, width)
-    return not (between & ~(near_black & near_white)).any()
+    return not (between.any() and (between & ~(_widened(black, width) & _widened(bright, width))).any())
+
+
+def _is_smoothed(greys: Greys, white: int, width: int) -> bool:
+    """Whether the greys are what smoothing or compression leaves of black and white.
+
+    Half of the picture at least is exactly black or white, as hardly a photograph is. What is between a quarter and
+    three quarters of white is at the edges alone, or is less than the white, where all greys are a trifle.
+    """
+    between, bright = (greys > white // 4) & (greys <= white * 3 // 4), greys > white * 3 // 4
+    is_grey = (greys > 0) & (greys < white)
+    if not bright.any() or is_grey.mean() > _MOST_GREY:
+        return False
+    is_trifle = is_grey.mean() <= _TRIFLE and between.sum() < bright.sum()
+    return bool(is_trifle or _is_edge(between, greys <= white // 4, bright, width))
 
 
 def _widened(area: Mask, width: int) -> Mask:
@@ -135,7 +150,7 @@ def _of_blurred(image: Image.Image, name: str) -> Mask:
             f"{name}: the brightest pixel of this mask is {brightest}, and its format blurs; expected 255 on the "
             "defect and 0 elsewhere: save it as PNG"
         )
-    if not _is_edge((greys > 63) & (greys <= 191), greys, 255, _BLURRED_EDGE):
+    if brightest and not _is_smoothed(greys, 255, _BLURRED_EDGE):
         raise _not_a_mask(name, "greys beside the edges of its white areas")
     return greys >= 128
 
