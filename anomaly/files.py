@@ -4,6 +4,7 @@ The content goes to a work file beside the wanted one, which is renamed into its
 has a work file of its own, so two writers of one file never mix: the last to end wins.
 """
 
+import codecs
 import errno
 import os
 import secrets
@@ -99,3 +100,8 @@ def _sync(path: Path) -> None:
     """Wait until the content is on the disk: a rename may get there first, and a crash would leave an empty file."""
     with path.open("r+b") as file:
         os.fsync(file.fileno())
+
+
+def text_encoding(data: bytes) -> str:
+    """UTF-16 where a byte-order mark says so, else UTF-8; the mark itself, which Windows' editors write, is no text."""
+    return "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"

@@ -170,7 +170,8 @@ def _write_manifest(training: Sequence[Sample], test: Sequence[Sample], folder: 
         for sample in training:
             writer.writerow([_file_of(sample, folder.parent), "normal", "train", ""])
         for sample in test:
-            writer.writerow([_file_of(sample, folder.parent), sample.label, "test", sample.mask or ""])
+            for mask in sample.masks or ("",):
+                writer.writerow([_file_of(sample, folder.parent), sample.label, "test", mask])
     return manifest
 
 

@@ -21,7 +21,7 @@ from anomaly.evaluation import metrics_of, summarise
 from anomaly.recipes import parse_overrides, read_recipe, recipe_names
 from service.settings import Settings
 from tests.cli.calls import command_of, verbs_of
-from tests.evaluation.evaluations import make_evaluation
+from tests.evaluation.evaluations import make_evaluation, make_pixel
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text("utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
@@ -110,7 +110,7 @@ def test_no_document_names_an_option_that_is_gone(name: str) -> None:
 
 
 def test_the_guide_describes_every_metric() -> None:
-    evaluation = make_evaluation(pixel=(0.9, 0.5))
+    evaluation = make_evaluation(pixel=make_pixel())
     for key in metrics_of(evaluation, summarise(evaluation)):
         assert re.search(rf"^\|[^|]*`{key}`[^|]*\| \S", PAGES["guide.md"], re.MULTILINE), key
 

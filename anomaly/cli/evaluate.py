@@ -53,7 +53,9 @@ def evaluate(
     out.print(f"report: {escape(str(out_ / 'report.html'))}")
     if summary.num_failed:
         err.print(f"{summary.num_failed} files could not be read; metrics.json says why")
+    if summary.num_masks_failed:
+        err.print(f"the masks of {summary.num_masks_failed} images cannot be used; metrics.json says why")
     for sentence in summary.verdict:
         out.print(escape(sentence))
-    if summary.num_failed:
+    if summary.num_failed or summary.num_masks_failed:
         raise typer.Exit(1)

@@ -9,11 +9,12 @@ from anomaly.data.inputs import expand_inputs
 from anomaly.data.keys import distinct_rows, image_keys
 from anomaly.data.left_out import LeftOut, Why, left_out_sentences
 from anomaly.data.limits import Limits
+from anomaly.data.mask_coding import Mask, looks_inverted
 from anomaly.data.outputs import DRAWINGS, heatmap_name, mark
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map, to_pixels
 from anomaly.data.ranges import range_for
 from anomaly.data.reader import Picture, Source, read, read_all, told
-from anomaly.data.samples import Dataset, Label, Mask, Sample, Split
+from anomaly.data.samples import Dataset, Label, Sample, Split
 from anomaly.data.splits import NormalSplit, split_distinct, split_normals
 from anomaly.data.store import PixelStore
 
@@ -40,6 +41,7 @@ __all__ = [
     "heatmap_name",
     "image_keys",
     "left_out_sentences",
+    "looks_inverted",
     "map_ahead",
     "mark",
     "measure",

@@ -32,6 +32,7 @@ def describe(dataset: Dataset) -> list[str]:
         *lines,
         f"train takes {_taken_to_train(dataset)}; evaluate takes {_taken_to_test(dataset)}",
         *left_out_sentences(dataset.left_out),
+        *dataset.notes,
     ]
 
 
@@ -49,7 +50,7 @@ def _kinds(samples: Sequence[Sample]) -> str:
 def _count(samples: Sequence[Sample]) -> str:
     """How many are normal, anomalous and without a label, and how many of the anomalous have masks."""
     labels = Counter(sample.label for sample in samples)
-    num_masks = sum(sample.mask is not None for sample in samples if sample.label == "anomalous")
+    num_masks = sum(bool(sample.masks) for sample in samples if sample.label == "anomalous")
     masks = f" ({num_masks:,} with masks)" if num_masks else ""
     told = [f"{labels['normal']:,} normal"]
     if labels["anomalous"]:

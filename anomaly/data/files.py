@@ -57,9 +57,18 @@ class Found:
 def find_images(folder: Path, *, classes: Collection[str] = ()) -> Found:
     """Everything under `folder` that is an image by its suffix, and what else there is.
 
+    `classes` are folders that the user has named as classes: they hold pictures, whatever they are called.
+    """
+    images, left_out = list_images(folder)
+    masks = find_masks(images, folder, classes)
+    return Found([path for path in images if path not in masks], masks, left_out)
+
+
+def list_images(folder: Path) -> tuple[list[Path], list[LeftOut]]:
+    """Images and masks alike under `folder`, by their suffix and sorted by path; and what is left out.
+
     Links to folders are followed, but never in a circle. A folder called `x.png`, or one that cannot be listed, counts
-    as an image: it takes a place in the result, where decoding will say what is wrong with it. `classes` are folders
-    that the user has named as classes: they hold pictures, whatever they are called.
+    as an image: it takes a place in the result, where decoding will say what is wrong with it.
     """
     images: list[Path] = []
     left_out: list[LeftOut] = []
@@ -69,8 +78,7 @@ def find_images(folder: Path, *, classes: Collection[str] = ()) -> Found:
             images.append(path)
         else:
             left_out.append(LeftOut(str(path), why))
-    masks = find_masks(images, folder, classes)
-    return Found([path for path in images if path not in masks], masks, left_out)
+    return images, left_out
 
 
 def is_image_name(path: Path) -> bool:

@@ -7,7 +7,6 @@ The look of a folder is that of a few of its files. A mask has few values, or is
 class of pictures that happens to be called `mask` or `label` stays a class.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,15 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from anomaly.data.decode import decode, to_array
+from anomaly.data.mask_names import image_names
 from anomaly.errors import ImageError
 
 Matcher = Callable[[Sequence[Path], Path], Mapping[Path, tuple[Path, ...]]]
 
 _SURE_FOLDERS = frozenset(["ground_truth", "groundtruth"])
 _FOLDERS = _SURE_FOLDERS | {"gt", "mask", "masks", "label", "labels", "annotation", "annotations", "segmentation"}
-_BESIDE = re.compile(
-    r"(?P<after>.+)[_\-. ](?:mask|gt|label|seg)|(?:mask|gt|label|seg)[_\-. ](?P<before>.+)", re.IGNORECASE
-)
 _LOSSY = frozenset([".jpg", ".jpeg", ".jpe", ".jfif"])
 _NUM_LOOKED_AT = 16
 _MAX_PIXELS = 65_536  # of each
@@ -47,6 +44,11 @@ class MaskFiles:
 
     def __len__(self) -> int:
         return len(self._in_folders) + len(self._beside)
+
+    @property
+    def in_folders(self) -> list[Path]:
+        """The masks that lie in folders of masks, sorted."""
+        return sorted(self._in_folders)
 
     @property
     def beside(self) -> dict[Path, tuple[Path, ...]]:
@@ -147,10 +149,9 @@ def _beside(siblings: Sequence[Path]) -> dict[Path, Path]:
         by_stem[path.stem.lower()].append(path)
     pairs: dict[Path, Path] = {}
     for path in siblings:
-        named = _BESIDE.fullmatch(path.stem)
-        base = (named["after"] or named["before"]).lower() if named else ""
+        base = next((name.lower() for name in image_names(path.stem)[1:] if name.lower() in by_stem), None)
         same = [other for other in by_stem[path.stem.lower()] if other.suffix.lower() in _LOSSY]
-        if base in by_stem and _looks_like_mask(path, unreadable=True):
+        if base is not None and _looks_like_mask(path, unreadable=True):
             pairs[path] = by_stem[base][0]
         elif same and path.suffix.lower() not in _LOSSY and _looks_like_mask(path, unreadable=False):
             pairs[path] = same[0]

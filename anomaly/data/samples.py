@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from anomaly.data.decode import Pixels, decode, to_array
+from anomaly.data.decode import Pixels, decode
 from anomaly.data.left_out import LeftOut
 from anomaly.data.limits import DEFAULT_LIMITS, Limits
+from anomaly.data.mask_coding import Mask
+from anomaly.data.masks import open_masks
 from anomaly.data.ranges import FULL_RANGE
-from anomaly.errors import DataError, ImageError
+from anomaly.errors import DataError
 
 Split = Literal["train", "test"]
 Label = Literal["normal", "anomalous"]
 Form = Literal["folder", "mvtec", "classes", "idx", "manifest", "digits"]
-Mask = NDArray[np.bool_]
 HOLD_OUT_EVERY = 5
 _NORMAL_WORDS = frozenset(["good", "ok", "normal"])
 
@@ -29,7 +29,7 @@ class Sample:
 
     `path` is what result rows show: the file's path, or a name such as "mnist/test/00007" for an image that has no file
     of its own, whose `pixels` are then in memory: uint8 (h, w). `kind` is the class or the defect, "" if there is none.
-    `masked` tells whether the data set has masks at all; `mask` is this image's mask file.
+    `masked` tells whether the data set has masks at all; `masks` are this image's mask files, which are united.
     """
 
     path: str
@@ -37,7 +37,7 @@ class Sample:
     label: Label | None
     kind: str
     pixels: Pixels | None = field(default=None, repr=False, compare=False)
-    mask: Path | None = None
+    masks: tuple[Path, ...] = ()
     masked: bool = False
 
     @property
@@ -51,19 +51,21 @@ class Sample:
             return self.pixels
         return decode(Path(self.path), name=self.path, limits=limits, value_range=value_range)
 
-    def open_mask(self) -> Mask | None:
+    def open_mask(self, *, limits: Limits = DEFAULT_LIMITS) -> Mask | None:
         """Where the defect is: bool (h, w), True on the defect; None if unknown.
 
-        A normal image of a data set that has masks has none of it. A mask file counts from mid-grey (128) upwards.
+        A normal image of a data set that has masks has none of it. `mask_coding` says how a mask file is read.
 
         Raises:
-            ImageError: the mask (or the image, where its size is needed) cannot be used.
+            ImageError: the mask, or the image, whose size it must have, cannot be used (see `open_masks`).
         """
-        if self.mask is not None:
-            return _read_mask(self.mask)
-        if self.masked and self.label == "normal":
-            return np.zeros(to_array(self.open()).shape[:2], np.bool_)
-        return None
+        if not self.masks and not (self.masked and self.label == "normal"):
+            return None
+        image = self.open(limits=limits)
+        size = (image.height, image.width) if isinstance(image, Image.Image) else image.shape[:2]
+        if not self.masks:
+            return np.zeros(size, np.bool_)
+        return open_masks(self.masks, size, is_normal=self.label == "normal", limits=limits)
 
 
 @dataclass(frozen=True)
@@ -72,18 +74,14 @@ class Dataset:
 
     A split is what its name says. Where there is a training split alone, nothing is there to evaluate on; where there
     is a test split alone, nothing may be trained on. Without splits every fifth normal image is held out for `test`,
-    if there are anomalous images too.
+    if there are anomalous images too. `notes` are sentences on what was joined, is not used or is missing.
     """
 
     name: str
     form: Form
     samples: tuple[Sample, ...]
     left_out: tuple[LeftOut, ...] = ()
-
-    @property
-    def num_skipped(self) -> int:
-        """How many files inside its folders are left out."""
-        return len(self.left_out)
+    notes: tuple[str, ...] = ()
 
     def train_normals(self) -> list[Sample]:
         """The normal images to learn from: of the training split where there are splits.
@@ -168,13 +166,3 @@ def refuse_normal(normal: Sequence[str], name: str, reason: str) -> None:
     """Raises DataError if classes were called normal where there are none to choose from."""
     if normal:
         raise DataError(f"{name}: --normal {','.join(normal)} has no meaning here, because {reason}; leave it out")
-
-
-def _read_mask(path: Path) -> Mask:
-    grey = np.asarray(decode(path, name=str(path)).convert("L"))
-    if 0 < grey.max() < 128:
-        raise ImageError(
-            f"{path}: the brightest pixel of this mask is {grey.max()}; expected 255 on the defect and 0 elsewhere: "
-            "scale it to that range"
-        )
-    return grey >= 128

@@ -17,6 +17,7 @@ from anomaly.data.files import Found, find_images, subfolders
 from anomaly.data.left_out import LeftOut, Why, left_out_sentences
 from anomaly.data.levels import check_level
 from anomaly.data.mask_files import is_blank
+from anomaly.data.masks import check_some_used, match_masks
 from anomaly.data.samples import Dataset, Form, Label, Sample, Split, check_normal, is_normal_word, refuse_normal
 from anomaly.errors import DataError
 
@@ -121,14 +122,16 @@ class _Tree:
         """Of a picture with a mask beside it the mask tells whether there is a defect, not its folder."""
         beside = self.found.masks.beside
         defective = {picture for picture, each in beside.items() if not all(map(is_blank, each))}
-        masks = self.found.masks.of([place.path for place in places], _match_masks)
+        masks = self.found.masks.of([place.path for place in places], match_masks)
         samples: list[Sample] = []
         for place in places:
             is_normal = place.kind in normals and place.path not in defective
             label: Label = "normal" if is_normal else "anomalous"
-            mask = next(iter(masks.get(place.path, ())), None)
-            samples.append(Sample(str(place.path), place.split, label, place.kind, mask=mask, masked=bool(masks)))
+            own = masks.get(place.path, ())
+            samples.append(Sample(str(place.path), place.split, label, place.kind, masks=own, masked=bool(masks)))
         used = {mask for each in masks.values() for mask in each}
+        if any(sample.label == "anomalous" for sample in samples):
+            check_some_used(self.found.masks.in_folders, used)
         left_out = [LeftOut(str(mask), Why.MASK) for mask in self.found.masks if mask not in used]
         left_out += [LeftOut(str(path), Why.ELSEWHERE) for path in self.outside]
         return Dataset(str(self.root), form, tuple(samples), (*self.found.left_out, *left_out))
@@ -145,16 +148,6 @@ def _looks_like_classes(images: Sequence[tuple[str, ...]]) -> bool:
     folders = {parts[0] for parts in images if len(parts) > 1}
     has_loose = any(len(parts) == 1 for parts in images)
     return len(folders) >= 2 and (not has_loose or any(map(is_normal_word, folders)))
-
-
-def _match_masks(images: Sequence[Path], folder: Path) -> dict[Path, tuple[Path, ...]]:
-    """`<stem>_mask.png` or `<stem>.png` in the folder of masks that belongs to these images."""
-    matched: dict[Path, tuple[Path, ...]] = {}
-    for image in images:
-        candidates = (folder / f"{image.stem}_mask.png", folder / f"{image.stem}.png")
-        if mask := next((path for path in candidates if path.is_file()), None):
-            matched[image] = (mask,)
-    return matched
 
 
 def _nothing_in(found: Found) -> str:

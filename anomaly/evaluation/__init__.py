@@ -3,13 +3,14 @@
 from anomaly.evaluation.baselines import knn_scores, pca_scores
 from anomaly.evaluation.metrics import auroc
 from anomaly.evaluation.pixel_metrics import aupro, pixel_auroc
-from anomaly.evaluation.results import Evaluation, Example, choose_examples
+from anomaly.evaluation.results import Evaluation, Example, PixelFigures, choose_examples
 from anomaly.evaluation.summary import metrics_of, summarise
 from anomaly.evaluation.verdict import verdict_lines
 
 __all__ = [
     "Evaluation",
     "Example",
+    "PixelFigures",
     "aupro",
     "auroc",
     "choose_examples",

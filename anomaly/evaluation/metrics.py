@@ -5,6 +5,7 @@ AUROC is computed from ranks, as the Mann–Whitney statistic: the share of all 
 in which the anomalous one scores higher, a tie counting one half (Hanley and McNeil 1982).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,6 +64,11 @@ def auroc_by_kind(scores: ScoreArray, labels: Labels, kinds: Sequence[str]) -> d
     anomalous_kinds = sorted(set(kind_of[labels]))
     members = {kind: ~labels | (kind_of == kind) for kind in anomalous_kinds}
     return {kind: auroc(scores[member], labels[member]) for kind, member in members.items()}
+
+
+def num_by_kind(labels: Labels, kinds: Sequence[str]) -> dict[str, int]:
+    """The number of anomalous images of each kind, in alphabetical order."""
+    return dict(sorted(Counter(kind for kind, label in zip(kinds, labels, strict=True) if label).items()))
 
 
 def rates_at(scores: ScoreArray, labels: Labels, threshold: float | None) -> tuple[float | None, float | None]:

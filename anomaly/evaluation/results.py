@@ -25,12 +25,30 @@ class Example:
 
 
 @dataclass(frozen=True)
+class PixelFigures:
+    """What the heatmaps reach at the defects, and the images behind it.
+
+    `auroc` and `aupro` are None where no mask of a defect can be used. `num_normal` and `num_anomalous` count the
+    images measured, `num_without` the anomalous ones that have no mask, and `failures` are (path, reason) of those
+    whose mask cannot be used.
+    """
+
+    auroc: float | None
+    aupro: float | None
+    num_normal: int
+    num_anomalous: int
+    num_without: int
+    failures: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """A bundle's scores on a test split; arrays and lists have one entry a scored image, in one order.
 
     `model` is NAME/VERSION, `data` and `title` are for people. `labels` is True for anomalous; `kinds` names the defect
     or class. `threshold` is None where there were too few calibration images for `alpha`. `baselines` are AUROCs by
-    name; `pixel` is (pixel AUROC, AUPRO) where there are masks; `failures` are (path, reason).
+    name, fitted on `num_baseline` normal images; `pixel` is None where the data set has no masks; `failures` are (path,
+    reason). `seed` is of the one training that is measured.
     """
 
     title: str
@@ -47,11 +65,13 @@ class Evaluation:
     threshold: float | None
     alpha: float
     baselines: dict[str, float]
-    pixel: tuple[float, float] | None
+    num_baseline: int
+    pixel: PixelFigures | None
     examples: list[Example]
     num_failed: int
     failures: list[tuple[str, str]]
     num_calibration: int
+    seed: int
 
 
 def choose_examples(

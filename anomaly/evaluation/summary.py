@@ -1,10 +1,11 @@
 """The numbers of an evaluation: the content of `metrics.json`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from anomaly.evaluation.metrics import ImageMetrics, auroc, auroc_by_kind, image_metrics, rates_at
-from anomaly.evaluation.results import Evaluation
+from anomaly.evaluation.metrics import ImageMetrics, auroc, auroc_by_kind, image_metrics, num_by_kind, rates_at
+from anomaly.evaluation.results import Evaluation, PixelFigures
 
 
 class Standing(StrEnum):
@@ -24,6 +25,7 @@ class Summary:
     fpr_at_threshold: float | None
     tpr_at_threshold: float | None
     auroc_by_kind: dict[str, float]
+    num_by_kind: dict[str, int]
     auroc_by_term: dict[str, float]
 
     def standing(self, baselines: dict[str, float]) -> Standing:
@@ -45,13 +47,13 @@ def summarise(evaluation: Evaluation) -> Summary:
         fpr_at_threshold=fpr,
         tpr_at_threshold=tpr,
         auroc_by_kind=auroc_by_kind(scores, labels, evaluation.kinds),
+        num_by_kind=num_by_kind(labels, evaluation.kinds),
         auroc_by_term={term: auroc(values, labels) for term, values in evaluation.terms.items()},
     )
 
 
 def metrics_of(evaluation: Evaluation, summary: Summary) -> dict[str, object]:
     """The content of `metrics.json`: JSON values only, without NaN."""
-    pixel = {} if evaluation.pixel is None else dict(zip(("pixel_auroc", "aupro"), evaluation.pixel, strict=True))
     return {
         "model": evaluation.model,
         "digest": evaluation.digest,
@@ -63,11 +65,32 @@ def metrics_of(evaluation: Evaluation, summary: Summary) -> dict[str, object]:
         "alpha": evaluation.alpha,
         "fpr_at_threshold": summary.fpr_at_threshold,
         "tpr_at_threshold": summary.tpr_at_threshold,
-        **pixel,
+        **_pixel_metrics(evaluation.pixel),
         "baselines": evaluation.baselines,
+        "num_baseline": evaluation.num_baseline,
         "auroc_by_kind": summary.auroc_by_kind,
+        "num_by_kind": summary.num_by_kind,
         "auroc_by_term": summary.auroc_by_term,
+        "seed": evaluation.seed,
         "num_calibration": evaluation.num_calibration,
         "num_failed": evaluation.num_failed,
-        "failures": [{"path": path, "error": reason} for path, reason in evaluation.failures],
+        "failures": _listed(evaluation.failures),
     }
+
+
+def _pixel_metrics(pixel: PixelFigures | None) -> dict[str, object]:
+    if pixel is None:
+        return {}
+    return {
+        "pixel_auroc": pixel.auroc,
+        "aupro": pixel.aupro,
+        "num_pixel_normal": pixel.num_normal,
+        "num_pixel_anomalous": pixel.num_anomalous,
+        "num_without_mask": pixel.num_without,
+        "num_masks_failed": len(pixel.failures),
+        "mask_failures": _listed(pixel.failures),
+    }
+
+
+def _listed(failures: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"path": path, "error": reason} for path, reason in failures]

@@ -1,7 +1,7 @@
 """The verdict of an evaluation, in plain sentences: what the numbers say, for whoever reads nothing else.
 
-In order: how well the scores rank, what the threshold does, which kinds of anomaly are hard, and, last, whether the
-plain baselines are better.
+In order: how well the scores rank, what the threshold does, how well the heatmaps point at the defects, which kinds of
+anomaly are hard, and, last, whether the plain baselines are better.
 """
 
 import numpy as np
@@ -21,6 +21,7 @@ def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
     lines = [
         ranking_sentence(evaluation, summary),
         operating_sentence(evaluation, summary),
+        pixel_sentence(evaluation),
         kinds_sentence(summary),
         comparison_sentence(evaluation, summary),
     ]
@@ -28,12 +29,13 @@ def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
 
 
 def ranking_sentence(evaluation: Evaluation, summary: Summary) -> str:
-    """How good the scores are, without a threshold."""
+    """How good the scores are, without a threshold, and how many images and trainings stand behind that."""
     low, high = summary.image.auroc_ci95
     return (
         f"AUROC {percent(summary.image.auroc)} (95% interval {percent(low)} to {percent(high)}): of a normal and an "
         f"anomalous image, {evaluation.model} gives the anomalous one the higher score "
-        f"{100 * summary.image.auroc:.1f} times in 100."
+        f"{100 * summary.image.auroc:.1f} times in 100. Measured on {summary.image.num_normal} normal and "
+        f"{summary.image.num_anomalous} anomalous images, of one training (seed {evaluation.seed})."
     )
 
 
@@ -64,6 +66,24 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
             )
         case _:
             return f"{found}{asked}."
+
+
+def pixel_sentence(evaluation: Evaluation) -> str | None:
+    """How good the heatmaps are, and of how many of the anomalous images that tells; None without masks."""
+    pixel = evaluation.pixel
+    if pixel is None:
+        return None
+    num_defects = int(evaluation.labels.sum())
+    left_out = [f"{pixel.num_without} have no mask"] if pixel.num_without else []
+    if pixel.failures:
+        left_out.append(f"the masks of {len(pixel.failures)} images cannot be used (metrics.json says why)")
+    why = f": {' and '.join(left_out)}" if left_out else ""
+    if pixel.auroc is None:
+        return f"There are no pixel figures{why}."
+    return (
+        f"Pixel AUROC {percent(pixel.auroc)}, AUPRO {percent(pixel.aupro)}, over {pixel.num_anomalous} of "
+        f"{num_defects} anomalous images and {pixel.num_normal} normal ones{why}."
+    )
 
 
 def kinds_sentence(summary: Summary) -> str | None:

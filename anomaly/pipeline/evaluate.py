@@ -12,7 +12,6 @@ from anomaly.calibration import check_alpha
 from anomaly.data import (
     Dataset,
     Limits,
-    Mask,
     PixelStore,
     Sample,
     describe,
@@ -27,21 +26,19 @@ from anomaly.errors import DataError, UsageError
 from anomaly.evaluation import (
     Evaluation,
     Example,
-    aupro,
     auroc,
     choose_examples,
     knn_scores,
     metrics_of,
     pca_scores,
-    pixel_auroc,
     summarise,
     verdict_lines,
 )
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
 from anomaly.locks import writing_folder
+from anomaly.pipeline.pixel_figures import MasksRead, pixel_figures, read_masks
 from anomaly.report import require
 
-_CHUNK = 256
 _MIN_BASELINE = 2  # images; PCA needs as many
 
 
@@ -49,8 +46,8 @@ _MIN_BASELINE = 2  # images; PCA needs as many
 class EvaluationSummary:
     """What `metrics.json` says, and the verdict: sentences for people, the comparison with the baselines last.
 
-    And how many images were left out because they made the model, and how many files could not be read. `remarks` are
-    sentences on how files were read.
+    And how many images were left out because they made the model, how many files could not be read, and of how many
+    images the mask could not be used. `remarks` are sentences on how files were read.
     """
 
     metrics: dict[str, object]
@@ -58,6 +55,7 @@ class EvaluationSummary:
     num_seen: int
     num_failed: int
     remarks: tuple[str, ...] = ()
+    num_masks_failed: int = 0
 
     def numbers(self) -> dict[str, float]:
         """The metrics that are one number each; those of a group as "GROUP NAME", such as "baselines pca"."""
@@ -70,12 +68,24 @@ class EvaluationSummary:
 
 @dataclass(frozen=True)
 class _Scored:
-    """The test images that could be read, with what the detector makes of them; one entry an image."""
+    """The test images that could be read, with what the detector makes of them; one entry an image.
+
+    `masks` is None where the data set has none.
+    """
 
     samples: list[Sample]
     pixels: NDArray[np.uint8]
     labels: NDArray[np.bool_]
     evidence: Evidence
+    masks: MasksRead | None
+
+
+@dataclass(frozen=True)
+class _Baselines:
+    """AUROCs by name, and the number of normal images that the baselines were fitted on."""
+
+    aurocs: dict[str, float]
+    num_images: int
 
 
 def evaluate_bundle(
@@ -100,7 +110,8 @@ def evaluate_bundle(
     to measure.
 
     Raises:
-        DataError: the data cannot be used, or has not both normal and anomalous images that the model has not seen.
+        DataError: the data cannot be used, its masks are inverted, or it has not both normal and anomalous images that
+            the model has not seen.
         UsageError: `alpha` is no rate, or the extra `report` is missing.  BundleError: the bundle cannot be used.
         InUseError: another process writes into `out`.  StorageError: `out` cannot be written, or the pixels cannot.
     """
@@ -120,8 +131,8 @@ def evaluate_bundle(
             samples, detector.preprocess, Path(folder) / "test.u8", limits=limits, on_image=on_image
         )
         unseen = ~detector.bundle.contents.normals.knows(image_keys(test_store.pixels))
-        scored = _score(detector, samples, test_store, unseen)
-        baselines: dict[str, float] = {}
+        scored = _score(detector, samples, test_store, unseen, limits)
+        baselines = _Baselines({}, 0)
         if train:
             train_store = PixelStore.build(
                 train, detector.preprocess, Path(folder) / "train.u8", limits=limits, on_image=on_image
@@ -136,6 +147,7 @@ def evaluate_bundle(
             num_seen=int((~unseen).sum()),
             num_failed=len(test_store.errors),
             remarks=test_store.remarks,
+            num_masks_failed=len(evaluation.pixel.failures) if evaluation.pixel else 0,
         )
 
 
@@ -148,7 +160,9 @@ def _draw(samples: list[Sample], num: int | None) -> list[Sample]:
     return [samples[row] for row in np.sort(rows)]
 
 
-def _score(detector: Detector, samples: list[Sample], store: PixelStore, unseen: NDArray[np.bool_]) -> _Scored:
+def _score(
+    detector: Detector, samples: list[Sample], store: PixelStore, unseen: NDArray[np.bool_], limits: Limits
+) -> _Scored:
     by_path = {sample.path: sample for sample in samples}
     kept = [by_path[path] for path, new in zip(store.paths, unseen, strict=True) if new]
     labels = np.array([sample.label == "anomalous" for sample in kept], dtype=bool)
@@ -158,21 +172,23 @@ def _score(detector: Detector, samples: list[Sample], store: PixelStore, unseen:
             f"{int((~labels).sum())} are normal and {int(labels.sum())} anomalous; both are needed to evaluate"
         )
     pixels = store.pixels if unseen.all() else store.pixels[unseen]  # a copy, of what may be larger than memory
-    return _Scored(kept, pixels, labels, detector.evidence(pixels))
+    masks = read_masks(kept, limits)
+    return _Scored(kept, pixels, labels, detector.evidence(pixels), masks)
 
 
-def _baselines(train: NDArray[np.uint8], scored: _Scored) -> dict[str, float]:
-    """AUROC of PCA and nearest neighbours, fitted on the training normals; {} where there are none to fit on.
+def _baselines(train: NDArray[np.uint8], scored: _Scored) -> _Baselines:
+    """PCA and nearest neighbours, fitted on the training normals; none where there are none to fit on.
 
     Images that are also tested on are left out: a baseline that knew them would have nothing to show.
     """
     train = train[~np.isin(image_keys(train), image_keys(scored.pixels))]
     if len(train) < _MIN_BASELINE:
-        return {}
-    return {
+        return _Baselines({}, 0)
+    aurocs = {
         "pca": auroc(pca_scores(train, scored.pixels), scored.labels),
         "knn": auroc(knn_scores(train, scored.pixels), scored.labels),
     }
+    return _Baselines(aurocs, len(train))
 
 
 def _evaluation(
@@ -180,11 +196,14 @@ def _evaluation(
     dataset: Dataset,
     scored: _Scored,
     store: PixelStore,
-    baselines: dict[str, float],
+    baselines: _Baselines,
     alpha: float,
     limits: Limits,
 ) -> Evaluation:
     bundle, scores = detector.bundle, scored.evidence.score
+    pixel = None
+    if scored.masks is not None:
+        pixel = pixel_figures(detector, scored.samples, scored.pixels, scored.evidence, scored.masks)
     return Evaluation(
         title=f"{bundle.name} on {dataset.name}",
         model=f"{bundle.name}/{bundle.version}",
@@ -199,29 +218,15 @@ def _evaluation(
         terms=dict(scored.evidence.terms),
         threshold=detector.calibration.threshold(alpha),
         alpha=alpha,
-        baselines=baselines,
-        pixel=_pixel_metrics(detector, scored),
+        baselines=baselines.aurocs,
+        num_baseline=baselines.num_images,
+        pixel=pixel,
         examples=list(_examples(detector, scored, limits)),
         num_failed=len(store.errors),
         failures=list(store.errors),
         num_calibration=detector.calibration.num_calibration,
+        seed=bundle.manifest.recipe.training.seed,
     )
-
-
-def _pixel_metrics(detector: Detector, scored: _Scored) -> tuple[float, float] | None:
-    """Pixel AUROC and AUPRO at each image's own size, over the images whose mask is known."""
-    masked = [i for i, sample in enumerate(scored.samples) if sample.masked]
-    heatmaps: list[NDArray[np.float32]] = []
-    masks: list[Mask] = []
-    for start in range(0, len(masked), _CHUNK):
-        rows = masked[start : start + _CHUNK]
-        heat = detector.explain(scored.pixels[rows], scored.evidence.z_hat[rows]).heatmap
-        for row, heatmap in zip(rows, heat, strict=True):
-            mask = scored.samples[row].open_mask()
-            if mask is not None:
-                masks.append(mask)
-                heatmaps.append(restore_map(heatmap, detector.preprocess, *mask.shape))
-    return (pixel_auroc(heatmaps, masks), aupro(heatmaps, masks)) if any(mask.any() for mask in masks) else None
 
 
 def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[Example]:
@@ -242,7 +247,7 @@ def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[E
                 image=image,
                 reconstruction=_to_pixels(x_hat),
                 heatmap=restore_map(heatmap, detector.preprocess, image.shape[0], image.shape[1]).clip(0, 1),
-                mask=sample.open_mask(),
+                mask=scored.masks.masks.get(row) if scored.masks else None,
             )
 
 

@@ -33,6 +33,7 @@ class Bar:
     name: str
     auroc: float
     is_marked: bool = False
+    num_images: int = 0
 
 
 def render_page(evaluation: Evaluation, summary: Summary) -> str:
@@ -48,7 +49,7 @@ def render_page(evaluation: Evaluation, summary: Summary) -> str:
         verdict=verdict_lines(evaluation, summary),
         standing=summary.standing(evaluation.baselines),
         contenders=_contenders(evaluation, summary),
-        kinds=_hardest_first(summary.auroc_by_kind),
+        kinds=_hardest_first(summary.auroc_by_kind, summary.num_by_kind),
         terms=_hardest_first(summary.auroc_by_term)[::-1],
         charts=_charts(evaluation),
         groups=_draw_groups(evaluation.examples),
@@ -64,8 +65,9 @@ def _contenders(evaluation: Evaluation, summary: Summary) -> list[Bar]:
     return sorted([detector, *baselines], key=lambda bar: bar.auroc, reverse=True)
 
 
-def _hardest_first(aurocs: dict[str, float]) -> list[Bar]:
-    return sorted((Bar(name, value) for name, value in aurocs.items()), key=lambda bar: bar.auroc)
+def _hardest_first(aurocs: dict[str, float], nums: dict[str, int] | None = None) -> list[Bar]:
+    bars = (Bar(name, value, num_images=(nums or {}).get(name, 0)) for name, value in aurocs.items())
+    return sorted(bars, key=lambda bar: bar.auroc)
 
 
 def _charts(evaluation: Evaluation) -> list[Chart]:

@@ -51,12 +51,16 @@ def write_folder(contents: Mapping[str, bytes], out: Path) -> None:
 def scores_csv(evaluation: Evaluation) -> bytes:
     """One row a scored image, in the order given; `is_anomalous` is empty where no threshold is in force.
 
+    Where the data set has masks, `mask_error` is the reason why an image's mask could not be used, or empty.
+
     File names are written as they are, also such as begin with = + - or @, which a spreadsheet may take for a formula:
     a changed name would not be found again.
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["path", "label", "kind", "score", "p_value", "is_anomalous", *evaluation.terms])
+    mask_errors = None if evaluation.pixel is None else dict(evaluation.pixel.failures)
+    last = [] if mask_errors is None else ["mask_error"]
+    writer.writerow(["path", "label", "kind", "score", "p_value", "is_anomalous", *evaluation.terms, *last])
     threshold = evaluation.threshold
     for i, path in enumerate(evaluation.paths):
         score = float(evaluation.scores[i])
@@ -69,6 +73,7 @@ def scores_csv(evaluation: Evaluation) -> bytes:
                 float(evaluation.p_values[i]),
                 None if threshold is None else score > threshold,
                 *(float(values[i]) for values in evaluation.terms.values()),
+                *([] if mask_errors is None else [mask_errors.get(path)]),
             ]
         )
     return _encode(stream.getvalue())

@@ -19,7 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from anomaly.errors import UsageError
-from anomaly.files import replacing, storing
+from anomaly.files import replacing, storing, text_encoding
 from anomaly.locks import writing_file
 
 logger = logging.getLogger(__name__)
@@ -141,7 +141,8 @@ def _parse(fields: Sequence[str], where: str) -> Key:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text("utf-8").splitlines()
+        data = path.read_bytes()
+        return data.decode(text_encoding(data)).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(f"the keys in {path} cannot be read: {reason}. `anomaly keys add` makes the file.") from error

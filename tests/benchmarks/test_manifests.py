@@ -66,6 +66,8 @@ def test_the_seed_draws_the_split(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_elpv_mono_leaves_out_the_middle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [f"images/{index}.png,{(0.0, 1 / 3, 2 / 3, 1.0)[index % 4]}" for index in range(40)]
+    for index in range(40):
+        write_image(tmp_path / "images" / f"{index}.png")
     (tmp_path / "labels.csv").write_text("\n".join(["image,defect_probability", *lines]))
     samples = open_dataset(written("elpv-mono", tmp_path, tmp_path / "out", capsys)).samples
     counts = Counter((sample.label, sample.split) for sample in samples)

@@ -77,9 +77,11 @@ def test_the_verdict_comes_last_and_the_comparison_at_its_end(bigan_dir: Path, t
     lines = result.stdout.partition("report.html\n")[2].splitlines()
     assert lines == evaluate_bundle(bigan_dir, str(tree), tmp_path / "again", device="cpu").verdict
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    ranking, operating, kinds, comparison = lines
+    ranking, operating, pixels, kinds, comparison = lines
     assert ranking.startswith("AUROC ")
     assert f"{100 * metrics['auroc']:.1f} times in 100" in ranking
+    assert "Measured on 20 normal and 30 anomalous images, of one training (seed 0)" in ranking
+    assert "over 20 of 30 anomalous images and 20 normal ones: 10 have no mask" in pixels
     assert "A false-alarm rate of 5" in operating
     assert "false alarm on " in operating
     assert "spot (" in kinds

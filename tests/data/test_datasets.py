@@ -16,7 +16,7 @@ from anomaly.errors import DataError
 def test_digits_are_scaled_and_split_by_class() -> None:
     data = open_dataset("digits", normal=["8"])
     images, labels = load_digits(return_X_y=True)
-    assert (data.form, len(data.samples), data.num_skipped) == ("digits", 1797, 0)
+    assert (data.form, len(data.samples), len(data.left_out)) == ("digits", 1797, 0)
     assert [sample.kind for sample in data.samples] == [str(label) for label in labels]
     for index in (0, 700, 1796):
         expected = np.rint(images[index].reshape(8, 8) / 16 * 255)

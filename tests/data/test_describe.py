@@ -12,7 +12,7 @@ def samples(*rows: tuple[int, Split | None, Label | None, str]) -> tuple[Sample,
 
 
 def test_a_tree_with_masks_and_leftovers() -> None:
-    mask = Sample("cut/x", "test", "anomalous", "cut", mask=Path("m.png"))
+    mask = Sample("cut/x", "test", "anomalous", "cut", masks=(Path("m.png"),))
     data = Dataset(
         "d",
         "mvtec",

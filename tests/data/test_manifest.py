@@ -11,6 +11,9 @@ from anomaly.errors import DataError
 
 
 def manifest(folder: Path, text: str, encoding: str = "utf-8") -> str:
+    """With the files that lines of the tests name: a.png to f.png, ä.png and c,d.png; they are empty."""
+    for name in (*"abcdef", "ä", "c,d"):
+        (folder / f"{name}.png").touch()
     path = folder / "list.csv"
     path.write_bytes(text.encode(encoding))
     return str(path)
@@ -69,7 +72,8 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
         "  line 3: has 2 fields; expected 3",
         "  line 4: the path is empty",
         "  line 6: the split is ''; expected train or test (or nothing in all lines)",
-        "  line 8: the split is 'val'; expected train or test (or nothing in all lines)",
+        "  line 8: the split is 'val'; expected train or test (or nothing in all lines): training holds images out by "
+        "itself, so call these train, or remove their lines",
         "  line 9: has 4 fields; expected 3",
     ]
 
@@ -78,10 +82,11 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", r"line 1 names the columns \(none\); expected path,label"),
-        ("path,label,weight\na,normal,1\n", "line 1 names the columns path,label,weight; expected"),
         ("path,split\na,train\n", "line 1 names the columns path,split; expected"),
-        ("path,label,path\na,normal,b\n", "line 1 names the columns path,label,path; expected"),
-        ("path;label\na;normal\n", "line 1 names the columns path;label; expected"),
+        ("path,label,path\na,normal,b\n", "line 1 names the column path twice"),
+        ("path|label\na|normal\n", r"line 1 names the columns path\|label; expected .* commas, semicolons, tabs"),
+        ("sep=|\npath|label\na|normal\n", r"line 1 says that '\|' separates the fields; expected one of commas"),
+        ("path,label,masks\na,normal,b\n", "no column mask but one called masks; call it mask"),
         ("path,label\n\n", "lists no images"),
         ('path,label\na,"normal\n', "line 2 is not CSV"),
     ],
@@ -89,6 +94,22 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
 def test_what_is_no_manifest(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         open_dataset(manifest(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "num_missing"), [("a.png,b.png,x.png", 1), ("a.png,x.png", None), ("x.png,y.png", None)]
+)
+def test_files_that_are_not_there_are_said_at_once(tmp_path: Path, text: str, num_missing: int | None) -> None:
+    """Fewer than half are told and cost their own rows; of half or more the paths cannot be meant."""
+    names = text.split(",")
+    path = manifest(tmp_path, "\n".join(["path,label", *(f"{name},normal" for name in names)]))
+    if num_missing is None:
+        with pytest.raises(DataError, match=rf"{sum('abc'.find(n[0]) < 0 for n in names)} of 2 images .* do not exist"):
+            open_dataset(path)
+    else:
+        data = open_dataset(path)
+        assert data.notes == (f"1 of 3 images that it lists do not exist: {tmp_path}/x.png",)
+        assert len(data.samples) == 3
 
 
 def test_another_encoding(tmp_path: Path) -> None:

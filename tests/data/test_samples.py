@@ -83,7 +83,7 @@ def test_masks(tmp_path: Path) -> None:
     grey = np.array([[0, 127, 128, 255]], np.uint8)
     Image.fromarray(grey).save(tmp_path / "mask.png")
     pixels = np.zeros((1, 4), np.uint8)
-    defect = Sample("a", "test", "anomalous", "crack", pixels, mask=tmp_path / "mask.png", masked=True)
+    defect = Sample("a", "test", "anomalous", "crack", pixels, masks=(tmp_path / "mask.png",), masked=True)
     normal = Sample("b", "test", "normal", "good", pixels, masked=True)
     unknown = Sample("c", "test", "anomalous", "crack", pixels, masked=True)
     elsewhere = Sample("d", "test", "normal", "good", pixels)
@@ -98,8 +98,9 @@ def test_masks(tmp_path: Path) -> None:
     assert elsewhere.open_mask() is None
 
 
-def test_a_mask_of_zeros_and_ones_is_refused_not_read_as_empty(tmp_path: Path) -> None:
+def test_a_mask_of_zeros_and_ones_is_read(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / "mask.png")
-    sample = Sample("a", "test", "anomalous", "", mask=tmp_path / "mask.png", masked=True)
-    with pytest.raises(ImageError, match=r"mask\.png: the brightest pixel of this mask is 1; expected 255"):
-        sample.open_mask()
+    pixels = np.zeros((1, 2), np.uint8)
+    mask = Sample("a", "test", "anomalous", "", pixels, masks=(tmp_path / "mask.png",), masked=True).open_mask()
+    assert mask is not None
+    assert mask.tolist() == [[False, True]]

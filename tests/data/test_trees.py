@@ -30,21 +30,21 @@ def test_a_folder_of_normal_images(tmp_path: Path) -> None:
     write(tmp_path, "b.png", "a/2.png", "a/1.jpg", "c/3.png", "notes.txt", "a/more.csv")
     data = open_dataset(str(tmp_path))
     expected = [(name, None, "normal", "") for name in ("a/1.jpg", "a/2.png", "b.png", "c/3.png")]
-    assert (data.form, rows(data, tmp_path), data.num_skipped) == ("folder", expected, 2)
+    assert (data.form, rows(data, tmp_path), len(data.left_out)) == ("folder", expected, 2)
     assert len(data.train_normals()) == 4
 
 
 def test_one_folder_in_a_folder_is_no_class(tmp_path: Path) -> None:
     write(tmp_path, "2024/1.png", "2024/2.png", "docs/readme.txt")
     data = open_dataset(str(tmp_path))
-    assert (data.form, len(data.samples), data.num_skipped) == ("folder", 2, 1)
+    assert (data.form, len(data.samples), len(data.left_out)) == ("folder", 2, 1)
 
 
 def test_mvtec(tmp_path: Path) -> None:
     write(tmp_path, "train/good/0.png", "train/good/1.png", "test/good/0.png", "test/crack/0.png", "test/cut/0.png")
     write(tmp_path, "ground_truth/crack/0_mask.png", "ground_truth/cut/0.png", "license.txt", "test/crack/notes.txt")
     data = open_dataset(str(tmp_path))
-    assert (data.form, data.num_skipped) == ("mvtec", 2)
+    assert (data.form, len(data.left_out)) == ("mvtec", 2)
     assert rows(data, tmp_path) == [
         ("train/good/0.png", "train", "normal", "good"),
         ("train/good/1.png", "train", "normal", "good"),
@@ -75,7 +75,7 @@ def test_mvtec_with_another_class_as_normal_is_a_tree_of_classes(tmp_path: Path)
 def test_classes_with_splits(tmp_path: Path) -> None:
     write(tmp_path, "train/cat/1.png", "train/dog/1.png", "test/cat/2.png", "test/dog/2.png", "test/emu/2.png", "x.txt")
     data = open_dataset(str(tmp_path), normal=["cat", "emu"])
-    assert (data.form, data.num_skipped) == ("classes", 1)
+    assert (data.form, len(data.left_out)) == ("classes", 1)
     assert rows(data, tmp_path) == [
         ("train/cat/1.png", "train", "normal", "cat"),
         ("train/dog/1.png", "train", "anomalous", "dog"),
@@ -89,12 +89,12 @@ def test_classes_without_splits(tmp_path: Path) -> None:
     write(tmp_path, "cat/1.png", "dog/deep/1.png", "loose.png", "dog/x.txt", ".cache/3.png")
     data = open_dataset(str(tmp_path), normal=["cat"])
     assert rows(data, tmp_path) == [("cat/1.png", None, "normal", "cat"), ("dog/deep/1.png", None, "anomalous", "dog")]
-    assert data.num_skipped == 3
+    assert len(data.left_out) == 3
 
 
 def test_what_belongs_to_no_split_is_counted(tmp_path: Path) -> None:
     write(tmp_path, "train/a/1.png", "test/b/1.png", "val/a/1.png", "val/a/x.txt", "train/loose.png")
-    assert open_dataset(str(tmp_path), normal=["a"]).num_skipped == 3
+    assert len(open_dataset(str(tmp_path), normal=["a"]).left_out) == 3
 
 
 def test_good_is_normal_without_being_told(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from anomaly.evaluation.results import Evaluation, Example
+from anomaly.evaluation.results import Evaluation, Example, PixelFigures
 
 
 def make_example(**changes: Any) -> Example:
@@ -22,6 +22,12 @@ def make_example(**changes: Any) -> Example:
         mask=None,
     )
     return replace(example, **changes)
+
+
+def make_pixel(**changes: Any) -> PixelFigures:
+    """Eight of ten defects have a mask that can be used, one has none, and one cannot be used."""
+    failures = [("test/19.png", "the mask is torn")]
+    return replace(PixelFigures(0.9, 0.7, num_normal=10, num_anomalous=8, num_without=1, failures=failures), **changes)
 
 
 def make_evaluation(**changes: Any) -> Evaluation:
@@ -43,10 +49,12 @@ def make_evaluation(**changes: Any) -> Evaluation:
         threshold=0.75,
         alpha=0.2,
         baselines={"pca": 0.6, "knn": 0.5},
+        num_baseline=30,
         pixel=None,
         examples=[make_example()],
         num_failed=0,
         failures=[],
         num_calibration=99,
+        seed=0,
     )
     return replace(evaluation, **changes)

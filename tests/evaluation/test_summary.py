@@ -6,7 +6,7 @@ import pytest
 
 from anomaly.errors import DataError
 from anomaly.evaluation.summary import Standing, metrics_of, summarise
-from tests.evaluation.evaluations import make_evaluation
+from tests.evaluation.evaluations import make_evaluation, make_pixel
 
 
 def test_metrics_hold_the_numbers_that_were_promised() -> None:
@@ -30,7 +30,7 @@ def test_terms_and_kinds_have_their_own_auroc() -> None:
 
 
 def test_masks_bring_pixel_metrics() -> None:
-    evaluation = make_evaluation(pixel=(0.9, 0.7))
+    evaluation = make_evaluation(pixel=make_pixel())
     metrics = metrics_of(evaluation, summarise(evaluation))
     assert (metrics["pixel_auroc"], metrics["aupro"]) == (0.9, 0.7)
 

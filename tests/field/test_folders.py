@@ -30,7 +30,7 @@ def test_what_is_taken_and_what_is_left_out(tmp_path: Path, case: Taken) -> None
     data = open_dataset(str(root), normal=case.normal)
     assert data.form == case.form
     assert split_of(data) == (case.train, case.test)
-    assert sum(sample.mask is not None for sample in data.samples if sample.label == "anomalous") == case.masks
+    assert sum(bool(sample.masks) for sample in data.samples if sample.label == "anomalous") == case.masks
     assert Counter(file.why for file in data.left_out) == case.left_out
 
 
@@ -40,7 +40,7 @@ def test_every_file_is_an_image_a_mask_or_left_out(tmp_path: Path, case: Taken) 
     root = make(tmp_path / "d", case.files) / case.root
     data = open_dataset(str(root), normal=case.normal)
     images = [sample.path for sample in data.samples]
-    masks = [str(sample.mask) for sample in data.samples if sample.mask]
+    masks = [str(mask) for sample in data.samples for mask in sample.masks]
     there = [str(path) for path in root.rglob("*") if path.is_file()]
     assert sorted([*images, *masks, *(file.path for file in data.left_out)]) == sorted(there)
 

@@ -5,7 +5,7 @@ import pytest
 
 from anomaly.evaluation import Evaluation, summarise, verdict_lines
 from anomaly.report.page import render_page
-from tests.evaluation.evaluations import make_evaluation, make_example
+from tests.evaluation.evaluations import make_evaluation, make_example, make_pixel
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 
@@ -34,7 +34,7 @@ def render(evaluation: Evaluation) -> Page:
 
 def test_page_needs_nothing_from_outside() -> None:
     mask = np.ones((30, 20), dtype=np.bool_)
-    evaluation = make_evaluation(pixel=(0.9, 0.7), examples=[make_example(), make_example(mask=mask)])
+    evaluation = make_evaluation(pixel=make_pixel(), examples=[make_example(), make_example(mask=mask)])
     html = render_page(evaluation, summarise(evaluation))
     page = Page(html)
     references = [
