@@ -107,13 +107,15 @@ def naming(name: str) -> Iterator[None]:
 
 
 def _by_pillow(data: bytes, file_format: str, name: str, limits: Limits) -> Seen:
+    if file_format == "BMP":
+        bmp.check_header(data)
     with quiet():
         image = Image.open(BytesIO(data), formats=[file_format])
     check_size(image.size, name, limits)
     if file_format == "JPEG":
         return see(jpeg.read_jpeg(data, image), name=name)
     if file_format == "BMP":
-        bmp.correct_palette(data, image)
+        bmp.prepare(data, image)
     return see(image, name=name, is_first_of_several=getattr(image, "is_animated", False))
 
 
