@@ -95,9 +95,9 @@ def is_foreign(name: str) -> bool:
 
 
 def next_version(name_directory: Path) -> int:
-    """The version after the current one; 1 for a new name."""
-    versions = _versions(name_directory) if name_directory.is_dir() else []
-    return 1 + max((version for version, _ in versions), default=0)
+    """The version after the highest number that anything there is called by; 1 for a new name."""
+    names = [child.name for child in name_directory.iterdir()] if name_directory.is_dir() else []
+    return 1 + max((number for name in names if (number := _version_number(name)) is not None), default=0)
 
 
 def _versions(name_directory: Path) -> list[tuple[int, Path]]:

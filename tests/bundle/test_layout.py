@@ -78,3 +78,5 @@ def test_the_next_version(tmp_path: Path) -> None:
     assert next_version(tmp_path / "new") == 1
     make_versions(tmp_path / "name", 2, 10)
     assert next_version(tmp_path / "name") == 11
+    (tmp_path / "name" / "11").touch()  # a file of that name is in the way too
+    assert next_version(tmp_path / "name") == 12
