@@ -131,7 +131,7 @@ def rows(tmp_path: Path) -> list[Fields]:
     return listed
 
 
-def drawn(number: int, *places: int) -> np.ndarray:  # type: ignore[type-arg]
+def drawn(number: int, *places: int) -> np.ndarray:
     mask = np.zeros((6, 8), np.bool_)
     for place in places:
         mask[number : number + 2, 4 * place : 4 * place + 3] = True
@@ -228,5 +228,5 @@ def test_an_evaluation_says_what_it_joined(bigan_dir: Path, tmp_path: Path) -> N
     lines = [f"img/{n:04}.png,{'normal' if n < 15 else 'anomalous'}" for n in (*range(30), 29)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label", *lines]))
     result = done("evaluate", bigan_dir, tmp_path / "list.csv", "--out", tmp_path / "report", "--device", "cpu")
-    assert "note: 2 lines are of 1 images: each counts once" in result.stderr
+    assert "data: 2 lines are of 1 images: each counts once" in result.stderr
     assert "of one training (seed 0)" in result.stdout

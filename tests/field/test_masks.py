@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from anomaly.data import open_dataset
+from anomaly.data import LeftOut, Why, describe, open_dataset
 from anomaly.errors import DataError
 from anomaly.pipeline.pixel_figures import read_masks
 from anomaly.report import report
@@ -174,7 +174,7 @@ def test_every_mask_is_found_and_read_or_refused_by_its_name(tmp_path: Path, cas
 
 def test_masks_of_another_name_are_refused_with_the_names_seen(tmp_path: Path) -> None:
     root = save_masks(save_images(tmp_path), ("defect-{0}.png",), plain)
-    with pytest.raises(DataError, match=r"none of its 4 files belongs .* found cut/defect-0\.png, .* NAME_mask"):
+    with pytest.raises(DataError, match=r"none of the 4 masks belongs .*cut/defect-0\.png, .* NAME_mask"):
         open_dataset(str(root))
 
 
@@ -187,9 +187,9 @@ def test_two_masks_of_one_image_are_refused(tmp_path: Path) -> None:
 def test_masks_of_no_image_are_counted_and_said(tmp_path: Path) -> None:
     root = save_masks(save_images(tmp_path), ("{0:03}_mask.png",), plain)
     plain(defect(0)).save(root / "ground_truth" / "cut" / "099_mask.png")
-    notes = open_dataset(str(root)).notes
-    assert notes == (f"1 files in {root}/ground_truth belong to no test image, the first: "
-                     f"{root}/ground_truth/cut/099_mask.png",)  # fmt: skip
+    data = open_dataset(str(root))
+    assert data.left_out == (LeftOut(f"{root}/ground_truth/cut/099_mask.png", Why.MASK),)
+    assert describe(data)[-1].startswith("left out: 1 masks that are not in use, such as ")
 
 
 def test_inverted_masks_are_refused(tmp_path: Path) -> None:

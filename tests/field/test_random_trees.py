@@ -113,12 +113,12 @@ def taken(root: Path, normal: tuple[str, ...]) -> Meaning:
     except DataError as error:
         words = (
             "no images found", "below it", "which classes are normal", "has no class folders", "has no class ",
-            "has no meaning here",
+            "has no meaning here", "several files can be its mask", "belongs to an image by its name",
         )  # fmt: skip
         return Meaning(refused=next((word for word in words if word in str(error)), str(error)))
     return Meaning(
         data.form,
-        images={name(s.path): (s.split, s.label or "", s.kind, name(s.mask) if s.mask else None) for s in data.samples},
+        images={name(s.path): (s.split, s.label or "", s.kind, tuple(map(name, s.masks))) for s in data.samples},
         left_out={name(file.path): file.why for file in data.left_out},
     )
 
@@ -131,5 +131,5 @@ def test_a_tree_is_what_the_reference_says(files: Files, normal: tuple[str, ...]
         expected, found = meaning(files, normal), taken(Path(folder), normal)
     assert found == expected
     if not found.refused:
-        masks = {mask for *_, mask in found.images.values() if mask}
+        masks = {mask for *_, masks in found.images.values() for mask in masks}
         assert {*found.images, *masks, *found.left_out} == set(files)

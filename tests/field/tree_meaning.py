@@ -19,11 +19,11 @@ BESIDE = ("_mask", "_label", "_gt")
 
 @dataclass
 class Meaning:
-    """The form, or the refusal; for each file its split, label, kind and mask, or why it is left out."""
+    """The form, or the refusal; for each file its split, label, kind and masks, or why it is left out."""
 
     form: str = ""
     refused: str = ""
-    images: dict[str, tuple[str | None, str, str, str | None]] = field(default_factory=dict)
+    images: dict[str, tuple[str | None, str, str, tuple[str, ...]]] = field(default_factory=dict)
     left_out: dict[str, Why] = field(default_factory=dict)
 
 
@@ -61,11 +61,16 @@ def meaning(files: Files, normal: tuple[str, ...]) -> Meaning:
             found.left_out[path] = Why.ELSEWHERE
             continue
         split, kind = places[path]
-        mask = _mask_of(path, list(places), tops, beside)
+        masks = _masks_of(path, list(places), tops, beside)
+        if masks is None:
+            return Meaning(refused="several files can be its mask")
         is_defective = any(files[m] != "blank" for m, picture in beside.items() if picture == path)
         is_normal = (kind == "" or kind in normal) and not is_defective
-        found.images[path] = (split, "normal" if is_normal else "anomalous", kind, mask)
-        used.add(mask or "")
+        found.images[path] = (split, "normal" if is_normal else "anomalous", kind, masks)
+        used.update(masks)
+    has_defects = any(label == "anomalous" for _, label, _, _ in found.images.values())
+    if tops and has_defects and used.isdisjoint(tops):
+        return Meaning(refused="belongs to an image by its name")
     found.left_out |= {mask: Why.MASK for mask in (*tops, *beside) if mask not in used}
     return found
 
@@ -153,8 +158,13 @@ def _without_splits(pictures: list[str], normal: tuple[str, ...]) -> dict[str, t
     return dict.fromkeys(pictures, (None, ""))
 
 
-def _mask_of(picture: str, pictures: list[str], tops: dict[str, str], beside: dict[str, str]) -> str | None:
-    """Of one with both kinds, that in the folder: of the first folder that has masks for its pictures."""
+def _masks_of(
+    picture: str, pictures: list[str], tops: dict[str, str], beside: dict[str, str]
+) -> tuple[str, ...] | None:
+    """Of one with both kinds, that in the folder: of the first folder that has masks for its pictures.
+
+    None where that folder has two files that can be the mask of one of them.
+    """
     folder, stem = _folder_and_stem(picture)
     stems = [other_stem for other, other_stem in map(_folder_and_stem, pictures) if other == folder]
     names = folder.lower().split("/")
@@ -162,14 +172,16 @@ def _mask_of(picture: str, pictures: list[str], tops: dict[str, str], beside: di
     for place in wanted:
         inside = [mask for mask in tops if _place_of(mask, tops[mask]) == place]
         for top in dict.fromkeys(tops[mask] for mask in inside):
-            named = {_folder_and_stem(mask)[1].removesuffix("_mask"): mask for mask in inside if tops[mask] == top}
-            if any(other in named for other in stems):
-                return named.get(stem) or _beside(picture, beside)
+            named = [(_folder_and_stem(mask)[1].removesuffix("_mask"), mask) for mask in inside if tops[mask] == top]
+            owned = [owner for owner, _ in named if owner in stems]
+            if owned:
+                own = tuple(mask for owner, mask in named if owner == stem)
+                return None if len(owned) > len(set(owned)) else own or _beside(picture, beside)
     return _beside(picture, beside)
 
 
-def _beside(picture: str, beside: dict[str, str]) -> str | None:
-    return next((mask for mask, owner in beside.items() if owner == picture), None)
+def _beside(picture: str, beside: dict[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(mask for mask, owner in beside.items() if owner == picture))
 
 
 def _folder_and_stem(path: str) -> tuple[str, str]:
