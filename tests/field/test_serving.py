@@ -23,7 +23,12 @@ ROWS = (
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """A server that checks a peer's pace every 0.4 s."""
-    limits: dict[str, Any] = {"receive_timeout_s": TIMEOUT_S, "receive_rate": RATE, "receive_limit_s": LIMIT_S, "deadline_s": 1.0}
+    limits: dict[str, Any] = {
+        "receive_timeout_s": TIMEOUT_S,
+        "receive_rate": RATE,
+        "receive_limit_s": LIMIT_S,
+        "deadline_s": 1.0,
+    }
     with open_instance(tmp_path_factory.mktemp("models"), **limits) as instance:
         yield instance
 
