@@ -106,9 +106,9 @@ class Body:
         for part in reader.finish():
             _check_field(part, field)
             if part.is_file:
-                files.append(Upload(part.filename or NAMELESS, await part.content()))
+                files.append(Upload(part.filename or NAMELESS, await part.take()))
             else:
-                self.texts.append((part.name, (await part.content()).decode("utf-8", "replace")))
+                self.texts.append((part.name, (await part.take()).decode("utf-8", "replace")))
         if not files:
             raise MalformedRequestError(
                 f"The form needs the field {field!r} with a file, but has none; with curl: -F {field}=@picture.png"

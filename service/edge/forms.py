@@ -45,9 +45,9 @@ class FormPart:
         """Whether it is a file."""
         return self.filename is not None or self.content_type.startswith(("image/", "application/octet-stream"))
 
-    async def content(self) -> bytes:
-        """Its bytes, decoded as its Content-Transfer-Encoding says. Raises MalformedRequestError."""
-        data = b"".join(self.pieces)
+    async def take(self) -> bytes:
+        """Its bytes, decoded as its Content-Transfer-Encoding says; kept no longer. Raises MalformedRequestError."""
+        data, self.pieces = b"".join(self.pieces), []
         if self.encoding in ("", "binary", "8bit", "7bit"):
             return data
         return await asyncio.to_thread(self._decoded, data)  # many bytes take long
@@ -233,7 +233,7 @@ def _filename(disposition: bytes, plain: bytes | None) -> str | None:
     name = _text(plain)
     if name.startswith("=?") and name.endswith("?="):
         try:
-            return str(make_header(decode_header(name)))
+            return str(make_header(decode_header(name))) or name
         except (HeaderParseError, LookupError, UnicodeDecodeError):
             return name
     return name

@@ -103,7 +103,9 @@ class Pool:
         """
         name = name or self.default_model
         if name is None:
-            raise MalformedRequestError(f"Say which model to use, as ?model=NAME; there are: {self._names()}.")
+            raise MalformedRequestError(
+                f"Say which model to use, as ?model=NAME or in a form as -F model=NAME; there are: {self._names()}."
+            )
         model = self.model(name)
         slot = model.slots.get(model.current if version is None else version)
         if slot is None:

@@ -61,7 +61,7 @@ class Case:
 
     @property
     def row(self) -> Row:
-        return Row(SECTION, self.what, "scored" if self.status == 200 else f"{self.status}: {self.says}")
+        return Row(SECTION, self.what, "scored" if self.status == 200 else f"{self.status}: “… {self.says} …”")
 
 
 def scored(what: str, raw: bytes, *scores: float, names: tuple[str, ...] | None = None) -> Case:
