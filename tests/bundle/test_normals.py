@@ -34,6 +34,10 @@ def test_what_is_in_no_set_is_unknown() -> None:
     assert table(record_of(keys(1, 2), [(TRAIN, [0])])) == {1: TRAIN, 2: UNKNOWN}
 
 
+def test_a_copy_that_is_in_no_set_is_the_image_that_is() -> None:
+    assert table(record_of(keys(5, 5, 9, 9), [(SELECT, [1]), (CALIBRATE, [2])])) == {5: SELECT, 9: CALIBRATE}
+
+
 def test_of_no_images_there_is_nothing_to_know() -> None:
     record = record_of(keys(), [(TRAIN, [])])
     assert record.keys.shape == record.sets.shape == (0,)

@@ -2,11 +2,12 @@
 
 from itertools import chain
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly.data import split_normals
+from anomaly.data import distinct_rows, split_distinct, split_normals
 from anomaly.errors import DataError
 
 SEEDS = st.integers(0, 2**31 - 1)
@@ -53,3 +54,30 @@ def test_indices_are_plain_integers() -> None:
 def test_too_few_images() -> None:
     with pytest.raises(DataError, match=r"there are 19 normal images; expected at least 20.*add normal images"):
         split_normals(19, seed=0)
+
+
+def test_the_rows_that_are_no_copies_of_earlier_ones() -> None:
+    assert distinct_rows(np.array([7, 3, 7, 9, 3, 1], np.uint64)).tolist() == [0, 1, 3, 5]
+    assert distinct_rows(np.zeros(0, np.uint64)).tolist() == []
+
+
+@given(st.permutations(range(60)), SEEDS)
+def test_without_copies_the_sets_are_those_of_always(keys: list[int], seed: int) -> None:
+    assert split_distinct(np.array(keys, np.uint64), seed=seed) == split_normals(60, seed=seed)
+
+
+@given(st.lists(st.integers(0, 40), min_size=21).filter(lambda keys: len(set(keys)) >= 20), SEEDS)
+def test_each_distinct_image_is_in_one_set_and_once(values: list[int], seed: int) -> None:
+    keys = np.array(values, np.uint64)
+    split = split_distinct(keys, seed=seed)
+    rows = [*split.train, *split.select, *split.calibrate]
+    assert sorted(keys[rows].tolist()) == sorted(set(values))
+    assert all(values.index(values[row]) == row for row in rows)
+    assert {type(row) for row in rows} == {int}
+
+
+def test_too_few_distinct_images() -> None:
+    with pytest.raises(DataError, match=r"of 100 normal images 19 are distinct, the others are exact copies"):
+        split_distinct(np.arange(100, dtype=np.uint64) % 19, seed=0)
+    with pytest.raises(DataError, match=r"there are 3 normal images; expected at least 20"):
+        split_distinct(np.arange(3, dtype=np.uint64), seed=0)

@@ -43,6 +43,14 @@ def test_the_first_images_decide_and_all_are_counted() -> None:
     assert survey(of(*images)) == Survey(NUM_LOOKED_AT + 40, 8, 8, has_colour=False)
 
 
+@pytest.mark.parametrize("place", [NUM_LOOKED_AT, 299])
+def test_colour_is_looked_for_in_all_parts_of_the_list(place: int) -> None:
+    images = [grey(8, 8)] * 300
+    images[place] = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    assert survey(of(*images)).has_colour
+    assert not survey(of(*images[:NUM_LOOKED_AT])).has_colour
+
+
 def test_what_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
     broken = Sample(str(tmp_path / "text.png"), "train", "normal", kind="")
