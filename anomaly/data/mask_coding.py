@@ -32,6 +32,7 @@ MAX_LABELS = 16
 """Values or colours in a lossless mask, the background's among them. A picture or a soft map has more."""
 
 _LOSSY = ("JPEG", "WEBP")
+_COLOUR_MODES = ("RGB", "RGBX", "CMYK", "YCbCr")
 _EDGE = 2  # pixels: how wide the grey edge of a white area may be
 _BLURRED_EDGE = 4  # in a file whose format blurs, or with as many levels as smoothing makes
 _SMOOTH = 6  # levels
@@ -62,6 +63,8 @@ def read_mask(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Mask:
         return np.array(image, np.bool_)
     if image.mode == "L" or image.mode.startswith("I;16"):
         return _of_greys(_greys(image), 255 if image.mode == "L" else 65535, name)
+    if image.mode not in _COLOUR_MODES:
+        raise ImageError(f"{name}: this mask has pixels of PIL's mode {image.mode}; save it as PNG with 8 or 16 bits")
     return _of_colours(np.asarray(image.convert("RGB")), name)
 
 
@@ -97,10 +100,8 @@ def _greys(image: Image.Image) -> Greys:
 
 def _of_greys(greys: Greys, white: int, name: str) -> Mask:
     levels = np.flatnonzero(np.bincount(greys.ravel()))
-    is_marked: Mask = greys != 0
-    is_bright: Mask = greys > white // 2
     if len(levels) == 1:
-        return is_marked
+        return greys > 0
     if len(levels) > MAX_LABELS:
         if not _is_smoothed(greys, white, _EDGE):
             raise _not_a_mask(name, f"{len(levels)} different greys")
@@ -113,9 +114,9 @@ def _of_greys(greys: Greys, white: int, name: str) -> Mask:
     width = _EDGE if len(levels) < _SMOOTH else _BLURRED_EDGE
     if len(levels) > 2 and levels[-1] == white:
         between, bright = (greys > 0) & (greys < white), greys > white * 3 // 4
-        if _is_edge(between, ~is_marked, bright, width):
-            return is_bright
-    return is_marked
+        if _is_edge(between, greys == 0, bright, width):
+            return greys > white // 2
+    return greys > 0
 
 
 def _is_edge(between: Mask, black: Mask, bright: Mask, width: int) -> bool:
@@ -174,8 +175,7 @@ def _of_palette(image: Image.Image, name: str) -> Mask:
             f"{name}: index 0 of its palette is not black, and another one is, so it cannot be told which is the "
             "background; save it with index 0 on the background"
         )
-    is_marked: Mask = index != 0
-    return is_marked
+    return index > 0
 
 
 def _is_ground_opaque(image: Image.Image) -> bool:
@@ -197,8 +197,7 @@ def _of_colours(rgb: NDArray[np.uint8], name: str) -> Mask:
             f"{name}: no pixel of this mask is black, so it cannot be told which colour is the background; save it "
             "with black on the background"
         )
-    is_marked: Mask = codes != 0
-    return is_marked
+    return codes > 0
 
 
 def _of_alpha(rgba: NDArray[np.uint8], name: str) -> Mask:

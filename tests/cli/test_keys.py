@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from service.edge.keys import Keyring
 from tests.cli.calls import done, refused
 
@@ -30,3 +32,15 @@ def test_mistakes_are_told_in_a_sentence(tmp_path: Path) -> None:
     assert "called a already" in refused("keys", "add", "a", "--file", file)
     assert "no key called b" in refused("keys", "remove", "b", "--file", file)
     assert "No such file" in refused("serve", "--keys", tmp_path / "nowhere.txt", "--models", tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_windows_has_saved(tmp_path: Path, encoding: str) -> None:
+    """With a byte-order mark, Windows' line ends and blank lines; a further key leaves the first in force."""
+    file = tmp_path / "keys.txt"
+    secret = done("keys", "add", "line-3", "--file", file).stdout.strip()
+    file.write_bytes(f"\r\n{file.read_text().strip()}\r\n  \r\n".encode(encoding))
+    assert done("keys", "list", "--file", file).stdout.splitlines() == ["line-3  score"]
+    other = done("keys", "add", "ops", "--file", file).stdout.strip()
+    ring = Keyring(file)
+    assert [key.name for key in (ring.find(secret), ring.find(other)) if key] == ["line-3", "ops"]

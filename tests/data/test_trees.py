@@ -58,6 +58,20 @@ def test_mvtec(tmp_path: Path) -> None:
     assert open_dataset(str(tmp_path), normal=["good"]) == data
 
 
+def test_masks_belong_to_test_images_and_not_to_training_images_of_the_same_name(tmp_path: Path) -> None:
+    write(tmp_path, "train/good/0.png", "test/good/0.png", "test/cut/0.png", "test/cut/1.png")
+    write(tmp_path, "ground_truth/good/0_mask.png", "ground_truth/cut/0_mask.BMP", "ground_truth/cut/9_mask.png")
+    data = open_dataset(str(tmp_path))
+    truth = tmp_path / "ground_truth"
+    assert {str(Path(s.path).relative_to(tmp_path)): s.masks for s in data.samples} == {
+        "train/good/0.png": (),
+        "test/cut/0.png": (truth / "cut/0_mask.BMP",),
+        "test/cut/1.png": (),
+        "test/good/0.png": (truth / "good/0_mask.png",),
+    }
+    assert data.notes == (f"1 files in {truth} belong to no test image, the first: {truth}/cut/9_mask.png",)
+
+
 def test_mvtec_without_masks(tmp_path: Path) -> None:
     write(tmp_path, "train/good/0.png", "test/crack/0.png", "test/good/0.png")
     data = open_dataset(str(tmp_path))

@@ -29,9 +29,19 @@ def test_terms_and_kinds_have_their_own_auroc() -> None:
     assert summary.image.auroc == pytest.approx(np.mean(list(summary.auroc_by_kind.values())))
 
 
+def test_it_tells_how_much_stands_behind_the_figures() -> None:
+    evaluation = make_evaluation(num_baseline=30, seed=7)
+    metrics = metrics_of(evaluation, summarise(evaluation))
+    assert metrics["num_by_kind"] == {"dent": 5, "scratch": 5}
+    assert (metrics["num_baseline"], metrics["seed"]) == (30, 7)
+
+
 def test_masks_bring_pixel_metrics() -> None:
     evaluation = make_evaluation(pixel=make_pixel())
     metrics = metrics_of(evaluation, summarise(evaluation))
+    assert (metrics["num_pixel_normal"], metrics["num_pixel_anomalous"]) == (10, 8)
+    assert (metrics["num_without_mask"], metrics["num_masks_failed"]) == (1, 1)
+    assert metrics["mask_failures"] == [{"path": "test/19.png", "error": "the mask is torn"}]
     assert (metrics["pixel_auroc"], metrics["aupro"]) == (0.9, 0.7)
 
 

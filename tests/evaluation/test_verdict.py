@@ -11,8 +11,8 @@ from anomaly.calibration import Calibration
 from anomaly.evaluation import summarise, verdict_lines
 from anomaly.evaluation.metrics import rates_at
 from anomaly.evaluation.results import Evaluation
-from anomaly.evaluation.verdict import kinds_sentence, operating_sentence
-from tests.evaluation.evaluations import make_evaluation
+from anomaly.evaluation.verdict import kinds_sentence, operating_sentence, pixel_sentence
+from tests.evaluation.evaluations import make_evaluation, make_pixel
 
 SUMMARY = summarise(make_evaluation())
 
@@ -71,6 +71,35 @@ def test_the_comparison_comes_last() -> None:
 )
 def test_it_says_who_is_better(baselines: dict[str, float], sentence: str) -> None:
     assert sentence in lines(make_evaluation(baselines=baselines))[-1]
+
+
+def test_it_says_how_much_stands_behind_the_figures() -> None:
+    assert lines(make_evaluation(seed=3))[0].endswith(
+        "Measured on 10 normal and 10 anomalous images, of one training (seed 3)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {},
+            "Pixel AUROC 90.0%, AUPRO 70.0%, over 8 of 10 anomalous images and 10 normal ones: 1 have no mask and the "
+            "masks of 1 images cannot be used (metrics.json says why).",
+        ),
+        (
+            {"num_anomalous": 10, "num_without": 0, "failures": []},
+            "Pixel AUROC 90.0%, AUPRO 70.0%, over 10 of 10 anomalous images and 10 normal ones.",
+        ),
+        (
+            {"auroc": None, "aupro": None, "num_anomalous": 0, "num_without": 10, "failures": []},
+            "There are no pixel figures: 10 have no mask.",
+        ),
+    ],
+)
+def test_pixel_figures_say_of_how_many_defects_they_tell(changes: dict[str, object], sentence: str) -> None:
+    assert pixel_sentence(make_evaluation(pixel=make_pixel(**changes))) == sentence
+    assert pixel_sentence(make_evaluation()) is None
 
 
 @pytest.mark.parametrize(("alpha", "num_needed"), [(0.05, 19), (0.01, 99), (0.1, 9), (0.07, 14)])

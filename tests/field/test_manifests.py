@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly.data import Dataset, open_dataset
@@ -131,7 +132,7 @@ def rows(tmp_path: Path) -> list[Fields]:
     return listed
 
 
-def drawn(number: int, *places: int) -> np.ndarray:
+def drawn(number: int, *places: int) -> NDArray[np.bool_]:
     mask = np.zeros((6, 8), np.bool_)
     for place in places:
         mask[number : number + 2, 4 * place : 4 * place + 3] = True

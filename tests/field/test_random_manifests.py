@@ -20,6 +20,13 @@ NUM_MANIFESTS = int(os.environ.get("ANOMALY_RANDOM_MANIFESTS", "50"))
 IMAGES = [f"img/{name}.png" for name in ("a", "b", "c,d", "e;f", 'g"h', "ä", "two words")]
 MASKS = [f"masks/{number}.png" for number in range(4)]
 
+MISTAKES: list[dict[str, str]] = [
+    *({"path": path} for path in ("img/nowhere.png", "", "C:\\img\\a.png", IMAGES[0])),
+    *({"label": label} for label in ("good", "normal")),
+    *({"split": split} for split in ("val", "train", "")),
+    *({"mask": mask} for mask in ("masks/nowhere.png", "")),
+]
+
 Meaning = dict[Path, tuple[str, str | None, frozenset[Path], str]]
 
 
@@ -119,11 +126,7 @@ def records(draw: st.DrawFn, is_wild: bool) -> list[dict[str, str]]:
     if is_wild:
         for _ in range(draw(st.integers(1, 2))):
             row = draw(st.sampled_from(listed))
-            mistake = draw(st.sampled_from([
-                {"path": "img/nowhere.png"}, {"path": ""}, {"path": "C:\\img\\a.png"}, {"label": "good"},
-                {"label": "normal"}, {"split": "val"}, {"split": "train"}, {"split": ""}, {"mask": "masks/nowhere.png"}, {"mask": ""},
-                {"mask": row["path"]}, {"path": IMAGES[0]},
-            ]))  # fmt: skip
+            mistake = draw(st.sampled_from([*MISTAKES, {"mask": row["path"]}]))
             row.update(mistake)
     return draw(st.permutations(listed))
 

@@ -73,6 +73,26 @@ def test_failures_are_listed_with_their_reasons() -> None:
     assert "could not be scored (" not in render(make_evaluation()).text
 
 
+def test_masks_that_could_not_be_used_are_listed_and_counted() -> None:
+    page = render(make_evaluation(pixel=make_pixel(failures=[(HOSTILE, "the mask <is> torn")])))
+    assert "whose mask could not be used (1)" in page.text
+    assert HOSTILE in page.text
+    assert "the mask <is> torn" in page.text
+    assert "pixel figures of 8 anomalous and 10 normal images;" in page.text
+    assert "1 anomalous ones without a mask, 1 masks that could not be used" in page.text
+    assert "mask" not in render(make_evaluation()).text
+
+
+def test_it_tells_of_how_many_images_and_trainings_it_is() -> None:
+    page = render(make_evaluation(seed=3, kinds=["good"] * 10 + ["dent"] * 3 + ["scratch"] * 7))
+    assert "Trainingone, seed 3" in page.text
+    text = page.text.split()
+    by_kind = text[text.index("hardest") :]
+    assert by_kind[by_kind.index("dent") + 1] == "3"
+    assert by_kind[by_kind.index("scratch") + 1] == "7"
+    assert "fitted on 30 normal images" in " ".join(text)
+
+
 @pytest.mark.parametrize(
     ("baselines", "css_class"),
     [

@@ -7,7 +7,7 @@ import pytest
 from anomaly.errors import StorageError
 from anomaly.evaluation import Evaluation, metrics_of, summarise
 from anomaly.report.report import write_report
-from tests.evaluation.evaluations import make_evaluation
+from tests.evaluation.evaluations import make_evaluation, make_pixel
 
 HOSTILE = ['=cmd|" /C calc"!A0.png', '+a,"b".png', "-1\n2.png", "@é.png", "\udcff.png"]
 
@@ -45,6 +45,14 @@ def test_rows_give_back_what_was_scored(tmp_path: Path) -> None:
     assert (evaluation.scores > 0.7).tolist() == [row["is_anomalous"] == "True" for row in rows]
     for name, values in {"score": evaluation.scores, "p_value": evaluation.p_values, **evaluation.terms}.items():
         assert values.tolist() == [float(row[name]) for row in rows]
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_rows_name_the_masks_that_could_not_be_used(tmp_path: Path) -> None:
+    write(make_evaluation(pixel=make_pixel()), tmp_path)
+    rows = read_rows(tmp_path)
+    assert list(rows[0])[-1] == "mask_error"
+    assert [row["mask_error"] for row in rows] == [""] * 19 + ["the mask is torn"]
 
 
 @pytest.mark.usefixtures("no_figures")
