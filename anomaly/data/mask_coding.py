@@ -105,7 +105,7 @@ def _of_greys(greys: Greys, white: int, name: str) -> Mask:
     if len(levels) > MAX_LABELS:
         if not _is_smoothed(greys, white, _EDGE):
             raise _not_a_mask(name, f"{len(levels)} different greys")
-        return is_bright
+        return greys > white // 2
     if levels[0] != 0:
         raise ImageError(
             f"{name}: no pixel of this mask is 0, and it has {len(levels)} values from {levels[0]} to {levels[-1]}, so "

@@ -65,20 +65,20 @@ def inspect_bundle(
     from anomaly.report.inspection import reconstructions_sheet, samples_sheet, walk_sheet
     from anomaly.report.report import write_folder
 
-    detector = load_detector(model, device=device)
-    shown = (
-        _goldens(detector)
-        if data is None
-        else _read(detector, open_dataset(data, normal=normal), Limits.for_pixels(max_pixels), on_reading, on_image)
-    )
-    bundle = detector.bundle
-    pictures = {
-        "samples.png": samples_sheet(detector).png(),
-        "walk.png": walk_sheet(detector).png(),
-        "reconstructions.png": reconstructions_sheet(detector, shown.pixels, shown.samples, shown.origin).png(),
-        "curves.png": curves_png(_history(bundle), has_optimum=not bundle.manifest.recipe.training.loss.has_critic),
-    }
     with writing_folder(out, "the pictures"):
+        detector = load_detector(model, device=device)
+        shown = (
+            _goldens(detector)
+            if data is None
+            else _read(detector, open_dataset(data, normal=normal), Limits.for_pixels(max_pixels), on_reading, on_image)
+        )
+        bundle = detector.bundle
+        pictures = {
+            "samples.png": samples_sheet(detector).png(),
+            "walk.png": walk_sheet(detector).png(),
+            "reconstructions.png": reconstructions_sheet(detector, shown.pixels, shown.samples, shown.origin).png(),
+            "curves.png": curves_png(_history(bundle), has_optimum=not bundle.manifest.recipe.training.loss.has_critic),
+        }
         write_folder(pictures, out)
     return InspectSummary(tuple(out / name for name in pictures), shown.num_failed)
 

@@ -41,7 +41,7 @@ def test_images_that_cannot_be_read_are_said(bigan_dir: Path, tmp_path: Path) ->
         (["digits"], "say it with --normal"),
         (["--normal", "0"], "no DATA is given"),
         (["--device", "warp"], "'warp'"),
-        (["--out", "file"], "Give --out a folder"),
+        (["--out", "file"], "cannot write the pictures into file: File exists. Choose another folder"),
     ],
 )
 def test_mistakes(

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAM = Path(sys.executable).with_name("anomaly")
-TINY = ("--device", "cpu", "--recipe", "digits", "--steps", "10", "--set", "network.width=4",
-        "--set", "network.latent_dim=2", "--set", "training.batch_size=8")  # fmt: skip
 _END = "\nended with "
 _CHILD = f"""
 import json, sys

@@ -12,7 +12,7 @@ import pytest
 from anomaly.bundle import load
 from tests.cli.calls import TINY, done
 from tests.digit_images import digits, normals, write_images
-from tests.field.programs import Ended, run_each
+from tests.field.programs import PROGRAM, Ended, run_each
 
 LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({num}, {num}))"  # no file may be larger
 needs_limits = pytest.mark.skipif(sys.platform == "win32", reason="the system has no limit for a file's size")
@@ -112,9 +112,8 @@ def test_a_full_disk_keeps_no_half_of_results_and_pictures(bigan_dir: Path, tmp_
     """On a file system of a few kilobytes, in a mount namespace of the test's own."""
     (disk := tmp_path / "disk").mkdir()
     images = write_images(tmp_path / "in", [*normals(), *digits("test", "1")])[0].parent
-    program = Path(sys.executable).with_name("anomaly")
     script = 'mount -t tmpfs -o size=8k none "$1" || exit 99; shift; "$@"; code=$?; ls -A "$DISK"; exit $code'
-    command: list[str | Path] = ["unshare", "--mount", "sh", "-c", script, "sh", disk, program]
+    command: list[str | Path] = ["unshare", "--mount", "sh", "-c", script, "sh", disk, PROGRAM]
     command += ["score", bigan_dir, images, "--out", disk / "r.csv"]
     if shutil.which("unshare") is None:
         pytest.skip("unshare, which makes the small disk, is not here")
