@@ -69,11 +69,9 @@ def trees(draw: st.DrawFn) -> Files:
             files[f"{name}.{suffix}"] = "part"
             mask = draw(st.sampled_from(["", "", "", "_mask.png", "_label.bmp", "_GT.png", ".png"]))
             if mask and (mask != ".png" or suffix == "jpg"):
-                looks = (
-                    ["mask", "blank"] if mask == "_mask.png" else ["mask", "blank", "part"]
-                )  # whose is `0_mask` else?
+                looks = ["mask", "blank", "part"][: 2 if mask == "_mask.png" else 3]  # or whose mask is `0_mask`?
                 files[f"{name}{mask}"] = draw(st.sampled_from(looks))
-    looks = draw(
+    tops = draw(
         st.lists(
             st.sampled_from(["mask", "mask", "blank", "part"]), min_size=len(MASK_FOLDERS), max_size=len(MASK_FOLDERS)
         )
