@@ -69,15 +69,16 @@ def trees(draw: st.DrawFn) -> Files:
             files[f"{name}.{suffix}"] = "part"
             mask = draw(st.sampled_from(["", "", "", "_mask.png", "_label.bmp", "_GT.png", ".png"]))
             if mask and (mask != ".png" or suffix == "jpg"):
-                files[f"{name}{mask}"] = draw(st.sampled_from(["mask", "blank", "part"]))
-    looks = draw(
+                looks = ["mask", "blank", "part"][: 2 if mask == "_mask.png" else 3]  # or whose mask is `0_mask`?
+                files[f"{name}{mask}"] = draw(st.sampled_from(looks))
+    tops = draw(
         st.lists(
             st.sampled_from(["mask", "mask", "blank", "part"]), min_size=len(MASK_FOLDERS), max_size=len(MASK_FOLDERS)
         )
     )
     for folder in draw(st.lists(st.sampled_from(MASK_FOLDERS), max_size=3, unique=True)):
         for stem in draw(STEMS):
-            files[f"{folder}/{stem}{draw(st.sampled_from(['.png', '_mask.png']))}"] = looks[MASK_FOLDERS.index(folder)]
+            files[f"{folder}/{stem}{draw(st.sampled_from(['.png', '_mask.png']))}"] = tops[MASK_FOLDERS.index(folder)]
     for names, what in ((JUNK, "part"), (OTHERS, "text"), (DRAWN, "drawn")):
         files |= dict.fromkeys(draw(st.lists(st.sampled_from(names), max_size=2, unique=True)), what)
     return files
