@@ -188,7 +188,7 @@ def _of_colours(rgb: NDArray[np.uint8], name: str) -> Mask:
     red, green, blue = np.moveaxis(rgb, 2, 0)
     if np.array_equal(red, green) and np.array_equal(green, blue):
         return _of_greys(red.astype(np.uint16), 255, name)
-    codes = (red.astype(np.uint32) << 16) | (green.astype(np.uint32) << 8) | blue
+    codes: NDArray[np.uint32] = (red.astype(np.uint32) << 16) | (green.astype(np.uint32) << 8) | blue
     colours = np.unique(codes)
     if len(colours) > MAX_LABELS:
         raise _not_a_mask(name, f"{len(colours)} colours")

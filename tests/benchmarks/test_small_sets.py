@@ -49,6 +49,8 @@ def test_anomalies_for_hiding_are_in_no_test(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.csv"
     rows = [(f"n{index}.png", "normal", "train" if index < 40 else "test") for index in range(50)]
     rows += [(f"a{index}.png", "anomalous", "test") for index in range(30)]
+    for name, *_ in rows:
+        (tmp_path / name).touch()
     manifest.write_text("path,label,split\n" + "".join(",".join(row) + "\n" for row in rows))
     images = _images("magnetic-tile", str(manifest), "")
     assert (len(images.normals), len(images.hidden), len(images.test)) == (40, 4, 36)

@@ -94,9 +94,13 @@ def test_files_that_cannot_be_read_or_have_no_keys_are_refused(file: Path) -> No
     file.write_text("# none yet\n")
     with pytest.raises(UsageError, match="has no keys; make one: anomaly keys add"):
         Keyring(file)
-    file.write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="it is not text"):
+    file.write_bytes(b"\xff\xfe")  # UTF-16's mark, and nothing behind it
+    with pytest.raises(UsageError, match="has no keys; make one: anomaly keys add"):
         Keyring(file)
+    for no_text in (b"\xff\xfea", b"\xfea"):
+        file.write_bytes(no_text)
+        with pytest.raises(UsageError, match="it is not text"):
+            Keyring(file)
 
 
 @pytest.mark.parametrize(("name", "scopes"), [("old", ["score"]), ("a b", ["score"]), ("new", []), ("new", ["root"])])
