@@ -2,34 +2,41 @@
 
 import { find } from "./dom.js";
 
-const IMAGE = /\.(png|jpe?g|webp|bmp|tiff?)$/i;
+const IMAGE = /\.(png|jpe?g|jpe|jfif|webp|bmp|tiff?|p[bgnp]m)$/i;
 const GOOD = "good";
 const MASKS = "ground_truth"; // masks of an MVTec-style tree, not photographs
+// What systems and storage devices keep in folders, beside what begins with a dot: copies, thumbnails, deleted files.
+const SYSTEM = ["__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"];
 
 /** Connect the ways in; `accept([{ file, name, label }])` gets what comes. */
 export function connectIntake(accept) {
+  const take = (entries) => {
+    const taken = labelled(entries);
+    find("left-out").textContent = leftOut(entries.length - taken.length);
+    accept(taken);
+  };
   for (const [button, input] of [["choose-files", "files"], ["choose-folder", "folder"]]) {
     find(button).addEventListener("click", () => find(input).click());
     find(input).addEventListener("change", ({ target }) => {
-      accept(labelled([...target.files].map((file) => ({ file, path: file.webkitRelativePath || file.name }))));
+      take([...target.files].map((file) => ({ file, path: file.webkitRelativePath || file.name })));
       target.value = "";
     });
   }
   document.addEventListener("paste", ({ clipboardData }) => {
     const files = [...clipboardData.files];
-    if (files.length) accept(labelled(files.map((file) => ({ file, path: file.name }))));
+    if (files.length) take(files.map((file) => ({ file, path: file.name })));
   });
-  connectDrop(accept);
+  connectDrop(take);
 }
 
 /**
  * Name and label files by their paths: below a folder `good` normal, in any other folder beside one anomalous, else
- * null. In folders, what has not an image's suffix is left out, and so are masks.
+ * null. In folders, what has not an image's suffix is left out, and so are masks, hidden files and those of systems.
  */
 export function labelled(entries) {
   const parts = entries
     .map(({ file, path }) => ({ file, path, folders: path.split("/").slice(0, -1) }))
-    .filter(({ path, folders }) => !folders.length || (IMAGE.test(path) && !folders.includes(MASKS)));
+    .filter(({ path, folders }) => !folders.length || (IMAGE.test(path) && !folders.includes(MASKS) && !isHidden(path)));
   const isLabelled = parts.some(({ folders }) => folders.includes(GOOD));
   return parts.map(({ file, path, folders }) => ({
     file,
@@ -38,12 +45,24 @@ export function labelled(entries) {
   }));
 }
 
-function connectDrop(accept) {
+// The chosen folder itself may be called anything.
+function isHidden(path) {
+  const below = path.split("/").slice(1);
+  return below.some((name) => name.startsWith(".") || SYSTEM.includes(name.toLowerCase()));
+}
+
+function leftOut(count) {
+  if (!count) return "";
+  const files = count === 1 ? "1 file was" : `${count} files were`;
+  return `${files} left out: hidden files, masks, or files that are no images.`;
+}
+
+function connectDrop(take) {
   for (const kind of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(kind, async (event) => {
       event.preventDefault();
       find("drop").classList.toggle("over", kind === "dragover");
-      if (kind === "drop") accept(labelled(await filesOf(event.dataTransfer)));
+      if (kind === "drop") take(await filesOf(event.dataTransfer));
     });
   }
 }

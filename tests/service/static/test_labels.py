@@ -25,12 +25,18 @@ def folder(tmp_path: Path) -> Path:
     (root / "ground_truth" / "hole").mkdir(parents=True)
     (root / "ground_truth" / "hole" / "0.png").write_bytes(png(1))
     (root / "good" / "notes.txt").write_text("not an image")
+    (root / "good" / "._0.png").write_bytes(png(2000))
+    (root / "@eaDir").mkdir()
+    (root / "@eaDir" / "0.png").write_bytes(png(2000))
     return root
 
 
 def test_a_labelled_folder_shows_roc_and_counts_live(page: Page, folder: Path) -> None:
     page.set_input_files("#folder", folder)
     finish(page, shown=15)
+    expect(page.locator("#left-out")).to_have_text(
+        "4 files were left out: hidden files, masks, or files that are no images."
+    )
     scores = np.concatenate([np.array(tags, float) for tags in SCORES.values()])
     is_anomalous = np.array([kind != "good" for kind, tags in SCORES.items() for _ in tags])
     expect(page.locator("#roc-area")).to_have_text(f"AUROC {100 * roc_auc_score(is_anomalous, scores):.1f} %")
@@ -83,6 +89,7 @@ def test_only_a_folder_good_labels_and_only_what_lies_in_folders(page: Page) -> 
         "c.png": None,
     }
     assert labels(page, "t/good/a.png", "t/ground_truth/hole/a.png", "t/good/Thumbs.db") == {"t/good/a.png": "normal"}
+    assert labels(page, ".x/a.png", ".x/.b/a.png", ".x/._a.png", ".x/__MACOSX/a.png") == {".x/a.png": None}
 
 
 def test_without_both_kinds_there_is_no_curve(page: Page, folder: Path) -> None:
