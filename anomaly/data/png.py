@@ -97,7 +97,7 @@ def _opened_as(image: PngImagePlugin.PngImageFile, mode: str, raw_mode: str) -> 
 
 def _has_last_row(image: Image.Image) -> bool:
     """Whether something of it is not 0. The first pixel is looked at first, because the others cost more to get at."""
-    first = image.getpixel((0, image.height - 1))
+    first = image.im.getpixel((0, image.height - 1))  # loaded already: Image.getpixel would look again
     if first not in (0, (0, 0), (0, 0, 0), (0, 0, 0, 0)):
         return True
     if image.width * image.height <= _FEW_PIXELS:
