@@ -37,7 +37,7 @@ MaxPixels = Annotated[
         metavar="N",
         min=1,
         max=178_956_970,
-        help="Refuse larger images. Above 64 million they are read one at a time, in at most 32 bytes a pixel.",
+        help="Refuse larger images. Above 64 million they are read one at a time, in about 32 bytes a pixel at most.",
     ),
 ]
 Alpha = Annotated[float, typer.Option(help="The false-alarm rate: the share of normal images that may be flagged.")]

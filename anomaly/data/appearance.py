@@ -52,6 +52,8 @@ _TURNS = {  # what a viewer does with the pixels, by EXIF's or TIFF's orientatio
     8: Image.Transpose.ROTATE_90,
 }
 
+_NONE: frozenset[Remark] = frozenset()
+_FIRST = frozenset({Remark.FIRST_OF_SEVERAL})
 _warning_filters = threading.Lock()
 
 
@@ -75,7 +77,7 @@ def see(image: Image.Image, *, name: str, value_range: int = FULL_RANGE, is_firs
         Exception: PIL's own, if the image is a lazily opened file that turns out broken.
     """
     image.load()
-    remarks = frozenset({Remark.FIRST_OF_SEVERAL} if is_first_of_several else ())
+    remarks = _FIRST if is_first_of_several else _NONE
     if not image.info and image.mode in ("L", "RGB"):
         return Seen(image, remarks)
     plain, is_alpha_ignored = _to_plain_mode(image, name, value_range)

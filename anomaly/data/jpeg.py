@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
 _END = b"\xff\xd9"
+_MANY_ZEROS = 4  # bytes
+_ZEROED = bytes(_MANY_ZEROS) + _END  # zeros are codes too: where a scan ends in them they may have filled it
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in a scan: no stuffed byte, restart or fill byte
 _SCAN, _PROGRESSIVE = 0xDA, 0xC2
 _FRAMES = {0xC0, 0xC1, 0xC2}
@@ -52,6 +54,7 @@ class _UnknownSamplingError(ValueError):
 def _pixels(data: bytes, colours: str) -> Image.Image:
     try:
         pixels = _decoded(data, colours)
+        _check_zeros(data, colours)
     except ValueError as error:
         if not any(text in str(error) for text in _MENDABLE):
             raise
@@ -63,13 +66,14 @@ def _whole(data: bytes, colours: str) -> bytes:
     """The file with its end marker, if it is whole."""
     try:
         _decoded(data, colours, smallest=True)
+        _check_zeros(data, colours)
     except _UnknownSamplingError:
         _twice_decoded(data)
     except ValueError as error:
         if not any(text in str(error) for text in _MENDABLE):
             raise
         return _mended(data, colours, error)
-    return data
+    return data + _END
 
 
 def _decoded(data: bytes, colours: str, *, smallest: bool = False) -> NDArray[np.uint8]:
@@ -81,6 +85,12 @@ def _decoded(data: bytes, colours: str, *, smallest: bool = False) -> NDArray[np
             raise _UnknownSamplingError(str(error)) from error
         raise
     return pixels
+
+
+def _check_zeros(data: bytes, colours: str) -> None:
+    """Raises ValueError where zeros before the end mark are a part of the scan: no encoder ends one in so many."""
+    if _ZEROED in data:
+        _mended(data, colours, ValueError("its scan ends in zeros"))
 
 
 def _mended(data: bytes, colours: str, error: ValueError) -> bytes:
@@ -110,12 +120,13 @@ def _by_pillow(data: bytes) -> Image.Image:
 
 
 def _without_padding(data: bytes) -> Iterator[bytes]:
-    """The file up to the end of its scans; where zeros follow, one or two of them may be the scan's."""
+    """The file up to the end of its scans: without zeros, and with a few that may be the scan's."""
     ends = [at for marker, _, at in _segments(data) if marker == _END[1]]
     padded = data[: ends[0]] if ends else data
     scans = padded.rstrip(b"\0")
-    for num_zeros in range(min(3, len(padded) - len(scans) + 1)):
-        yield scans + bytes(num_zeros)
+    yield scans
+    if 0 < len(padded) - len(scans) < _MANY_ZEROS:
+        yield padded
 
 
 def _check_scans(data: bytes) -> None:

@@ -13,6 +13,7 @@ from anomaly.data.ranges import Values, narrow
 
 _MAX_PACKED_TEXTS = 16
 """In one file. PIL unpacks each, to up to 1 MiB, and a small file can have thousands."""
+_FEW_PIXELS = 64**2  # whose rows are counted sooner than a row is cut out
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by colour type
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
@@ -50,7 +51,7 @@ def check_rows(data: bytes, image: Image.Image) -> None:
         ValueError: there are fewer rows than the height says.
     """
     is_interlaced = data[28] == 1
-    if is_interlaced or not any(image.crop((0, image.height - 1, image.width, image.height)).tobytes()):
+    if is_interlaced or not _has_last_row(image):
         needed = _num_bytes(image.width, image.height, data[24] * _SAMPLES[data[25]], is_interlaced=is_interlaced)
         if len(zlib.decompressobj().decompress(_packed_pixels(data), needed)) < needed:
             raise ValueError("the file is truncated: rows are missing")
@@ -92,6 +93,16 @@ def _opened_as(image: PngImagePlugin.PngImageFile, mode: str, raw_mode: str) -> 
     image._mode = mode
     image.tile = [image.tile[0]._replace(args=raw_mode)]
     return np.asarray(image).astype(np.uint16)
+
+
+def _has_last_row(image: Image.Image) -> bool:
+    """Whether something of it is not 0. The first pixel is looked at first, because the others cost more to get at."""
+    first = image.im.getpixel((0, image.height - 1))  # loaded already: Image.getpixel would look again
+    if first not in (0, (0, 0), (0, 0, 0), (0, 0, 0, 0)):
+        return True
+    if image.width * image.height <= _FEW_PIXELS:
+        return False
+    return any(image.crop((0, image.height - 1, image.width, image.height)).tobytes())
 
 
 def _num_bytes(width: int, height: int, bits: int, *, is_interlaced: bool) -> int:

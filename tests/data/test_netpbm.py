@@ -8,7 +8,7 @@ from anomaly.data.decode import measure
 from anomaly.errors import ImageError, ImageTooLargeError, UndecodableImageError
 
 
-def seen(data: bytes) -> list[object]:
+def seen(data: bytes) -> object:
     return np.asarray(decode(data, name="it")).tolist()
 
 

@@ -12,7 +12,7 @@ from anomaly.data import Limits, Pixels, decode
 from anomaly.data.appearance import Remark
 from anomaly.data.decode import look, measure
 from anomaly.errors import ImageError, ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
-from tests.tiffs import DEFLATE, LZW, NONE, PACKBITS, Samples, TiffForm, cells_of, tiff_of, tiff_of_pages
+from tests.tiffs import DEFLATE, LZW, NONE, PACKBITS, Fields, Samples, TiffForm, cells_of, tiff_of, tiff_of_pages
 
 HEIGHT, WIDTH = 21, 35
 GREY, RGB, PALETTE, CMYK = 1, 2, 3, 5
@@ -129,7 +129,7 @@ FULL, SMALL = picture(8, 1), picture(8, 1)[:8, :8]
 
 
 @pytest.mark.parametrize("field", [{254: (4, [1])}, {255: (3, [2])}, {254: (4, [4])}])
-def test_a_first_page_that_is_a_thumbnail_or_a_mask_is_passed_over(field: dict[int, tuple[int, list[int]]]) -> None:
+def test_a_first_page_that_is_a_thumbnail_or_a_mask_is_passed_over(field: Fields) -> None:
     data = tiff_of_pages([(SMALL, TiffForm(fields=field)), (FULL, TiffForm())])
     found = look(data, name="it")
     np.testing.assert_array_equal(np.asarray(found.image), FULL[:, :, 0])
@@ -196,7 +196,7 @@ def test_sizes_are_checked_before_pixels_are_read() -> None:
 @pytest.mark.parametrize(
     "field", [{273: (4, [2**32 - 1])}, {279: (4, [2**32 - 1])}, {322: (4, [2**20]), 323: (4, [2**20]), 324: (4, [8])}]
 )
-def test_offsets_and_tiles_beyond_reason_cost_nothing(field: dict[int, tuple[int, list[int]]]) -> None:
+def test_offsets_and_tiles_beyond_reason_cost_nothing(field: Fields) -> None:
     with pytest.raises(ImageError, match=r"^it: "):
         decoded(tiff_of(FULL, TiffForm(fields=field)))
 

@@ -12,6 +12,7 @@ from service.errors import RETRY_AFTER_S, STATUS, ServiceError, describe
         (library.ImageTooLargeError("x"), 413, "image_too_large"),
         (library.UnsupportedFormatError("x"), 415, "unsupported_format"),
         (library.UndecodableImageError("x"), 422, "undecodable_image"),
+        (library.ValueRangeError("x"), 422, "values_out_of_range"),
         (library.ImageError("x"), 422, "unusable_image"),
         (library.BundleNotFoundError("x"), 404, "model_not_found"),
         (library.CorruptBundleError("x"), 503, "model_unavailable"),
