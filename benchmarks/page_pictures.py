@@ -15,7 +15,7 @@ from typing import Literal
 from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-from anomaly.data.idx import open_idx
+from anomaly.data.datasets.idx import open_idx
 from benchmarks.serving import serving
 
 CHROMIUM = Path("/usr/bin/chromium")

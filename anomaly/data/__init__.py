@@ -1,20 +1,20 @@
 """From a path the user gave to channels × size × size 8-bit pixels."""
 
 from anomaly.data.ahead import map_ahead
-from anomaly.data.appearance import Remark
-from anomaly.data.datasets import open_dataset
-from anomaly.data.decode import Pixels, decode, measure, to_array, to_image
-from anomaly.data.describe import describe
-from anomaly.data.inputs import expand_inputs
+from anomaly.data.datasets.describe import describe
+from anomaly.data.datasets.inputs import expand_inputs
+from anomaly.data.datasets.opening import open_dataset
+from anomaly.data.datasets.samples import Dataset, Label, Sample, Split
+from anomaly.data.decoding.appearance import Remark
+from anomaly.data.decoding.decode import Pixels, decode, measure, to_array, to_image
+from anomaly.data.decoding.limits import Limits
+from anomaly.data.decoding.ranges import range_for
+from anomaly.data.files.left_out import LeftOut, Why, left_out_sentences
+from anomaly.data.files.outputs import DRAWINGS, heatmap_name, mark
 from anomaly.data.keys import distinct_rows, image_keys
-from anomaly.data.left_out import LeftOut, Why, left_out_sentences
-from anomaly.data.limits import Limits
-from anomaly.data.mask_coding import Mask, looks_inverted
-from anomaly.data.outputs import DRAWINGS, heatmap_name, mark
+from anomaly.data.masks.coding import Mask, looks_inverted
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map, to_pixels
-from anomaly.data.ranges import range_for
 from anomaly.data.reader import Picture, Source, read, read_all, told
-from anomaly.data.samples import Dataset, Label, Sample, Split
 from anomaly.data.splits import NormalSplit, split_distinct, split_normals
 from anomaly.data.store import PixelStore
 

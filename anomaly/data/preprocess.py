@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly.config import PreprocessConfig, Resize
-from anomaly.data.decode import Pixels, to_image
+from anomaly.data.decoding.decode import Pixels, to_image
 
 _BILINEAR = Image.Resampling.BILINEAR  # PIL widens its kernel when it reduces, so this is antialiased
 

@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from PIL import Image
 
 from anomaly.config import PreprocessConfig
 from anomaly.data.ahead import map_ahead
-from anomaly.data.appearance import Remark
-from anomaly.data.decode import Pixels, look, look_at_image
-from anomaly.data.limits import DEFAULT_LIMITS, Limits
+from anomaly.data.decoding.appearance import Remark
+from anomaly.data.decoding.decode import Pixels, look, look_at_image
+from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.preprocess import preprocess
 from anomaly.errors import ImageError
 
 _CHUNK = 16  # images a task: handing over a task costs as much as decoding a small image
 
-Source = Path | bytes | Image.Image | Pixels
+Source: TypeAlias = Path | bytes | Image.Image | Pixels
 """A file, the bytes of one, a PIL image, or a uint8 array (h, w), (h, w, 1), (h, w, 3) in RGB order, or (h, w, 4)."""
 
 

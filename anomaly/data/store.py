@@ -13,11 +13,11 @@ from typing import BinaryIO
 import numpy as np
 
 from anomaly.config import PreprocessConfig
-from anomaly.data.appearance import Remark
-from anomaly.data.decode import Pixels
-from anomaly.data.limits import DEFAULT_LIMITS, Limits
+from anomaly.data.datasets.samples import Sample
+from anomaly.data.decoding.appearance import Remark
+from anomaly.data.decoding.decode import Pixels
+from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.reader import read_all, told
-from anomaly.data.samples import Sample
 from anomaly.errors import DataError, ImageError
 from anomaly.files import storing
 

@@ -10,7 +10,7 @@ import numpy as np
 from anomaly.bundle import Bundle, save
 from anomaly.calibration import Calibration
 from anomaly.data import Limits, PixelStore, describe, distinct_rows, image_keys, open_dataset
-from anomaly.data.limits import DEFAULT_LIMITS
+from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError
 from anomaly.inference import load_detector
 from anomaly.training import now

@@ -21,7 +21,7 @@ from anomaly.data import (
     to_array,
     to_pixels,
 )
-from anomaly.data.limits import DEFAULT_LIMITS
+from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError, UsageError
 from anomaly.evaluation import (
     Evaluation,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from anomaly.bundle import Bundle
 from anomaly.data import Dataset, Limits, PixelStore, Sample, open_dataset
-from anomaly.data.limits import DEFAULT_LIMITS
+from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError, UsageError
 from anomaly.inference import Detector, load_detector
 from anomaly.locks import writing_folder

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.data import Limits, Mask, Sample, looks_inverted, map_ahead, restore_map
-from anomaly.data.limits import DEFAULT_LIMITS
+from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError, ImageError
 from anomaly.evaluation import PixelFigures, aupro, pixel_auroc
 from anomaly.inference import Detector, Evidence

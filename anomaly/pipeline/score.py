@@ -27,7 +27,7 @@ from anomaly.data import (
     to_array,
     told,
 )
-from anomaly.data.limits import DEFAULT_LIMITS
+from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import ImageError, UsageError
 from anomaly.files import storing
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector

@@ -22,7 +22,7 @@ from anomaly.data import (
     open_dataset,
     split_distinct,
 )
-from anomaly.data.limits import DEFAULT_LIMITS
+from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import UsageError
 from anomaly.files import to_text
 from anomaly.inference import ALPHA, Observer

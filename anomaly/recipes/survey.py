@@ -9,8 +9,8 @@ import numpy as np
 
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.data import Limits, Sample, map_ahead, measure, range_for, to_array
-from anomaly.data.limits import DEFAULT_LIMITS
-from anomaly.data.ranges import FULL_RANGE
+from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.data.decoding.ranges import FULL_RANGE
 from anomaly.errors import ImageError
 
 NUM_LOOKED_AT = 16

@@ -13,8 +13,8 @@ from PIL import Image
 
 from anomaly.config import PreprocessConfig
 from anomaly.data import Limits, PixelStore, Sample, preprocess, reader
-from anomaly.data.appearance import Seen
-from anomaly.data.decode import look
+from anomaly.data.decoding.appearance import Seen
+from anomaly.data.decoding.decode import look
 from anomaly.errors import DataError, StorageError
 
 CONFIG = PreprocessConfig(size=8)

@@ -1,0 +1,1 @@
+"""DATA in each of its forms, as labelled samples."""

@@ -1,0 +1,72 @@
+"""What a data set was taken for, in sentences: its form, its classes, who takes which images, and what is left out."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from anomaly.data.datasets.samples import Dataset, Form, Label, Sample
+from anomaly.data.files.left_out import left_out_sentences
+from anomaly.errors import DataError
+
+_FORMS: dict[Form, str] = {
+    "folder": "a folder of images",
+    "classes": "a folder per class",
+    "mvtec": "a tree in MVTec's layout",
+    "idx": "MNIST's files",
+    "manifest": "a manifest",
+    "digits": "the built-in digits",
+}
+_LABELS: tuple[Label | None, ...] = ("normal", "anomalous", None)
+_MAX_KINDS = 8
+
+
+def describe(dataset: Dataset) -> list[str]:
+    """Sentences for people, in a fixed order. No image is decoded."""
+    splits = sorted({sample.split or "" for sample in dataset.samples}, reverse=True)  # train before test
+    lines = [f"{dataset.name}: {_FORMS[dataset.form]}: {_count(dataset.samples)}"]
+    for split in splits:
+        inside = [sample for sample in dataset.samples if (sample.split or "") == split]
+        lines.append(f"{split or 'classes'}: {_kinds(inside)}")
+    if splits == [""] and {sample.kind for sample in dataset.samples} == {""}:
+        lines.pop()
+    return [
+        *lines,
+        f"train takes {_taken_to_train(dataset)}; evaluate takes {_taken_to_test(dataset)}",
+        *left_out_sentences(dataset.left_out),
+        *dataset.notes,
+    ]
+
+
+def _kinds(samples: Sequence[Sample]) -> str:
+    """The number in each class or defect, the normal ones first."""
+    counts = Counter((_LABELS.index(sample.label), sample.kind) for sample in samples)
+    told = [
+        f"{counts[row, kind]:,} {_LABELS[row] or 'without a label'}{f' in {kind}' if kind else ''}"
+        for row, kind in sorted(counts)
+    ]
+    rest = f" and {len(told) - _MAX_KINDS} more classes" if len(told) > _MAX_KINDS else ""
+    return ", ".join(told[:_MAX_KINDS]) + rest
+
+
+def _count(samples: Sequence[Sample]) -> str:
+    """How many are normal, anomalous and without a label, and how many of the anomalous have masks."""
+    labels = Counter(sample.label for sample in samples)
+    num_masks = sum(bool(sample.masks) for sample in samples if sample.label == "anomalous")
+    masks = f" ({num_masks:,} with masks)" if num_masks else ""
+    told = [f"{labels['normal']:,} normal"]
+    if labels["anomalous"]:
+        told.append(f"{labels['anomalous']:,} anomalous{masks}")
+    if labels[None]:
+        told.append(f"{labels[None]:,} without a label")
+    return ", ".join(told)
+
+
+def _taken_to_train(dataset: Dataset) -> str:
+    num = len(dataset.known_normals())
+    return f"{num:,} normal" if num else "nothing"
+
+
+def _taken_to_test(dataset: Dataset) -> str:
+    try:
+        return _count(dataset.test())
+    except DataError:
+        return "nothing: it needs normal and anomalous images that are not trained on"

@@ -1,0 +1,178 @@
+"""CSV manifests: `path,label,split,mask,kind`, paths relative to the manifest.
+
+`label` is `normal` or `anomalous`. `split` is `train` or `test`, or is empty or left out for all lines. `mask` and
+`kind`, the name of the defect, may be empty or left out. `group` and `variant` are known and not used yet; other
+columns are left out and named. Several lines of one image, as tools write them that list defects, are joined: their
+masks are united, and what they say otherwise must agree. `csv_text` tells how the file itself may be written,
+`listed_paths` how paths may.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, get_args
+
+from anomaly.data.datasets.csv_text import Line, Table, read_table
+from anomaly.data.datasets.listed_paths import Place, locate
+from anomaly.data.datasets.samples import Dataset, Label, Sample, Split, refuse_normal
+from anomaly.errors import DataError
+
+_NEEDED = ("path", "label")
+_COLUMNS = (*_NEEDED, "split", "mask", "kind")
+_UNUSED = ("group", "variant")
+_HELD_OUT = ("val", "valid", "validation", "dev")
+_MAX_NAMED = 5
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line that is right by itself."""
+
+    number: int
+    image: Place
+    label: Label
+    split: Split | None
+    mask: Place | None
+    kind: str
+
+
+def open_manifest(path: Path, normal: Sequence[str]) -> Dataset:
+    """The data set a manifest lists. The image files are first looked at when they are opened.
+
+    Raises:
+        DataError: not a manifest; every bad line is named by its number. Or half of the images or more are missing, or
+            all masks: then their paths are not meant so.
+    """
+    refuse_normal(normal, str(path), "the label column of a manifest says what is normal")
+    table = read_table(path, _NEEDED)
+    notes = _check_columns(table.header, path)
+    rows = _rows(table, path)
+    notes += _check_present("images", {row.image.identity: row.image for row in rows}, path, most=0.5)
+    masks = {row.mask.identity: row.mask for row in rows if row.mask}
+    notes += _check_present("masks", masks, path, most=1)
+    images: dict[object, list[_Row]] = {}
+    for row in rows:
+        images.setdefault(row.image.identity, []).append(row)
+    problems = [problem for several in images.values() if (problem := _contradiction(several))]
+    _refuse(problems, path)
+    if len(rows) > len(images):
+        num_joined = sum(len(several) for several in images.values() if len(several) > 1)
+        num_images = sum(len(several) > 1 for several in images.values())
+        notes.append(f"{num_joined} lines are of {num_images} images: each counts once, with its masks united")
+    samples = tuple(_to_sample(several, masked=bool(masks)) for several in images.values())
+    return Dataset(str(path), "manifest", samples, notes=tuple(notes))
+
+
+def _check_columns(header: Sequence[str], path: Path) -> list[str]:
+    """Sentences on the columns that are not used. Raises DataError for one that may be a known one misspelt."""
+    twice = [name for name in _COLUMNS if header.count(name) > 1]
+    if twice:
+        raise DataError(f"{path}: line 1 names the column {twice[0]} twice; leave one of them out")
+    others = [name for name in header if name and name not in (*_COLUMNS, *_UNUSED)]
+    for name in others:
+        if alike := difflib.get_close_matches(name, [known for known in _COLUMNS if known not in header], cutoff=0.8):
+            raise DataError(f"{path}: line 1 has no column {alike[0]} but one called {name}; call it {alike[0]}")
+    notes = [f"the column {name} is not used yet" for name in _UNUSED if name in header]
+    return notes + ([f"columns that are not known are left out: {', '.join(others)}"] if others else [])
+
+
+def _rows(table: Table, path: Path) -> list[_Row]:
+    if not table.lines:
+        raise DataError(f"{path}: lists no images; expected one a line below the header")
+    fields = [(line, dict(zip(table.header, line.fields, strict=False))) for line in table.lines]
+    has_splits = any(values.get("split", "").strip() for _, values in fields)
+    rows: list[_Row] = []
+    problems: list[str] = []
+    for line, values in fields:
+        row = _wrong_count(line, table.header) or _read_row(line.number, values, path.parent, has_splits)
+        if isinstance(row, str):
+            problems.append(f"line {line.number}: {row}")
+        else:
+            rows.append(row)
+    _refuse(problems, path)
+    return rows
+
+
+def _refuse(problems: Sequence[str], path: Path) -> None:
+    if problems:
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        raise DataError(f"{path}: {len(problems)} bad lines; correct or remove them{listed}")
+
+
+def _wrong_count(line: Line, header: Sequence[str]) -> str | None:
+    """Blank fields behind the last column are a spreadsheet's."""
+    too_many = any(field.strip() for field in line.fields[len(header) :])
+    if len(line.fields) < len(header) or too_many:
+        return f"has {len(line.fields)} fields; expected {len(header)}"
+    return None
+
+
+def _read_row(number: int, values: dict[str, str], folder: Path, has_splits: bool) -> _Row | str:
+    """The row, or what is wrong with it."""
+    label, split = values["label"].strip(), values.get("split", "").strip()
+    mask = values.get("mask", "")
+    if not values["path"].strip():
+        return "the path is empty"
+    if label.casefold() not in get_args(Label):
+        return f"the label is {label!r}; expected normal or anomalous"
+    if has_splits and split.casefold() not in get_args(Split):
+        return f"the split is {split!r}; expected train or test (or nothing in all lines){_advice(split)}"
+    image_place = locate(values["path"], folder)
+    mask_place = locate(mask, folder) if mask.strip() else None
+    for place in (image_place, mask_place):
+        if isinstance(place, str):
+            return place
+    assert isinstance(image_place, Place)
+    assert not isinstance(mask_place, str)
+    if mask_place and mask_place.identity == image_place.identity:
+        return "the mask is the image itself"
+    return _Row(
+        number,
+        image_place,
+        cast(Label, label.casefold()),
+        cast(Split | None, split.casefold() or None),
+        mask_place,
+        values.get("kind", "").strip(),
+    )
+
+
+def _advice(split: str) -> str:
+    if split.casefold() not in _HELD_OUT:
+        return ""
+    return ": training holds images out by itself, so call these train, or remove their lines"
+
+
+def _contradiction(rows: Sequence[_Row]) -> str | None:
+    """Where two lines of one image disagree; a line without a mask says that not all of its defects are drawn."""
+    first = rows[0]
+    for row in rows[1:]:
+        said = f"lines {first.number} and {row.number}: both are {first.image.path}, but"
+        if row.label != first.label:
+            return f"{said} one says {first.label} and the other {row.label}"
+        if row.split != first.split:
+            return f"{said} one says {first.split} and the other {row.split}"
+        if (row.mask is None) != (first.mask is None):
+            return f"{said} only one of them has a mask"
+    return None
+
+
+def _check_present(what: str, places: dict[object, Place], path: Path, *, most: float) -> list[str]:
+    """A sentence on the files that are not there. Raises DataError where their share is `most` or above."""
+    missing = [place.path for place in places.values() if not place.is_there]
+    if not missing:
+        return []
+    named = ", ".join(map(str, missing[:_MAX_NAMED])) + (" …" if len(missing) > _MAX_NAMED else "")
+    said = f"{len(missing)} of {len(places)} {what} that it lists do not exist: {named}"
+    if len(missing) >= most * len(places):
+        raise DataError(f"{path}: {said}; paths are relative to the manifest's folder, {path.absolute().parent}")
+    return [said]
+
+
+def _to_sample(rows: Sequence[_Row], masked: bool) -> Sample:
+    first = rows[0]
+    masks = {row.mask.identity: row.mask.path for row in rows if row.mask}
+    kinds = sorted({row.kind for row in rows if row.kind})
+    return Sample(
+        str(first.image.path), first.split, first.label, "+".join(kinds), masks=tuple(masks.values()), masked=masked
+    )

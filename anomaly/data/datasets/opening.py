@@ -1,0 +1,37 @@
+"""DATA, as the command line takes it: recognises the form and opens it.
+
+digits                              scikit-learn's digits, built in; a folder of that name is ./digits
+a file ending in .csv               a manifest (`manifest`)
+a folder with MNIST's IDX files     `idx`
+any other folder                    images, classes, or MVTec's layout (`trees`)
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from anomaly.data.datasets.digits import open_digits
+from anomaly.data.datasets.idx import is_idx_folder, open_idx
+from anomaly.data.datasets.manifest import open_manifest
+from anomaly.data.datasets.samples import Dataset
+from anomaly.data.datasets.trees import open_tree
+from anomaly.errors import DataError
+
+
+def open_dataset(data: str, *, normal: Sequence[str] = ()) -> Dataset:
+    """The data set that `data` names, with the classes that `normal` names as its normal ones.
+
+    Raises:
+        DataError: nothing is there, its form is not understood, or `normal` does not fit it.
+    """
+    if data == "digits":
+        return open_digits(normal)
+    path = Path(data)
+    if path.is_dir():
+        try:
+            return open_idx(path, normal) if is_idx_folder(path) else open_tree(path, normal)
+        except OSError as error:
+            raise DataError(f"{data}: cannot be read ({error}); check the permissions of its folders") from error
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return open_manifest(path, normal)
+    found = "is a file" if path.exists() else "does not exist"
+    raise DataError(f"{data}: {found}; expected a folder of images, a folder of IDX files, a manifest.csv, or digits")

@@ -1,0 +1,168 @@
+"""What every data set is made of: labelled images that are decoded when they are opened."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from anomaly.data.decoding.decode import Pixels, decode
+from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
+from anomaly.data.decoding.ranges import FULL_RANGE
+from anomaly.data.files.left_out import LeftOut
+from anomaly.data.masks.coding import Mask
+from anomaly.data.masks.matching import open_masks
+from anomaly.errors import DataError
+
+Split = Literal["train", "test"]
+Label = Literal["normal", "anomalous"]
+Form = Literal["folder", "mvtec", "classes", "idx", "manifest", "digits"]
+HOLD_OUT_EVERY = 5
+_NORMAL_WORDS = frozenset(["good", "ok", "normal"])
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a data set.
+
+    `path` is what result rows show: the file's path, or a name such as "mnist/test/00007" for an image that has no file
+    of its own, whose `pixels` are then in memory: uint8 (h, w). `kind` is the class or the defect, "" if there is none.
+    `masked` tells whether the data set has masks at all; `masks` are this image's mask files, which are united.
+    """
+
+    path: str
+    split: Split | None
+    label: Label | None
+    kind: str
+    pixels: Pixels | None = field(default=None, repr=False, compare=False)
+    masks: tuple[Path, ...] = ()
+    masked: bool = False
+
+    @property
+    def source(self) -> Path | Pixels:
+        """What `read` takes: the file's path, or the pixels."""
+        return Path(self.path) if self.pixels is None else self.pixels
+
+    def open(self, *, limits: Limits = DEFAULT_LIMITS, value_range: int = FULL_RANGE) -> Image.Image | Pixels:
+        """The picture, decoded anew each time (see `decode`). Raises ImageError, which names the path."""
+        if self.pixels is not None:
+            return self.pixels
+        return decode(Path(self.path), name=self.path, limits=limits, value_range=value_range)
+
+    def open_mask(self, *, limits: Limits = DEFAULT_LIMITS) -> Mask | None:
+        """Where the defect is: bool (h, w), True on the defect; None if unknown.
+
+        A normal image of a data set that has masks has none of it. `mask_coding` says how a mask file is read.
+
+        Raises:
+            ImageError: the mask, or the image, whose size it must have, cannot be used (see `open_masks`).
+        """
+        if not self.masks and not (self.masked and self.label == "normal"):
+            return None
+        image = self.open(limits=limits)
+        size = (image.height, image.width) if isinstance(image, Image.Image) else image.shape[:2]
+        if not self.masks:
+            return np.zeros(size, np.bool_)
+        return open_masks(self.masks, size, is_normal=self.label == "normal", limits=limits)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples in a fixed order, the form they were found in, and the other files inside its folders, with reasons.
+
+    A split is what its name says. Where there is a training split alone, nothing is there to evaluate on; where there
+    is a test split alone, nothing may be trained on. Without splits every fifth normal image is held out for `test`,
+    if there are anomalous images too. `notes` are sentences on what was joined, is not used or is missing.
+    """
+
+    name: str
+    form: Form
+    samples: tuple[Sample, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def train_normals(self) -> list[Sample]:
+        """The normal images to learn from: of the training split where there are splits.
+
+        Raises:
+            DataError: there are none.
+        """
+        normals = self.known_normals()
+        if not normals and self._splits() == {"test"}:
+            raise DataError(
+                f"{self.name}: has a test split only, and nothing of a test split is learnt from; expected a training "
+                "split too. Give a data set that has one, or a folder of normal images"
+            )
+        if not normals:
+            raise DataError(f"{self.name}: no normal images to train on; expected at least 20 in the training split")
+        return normals
+
+    def known_normals(self) -> list[Sample]:
+        """The same, but none where there are none: what a baseline may know."""
+        return [sample for sample in self._of("train") if sample.label == "normal"]
+
+    def test(self) -> list[Sample]:
+        """The labelled images to evaluate on: of the test split where there are splits.
+
+        Without splits all anomalous images, and the normal ones that `train_normals` has held out.
+
+        Raises:
+            DataError: one of the two labels is missing, without which there is nothing to tell apart.
+        """
+        if self._splits() == {"train"}:
+            raise DataError(
+                f"{self.name}: has a training split only, and an evaluation needs normal and anomalous images that "
+                "were not trained on: give a data set with a test split, or one without splits"
+            )
+        labelled = [sample for sample in self._of("test") if sample.label is not None]
+        num_normal = sum(sample.label == "normal" for sample in labelled)
+        num_anomalous = len(labelled) - num_normal
+        if not num_normal or not num_anomalous:
+            raise DataError(
+                f"{self.name}: an evaluation needs normal and anomalous images; found {num_normal} normal and "
+                f"{num_anomalous} anomalous ones: give a data set that has both"
+            )
+        return labelled
+
+    def _splits(self) -> set[Split]:
+        return {sample.split for sample in self.samples if sample.split is not None}
+
+    def _of(self, split: Split) -> Sequence[Sample]:
+        if self._splits():
+            return [sample for sample in self.samples if sample.split == split]
+        if not any(sample.label == "anomalous" for sample in self.samples):
+            return self.samples
+        normals = [sample.path for sample in self.samples if sample.label == "normal"]
+        held_out = set(normals[::HOLD_OUT_EVERY])
+        return [
+            sample
+            for sample in self.samples
+            if (split == "test") == (sample.label != "normal" or sample.path in held_out)
+        ]
+
+
+def is_normal_word(name: str) -> bool:
+    """Whether a class is called as the normal one often is: good, ok or normal, in capitals or not."""
+    return name.lower() in _NORMAL_WORDS
+
+
+def check_normal(normal: Sequence[str], classes: Sequence[str], name: str) -> None:
+    """Raises DataError unless `normal` names one or more of the classes; the message lists them."""
+    listed = ", ".join(classes)
+    if not normal:
+        likely = next((kind for kind in classes if is_normal_word(kind)), classes[0])
+        raise DataError(
+            f"{name}: which classes are normal? Its classes are {listed}; say it with --normal, "
+            f"for example --normal {likely}"
+        )
+    unknown = [kind for kind in normal if kind not in classes]
+    if unknown:
+        raise DataError(f"{name}: has no class {', '.join(unknown)}, given with --normal; its classes are {listed}")
+
+
+def refuse_normal(normal: Sequence[str], name: str, reason: str) -> None:
+    """Raises DataError if classes were called normal where there are none to choose from."""
+    if normal:
+        raise DataError(f"{name}: --normal {','.join(normal)} has no meaning here, because {reason}; leave it out")

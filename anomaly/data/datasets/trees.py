@@ -1,0 +1,168 @@
+"""Image folders: all normal, a folder per class, or MVTec's layout.
+
+    folder      any images, at any depth                                    all normal, or by masks beside them
+    classes     [train/|test/] <class>/…                                    normal: the classes named by --normal
+    mvtec       train/good/…  test/<kind>/…  ground_truth/<kind>/…          normal: good
+
+A folder is a tree of classes if it has `train/` or `test/`, if `--normal` is given, or if it has images in two or more
+folders and none beside these. Only a class called "good" is taken as normal without `--normal`. Images that lie in
+`train/` itself are the normal ones. Masks are found in every form, whatever the classes are called.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anomaly.data.datasets.images import Found, find_images
+from anomaly.data.datasets.levels import check_level
+from anomaly.data.datasets.samples import (
+    Dataset,
+    Form,
+    Label,
+    Sample,
+    Split,
+    check_normal,
+    is_normal_word,
+    refuse_normal,
+)
+from anomaly.data.files.left_out import LeftOut, Why, left_out_sentences
+from anomaly.data.files.listing import subfolders
+from anomaly.data.masks.finding import is_blank
+from anomaly.data.masks.matching import check_some_used, match_masks
+from anomaly.errors import DataError
+
+_SPLITS: tuple[Split, ...] = ("train", "test")
+_GOOD = "good"
+
+
+def open_tree(root: Path, normal: Sequence[str]) -> Dataset:
+    """The data set in a folder of image files.
+
+    Raises:
+        DataError: no images, no classes where some are needed, `normal` missing or unknown, or `root` holds data sets
+            and is none itself.
+        OSError: the folder cannot be listed.
+    """
+    splits = {folder.name: split for folder in subfolders(root) for split in _SPLITS if folder.name.lower() == split}
+    found = find_images(root, classes=normal)
+    if not found.images:
+        raise DataError(f"{root}: {_nothing_in(found)}; expected image files or folders of them")
+    tree = _Tree(root, found)
+    if splits:
+        return tree.with_splits(splits, normal)
+    check_level(root, found.images, normal)
+    if normal or _looks_like_classes(tree.parts):
+        return tree.with_classes(normal)
+    return tree.of_normals()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an image stands in a tree: "" is the kind of one that lies in no class folder."""
+
+    path: Path
+    split: Split | None
+    kind: str
+
+
+@dataclass
+class _Tree:
+    """The files under `root`, on their way to samples."""
+
+    root: Path
+    found: Found
+    outside: list[Path] = field(default_factory=list)
+
+    @property
+    def parts(self) -> list[tuple[str, ...]]:
+        return [self._parts(path) for path in self.found.images]
+
+    def of_normals(self) -> Dataset:
+        """All normal, but for those with a mask of a defect beside them."""
+        return self._dataset("folder", [_Place(path, None, "") for path in self.found.images], {""})
+
+    def with_classes(self, normal: Sequence[str]) -> Dataset:
+        """Folders of classes without splits; what lies beside them is left out."""
+        places = [_Place(path, None, parts[0]) for path, parts in self._with_parts() if len(parts) > 1]
+        self.outside += [path for path, parts in self._with_parts() if len(parts) == 1]
+        normals = self._normal_classes({place.kind for place in places}, normal)
+        return self._dataset("classes", places, normals)
+
+    def with_splits(self, splits: Mapping[str, Split], normal: Sequence[str]) -> Dataset:
+        """Folders of classes within splits; or files in the training split, which are then its normal images.
+
+        Files in the test split itself are used if masks beside them say which are normal.
+        """
+        places: list[_Place] = []
+        loose: list[_Place] = []
+        for path, parts in self._with_parts():
+            split = splits.get(parts[0]) if len(parts) > 1 else None
+            if split is None:
+                self.outside.append(path)
+            elif len(parts) == 2:
+                loose.append(_Place(path, split, ""))
+            else:
+                places.append(_Place(path, split, parts[1]))
+        if not any(place.split == "train" for place in places):
+            beside = self.found.masks.beside
+            places += [place for place in loose if place.split == "train" or place.path in beside]
+            loose = [place for place in loose if place.split == "test" and place.path not in beside]
+        self.outside += [place.path for place in loose]
+        places.sort(key=lambda place: _SPLITS.index(place.split or "train"))
+        classes = {place.kind for place in places if place.kind}
+        if places and not classes:
+            refuse_normal(normal, str(self.root), "its images lie in the training split itself, not in class folders")
+            return self._dataset("folder", places, {""})
+        normals = self._normal_classes(classes, normal)
+        is_mvtec = {kind.lower() for kind in normals} == {_GOOD}
+        return self._dataset("mvtec" if is_mvtec else "classes", places, {"", *normals})
+
+    def _normal_classes(self, classes: Collection[str], normal: Sequence[str]) -> Collection[str]:
+        if not classes:
+            raise DataError(
+                f"{self.root}: has no class folders; expected one folder per class, such as {self.root}/train/{_GOOD}"
+            )
+        good = [kind for kind in sorted(classes) if kind.lower() == _GOOD]
+        if not normal and good:
+            return good
+        check_normal(normal, sorted(classes), str(self.root))
+        return normal
+
+    def _dataset(self, form: Form, places: Sequence[_Place], normals: Collection[str]) -> Dataset:
+        """Of a picture with a mask beside it the mask tells whether there is a defect, not its folder."""
+        beside = self.found.masks.beside
+        defective = {picture for picture, each in beside.items() if not all(map(is_blank, each))}
+        masks = self.found.masks.of([place.path for place in places], match_masks)
+        samples: list[Sample] = []
+        for place in places:
+            is_normal = place.kind in normals and place.path not in defective
+            label: Label = "normal" if is_normal else "anomalous"
+            own = masks.get(place.path, ())
+            samples.append(Sample(str(place.path), place.split, label, place.kind, masks=own, masked=bool(masks)))
+        used = {mask for each in masks.values() for mask in each}
+        if any(sample.label == "anomalous" for sample in samples):
+            check_some_used(self.found.masks.in_folders, used)
+        left_out = [LeftOut(str(mask), Why.MASK) for mask in self.found.masks if mask not in used]
+        left_out += [LeftOut(str(path), Why.ELSEWHERE) for path in self.outside]
+        return Dataset(str(self.root), form, tuple(samples), (*self.found.left_out, *left_out))
+
+    def _with_parts(self) -> list[tuple[Path, tuple[str, ...]]]:
+        return list(zip(self.found.images, self.parts, strict=True))
+
+    def _parts(self, path: Path) -> tuple[str, ...]:
+        return path.relative_to(self.root).parts
+
+
+def _looks_like_classes(images: Sequence[tuple[str, ...]]) -> bool:
+    """By the paths below the root. A folder called as normals are is a class, whatever lies beside the folders."""
+    folders = {parts[0] for parts in images if len(parts) > 1}
+    has_loose = any(len(parts) == 1 for parts in images)
+    return len(folders) >= 2 and (not has_loose or any(map(is_normal_word, folders)))
+
+
+def _nothing_in(found: Found) -> str:
+    """That there are no images, and what there is."""
+    others = [file for file in found.left_out if file.why is Why.NO_IMAGE]
+    rest = [file for file in found.left_out if file.why is not Why.NO_IMAGE]
+    rest += [LeftOut(str(mask), Why.MASK) for mask in found.masks]
+    return "; ".join([f"no images found ({len(others)} other files)", *left_out_sentences(rest)])

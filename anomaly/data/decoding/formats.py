@@ -1,0 +1,175 @@
+"""The formats: recognised by content, each looked at by its module, with what PIL does not look at.
+
+Sizes are checked before anything is decoded, and every error names the image.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from anomaly.data.decoding import bmp, jpeg, png, tiff
+from anomaly.data.decoding.appearance import Remark, Seen, quiet, see, turned
+from anomaly.data.decoding.limits import Limits, check_size
+from anomaly.data.decoding.netpbm import SIGNATURES, PnmHeader, read_pnm
+from anomaly.data.decoding.ranges import FULL_RANGE
+from anomaly.data.decoding.stored import StoredPixels
+from anomaly.data.decoding.tiff_layout import Layout, LayoutError, choose_page, layout_of
+from anomaly.data.decoding.tiff_tags import Directory, Tag, read_directories
+from anomaly.errors import ImageError, ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
+
+_FORMAT_OF_SIGNATURE = {  # WebP apart: its signature is in two pieces
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"BM": "BMP",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+    b"II+\x00": "TIFF",
+    b"MM\x00+": "TIFF",
+    **dict.fromkeys(SIGNATURES, "PNM"),
+}
+_ACCEPTED = "JPEG, PNG, WebP, BMP, TIFF and PNM"
+
+
+def look_at_bytes(data: bytes, name: str, limits: Limits, value_range: int) -> Seen:
+    """The picture in a file's bytes. Raises ImageError."""
+    file_format = recognise(data, name)
+    with naming(name):
+        match file_format:
+            case "PNG":
+                return _png(data, name, limits, value_range)
+            case "TIFF":
+                return _tiff(data, name, limits, value_range)
+            case "PNM":
+                return see(_pnm(data, name, limits).to_image(value_range, name=name), name=name)
+            case _:
+                return _by_pillow(data, file_format, name, limits)
+
+
+def may_need_range(head: bytes, name: str) -> bool:
+    """Whether a file may hold 16 bits of which it does not say how many are used, by its first bytes."""
+    file_format = recognise(head, name)
+    return file_format in ("TIFF", "PNM") or (file_format == "PNG" and png.has_16_bits(head))
+
+
+def peak_of(data: bytes, name: str, limits: Limits) -> int | None:
+    """The largest value of a picture of 16 bits; None where the file says which value is white. Raises ImageError."""
+    file_format = recognise(data, name)
+    with naming(name):
+        match file_format:
+            case "PNG" if png.has_16_bits(data):
+                colours, _ = png.wide_values(*_open_png_twice(data, name, limits))
+                return int(colours.max())
+            case "TIFF":
+                page, layout, _ = _find_page(data, name, limits)
+                is_wide = layout.bits == FULL_RANGE and not layout.by_pillow
+                return tiff.read_pixels(data, page, layout).peak if is_wide else None
+            case "PNM":
+                return _pnm(data, name, limits).peak
+            case _:
+                return None
+
+
+def recognise(data: bytes, name: str) -> str:
+    """The format by the first bytes."""
+    if not data:
+        raise UndecodableImageError(f"{name}: is empty (0 bytes); expected one of {_ACCEPTED}")
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WEBP"
+    for signature, file_format in _FORMAT_OF_SIGNATURE.items():
+        if data.startswith(signature):
+            return file_format
+    raise UnsupportedFormatError(
+        f"{name}: is not in an accepted image format (its first bytes are {data[:8]!r}); "
+        f"expected one of {_ACCEPTED}: convert it and try again"
+    )
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Turns whatever a decoder raises on a damaged file into one error that names the image."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except LayoutError as error:
+        raise UnsupportedFormatError(f"{name}: {error}") from error
+    except Image.DecompressionBombError as error:
+        raise ImageTooLargeError(f"{name}: has more pixels than can be decoded safely; scale it down") from error
+    except UnidentifiedImageError as error:
+        raise UndecodableImageError(
+            f"{name}: cannot be decoded (its header is damaged or says 0 pixels); export it again"
+        ) from error
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise UndecodableImageError(f"{name}: cannot be decoded ({reason}); export it again") from error
+
+
+def _by_pillow(data: bytes, file_format: str, name: str, limits: Limits) -> Seen:
+    if file_format == "BMP":
+        bmp.check_header(data)
+    with quiet():
+        image = Image.open(BytesIO(data), formats=[file_format])
+    check_size(image.size, name, limits)
+    if file_format == "JPEG":
+        return see(jpeg.read_jpeg(data, image), name=name)
+    if file_format == "BMP":
+        bmp.prepare(data, image)
+    return see(image, name=name, is_first_of_several=getattr(image, "is_animated", False))
+
+
+def _png(data: bytes, name: str, limits: Limits, value_range: int) -> Seen:
+    png.check_chunks(data)
+    with quiet():
+        image = Image.open(BytesIO(data), formats=["PNG"])
+    check_size(image.size, name, limits)
+    is_animated = bool(getattr(image, "is_animated", False))
+    if value_range < FULL_RANGE and png.has_16_bits(data) and not image.mode.startswith("I;16"):
+        colours, alpha = png.wide_values(*_open_png_twice(data, name, limits))
+        narrowed = png.narrowed(colours, alpha, value_range, name=name)
+        image.load()
+        narrowed.info = image.info
+        return see(narrowed, name=name, is_first_of_several=is_animated)
+    seen = see(image, name=name, value_range=value_range, is_first_of_several=is_animated)
+    png.check_rows(data, image)
+    return seen
+
+
+def _open_png_twice(
+    data: bytes, name: str, limits: Limits
+) -> tuple[PngImagePlugin.PngImageFile, PngImagePlugin.PngImageFile]:
+    png.check_chunks(data)
+    with quiet():
+        first, again = (PngImagePlugin.PngImageFile(BytesIO(data)) for _ in range(2))
+    check_size(first.size, name, limits)
+    return first, again
+
+
+def _tiff(data: bytes, name: str, limits: Limits, value_range: int) -> Seen:
+    page, layout, is_first = _find_page(data, name, limits)
+    if layout.by_pillow:
+        with quiet():
+            image: Image.Image = Image.open(BytesIO(data), formats=["TIFF"])
+            image.seek(layout.page or 0)
+            image.load()  # here, because it reads metadata, of whose damages PIL warns
+        return see(image, name=name, is_first_of_several=is_first)
+    pixels = tiff.read_pixels(data, page, layout)
+    seen = see(pixels.to_image(value_range, name=name), name=name, is_first_of_several=is_first)
+    remarks = seen.remarks | ({Remark.BANDS_IGNORED} if layout.ignores_samples else set())
+    return Seen(turned(seen.image, page.value(Tag.ORIENTATION, 1)), remarks)
+
+
+def _find_page(data: bytes, name: str, limits: Limits) -> tuple[Directory, Layout, bool]:
+    page, is_first_of_several = choose_page(read_directories(data))
+    check_size(page.size, name, limits)
+    layout = layout_of(page)
+    if layout.by_pillow:
+        tiff.check_by_pillow(data, page, layout)
+    return page, layout, is_first_of_several
+
+
+def _pnm(data: bytes, name: str, limits: Limits) -> StoredPixels:
+    header = PnmHeader(data)
+    check_size((header.width, header.height), name, limits)
+    return read_pnm(data, header)

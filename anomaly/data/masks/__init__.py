@@ -1,0 +1,1 @@
+"""Masks: which files are masks, whose they are, and what their pixels mean."""
