@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.data import Dataset, open_dataset
+from anomaly.data import Dataset, LeftOut, Why, open_dataset
 from anomaly.errors import DataError
 
 
@@ -69,7 +69,7 @@ def test_masks_belong_to_test_images_and_not_to_training_images_of_the_same_name
         "test/cut/1.png": (),
         "test/good/0.png": (truth / "good/0_mask.png",),
     }
-    assert data.notes == (f"1 files in {truth} belong to no test image, the first: {truth}/cut/9_mask.png",)
+    assert data.left_out == (LeftOut(f"{truth}/cut/9_mask.png", Why.MASK),)
 
 
 def test_mvtec_without_masks(tmp_path: Path) -> None:
