@@ -11,14 +11,12 @@ from PIL import Image
 
 from anomaly.data import Pixels
 from tests.bad_files import png_chunk
+from tests.field.canvas import BLACK_AND_WHITE, GREY, HEIGHT, RGB, WIDTH, saved
+from tests.field.ordinary import Drawn, ordinary_files
 from tests.field.rows import Row
 from tests.tiffs import DEFLATE, LZW, Samples, TiffForm, tiff_of, tiff_of_pages
 
 READ = "read"
-HEIGHT, WIDTH = 24, 40
-_ROWS, _COLUMNS = np.mgrid[:HEIGHT, :WIDTH]
-GREY: Pixels = (_ROWS * 4 + _COLUMNS * 3).astype(np.uint8)
-RGB: Pixels = np.dstack([_COLUMNS * 6, _ROWS * 10, (_ROWS + _COLUMNS) % 2 * 200]).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -32,15 +30,20 @@ class PictureCase:
 
 
 def cases() -> Iterator[PictureCase]:
-    """All of them."""
-    for section, make in (("TIFF", _tiffs), ("PNG, BMP and WebP", _others), ("JPEG", _jpegs), ("PNM", _pnms)):
+    """All of them: ordinary files, then those that are odd."""
+    for section, what, data, right in (*ordinary_files(), *_odd_files()):
+        outcome = READ if isinstance(right, np.ndarray) else "refused"
+        seen, reason = (right, "") if isinstance(right, np.ndarray) else (None, right)
+        yield PictureCase(Row(section, what, outcome), data, seen, reason)
+
+
+def _odd_files() -> Iterator[tuple[str, str, bytes, Pixels | str]]:
+    for section, make in (("TIFF", _tiffs), ("JPEG", _jpegs), ("PNM", _pnms)):
         for what, data, right in make():
-            outcome = READ if isinstance(right, np.ndarray) else f"refused: {right}"
-            seen, reason = (right, "") if isinstance(right, np.ndarray) else (None, right)
-            yield PictureCase(Row(section, what, outcome), data, seen, reason)
-
-
-Drawn = Iterator[tuple[str, bytes, Pixels | str]]
+            yield section, what, data, right
+    for what, data, right in _others():
+        section = what.split()[0] if what.split()[0] in ("PNG", "WebP") else "BMP"
+        yield section, what.removeprefix(f"{section} "), data, right
 
 
 def _tiffs() -> Drawn:
@@ -101,15 +104,15 @@ def _others() -> Drawn:
     yield (
         "8-bit BMP of two colours, black and white",
         _bmp_8(table, (GREY > 90).astype(np.uint8)),
-        np.dstack([_black_and_white()] * 3),
+        np.dstack([BLACK_AND_WHITE] * 3),
     )
     see_through = np.dstack([RGB, np.zeros_like(GREY)])
-    yield "PNG with an alpha of 0 everywhere", _saved(Image.fromarray(see_through), "PNG"), RGB
-    png = _saved(Image.fromarray(RGB), "PNG")
+    yield "PNG with an alpha of 0 everywhere", saved(Image.fromarray(see_through), "PNG"), RGB
+    png = saved(Image.fromarray(RGB), "PNG")
     yield "PNG without its end (IEND)", png[:-12], RGB
     yield "PNG whose rows are fewer than its height", _png_of_rows(HEIGHT - 1), "rows are missing"
     yield "PNG that is cut", png[:-30], "truncated"
-    bmp, webp = _saved(Image.fromarray(RGB), "BMP"), _saved(Image.fromarray(RGB), "WEBP", lossless=True)
+    bmp, webp = saved(Image.fromarray(RGB), "BMP"), saved(Image.fromarray(RGB), "WEBP", lossless=True)
     yield "BMP that is cut", bmp[:-50], "truncated"
     yield "WebP, lossless", webp, RGB
     yield "WebP that is cut", webp[: len(webp) * 9 // 10], "decoded"
@@ -120,7 +123,7 @@ def _jpegs() -> Drawn:
     noise = np.clip(np.add.outer(np.arange(120), np.arange(160)) * 0.8 + rng.normal(0, 12, (120, 160)), 0, 255)
     picture = Image.fromarray(np.dstack([noise, noise * 0.6, noise * 0.3]).astype(np.uint8))
     for kind, progressive in (("baseline", False), ("progressive", True)):
-        data = _saved(picture, "JPEG", quality=90, progressive=progressive)
+        data = saved(picture, "JPEG", quality=90, progressive=progressive)
         with Image.open(BytesIO(data)) as image:
             seen = np.asarray(image).copy()
         half, end = len(data) // 2, b"\xff\xd9"
@@ -153,13 +156,9 @@ def _pnms() -> Drawn:
     text = b"\n".join(b" ".join(b"%d" % value for value in row) for row in RGB.reshape(HEIGHT, -1).tolist())
     yield "PPM in text", b"P3 " + head + b"255\n" + text, RGB
     bits = (GREY <= 90).astype(np.uint8)
-    yield "PBM", b"P4 " + head + np.packbits(bits, axis=1).tobytes(), _black_and_white()
+    yield "PBM", b"P4 " + head + np.packbits(bits, axis=1).tobytes(), BLACK_AND_WHITE
     yield "PGM that is cut", b"P5 " + head + b"255\n" + GREY.tobytes()[:-1], "truncated"
     yield "PGM with values beyond its white", b"P5 " + head + b"100\n" + GREY.tobytes(), "beyond 100"
-
-
-def _black_and_white() -> Pixels:
-    return np.where(GREY > 90, 255, 0).astype(np.uint8)
 
 
 def _bmp(header_size: bytes, compression: int, masks: bytes = b"") -> bytes:
@@ -181,9 +180,3 @@ def _png_of_rows(num: int) -> bytes:
     rows = b"".join(b"\0" + row.tobytes() for row in GREY[:num])
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 0, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
-
-
-def _saved(image: Image.Image, file_format: str, **options: object) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, file_format, **options)
-    return buffer.getvalue()
