@@ -80,7 +80,7 @@ def _tiffs() -> Drawn:
         tiff_of(grey, TiffForm(64, fields={339: (3, [3])})),
         "floating-point",
     )
-    yield "32-bit integers", tiff_of(grey, TiffForm(32)), "32 bits"
+    yield "32-bit integers", tiff_of(grey, TiffForm(32)), "grey of 32 bits"
     yield "five bands, none of them said to be colour", tiff_of(_bands(5), TiffForm(extra=(0,) * 4)), "5 bands"
     whole = tiff_of(grey, TiffForm())
     at = whole.index(struct.pack("<HHII", 279, 4, 1, GREY.size)) + 8

@@ -192,7 +192,8 @@ def _check_samples(page: Directory, bits: int, photometric: Photometric) -> None
         )
     allowed = {Photometric.PALETTE: (1, 2, 4, 8), Photometric.RGB: (8, 10, 12, 14, 16), Photometric.CMYK: (8, 16)}
     if bits not in allowed.get(photometric, (1, 2, 4, 8, 10, 12, 14, 16)):
-        raise LayoutError(f"its samples have {bits} bits, which is not read with {photometric.name}; {_ADVICE}")
+        kind = "grey" if photometric in (Photometric.WHITE_IS_ZERO, Photometric.BLACK_IS_ZERO) else photometric.name
+        raise LayoutError(f"it is {kind} of {bits} bits a sample, which is not read; {_ADVICE}")
     if photometric is Photometric.CMYK and page.value(Tag.INK_SET, 1) != 1:
         raise LayoutError(f"its inks are not cyan, magenta, yellow and black; {_ADVICE}")
 
