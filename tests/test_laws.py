@@ -286,7 +286,7 @@ def test_law_5_training_opens_no_test_image_and_no_anomaly(tmp_path: Path, monke
     for place in ("train/bad", "test/good", "test/bad", "ground_truth/bad"):
         write_images(root / place, others()[:4])
     opened: list[str] = []
-    decoding = import_module("anomaly.data.decoding.decode")
+    decoding = import_module("anomaly.data.decoding.limits")
     reading = decoding._read
 
     def spy(path: Path, *rest: object) -> bytes:
