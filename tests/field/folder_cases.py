@@ -167,13 +167,6 @@ TAKEN = (
         masks=3,
     ),
     Taken(
-        Row(LEFTOVERS, "a folder of masks that no picture has", "left out and counted, no class"),
-        [PARTS, ("labels/x{:03}.png", 3, "mask")],
-        "folder",
-        20,
-        left_out={Why.MASK: 3},
-    ),
-    Taken(
         Row(LEFTOVERS, "a class called `mask` or `label`, of pictures", "a class: masks are known by their look, too"),
         [("good/{:03}.png", 20, "part"), ("label/{:03}.png", 3, "cut")],
         "classes",
@@ -280,6 +273,35 @@ REFUSALS = (
         Row(REFUSED, "class folders, none of them called `good`, without `--normal`", "say which are normal"),
         [("ok/{:03}.png", 20, "part"), ("nok/{:03}.png", 3, "cut")],
         r"which classes are normal\? Its classes are nok, ok; .*--normal ok$",
+    ),
+    Refused(
+        Row(REFUSED, "a folder of masks that no normal picture has", "rename the masks, or take it away"),
+        [PARTS, ("labels/x{:03}.png", 3, "mask")],
+        "none of the 3 masks belongs to an image by its name; found ROOT/labels/x000.png, .*take their folder away$",
+    ),
+    Refused(
+        Row(
+            REFUSED,
+            "folders called as defects are (`fail`, `NG`, `bad` …) among normal pictures",
+            "give the normal ones",
+        ),
+        [PARTS, ("NG/{:03}.png", 3, "cut")],
+        "ROOT/NG/000.png would be a normal image, but lies in a folder called NG",
+    ),
+    Refused(
+        Row(REFUSED, "`train/good/good` and `train/good/bad`", "the same"),
+        [("train/good/good/{:03}.png", 20, "part"), ("train/good/bad/{:03}.png", 3, "cut")],
+        "ROOT/train/good/bad/000.png would be a normal image, but lies in a folder called bad",
+    ),
+    Refused(
+        Row(REFUSED, "two masks beside one picture that are not parts of one", "keep one of them"),
+        [PARTS, ("{:03}_mask.png", 20, "mask"), ("000_gt.png", 1, "mask")],
+        "ROOT/000.png: several files can be its mask: .*; keep one of them$",
+    ),
+    Refused(
+        Row(REFUSED, "two folders of masks for the same pictures", "keep one of them"),
+        [*product(), ("test/cut/masks/{:03}.png", 10, "mask")],
+        "ROOT/test/cut: masks of its images lie in two folders, .*; keep one of them$",
     ),
     Refused(
         Row(REFUSED, "nothing but masks, hidden files and others", "no images; what there is is counted"),

@@ -115,6 +115,7 @@ def taken(root: Path, normal: tuple[str, ...]) -> Meaning:
         words = (
             "no images found", "below it", "which classes are normal", "has no class folders", "has no class ",
             "has no meaning here", "several files can be its mask", "belongs to an image by its name",
+            "can belong to", "lie in two folders",
         )  # fmt: skip
         return Meaning(refused=next((word for word in words if word in str(error)), str(error)))
     return Meaning(

@@ -27,51 +27,67 @@ class Meaning:
     left_out: dict[str, Why] = field(default_factory=dict)
 
 
+class _RefusalError(Exception):
+    """The words of a refusal."""
+
+
 def meaning(files: Files, normal: tuple[str, ...]) -> Meaning:
+    try:
+        return _meaning(files, normal)
+    except _RefusalError as refusal:
+        return Meaning(refused=str(refusal))
+
+
+def _meaning(files: Files, normal: tuple[str, ...]) -> Meaning:
     found = Meaning()
     pictures = _without_junk(files, found)
     tops = _masks_in_folders(pictures, files, normal)
-    beside = _masks_beside([path for path in pictures if path not in tops], files)
-    pictures = [path for path in pictures if path not in tops and path not in beside]
+    beside, nobodys = _masks_beside([path for path in pictures if path not in tops], files)
+    pictures = [path for path in pictures if path not in tops and path not in beside and path not in nobodys]
     if not pictures:
-        return Meaning(refused="no images found")
+        raise _RefusalError("no images found")
     splits = sorted(
         {path.split("/")[0] for path in files if "/" in path and path.split("/")[0].lower() in ("train", "test")}
     )
     if not splits and _is_too_high(pictures, normal):
-        return Meaning(refused="below it")
-    places = _by_split(pictures, beside) if splits else _without_splits(pictures, normal)
+        raise _RefusalError("below it")
+    if splits:
+        places = _by_split(pictures, tops, beside)
+        is_plain = not any(kind for _, kind in places.values()) and bool(places)
+    else:
+        are_told = not normal and len(_masks(pictures, tops, beside)) == len(pictures)
+        places = dict.fromkeys(pictures, (None, "")) if are_told else _without_splits(pictures, normal)
+        is_plain = not any(kind for _, kind in places.values())
     kinds = sorted({kind for _, kind in places.values() if kind})
-    is_plain = not kinds and (not splits or places)
     if is_plain and normal:
-        return Meaning(refused="has no meaning here" if splits else "has no class folders")
+        raise _RefusalError("has no meaning here" if splits else "has no class folders")
     if not is_plain:
         good = [kind for kind in kinds if kind.lower() == "good"]
         if not kinds:
-            return Meaning(refused="has no class folders")
+            raise _RefusalError("has no class folders")
         if not normal and not good:
-            return Meaning(refused="which classes are normal")
+            raise _RefusalError("which classes are normal")
         if any(name not in kinds for name in normal):
-            return Meaning(refused="has no class ")
+            raise _RefusalError("has no class ")
         normal = normal or tuple(good)
     found.form = "folder" if is_plain else "mvtec" if splits and {n.lower() for n in normal} == {"good"} else "classes"
+    masks = _masks(pictures, tops, beside)
     used: set[str] = set()
     for path in pictures:
         if path not in places:
             found.left_out[path] = Why.ELSEWHERE
             continue
         split, kind = places[path]
-        masks = _masks_of(path, list(places), tops, beside)
-        if masks is None:
-            return Meaning(refused="several files can be its mask")
-        is_defective = any(files[m] != "blank" for m, picture in beside.items() if picture == path)
+        own = masks.get(path, ())
+        is_told = not (kind and split == "test") or path in beside.values()
+        is_defective = is_told and any(files[mask] != "blank" for mask in own)
         is_normal = (kind == "" or kind in normal) and not is_defective
-        found.images[path] = (split, "normal" if is_normal else "anomalous", kind, masks)
-        used.update(masks)
-    has_defects = any(label == "anomalous" for _, label, _, _ in found.images.values())
-    if tops and has_defects and used.isdisjoint(tops):
-        return Meaning(refused="belongs to an image by its name")
-    found.left_out |= {mask: Why.MASK for mask in (*tops, *beside) if mask not in used}
+        found.images[path] = (split, "normal" if is_normal else "anomalous", kind, own)
+        used.update(own)
+    may_be_defective = any(label == "anomalous" or not kind for _, label, kind, _ in found.images.values())
+    if tops and may_be_defective and used.isdisjoint(tops):
+        raise _RefusalError("belongs to an image by its name")
+    found.left_out |= {mask: Why.MASK for mask in (*tops, *beside, *nobodys) if mask not in used}
     return found
 
 
@@ -98,24 +114,55 @@ def _masks_in_folders(pictures: list[str], files: Files, normal: tuple[str, ...]
             if name.lower() in MASK_WORDS and name not in normal:
                 tops[path] = "/".join(folders[: number + 1])
                 break
-    pictured = {top for path, top in tops.items() if files[path] == "part" and not top.lower().endswith("ground_truth")}
-    return {path: top for path, top in tops.items() if top not in pictured}
+    masked = {top for top in tops.values() if top.lower().endswith("ground_truth")}
+    masked |= {top for top in tops.values() if _are_masks([path for path in tops if tops[path] == top], files)}
+    return {path: top for path, top in tops.items() if top in masked}
 
 
-def _masks_beside(pictures: list[str], files: Files) -> dict[str, str]:
-    """Mask → its picture."""
+def _are_masks(paths: list[str], files: Files) -> bool:
+    """Most of them are."""
+    return 2 * sum(files[path] != "part" for path in paths) > len(paths)
+
+
+def _masks_beside(pictures: list[str], files: Files) -> tuple[dict[str, str], set[str]]:
+    """Mask → its picture; and masks of no picture."""
     beside: dict[str, str] = {}
-    for path in pictures:
-        if files[path] == "part":
-            continue
-        folder, _, name = path.rpartition("/")
-        stem = name.rpartition(".")[0].lower()
-        bases = [stem.removesuffix(end) for end in BESIDE if stem.endswith(end)] or [stem]
-        for other in pictures:
-            other_folder, _, other_name = other.rpartition("/")
-            if other != path and other_folder == folder and other_name.rpartition(".")[0].lower() == bases[0]:
-                beside[path] = other
-    return beside
+    nobodys: set[str] = set()
+    for folder in dict.fromkeys(_folder_and_stem(path)[0] for path in pictures):
+        stem_of = {path: _folder_and_stem(path)[1] for path in pictures if _folder_and_stem(path)[0] == folder}
+        base_of = {
+            path: stem.removesuffix(end) for path, stem in stem_of.items() for end in BESIDE if stem.endswith(end)
+        }
+        after = [path for path, base in base_of.items() if base in stem_of.values()]
+        masks: set[str] = set()
+        if after and _are_masks(after, files):
+            masks = {*after, *(path for path in base_of if path not in after and files[path] != "part")}
+        lossy = {stem for path, stem in stem_of.items() if path.endswith(".jpg") and path not in masks}
+        twins = [path for path in stem_of if path not in masks and not path.endswith(".jpg") and stem_of[path] in lossy]
+        are_all = bool(twins) and _are_masks(twins, files) and files[twins[0]] != "part"
+        masks |= {path for path in twins if are_all or files[path] != "part"}
+        rest = [path for path in stem_of if path not in masks]
+        for mask, owner in _matched(rest, sorted(masks)).items():
+            beside[mask] = owner
+        nobodys |= masks - set(beside)
+    return beside, nobodys
+
+
+def _matched(pictures: list[str], masks: list[str]) -> dict[str, str]:
+    """Mask → its picture, of pictures in one folder and masks in one folder."""
+    owners: dict[str, str] = {}
+    for mask in masks:
+        stem = _folder_and_stem(mask)[1]
+        for name in (stem, *(stem.removesuffix(end) for end in BESIDE if stem.endswith(end))):
+            called = [path for path in pictures if _folder_and_stem(path)[1] == name]
+            if len(called) > 1:
+                raise _RefusalError("can belong to")
+            if called:
+                owners[mask] = called[0]
+                break
+    if len(set(owners.values())) < len(owners):
+        raise _RefusalError("several files can be its mask")
+    return owners
 
 
 def _is_too_high(pictures: list[str], normal: tuple[str, ...]) -> bool:
@@ -136,7 +183,7 @@ def _is_too_high(pictures: list[str], normal: tuple[str, ...]) -> bool:
     return bool(classes) and not normal
 
 
-def _by_split(pictures: list[str], beside: dict[str, str]) -> dict[str, tuple[str | None, str]]:
+def _by_split(pictures: list[str], tops: dict[str, str], beside: dict[str, str]) -> dict[str, tuple[str | None, str]]:
     places: dict[str, tuple[str | None, str]] = {}
     loose: dict[str, tuple[str | None, str]] = {}
     for path in pictures:
@@ -144,7 +191,7 @@ def _by_split(pictures: list[str], beside: dict[str, str]) -> dict[str, tuple[st
         if top.lower() in ("train", "test") and rest:
             (places if len(rest) > 1 else loose)[path] = (top.lower(), rest[0] if len(rest) > 1 else "")
     if all(split != "train" for split, _ in places.values()):
-        with_masks = set(beside.values())
+        with_masks = _masks(pictures, tops, beside)
         places |= {path: place for path, place in loose.items() if place[0] == "train" or path in with_masks}
     return places
 
@@ -158,30 +205,28 @@ def _without_splits(pictures: list[str], normal: tuple[str, ...]) -> dict[str, t
     return dict.fromkeys(pictures, (None, ""))
 
 
-def _masks_of(
-    picture: str, pictures: list[str], tops: dict[str, str], beside: dict[str, str]
-) -> tuple[str, ...] | None:
-    """Of one with both kinds, that in the folder: of the first folder that has masks for its pictures.
-
-    None where that folder has two files that can be the mask of one of them.
-    """
-    folder, stem = _folder_and_stem(picture)
-    stems = [other_stem for other, other_stem in map(_folder_and_stem, pictures) if other == folder]
-    names = folder.lower().split("/")
-    wanted = [folder.lower()] + (["/".join(names[1:])] if names[0] == "test" else [])
-    for place in wanted:
-        inside = [mask for mask in tops if _place_of(mask, tops[mask]) == place]
-        for top in dict.fromkeys(tops[mask] for mask in inside):
-            named = [(_folder_and_stem(mask)[1].removesuffix("_mask"), mask) for mask in inside if tops[mask] == top]
-            owned = [owner for owner, _ in named if owner in stems]
-            if owned:
-                own = tuple(mask for owner, mask in named if owner == stem)
-                return None if len(owned) > len(set(owned)) else own or _beside(picture, beside)
-    return _beside(picture, beside)
+def _masks(pictures: list[str], tops: dict[str, str], beside: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    """Picture → its masks. Those of a folder of masks count more than those beside it."""
+    found = {picture: tuple(sorted(mask for mask in beside if beside[mask] == picture)) for picture in beside.values()}
+    for folder in dict.fromkeys(_folder_and_stem(path)[0] for path in pictures):
+        inside = [path for path in pictures if _folder_and_stem(path)[0] == folder]
+        names = folder.lower().split("/")
+        wanted = [folder.lower()] + (["/".join(names[1:])] if names[0] == "test" else [])
+        places = dict.fromkeys(_folder(mask) for mask in tops if _place_of(mask, tops[mask]) in wanted)
+        giving = [
+            owners
+            for place in places
+            if (owners := _matched(inside, sorted(mask for mask in tops if _folder(mask) == place)))
+        ]
+        if len(giving) > 1:
+            raise _RefusalError("lie in two folders")
+        for owners in giving:
+            found |= {picture: (mask,) for mask, picture in owners.items()}
+    return found
 
 
-def _beside(picture: str, beside: dict[str, str]) -> tuple[str, ...]:
-    return tuple(sorted(mask for mask, owner in beside.items() if owner == picture))
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _folder_and_stem(path: str) -> tuple[str, str]:

@@ -8,11 +8,17 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from anomaly.data.datasets.samples import is_normal_word
+from anomaly.data.datasets.samples import Sample, is_normal_word
 from anomaly.errors import DataError
 
 _SPLITS = frozenset(["train", "test"])
 _MAX_NAMED = 6
+_DEFECT_WORDS = frozenset(
+    (
+        *("abnormal", "anomalies", "anomalous", "anomaly", "bad", "defect", "defective", "defects", "fail", "failed"),
+        *("faulty", "ko", "ng", "nok", "reject", "rejected", "rejects", "scrap"),
+    )
+)
 
 Parts = tuple[str, ...]
 
@@ -35,6 +41,23 @@ def check_level(root: Path, images: Sequence[Path], normal: Sequence[str]) -> No
         f"{root}: {kind} below it: {', '.join(named[:_MAX_NAMED])}{more}; taken as one folder of images, defects would "
         f"be among the normal ones. {advice}"
     )
+
+
+def check_normals(root: Path, samples: Sequence[Sample]) -> None:
+    """Raises DataError if an image that counts as normal lies in a folder that is called as defects are.
+
+    A class that the user has named as normal may be called anything; that counts for folders below it, and for those of
+    images without a class.
+    """
+    for sample in samples:
+        folders = Path(sample.path).relative_to(root).parts[:-1] if sample.label == "normal" else ()
+        below = folders[folders.index(sample.kind) + 1 :] if sample.kind in folders else folders
+        if defect := next((folder for folder in below if folder.lower() in _DEFECT_WORDS), None):
+            raise DataError(
+                f"{root}: {sample.path} would be a normal image, but lies in a folder called {defect}. Give the folder "
+                "of the normal images alone, or a folder whose own folders are the classes, and name the normal ones "
+                "with --normal"
+            )
 
 
 def _trees_with_splits(folders: Collection[Parts]) -> set[Parts]:

@@ -20,7 +20,7 @@ Split = Literal["train", "test"]
 Label = Literal["normal", "anomalous"]
 Form = Literal["folder", "mvtec", "classes", "idx", "manifest", "digits"]
 HOLD_OUT_EVERY = 5
-_NORMAL_WORDS = frozenset(["good", "ok", "normal"])
+_NORMAL_WORDS = frozenset(["good", "ok", "normal", "pass", "passed"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Dataset:
 
 
 def is_normal_word(name: str) -> bool:
-    """Whether a class is called as the normal one often is: good, ok or normal, in capitals or not."""
+    """Whether a class is called as the normal one often is: good, ok, normal or pass, in capitals or not."""
     return name.lower() in _NORMAL_WORDS
 
 
@@ -152,11 +152,8 @@ def check_normal(normal: Sequence[str], classes: Sequence[str], name: str) -> No
     """Raises DataError unless `normal` names one or more of the classes; the message lists them."""
     listed = ", ".join(classes)
     if not normal:
-        likely = next((kind for kind in classes if is_normal_word(kind)), classes[0])
-        raise DataError(
-            f"{name}: which classes are normal? Its classes are {listed}; say it with --normal, "
-            f"for example --normal {likely}"
-        )
+        likely = next((f", for example --normal {kind}" for kind in classes if is_normal_word(kind)), " CLASS")
+        raise DataError(f"{name}: which classes are normal? Its classes are {listed}; say it with --normal{likely}")
     unknown = [kind for kind in normal if kind not in classes]
     if unknown:
         raise DataError(f"{name}: has no class {', '.join(unknown)}, given with --normal; its classes are {listed}")

@@ -11,10 +11,11 @@ folders and none beside these. Only a class called "good" is taken as normal wit
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from anomaly.data.datasets.images import Found, find_images
-from anomaly.data.datasets.levels import check_level
+from anomaly.data.datasets.levels import check_level, check_normals
 from anomaly.data.datasets.samples import (
     Dataset,
     Form,
@@ -27,8 +28,8 @@ from anomaly.data.datasets.samples import (
 )
 from anomaly.data.files.left_out import LeftOut, Why, left_out_sentences
 from anomaly.data.files.listing import subfolders
-from anomaly.data.masks.finding import is_blank
-from anomaly.data.masks.matching import check_some_used, match_masks
+from anomaly.data.masks.finding import marking
+from anomaly.data.masks.matching import check_some_used
 from anomaly.errors import DataError
 
 _SPLITS: tuple[Split, ...] = ("train", "test")
@@ -51,6 +52,8 @@ def open_tree(root: Path, normal: Sequence[str]) -> Dataset:
     if splits:
         return tree.with_splits(splits, normal)
     check_level(root, found.images, normal)
+    if not normal and len(tree.masks) == len(found.images):
+        return tree.of_normals()
     if normal or _looks_like_classes(tree.parts):
         return tree.with_classes(normal)
     return tree.of_normals()
@@ -73,12 +76,17 @@ class _Tree:
     found: Found
     outside: list[Path] = field(default_factory=list)
 
+    @cached_property
+    def masks(self) -> dict[Path, tuple[Path, ...]]:
+        """Those of each image that has some."""
+        return self.found.masks.of(self.found.images)
+
     @property
     def parts(self) -> list[tuple[str, ...]]:
         return [self._parts(path) for path in self.found.images]
 
     def of_normals(self) -> Dataset:
-        """All normal, but for those with a mask of a defect beside them."""
+        """All normal, but for those with a mask of a defect."""
         return self._dataset("folder", [_Place(path, None, "") for path in self.found.images], {""})
 
     def with_classes(self, normal: Sequence[str]) -> Dataset:
@@ -91,7 +99,7 @@ class _Tree:
     def with_splits(self, splits: Mapping[str, Split], normal: Sequence[str]) -> Dataset:
         """Folders of classes within splits; or files in the training split, which are then its normal images.
 
-        Files in the test split itself are used if masks beside them say which are normal.
+        Files in the test split itself are used if their masks say which are normal.
         """
         places: list[_Place] = []
         loose: list[_Place] = []
@@ -104,9 +112,8 @@ class _Tree:
             else:
                 places.append(_Place(path, split, parts[1]))
         if not any(place.split == "train" for place in places):
-            beside = self.found.masks.beside
-            places += [place for place in loose if place.split == "train" or place.path in beside]
-            loose = [place for place in loose if place.split == "test" and place.path not in beside]
+            places += [place for place in loose if place.split == "train" or place.path in self.masks]
+            loose = [place for place in loose if place.split == "test" and place.path not in self.masks]
         self.outside += [place.path for place in loose]
         places.sort(key=lambda place: _SPLITS.index(place.split or "train"))
         classes = {place.kind for place in places if place.kind}
@@ -129,18 +136,20 @@ class _Tree:
         return normal
 
     def _dataset(self, form: Form, places: Sequence[_Place], normals: Collection[str]) -> Dataset:
-        """Of a picture with a mask beside it the mask tells whether there is a defect, not its folder."""
-        beside = self.found.masks.beside
-        defective = {picture for picture, each in beside.items() if not all(map(is_blank, each))}
-        masks = self.found.masks.of([place.path for place in places], match_masks)
+        """The mask tells whether there is a defect, where it lies beside the picture or no tested class says so."""
+        telling = [p for p in places if not (p.kind and p.split == "test") or p.path in self.found.masks.beside]
+        marked = marking({mask for place in telling for mask in self.masks.get(place.path, ())})
+        defective = {place.path for place in telling if not marked.isdisjoint(self.masks.get(place.path, ()))}
+        masks = {place.path: self.masks[place.path] for place in places if place.path in self.masks}
         samples: list[Sample] = []
         for place in places:
             is_normal = place.kind in normals and place.path not in defective
             label: Label = "normal" if is_normal else "anomalous"
             own = masks.get(place.path, ())
             samples.append(Sample(str(place.path), place.split, label, place.kind, masks=own, masked=bool(masks)))
+        check_normals(self.root, samples)
         used = {mask for each in masks.values() for mask in each}
-        if any(sample.label == "anomalous" for sample in samples):
+        if any(sample.label == "anomalous" or not sample.kind for sample in samples):
             check_some_used(self.found.masks.in_folders, used)
         left_out = [LeftOut(str(mask), Why.MASK) for mask in self.found.masks if mask not in used]
         left_out += [LeftOut(str(path), Why.ELSEWHERE) for path in self.outside]

@@ -3,66 +3,71 @@
     a folder of masks     ground_truth/<kind>/000.png, <kind>/masks/000.png       its name, and for most names the look
     beside the picture    Part0.jpg and Part0_label.bmp, 000.jpg and 000.png      the name, and the look
 
-The look of a folder is that of a few of its files. A mask has few values, or is black and white but for its edges. So a
-class of pictures that happens to be called `mask` or `label` stays a class.
+The look is that of most of the files of that kind in a folder, of which a few are opened: so one odd mask stays a mask,
+and a class of pictures that happens to be called `mask` or `label` stays a class.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from anomaly.data.decoding.decode import decode, to_array
-from anomaly.data.masks.names import image_names
-from anomaly.errors import ImageError
+from anomaly.data.ahead import map_ahead
+from anomaly.data.decoding.decode import Pixels, decode, to_array
+from anomaly.data.masks.coding import read_mask
+from anomaly.data.masks.matching import match_among, match_masks
+from anomaly.data.masks.names import AFFIXES, image_names
+from anomaly.errors import DataError, ImageError
 
-Matcher = Callable[[Sequence[Path], Path], Mapping[Path, tuple[Path, ...]]]
-
-_SURE_FOLDERS = frozenset(["ground_truth", "groundtruth"])
-_FOLDERS = _SURE_FOLDERS | {"gt", "mask", "masks", "label", "labels", "annotation", "annotations", "segmentation"}
+_SURE_FOLDERS = frozenset(["ground_truth", "groundtruth", "ground_truths", "groundtruths"])
+_FOLDERS = _SURE_FOLDERS | {*AFFIXES, "gts", "annotations", "segmentations", "anno", "mask_images", "defect_masks"}
+_IMAGE_FOLDERS = frozenset(["images", "image", "imgs", "img"])
 _LOSSY = frozenset([".jpg", ".jpeg", ".jpe", ".jfif"])
 _NUM_LOOKED_AT = 16
 _MAX_PIXELS = 65_536  # of each
 _PIXELS_A_VALUE, _MAX_VALUES = 16, 32
-_BLACK, _WHITE, _SHARE_OF_BOTH = 24, 231, 0.9
+_ALIKE = 16.0  # mean difference of two greys, of 255: a mask differs from its picture by more
 
 
 class MaskFiles:
     """The masks found under one folder. `in` tells whether a file is one of them."""
 
-    def __init__(self, root: Path, in_folders: dict[Path, Path], beside: dict[Path, Path]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        in_folders: Mapping[Path, Path],
+        beside: Mapping[Path, tuple[Path, ...]],
+        nobodys: Collection[Path],
+    ) -> None:
         self._root = root
         self._in_folders = in_folders
-        self._beside = beside
+        self.beside = beside
+        """The masks that lie beside their pictures, by picture."""
+        self._all = {*in_folders, *nobodys, *(mask for masks in beside.values() for mask in masks)}
 
     def __contains__(self, path: object) -> bool:
-        return path in self._in_folders or path in self._beside
+        return path in self._all
 
     def __iter__(self) -> Iterator[Path]:
-        return iter(sorted([*self._in_folders, *self._beside]))
+        return iter(sorted(self._all))
 
     def __len__(self) -> int:
-        return len(self._in_folders) + len(self._beside)
+        return len(self._all)
 
     @property
     def in_folders(self) -> list[Path]:
         """The masks that lie in folders of masks, sorted."""
         return sorted(self._in_folders)
 
-    @property
-    def beside(self) -> dict[Path, tuple[Path, ...]]:
-        """The masks that lie beside their pictures, by picture."""
-        by_picture: dict[Path, tuple[Path, ...]] = {}
-        for mask, picture in sorted(self._beside.items()):
-            by_picture[picture] = (*by_picture.get(picture, ()), mask)
-        return by_picture
-
-    def of(self, pictures: Sequence[Path], match: Matcher) -> dict[Path, tuple[Path, ...]]:
-        """The masks of each picture that has some; `match` finds those of pictures in one folder of masks, or none.
+    def of(self, pictures: Sequence[Path]) -> dict[Path, tuple[Path, ...]]:
+        """The masks of each picture that has some.
 
         `test/cut/` has its masks in `test/cut/masks/`, `test/ground_truth/cut/`, `ground_truth/test/cut/` or, as in
-        MVTec's layout, without its split in `ground_truth/cut/`.
+        MVTec's layout, without its split in `ground_truth/cut/`; `images/` has them in `masks/` beside it.
+
+        Raises:
+            DataError: it cannot be told which mask belongs to which picture.
         """
         wanted = set(pictures)
         matched = {picture: masks for picture, masks in self.beside.items() if picture in wanted}
@@ -72,29 +77,33 @@ class MaskFiles:
             by_folder[picture.parent].append(picture)
         for folder, inside in by_folder.items():
             key = _key(folder.relative_to(self._root).parts)
-            keys = [key, key[1:]] if key[:1] == ("test",) else [key]
-            candidates = (match(inside, masks) for each in keys for masks in folders.get(each, ()))
-            matched |= next(filter(None, candidates), {})
+            keys = [key, key[:-1]] if key[-1:] and key[-1] in _IMAGE_FOLDERS else [key]
+            keys += [each[1:] for each in keys if each[:1] == ("test",)]
+            matched |= _only(
+                folder, {masks: match_masks(inside, masks) for each in keys for masks in folders.get(each, ())}
+            )
         return matched
 
     def _folders(self) -> dict[tuple[str, ...], list[Path]]:
         """Folders of masks by their path without the name that says so: `ground_truth/cut` is one of `cut`.
 
-        Those that have masks themselves come before those that have them one or more levels below, as where each
-        picture has a folder of its masks.
+        Where each picture has a folder of its masks, they lie one or more levels below.
         """
         folders: dict[tuple[str, ...], dict[Path, None]] = defaultdict(dict)
-        for levels in (slice(-1, None), slice(None, -1)):
-            for path, top in self._in_folders.items():
-                above = top.relative_to(self._root).parts[:-1]
-                below = path.relative_to(top).parts[:-1]
-                for depth in range(len(below) + 1)[levels]:
-                    folders[_key((*above, *below[:depth]))][top.joinpath(*below[:depth])] = None
+        for path, top in self._in_folders.items():
+            above = top.relative_to(self._root).parts[:-1]
+            below = path.relative_to(top).parts[:-1]
+            for depth in range(len(below) + 1):
+                folders[_key((*above, *below[:depth]))][top.joinpath(*below[:depth])] = None
         return {key: list(found) for key, found in folders.items()}
 
 
 def find_masks(images: Sequence[Path], root: Path, classes: Collection[str]) -> MaskFiles:
-    """Those of the images under `root` that are masks. Folders that `classes` names are not folders of masks."""
+    """Those of the images under `root` that are masks. Folders that `classes` names are not folders of masks.
+
+    Raises:
+        DataError: it cannot be told which mask beside pictures belongs to which.
+    """
     tops: dict[Path, list[Path]] = defaultdict(list)
     others: dict[Path, list[Path]] = defaultdict(list)
     for image in images:
@@ -110,19 +119,36 @@ def find_masks(images: Sequence[Path], root: Path, classes: Collection[str]) -> 
         else:
             for image in inside:
                 others[image.parent].append(image)
-    beside: dict[Path, Path] = {}
+    beside: dict[Path, tuple[Path, ...]] = {}
+    nobodys: set[Path] = set()
     for siblings in others.values():
-        beside |= _beside(siblings)
-    return MaskFiles(root, in_folders, beside)
+        masks = _masks_among(siblings)
+        owned = match_among([path for path in siblings if path not in masks], masks) if masks else {}
+        beside |= owned
+        nobodys |= masks.difference(*owned.values())
+    return MaskFiles(root, in_folders, beside, nobodys)
 
 
-def is_blank(mask: Path) -> bool:
-    """Whether a mask has one value everywhere, so that nothing is marked; one that cannot be read is not blank."""
+def marking(masks: Iterable[Path]) -> set[Path]:
+    """Those that mark a defect, and those of which it cannot be told; read in threads."""
+    each = list(masks)
+    return {mask for mask, marks in zip(each, map_ahead(_marks, each), strict=True) if marks}
+
+
+def _marks(mask: Path) -> bool:
     try:
-        pixels = to_array(decode(mask, name=str(mask)))
+        return bool(read_mask(mask).any())
     except ImageError:
-        return False
-    return bool((pixels == pixels[:1, :1]).all())
+        return True
+
+
+def _only(folder: Path, found: Mapping[Path, Mapping[Path, tuple[Path, ...]]]) -> Mapping[Path, tuple[Path, ...]]:
+    """What the one folder of masks gives that gives anything."""
+    giving = {masks: matched for masks, matched in found.items() if matched}
+    if len(giving) > 1:
+        named = " and ".join(str(masks) for masks in list(giving)[:2])
+        raise DataError(f"{folder}: masks of its images lie in two folders, {named}; keep one of them")
+    return next(iter(giving.values()), {})
 
 
 def _key(parts: tuple[str, ...]) -> tuple[str, ...]:
@@ -142,37 +168,60 @@ def _word(name: str) -> str:
     return name.lower().replace("-", "_").replace(" ", "_")
 
 
-def _beside(siblings: Sequence[Path]) -> dict[Path, Path]:
-    """Of files in one folder, those that are masks of another one by name and look: mask → picture."""
-    by_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in siblings:
-        by_stem[path.stem.lower()].append(path)
-    pairs: dict[Path, Path] = {}
-    for path in siblings:
-        base = next((name.lower() for name in image_names(path.stem)[1:] if name.lower() in by_stem), None)
-        same = [other for other in by_stem[path.stem.lower()] if other.suffix.lower() in _LOSSY]
-        if base is not None and _looks_like_mask(path, unreadable=True):
-            pairs[path] = by_stem[base][0]
-        elif same and path.suffix.lower() not in _LOSSY and _looks_like_mask(path, unreadable=False):
-            pairs[path] = same[0]
-    return pairs
+def _masks_among(siblings: Sequence[Path]) -> set[Path]:
+    """Of files in one folder, those that are masks of others.
+
+    By a word in the name, if most of those that are called so after a picture look so; then a file that is called so
+    after no picture is one too, if it looks so. Or by the picture's own name: lossless beside lossy.
+    """
+    stems = {path.stem.casefold() for path in siblings}
+    called = {path: names for path in siblings if (names := image_names(path.stem)[1:])}
+    after_pictures = [path for path, names in called.items() if any(name.casefold() in stems for name in names)]
+    masks: set[Path] = set()
+    if after_pictures and _look_like_masks(after_pictures):
+        masks = {*after_pictures, *(path for path in called if path not in after_pictures and _looks_like_mask(path))}
+    lossy = {path.stem.casefold(): path for path in siblings if path.suffix.lower() in _LOSSY and path not in masks}
+    twins = [path for path in siblings if path not in masks and path.suffix.lower() not in _LOSSY]
+    twins = [path for path in twins if path.stem.casefold() in lossy]
+    if twins and _look_like_masks(twins) and not _is_alike(twins[0], lossy[twins[0].stem.casefold()]):
+        return masks | set(twins)
+    return masks | {
+        path for path in twins if _looks_like_mask(path) and not _is_alike(path, lossy[path.stem.casefold()])
+    }
 
 
 def _look_like_masks(paths: Sequence[Path]) -> bool:
-    """Whether some from all parts of the list look so; those that cannot be read say nothing."""
+    """Whether most of some from all parts of the list look so; where none can be read the name is enough."""
     rows = np.unique(np.linspace(0, len(paths) - 1, _NUM_LOOKED_AT).astype(int))
-    return all(_looks_like_mask(paths[row], unreadable=True) for row in rows)
+    looks = [look for row in rows if (look := _looks_like_mask(paths[row])) is not None]
+    return 2 * sum(looks) > len(looks) or not looks
 
 
-def _looks_like_mask(path: Path, *, unreadable: bool) -> bool:
-    """`unreadable` is the answer for a file that cannot be read: whether its name is enough."""
+def _looks_like_mask(path: Path) -> bool | None:
+    """Whether a file has few values, or is read as a mask; None if it cannot be read at all."""
     try:
         pixels = to_array(decode(path, name=str(path)))
     except ImageError:
-        return unreadable
+        return None
+    if _num_values(pixels) <= min(_MAX_VALUES, max(2, pixels.shape[0] * pixels.shape[1] // _PIXELS_A_VALUE)):
+        return True
+    try:
+        read_mask(path)
+    except ImageError:
+        return False
+    return True
+
+
+def _num_values(pixels: Pixels) -> int:
     colours = pixels.reshape(pixels.shape[0] * pixels.shape[1], -1)
     colours = colours[:: max(1, len(colours) // _MAX_PIXELS)]
-    num_values = len(np.unique(colours.astype(np.int64) @ (1 << np.arange(0, 8 * colours.shape[1], 8))))
-    if num_values <= min(_MAX_VALUES, max(2, len(colours) // _PIXELS_A_VALUE)):
-        return True
-    return bool(((colours <= _BLACK) | (colours >= _WHITE)).all(axis=1).mean() >= _SHARE_OF_BOTH)
+    return len(np.unique(colours.astype(np.int64) @ (1 << np.arange(0, 8 * colours.shape[1], 8))))
+
+
+def _is_alike(path: Path, other: Path) -> bool:
+    """Whether two files hold the same picture, saved in two formats."""
+    try:
+        first, second = (np.asarray(decode(each, name=str(each)).convert("L"), np.int16) for each in (path, other))
+    except ImageError:
+        return False
+    return first.shape == second.shape and bool(np.abs(first - second).mean() < _ALIKE)

@@ -25,11 +25,18 @@ def match_masks(images: Sequence[Path], folder: Path) -> dict[Path, tuple[Path, 
     Raises:
         DataError: a file could be the mask of two images, or an image has two files that are not parts of one mask.
     """
-    if not images or not folder.is_dir():
-        return {}
+    return _matched(images, list_images(folder)[0], folder) if images and folder.is_dir() else {}
+
+
+def match_among(images: Sequence[Path], masks: Collection[Path]) -> dict[Path, tuple[Path, ...]]:
+    """The same for masks that lie beside the images, all in one folder. Raises DataError as `match_masks` does."""
+    return _matched(images, sorted(masks), images[0].parent) if images else {}
+
+
+def _matched(images: Sequence[Path], masks: Sequence[Path], folder: Path) -> dict[Path, tuple[Path, ...]]:
     owners = _Owners(images)
     found: defaultdict[Path, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    for path in list_images(folder)[0]:
+    for path in masks:
         if (owner := owners.of(path.relative_to(folder))) is not None:
             image, pattern = owner
             found[image][pattern].append(path)

@@ -58,7 +58,7 @@ def test_one_split_is_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("normal", "message"),
     [
-        ([], "which classes are normal.*classes are 3, 8, 10; .*--normal 3"),
+        ([], "which classes are normal.*classes are 3, 8, 10; .*--normal CLASS"),
         (["8", "9", "eight"], "has no class 9, eight, given with --normal; its classes are 3, 8, 10"),
     ],
 )

@@ -35,7 +35,7 @@ def test_digits_are_named_by_split_and_place() -> None:
 
 
 def test_digits_need_normal() -> None:
-    with pytest.raises(DataError, match=r"digits: which classes are normal.*--normal 0"):
+    with pytest.raises(DataError, match=r"digits: which classes are normal.*--normal CLASS"):
         open_dataset("digits")
 
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly.data.datasets.images import find_images
-from anomaly.data.masks.finding import is_blank
+from anomaly.data.masks.finding import marking
+from anomaly.errors import DataError
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (24, 24), np.uint8)
@@ -75,25 +76,63 @@ def test_one_stem_twice_is_a_picture_and_its_mask_only_by_the_look(tmp_path: Pat
     assert len(find_images(tmp_path).masks) == 0
 
 
-def test_blank_masks(tmp_path: Path) -> None:
-    for name, pixels in {"blank": np.full_like(MASK, 7), "mask": MASK}.items():
-        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-    assert is_blank(tmp_path / "blank.png")
-    assert not is_blank(tmp_path / "mask.png")
-    assert not is_blank(tmp_path / "missing.png")
+def test_one_odd_file_among_masks_stays_a_mask(tmp_path: Path) -> None:
+    masks = {f"masks__{i}_dot_png": MASK for i in range(5)} | {"masks__5_dot_png": NOISE}
+    assert len(masks_in(tmp_path / "folder", a_dot_png=NOISE, **masks)) == 6
+    beside = {f"{i}_dot_png": NOISE for i in range(6)} | {f"{i}_mask_dot_png": MASK for i in range(5)}
+    found = masks_in(tmp_path / "beside", **beside, **{"5_mask_dot_png": NOISE, "77_mask_dot_png": MASK})
+    assert found == {f"{i}_mask.png" for i in (*range(6), 77)}
+
+
+def test_photographs_on_white_or_black_are_no_masks(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    on_white, on_black = rng.integers(235, 256, (48, 48)), rng.integers(0, 12, (48, 48))
+    on_white[20:28, 20:28] = on_black[20:28, 20:28] = rng.integers(80, 200, (8, 8))
+    for name, pixels in {"white": on_white.astype(np.uint8), "black": on_black.astype(np.uint8)}.items():
+        assert masks_in(tmp_path / name, good__a_dot_png=NOISE, label__a_dot_png=pixels) == set()
+        assert masks_in(tmp_path / f"{name} twins", a_dot_jpg=pixels, a_dot_png=pixels) == set()
+
+
+def test_a_silhouette_saved_twice_is_no_mask_of_itself(tmp_path: Path) -> None:
+    assert masks_in(tmp_path, a_dot_jpg=MASK, a_dot_png=MASK) == set()
+
+
+def test_what_is_ambiguous_beside_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"0\.png: several files can be its mask"):
+        masks_in(tmp_path / "1", **{"0_dot_png": NOISE, "0_mask_dot_png": MASK, "0_gt_dot_png": MASK})
+    with pytest.raises(DataError, match=r"the mask 0_mask\.png can belong to 2 images"):
+        masks_in(tmp_path / "2", **{"0_dot_jpg": NOISE, "0_dot_png": NOISE.T, "0_mask_dot_png": MASK})
+
+
+@pytest.mark.parametrize(
+    ("pixels", "marks"),
+    [
+        (np.zeros_like(MASK), False),
+        (MASK, True),
+        ((MASK > 0).astype(np.uint16), True),
+        (np.full_like(MASK, 255), True),
+        (np.dstack([np.full((24, 24, 3), 255, np.uint8), MASK]), True),
+    ],
+)
+def test_what_marks_a_defect(tmp_path: Path, pixels: NDArray[np.uint8], marks: bool) -> None:
+    Image.fromarray(pixels).save(tmp_path / "mask.png")
+    assert marking([tmp_path / "mask.png"]) == ({tmp_path / "mask.png"} if marks else set())
+
+
+def test_a_mask_that_cannot_be_read_may_mark_a_defect(tmp_path: Path) -> None:
+    assert marking([tmp_path / "missing.png"]) == {tmp_path / "missing.png"}
 
 
 def test_masks_are_matched_with_the_folder_of_their_pictures(tmp_path: Path) -> None:
-    files = {f"{folder}__a_dot_png": MASK for folder in ("ground_truth__cut", "test__hole__masks", "gt__test__dent")}
-    files |= {f"{folder}__a_dot_png": NOISE for folder in ("test__cut", "test__hole", "test__dent", "train__cut")}
-    masks_in(tmp_path, **files)
+    of = {
+        "test/cut": "ground_truth/cut",
+        "test/hole": "test/hole/masks",
+        "test/dent": "gt/test/dent",
+        "images": "masks",
+    }
+    masks_in(tmp_path, **{f"{folder.replace('/', '__')}__a_dot_png": MASK for folder in of.values()})
+    masks_in(tmp_path, **{f"{folder.replace('/', '__')}__a_dot_png": NOISE for folder in (*of, "train/cut")})
     found = find_images(tmp_path)
-    asked: dict[str, str] = {}
-
-    def match(images: object, folder: Path) -> dict[Path, tuple[Path, ...]]:
-        assert isinstance(images, list)
-        asked[str(images[0].parent.relative_to(tmp_path))] = str(folder.relative_to(tmp_path))
-        return {}
-
-    assert found.masks.of(found.images, match) == {}
-    assert asked == {"test/cut": "ground_truth/cut", "test/hole": "test/hole/masks", "test/dent": "gt/test/dent"}
+    assert found.masks.of(found.images) == {
+        tmp_path / pictures / "a.png": (tmp_path / masks / "a.png",) for pictures, masks in of.items()
+    }
