@@ -36,7 +36,7 @@ export function connectIntake(accept) {
 export function labelled(entries) {
   const parts = entries
     .map(({ file, path }) => ({ file, path, folders: path.split("/").slice(0, -1) }))
-    .filter(({ path, folders }) => !folders.length || (IMAGE.test(path) && !folders.includes(MASKS) && !isHidden(path)));
+    .filter(({ path, folders }) => !folders.length || (IMAGE.test(path) && !isMaskOrHidden(path, folders)));
   const isLabelled = parts.some(({ folders }) => folders.includes(GOOD));
   return parts.map(({ file, path, folders }) => ({
     file,
@@ -46,9 +46,9 @@ export function labelled(entries) {
 }
 
 // The chosen folder itself may be called anything.
-function isHidden(path) {
+function isMaskOrHidden(path, folders) {
   const below = path.split("/").slice(1);
-  return below.some((name) => name.startsWith(".") || SYSTEM.includes(name.toLowerCase()));
+  return folders.includes(MASKS) || below.some((name) => name.startsWith(".") || SYSTEM.includes(name.toLowerCase()));
 }
 
 function leftOut(count) {

@@ -191,7 +191,8 @@ def _by_split(pictures: list[str], tops: dict[str, str], beside: dict[str, str])
         if top.lower() in ("train", "test") and rest:
             (places if len(rest) > 1 else loose)[path] = (top.lower(), rest[0] if len(rest) > 1 else "")
     if all(split != "train" for split, _ in places.values()):
-        with_masks = _masks(pictures, tops, beside)
+        has_loose_tests = any(split == "test" for split, _ in loose.values())
+        with_masks = _masks(pictures, tops, beside) if has_loose_tests else {}
         places |= {path: place for path, place in loose.items() if place[0] == "train" or path in with_masks}
     return places
 
