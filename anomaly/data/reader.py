@@ -72,10 +72,8 @@ def read_all(
     `workers` is the number of threads (see `map_ahead`), each of which is at most 4 · 16 images ahead. Where larger
     pictures than usual are allowed they are decoded one after another, so that one at a time takes memory.
     """
-    if limits.max_pixels > DEFAULT_LIMITS.max_pixels:
-        workers = 1
     read_chunk = partial(_read_chunk, config=config, limits=limits)
-    for results in map_ahead(read_chunk, _chunks(sources), workers=workers):
+    for results in map_ahead(read_chunk, _chunks(sources), workers=limits.workers or workers):
         yield from results
 
 

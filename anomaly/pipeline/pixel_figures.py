@@ -39,7 +39,7 @@ def read_masks(samples: Sequence[Sample], limits: Limits = DEFAULT_LIMITS) -> Ma
     masks: dict[int, Mask] = {}
     failures: dict[int, str] = {}
     without: list[int] = []
-    for row, mask in enumerate(map_ahead(partial(_open_or_error, limits=limits), samples)):
+    for row, mask in enumerate(map_ahead(partial(_open_or_error, limits=limits), samples, workers=limits.workers)):
         if isinstance(mask, str):
             failures[row] = mask
         elif mask is not None:

@@ -103,8 +103,7 @@ def _peaks(samples: Sequence[Sample], limits: Limits) -> Iterator[int | None]:
     """The largest value of each image of 16 bits; None for others."""
     paths = [sample.path for sample in samples if sample.pixels is None]
     chunks = [paths[first : first + _CHUNK] for first in range(0, len(paths), _CHUNK)]
-    workers = 1 if limits.max_pixels > DEFAULT_LIMITS.max_pixels else None  # one large picture at a time in memory
-    for peaks in map_ahead(lambda chunk: [_peak(path, limits) for path in chunk], chunks, workers=workers):
+    for peaks in map_ahead(lambda chunk: [_peak(path, limits) for path in chunk], chunks, workers=limits.workers):
         yield from peaks
 
 

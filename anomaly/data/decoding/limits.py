@@ -21,6 +21,11 @@ class Limits:
     max_bytes: int = 64 * 2**20
     max_pixels: int = 64_000_000
 
+    @property
+    def workers(self) -> int | None:
+        """How many threads may decode at once: one where larger pictures than usual are allowed; None: any number."""
+        return 1 if self.max_pixels > Limits.max_pixels else None
+
     @classmethod
     def for_pixels(cls, max_pixels: int) -> "Limits":
         """For pictures of up to so many pixels, and files of up to 8 bytes a pixel, but at least as large as else."""
