@@ -9,7 +9,7 @@ from io import BytesIO
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from anomaly.data.decoding import bmp, jpeg, png, tiff
+from anomaly.data.decoding import bmp, jpeg, png, tiff, webp
 from anomaly.data.decoding.appearance import Remark, Seen, quiet, see, turned
 from anomaly.data.decoding.limits import Limits, check_size
 from anomaly.data.decoding.netpbm import SIGNATURES, PnmHeader, read_pnm
@@ -116,7 +116,13 @@ def _by_pillow(data: bytes, file_format: str, name: str, limits: Limits) -> Seen
         return see(jpeg.read_jpeg(data, image), name=name)
     if file_format == "BMP":
         bmp.prepare(data, image)
-    return see(image, name=name, is_first_of_several=getattr(image, "is_animated", False))
+    seen = see(image, name=name, is_first_of_several=getattr(image, "is_animated", False))
+    match file_format:
+        case "BMP":
+            bmp.check_indices(data, image)
+        case "WEBP":
+            webp.check_end(data, image)
+    return seen
 
 
 def _png(data: bytes, name: str, limits: Limits, value_range: int) -> Seen:
@@ -125,14 +131,18 @@ def _png(data: bytes, name: str, limits: Limits, value_range: int) -> Seen:
         image = Image.open(BytesIO(data), formats=["PNG"])
     check_size(image.size, name, limits)
     is_animated = bool(getattr(image, "is_animated", False))
-    if value_range < FULL_RANGE and png.has_16_bits(data) and not image.mode.startswith("I;16"):
+    is_wide_colour = value_range < FULL_RANGE and not image.mode.startswith("I;16")
+    if png.has_16_bits(data) and (is_wide_colour or "transparency" in image.info):
         colours, alpha = png.wide_values(*_open_png_twice(data, name, limits))
         narrowed = png.narrowed(colours, alpha, value_range, name=name)
         image.load()
-        narrowed.info = image.info
-        return see(narrowed, name=name, is_first_of_several=is_animated)
-    seen = see(image, name=name, value_range=value_range, is_first_of_several=is_animated)
+        narrowed.info = {key: value for key, value in image.info.items() if key != "transparency"}
+        seen = see(narrowed, name=name, is_first_of_several=is_animated)
+    else:
+        png.correct_transparent_colour(data, image)
+        seen = see(image, name=name, value_range=value_range, is_first_of_several=is_animated)
     png.check_rows(data, image)
+    png.check_indices(data, image)
     return seen
 
 
