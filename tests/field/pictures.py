@@ -218,6 +218,11 @@ def _pnms() -> Drawn:
     yield "PPM in text", b"P3 " + head + b"255\n" + text, RGB
     bits = (GREY <= 90).astype(np.uint8)
     yield "PBM", b"P4 " + head + np.packbits(bits, axis=1).tobytes(), BLACK_AND_WHITE
+    of_two_bytes = b"P5\r\n%d %d\r\n255\r\n" % (WIDTH, HEIGHT) + GREY.tobytes()
+    yield "PGM with line ends of two bytes (CR LF) in its header", of_two_bytes, GREY
+    yield "the same, and cut by a byte", of_two_bytes[:-1], "CR LF"
+    several = (b"P5 " + head + b"255\n" + GREY.tobytes()) * 2
+    yield "several pictures in one file: the first (said)", several, GREY
     yield "PGM that is cut", b"P5 " + head + b"255\n" + GREY.tobytes()[:-1], "truncated"
     yield "PGM with values beyond its white", b"P5 " + head + b"100\n" + GREY.tobytes(), "beyond 100"
 

@@ -42,7 +42,9 @@ def look_at_bytes(data: bytes, name: str, limits: Limits, value_range: int) -> S
             case "TIFF":
                 return _tiff(data, name, limits, value_range)
             case "PNM":
-                return see(_pnm(data, name, limits).to_image(value_range, name=name), name=name)
+                pixels = _pnm(data, name, limits)
+                image = pixels.to_image(value_range, name=name)
+                return see(image, name=name, is_first_of_several=pixels.is_first_of_several)
             case _:
                 return _by_pillow(data, file_format, name, limits)
 
