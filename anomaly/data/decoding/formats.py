@@ -142,8 +142,8 @@ def _by_pillow(data: bytes, file_format: str, name: str, limits: Limits) -> Seen
 def _png(data: bytes, name: str, limits: Limits, value_range: int) -> Seen:
     image = open_prepared(data, "PNG", name, limits)
     is_animated = bool(getattr(image, "is_animated", False))
-    is_wide_colour = value_range < FULL_RANGE and not image.mode.startswith("I;16")
-    if png.has_16_bits(data) and (is_wide_colour or "transparency" in image.info):
+    is_wide_colour = png.has_16_bits(data) and not image.mode.startswith("I;16")
+    if is_wide_colour and (value_range < FULL_RANGE or "transparency" in image.info):
         colours, alpha = png.wide_values(*open_png_twice(data, name, limits))
         narrowed = png.narrowed(colours, alpha, value_range, name=name)
         image.load()
