@@ -8,7 +8,7 @@ from tests.field.rows import Row
 
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 MODULES = (
-    *("test_pixels", "test_folders", "test_copies", "test_masks", "test_manifests"),
+    *("test_pixels", "test_folders", "test_copies", "test_masks", "test_mask_values", "test_manifests"),
     *("test_requests", "test_serving", "test_foreign_files", "test_consoles"),
 )
 _HEAD = """# Formats, layouts and forms

@@ -42,8 +42,9 @@ def _odd_files() -> Iterator[tuple[str, str, bytes, Pixels | str]]:
         for what, data, right in make():
             yield section, what, data, right
     for what, data, right in _others():
-        section = what.split()[0] if what.split()[0] in ("PNG", "WebP") else "BMP"
-        yield section, what.removeprefix(f"{section} "), data, right
+        first = what.split()[0].strip(",")
+        section = first if first in ("PNG", "WebP") else "BMP"
+        yield section, what.removeprefix(section).lstrip(", "), data, right
 
 
 def _tiffs() -> Drawn:
@@ -112,16 +113,76 @@ def _others() -> Drawn:
     yield "PNG without its end (IEND)", png[:-12], RGB
     yield "PNG whose rows are fewer than its height", _png_of_rows(HEIGHT - 1), "rows are missing"
     yield "PNG that is cut", png[:-30], "truncated"
+    few = _png(8, (GREY % 3).astype(np.int64), b"PLTE", bytes([10, 20, 30, 40, 50, 60]), colour_type=3)
+    yield "PNG with pixels beyond its palette", few, "palette entry 2, and its palette has 2 entries"
+    yield (
+        "8-bit BMP with pixels beyond its palette",
+        _bmp_8(b"\x09\x50\xc8\0" * 2, (GREY % 3).astype(np.uint8)),
+        "palette entry 2, and its palette has 2 entries",
+    )
+    grey_table = b"\0\0\0\0\xff\xff\xff\0"
+    yield (
+        "8-bit BMP with pixels beyond its palette of black and white",
+        _bmp_8(grey_table, (GREY % 3).astype(np.uint8)),
+        "palette entry 2, and its palette has 2 entries",
+    )
+    yield from _png_transparent_colours()
     bmp, webp = saved(Image.fromarray(RGB), "BMP"), saved(Image.fromarray(RGB), "WEBP", lossless=True)
     yield "BMP that is cut", bmp[:-50], "truncated"
     yield "WebP, lossless", webp, RGB
     yield "WebP that is cut", webp[: len(webp) * 9 // 10], "decoded"
+    for kind, lossless in (("lossless", True), ("lossy", False)):
+        data = saved(_surface(), "WEBP", lossless=lossless)
+        half = len(data) // 2
+        yield f"WebP, {kind}, second half zeros", data[:half] + bytes(len(data) - half), "decoded"
+        yield f"WebP, {kind}, 512 zeros in the middle", data[:half] + bytes(512) + data[half + 512 :], "decoded"
+    dark = np.where(np.arange(HEIGHT)[:, None, None] < 8, RGB, 0).astype(np.uint8)
+    yield "WebP, lossless, two thirds black", saved(Image.fromarray(dark), "WEBP", lossless=True), dark
+
+
+def _png_transparent_colours() -> Drawn:
+    """Of each kind, one value is transparent, and is shown white. One that differs in the last bit is not."""
+    for bits in (1, 2, 4, 8, 16):
+        white = (1 << bits) - 1
+        values = (GREY.astype(np.int64) * 3) & white
+        values[0, :2] = white // 2, white // 2 + 1
+        shown = np.floor(values * (255 / white) + 0.5).astype(np.uint8)
+        shown[values == white // 2] = 255
+        data = _png(bits, values, b"tRNS", struct.pack(">H", white // 2))
+        yield f"PNG, grey of {bits} bits with a transparent colour: shown white", data, shown
+    for bits in (8, 16):
+        colours = RGB.astype(np.int64) * (257 if bits == 16 else 1)
+        colours[1, 1] = colours[0, 0] + (0, 0, 1)
+        shown = (colours >> (bits - 8)).astype(np.uint8)
+        shown[(colours == colours[0, 0]).all(axis=2)] = 255
+        data = _png(bits, colours, b"tRNS", colours[0, 0].astype(">u2").tobytes(), colour_type=2)
+        yield f"PNG, RGB of {bits} bits with a transparent colour: shown white", data, shown
+    late = saved(Image.fromarray(GREY), "PNG")[:-12] + png_chunk(b"tRNS", b"\0\1") + png_chunk(b"IEND", b"")
+    yield "PNG with a transparent colour that comes after its pixels", late, "out of place"
+
+
+def _png(bits: int, values: Samples, kind: bytes, body: bytes, colour_type: int = 0) -> bytes:
+    """With one more chunk before its pixels."""
+    lines = values.reshape(HEIGHT, -1)
+    if bits < 8:
+        ones = (lines[:, :, None] >> np.arange(bits - 1, -1, -1)) & 1
+        rows = [b"\0" + row.tobytes() for row in np.packbits(ones.reshape(HEIGHT, -1).astype(np.uint8), axis=1)]
+    else:
+        rows = [b"\0" + row.tobytes() for row in lines.astype(np.uint8 if bits == 8 else ">u2")]
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, bits, colour_type, 0, 0, 0))
+    pixels = png_chunk(b"IDAT", zlib.compress(b"".join(rows)))
+    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(kind, body) + pixels + png_chunk(b"IEND", b"")
+
+
+def _surface() -> Image.Image:
+    """As a camera may see it: large enough for a file of some thousand bytes."""
+    rng = np.random.default_rng(5)
+    noise = np.clip(np.add.outer(np.arange(120), np.arange(160)) * 0.8 + rng.normal(0, 12, (120, 160)), 0, 255)
+    return Image.fromarray(np.dstack([noise, noise * 0.6, noise * 0.3]).astype(np.uint8))
 
 
 def _jpegs() -> Drawn:
-    rng = np.random.default_rng(5)
-    noise = np.clip(np.add.outer(np.arange(120), np.arange(160)) * 0.8 + rng.normal(0, 12, (120, 160)), 0, 255)
-    picture = Image.fromarray(np.dstack([noise, noise * 0.6, noise * 0.3]).astype(np.uint8))
+    picture = _surface()
     for kind, progressive in (("baseline", False), ("progressive", True)):
         data = saved(picture, "JPEG", quality=90, progressive=progressive)
         with Image.open(BytesIO(data)) as image:
@@ -157,6 +218,11 @@ def _pnms() -> Drawn:
     yield "PPM in text", b"P3 " + head + b"255\n" + text, RGB
     bits = (GREY <= 90).astype(np.uint8)
     yield "PBM", b"P4 " + head + np.packbits(bits, axis=1).tobytes(), BLACK_AND_WHITE
+    of_two_bytes = b"P5\r\n%d %d\r\n255\r\n" % (WIDTH, HEIGHT) + GREY.tobytes()
+    yield "PGM with line ends of two bytes (CR LF) in its header", of_two_bytes, GREY
+    yield "the same, and cut by a byte", of_two_bytes[:-1], "CR LF"
+    several = (b"P5 " + head + b"255\n" + GREY.tobytes()) * 2
+    yield "several pictures in one file: the first (said)", several, GREY
     yield "PGM that is cut", b"P5 " + head + b"255\n" + GREY.tobytes()[:-1], "truncated"
     yield "PGM with values beyond its white", b"P5 " + head + b"100\n" + GREY.tobytes(), "beyond 100"
 

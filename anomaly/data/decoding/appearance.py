@@ -94,7 +94,12 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
 def _to_plain_mode(image: Image.Image, name: str, value_range: int) -> tuple[Image.Image, bool]:
     """In mode "L" or "RGB", with its metadata; and whether a transparency was ignored."""
     if image.mode in _WIDE_GREYS:
-        return _narrowed(image, name, value_range), False
+        return _narrowed(image, name, value_range)
+    key = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:
+        raise UnsupportedFormatError(
+            f"{name}: its transparent colour has 16 bits, and PIL keeps 8 of its pixels; give the path of the file"
+        )
     if image.has_transparency_data:
         return _on_white(image)
     if image.mode in ("L", "RGB"):
@@ -109,14 +114,20 @@ def _to_plain_mode(image: Image.Image, name: str, value_range: int) -> tuple[Ima
     )
 
 
-def _narrowed(image: Image.Image, name: str, value_range: int) -> Image.Image:
-    """16-bit grey to 8-bit. PIL inverts white-is-zero TIFFs of 8 bits, but not of 16."""
-    seen = narrow(np.asarray(image).astype(np.uint16), value_range, name=name)
+def _narrowed(image: Image.Image, name: str, value_range: int) -> tuple[Image.Image, bool]:
+    """16-bit grey to 8-bit, transparent values white; and whether all were transparent, which was ignored.
+
+    PIL inverts white-is-zero TIFFs of 8 bits, but not of 16.
+    """
+    values = np.asarray(image).astype(np.uint16)
+    seen = narrow(values, value_range, name=name)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
         seen = 255 - seen
-    narrowed = Image.fromarray(seen)
-    narrowed.info = image.info.copy()
-    return narrowed
+    is_unseen = values == image.info.get("transparency", -1)
+    is_ignored = bool(is_unseen.all())
+    narrowed = Image.fromarray(seen if is_ignored else np.where(is_unseen, np.uint8(255), seen))
+    narrowed.info = {key: value for key, value in image.info.items() if key != "transparency"}
+    return narrowed, is_ignored
 
 
 def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:

@@ -1,4 +1,4 @@
-"""BMP: what PIL mistakes, the palettes of two colours and runs that do not fill the picture.
+"""BMP: what PIL mistakes, the palettes of two colours, runs that do not fill the picture, and entries that are missing.
 
 Source: Microsoft's description of BITMAPCOREHEADER, BITMAPINFOHEADER and of bitmap compression.
 """
@@ -51,6 +51,16 @@ def prepare(data: bytes, image: ImageFile.ImageFile) -> None:
     tile = image.tile[0]
     if tile.codec_name == "raw":
         image.tile = [tile._replace(args=(_RAW_MODES[header.bits], *(tile.args or ())[1:]))]
+
+
+def check_indices(data: bytes, image: ImageFile.ImageFile) -> None:
+    """Raises ValueError if a loaded picture has indices beyond its palette: PIL shows them as black."""
+    header = _read(data)
+    if image.mode not in ("P", "L") or not 0 < header.num_colours < 1 << header.bits <= 256:
+        return
+    highest = image.im.getextrema()[1]
+    if highest >= header.num_colours:
+        raise ValueError(f"it has a pixel of palette entry {highest}, and its palette has {header.num_colours} entries")
 
 
 def _read(data: bytes) -> _Header:

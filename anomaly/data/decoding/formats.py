@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
-from anomaly.data.decoding import bmp, jpeg, png, tiff
+from anomaly.data.decoding import bmp, jpeg, png, tiff, webp
 from anomaly.data.decoding.appearance import Remark, Seen, quiet, see, turned
 from anomaly.data.decoding.limits import Limits, check_size
 from anomaly.data.decoding.netpbm import SIGNATURES, PnmHeader, read_pnm
@@ -42,7 +42,9 @@ def look_at_bytes(data: bytes, name: str, limits: Limits, value_range: int) -> S
             case "TIFF":
                 return _tiff(data, name, limits, value_range)
             case "PNM":
-                return see(_pnm(data, name, limits).to_image(value_range, name=name), name=name)
+                pixels = stored_pnm(data, name, limits)
+                image = pixels.to_image(value_range, name=name)
+                return see(image, name=name, is_first_of_several=pixels.is_first_of_several)
             case _:
                 return _by_pillow(data, file_format, name, limits)
 
@@ -59,14 +61,14 @@ def peak_of(data: bytes, name: str, limits: Limits) -> int | None:
     with naming(name):
         match file_format:
             case "PNG" if png.has_16_bits(data):
-                colours, _ = png.wide_values(*_open_png_twice(data, name, limits))
+                colours, _ = png.wide_values(*open_png_twice(data, name, limits))
                 return int(colours.max())
             case "TIFF":
-                page, layout, _ = _find_page(data, name, limits)
+                page, layout, _ = find_page(data, name, limits)
                 is_wide = layout.bits == FULL_RANGE and not layout.by_pillow
                 return tiff.read_pixels(data, page, layout).peak if is_wide else None
             case "PNM":
-                return _pnm(data, name, limits).peak
+                return stored_pnm(data, name, limits).peak
             case _:
                 return None
 
@@ -106,39 +108,58 @@ def naming(name: str) -> Iterator[None]:
         raise UndecodableImageError(f"{name}: cannot be decoded ({reason}); export it again") from error
 
 
-def _by_pillow(data: bytes, file_format: str, name: str, limits: Limits) -> Seen:
-    if file_format == "BMP":
-        bmp.check_header(data)
+def open_prepared(data: bytes, file_format: str, name: str, limits: Limits) -> ImageFile.ImageFile:
+    """Opened by PIL and not loaded, with what PIL mistakes in it corrected. Raises ImageError and what PIL raises."""
+    match file_format:
+        case "BMP":
+            bmp.check_header(data)
+        case "PNG":
+            png.check_chunks(data)
     with quiet():
         image = Image.open(BytesIO(data), formats=[file_format])
     check_size(image.size, name, limits)
+    match file_format:
+        case "BMP":
+            bmp.prepare(data, image)
+        case "PNG":
+            png.correct_transparent_colour(data, image)
+    return image
+
+
+def _by_pillow(data: bytes, file_format: str, name: str, limits: Limits) -> Seen:
+    image = open_prepared(data, file_format, name, limits)
     if file_format == "JPEG":
         return see(jpeg.read_jpeg(data, image), name=name)
-    if file_format == "BMP":
-        bmp.prepare(data, image)
-    return see(image, name=name, is_first_of_several=getattr(image, "is_animated", False))
-
-
-def _png(data: bytes, name: str, limits: Limits, value_range: int) -> Seen:
-    png.check_chunks(data)
-    with quiet():
-        image = Image.open(BytesIO(data), formats=["PNG"])
-    check_size(image.size, name, limits)
-    is_animated = bool(getattr(image, "is_animated", False))
-    if value_range < FULL_RANGE and png.has_16_bits(data) and not image.mode.startswith("I;16"):
-        colours, alpha = png.wide_values(*_open_png_twice(data, name, limits))
-        narrowed = png.narrowed(colours, alpha, value_range, name=name)
-        image.load()
-        narrowed.info = image.info
-        return see(narrowed, name=name, is_first_of_several=is_animated)
-    seen = see(image, name=name, value_range=value_range, is_first_of_several=is_animated)
-    png.check_rows(data, image)
+    seen = see(image, name=name, is_first_of_several=getattr(image, "is_animated", False))
+    match file_format:
+        case "BMP":
+            bmp.check_indices(data, image)
+        case "WEBP":
+            webp.check_end(data, image)
     return seen
 
 
-def _open_png_twice(
+def _png(data: bytes, name: str, limits: Limits, value_range: int) -> Seen:
+    image = open_prepared(data, "PNG", name, limits)
+    is_animated = bool(getattr(image, "is_animated", False))
+    is_wide_colour = png.has_16_bits(data) and not image.mode.startswith("I;16")
+    if is_wide_colour and (value_range < FULL_RANGE or "transparency" in image.info):
+        colours, alpha = png.wide_values(*open_png_twice(data, name, limits))
+        narrowed = png.narrowed(colours, alpha, value_range, name=name)
+        image.load()
+        narrowed.info = {key: value for key, value in image.info.items() if key != "transparency"}
+        seen = see(narrowed, name=name, is_first_of_several=is_animated)
+    else:
+        seen = see(image, name=name, value_range=value_range, is_first_of_several=is_animated)
+    png.check_rows(data, image)
+    png.check_indices(data, image)
+    return seen
+
+
+def open_png_twice(
     data: bytes, name: str, limits: Limits
 ) -> tuple[PngImagePlugin.PngImageFile, PngImagePlugin.PngImageFile]:
+    """For `png.wide_values`. Raises ImageError and what PIL raises."""
     png.check_chunks(data)
     with quiet():
         first, again = (PngImagePlugin.PngImageFile(BytesIO(data)) for _ in range(2))
@@ -147,7 +168,7 @@ def _open_png_twice(
 
 
 def _tiff(data: bytes, name: str, limits: Limits, value_range: int) -> Seen:
-    page, layout, is_first = _find_page(data, name, limits)
+    page, layout, is_first = find_page(data, name, limits)
     if layout.by_pillow:
         with quiet():
             image: Image.Image = Image.open(BytesIO(data), formats=["TIFF"])
@@ -160,7 +181,12 @@ def _tiff(data: bytes, name: str, limits: Limits, value_range: int) -> Seen:
     return Seen(turned(seen.image, page.value(Tag.ORIENTATION, 1)), remarks)
 
 
-def _find_page(data: bytes, name: str, limits: Limits) -> tuple[Directory, Layout, bool]:
+def find_page(data: bytes, name: str, limits: Limits) -> tuple[Directory, Layout, bool]:
+    """The page of a TIFF that is meant, how it is stored, and whether it is the first of several.
+
+    Raises:
+        LayoutError, ValueError, ImageTooLargeError: there is none that is read.
+    """
     page, is_first_of_several = choose_page(read_directories(data))
     check_size(page.size, name, limits)
     layout = layout_of(page)
@@ -169,7 +195,8 @@ def _find_page(data: bytes, name: str, limits: Limits) -> tuple[Directory, Layou
     return page, layout, is_first_of_several
 
 
-def _pnm(data: bytes, name: str, limits: Limits) -> StoredPixels:
+def stored_pnm(data: bytes, name: str, limits: Limits) -> StoredPixels:
+    """The values of a PNM. Raises ValueError and ImageTooLargeError."""
     header = PnmHeader(data)
     check_size((header.width, header.height), name, limits)
     return read_pnm(data, header)

@@ -15,6 +15,7 @@ class StoredPixels:
 
     `white` is the value of full brightness where the file declares it; None: values of 16 bits, whose range is the
     training images' (see `ranges`). `alpha` is 0 … 255, and with `is_associated` the colours are multiplied by it.
+    `is_first_of_several`: other pictures follow in the file.
     """
 
     colours: Values
@@ -22,6 +23,7 @@ class StoredPixels:
     is_white_zero: bool = False
     alpha: NDArray[np.uint8] | None = None
     is_associated: bool = False
+    is_first_of_several: bool = False
 
     @property
     def peak(self) -> int | None:

@@ -29,12 +29,12 @@ def read_pixels(data: bytes, page: Directory, layout: Layout) -> StoredPixels:
     Raises:
         ValueError, zlib.error, OSError: strips are missing, too short or damaged.
     """
-    samples = _read_samples(data, page, layout)
+    samples = read_samples(data, page, layout)
     colours = samples[:, :, : layout.num_colours]
     colours = np.ascontiguousarray(colours[:, :, 0] if layout.num_colours == 1 else colours)
     white = (1 << layout.bits) - 1
     if layout.photometric is Photometric.PALETTE:
-        return StoredPixels(_palette(page, layout.bits)[colours])
+        return StoredPixels(palette_of(page, layout.bits)[colours])
     if layout.photometric is Photometric.CMYK:
         inks = to_8_bits(colours, white) if layout.bits == 16 else colours
         return StoredPixels(inks)
@@ -69,8 +69,8 @@ def check_by_pillow(data: bytes, page: Directory, layout: Layout) -> None:
             check_whole(tables[:-2] + strip[2:] if len(tables) > 2 else strip)
 
 
-def _read_samples(data: bytes, page: Directory, layout: Layout) -> Values:
-    """(h, w, samples that are seen), uint8 or uint16."""
+def read_samples(data: bytes, page: Directory, layout: Layout) -> Values:
+    """(h, w, samples that are seen), uint8 or uint16. Raises as `read_pixels` does."""
     num_seen = layout.num_colours + (layout.alpha is not None)
     cell_width, cell_height = layout.cell
     num_across, num_down = -(-layout.width // cell_width), -(-layout.height // cell_height)
@@ -157,7 +157,7 @@ def _unpack(rows: bytes, shape: tuple[int, int, int], layout: Layout, order: str
     return values
 
 
-def _palette(page: Directory, bits: int) -> NDArray[np.uint8]:
+def palette_of(page: Directory, bits: int) -> NDArray[np.uint8]:
     """(2^bits, 3). Its entries have 16 bits; some programs fill them with 8."""
     entries = page.fields.get(Tag.COLOR_MAP)
     if entries is None or len(entries) != 3 << bits:

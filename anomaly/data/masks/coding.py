@@ -12,18 +12,20 @@ Masks are bool (h, w), True on the defect. The rules, by how the file is coded (
 What none of them decides is refused, because half a mask is worse than none.
 """
 
-from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import Image
 from scipy import ndimage
 
-from anomaly.data.decoding.appearance import quiet
-from anomaly.data.decoding.decode import decode
-from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
-from anomaly.errors import ImageError, UndecodableImageError
+from anomaly.data.decoding.appearance import Remark, turned
+from anomaly.data.decoding.decode import look
+from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits, bytes_of
+from anomaly.data.decoding.ranges import Values
+from anomaly.data.decoding.raw import RawPixels, read_raw
+from anomaly.errors import ImageError
 
 Mask = NDArray[np.bool_]
 Greys = NDArray[np.uint16]  # of 8 bits, too
@@ -31,15 +33,14 @@ Greys = NDArray[np.uint16]  # of 8 bits, too
 MAX_LABELS = 16
 """Values or colours in a lossless mask, the background's among them. A picture or a soft map has more."""
 
-_LOSSY = ("JPEG", "WEBP")
-_COLOUR_MODES = ("RGB", "RGBX", "CMYK", "YCbCr")
 _EDGE = 2  # pixels: how wide the grey edge of a white area may be
 _BLURRED_EDGE = 4  # in a file whose format blurs, or with as many levels as smoothing makes
 _SMOOTH = 6  # levels
 _MOST_GREY, _TRIFLE = 0.5, 0.05  # shares of the picture
+_NEIGHBOURS = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
+_FLAT = 3  # neighbours of the same value
+_NEARLY_ALL, _SOME = 0.9, 0.25  # shares of the pixels between black and white, and of the border of the bright ones
 _COLOURED = 64  # difference of two channels that no compressed grey reaches
-_ORIENTATION = 274  # in EXIF
-_TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 
 def read_mask(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Mask:
@@ -49,23 +50,25 @@ def read_mask(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Mask:
         ImageError: the file cannot be read, or it cannot be told which of its pixels are the defect.
     """
     name = str(path)
-    size = decode(path, name=name, limits=limits).size  # for its checks: the file is whole, and not too large
-    image = _open_raw(path, name)
-    if image.size != size:
-        raise ImageError(f"{name}: its first page is not its picture; save this mask as a PNG of one page")
-    if _is_lossy(image):
-        return _of_blurred(image, name)
-    if image.mode == "P" and not _is_ground_opaque(image):
-        return _of_palette(image, name)
-    if image.mode in ("P", "PA", "LA", "RGBA") or "transparency" in image.info:
-        return _of_alpha(np.asarray(image.convert("RGBA")), name)
-    if image.mode == "1":
-        return np.array(image, np.bool_)
-    if image.mode == "L" or image.mode.startswith("I;16"):
-        return _of_greys(_greys(image), 255 if image.mode == "L" else 65535, name)
-    if image.mode not in _COLOUR_MODES:
-        raise ImageError(f"{name}: this mask has pixels of PIL's mode {image.mode}; save it as PNG with 8 or 16 bits")
-    return _of_colours(np.asarray(image.convert("RGB")), name)
+    data = bytes_of(path, name, limits)
+    seen = look(data, name=name, limits=limits)
+    if Remark.FIRST_OF_SEVERAL in seen.remarks:
+        raise ImageError(f"{name}: this mask has several pages or frames; save the one that is meant, or all as one")
+    if Remark.BANDS_IGNORED in seen.remarks:
+        raise ImageError(f"{name}: this mask has more bands than colour; save the one that is meant alone, as grey")
+    raw = read_raw(data, seen.image, name=name, limits=limits)
+    mask = _defect(raw, name)
+    return np.array(turned(Image.fromarray(mask), raw.orientation), np.bool_)
+
+
+def _defect(raw: RawPixels, name: str) -> Mask:
+    if raw.is_blurred:
+        return _of_blurred(raw.colours.astype(np.uint8), name)
+    if raw.palette is not None:
+        return _of_palette(raw.colours.astype(np.uint8), raw.palette, name)
+    if raw.alpha is not None:
+        return _of_alpha(raw.colours, raw.alpha, raw.white, name)
+    return _of_colours(raw.colours, raw.white, name)
 
 
 def looks_inverted(mask: Mask) -> bool:
@@ -74,36 +77,12 @@ def looks_inverted(mask: Mask) -> bool:
     return bool(corners.all() and 0.5 < mask.mean() < 1)
 
 
-def _open_raw(path: Path, name: str) -> Image.Image:
-    """The picture with its own values: indices of a palette, 16 bits, alpha."""
-    try:
-        with quiet():
-            image = Image.open(BytesIO(path.read_bytes()))
-            image.load()
-            upright = ImageOps.exif_transpose(image) if _ORIENTATION in image.getexif() else image
-    except Exception as error:  # decode could read it, so hardly ever
-        raise UndecodableImageError(f"{name}: this mask cannot be decoded ({error}); save it as PNG") from error
-    upright.format = image.format
-    return upright
-
-
-def _is_lossy(image: Image.Image) -> bool:
-    return image.format in _LOSSY or image.info.get("compression") == "jpeg"
-
-
-def _greys(image: Image.Image) -> Greys:
-    """PIL inverts white-is-zero TIFFs of 8 bits, but not of 16."""
-    greys = np.asarray(image).astype(np.uint16)
-    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    return 65535 - greys if image.mode != "L" and tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO else greys
-
-
 def _of_greys(greys: Greys, white: int, name: str) -> Mask:
     levels = np.flatnonzero(np.bincount(greys.ravel()))
     if len(levels) == 1:
         return greys > 0
     if len(levels) > MAX_LABELS:
-        if not _is_smoothed(greys, white, _EDGE):
+        if not _is_smoothed(greys, white, _EDGE) or _are_labels(greys, white):
             raise _not_a_mask(name, f"{len(levels)} different greys")
         return greys > white // 2
     if levels[0] != 0:
@@ -112,7 +91,7 @@ def _of_greys(greys: Greys, white: int, name: str) -> Mask:
             "it cannot be told which is the background; save it with 0 on the background and 255 on the defect"
         )
     width = _EDGE if len(levels) < _SMOOTH else _BLURRED_EDGE
-    if len(levels) > 2 and levels[-1] == white:
+    if len(levels) > 2 and levels[-1] == white and not _are_labels(greys, white):
         between, bright = (greys > 0) & (greys < white), greys > white * 3 // 4
         if _is_edge(between, greys == 0, bright, width):
             return greys > white // 2
@@ -122,6 +101,26 @@ def _of_greys(greys: Greys, white: int, name: str) -> Mask:
 def _is_edge(between: Mask, black: Mask, bright: Mask, width: int) -> bool:
     """Whether the greys between are nowhere but at the border of black and white, as smoothing makes them."""
     return not (between.any() and (between & ~(_widened(black, width) & _widened(bright, width))).any())
+
+
+def _are_labels(greys: Greys, white: int) -> bool:
+    """Whether the greys are areas of their own, such as classes or parts that are numbered, and no smoothed edges.
+
+    Areas are of one value: nearly all of their pixels have at least three neighbours of it, where the lines of a
+    smoothed edge have two. And the bright areas border on black, where smoothing leaves greys between them.
+    """
+    num_equal, at_black = np.zeros(greys.shape, np.uint8), np.zeros(greys.shape, np.bool_)
+    padded = np.pad(greys.astype(np.int32), 1, constant_values=-1)
+    height, width = greys.shape
+    for down, right in _NEIGHBOURS:
+        neighbour = padded[1 + down : 1 + down + height, 1 + right : 1 + right + width]
+        num_equal += neighbour == greys
+        if 0 in (down, right):
+            at_black |= neighbour == 0
+    between, bright = (greys > 0) & (greys < white), greys > white * 3 // 4
+    border = bright & (num_equal < len(_NEIGHBOURS))
+    is_flat = num_equal[between] >= _FLAT
+    return bool(between.any() and is_flat.mean() >= _NEARLY_ALL and at_black[border].mean() >= _SOME)
 
 
 def _is_smoothed(greys: Greys, white: int, width: int) -> bool:
@@ -143,7 +142,8 @@ def _widened(area: Mask, width: int) -> Mask:
     return widened > 0
 
 
-def _of_blurred(image: Image.Image, name: str) -> Mask:
+def _of_blurred(colours: NDArray[np.uint8], name: str) -> Mask:
+    image = Image.fromarray(colours)
     rgb = np.asarray(image.convert("RGB")).astype(np.int16)
     greys = np.asarray(image.convert("L")).astype(np.uint16)
     brightest = int(greys.max())
@@ -159,10 +159,8 @@ def _of_blurred(image: Image.Image, name: str) -> Mask:
     return greys >= 128
 
 
-def _of_palette(image: Image.Image, name: str) -> Mask:
-    index: NDArray[np.uint8] = np.asarray(image)
+def _of_palette(index: NDArray[np.uint8], listed: NDArray[np.uint8], name: str) -> Mask:
     palette = np.zeros((256, 3), np.uint8)
-    listed = np.asarray(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)
     palette[: len(listed)] = listed
     colours = palette[np.unique(index)]
     ground, is_black = palette[0], ~colours.any(axis=1)
@@ -178,17 +176,21 @@ def _of_palette(image: Image.Image, name: str) -> Mask:
     return index > 0
 
 
-def _is_ground_opaque(image: Image.Image) -> bool:
-    """Whether the transparency of a palette lies on other entries than index 0."""
-    transparency = image.info.get("transparency")
-    return bool(transparency[0]) if isinstance(transparency, bytes) else transparency not in (None, 0)
-
-
-def _of_colours(rgb: NDArray[np.uint8], name: str) -> Mask:
-    red, green, blue = np.moveaxis(rgb, 2, 0)
+def _of_colours(colours: Values, white: int, name: str) -> Mask:
+    if colours.ndim == 2:
+        return _of_greys(colours.astype(np.uint16), white, name)
+    red, green, blue = np.moveaxis(colours, 2, 0)
     if np.array_equal(red, green) and np.array_equal(green, blue):
-        return _of_greys(red.astype(np.uint16), 255, name)
-    codes: NDArray[np.uint32] = (red.astype(np.uint32) << 16) | (green.astype(np.uint32) << 8) | blue
+        return _of_greys(red.astype(np.uint16), white, name)
+    bits = np.uint8(8 if white < 256 else 16)
+    codes = np.zeros(red.shape, np.uint32 if white < 256 else np.uint64)
+    for channel in (red, green, blue):
+        codes = codes << bits | channel
+    return _of_codes(codes, name)
+
+
+def _of_codes(codes: NDArray[np.unsignedinteger[Any]], name: str) -> Mask:
+    """Of colours as one number each; black is 0."""
     colours = np.unique(codes)
     if len(colours) > MAX_LABELS:
         raise _not_a_mask(name, f"{len(colours)} colours")
@@ -200,14 +202,15 @@ def _of_colours(rgb: NDArray[np.uint8], name: str) -> Mask:
     return codes > 0
 
 
-def _of_alpha(rgba: NDArray[np.uint8], name: str) -> Mask:
-    rgb, alpha = rgba[:, :, :3], rgba[:, :, 3]
+def _of_alpha(colours: Values, alpha: Values, white: int, name: str) -> Mask:
     if alpha.min() == alpha.max():
-        return _of_colours(rgb, name)
-    is_drawn = rgb[alpha > 0].any(axis=1)
+        return _of_colours(colours, white, name)
+    layers = colours.reshape(*alpha.shape, -1)
+    is_drawn = layers[alpha > 0].any(axis=1)
     if is_drawn.all() or not is_drawn.any():  # one shape on a transparent ground, in whatever colour
-        return _of_greys(alpha.astype(np.uint16), 255, name)
-    return _of_colours(np.where(alpha[:, :, None] > 0, rgb, 0).astype(np.uint8), name)
+        return _of_greys(alpha.astype(np.uint16), white, name)
+    drawn = np.where(alpha[:, :, None] > 0, layers, layers.dtype.type(0))
+    return _of_colours(drawn[:, :, 0] if colours.ndim == 2 else drawn, white, name)
 
 
 def _not_a_mask(name: str, found: str) -> ImageError:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from anomaly.data import Pixels, decode
-from anomaly.data.decoding.appearance import see
+from anomaly.data.decoding.appearance import Remark, see
 from anomaly.errors import UnsupportedFormatError
 from tests.bad_files import grey_pixels
 
@@ -124,6 +124,21 @@ def test_transparent_palette_entries_are_white() -> None:
 def test_colour_key_of_a_grey_image_is_white() -> None:
     image = Image.fromarray(np.array([[0, 7, 9]], np.uint8))
     assert pixels_of(through_file(image, "PNG", transparency=7)).tolist() == [[0, 255, 9]]
+
+
+def test_colour_key_of_16_bits_is_white_where_all_bits_are_equal() -> None:
+    wide = Image.fromarray(np.array([[0, 0x1234, 0x1235]], np.uint16))
+    wide.info["transparency"] = 0x1234
+    assert pixels_of(see(wide, name="it").image).tolist() == [[0, 255, 18]]
+    alone = Image.fromarray(np.full((1, 2), 7 * 257, np.uint16))
+    alone.info["transparency"] = 7 * 257
+    seen = see(alone, name="it")
+    assert pixels_of(seen.image).tolist() == [[7, 7]]
+    assert seen.remarks == {Remark.ALPHA_IGNORED}
+    colour = Image.new("RGB", (1, 1))
+    colour.info["transparency"] = (0, 256, 0)
+    with pytest.raises(UnsupportedFormatError, match="it: its transparent colour has 16 bits"):
+        see(colour, name="it")
 
 
 def test_palette_without_transparency_is_colour() -> None:

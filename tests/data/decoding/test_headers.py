@@ -146,9 +146,10 @@ def _row_of_bits(row: list[int], bits: int) -> bytes:
     alpha=st.sampled_from([0, 1]),
     num_rows=st.sampled_from([HEIGHT] * 6 + [HEIGHT - 1, 1]),
     ends=st.sampled_from([True, True, False]),
+    key=st.sampled_from(["none", "none", "first pixel", "neighbour"]),
 )
 def test_png(
-    bits: int, colour_type: int, filters: list[int], interlace: int, alpha: int, num_rows: int, ends: bool
+    bits: int, colour_type: int, filters: list[int], interlace: int, alpha: int, num_rows: int, ends: bool, key: str
 ) -> None:
     white = (1 << bits) - 1
     num = {0: 1, 1: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
@@ -172,6 +173,11 @@ def test_png(
     palette = png_chunk(b"PLTE", table.tobytes()) if colour_type == 3 else b""
     body = png_chunk(b"IDAT", zlib.compress(raw[: length * num_rows]))
     shown = table[BITS] if colour_type == 3 else pixels
+    if key != "none" and colour_type in (0, 2):
+        colour = values[0, 0] ^ (key == "neighbour")  # of 16 bits, it has the same upper byte
+        palette = png_chunk(b"tRNS", colour.astype(">u2").tobytes())
+        is_seen = (values != colour).any(axis=2)
+        shown = np.where(is_seen if shown.ndim == 2 else is_seen[:, :, None], shown, 255).astype(np.uint8)
     data = b"\x89PNG\r\n\x1a\n" + header + palette + body + (png_chunk(b"IEND", b"") if ends else b"")
     check("PNG", data, *([shown] if num_rows == HEIGHT else []))
 

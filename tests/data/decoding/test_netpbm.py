@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from anomaly.data import decode
-from anomaly.data.decoding.decode import measure
+from anomaly.data import Remark, decode
+from anomaly.data.decoding.decode import look, measure
 from anomaly.errors import ImageError, ImageTooLargeError, UndecodableImageError
 
 
@@ -56,3 +56,39 @@ def test_sizes_are_checked_first_and_other_kinds_are_no_images() -> None:
     for head in (b"P7\nWIDTH 1", b"Pf 1 1 1.0\n", b"P8 1 1 1\n"):
         with pytest.raises(ImageError, match="not in an accepted image format"):
             decode(head, name="it")
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"P5\r\n2 1\r\n255\r\n\x01\xff", [[1, 255]]),
+        (b"P5\n2 1\n255\r\n\x01\xff", [[1, 255]]),
+        (b"P5\n2 1\n255\r\n\xff", [[10, 255]]),  # as the format says: one byte, then pixels
+        (b"P6\r\n1 1\r\n255\r\n\x01\x02\x03", [[[1, 2, 3]]]),
+        (b"P4\r\n9 1\r\n\x80\x80", [[0, *[255] * 7, 0]]),
+        (b"P5\r\n1 1\r\n65534\r\n\xff\xfe", [[255]]),
+        (b"P2\r\n2 1\r\n3\r\n0 3\r\n", [[0, 255]]),
+    ],
+)
+def test_a_header_with_line_ends_of_two_bytes(data: bytes, expected: object) -> None:
+    assert seen(data) == expected
+
+
+@pytest.mark.parametrize(
+    "data", [b"P5\r\n2 1\r\n255\r\n\xff", b"P5\n2 1\n255\r\n\x01\xff\r\n", b"P4\r\n9 1\r\n\x80\x80\r\n"]
+)
+def test_where_the_length_does_not_tell_it_is_refused(data: bytes) -> None:
+    with pytest.raises(UndecodableImageError, match=r"^it: .*CR LF"):
+        decode(data, name="it")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"P1 2 1 1 0\n", b"P2 2 1 3 0 3\n", b"P4 9 1\n\x80\x80", b"P5 2 1 255\n\x01\xff", b"P6 1 1 999\n" + b"\x01" * 6],
+)
+def test_the_first_of_several_is_read_and_said(data: bytes) -> None:
+    both = look(data + data, name="it")
+    assert both.remarks == {Remark.FIRST_OF_SEVERAL}
+    assert np.asarray(both.image).tolist() == seen(data)
+    for end in (b"", b"\n", b" P", b"P8 ", b"Plate 7"):
+        assert look(data + end, name="it").remarks == frozenset()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from anomaly.data.masks.coding import looks_inverted, read_mask
 from anomaly.errors import ImageError
@@ -95,6 +95,46 @@ def test_several_classes_are_all_defects(tmp_path: Path) -> None:
     classes[2:6, 2:6], classes[10:14, 2:6], classes[10:18, 10:18] = 1, 7, 255
     Image.fromarray(classes).save(tmp_path / "mask.png")
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), classes > 0)
+
+
+@pytest.mark.parametrize("label", [50, 100, 127, 200])
+def test_a_thin_class_beside_white_is_a_defect(tmp_path: Path, label: int) -> None:
+    classes = np.zeros((60, 60), np.uint8)
+    classes[10:40, 10:40] = 255
+    classes[10:40, 40:42] = label
+    for row in range(20):  # 2 pixels wide, aslant
+        classes[40 + row, 10 + row : 12 + row] = label
+    Image.fromarray(classes).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), classes > 0)
+
+
+def test_more_numbered_parts_than_classes_are_refused_and_none_dropped(tmp_path: Path) -> None:
+    parts = np.zeros((100, 100), np.uint8)
+    for number in range(20):
+        top, left = 20 * (number // 5), 20 * (number % 5)
+        parts[top + 2 : top + 6, left + 2 : left + 6] = round((number + 1) * 255 / 20)
+    Image.fromarray(parts).save(tmp_path / "mask.png")
+    with pytest.raises(ImageError, match="21 different greys"):
+        read_mask(tmp_path / "mask.png")
+
+
+def antialiased(kind: str) -> Image.Image:
+    """A white shape drawn at four times its size; `twice` is enlarged again, so that each pixel is four."""
+    large = Image.new("L", (240, 240))
+    draw = ImageDraw.Draw(large)
+    if "box" in kind:
+        draw.rectangle((43, 42, 150, 161), fill=255)
+    else:
+        draw.polygon([(30, 40), (200, 60), (170, 190), (90, 210)], fill=255)
+    small = large.resize((60, 60), Image.Resampling.BOX)
+    return small.resize((120, 120), Image.Resampling.NEAREST) if "twice" in kind else small
+
+
+@pytest.mark.parametrize("kind", ["box", "polygon", "box, twice", "polygon, twice"])
+def test_antialiased_edges_count_from_mid_grey(tmp_path: Path, kind: str) -> None:
+    mask = antialiased(kind)
+    mask.save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), np.asarray(mask) >= 128)
 
 
 def test_a_transparent_ground_with_black_and_colours_drawn_on_it(tmp_path: Path) -> None:
