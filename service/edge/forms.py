@@ -1,23 +1,19 @@
 """Forms (`multipart/form-data`, RFC 7578) as the clients in use send them, read in memory.
 
 python-multipart splits a form into its parts. Here is what it leaves to others: text before the first boundary and
-behind the last one (RFC 2046, section 5.1.1), whether the form is whole, names of files in all their codings, and the
-transfer encodings of parts.
+behind the last one (RFC 2046, section 5.1.1), whether the form is whole, and the transfer encodings of parts.
 """
 
 import asyncio
 import binascii
-import re
 from base64 import b64decode
 from binascii import a2b_qp
 from dataclasses import dataclass, field
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
-from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from service.edge.filenames import as_text, filename_of
 from service.errors import MalformedRequestError, UploadTooLargeError
 
 MAX_TEXTS = 16
@@ -25,8 +21,6 @@ MAX_TEXTS = 16
 MAX_TEXT_BYTES = 1024
 """Bytes of one such field."""
 MAX_PREAMBLE_BYTES = 64 * 2**10
-EXTENDED_NAME = re.compile(rb"""filename\*\s*=\s*"?([\w-]*)'[\w-]*'([^\s;"]*)""", re.IGNORECASE)
-"""`filename*=utf-8''%C3%A4.png` (RFC 5987)."""
 
 
 @dataclass
@@ -195,10 +189,10 @@ class FormReader:
                 'The form cannot be read: a part has no Content-Disposition with a name, as in form-data; name="file".'
             )
         part = FormPart(
-            name=_text(options[b"name"]),
-            filename=_filename(disposition, options.get(b"filename")),
-            content_type=_text(self._headers.get(b"content-type", b"")).strip().lower(),
-            encoding=_text(self._headers.get(b"content-transfer-encoding", b"")).strip().lower(),
+            name=as_text(options[b"name"]),
+            filename=filename_of(disposition, options.get(b"filename")),
+            content_type=as_text(self._headers.get(b"content-type", b"")).strip().lower(),
+            encoding=as_text(self._headers.get(b"content-transfer-encoding", b"")).strip().lower(),
         )
         self._parts.append(part)
         self._num_files += part.is_file
@@ -222,25 +216,3 @@ class FormReader:
 
     def _end(self) -> None:
         self._epilogue = bytearray()
-
-
-def _filename(disposition: bytes, plain: bytes | None) -> str | None:
-    """A file's name: as RFC 5987 has it, else as RFC 2047, else as it is; None if there is none."""
-    if b"*" in disposition and (found := EXTENDED_NAME.search(disposition)):
-        return _text(unquote_to_bytes(found[2]), found[1].decode("ascii", "replace") or "utf-8")
-    if plain is None:
-        return None
-    name = _text(plain)
-    if name.startswith("=?") and name.endswith("?="):
-        try:
-            return str(make_header(decode_header(name))) or name
-        except (HeaderParseError, LookupError, UnicodeDecodeError):
-            return name
-    return name
-
-
-def _text(data: bytes, charset: str = "utf-8") -> str:
-    try:
-        return data.decode(charset)
-    except (UnicodeDecodeError, LookupError):
-        return data.decode("latin-1")

@@ -212,6 +212,21 @@ NAMES = (
         disposition("name=file; filename=a.png; filename*=utf-8''a.png"),
         names=("a.png",),
     ),
+    scored(
+        "`filename*` in a coding that is not known, or not taken",
+        disposition("name=\"file\"; filename*=utf-7''%2B2AA-.png"),
+        names=("+2AA-.png",),
+    ),
+    scored(
+        "`filename*=` within a name in quotes",
+        disposition('name="file"; filename="a; filename*=utf-8\'\'b.png"'),
+        names=("a; filename*=utf-8''b.png",),
+    ),
+    scored(
+        "a name in pieces (RFC 2231)",
+        disposition('name="file"; filename*0*=utf-8\'\'%C3%A4; filename*1=".png"'),
+        names=("ä.png",),
+    ),
     scored("`filename` after RFC 2047", disposition('name="file"; filename="=?utf-8?B?w6QucG5n?="'), names=("ä.png",)),
     scored("a whole path of Windows", disposition('name="file"; filename="C:\\Temp\\new\\a.png"'), names=("a.png",)),
     scored("a quote in a name", disposition('name="file"; filename="a\\"b.png"'), names=('a"b.png',)),

@@ -42,11 +42,42 @@ def named(options: str) -> str | None:
         ('filename="=?utf-8?B?!?="', "=?utf-8?B?!?="),
         ('filename="=?nowhere?Q?a?="', "=?nowhere?Q?a?="),
         ('filename="a;b=c.png"', "a;b=c.png"),
+        ('filename="=?utf-7?Q?+2AA-?="', "=?utf-7?Q?+2AA-?="),
+        ('filename="=?windows-1252?Q?=80?="', "€"),
+        ("filename*=utf-7''%2B2AA-.png", "+2AA-.png"),
+        ("filename*=unicode_escape''%5Cud800.png", "\\ud800.png"),
+        ("filename*=utf-16-le''%00%d8", "\0Ø"),
+        ("filename*=rot13''a.png", "a.png"),
+        ("filename*=utf-8''%ED%A0%80.png", "í\xa0\x80.png"),
+        ("filename*=windows-1252''%80.png", "€.png"),
+        ("filename*=utf-7''%2B2AA-.png; filename=b.png", "b.png"),
+        ("filename=\"a; filename*=utf-8''b.png\"", "a; filename*=utf-8''b.png"),
+        ('filename="a\\"; filename*=utf-8\'\'b.png"', "a\"; filename*=utf-8''b.png"),
+        ("filename=\"a\"; filename*=utf-8''b.png", "b.png"),
+        ('filename*0="long "; filename*1="name.png"', "long name.png"),
+        ("filename*1*=%A4.png; filename*0*=utf-8''%C3", "ä.png"),
+        ("filename*0*=iso-8859-1''%E4%20; filename*1=b%20.png", "ä b%20.png"),
+        ("filename*0=a; filename=b.png", "b.png"),
         ("", None),
     ],
 )
 def test_a_name_is_decoded_whatever_its_coding(options: str, expected: str | None) -> None:
     assert named(options) == expected
+
+
+@given(st.text(alphabet="=?;'\"\\*%+-_0129ABCDabdfilnmetux .", max_size=60))
+def test_any_name_can_be_written(options: str) -> None:
+    try:
+        name = named(f"filename{options}")
+    except MalformedRequestError:
+        return
+    assert (name or "").encode("utf-8").decode("utf-8") == (name or "")
+
+
+@pytest.mark.parametrize("options", ["filename*1=b.png", "filename*0=a; filename*2=c.png", "filename*1*=utf-8''b.png"])
+def test_a_name_in_pieces_of_which_one_is_missing_is_refused(options: str) -> None:
+    with pytest.raises(MalformedRequestError, match=r"comes in pieces .* of which one is missing"):
+        named(options)
 
 
 @pytest.mark.parametrize(
