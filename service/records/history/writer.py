@@ -1,6 +1,8 @@
 """The one writer: a thread that commits the rows and corrections that wait, all together, and then acknowledges them.
 
 A row is acknowledged, by its id, only when it is committed. One commit for many rows means one flush for many images.
+What is wrong with a row itself costs that row, and its group is committed.
+
 Nothing here may harm scoring. While the file cannot be written (a full disk, a lock, a broken file), images are not
 kept but counted, one line in the log says since when and why, and every RETRY_S a new connection is tried. A disk that
 hangs is waited for no longer than ACKNOWLEDGE_S.
@@ -55,6 +57,10 @@ MAX_DELETED = 1024
 
 
 _EXPECTED = (sqlite3.Error, OSError, UsageError)
+_OF_ALL = (sqlite3.DatabaseError, OSError, MemoryError)
+"""What the disk or the file says concerns all that waits."""
+_OF_ONE = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
+"""But these of SQLite's errors are about the values of one row."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +176,7 @@ class History:
             connection = self._connection or self._open()
             self.place.check()
             connection.execute("BEGIN IMMEDIATE")
-            results = [job.work(connection) for job in group]
+            results = [_do_alone(job, connection) for job in group]
             more = self._delete_old(connection)
             connection.execute("COMMIT")
             self.place.check()
@@ -243,6 +249,21 @@ class History:
             self._connection.close()
         self._connection = None
         self.place.closed()
+
+
+def _do_alone(job: _Write, connection: sqlite3.Connection) -> Any:
+    """A job's result, or its error if what it holds cannot be kept: then nothing of it is done."""
+    connection.execute("SAVEPOINT job")
+    try:
+        result = job.work(connection)
+    except Exception as error:
+        if isinstance(error, _OF_ALL) and not isinstance(error, _OF_ONE):
+            raise
+        logger.error("an image or a correction is not kept in the history: %s", error, exc_info=error)
+        connection.execute("ROLLBACK TO job")
+        result = HistoryUnavailableError(f"The history cannot take this: {error}.")
+    connection.execute("RELEASE job")
+    return result
 
 
 def _correct(number: int, correction: Correction | None, by: str, connection: sqlite3.Connection) -> StoredEntry | None:
