@@ -194,6 +194,11 @@ class FormReader:
             content_type=as_text(self._headers.get(b"content-type", b"")).strip().lower(),
             encoding=as_text(self._headers.get(b"content-transfer-encoding", b"")).strip().lower(),
         )
+        if part.content_type.startswith("multipart/"):
+            raise MalformedRequestError(
+                f"The form's field {part.name[:80]!r} holds a form of its own ({part.content_type[:40]}), as RFC 2388 "
+                "had it for several files, and RFC 7578 has no more. Send each file as a part with that name."
+            )
         self._parts.append(part)
         self._num_files += part.is_file
         if self._num_files > self._max_files:

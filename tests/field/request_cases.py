@@ -256,6 +256,12 @@ NAMES = (
         form((NAMED + b"\r\nContent-Transfer-Encoding: x-uuencode", SEVEN)),
         "x-uuencode",
     ),
+    malformed(
+        "several files in a form within the form (RFC 2388)",
+        form((b'Content-Disposition: form-data; name="files"\r\nContent-Type: multipart/mixed; boundary=B', b"--B--")),
+        "'files' holds a form of its own (multipart/mixed",
+        path="/score/batch",
+    ),
     malformed("lines that end with LF alone", form((NAMED, SEVEN), line_end=b"\n", closing=b"--XyZ--\n"), "CR LF"),
     malformed("another boundary than the head names", form((NAMED, SEVEN)).replace(b"XyZ", b"AbC"), "'--XyZ'"),
     refused(
