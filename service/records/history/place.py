@@ -26,7 +26,7 @@ def log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-class Place:
+class HistoryPlace:
     """The history's path, and which files were opened there. Asked by any thread, told by the writer's."""
 
     def __init__(self, path: Path) -> None:

@@ -27,7 +27,7 @@ def read_page(
 ) -> tuple[list[StoredEntry], int | None]:
     """The newest rows, or the newest of those before a row, and the id that the next page is before, if there is one.
 
-    `check_place` raises OSError if the file at `path` is no longer the one that is written, as `Place.check`.
+    `check_place` raises OSError if the file at `path` is no longer the one that is written, as `HistoryPlace.check`.
     Raises HistoryUnavailableError, as all functions here do.
     """
     conditions = _conditions(filters) + ([("id < ?", before)] if before is not None else [])

@@ -29,7 +29,7 @@ from typing import Any
 
 from anomaly.errors import UsageError
 from service.errors import HistoryUnavailableError
-from service.records.history.place import Place
+from service.records.history.place import HistoryPlace
 from service.records.history.store import (
     INSERT,
     SELECT,
@@ -84,7 +84,7 @@ class History:
         self, path: Path, retention: Retention, *, thumbnails: bool, on_failure: Callable[[int], None]
     ) -> None:
         """`on_failure` is told of how many images were not kept. Raises UsageError if the file cannot be used."""
-        self.place = Place(path)
+        self.place = HistoryPlace(path)
         """Where it is written; its `check` is for readers."""
         self._retention = retention
         self._thumbnails = thumbnails
