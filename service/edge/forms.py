@@ -95,7 +95,8 @@ class FormReader:
         self._parts: list[FormPart] = []
         self._num_files = 0
         self._preamble: bytearray | None = bytearray()  # None once the first boundary has come
-        self._last = b""
+        self._last = self._piece = b""
+        self._read_to = 0  # in the piece
         self._epilogue: bytearray | None = None  # None until the last boundary has come
 
     def feed(self, piece: bytes) -> None:
@@ -103,7 +104,8 @@ class FormReader:
         if self._epilogue is not None:
             self._epilogue += piece
             return
-        piece = self._after_preamble(piece)
+        self._piece, self._read_to = self._after_preamble(piece), 0
+        piece = self._piece
         try:
             self._parser.write(piece)
         except FormParserError as error:
@@ -155,7 +157,13 @@ class FormReader:
     def _note_epilogue(self, piece: bytes) -> None:
         """If the last boundary has come with this piece, keep what is behind it."""
         if self._epilogue is not None:
-            self._epilogue += (self._last + piece).partition(self._closing)[2]
+            start = len(self._last) + self._read_to if self._read_to else 0  # a head may have a line like the boundary
+            self._epilogue += (self._last + piece)[start:].partition(self._closing)[2]
+
+    def _note_read(self, data: bytes, end: int) -> None:
+        """The parser has taken heads or contents as far as `end`; it keeps what could begin a boundary to itself."""
+        if data is self._piece:
+            self._read_to = end
 
     def _check_outside(self, text: bytearray, where: str) -> None:
         """Some programs write a line of text there; a part there is in no form that anybody would read."""
@@ -176,6 +184,7 @@ class FormReader:
 
     def _add_header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
+        self._note_read(data, end)
 
     def _end_header(self) -> None:
         self._headers[self._name.lower()] = self._value
@@ -210,6 +219,7 @@ class FormReader:
             raise MalformedRequestError(f"The form has more than {MAX_TEXTS} fields without a file.")
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
+        self._note_read(data, end)
         part = self._parts[-1]
         part.pieces.append(data[start:end])
         part.num_bytes += end - start

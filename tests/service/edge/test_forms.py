@@ -112,6 +112,20 @@ def test_what_is_no_base64_is_refused_with_the_parts_name(coded: bytes) -> None:
         asyncio.run(part.take())
 
 
+@pytest.mark.parametrize("size", [1, 2, 7, 999])
+def test_a_head_may_have_a_line_like_the_closing_boundary(size: int) -> None:
+    form = b"--x\r\nContent-Disposition: form-data; name=file; filename=a\r\n--x--: y\r\n\r\n1\r\n--x"
+    form += b"\r\nContent-Disposition: form-data; name=file; filename=b\r\n\r\n2\r\n--x--"
+    reader, longer = (FormReader("multipart/form-data; boundary=x", max_files=2) for _ in range(2))
+    more = form + form[3:]
+    for start in range(0, len(more), size):
+        reader.feed(form[start : start + size])
+        longer.feed(more[start : start + size])
+    assert [b"".join(part.pieces) for part in reader.finish()] == [b"1", b"2"]
+    with pytest.raises(MalformedRequestError, match="parts behind its closing boundary"):
+        longer.finish()
+
+
 def test_a_boundary_may_be_followed_by_spaces_but_by_nothing_else() -> None:
     head = b"\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\n"
     reader = FormReader("multipart/form-data; boundary=x", max_files=2)
