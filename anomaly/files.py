@@ -18,7 +18,7 @@ from pathlib import Path
 from anomaly.errors import StorageError
 
 _MAX_NAME_BYTES = 200  # of the 255 that a file's name may have; the rest is for what makes it unique
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM}
 
 
@@ -91,6 +91,11 @@ def _room(folder: Path, num_bytes: int | None) -> str:
 def _advice(error: OSError, instead: str) -> str:
     if error.errno in _FULL:
         return f"Free some space there, or {instead}"
+    if error.errno == errno.EFBIG:
+        return (
+            "A file may not be so large there: by a limit of this account, which `ulimit -f` shows, or by the file "
+            f"system, as FAT32 has one of 4 GiB. Raise the limit, use another file system, or {instead}"
+        )
     if error.errno in _NOT_ALLOWED:
         return f"Allow writing there, or {instead}"
     return instead[0].upper() + instead[1:]

@@ -26,10 +26,10 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 @contextmanager
-def held(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
+def held(path: Path, what: str, *, wait: bool = False, instead: str = "choose another place") -> Iterator[None]:
     """Hold the lock file `path`, in a folder that exists. `what` is what error messages say is being written.
 
-    Without `wait` it is had at once or not at all.
+    Without `wait` it is had at once or not at all. `instead` is what else a user can do, in the imperative.
 
     Raises:
         InUseError: another holds it; the message says who, and since when.
@@ -43,7 +43,7 @@ def held(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
             lock.acquire()
         except Timeout as error:
             raise InUseError(
-                f"{what} is being written by {_holder(path)}; wait until that has ended, or choose another place"
+                f"{what} is being written by {_holder(path)}; wait until that has ended, or {instead}"
             ) from error
         except OSError as error:
             if error.errno not in _NO_LOCKS:

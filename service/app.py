@@ -123,7 +123,7 @@ def create_app(
         keyring.reload()
         try:
             loading.rescan()
-        except AnomalyError as error:
+        except (AnomalyError, OSError) as error:
             logger.error("the bundles stay as they were: %s", error)
 
     app = FastAPIOffline(

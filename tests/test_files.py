@@ -140,7 +140,10 @@ def test_what_was_written_is_on_the_disk_before_the_rename(tmp_path: Path, monke
             r"\(1,234 bytes are needed, [\d,]+ bytes are free\)\. Free some space there, or give another --out$",
         ),
         (errno.EDQUOT, r"\(1,234 bytes are needed, .*\. Free some space there, or give another --out$"),
-        (errno.EFBIG, r"\(1,234 bytes are needed, .*\. Free some space there, or give another --out$"),
+        (
+            errno.EFBIG,
+            r"\. A file may not be so large .*`ulimit -f`.*, use another .*, or give another --out$",
+        ),
         (errno.EACCES, r"\. Allow writing there, or give another --out$"),
         (errno.EROFS, r"\. Give another --out$"),
     ],

@@ -3,12 +3,15 @@
 What systems and editors leave in folders by themselves is no part of a bundle, and no bundle.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from anomaly.errors import BundleNotFoundError
+from anomaly.errors import BundleError, BundleNotFoundError
+
+logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
@@ -51,24 +54,43 @@ class BundleRef:
         return self.path.with_name(f"{self.version}.left_out.csv")
 
 
-def list_bundles(models: Path, *, is_wanted: Callable[[Path], bool] = lambda folder: True) -> list[BundleRef]:
+def list_bundles(
+    models: Path,
+    *,
+    is_wanted: Callable[[Path], bool] = lambda folder: True,
+    warn: Callable[[str], None] = logger.warning,
+) -> list[BundleRef]:
     """Every version of every name under `models`, by name and version.
 
-    `is_wanted` is asked of the folder of a name, and of a version, before it is looked into.
+    `is_wanted` is asked of the folder of a name, and of a version, before it is looked into. `warn` is told of each
+    name whose folder cannot be read; it is passed over.
 
     Raises:
-        BundleNotFoundError: `models` is not a folder.
+        BundleNotFoundError: `models` is not a folder.  BundleError: it cannot be read.
     """
-    if not models.is_dir():
-        raise BundleNotFoundError(f"there is no folder {models}; give the folder that holds the bundles")
-    folders = (
-        folder
-        for folder in models.iterdir()
-        if not folder.name.startswith(".") and not _is_like(folder.name, _SYSTEM_NAMES) and is_wanted(folder)
-    )
-    names = (folder for folder in folders if folder.is_dir())
-    versions = ((name, version, path) for name in names for version, path in _versions(name))
-    return sorted(BundleRef(name.name, version, path) for name, version, path in versions if is_wanted(path))
+    try:
+        if not models.is_dir():
+            raise BundleNotFoundError(f"there is no folder {models}; give the folder that holds the bundles")
+        folders = list(models.iterdir())
+    except OSError as error:
+        raise BundleError(
+            f"the folder {models} cannot be read: {error.strerror or error}; give this account the right to read and "
+            "enter it, or name another folder"
+        ) from error
+    found: list[BundleRef] = []
+    for folder in folders:
+        if folder.name.startswith(".") or _is_like(folder.name, _SYSTEM_NAMES):
+            continue
+        try:
+            versions = _versions(folder) if is_wanted(folder) and folder.is_dir() else []
+            found += [BundleRef(folder.name, version, path) for version, path in versions if is_wanted(path)]
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, for Python before 3.13
+            why = getattr(error, "strerror", None) or error
+            warn(
+                f"{folder} is passed over, with all its versions: it cannot be read ({why}); give this account the "
+                "right to read and enter it, or remove it"
+            )
+    return sorted(found)
 
 
 def resolve(model: Path) -> BundleRef:

@@ -25,7 +25,9 @@ def read_verified(folder: Path) -> dict[str, bytes]:
         if missing := sorted(expected - present):
             raise corrupt(folder, f"{', '.join(missing)} missing")
         if added := sorted(present - expected):
-            raise corrupt(folder, f"{', '.join(added)} added")
+            raise CorruptBundleError(
+                f"the bundle {folder} is not as it was written: {', '.join(added)} added. Remove what was added"
+            )
         if odd := [name for name in sorted(expected) if not stat.S_ISREG((folder / name).lstat().st_mode)]:
             raise corrupt(folder, f"{', '.join(odd)} not a plain file")
         files = {name: (folder / name).read_bytes() for name in sorted(expected)}

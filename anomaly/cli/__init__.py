@@ -3,9 +3,6 @@
 Exit codes: 0 done; 1 done, but some inputs could not be scored; 2 wrong usage, or nothing could be done.
 """
 
-import io
-import sys
-
 import typer
 
 from anomaly.cli.calibrate import calibrate
@@ -18,16 +15,15 @@ from anomaly.cli.models import models_app
 from anomaly.cli.recipes import recipes_app
 from anomaly.cli.score import score
 from anomaly.cli.serve import serve
+from anomaly.cli.streams import make_lenient
 from anomaly.cli.train import train
 
 
 class _Program(typer.Typer):
-    """Whatever a terminal or a file cannot show becomes an escape: to print never ends a command."""
+    """To print never ends a command."""
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
+        make_lenient()
         return super().__call__(*args, **kwargs)
 
 

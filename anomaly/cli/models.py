@@ -19,7 +19,7 @@ def models_list(
     with usage():
         from anomaly.bundle import list_bundles
 
-        refs = list_bundles(models)
+        refs = list_bundles(models, warn=lambda warning: err.print(f"[bold yellow]warning:[/] {escape(warning)}"))
     current = {ref.name: ref.version for ref in refs}
     for ref in refs:
         out.print(f"{escape(ref.name)}/{ref.version}{'  (current)' if current[ref.name] == ref.version else ''}")

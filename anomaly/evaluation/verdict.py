@@ -111,7 +111,8 @@ def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:
             "as well."
         )
     name = max(evaluation.baselines, key=evaluation.baselines.__getitem__)
-    best = f"{BASELINE_NAMES.get(name, name)} with an AUROC of {percent(evaluation.baselines[name])}"
+    baseline, own = told_apart(evaluation.baselines[name], summary.image.auroc)
+    best = f"{BASELINE_NAMES.get(name, name)} with an AUROC of {baseline}"
     match standing:
         case Standing.AHEAD:
             return f"It is better than the plain baselines. The best of them is {best}."
@@ -119,7 +120,7 @@ def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:
             return f"It is no better than the best plain baseline, {best}, within the uncertainty of the measurement."
         case Standing.BEHIND:
             return (
-                f"A plain baseline is better: {best}, against {percent(summary.image.auroc)} for this model. "
+                f"A plain baseline is better: {best}, against {own} for this model. "
                 "Train it longer, with larger images, or with other settings."
             )
 
@@ -127,6 +128,14 @@ def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:
 def percent(share: float | None) -> str:
     """A share in [0, 1] for people; a dash for None."""
     return "–" if share is None else f"{100 * share:.1f}%"
+
+
+def told_apart(first: float, second: float) -> tuple[str, str]:
+    """Two shares with as many digits as tell them apart; equal ones as ever."""
+    if first == second:
+        return percent(first), percent(second)
+    texts = ((f"{100 * first:.{digits}f}%", f"{100 * second:.{digits}f}%") for digits in range(1, 15))
+    return next((pair for pair in texts if pair[0] != pair[1]), (percent(first), percent(second)))
 
 
 def _surprise(evaluation: Evaluation, threshold: float) -> int:

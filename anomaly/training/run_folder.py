@@ -58,7 +58,7 @@ class RunFolder:
                     f"the checkpoint {earlier[0]} belongs to another run: its images, options or seed differ. "
                     "Give the same options as before, or train without --resume to start anew"
                 )
-            with held(found.parent / LOCK, _RUN.format(found.parent)):
+            with held(found.parent / LOCK, _RUN.format(found.parent), instead=_ANEW):
                 found.replace(self.checkpoint)
             shutil.rmtree(found.parent)
 
@@ -92,6 +92,7 @@ def run_folder(out: Path, *, resume: bool = False) -> Iterator[RunFolder]:
 
 
 _RUN = "the training run {}"
+_ANEW = "train without --resume to start anew"
 
 
 @contextmanager
@@ -123,7 +124,7 @@ def _check_resumable(work: Path) -> None:
     _check_some(checkpoints, work)
     for index, checkpoint in enumerate(checkpoints, start=1):
         try:
-            with held(checkpoint.parent / LOCK, _RUN.format(checkpoint.parent)):
+            with held(checkpoint.parent / LOCK, _RUN.format(checkpoint.parent), instead=_ANEW):
                 return
         except InUseError:
             if index == len(checkpoints):

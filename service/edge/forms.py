@@ -1,23 +1,19 @@
 """Forms (`multipart/form-data`, RFC 7578) as the clients in use send them, read in memory.
 
 python-multipart splits a form into its parts. Here is what it leaves to others: text before the first boundary and
-behind the last one (RFC 2046, section 5.1.1), whether the form is whole, names of files in all their codings, and the
-transfer encodings of parts.
+behind the last one (RFC 2046, section 5.1.1), whether the form is whole, and the transfer encodings of parts.
 """
 
 import asyncio
 import binascii
-import re
 from base64 import b64decode
 from binascii import a2b_qp
 from dataclasses import dataclass, field
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
-from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from service.edge.filenames import as_text, filename_of
 from service.errors import MalformedRequestError, UploadTooLargeError
 
 MAX_TEXTS = 16
@@ -25,8 +21,6 @@ MAX_TEXTS = 16
 MAX_TEXT_BYTES = 1024
 """Bytes of one such field."""
 MAX_PREAMBLE_BYTES = 64 * 2**10
-EXTENDED_NAME = re.compile(rb"""filename\*\s*=\s*"?([\w-]*)'[\w-]*'([^\s;"]*)""", re.IGNORECASE)
-"""`filename*=utf-8''%C3%A4.png` (RFC 5987)."""
 
 
 @dataclass
@@ -101,7 +95,8 @@ class FormReader:
         self._parts: list[FormPart] = []
         self._num_files = 0
         self._preamble: bytearray | None = bytearray()  # None once the first boundary has come
-        self._last = b""
+        self._last = self._piece = b""
+        self._read_to = 0  # in the piece
         self._epilogue: bytearray | None = None  # None until the last boundary has come
 
     def feed(self, piece: bytes) -> None:
@@ -109,7 +104,8 @@ class FormReader:
         if self._epilogue is not None:
             self._epilogue += piece
             return
-        piece = self._after_preamble(piece)
+        self._piece, self._read_to = self._after_preamble(piece), 0
+        piece = self._piece
         try:
             self._parser.write(piece)
         except FormParserError as error:
@@ -161,7 +157,13 @@ class FormReader:
     def _note_epilogue(self, piece: bytes) -> None:
         """If the last boundary has come with this piece, keep what is behind it."""
         if self._epilogue is not None:
-            self._epilogue += (self._last + piece).partition(self._closing)[2]
+            start = len(self._last) + self._read_to if self._read_to else 0  # a head may have a line like the boundary
+            self._epilogue += (self._last + piece)[start:].partition(self._closing)[2]
+
+    def _note_read(self, data: bytes, end: int) -> None:
+        """The parser has taken heads or contents as far as `end`; it keeps what could begin a boundary to itself."""
+        if data is self._piece:
+            self._read_to = end
 
     def _check_outside(self, text: bytearray, where: str) -> None:
         """Some programs write a line of text there; a part there is in no form that anybody would read."""
@@ -182,6 +184,7 @@ class FormReader:
 
     def _add_header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
+        self._note_read(data, end)
 
     def _end_header(self) -> None:
         self._headers[self._name.lower()] = self._value
@@ -195,11 +198,16 @@ class FormReader:
                 'The form cannot be read: a part has no Content-Disposition with a name, as in form-data; name="file".'
             )
         part = FormPart(
-            name=_text(options[b"name"]),
-            filename=_filename(disposition, options.get(b"filename")),
-            content_type=_text(self._headers.get(b"content-type", b"")).strip().lower(),
-            encoding=_text(self._headers.get(b"content-transfer-encoding", b"")).strip().lower(),
+            name=as_text(options[b"name"]),
+            filename=filename_of(disposition, options.get(b"filename")),
+            content_type=as_text(self._headers.get(b"content-type", b"")).strip().lower(),
+            encoding=as_text(self._headers.get(b"content-transfer-encoding", b"")).strip().lower(),
         )
+        if part.content_type.startswith("multipart/"):
+            raise MalformedRequestError(
+                f"The form's field {part.name[:80]!r} holds a form of its own ({part.content_type[:40]}), as RFC 2388 "
+                "had it for several files, and RFC 7578 has no more. Send each file as a part with that name."
+            )
         self._parts.append(part)
         self._num_files += part.is_file
         if self._num_files > self._max_files:
@@ -211,6 +219,7 @@ class FormReader:
             raise MalformedRequestError(f"The form has more than {MAX_TEXTS} fields without a file.")
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
+        self._note_read(data, end)
         part = self._parts[-1]
         part.pieces.append(data[start:end])
         part.num_bytes += end - start
@@ -222,25 +231,3 @@ class FormReader:
 
     def _end(self) -> None:
         self._epilogue = bytearray()
-
-
-def _filename(disposition: bytes, plain: bytes | None) -> str | None:
-    """A file's name: as RFC 5987 has it, else as RFC 2047, else as it is; None if there is none."""
-    if b"*" in disposition and (found := EXTENDED_NAME.search(disposition)):
-        return _text(unquote_to_bytes(found[2]), found[1].decode("ascii", "replace") or "utf-8")
-    if plain is None:
-        return None
-    name = _text(plain)
-    if name.startswith("=?") and name.endswith("?="):
-        try:
-            return str(make_header(decode_header(name))) or name
-        except (HeaderParseError, LookupError, UnicodeDecodeError):
-            return name
-    return name
-
-
-def _text(data: bytes, charset: str = "utf-8") -> str:
-    try:
-        return data.decode(charset)
-    except (UnicodeDecodeError, LookupError):
-        return data.decode("latin-1")

@@ -74,7 +74,7 @@ class Loading:
         return slot.detector
 
     def unload(self, name: str, version: int) -> None:
-        """Serve a version no more, until it is loaded by name again; requests that have begun are answered.
+        """Serve a version no more, until it is loaded by name again; requests that have their detector are answered.
 
         Raises ModelNotFoundError if it is not served.
         """

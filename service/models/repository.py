@@ -14,7 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 def find_bundles(models: Path) -> list[BundleRef]:
-    """Every version of every name, by name and version. Raises BundleNotFoundError if `models` is not a folder."""
+    """Every version of every name, by name and version. The log names those whose folder cannot be read.
+
+    Raises BundleError if `models` is not a folder, or cannot be read itself.
+    """
     root = models.resolve()
 
     def is_served(folder: Path) -> bool:
@@ -26,4 +29,4 @@ def find_bundles(models: Path) -> list[BundleRef]:
             logger.warning("%s is passed over: it is a link that leads out of %s", folder, models)
         return is_inside
 
-    return list_bundles(models, is_wanted=is_served)
+    return list_bundles(models, is_wanted=is_served, warn=logger.warning)

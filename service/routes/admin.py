@@ -27,7 +27,10 @@ async def load(query: Annotated[BundleQuery, Query()], parts: Parts) -> ModelIde
 
 @router.post("/unload", status_code=204)
 async def unload(query: Annotated[VersionQuery, Query()], parts: Parts) -> None:
-    """Serve a version no more, until it is loaded again. Requests that have begun are answered."""
+    """Serve a version no more, until it is loaded again.
+
+    Requests that have begun are answered, but a form without `?model=` takes what is served when all of it has come.
+    """
     await asyncio.to_thread(parts.loading.unload, query.model, query.version)
 
 

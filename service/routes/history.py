@@ -5,6 +5,7 @@ import csv
 import io
 from collections.abc import AsyncIterator
 from dataclasses import astuple, fields
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -59,7 +60,8 @@ Kept = Annotated[History, Depends(_history)]
 @router.get("/history")
 async def history(query: Annotated[HistoryQuery, Query()], kept: Kept) -> HistoryAnswer:
     """Scored images, newest first, a page at a time."""
-    rows, following = await asyncio.to_thread(read_page, kept.path, query, before=query.before, limit=query.limit)
+    read = partial(read_page, kept.place.path, query, check_place=kept.place.check)
+    rows, following = await asyncio.to_thread(read, before=query.before, limit=query.limit)
     return HistoryAnswer(items=[HistoryRow.model_validate(vars(row)) for row in rows], next=following)
 
 
@@ -70,13 +72,14 @@ async def history(query: Annotated[HistoryQuery, Query()], kept: Kept) -> Histor
 )
 async def history_csv(query: Annotated[HistoryFilters, Query()], kept: Kept) -> Response:
     """All of them as CSV. A text that a spreadsheet would take for a formula begins with an apostrophe."""
-    rows, following = await asyncio.to_thread(read_page, kept.path, query, limit=CSV_ROWS)
+    read = partial(read_page, kept.place.path, query, limit=CSV_ROWS, check_place=kept.place.check)
+    rows, following = await asyncio.to_thread(read)
 
     async def pieces() -> AsyncIterator[str]:
         yield _lines([CSV_COLUMNS, *map(_cells, rows)])
         before = following
         while before is not None:
-            more, before = await asyncio.to_thread(read_page, kept.path, query, before=before, limit=CSV_ROWS)
+            more, before = await asyncio.to_thread(read, before=before)
             yield _lines(map(_cells, more))
 
     headers = {"Content-Disposition": 'attachment; filename="history.csv"'}
@@ -90,7 +93,7 @@ async def history_csv(query: Annotated[HistoryFilters, Query()], kept: Kept) -> 
 )
 async def thumbnail(number: RowId, kept: Kept) -> Response:
     """The image, small, as the model saw it; only with `--history-thumbnails`."""
-    found = await asyncio.to_thread(read_thumbnail, kept.path, number)
+    found = await asyncio.to_thread(read_thumbnail, kept.place.path, number, kept.place.check)
     if found is None:
         raise HistoryRowNotFoundError(f"The history has no thumbnail of an image {number}.")
     return Response(found, media_type="image/webp")

@@ -1,11 +1,15 @@
+import errno
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from anomaly.bundle import BundleRef, list_bundles, load, resolve
 from anomaly.bundle.layout import next_version
-from anomaly.errors import BundleNotFoundError
+from anomaly.errors import BundleError, BundleNotFoundError
+from service.models.repository import find_bundles
 from tests.bundle.copies import copy_of
+from tests.cli.calls import done
 
 
 def make_versions(name: Path, *versions: int) -> None:
@@ -67,6 +71,35 @@ def test_a_list_is_sorted_and_passes_over_what_is_no_bundle(tmp_path: Path) -> N
     (tmp_path / "notes.txt").touch()
     assert [(ref.name, ref.version) for ref in list_bundles(tmp_path)] == [("a", 2), ("a", 10), ("b", 1)]
     assert list_bundles(tmp_path)[0].path == tmp_path / "a" / "2"
+
+
+def test_a_folder_that_cannot_be_read_is_passed_over_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        make_versions(tmp_path / name, 1)
+    (tmp_path / "circle").symlink_to("circle")
+    listed = Path.iterdir
+
+    def iterdir(self: Path) -> Iterator[Path]:
+        if self.name == "b":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return listed(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    warnings: list[str] = []
+    assert [ref.name for ref in list_bundles(tmp_path, warn=warnings.append)] == ["a", "c"]
+    (warning,) = [each for each in warnings if "circle" not in each]
+    assert f"{tmp_path / 'b'} is passed over, with all its versions: it cannot be read (Permission denied)" in warning
+    assert [ref.name for ref in find_bundles(tmp_path)] == ["a", "c"]  # for a circle it asks where a link leads
+    assert "b is passed over" in done("models", "list", tmp_path).stderr
+
+
+def test_a_models_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def iterdir(self: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(BundleError, match="cannot be read: Permission denied; give this account the right"):
+        list_bundles(tmp_path)
 
 
 def test_a_list_of_no_folder_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from anomaly.calibration import Calibration
 from anomaly.evaluation import summarise, verdict_lines
 from anomaly.evaluation.metrics import rates_at
 from anomaly.evaluation.results import Evaluation
-from anomaly.evaluation.verdict import kinds_sentence, operating_sentence, pixel_sentence
+from anomaly.evaluation.verdict import kinds_sentence, operating_sentence, pixel_sentence, told_apart
 from tests.evaluation.evaluations import make_evaluation, make_pixel
 
 SUMMARY = summarise(make_evaluation())
@@ -172,3 +172,16 @@ def test_every_number_of_false_alarms_has_its_sentence(alpha: float, num_calibra
     sentence = operating(evaluation)
     assert sentence.endswith(".")
     assert "nan" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (0.99, 0.875, ("99.0%", "87.5%")),
+        (1.0, 0.99996, ("100.000%", "99.996%")),
+        (0.87504, 0.875, ("87.504%", "87.500%")),
+        (1.0, 1.0, ("100.0%", "100.0%")),
+    ],
+)
+def test_shares_that_differ_are_shown_so_that_they_do(first: float, second: float, expected: tuple[str, str]) -> None:
+    assert told_apart(first, second) == expected

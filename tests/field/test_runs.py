@@ -59,6 +59,7 @@ def test_a_run_that_is_being_trained_is_not_resumed_and_one_that_crashed_is(tmp_
     with holding(checkpoint.parent / LOCK) as other:
         message = refused(*command, "--resume")
         assert f"the training run {checkpoint.parent} is being written by process {other.pid} on " in message
+        assert message.endswith("wait until that has ended, or train without --resume to start anew")
     done(*command, "--resume")
     assert load(tmp_path / "m").manifest.num_steps == 34
 

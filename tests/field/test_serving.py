@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -104,4 +105,25 @@ def test_a_history_that_a_rotation_moves_loses_no_row_that_has_a_number(
         assert "history" not in instance.client.get("/readyz").json()
         assert "anomaly_history_failing 0.0" in instance.client.get("/metrics").text
     assert rows_of(rotated) == [1, 2, 3]
+    assert rows_of(history) == [1, 2]
+
+
+def test_a_history_that_was_replaced_is_not_read_beside_the_old_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PLACE_S", 60.0)
+    history, other = tmp_path / "h.sqlite", tmp_path / "other.sqlite"
+    with open_instance(tmp_path / "others", history=other) as instance:
+        assert numbers(instance, 7, 8) == [1, 2]
+    with open_instance(tmp_path / "models", history=history) as instance:
+        assert numbers(instance, 1) == [1]
+        assert len(instance.client.get("/history").json()["items"]) == 1
+        history.rename(tmp_path / "moved.sqlite")
+        other.rename(history)
+        digest = sha256(history.read_bytes()).hexdigest()
+        for path in ("/history", "/history.csv", "/history/1/thumbnail"):
+            answer = instance.client.get(path)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "history_unavailable")
+        assert sha256(history.read_bytes()).hexdigest() == digest
+    assert rows_of(tmp_path / "moved.sqlite") == [1]
     assert rows_of(history) == [1, 2]

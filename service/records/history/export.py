@@ -18,6 +18,7 @@ from pathlib import Path
 from anomaly.data import expand_inputs
 from anomaly.errors import DataError, UsageError
 from anomaly.files import replacing, storing
+from service.records.history.place import check_unused_log
 from service.records.history.store import Correction, reading
 
 EVALUATE_EVERY = 5
@@ -93,9 +94,10 @@ def read_corrections(history: Path) -> dict[str, Corrected]:
         "SELECT image_hash, correction, is_anomalous FROM images WHERE correction IS NOT NULL ORDER BY corrected_at, id"
     )
     try:
+        check_unused_log(history)
         with reading(history) as connection:
             found = connection.execute(query).fetchall()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise UsageError(
             f"the history {history} cannot be read: {error}; name the file that `anomaly serve --history` writes"
         ) from error

@@ -5,7 +5,7 @@ reader that stays would keep the write-ahead log from being emptied.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,24 +18,30 @@ _VERDICTS: dict[VerdictFilter, int | None] = {"normal": 0, "anomalous": 1, "none
 
 
 def read_page(
-    path: Path, filters: HistoryFilters, *, before: int | None = None, limit: int
+    path: Path,
+    filters: HistoryFilters,
+    *,
+    before: int | None = None,
+    limit: int,
+    check_place: Callable[[], None] = lambda: None,
 ) -> tuple[list[StoredEntry], int | None]:
     """The newest rows, or the newest of those before a row, and the id that the next page is before, if there is one.
 
+    `check_place` raises OSError if the file at `path` is no longer the one that is written, as `HistoryPlace.check`.
     Raises HistoryUnavailableError, as all functions here do.
     """
     conditions = _conditions(filters) + ([("id < ?", before)] if before is not None else [])
     where = f" WHERE {' AND '.join(sql for sql, _ in conditions)}" if conditions else ""
     query = f"{SELECT}{where} ORDER BY id DESC LIMIT ?"
-    with _available(path) as connection:
+    with _available(path, check_place) as connection:
         found = connection.execute(query, (*(value for _, value in conditions), limit + 1)).fetchall()
     rows = [StoredEntry.of(values) for values in found[:limit]]
     return rows, rows[-1].id if len(found) > limit else None
 
 
-def read_thumbnail(path: Path, number: int) -> bytes | None:
+def read_thumbnail(path: Path, number: int, check_place: Callable[[], None] = lambda: None) -> bytes | None:
     """A row's thumbnail, a WebP file; None if it has none, or there is no such row."""
-    with _available(path) as connection:
+    with _available(path, check_place) as connection:
         found = connection.execute("SELECT thumbnail FROM images WHERE id = ?", (number,)).fetchone()
     return found[0] if found else None
 
@@ -57,9 +63,9 @@ def _conditions(filters: HistoryFilters) -> list[tuple[str, object]]:
 
 
 @contextmanager
-def _available(path: Path) -> Iterator[sqlite3.Connection]:
+def _available(path: Path, check_place: Callable[[], None]) -> Iterator[sqlite3.Connection]:
     try:
-        with reading(path) as connection:
+        with reading(path, check_place) as connection:
             yield connection
-    except (sqlite3.Error, UsageError) as error:
+    except (sqlite3.Error, OSError, UsageError) as error:
         raise HistoryUnavailableError(f"The history cannot be read now: {error}.") from error

@@ -6,7 +6,7 @@ goes back to the file system at once (auto_vacuum=FULL), so that the file is as 
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -135,12 +135,6 @@ def open_store(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def identify(path: Path) -> tuple[tuple[int, int], ...]:
-    """Which files the history and its write-ahead log at `path` are, whatever is called so later. Raises OSError."""
-    found = [each.stat() for each in (path, path.with_name(f"{path.name}-wal"))]
-    return tuple((each.st_dev, each.st_ino) for each in found)
-
-
 def checkpoint_log(connection: sqlite3.Connection) -> None:
     """Write all that is in the log into the file itself, by whatever names the two go now.
 
@@ -153,12 +147,19 @@ def checkpoint_log(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection for one reader, of a file that must be there. Raises UsageError or sqlite3.Error."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=BUSY_S, uri=True)) as connection:
+def reading(path: Path, check_place: Callable[[], None] = lambda: None) -> Iterator[sqlite3.Connection]:
+    """A connection for one reader, of a file that must be there. Raises UsageError or sqlite3.Error.
+
+    It is opened read-only. A connection that may write brings the log into the file when it is the last to close; if
+    the file was replaced, that is the log of another file. `check_place` raises if the file at the path is not the one
+    that is meant. It is asked before the log is opened, as to open another file beside a log in use would harm both,
+    and again when all is read.
+    """
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=BUSY_S, uri=True)) as connection:
+        check_place()
         check_store(connection, path)
-        connection.execute("PRAGMA query_only = ON")
         yield connection
+        check_place()
 
 
 def check_store(connection: sqlite3.Connection, path: Path) -> None:

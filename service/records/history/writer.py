@@ -1,13 +1,15 @@
 """The one writer: a thread that commits the rows and corrections that wait, all together, and then acknowledges them.
 
 A row is acknowledged, by its id, only when it is committed. One commit for many rows means one flush for many images.
+What is wrong with a row itself costs that row, and its group is committed.
+
 Nothing here may harm scoring. While the file cannot be written (a full disk, a lock, a broken file), images are not
 kept but counted, one line in the log says since when and why, and every RETRY_S a new connection is tried. A disk that
 hangs is waited for no longer than ACKNOWLEDGE_S.
 
 A file that is renamed, removed or replaced stays open here, and takes rows that nobody would find. So before and after
-each commit the name is looked up. If it is another file by now, that is one that cannot be written: its rows so far are
-brought into it, and it is left.
+each commit, and each PLACE_S, the name is looked up. If it is another file by now, that is one that cannot be written:
+its rows so far are brought into it, and it is left.
 """
 
 import asyncio
@@ -27,6 +29,7 @@ from typing import Any
 
 from anomaly.errors import UsageError
 from service.errors import HistoryUnavailableError
+from service.records.history.place import HistoryPlace
 from service.records.history.store import (
     INSERT,
     SELECT,
@@ -35,7 +38,6 @@ from service.records.history.store import (
     StoredEntry,
     as_text,
     checkpoint_log,
-    identify,
     open_store,
 )
 
@@ -48,11 +50,17 @@ MAX_GROUP = 256
 """Jobs of one commit."""
 IDLE_S = 60.0
 """How often retention is looked after while nothing is written."""
+PLACE_S = 1.0
+"""How often the file's name is looked up while nothing is written."""
 MAX_DELETED = 1024
 """Rows that one commit deletes at the most, so that no answer waits for many; what is left over follows at once."""
 
 
 _EXPECTED = (sqlite3.Error, OSError, UsageError)
+_OF_ALL = (sqlite3.DatabaseError, OSError, MemoryError)
+"""What the disk or the file says concerns all that waits."""
+_OF_ONE = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
+"""But these of SQLite's errors are about the values of one row."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,8 @@ class History:
         self, path: Path, retention: Retention, *, thumbnails: bool, on_failure: Callable[[int], None]
     ) -> None:
         """`on_failure` is told of how many images were not kept. Raises UsageError if the file cannot be used."""
-        self.path = path
+        self.place = HistoryPlace(path)
+        """Where it is written; its `check` is for readers."""
         self._retention = retention
         self._thumbnails = thumbnails
         self._on_failure = on_failure
@@ -140,38 +149,45 @@ class History:
             raise HistoryUnavailableError("The history cannot be written now: its disk does not answer.") from None
 
     def _run(self) -> None:
-        more = False
+        more, last = False, time.monotonic()
         while not (self._is_closed and self._jobs.empty()):
-            more = self._commit(self._take(0.0 if more else IDLE_S))
+            group = self._take(0.0 if more else PLACE_S)
+            if group is None and not more and time.monotonic() - last < IDLE_S and self.place.is_same():
+                continue
+            more, last = self._commit(group or []), time.monotonic()
         self._drop_connection()
 
-    def _take(self, wait_s: float) -> list[_Write]:
-        """What waits; after `wait_s` seconds nothing."""
+    def _take(self, wait_s: float) -> list[_Write] | None:
+        """What waits; None if for `wait_s` seconds nothing came."""
         taken: list[_Write | None] = []
         with suppress(Empty):
             taken.append(self._jobs.get(timeout=wait_s) if wait_s else self._jobs.get_nowait())
             while len(taken) < MAX_GROUP:
                 taken.append(self._jobs.get_nowait())
+        if not taken:
+            return None
         return [job for job in taken if job is not None and not job.answer.done()]
 
     def _commit(self, group: Sequence[_Write]) -> bool:
         """Do a group's work in one transaction, and answer. Returns whether there are more rows to delete."""
         results: list[Any]
+        file = self.place.file
         try:
             connection = self._connection or self._open()
-            self._check_place()
+            self.place.check()
             connection.execute("BEGIN IMMEDIATE")
-            results = [job.work(connection) for job in group]
+            results = [_do_alone(job, connection) for job in group]
             more = self._delete_old(connection)
             connection.execute("COMMIT")
-            self._check_place()
+            self.place.check()
         except Exception as error:
             self._degrade(str(error), retry_s=RETRY_S, error=None if isinstance(error, _EXPECTED) else error)
             self._drop_connection()
             results = [HistoryUnavailableError(f"The history cannot be written now: {error}.") for _ in group]
             more = False
         else:
-            if group or self._try_again_at == math.inf:  # an empty commit shows only that the disk answers
+            # an empty commit shows that the disk answers; one that made a file, that it can be written
+            if group or self._try_again_at == math.inf or self.place.file != file:
                 self._recover()
         self._loop.call_soon_threadsafe(_settle, group, results)
         return more
@@ -211,26 +227,17 @@ class History:
         self._degraded, self._try_again_at = None, 0.0
 
     def _open(self) -> sqlite3.Connection:
-        self._connection = open_store(self.path)
-        self._files = identify(self.path)
+        self.place.check_log()
+        self._connection = open_store(self.place.path)
+        self.place.opened()
         return self._connection
-
-    def _check_place(self) -> None:
-        """Raise OSError if the file that is open is no longer the one at the path."""
-        with suppress(OSError):
-            if identify(self.path) == self._files:
-                return
-        raise FileNotFoundError(
-            f"{self.path} was renamed, removed or replaced while it was in use; its rows so far are in the file that "
-            "was moved, and a new one is begun"
-        )
 
     def _drop_connection(self) -> None:
         """Close the file; one that was moved only when all its rows are in it."""
         if self._connection is None:
             return
         try:
-            self._check_place()
+            self.place.check()
         except FileNotFoundError:
             try:
                 self._connection.rollback()
@@ -241,6 +248,22 @@ class History:
         with suppress(sqlite3.Error):
             self._connection.close()
         self._connection = None
+        self.place.closed()
+
+
+def _do_alone(job: _Write, connection: sqlite3.Connection) -> Any:
+    """A job's result, or its error if what it holds cannot be kept: then nothing of it is done."""
+    connection.execute("SAVEPOINT job")
+    try:
+        result = job.work(connection)
+    except Exception as error:
+        if isinstance(error, _OF_ALL) and not isinstance(error, _OF_ONE):
+            raise
+        logger.error("an image or a correction is not kept in the history: %s", error, exc_info=error)
+        connection.execute("ROLLBACK TO job")
+        result = HistoryUnavailableError(f"The history cannot take this: {error}.")
+    connection.execute("RELEASE job")
+    return result
 
 
 def _correct(number: int, correction: Correction | None, by: str, connection: sqlite3.Connection) -> StoredEntry | None:

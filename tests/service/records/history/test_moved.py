@@ -19,6 +19,7 @@ RETRY_S = 0.05
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(writer, "RETRY_S", RETRY_S)
+    monkeypatch.setattr(writer, "PLACE_S", 60.0)  # what is noticed is noticed at a commit
     return tmp_path / "history.sqlite"
 
 

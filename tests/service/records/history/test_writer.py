@@ -142,7 +142,12 @@ async def _drop(history: History) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [sqlite3.OperationalError("database or disk is full"), OSError("no room"), RuntimeError("unforeseen")]
+    "error",
+    [
+        sqlite3.OperationalError("database or disk is full"),
+        sqlite3.DatabaseError("database disk image is malformed"),
+        OSError("no room"),
+    ],
 )
 def test_any_error_of_a_group_is_its_own(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
@@ -156,11 +161,24 @@ def test_any_error_of_a_group_is_its_own(
         assert do(lambda history: history.add([found(3)])) == [1]
     assert unkept.num == 2
     (lost, _) = [record for record in caplog.records if record.name == "service.records.history.writer"]
-    assert (lost.levelno, lost.exc_info is not None) == (logging.ERROR, isinstance(error, RuntimeError))
+    assert (lost.levelno, lost.exc_info) == (logging.ERROR, None)
+
+
+def test_an_error_outside_the_rows_is_the_groups(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writer, "RETRY_S", 0.0)
+    with writing(path) as do:
+        with monkeypatch.context() as patch:
+            patch.setattr(History, "_delete_old", _raising(RuntimeError("unforeseen")))
+            assert do(lambda history: history.add([found(1)])) == [None]
+        assert do(lambda history: history.add([found(2)])) == [1]
+    (lost, _) = [record for record in caplog.records if record.name == "service.records.history.writer"]
+    assert lost.exc_info is not None
 
 
 def _raising(error: Exception) -> Any:
-    def insert(self: History, entries: Any, connection: sqlite3.Connection) -> None:
+    def insert(*_: Any) -> None:
         raise error
 
     return insert

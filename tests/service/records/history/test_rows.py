@@ -1,0 +1,46 @@
+"""A row that cannot be kept is lost alone; rows of other requests that are committed with it are kept."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.records.history import History, HistoryEntry
+from tests.service.records.history.entries import Unkept, found, kept, writing
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.sqlite"
+
+
+@pytest.mark.parametrize("bad", [found(2, filename="\ud800.png"), found(2, model=None), found(2, version=2**70)])
+def test_what_is_wrong_with_a_row_costs_that_row_alone(
+    path: Path, bad: HistoryEntry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    unkept = Unkept()
+    take = History._take
+
+    def take_three(self: History, wait_s: float) -> Any:
+        while self._jobs.qsize() < 3 and not self._is_closed:
+            time.sleep(0.001)
+        return take(self, wait_s)
+
+    monkeypatch.setattr(History, "_take", take_three)
+
+    async def add(history: History) -> list[list[int | None]]:
+        return list(await asyncio.gather(history.add([found(1)]), history.add([bad]), history.add([found(3)])))
+
+    with writing(path, unkept=unkept) as do:
+        assert [number for (number,) in do(add)] == [1, None, 2]
+        assert do(_failure) is None
+    assert kept(path) == [2, 1]
+    assert unkept.num == 1
+    (lost,) = [record for record in caplog.records if record.name == "service.records.history.writer"]
+    assert lost.exc_info is not None
+
+
+async def _failure(history: History) -> str | None:
+    return history.failure
