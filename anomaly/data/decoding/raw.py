@@ -57,7 +57,8 @@ def read_raw(data: bytes, seen: Image.Image, *, name: str, limits: Limits) -> Ra
                 colours, alpha = png.wide_values(first, again)
                 return RawPixels(colours, _FULL, alpha, orientation=_orientation(first))
             case _:
-                return _of_pillow(open_prepared(data, file_format, name, limits), is_blurred=file_format == "WEBP")
+                image = open_prepared(data, file_format, name, limits)
+                return _of_webp(image, name) if file_format == "WEBP" else _of_pillow(image)
 
 
 def _of_tiff(data: bytes, seen: Image.Image, page: Directory, layout: Layout, name: str) -> RawPixels:
@@ -78,11 +79,17 @@ def _of_tiff(data: bytes, seen: Image.Image, page: Directory, layout: Layout, na
     return RawPixels(colours, white, alpha, orientation=orientation)
 
 
-def _of_pillow(image: Image.Image, *, is_blurred: bool) -> RawPixels:
+def _of_webp(image: Image.Image, name: str) -> RawPixels:
+    image.load()
+    low, high = image.getchannel("A").getextrema() if image.mode == "RGBA" else (255, 255)
+    if low != high:
+        raise UnsupportedFormatError(f"{name}: has transparency, and WebP changes what lies below it; save it as PNG")
+    return RawPixels(np.asarray(image.convert("RGB")), orientation=_orientation(image), is_blurred=True)
+
+
+def _of_pillow(image: Image.Image) -> RawPixels:
     image.load()
     orientation = _orientation(image)
-    if is_blurred:
-        return RawPixels(np.asarray(image.convert("RGB")), orientation=orientation, is_blurred=True)
     if image.mode == "P" and not _is_ground_opaque(image):
         palette = np.asarray(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)
         return RawPixels(np.asarray(image), palette=palette, orientation=orientation)

@@ -107,11 +107,18 @@ def pages(file_format: str) -> bytes:
     return buffer.getvalue()
 
 
+def see_through_webp() -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(np.dstack([rgb(0) + 255, ONES * 255]).astype(np.uint8)).save(buffer, "WEBP", lossless=True)
+    return buffer.getvalue()
+
+
 REFUSED: dict[str, tuple[bytes, str]] = {
     **{f"several in a {name}": (pages(name), "several pages or frames") for name in ("TIFF", "PNG", "WEBP")},
     "several in a PBM": ((b"P4 " + HEAD + np.packbits(DEFECT, axis=1).tobytes()) * 2, "several pages or frames"),
     "a fourth band": (tiff_of(np.dstack([rgb(0), ONES]), TiffForm(8, 2, extra=(0,))), "more bands than colour"),
     "0 and 255 of 16 bits where 0 is white": (tiff_of(ONES * 255, TiffForm(16, 0)), "no pixel of this mask is 0"),
+    "a transparent ground in WebP": (see_through_webp(), "has transparency, and WebP"),
     "inks of 16 bits": (tiff_of(np.repeat(ONES, 4, axis=2), TiffForm(16, 5)), "inks of 16 bits"),
     "signed": (tiff_of(ONES, TiffForm(16, fields={339: (3, [2])})), "signed integers"),
 }
