@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Samples = NDArray[np.int64]
 Fields = dict[int, tuple[int, Sequence[int]]]
 """Tag → (type, values)."""
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""The bits of a byte from the lowest to the highest, as FillOrder 2 has them."""
 NONE, LZW, DEFLATE, PACKBITS = 1, 5, 8, 32773
 
 
@@ -129,13 +131,12 @@ def _packed(cell: Samples, form: TiffForm) -> bytes:
         raw = np.packbits(bits.astype(np.uint8).reshape(len(cell), -1), axis=1).tobytes()
     match form.compression:
         case 5:
-            return lzw(raw)
+            raw = lzw(raw)
         case 8:
-            return zlib.compress(raw)
+            raw = zlib.compress(raw)
         case 32773:
-            return b"".join(bytes([len(part) - 1]) + part for part in _parts(raw, 128))
-        case _:
-            return raw
+            raw = b"".join(bytes([len(part) - 1]) + part for part in _parts(raw, 128))
+    return raw if form.fields.get(266, (3, [1]))[1][0] == 1 else raw.translate(_REVERSED)
 
 
 def lzw(raw: bytes) -> bytes:
