@@ -65,7 +65,7 @@ def storing(what: str, folder: Path, *, instead: str, num_bytes: int | None = No
     try:
         yield
     except OSError as error:
-        room = _room(folder, num_bytes) if error.errno in _FULL else ""
+        room = _room(error, folder, num_bytes)
         raise StorageError(
             f"cannot write {what} into {folder}: {error.strerror or error}{room}. {_advice(error, instead)}"
         ) from error
@@ -82,10 +82,15 @@ def work_name(path: Path, ending: str) -> str:
     return f".{name}.{ending}"
 
 
-def _room(folder: Path, num_bytes: int | None) -> str:
-    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
-    needed = "" if num_bytes is None else f"{num_bytes:,} bytes are needed, "
-    return f" ({needed}{shutil.disk_usage(there).free:,} bytes are free)"
+def _room(error: OSError, folder: Path, num_bytes: int | None) -> str:
+    """The bytes that are needed, where they are the matter, and those that are free on a full disk."""
+    told = []
+    if num_bytes is not None and error.errno in (*_FULL, errno.EFBIG):
+        told.append(f"{num_bytes:,} bytes are needed")
+    if error.errno in _FULL:
+        there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+        told.append(f"{shutil.disk_usage(there).free:,} bytes are free")
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _advice(error: OSError, instead: str) -> str:

@@ -79,12 +79,12 @@ def test_where_there_is_no_room_for_pixels_every_verb_says_which_folder(bigan_di
         TMPDIR=str(tmp_path / "tmp"),
     )
     assert f"cannot write the preprocessed pixels into {tmp_path / 'm' / '.training'}" in told(train)
-    assert "(9,152 bytes are needed, " in told(train)
-    assert told(train).rstrip().endswith("Free some space there, or choose another --out")
+    assert "(9,152 bytes are needed)" in told(train)
+    assert told(train).rstrip().endswith("Raise the limit, use another file system, or choose another --out")
     for ended in (calibrate, evaluate):
         assert f"cannot write the preprocessed pixels into {tmp_path / 'tmp'}" in told(ended)
         assert "or set the environment variable TMPDIR to a folder on a larger disk" in told(ended)
-    assert "(2,240 bytes are needed, " in told(calibrate)
+    assert "(2,240 bytes are needed)" in told(calibrate)
     assert all_files(tmp_path) == before
     assert not (tmp_path / "report").exists()
 
