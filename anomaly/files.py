@@ -7,17 +7,29 @@ has a work file of its own, so two writers of one file never mix: the last to en
 import codecs
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import translate
 from pathlib import Path
 
 from anomaly.errors import StorageError
 
 _MAX_NAME_BYTES = 200  # of the 255 that a file's name may have; the rest is for what makes it unique
+_SYSTEM_PATTERNS = (
+    *(".ds_store", "._*", ".appledouble", ".localized", ".spotlight-v100", ".trashes", ".fseventsd"),  # macOS
+    *("__macosx", "network trash folder", "temporary items", "icon\r"),
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "recycler", "recycled"),  # Windows
+    *("system volume information", "found.[0-9][0-9][0-9]"),
+    *(".directory", ".trash-*", "lost+found", ".nfs*", ".fuse_hidden*"),  # Linux, its desktops and network file systems
+    *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"),  # network storage
+    *(".snapshot", "~snapshot", ".@__thumb"),
+)
+_SYSTEM_NAME = re.compile("|".join(map(translate, _SYSTEM_PATTERNS)))
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM}
 
@@ -69,6 +81,11 @@ def storing(what: str, folder: Path, *, instead: str, num_bytes: int | None = No
         raise StorageError(
             f"cannot write {what} into {folder}: {error.strerror or error}{room}. {_advice(error, instead)}"
         ) from error
+
+
+def is_system_name(name: str) -> bool:
+    """Whether a file or folder of that name is made by an operating system or a storage device, for itself."""
+    return _SYSTEM_NAME.match(name.lower()) is not None
 
 
 def to_text(name: str) -> str:

@@ -4,12 +4,13 @@ What systems and editors leave in folders by themselves is no part of a bundle, 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from anomaly.errors import BundleError, BundleNotFoundError
+from anomaly.files import is_system_name
 
 logger = logging.getLogger(__name__)
 
@@ -22,21 +23,6 @@ CARD = "README.md"
 SUMS = "SHA256SUMS"
 SUMMED = (CARD, CALIBRATION, GOLDEN, HISTORY, MANIFEST, WEIGHTS)
 
-_SYSTEM_NAMES = (
-    *(
-        ".ds_store",
-        "._*",
-        ".appledouble",
-        ".localized",
-        ".spotlight-v100",
-        ".trashes",
-        ".fseventsd",
-        "__macosx",
-    ),  # macOS
-    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),  # Windows
-    *(".directory", ".trash-*", "lost+found", ".nfs*", ".fuse_hidden*"),  # Linux, its desktops and network file systems
-    *("@eadir", "@tmp", "#recycle", "#snapshot", ".snapshot", ".@__thumb"),  # network storage
-)
 _EDITORS_NAMES = (".*.swp", ".*.swo", ".#*", "*~")
 
 
@@ -79,7 +65,7 @@ def list_bundles(
         ) from error
     found: list[BundleRef] = []
     for folder in folders:
-        if folder.name.startswith(".") or _is_like(folder.name, _SYSTEM_NAMES):
+        if folder.name.startswith(".") or is_system_name(folder.name):
             continue
         try:
             versions = _versions(folder) if is_wanted(folder) and folder.is_dir() else []
@@ -113,7 +99,7 @@ def resolve(model: Path) -> BundleRef:
 
 def is_foreign(name: str) -> bool:
     """Whether a file of this name in a bundle is none of it: what systems, network storage and editors leave."""
-    return _is_like(name, _SYSTEM_NAMES + _EDITORS_NAMES)
+    return is_system_name(name) or any(fnmatchcase(name.lower(), pattern) for pattern in _EDITORS_NAMES)
 
 
 def next_version(name_directory: Path) -> int:
@@ -125,10 +111,6 @@ def next_version(name_directory: Path) -> int:
 def _versions(name_directory: Path) -> list[tuple[int, Path]]:
     found = ((_version_number(child.name), child) for child in name_directory.iterdir() if child.is_dir())
     return [(version, path) for version, path in found if version is not None]
-
-
-def _is_like(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name.lower(), pattern) for pattern in patterns)
 
 
 def _version_number(text: str) -> int | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from anomaly.data.files.left_out import LeftOut, Why
 from anomaly.data.files.outputs import is_output
+from anomaly.files import is_system_name
 
 ACCEPTED_SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pbm", ".pgm", ".pnm", ".ppm"]
@@ -18,29 +19,6 @@ ACCEPTED_SUFFIXES = frozenset(
 
 IMAGE_SUFFIXES = ACCEPTED_SUFFIXES | {".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".tga"}
 """Also images, though not accepted: each one in a folder is reported as one that could not be used."""
-
-_SYSTEM_NAMES = frozenset(
-    [
-        "__macosx",  # archives made on a Mac
-        "network trash folder",
-        "temporary items",
-        "icon\r",
-        "$recycle.bin",  # Windows
-        "recycler",
-        "system volume information",
-        "thumbs.db",
-        "ehthumbs.db",
-        "desktop.ini",
-        "@eadir",  # Synology and QNAP
-        "@tmp",
-        "@recycle",
-        "@recently-snapshot",
-        "#recycle",
-        "#snapshot",
-        "lost+found",  # file systems of Linux
-        "~snapshot",  # NetApp
-    ]
-)
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[LeftOut]]:
@@ -65,14 +43,14 @@ def is_image_name(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def is_system_name(name: str) -> bool:
+def _has_hidden_name(name: str) -> bool:
     """Whether a file or folder of that name is hidden, or is made by an operating system or a storage device."""
-    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+    return name.startswith(".") or is_system_name(name)
 
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders directly in `folder`, sorted by name, without hidden ones and those of systems."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_system_name(path.name))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not _has_hidden_name(path.name))
 
 
 def _why_left_out(path: Path, is_hidden: bool) -> Why | None:
@@ -96,7 +74,7 @@ def _walk(folder: Path, ancestors: frozenset[tuple[int, int]], is_hidden: bool) 
         return
     for entry in entries:
         path = folder / entry.name
-        hidden = is_hidden or is_system_name(entry.name)
+        hidden = is_hidden or _has_hidden_name(entry.name)
         if _is_folder(entry) and not is_image_name(path):
             yield from _walk(path, ancestors | {identity}, hidden)
         else:
