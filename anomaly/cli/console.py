@@ -25,12 +25,12 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder of normal images; an MVTec-style tree; a folder per class or MNIST's IDX files (with --normal); "
-        "a CSV manifest (path,label,split,mask); or 'digits', built in.",
+        "a CSV manifest (path,label,split,mask,kind); or 'digits', built in.",
     ),
 ]
 Normal = Annotated[str, typer.Option(help="The classes that are normal, comma-separated, where DATA has classes.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 64_000_000  # as `Limits` has it, which would be slow to import for a help text; a test compares them
 MaxPixels = Annotated[
     int,
     typer.Option(
