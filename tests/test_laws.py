@@ -21,8 +21,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from anomaly.bundle import Bundle, NormalSet, save
 from anomaly.config import PreprocessConfig
 from anomaly.data import decode, image_keys, preprocess, preprocess_batch, read, read_all, split_normals
+from anomaly.data.preprocess import preprocess_seen
 from anomaly.inference import Detector, load_detector
-from anomaly.pipeline import TrainOptions, calibrate_bundle, score_paths, train_bundle
+from anomaly.pipeline.calibrate import calibrate_bundle
+from anomaly.pipeline.score import score_paths
+from anomaly.pipeline.train import TrainOptions, train_bundle
 from anomaly.recipes import Sections, merged
 from tests.cli.calls import read_rows
 from tests.digit_images import Pixels, digits, normals, others, write_images
@@ -207,7 +210,8 @@ def test_law_3_training_and_scoring_see_the_pixels_that_preprocess_gives(
 @pytest.mark.parametrize(
     ("module", "function"),
     [
-        ("anomaly.data.reader", preprocess),
+        ("anomaly.data.reader", preprocess_seen),
+        ("anomaly.data.reader", preprocess_batch),
         ("anomaly.data.store", read_all),
         ("anomaly.pipeline.score", read_all),
         ("anomaly.inference.images", read_all),
@@ -217,7 +221,7 @@ def test_law_3_training_and_scoring_see_the_pixels_that_preprocess_gives(
     ],
 )
 def test_law_3_all_ways_in_call_the_one_function(module: str, function: Callable[..., object]) -> None:
-    """`read_all` reads by `read`, which calls `preprocess`; `preprocess_batch` gives the same pixels."""
+    """`preprocess` calls `preprocess_seen`; `preprocess_batch` gives the same pixels."""
     assert getattr(import_module(module), function.__name__) is function
 
 

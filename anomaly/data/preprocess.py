@@ -1,20 +1,41 @@
 """The one preprocessing: any image to `channels` × `size` × `size` 8-bit pixels, and a map of that size back again.
 
 Everything that trains, scores, serves or measures calls `preprocess` with the configuration of the bundle (law 3), so
-an image has one set of pixels however it came.
+an image has one set of pixels however it came. `anomaly export` copies this file and what it imports into a folder that
+must do without pydantic, hence the protocol.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from anomaly.config import PreprocessConfig, Resize
+from anomaly.config.choices import Resize
 from anomaly.data.decoding.decode import Pixels, to_image
 
 _BILINEAR = Image.Resampling.BILINEAR  # PIL widens its kernel when it reduces, so this is antialiased
+
+
+class Preprocessing(Protocol):
+    """What decides the pixels of an image: a recipe's section `preprocess`, or what an exported folder has of it."""
+
+    @property
+    def size(self) -> int:
+        """The side of the square, in pixels."""
+
+    @property
+    def channels(self) -> int:
+        """1 (grey) or 3 (colour)."""
+
+    @property
+    def resize(self) -> Resize:
+        """How an image of another shape becomes a square."""
+
+    @property
+    def range(self) -> int:
+        """The number of bits that pictures of 16 bits use."""
 
 
 class _Geometry(NamedTuple):
@@ -24,7 +45,7 @@ class _Geometry(NamedTuple):
     place: tuple[int, int, int, int]
 
 
-def preprocess(image: Image.Image | Pixels, config: PreprocessConfig) -> Pixels:
+def preprocess(image: Image.Image | Pixels, config: Preprocessing) -> Pixels:
     """An image as uint8 of shape (channels, size, size), C-contiguous.
 
     Colour becomes grey by ITU-R BT.601 luma, grey becomes colour by repetition. An image that already has the right
@@ -33,7 +54,11 @@ def preprocess(image: Image.Image | Pixels, config: PreprocessConfig) -> Pixels:
     Raises:
         ImageError: see `to_image`.
     """
-    picture = to_image(image, value_range=config.range)
+    return preprocess_seen(to_image(image, value_range=config.range), config)
+
+
+def preprocess_seen(picture: Image.Image, config: Preprocessing) -> Pixels:
+    """The same for a picture in mode "L" or "RGB" without metadata."""
     if config.channels == 1 and picture.mode == "RGB":
         picture = picture.convert("L")
     geometry = _geometry(picture.height, picture.width, config.size, config.resize)
@@ -43,7 +68,7 @@ def preprocess(image: Image.Image | Pixels, config: PreprocessConfig) -> Pixels:
     return pixels
 
 
-def preprocess_batch(images: Pixels, config: PreprocessConfig) -> Pixels:
+def preprocess_batch(images: Pixels, config: Preprocessing) -> Pixels:
     """At least one image of one size, (n, h, w) or (n, h, w, 3) in RGB order, as uint8 (n, channels, size, size).
 
     Gives each the pixels that `preprocess` gives it, with two calls of PIL for them all: below each other their rows
@@ -68,7 +93,7 @@ def to_pixels(x: NDArray[np.float32]) -> Pixels:
     return pixels
 
 
-def restore_map(heatmap: NDArray[np.float32], config: PreprocessConfig, height: int, width: int) -> NDArray[np.float32]:
+def restore_map(heatmap: NDArray[np.float32], config: Preprocessing, height: int, width: int) -> NDArray[np.float32]:
     """A float32 map of shape (size, size), laid over the original image: float32 of shape (height, width).
 
     What padding added is dropped; what cropping left unseen is 0.

@@ -1,27 +1,30 @@
 """The one reader of images: whatever an image comes as, it becomes the same pixels (law 3).
 
-Training, the command line, the detector and the service read by these two functions.
+Training, the command line, the detector, the service and exported folders read by these two functions.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 from PIL import Image
 
-from anomaly.config import PreprocessConfig
 from anomaly.data.ahead import map_ahead
-from anomaly.data.decoding.appearance import Remark
+from anomaly.data.decoding.appearance import Remark, Seen
 from anomaly.data.decoding.decode import Pixels, look, look_at_image
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
-from anomaly.data.preprocess import preprocess
+from anomaly.data.preprocess import Preprocessing, preprocess_batch, preprocess_seen
 from anomaly.errors import ImageError
 
-_CHUNK = 16  # images a task: handing over a task costs as much as decoding a small image
+_CHUNK = 16  # images a task at most: handing over a task costs as much as decoding a small image
+_TASK_S = 0.02  # that a task should take: large pictures go one by one, so that a few of them keep all threads busy
+_SMALL = 2**14  # pixels: up to here pictures of one size are preprocessed together, larger ones at once and let go
 
 Source: TypeAlias = Path | bytes | Image.Image | Pixels
 """A file, the bytes of one, a PIL image, or a uint8 array (h, w), (h, w, 1), (h, w, 3) in RGB order, or (h, w, 4)."""
@@ -40,7 +43,7 @@ class Picture:
     remarks: frozenset[Remark] = frozenset()
 
 
-def read(source: Source, config: PreprocessConfig, *, name: str, limits: Limits = DEFAULT_LIMITS) -> Picture:
+def read(source: Source, config: Preprocessing, *, name: str, limits: Limits = DEFAULT_LIMITS) -> Picture:
     """Decode and preprocess one image. `name` is what error messages call it.
 
     `limits` hold for files and bytes; a PIL image or an array is in memory already.
@@ -48,11 +51,8 @@ def read(source: Source, config: PreprocessConfig, *, name: str, limits: Limits 
     Raises:
         ImageError: the image cannot be used (see `decode` and `to_image`).
     """
-    if isinstance(source, Path | bytes):
-        seen = look(source, name=name, limits=limits, value_range=config.range)
-    else:
-        seen = look_at_image(source, name=name, value_range=config.range)
-    return Picture(preprocess(seen.image, config), seen.image.height, seen.image.width, seen.remarks)
+    seen = _look(source, config, name, limits)
+    return _to_picture(seen, preprocess_seen(seen.image, config))
 
 
 def told(remarks: Counter[Remark]) -> list[str]:
@@ -62,7 +62,7 @@ def told(remarks: Counter[Remark]) -> list[str]:
 
 def read_all(
     sources: Iterable[tuple[str, Source]],
-    config: PreprocessConfig,
+    config: Preprocessing,
     *,
     limits: Limits = DEFAULT_LIMITS,
     workers: int | None = None,
@@ -72,25 +72,60 @@ def read_all(
     `workers` is the number of threads (see `map_ahead`), each of which is at most 4 · 16 images ahead. Where larger
     pictures than usual are allowed they are decoded one after another, so that one at a time takes memory.
     """
-    read_chunk = partial(_read_chunk, config=config, limits=limits)
-    for results in map_ahead(read_chunk, _chunks(sources), workers=limits.workers or workers):
+    pace = _Pace()
+    read_chunk = partial(pace.timed, partial(_read_chunk, config=config, limits=limits))
+    for results in map_ahead(read_chunk, pace.chunks(sources), workers=limits.workers or workers):
         yield from results
 
 
-def _chunks(sources: Iterable[tuple[str, Source]]) -> Iterator[list[tuple[str, Source]]]:
-    remaining = iter(sources)
-    while chunk := list(islice(remaining, _CHUNK)):
-        yield chunk
+class _Pace:
+    """How many images a task gets, by how long those before took. What is read does not depend on it."""
+
+    def __init__(self) -> None:
+        self._image_s = _TASK_S
+
+    def chunks(self, sources: Iterable[tuple[str, Source]]) -> Iterator[list[tuple[str, Source]]]:
+        """All sources, in order."""
+        remaining = iter(sources)
+        while chunk := list(islice(remaining, max(1, min(_CHUNK, int(_TASK_S / self._image_s))))):
+            yield chunk
+
+    def timed(
+        self,
+        read_chunk: Callable[[list[tuple[str, Source]]], list[Picture | ImageError]],
+        chunk: list[tuple[str, Source]],
+    ) -> list[Picture | ImageError]:
+        """`read_chunk(chunk)`; for threads."""
+        started = time.perf_counter()
+        results = read_chunk(chunk)
+        self._image_s = max((time.perf_counter() - started) / len(chunk), 1e-6)
+        return results
 
 
-def _read_chunk(
-    sources: list[tuple[str, Source]], config: PreprocessConfig, limits: Limits
-) -> list[Picture | ImageError]:
-    return [_read_or_error(name, source, config, limits) for name, source in sources]
+def _read_chunk(sources: list[tuple[str, Source]], config: Preprocessing, limits: Limits) -> list[Picture | ImageError]:
+    results: dict[int, Picture | ImageError] = {}
+    waiting: defaultdict[tuple[object, ...], dict[int, Seen]] = defaultdict(dict)
+    for place, (name, source) in enumerate(sources):
+        try:
+            seen = _look(source, config, name, limits)
+        except ImageError as error:
+            results[place] = type(error)(str(error))  # without its traceback, which keeps the whole file in memory
+            continue
+        if seen.image.width * seen.image.height <= _SMALL:
+            waiting[seen.image.size, seen.image.mode][place] = seen
+        else:
+            results[place] = _to_picture(seen, preprocess_seen(seen.image, config))
+    for group in waiting.values():
+        pixels = preprocess_batch(np.stack([np.asarray(seen.image) for seen in group.values()]), config)
+        results |= {place: _to_picture(seen, own) for (place, seen), own in zip(group.items(), pixels, strict=True)}
+    return [results[place] for place in range(len(sources))]
 
 
-def _read_or_error(name: str, source: Source, config: PreprocessConfig, limits: Limits) -> Picture | ImageError:
-    try:
-        return read(source, config, name=name, limits=limits)
-    except ImageError as error:
-        return type(error)(str(error))  # without its traceback, which keeps the whole file in memory
+def _look(source: Source, config: Preprocessing, name: str, limits: Limits) -> Seen:
+    if isinstance(source, Path | bytes):
+        return look(source, name=name, limits=limits, value_range=config.range)
+    return look_at_image(source, name=name, value_range=config.range)
+
+
+def _to_picture(seen: Seen, pixels: Pixels) -> Picture:
+    return Picture(pixels, seen.image.height, seen.image.width, seen.remarks)

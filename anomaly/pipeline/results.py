@@ -19,6 +19,8 @@ from anomaly.files import replacing, storing, to_text
 Value = str | float | bool | None
 ResultRow = Mapping[str, Value]
 _ROWS_A_GROUP = 4096
+_BUFFER = 2**20  # bytes: each write to the file waits for the threads that decode
+_WORDS = {True: "true", False: "false"}
 _NOT_UTF8 = {
     ".csv": "byte for byte; in Python read it with errors='surrogateescape'",
     ".jsonl": r"with \udc80 to \udcff for those bytes, as Python reads them",
@@ -64,7 +66,8 @@ def _write_csv(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, type
         writer = csv.writer(_LineFeeds(file), lineterminator="\r\n")
         writer.writerow(columns)
         for row in rows:
-            writer.writerow([_csv_field(row.get(name)) for name in columns])
+            values = [row.get(name) for name in columns]
+            writer.writerow([_WORDS[value] if isinstance(value, bool) else value for value in values])
 
 
 @dataclass(frozen=True)
@@ -100,20 +103,8 @@ def _utf8(row: ResultRow) -> dict[str, Value]:
     return {name: to_text(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
-def _csv_field(value: Value) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return str(value).lower()
-        case float():
-            return repr(value)
-        case _:
-            return str(value)
-
-
 def _open(path: Path) -> TextIO:
-    return path.open("w", encoding="utf-8", errors=sys.getfilesystemencodeerrors(), newline="")
+    return path.open("w", _BUFFER, encoding="utf-8", errors=sys.getfilesystemencodeerrors(), newline="")
 
 
 def _pyarrow() -> ModuleType:

@@ -22,7 +22,10 @@ RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items(
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The first of a request's headers with that name, in small letters; faster than the framework's mapping."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
 
 
 class SecureAnswers:

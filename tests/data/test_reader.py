@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from anomaly.config import PreprocessConfig, Resize
-from anomaly.data import Limits, Picture, Sample, Source, decode, expand_inputs, preprocess, read, read_all
+from anomaly.data import Limits, Picture, Sample, Source, decode, expand_inputs, preprocess, read, read_all, reader
 from anomaly.errors import ImageError, ImageTooLargeError
 from tests.bad_files import make_bad_files
 
@@ -164,3 +164,41 @@ def test_a_sample_is_read_from_its_file_or_its_pixels(tmp_path: Path) -> None:
 
 def test_nothing_gives_nothing() -> None:
     assert list(read_all([], CONFIG)) == []
+
+
+def test_small_pictures_of_many_sizes_have_the_pixels_that_they_have_alone(tmp_path: Path) -> None:
+    """Those of one size are preprocessed together."""
+    rng = np.random.default_rng(3)
+    shapes = [(28, 28), (28, 28, 3), (30, 28), (16, 16), (1, 9), (300, 200), (28, 28)] * 7
+    sources = [(str(i), rng.integers(0, 256, shape, dtype=np.uint8)) for i, shape in enumerate(shapes)]
+    sources.insert(9, ("broken", np.zeros((3, 3, 2), np.uint8)))
+    for resize in Resize:
+        config = PreprocessConfig(size=16, channels=1, resize=resize)
+        together = list(read_all(iter(sources), config, workers=1))
+        assert isinstance(together.pop(9), ImageError)
+        for (name, source), picture in zip(sources[:9] + sources[10:], together, strict=True):
+            alone = read(source, config, name=name)
+            assert isinstance(picture, Picture)
+            assert (picture.height, picture.width) == (alone.height, alone.width) == source.shape[:2]
+            np.testing.assert_array_equal(picture.pixels, alone.pixels)
+
+
+def test_slow_pictures_go_one_by_one_and_quick_ones_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a few large photographs keep all threads busy."""
+    seconds, tasks = {"quick": 0.0001, "slow": 0.5}, list[list[str]]()
+    clock = 0.0
+
+    def read_chunk(chunk: list[tuple[str, Source]], **_: object) -> list[Picture | ImageError]:
+        nonlocal clock
+        tasks.append([name for name, _ in chunk])
+        clock += sum(seconds[name] for name, _ in chunk)
+        return [ImageError(name) for name, _ in chunk]
+
+    monkeypatch.setattr(reader, "_read_chunk", read_chunk)
+    monkeypatch.setattr(reader, "map_ahead", lambda function, items, workers: map(function, items))
+    monkeypatch.setattr("anomaly.data.reader.time.perf_counter", lambda: clock)
+    names = ["quick"] * 40 + ["slow"] * 40
+    told = [str(each) for each in read_all(((name, b"") for name in names), CONFIG)]
+    assert told == names
+    assert [len(task) for task in tasks[:3]] == [1, 16, 16]
+    assert {len(task) for task in tasks[-8:]} == {1}

@@ -25,4 +25,4 @@ def find_images(folder: Path, *, classes: Collection[str] = ()) -> Found:
     """
     images, left_out = list_images(folder)
     masks = find_masks(images, folder, classes)
-    return Found([path for path in images if path not in masks], masks, left_out)
+    return Found([path for path in images if path not in masks] if len(masks) else images, masks, left_out)

@@ -41,6 +41,7 @@ class Seen:
 _WIDE_GREYS = {"I;16", "I;16L", "I;16B", "I;16N"}
 _CONVERTIBLE = {"P", "PA", "CMYK", "YCbCr", "RGBX"}
 _ORIENTATION_HOLDERS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
+_ORIENTATION = 274  # in EXIF
 _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _TURNS = {  # what a viewer does with the pixels, by EXIF's or TIFF's orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -81,7 +82,10 @@ def see(image: Image.Image, *, name: str, value_range: int = FULL_RANGE, is_firs
     if not image.info and image.mode in ("L", "RGB"):
         return Seen(image, remarks)
     plain, is_alpha_ignored = _to_plain_mode(image, name, value_range)
-    plain = _upright(plain) if _ORIENTATION_HOLDERS & plain.info.keys() else plain.copy()
+    if _ORIENTATION_HOLDERS & plain.info.keys():
+        plain = _upright(plain)
+    elif plain is image:
+        plain = plain.copy()  # because it keeps its metadata, and may be the caller's
     plain.info = {}
     return Seen(plain, remarks | {Remark.ALPHA_IGNORED} if is_alpha_ignored else remarks)
 
@@ -89,6 +93,16 @@ def see(image: Image.Image, *, name: str, value_range: int = FULL_RANGE, is_firs
 def turned(image: Image.Image, orientation: int) -> Image.Image:
     """By an orientation of TIFF or EXIF; one that there is not turns nothing."""
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def is_to_be_turned(image: Image.Image) -> bool:
+    """Whether it stands otherwise than its pixels, by its metadata. Raises what PIL raises of damaged ones."""
+    if not _ORIENTATION_HOLDERS & image.info.keys():
+        return False
+    bearer = Image.new("L", (1, 1))  # because a JPEG that is opened has tried them, and says no more of it
+    bearer.info = image.info
+    with quiet():
+        return bearer.getexif().get(_ORIENTATION) in _TURNS
 
 
 def _to_plain_mode(image: Image.Image, name: str, value_range: int) -> tuple[Image.Image, bool]:

@@ -13,6 +13,7 @@ from anomaly.data.decoding import bmp, jpeg, png, tiff, webp
 from anomaly.data.decoding.appearance import Remark, Seen, quiet, see, turned
 from anomaly.data.decoding.limits import Limits, check_size
 from anomaly.data.decoding.netpbm import SIGNATURES, PnmHeader, read_pnm
+from anomaly.data.decoding.plain_png import read_plain_png
 from anomaly.data.decoding.ranges import FULL_RANGE
 from anomaly.data.decoding.stored import StoredPixels
 from anomaly.data.decoding.tiff_layout import Layout, LayoutError, choose_page, layout_of
@@ -140,6 +141,9 @@ def _by_pillow(data: bytes, file_format: str, name: str, limits: Limits) -> Seen
 
 
 def _png(data: bytes, name: str, limits: Limits, value_range: int) -> Seen:
+    plain = read_plain_png(data, limits)
+    if plain is not None:
+        return Seen(plain)
     image = open_prepared(data, "PNG", name, limits)
     is_animated = bool(getattr(image, "is_animated", False))
     is_wide_colour = png.has_16_bits(data) and not image.mode.startswith("I;16")

@@ -2,6 +2,10 @@
 
 simplejpeg is libjpeg-turbo with its warnings as errors, and gives the pixels that PIL gives. What lacks its end marker
 alone, or has zeros in its place, is whole. Source: ITU-T T.81, annexes B (markers) and G (progressive scans).
+
+A folder that `anomaly export` has written may do without simplejpeg. Then PIL decodes each picture alone, and other
+bytes after the scan and at its end show whether it ends where it should. The pixels are the same. Damage after which a
+scan ends in the right place is not noticed, and that is more frequent where scans are progressive or have restarts.
 """
 
 import re
@@ -9,9 +13,15 @@ from collections.abc import Iterator
 from io import BytesIO
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, _imaging
+
+from anomaly.data.decoding.appearance import is_to_be_turned, quiet
+
+try:
+    import simplejpeg
+except ModuleNotFoundError:
+    simplejpeg = None
 
 _END = b"\xff\xd9"
 _MANY_ZEROS = 4  # bytes
@@ -21,10 +31,11 @@ _SCAN, _PROGRESSIVE = 0xDA, 0xC2
 _FRAMES = {0xC0, 0xC1, 0xC2}
 _MENDABLE = ("Premature end of JPEG file", "extraneous bytes")
 _PROBE = b"\xa5" * 64
+_TAIL = 16  # bytes of a scan whose change shows in the pixels of any picture
 
 
 def read_jpeg(data: bytes, image: Image.Image) -> Image.Image:
-    """The picture, with the metadata of `image`, which PIL has opened and not loaded.
+    """The picture of `image`, which PIL has opened and not loaded, and its metadata if they turn it.
 
     Raises:
         ValueError: a part of it is missing or damaged.
@@ -34,10 +45,11 @@ def read_jpeg(data: bytes, image: Image.Image) -> Image.Image:
         whole = _whole(data, "CMYK")
         return _by_pillow(whole)
     try:
-        seen = _pixels(data, "GRAY" if image.mode == "L" else "RGB")
-    except _UnknownSamplingError:
-        seen = _twice_decoded(data)
-    seen.info = image.info
+        seen = _seen(data, "GRAY" if image.mode == "L" else "RGBX")
+    except _LeftToPillowError:
+        seen = _checked_by_pillow(data)
+    if is_to_be_turned(image):
+        seen.info = image.info
     return seen
 
 
@@ -47,11 +59,11 @@ def check_whole(data: bytes) -> None:
     _whole(data, "GRAY")
 
 
-class _UnknownSamplingError(ValueError):
-    """libjpeg-turbo's own interface knows a few ways of subsampling only; PIL knows them all."""
+class _LeftToPillowError(ValueError):
+    """simplejpeg is not there, or does not know this way of subsampling: it knows a few, and PIL knows them all."""
 
 
-def _pixels(data: bytes, colours: str) -> Image.Image:
+def _seen(data: bytes, colours: str) -> Image.Image:
     try:
         pixels = _decoded(data, colours)
         _check_zeros(data, colours)
@@ -59,7 +71,19 @@ def _pixels(data: bytes, colours: str) -> Image.Image:
         if not any(text in str(error) for text in _MENDABLE):
             raise
         pixels = _decoded(_mended(data, colours, error), colours)
-    return Image.fromarray(pixels[:, :, 0] if colours == "GRAY" else pixels)
+    return Image.fromarray(pixels[:, :, 0]) if colours == "GRAY" else _as_rgb(pixels)
+
+
+def _as_rgb(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Pixels (h, w, 4) as an image of mode RGB, which has four bytes a pixel in PIL, too.
+
+    They are not copied: for a large picture that takes a third as long as decoding it. `Image.frombuffer` keeps the
+    buffer of the mode RGBX alone, by the same call.
+    """
+    mapped = _imaging.map_buffer(pixels, pixels.shape[1::-1], "raw", 0, ("RGB", 0, 1))
+    image = Image.new("RGB", (0, 0))._new(mapped)
+    image.readonly = 1  # PIL copies it before it changes it
+    return image
 
 
 def _whole(data: bytes, colours: str) -> bytes:
@@ -67,8 +91,8 @@ def _whole(data: bytes, colours: str) -> bytes:
     try:
         _decoded(data, colours, smallest=True)
         _check_zeros(data, colours)
-    except _UnknownSamplingError:
-        _twice_decoded(data)
+    except _LeftToPillowError:
+        _checked_by_pillow(data)
     except ValueError as error:
         if not any(text in str(error) for text in _MENDABLE):
             raise
@@ -77,12 +101,14 @@ def _whole(data: bytes, colours: str) -> bytes:
 
 
 def _decoded(data: bytes, colours: str, *, smallest: bool = False) -> NDArray[np.uint8]:
+    if simplejpeg is None:
+        raise _LeftToPillowError("simplejpeg is not installed")
     size = {"min_height": 1, "min_width": 1, "min_factor": 8} if smallest else {}
     try:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colours, **size)
     except ValueError as error:
         if "subsampling" in str(error):
-            raise _UnknownSamplingError(str(error)) from error
+            raise _LeftToPillowError(str(error)) from error
         raise
     return pixels
 
@@ -104,17 +130,34 @@ def _mended(data: bytes, colours: str, error: ValueError) -> bytes:
     raise error
 
 
-def _twice_decoded(data: bytes) -> Image.Image:
-    """By PIL, and refused if what follows the scan changes the pixels: then the scan had no end of its own."""
+def _checked_by_pillow(data: bytes) -> Image.Image:
+    """By PIL, and refused if the scan does not end where its data do.
+
+    If what follows it changes the pixels, it had no end of its own. If its own last bytes change nothing, it ended
+    before them.
+    """
     seen = _by_pillow(data + _END)
     pixels = seen.tobytes()
-    if not any(_by_pillow(scans + _PROBE + _END).tobytes() == pixels for scans in _without_padding(data)):
+    whole = next((scans for scans in _without_padding(data) if _gives(scans + _PROBE + _END, pixels)), None)
+    if whole is None:
         raise ValueError("its scan ends early")
+    changed = bytes(value ^ 0xA5 for value in whole[-_TAIL:])
+    if _gives(whole[:-_TAIL] + changed + _END, pixels):
+        raise ValueError("a part of it is overwritten: the end of its data is not used")
     return seen
 
 
+def _gives(data: bytes, pixels: bytes) -> bool:
+    """Not where PIL refuses what was changed: a change may make a marker, or reach a small picture's header."""
+    try:
+        return _by_pillow(data).tobytes() == pixels
+    except Exception:  # whatever it says of data that are changed on purpose
+        return False
+
+
 def _by_pillow(data: bytes) -> Image.Image:
-    image = JpegImagePlugin.JpegImageFile(BytesIO(data))
+    with quiet():
+        image = JpegImagePlugin.JpegImageFile(BytesIO(data))
     image.load()
     return image
 

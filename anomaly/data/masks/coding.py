@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from anomaly.data.decoding.appearance import Remark, turned
 from anomaly.data.decoding.decode import look
@@ -138,6 +137,8 @@ def _is_smoothed(greys: Greys, white: int, width: int) -> bool:
 
 
 def _widened(area: Mask, width: int) -> Mask:
+    from scipy import ndimage  # here, because it takes half a second to import, and few programs read masks
+
     widened: NDArray[np.uint8] = ndimage.maximum_filter(area.astype(np.uint8), size=2 * width + 1)
     return widened > 0
 

@@ -7,6 +7,7 @@ The look is that of most of the files of that kind in a folder, of which a few a
 and a class of pictures that happens to be called `mask` or `label` stays a class.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -105,11 +106,14 @@ def find_masks(images: Sequence[Path], root: Path, classes: Collection[str]) -> 
         DataError: it cannot be told which mask beside pictures belongs to which.
     """
     tops: dict[Path, list[Path]] = defaultdict(list)
-    others: dict[Path, list[Path]] = defaultdict(list)
+    others: dict[str, list[Path]] = defaultdict(list)
+    top_of: dict[str, Path | None] = {}
     for image in images:
-        top = _mask_folder(image, root, classes)
-        if top is None:
-            others[image.parent].append(image)
+        folder = _folder_of(image)
+        if folder not in top_of:
+            top_of[folder] = _mask_folder(image, root, classes)
+        if (top := top_of[folder]) is None:
+            others[folder].append(image)
         else:
             tops[top].append(image)
     in_folders: dict[Path, Path] = {}
@@ -118,7 +122,7 @@ def find_masks(images: Sequence[Path], root: Path, classes: Collection[str]) -> 
             in_folders |= dict.fromkeys(inside, top)
         else:
             for image in inside:
-                others[image.parent].append(image)
+                others[_folder_of(image)].append(image)
     beside: dict[Path, tuple[Path, ...]] = {}
     nobodys: set[Path] = set()
     for siblings in others.values():
@@ -164,6 +168,11 @@ def _mask_folder(image: Path, root: Path, classes: Collection[str]) -> Path | No
     return None
 
 
+def _folder_of(image: Path) -> str:
+    """As a text, because to make and compare paths takes as long as to read a small image."""
+    return os.path.dirname(image)  # noqa: PTH120
+
+
 def _word(name: str) -> str:
     return name.lower().replace("-", "_").replace(" ", "_")
 
@@ -174,15 +183,17 @@ def _masks_among(siblings: Sequence[Path]) -> set[Path]:
     By a word in the name, if most of those that are called so after a picture look so; then a file that is called so
     after no picture is one too, if it looks so. Or by the picture's own name: lossless beside lossy.
     """
-    stems = {path.stem.casefold() for path in siblings}
-    called = {path: names for path in siblings if (names := image_names(path.stem)[1:])}
+    stem_of = [(path, path.stem) for path in siblings]
+    stems = {stem.casefold() for _, stem in stem_of}
+    called = {path: names for path, stem in stem_of if (names := image_names(stem)[1:])}
     after_pictures = [path for path, names in called.items() if any(name.casefold() in stems for name in names)]
     masks: set[Path] = set()
     if after_pictures and _look_like_masks(after_pictures):
         masks = {*after_pictures, *(path for path in called if path not in after_pictures and _looks_like_mask(path))}
-    lossy = {path.stem.casefold(): path for path in siblings if path.suffix.lower() in _LOSSY and path not in masks}
-    twins = [path for path in siblings if path not in masks and path.suffix.lower() not in _LOSSY]
-    twins = [path for path in twins if path.stem.casefold() in lossy]
+    pictures = [(path, stem.casefold()) for path, stem in stem_of if not masks or path not in masks]
+    is_lossy = [path.suffix.lower() in _LOSSY for path, _ in pictures]
+    lossy = {stem: path for (path, stem), yes in zip(pictures, is_lossy, strict=True) if yes}
+    twins = [path for (path, stem), yes in zip(pictures, is_lossy, strict=True) if not yes and stem in lossy]
     if twins and _look_like_masks(twins) and not _is_alike(twins[0], lossy[twins[0].stem.casefold()]):
         return masks | set(twins)
     return masks | {

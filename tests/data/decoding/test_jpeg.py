@@ -7,9 +7,17 @@ import pytest
 from PIL import Image
 
 from anomaly.data import decode
+from anomaly.data.decoding import jpeg
 from anomaly.errors import UndecodableImageError
 
 END = b"\xff\xd9"
+
+
+@pytest.fixture(autouse=True, params=["simplejpeg", "PIL alone"])
+def _decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As installed, and as in an exported folder on a machine without simplejpeg."""
+    if request.param == "PIL alone":
+        monkeypatch.setattr(jpeg, "simplejpeg", None)
 
 
 def jpeg_of(mode: str, size: int = 48, **options: object) -> bytes:
@@ -69,8 +77,63 @@ def test_an_end_inside_the_metadata_is_not_the_picture_s() -> None:
         decode(with_thumbnail[:-300] + END, name="it")
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_part_that_is_overwritten_is_refused_where_the_end_is_not_used(mode: str) -> None:
+    data = jpeg_of(mode, 96)
+    start = data.index(b"\xff\xda") + 20
+    num_refused, places = 0, range(start, len(data) - 200, (len(data) - start) // 10)
+    for at in places:
+        try:
+            decode(data[:at] + b"\xa5" * 100 + data[at + 100 :], name="it")
+        except UndecodableImageError:
+            num_refused += 1
+    assert num_refused > len(places) // 2
+
+
+@pytest.mark.parametrize("colour", [0, 90, 255])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
+def test_a_picture_of_one_colour_is_whole(colour: int, mode: str, options: dict[str, object]) -> None:
+    for size in (1, 8, 40):
+        buffer = BytesIO()
+        Image.new("RGB", (size, size), (colour, 90, 10)).convert(mode).save(buffer, "JPEG", **options)
+        assert decode(buffer.getvalue(), name="it").size == (size, size)
+
+
+def test_damaged_metadata_are_passed_over_in_silence() -> None:
+    nonsense = b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(20)
+    for mode in ("L", "CMYK"):
+        np.testing.assert_array_equal(
+            np.asarray(decode(jpeg_of(mode, exif=nonsense), name="it")), by_pil(jpeg_of(mode))
+        )
+
+
 def test_a_phone_s_file_of_several_pictures_is_its_first() -> None:
     buffer = BytesIO()
     frames = [Image.new("RGB", (side, side), (side, 90, 10)) for side in (64, 32)]
     frames[0].save(buffer, "MPO", save_all=True, append_images=frames[1:])
     assert decode(buffer.getvalue(), name="it").size == (64, 64)
+
+
+def test_a_damaged_orientation_is_refused_and_one_that_turns_nothing_is_not() -> None:
+    exif = Image.Exif()
+    exif[274] = 1
+    data = jpeg_of("RGB", exif=exif.tobytes())
+    np.testing.assert_array_equal(np.asarray(decode(data, name="it")), by_pil(data))
+    header = data.index(b"Exif\0\0") + 6
+    with pytest.raises(UndecodableImageError, match=r"^it: "):
+        decode(data[:header] + b"OM" + data[header + 2 :], name="it")
+
+
+@pytest.mark.parametrize("change", ["paste", "putpixel"])
+def test_a_picture_that_is_changed_leaves_the_next_as_it_is(change: str) -> None:
+    """Its pixels are the decoder's own memory."""
+    data = jpeg_of("RGB")
+    image = decode(data, name="it")
+    copy = image.copy()
+    if change == "paste":
+        image.paste((0, 0, 0), (0, 0, 2, 2))
+    else:
+        image.putpixel((0, 0), (1, 2, 3))
+    assert image != copy
+    np.testing.assert_array_equal(np.asarray(copy), by_pil(data))
