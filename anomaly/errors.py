@@ -14,6 +14,7 @@
     │   └── CorruptBundleError  files differ from what was written
     ├── StorageError            a file that cannot be written: no space, no permission, no locks
     ├── InUseError              another process is writing there; names it
+    ├── ExportError             an exported model that does not score as its bundle
     └── TrainingError
         ├── DivergedError       losses or weights are no longer finite
         └── CheckpointError     nothing to resume from, or it belongs to another run
@@ -76,6 +77,10 @@ class StorageError(AnomalyError):
 
 class InUseError(AnomalyError):
     """Another process is writing there. The message says which, and since when."""
+
+
+class ExportError(AnomalyError):
+    """An exported model that does not score as its bundle. Nothing was written."""
 
 
 class TrainingError(AnomalyError):

@@ -77,7 +77,7 @@ def create_app(
     admission = Admission(
         batcher, max_images=settings.max_queue, max_bytes=settings.max_queue_bytes, deadline_s=settings.deadline_s
     )
-    load = load or partial(load_detector, device=settings.device)
+    load = load or partial(load_detector, device=settings.device, engine=settings.engine)
 
     def load_warm(path: Path) -> Detector:
         detector = load(path)

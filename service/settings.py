@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from anomaly.errors import UsageError
+from anomaly.inference import EngineName
 
 SAMPLE = Path("docs/examples/zero.png")
 """The picture that the server suggests to try first, where it is there."""
@@ -26,6 +27,8 @@ class Settings(BaseSettings):
     """The name used when a request gives none; may be left out where there is only one."""
     device: str = "auto"
     """Where the networks run: auto, cpu, cuda, mps."""
+    engine: EngineName = EngineName.AUTO
+    """What runs them: auto, torch, onnxruntime."""
     alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
     """The false-alarm rate of verdicts when a request gives none."""
 

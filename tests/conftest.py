@@ -1,14 +1,18 @@
 """What several packages' tests share: a hypothesis profile, and tiny trained bundles."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
 from hypothesis import settings
 
+from anomaly.bundle import Contents
 from anomaly.config import MAX_REMEMBERED
-from anomaly.pipeline import TrainOptions, train_bundle
+from anomaly.inference import evidence_onnx
+from anomaly.pipeline.train import TrainOptions, train_bundle
 from anomaly.recipes import merged
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no mistake
@@ -22,6 +26,26 @@ _TINY: dict[str, dict[str, Any]] = {
     "training": {"steps": NUM_STEPS, "batch_size": 16},
 }
 _DEFECTS_REMEMBERED = {"synthetic_defects": True, "memory_bank": MAX_REMEMBERED}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_export_a_structure() -> Iterator[None]:
+    """Making a graph takes seconds, and it depends on the structure of the networks only: its weights lie outside."""
+    export, made = evidence_onnx._exported, dict[str, bytes]()
+
+    def export_once(contents: Contents) -> onnx.ModelProto:
+        recipe = contents.manifest.recipe
+        # the shapes, because some tests narrow the networks of a plan
+        shapes = sorted((name, array.shape) for name, array in contents.weights.items())
+        decides = (recipe.plan, recipe.training.method, recipe.training.loss, recipe.score.feature_layer, shapes)
+        key = "/".join(map(str, decides))
+        if key not in made:
+            made[key] = export(contents).SerializeToString()
+        return onnx.load_from_string(made[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence_onnx, "_exported", export_once)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -226,10 +226,16 @@ def test_a_search_of_no_steps_is_none() -> None:
     recipe = Recipe.model_validate({"search": {"steps": 0, "restarts": 4}})
     assert recipe.search is None
     assert recipe == Recipe()
-    with pytest.raises(
-        ValidationError, match=r"anogan finds latents by search alone; give search\.steps of at least 1"
-    ):
-        Recipe.model_validate({"training": {"method": "anogan"}, "search": {"steps": 0}})
+
+
+def test_an_anogan_without_a_search_finds_latents_by_its_encoder() -> None:
+    recipe = Recipe.model_validate({"training": {"method": "anogan"}, "search": {"steps": 0}})
+    assert recipe.search is None
+    assert recipe.plan.encoder
+    assert recipe.needs_torch is None
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+    with pytest.raises(ValidationError, match=r"search\.start=prior has none; give search\.start=encoder, or search"):
+        Recipe.model_validate({"training": {"method": "anogan"}, "search": {"start": "prior", "steps": 0}})
 
 
 @pytest.mark.parametrize("name", ["synthetic_defects", "rotation"])

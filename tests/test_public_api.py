@@ -42,3 +42,9 @@ def test_one_error_catches_what_a_user_can_mend(tmp_path: Path) -> None:
 def test_importing_the_package_does_not_import_torch() -> None:
     program = "import sys, anomaly; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("module", ["anomaly.data", "anomaly.pipeline.score"])
+def test_to_read_images_waits_for_nothing_that_reads_masks_or_trains(module: str) -> None:
+    program = f"import sys, {module}; sys.exit(bool({{'torch', 'scipy', 'sklearn'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

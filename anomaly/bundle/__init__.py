@@ -1,9 +1,9 @@
 """Bundles: a trained detector as a folder of plain files, written atomically and verified when read."""
 
 from anomaly.bundle.bundle import Bundle, load, save
-from anomaly.bundle.contents import Contents, Golden
+from anomaly.bundle.contents import Contents, Golden, StoredGraph
 from anomaly.bundle.layout import BundleRef, list_bundles, resolve
-from anomaly.bundle.manifest import SCHEMA_VERSION, DataRecord, Manifest
+from anomaly.bundle.manifest import SCHEMA_VERSION, DataRecord, Manifest, now
 from anomaly.bundle.normals import NormalRecord, NormalSet, record_of
 
 __all__ = [
@@ -16,8 +16,10 @@ __all__ = [
     "Manifest",
     "NormalRecord",
     "NormalSet",
+    "StoredGraph",
     "list_bundles",
     "load",
+    "now",
     "record_of",
     "resolve",
     "save",

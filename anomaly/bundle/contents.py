@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from anomaly.bundle import schema1
 from anomaly.bundle.card import model_card
-from anomaly.bundle.layout import CALIBRATION, CARD, GOLDEN, HISTORY, MANIFEST, WEIGHTS
-from anomaly.bundle.manifest import Manifest
+from anomaly.bundle.layout import CALIBRATION, CARD, EVIDENCE, GOLDEN, HISTORY, MANIFEST, WEIGHTS
+from anomaly.bundle.manifest import SCHEMA_VERSION, Manifest
 from anomaly.bundle.normals import NormalRecord
+from anomaly.bundle.weights import Arrays, to_bytes
 from anomaly.calibration import Calibration
-from anomaly.networks import feature_names, num_maps
+from anomaly.config import feature_names
 from anomaly.scoring import MapScale, TermStatistics
-
-Arrays = dict[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,20 @@ class Golden:
 
 
 @dataclass(frozen=True)
+class StoredGraph:
+    """The evidence graph as ONNX, and the bytes of `weights.safetensors`, in which its initialisers lie."""
+
+    onnx: bytes
+    weights: bytes
+
+
+@dataclass(frozen=True)
 class Contents:
     """Everything a bundle holds.
 
     `weights` is a state dict; `normals` has every image that made the bundle, so that later versions do not use them as
-    new ones; `history` has the rows of the training curves.
+    new ones; `history` has the rows of the training curves. `graph` is None where only torch can compute the evidence
+    (see `Recipe.needs_torch`), and in bundles of older schemas.
     """
 
     manifest: Manifest
@@ -53,6 +61,7 @@ class Contents:
     golden: Golden
     normals: NormalRecord
     history: list[dict[str, float]]
+    graph: StoredGraph | None = None
 
 
 def to_files(contents: Contents, *, name: str, version: int) -> dict[str, bytes]:
@@ -74,30 +83,36 @@ def to_files(contents: Contents, *, name: str, version: int) -> dict[str, bytes]
         "terms": golden.terms,
         "scores": golden.scores,
     }
+    graph = contents.graph
+    assert (graph is None) == (contents.manifest.recipe.needs_torch is not None), "its evidence graph was not made"
     return {
         MANIFEST: (contents.manifest.model_dump_json(indent=2) + "\n").encode(),
-        WEIGHTS: safetensors.numpy.save(_contiguous(contents.weights)),
-        CALIBRATION: safetensors.numpy.save(_contiguous(calibration)),
-        GOLDEN: safetensors.numpy.save(_contiguous(goldens)),
+        WEIGHTS: graph.weights if graph else to_bytes(contents.weights),
+        CALIBRATION: to_bytes(calibration),
+        GOLDEN: to_bytes(goldens),
         HISTORY: _history_csv(contents.history),
         CARD: model_card(contents.manifest, contents.calibration, name=name, version=version).encode(),
+        **({EVIDENCE: graph.onnx} if graph else {}),
     }
 
 
 def from_files(files: dict[str, bytes]) -> Contents:
-    """The reverse, checked: schema, shapes, finite numbers. Bundles of schema 1 are mapped to today's schema.
+    """The reverse, checked: schema, shapes, finite numbers. Bundles of older schemas are mapped to today's.
 
     Raises:
         ValueError, KeyError, TypeError, SafetensorError, csv.Error: the files are not those of such a bundle.
     """
     stored = json.loads(files[MANIFEST])
+    schema_version = stored["schema_version"]
     weights, calibration = safetensors.numpy.load(files[WEIGHTS]), safetensors.numpy.load(files[CALIBRATION])
     golden = safetensors.numpy.load(files[GOLDEN])
     rows = csv.DictReader(io.StringIO(files[HISTORY].decode()))
     history = [{name: float(value) for name, value in row.items() if value != ""} for row in rows]
-    if stored["schema_version"] == 1:
+    if schema_version == 1:
         stored, weights = schema1.manifest_of(stored), schema1.weights_of(weights)
         calibration, history = schema1.calibration_of(calibration), [schema1.curves_of(row) for row in history]
+    if schema_version == 2:  # which had no evidence graph, and was the same otherwise
+        stored["schema_version"] = SCHEMA_VERSION
     manifest = Manifest.model_validate(stored)
     contents = Contents(
         manifest=manifest,
@@ -113,7 +128,11 @@ def from_files(files: dict[str, bytes]) -> Contents:
         golden=Golden(golden["pixels"], golden["z_hat"], golden["terms"], golden["scores"]),
         normals=NormalRecord(calibration["normal_keys"], calibration["normal_sets"]),
         history=history,
+        graph=StoredGraph(files[EVIDENCE], files[WEIGHTS]) if EVIDENCE in files else None,
     )
+    has_graph = schema_version == SCHEMA_VERSION and manifest.recipe.needs_torch is None
+    if (contents.graph is not None) != has_graph:
+        raise ValueError(f"{EVIDENCE} is {'missing' if has_graph else 'of no use to this recipe or schema'}")
     _check_manifest(manifest)
     _check_arrays(contents)
     return contents
@@ -127,7 +146,7 @@ def _check_manifest(manifest: Manifest) -> None:
 
 
 def _check_arrays(contents: Contents) -> None:
-    """Shapes and finite numbers; whether the weights fit the networks is found when these are built."""
+    """Shapes and finite numbers; whether the networks are those of the manifest is found when they are loaded."""
     manifest, statistics, golden = contents.manifest, contents.statistics, contents.golden
     plan, num_terms, num_golden = manifest.recipe.plan, len(manifest.terms), len(golden.scores)
     num_normals = len(contents.normals.keys)
@@ -136,7 +155,7 @@ def _check_arrays(contents: Contents) -> None:
         "term_mean": (statistics.mean, (num_terms,)),
         "term_std": (statistics.std, (num_terms,)),
         "term_inverse_covariance": (statistics.inverse_covariance, (num_terms, num_terms)),
-        "map_layers": (contents.map_scale.layers, (num_maps(plan),)),
+        "map_layers": (contents.map_scale.layers, (max(contents.map_scale.layers.size, 1),)),  # the engine knows them
         "map_peak": (contents.map_scale.peak, (1,)),
         "normal_keys": (contents.normals.keys, (num_normals,)),
         "normal_sets": (contents.normals.sets, (num_normals,)),
@@ -148,13 +167,11 @@ def _check_arrays(contents: Contents) -> None:
     for name, (array, shape) in shapes.items():
         if array.shape != shape:
             raise ValueError(f"{name} are of shape {array.shape}, expected {shape}")
+    if not num_golden:
+        raise ValueError("there are no golden images")
     for name, array in {**contents.weights, **{name: array for name, (array, _) in shapes.items()}}.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} are not all finite")
-
-
-def _contiguous(arrays: Arrays) -> Arrays:
-    return {name: np.asarray(array, order="C") for name, array in arrays.items()}
 
 
 def _history_csv(history: list[dict[str, float]]) -> bytes:

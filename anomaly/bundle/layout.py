@@ -18,10 +18,11 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 CALIBRATION = "calibration.safetensors"
 GOLDEN = "golden.safetensors"
+EVIDENCE = "evidence.onnx"
 HISTORY = "history.csv"
 CARD = "README.md"
 SUMS = "SHA256SUMS"
-SUMMED = (CARD, CALIBRATION, GOLDEN, HISTORY, MANIFEST, WEIGHTS)
+REQUIRED = (CARD, CALIBRATION, GOLDEN, HISTORY, MANIFEST, WEIGHTS)
 
 _EDITORS_NAMES = (".*.swp", ".*.swo", ".#*", "*~")
 

@@ -1,12 +1,13 @@
 """`manifest.json`: what a bundle is and how it was made. The schema has a version; unknown fields are refused."""
 
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import Field
 
 from anomaly.config import Config, Precision, Recipe
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _TOLERANCE = {Precision.FP32: 1e-5, Precision.BF16: 2e-2}
 _TOLERANCE_OF_SEARCH = 1e-3
 
@@ -40,7 +41,7 @@ class Manifest(Config):
     it; `command` the command line that trained it.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     recipe_name: str = ""
     recipe_reason: str = ""
     recipe: Recipe
@@ -61,3 +62,8 @@ class Manifest(Config):
         A search magnifies step by step what its steps round.
         """
         return _TOLERANCE_OF_SEARCH if self.recipe.search else _TOLERANCE[self.recipe.score.precision]
+
+
+def now() -> str:
+    """This moment, as manifests record it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -7,12 +7,11 @@ their terms, and the keys of all images without the set that each was in.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anomaly.bundle.manifest import SCHEMA_VERSION
 from anomaly.bundle.normals import NormalSet
+from anomaly.bundle.weights import Arrays
 from anomaly.config import NetworkConfig
-
-Arrays = dict[str, NDArray[np.generic]]
 
 _TERMS = {"patch_peak": "synthetic_defects", "turn_doubt": "rotation"}
 _CURVES = {
@@ -51,7 +50,7 @@ def manifest_of(stored: dict[str, Any]) -> dict[str, Any]:
     moved = {"preprocess", "network", "training", "search", "score", "feature_layer", "precision", "method"}
     kept = {name: value for name, value in stored.items() if name not in moved}
     return kept | {
-        "schema_version": 2,
+        "schema_version": SCHEMA_VERSION,
         "recipe": recipe,
         "terms": [_TERMS.get(term, term) for term in stored["terms"]],
         "metrics": curves_of(stored["metrics"]),

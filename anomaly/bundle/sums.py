@@ -7,7 +7,7 @@ import hashlib
 import stat
 from pathlib import Path
 
-from anomaly.bundle.layout import CARD, HISTORY, MANIFEST, SUMMED, SUMS, is_foreign
+from anomaly.bundle.layout import CARD, EVIDENCE, HISTORY, MANIFEST, REQUIRED, SUMS, is_foreign
 from anomaly.errors import CorruptBundleError
 
 _TEXTS = (CARD, HISTORY, MANIFEST)
@@ -21,19 +21,17 @@ def read_verified(folder: Path) -> dict[str, bytes]:
     """
     try:
         present = {child.name for child in folder.iterdir() if not is_foreign(child.name)}
-        expected = {*SUMMED, SUMS}
+        expected = {*REQUIRED, SUMS, *({EVIDENCE} & present)}  # which not every bundle has
         if missing := sorted(expected - present):
             raise corrupt(folder, f"{', '.join(missing)} missing")
         if added := sorted(present - expected):
-            raise CorruptBundleError(
-                f"the bundle {folder} is not as it was written: {', '.join(added)} added. Remove what was added"
-            )
+            raise _added(folder, added)
         if odd := [name for name in sorted(expected) if not stat.S_ISREG((folder / name).lstat().st_mode)]:
             raise corrupt(folder, f"{', '.join(odd)} not a plain file")
         files = {name: (folder / name).read_bytes() for name in sorted(expected)}
     except OSError as error:
         raise corrupt(folder, f"it cannot be read ({error})") from error
-    if files[SUMS] != sums({name: files[name] for name in SUMMED}):
+    if files[SUMS] != _sums_of(files):
         recorded = set(files[SUMS].decode(errors="replace").splitlines())
         if rewritten := _other_line_ends(files):
             raise CorruptBundleError(
@@ -42,7 +40,11 @@ def read_verified(folder: Path) -> dict[str, bytes]:
                 "copy. For git write 'models/** -text' into .gitattributes and check the files out again; else copy "
                 "the bundle again, as binary files"
             )
-        changed = [name for name in SUMMED if _sum_line(name, files[name]) not in recorded]
+        if EVIDENCE in files and files[SUMS] == _sums_of({name: files[name] for name in files if name != EVIDENCE}):
+            raise _added(folder, [EVIDENCE])
+        if EVIDENCE not in files and any(line.endswith(f"  {EVIDENCE}") for line in recorded):
+            raise corrupt(folder, f"{EVIDENCE} missing")
+        changed = [name for name, data in files.items() if name != SUMS and _sum_line(name, data) not in recorded]
         raise corrupt(folder, f"{', '.join(changed) or SUMS} changed since the bundle was written")
     return files
 
@@ -56,11 +58,22 @@ def _other_line_ends(files: dict[str, bytes]) -> list[str]:
     """The text files that have CR LF, if all sums are right without the CR; else none."""
     rewritten = [name for name in (*_TEXTS, SUMS) if b"\r\n" in files[name]]
     restored = files | {name: files[name].replace(b"\r\n", b"\n") for name in rewritten}
-    return rewritten if restored[SUMS] == sums({name: restored[name] for name in SUMMED}) else []
+    return rewritten if restored[SUMS] == _sums_of(restored) else []
+
+
+def _sums_of(files: dict[str, bytes]) -> bytes:
+    """What SHA256SUMS should say of the files beside it."""
+    return sums({name: data for name, data in files.items() if name != SUMS})
 
 
 def _sum_line(name: str, data: bytes) -> str:
     return f"{hashlib.sha256(data).hexdigest()}  {name}"
+
+
+def _added(folder: Path, names: list[str]) -> CorruptBundleError:
+    return CorruptBundleError(
+        f"the bundle {folder} is not as it was written: {', '.join(names)} added. Remove what was added"
+    )
 
 
 def corrupt(folder: Path, why: str) -> CorruptBundleError:

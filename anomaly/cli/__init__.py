@@ -8,6 +8,7 @@ import typer
 from anomaly.cli.calibrate import calibrate
 from anomaly.cli.data import data
 from anomaly.cli.evaluate import evaluate
+from anomaly.cli.export import export
 from anomaly.cli.history import history_app
 from anomaly.cli.inspect import inspect
 from anomaly.cli.keys import keys_app
@@ -33,7 +34,7 @@ app = _Program(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (data, train, calibrate, score, evaluate, inspect, serve):
+for verb in (data, train, calibrate, score, evaluate, inspect, serve, export):
     app.command()(verb)
 for name, verbs in {"recipes": recipes_app, "models": models_app, "keys": keys_app, "history": history_app}.items():
     app.add_typer(verbs, name=name)

@@ -7,6 +7,7 @@ from anomaly.cli.console import (
     Alpha,
     Data,
     Device,
+    Engine,
     MaxPixels,
     Model,
     Normal,
@@ -26,12 +27,13 @@ def calibrate(
     normal: Normal = "",
     alpha: Alpha = 0.05,
     device: Device = "auto",
+    engine: Engine = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Give a model the ranks of new normal images, as a new version; nothing is retrained."""
     with usage():
         from anomaly.calibration import check_alpha
-        from anomaly.pipeline import calibrate_bundle
+        from anomaly.pipeline.calibrate import calibrate_bundle
 
         check_alpha(alpha)
         with ImageBar(err, "Calibrating") as bar:
@@ -40,6 +42,7 @@ def calibrate(
                 data,
                 normal=names(normal),
                 device=device,
+                engine=engine,
                 max_pixels=max_pixels,
                 on_data=say_data,
                 on_reading=bar.start,

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from anomaly.errors import AnomalyError
+from anomaly.extras import WITH_TORCH, require
 
 if TYPE_CHECKING:
     from anomaly.bundle import Bundle
@@ -29,6 +30,12 @@ Data = Annotated[
     ),
 ]
 Normal = Annotated[str, typer.Option(help="The classes that are normal, comma-separated, where DATA has classes.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="auto, torch or onnxruntime; auto is ONNX Runtime on a CPU, and torch for latent searches and GPUs."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 MAX_PIXELS = 64_000_000  # as `Limits` has it, which would be slow to import for a help text; a test compares them
 MaxPixels = Annotated[
@@ -58,6 +65,11 @@ def usage() -> Iterator[None]:
             sentence = f"{where}: {message}; got {problem['input']!r}" if where else message
             err.print(f"[bold red]error:[/] {escape(sentence)}")
         raise typer.Exit(2) from error
+
+
+def needs_torch(verb: str) -> None:
+    """Raises UsageError where a library is not installed by which networks are trained, drawn from or written down."""
+    require(verb, "torch", *WITH_TORCH)
 
 
 def names(comma_separated: str) -> tuple[str, ...]:

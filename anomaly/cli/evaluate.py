@@ -7,7 +7,20 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from anomaly.cli.console import MAX_PIXELS, Alpha, Data, Device, MaxPixels, Model, Normal, err, names, out, usage
+from anomaly.cli.console import (
+    MAX_PIXELS,
+    Alpha,
+    Data,
+    Device,
+    Engine,
+    MaxPixels,
+    Model,
+    Normal,
+    err,
+    names,
+    out,
+    usage,
+)
 from anomaly.cli.data import say_data
 from anomaly.cli.progress import ImageBar
 
@@ -22,11 +35,12 @@ def evaluate(
         int | None, typer.Option(help="Use only this many test images, drawn at random by a fixed seed.")
     ] = None,
     device: Device = "auto",
+    engine: Engine = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Measure a model on labelled images it has never seen, beside PCA and nearest neighbours on the same split."""
     with usage():
-        from anomaly.pipeline import evaluate_bundle
+        from anomaly.pipeline.evaluate import evaluate_bundle
 
         with ImageBar(err, "Reading") as bar:
             summary = evaluate_bundle(
@@ -37,6 +51,7 @@ def evaluate(
                 alpha=alpha,
                 sample=sample,
                 device=device,
+                engine=engine,
                 max_pixels=max_pixels,
                 on_data=say_data,
                 on_reading=bar.start,

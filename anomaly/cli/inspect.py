@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import MAX_PIXELS, Device, MaxPixels, Model, Normal, err, names, out, usage
+from anomaly.cli.console import MAX_PIXELS, Device, MaxPixels, Model, Normal, err, names, needs_torch, out, usage
 from anomaly.cli.progress import ImageBar
 
 
@@ -26,7 +26,8 @@ def inspect(
 ) -> None:
     """Draw what a model has learnt: samples, walks among latents, reconstructions, and its training curves."""
     with usage():
-        from anomaly.pipeline import inspect_bundle
+        needs_torch("anomaly inspect")
+        from anomaly.pipeline.inspect import inspect_bundle
 
         with ImageBar(err, "Reading") as bar:
             summary = inspect_bundle(

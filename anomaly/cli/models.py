@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import Device, Model, err, out, usage
+from anomaly.cli.console import Device, Engine, Model, err, needs_torch, out, usage
 
 models_app = typer.Typer(help="List, show, verify and upgrade bundles.", no_args_is_help=True)
 
@@ -39,12 +39,12 @@ def models_show(model: Model) -> None:
 
 
 @models_app.command("verify")
-def models_verify(model: Model, device: Device = "auto") -> None:
+def models_verify(model: Model, device: Device = "auto", engine: Engine = "auto") -> None:
     """Check a bundle's sums, schema, shapes and weights, and score its golden images again."""
     with usage():
         from anomaly.inference import load_detector
 
-        bundle = load_detector(model, device=device).bundle
+        bundle = load_detector(model, device=device, engine=engine).bundle
     out.print(f"{escape(str(bundle.ref.path))} is sound, digest {bundle.digest}")
 
 
@@ -52,7 +52,8 @@ def models_verify(model: Model, device: Device = "auto") -> None:
 def models_upgrade(model: Model, device: Device = "auto") -> None:
     """Write a bundle of an older schema as a new version, in today's; it scores as before."""
     with usage():
-        from anomaly.pipeline import upgrade_bundle
+        needs_torch("anomaly models upgrade")
+        from anomaly.pipeline.upgrade import upgrade_bundle
 
         bundle = upgrade_bundle(model, device=device)
     out.print(f"wrote {escape(str(bundle.ref.path))} in schema {bundle.manifest.schema_version}")

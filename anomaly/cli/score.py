@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import MAX_PIXELS, Alpha, Device, MaxPixels, Model, err, out, usage
+from anomaly.cli.console import MAX_PIXELS, Alpha, Device, Engine, MaxPixels, Model, err, out, usage
 from anomaly.cli.progress import ImageBar
 
 
@@ -20,12 +20,13 @@ def score(
     ] = None,
     heatmaps: Annotated[Path | None, typer.Option(help="Draw each image with its heatmap into this folder.")] = None,
     device: Device = "auto",
+    engine: Engine = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Score images: one row each, with its score, p-value and verdict, or the reason why it has none."""
     with usage():
         from anomaly.data import left_out_sentences
-        from anomaly.pipeline import score_paths
+        from anomaly.pipeline.score import score_paths
 
         with ImageBar(err, "Scoring") as bar:
             summary = score_paths(
@@ -36,6 +37,7 @@ def score(
                 fdr=fdr,
                 heatmaps=heatmaps,
                 device=device,
+                engine=engine,
                 max_pixels=max_pixels,
                 on_total=bar.start,
                 on_image=bar.advance,

@@ -1,14 +1,13 @@
 """`anomaly serve`."""
 
 import os
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from anomaly.cli.console import usage
-from anomaly.errors import UsageError
+from anomaly.extras import require
 
 
 def serve(
@@ -19,6 +18,7 @@ def serve(
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one. Default: 8000.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps. Default: auto.")] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, torch or onnxruntime. Default: auto.")] = None,
     default_model: Annotated[
         str | None, typer.Option(help="The bundle that answers where a request names none, if there are several.")
     ] = None,
@@ -52,6 +52,7 @@ def serve(
                 host=host,
                 port=port,
                 device=device,
+                engine=engine,
                 default_model=default_model,
                 keys=keys,
                 history=history,
@@ -63,15 +64,5 @@ def serve(
 
 def require_server() -> None:
     """Raises UsageError where a library of the extra `server` is not installed."""
-    for library in (
-        "fastapi",
-        "fastapi_offline",
-        "prometheus_client",
-        "pydantic_settings",
-        "python_multipart",
-        "uvicorn",
-    ):
-        try:
-            import_module(library)
-        except ImportError as error:
-            raise UsageError(f"anomaly serve needs {library}: pip install 'anomaly[server]'") from error
+    libraries = ("fastapi", "fastapi_offline", "prometheus_client", "pydantic_settings", "python_multipart", "uvicorn")
+    require("anomaly serve", "server", *libraries)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import MAX_PIXELS, Data, MaxPixels, err, left_out, names, out, usage
+from anomaly.cli.console import MAX_PIXELS, Data, MaxPixels, err, left_out, names, needs_torch, out, usage
 from anomaly.cli.data import say_data
 from anomaly.cli.progress import TrainingBar
 from anomaly.errors import UsageError
@@ -78,7 +78,8 @@ def train(
 ) -> None:
     """Learn from normal images, calibrate on others of them, and write a new bundle version."""
     with usage():
-        from anomaly.pipeline import TrainOptions, TrainWatch, train_bundle
+        needs_torch("anomaly train")
+        from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle
         from anomaly.recipes import merged, parse_overrides
 
         shortcuts = {"preprocess": {"size": size}, "training": {"steps": steps, "seed": seed}}

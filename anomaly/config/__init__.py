@@ -6,6 +6,7 @@ Unknown fields are refused, so that a manifest of a later version fails loudly.
 """
 
 from anomaly.config.choices import Architecture, Loss, Method, Precision, Prior, Resize
+from anomaly.config.layers import default_feature_layer, feature_names, map_names
 from anomaly.config.recipe import NetworkPlan, Recipe
 from anomaly.config.sections import (
     MAX_REMEMBERED,
@@ -35,4 +36,7 @@ __all__ = [
     "ScoreConfig",
     "SearchConfig",
     "TrainingConfig",
+    "default_feature_layer",
+    "feature_names",
+    "map_names",
 ]

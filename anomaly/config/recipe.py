@@ -62,7 +62,10 @@ class NetworkPlan(NetworkConfig, AuxiliaryConfig):
 
 
 class Recipe(Config):
-    """Everything that decides what is learnt from given images. Where none is given, only AnoGAN has a search."""
+    """Everything that decides what is learnt from given images. Where none is given, only AnoGAN has a search.
+
+    With search.steps=0 there is no search: the encoder finds the latents.
+    """
 
     preprocess: PreprocessConfig = PreprocessConfig()
     network: NetworkConfig = NetworkConfig()
@@ -80,7 +83,13 @@ class Recipe(Config):
         training, auxiliary = sections.get("training") or {}, sections.get("auxiliary") or {}
         if "search" not in sections and training.get("method") == Method.ANOGAN:
             sections["search"] = {}
-        if (sections.get("search") or {}).get("steps") == 0:
+        search = sections.get("search") or {}
+        if search.get("steps") == 0:
+            if training.get("method") == Method.ANOGAN and search.get("start") == "prior":
+                raise ValueError(
+                    "without a search anogan finds latents by its encoder, and search.start=prior has none; give "
+                    "search.start=encoder, or search.steps of at least 1"
+                )
             sections["search"] = None
         if (sections.get("network") or {}).get("discriminator_batch_norm"):
             sections["training"] = {"spectral_norm": False, **training}
@@ -89,18 +98,27 @@ class Recipe(Config):
         return sections
 
     @property
+    def needs_torch(self) -> str | None:
+        """Why only torch can compute the evidence, as what is said of a bundle; None where any engine can."""
+        if self.search is not None:
+            return "finds latents by search, which takes gradients"
+        if self.score.precision is not Precision.FP32:
+            return f"scores in {self.score.precision}"
+        return None
+
+    @property
     def plan(self) -> NetworkPlan:
         """The networks that the method, its search and the auxiliary discriminators need."""
         method = self.training.method
         joint = method in (Method.BIGAN, Method.ALAD)
-        search_needs_encoder = self.search is not None and self.search.start == "encoder"
+        starts_by_encoder = self.search is not None and self.search.start == "encoder"
         return NetworkPlan(
             **dict(self.network),
             **dict(self.auxiliary),
             size=self.preprocess.size,
             channels=self.preprocess.channels,
             joint=joint,
-            encoder=joint or method in (Method.AUTOENCODER, Method.F_ANOGAN) or search_needs_encoder,
+            encoder=method is not Method.ANOGAN or self.search is None or starts_by_encoder,
             discriminator=method is not Method.AUTOENCODER,
             cycle_discriminators=method is Method.ALAD,
         )
@@ -108,10 +126,6 @@ class Recipe(Config):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         method, search, training, score = self.training.method, self.search, self.training, self.score
-        if method is Method.ANOGAN and search is None:
-            raise ValueError(
-                "anogan finds latents by search alone; give search.steps of at least 1, or training.method=bigan"
-            )
         if search is not None and method in (Method.AUTOENCODER, Method.ALAD):
             raise ValueError(
                 f"{method} finds latents by its encoder, and has no D(x) for a search; leave the section search away, "

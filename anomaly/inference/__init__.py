@@ -1,18 +1,20 @@
-"""Scoring images with a trained bundle."""
+"""Scoring images with a trained bundle.
+
+What needs torch or ONNX Runtime is imported where it is used, by its module: `torch_engine`, `onnx_engine`,
+`evidence_onnx`.
+"""
 
 from anomaly.inference.detector import ALPHA, Detector, Evidence, Explanation, Scores
-from anomaly.inference.graph import EvidenceGraph
+from anomaly.inference.engine import Engine, EngineName
 from anomaly.inference.loading import load_detector
-from anomaly.inference.observer import BATCH_GRAIN, Observer
 
 __all__ = [
     "ALPHA",
-    "BATCH_GRAIN",
     "Detector",
+    "Engine",
+    "EngineName",
     "Evidence",
-    "EvidenceGraph",
     "Explanation",
-    "Observer",
     "Scores",
     "load_detector",
 ]

@@ -14,8 +14,8 @@ from anomaly.bundle import Bundle
 from anomaly.calibration import Calibration, check_alpha
 from anomaly.config import PreprocessConfig
 from anomaly.data import Pixels, restore_map
+from anomaly.inference.engine import Engine
 from anomaly.inference.images import Images, ReadImages, read_images
-from anomaly.inference.observer import Observer
 from anomaly.scoring import combine
 
 ALPHA = 0.05
@@ -83,15 +83,23 @@ class Scores:
 
     @cached_property
     def _explanation(self) -> Explanation:
-        return self._detector.explain(self._read.pixels, self.z_hat)
+        explained = self._detector.explain(self._read.pixels, self.z_hat)
+        failed = [error is not None for error in self.errors]
+        explained.x_hat[failed] = explained.heatmap[failed] = np.nan
+        return explained
 
 
 class Detector:
-    """A verified bundle on a device."""
+    """A verified bundle, and the engine that runs its evidence graph."""
 
-    def __init__(self, bundle: Bundle, observer: Observer) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
         self.bundle = bundle
-        self._observer = observer
+        self.engine = engine
+
+    @property
+    def grain(self) -> int:
+        """Smaller batches take as long as one of so many images."""
+        return self.engine.grain
 
     @property
     def preprocess(self) -> PreprocessConfig:
@@ -104,13 +112,13 @@ class Detector:
         return self.bundle.contents.calibration
 
     def score(self, images: Images, *, alpha: float = ALPHA) -> Scores:
-        """Score one image or many: paths, PIL images, uint8 arrays (h, w) or (h, w, 3), or a batch tensor.
+        """Score one image or many: paths, PIL images, uint8 arrays (h, w) or (h, w, 3), or a batch.
 
-        A batch tensor is (n, c, h, w): uint8, or float in [-1, 1], which is rounded to 8 bits. Files are decoded in
-        threads while the networks run.
+        A batch is an array or a tensor (n, c, h, w): uint8, or float in [-1, 1], which is rounded to 8 bits. Files are
+        decoded in threads while the networks run.
 
         Raises:
-            UsageError: `alpha` is not inside (0, 1), or a batch tensor has another shape or type.
+            UsageError: `alpha` is not inside (0, 1), or a batch has another shape or type.
         """
         check_alpha(alpha)
         read: list[ReadImages] = []
@@ -141,7 +149,7 @@ class Detector:
         if not len(pixels):
             terms = {name: np.empty(0) for name in contents.manifest.terms}
             return Evidence(np.empty(0), terms, np.empty((0, recipe.network.latent_dim), np.float32))
-        terms, z_hat = self._observer.observe(pixels)
+        terms, z_hat = self.engine.observe(pixels)
         return Evidence(combine(terms, contents.statistics, recipe), terms, z_hat)
 
     def explain(self, pixels: Pixels, z_hat: NDArray[np.float32]) -> Explanation:
@@ -149,16 +157,12 @@ class Detector:
         if not len(pixels):
             size = self.preprocess.size
             return Explanation(np.empty(pixels.shape, np.float32), np.empty((0, size, size), np.float32))
-        x_hat, maps = self._observer.explain(pixels, z_hat)
+        x_hat, maps = self.engine.explain(pixels, z_hat)
         return Explanation(x_hat, self.bundle.contents.map_scale.heatmap(maps))
 
     def warm(self, max_images: int) -> None:
         """Run every batch shape for up to `max_images` once, so that no image waits for the device's first call."""
-        self._observer.warm(max_images)
-
-    def generate(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
-        """G(z) of latents (n, latent_dim), at least one: images (n, c, size, size) in [-1, 1]."""
-        return self._observer.generate(z)
+        self.engine.warm(max_images)
 
 
 def _blank_out(evidence: Evidence, read: Sequence[ReadImages]) -> Evidence:

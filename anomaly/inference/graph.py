@@ -1,6 +1,6 @@
 """The evidence graph: from images to z_hat, x_hat, terms and maps, as one module that can be exported as it is.
 
-It knows nothing of devices, precision or batches; `observer` does. What is computed never depends on values.
+It knows nothing of devices, precision or batches; `torch_engine` does. What is computed never depends on values.
 Shapes: x (b, c, size, size) in [-1, 1]; z_hat (b, latent_dim); x_hat as x; terms (b,) each; maps (b, num_maps, size,
 size).
 """
@@ -10,18 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from anomaly.config import Loss, Method, Recipe, SearchConfig
-from anomaly.networks import AuxiliaryEvidence, Networks, default_feature_layer
-from anomaly.scoring import (
-    auxiliary_maps,
-    critic,
-    cross_entropy,
-    izi_f,
-    latent_norm,
-    layer_maps,
-    reconstruction_terms,
-    saturating,
-)
+from anomaly.config import Loss, Method, Recipe, SearchConfig, default_feature_layer
+from anomaly.networks import AuxiliaryEvidence, Networks
+from anomaly.scoring.maps import auxiliary_maps, layer_maps
+from anomaly.scoring.terms import critic, cross_entropy, izi_f, latent_norm, reconstruction_terms, saturating
 
 VERDICTS = {"cross_entropy": cross_entropy, "saturating": saturating, "critic": critic}
 """D's output as a term, by the term's name."""

@@ -1,14 +1,15 @@
-"""What `Detector.score` is given, as chunks of preprocessed pixels: files, PIL images, arrays, a batch tensor."""
+"""What `Detector.score` is given, as chunks of preprocessed pixels: files, PIL images, arrays, a batch."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import PIL.Image
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from anomaly.config import PreprocessConfig
 from anomaly.data import Picture, Pixels, Source, preprocess_batch, read, read_all
@@ -16,8 +17,11 @@ from anomaly.errors import ImageError, UsageError
 
 CHUNK = 256  # images read, then scored: their pixels are still in the processor's cache
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Image = str | Path | PIL.Image.Image | Pixels
-Images = Image | Sequence[Image] | Tensor
+Images: TypeAlias = "Image | Sequence[Image] | NDArray[np.floating] | Tensor"
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,14 @@ def read_images(images: Images, config: PreprocessConfig) -> Iterator[ReadImages
     """Chunks in order, at least one; the next are decoded in threads while one is scored.
 
     Raises:
-        UsageError: a batch tensor has another shape or type.
+        UsageError: a batch has another shape or type.
     """
-    if isinstance(images, Tensor):
-        _check_tensor(images)
-        batch = images.detach().cpu()
-        if not batch.is_floating_point():
-            yield from _read_array(_without_single_channel(batch.permute(0, 2, 3, 1).numpy()), config)
+    batch = _batch_of(images)
+    if batch is not None:
+        _check_batch(batch)
+        if batch.dtype == np.uint8:
+            images = np.asarray(batch, np.uint8).transpose(0, 2, 3, 1)
+            yield from _read_array(_without_single_channel(images), config)
             return
         results = _read_floats(batch, config)
     else:
@@ -67,15 +72,15 @@ def _named(index: int, image: Image) -> tuple[str, Source]:
     return (str(image), Path(image)) if isinstance(image, str | Path) else (f"image {index}", image)
 
 
-def _read_floats(batch: Tensor, config: PreprocessConfig) -> Iterator[Picture | ImageError]:
+def _read_floats(batch: NDArray[np.generic], config: PreprocessConfig) -> Iterator[Picture | ImageError]:
     """Images (c, h, w) in [-1, 1], rounded to 8 bits."""
     for index, image in enumerate(batch):
         name = f"image {index}"
-        if bool(((image >= -1) & (image <= 1)).all()):
-            pixels = ((image + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        if ((image >= -1) & (image <= 1)).all():
+            pixels = np.rint((image + 1) * 127.5).astype(np.uint8).transpose(1, 2, 0)
             yield read(_without_single_channel(pixels), config, name=name)
         else:
-            yield ImageError(f"{name}: floats of a batch tensor lie in [-1, 1]; these go beyond, or are not finite")
+            yield ImageError(f"{name}: floats of a batch lie in [-1, 1]; these go beyond, or are not finite")
 
 
 def _read_array(images: Pixels, config: PreprocessConfig) -> Iterator[ReadImages]:
@@ -103,12 +108,22 @@ def _blank(n: int, config: PreprocessConfig) -> Pixels:
     return np.zeros((n, config.channels, config.size, config.size), np.uint8)
 
 
-def _check_tensor(batch: Tensor) -> None:
+def _batch_of(images: Images) -> NDArray[np.generic] | None:
+    """A batch, which is a tensor or an array of four dimensions, as an array; None for anything else."""
+    # who has a tensor has imported torch, and nobody else needs it here; another thread may be importing it right now
+    tensor_class = getattr(sys.modules.get("torch"), "Tensor", None)
+    if tensor_class is not None and isinstance(images, tensor_class):
+        tensor = images.detach().cpu()
+        array: NDArray[np.generic] = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        return array
+    return images if isinstance(images, np.ndarray) and images.ndim == 4 else None
+
+
+def _check_batch(batch: NDArray[np.generic]) -> None:
     if batch.ndim != 4 or batch.shape[1] not in (1, 3) or 0 in batch.shape[2:]:
-        shape = tuple(batch.shape)
-        raise UsageError(f"a batch tensor has the shape (n, c, h, w) with 1 or 3 channels; this one has {shape}")
-    if not batch.is_floating_point() and batch.dtype != torch.uint8:
-        raise UsageError(f"a batch tensor is of uint8, or of floats in [-1, 1]; this one is of {batch.dtype}")
+        raise UsageError(f"a batch has the shape (n, c, h, w) with 1 or 3 channels; this one has {batch.shape}")
+    if batch.dtype != np.uint8 and not np.issubdtype(batch.dtype, np.floating):
+        raise UsageError(f"a batch is of uint8, or of floats in [-1, 1]; this one is of {batch.dtype}")
 
 
 def _without_single_channel(array: Pixels) -> Pixels:

@@ -16,7 +16,7 @@ from anomaly.inference.graph import VERDICTS, EvidenceGraph
 from anomaly.inference.search import Objective, search_latents
 from anomaly.networks import draw
 from anomaly.runtime import seeded_rng
-from anomaly.scoring import anomaly_score, feature_matching, residual
+from anomaly.scoring.terms import anomaly_score, feature_matching, residual
 
 NUM_SLOTS = 64  # starts searched at once
 SEARCH_CHUNK = 256  # images whose features are held at once

@@ -2,71 +2,60 @@
 
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from anomaly.bundle import Bundle, load
-from anomaly.config import NetworkPlan, Precision
 from anomaly.errors import CorruptBundleError
 from anomaly.inference.detector import Detector
-from anomaly.inference.observer import Observer
-from anomaly.networks import Networks
-from anomaly.runtime import resolve_device
-
-GOLDEN_TOLERANCE = {Precision.FP32: 1e-4, Precision.BF16: 0.1}  # a step of a sure logit is 6 % of −log D
+from anomaly.inference.engine import Engine, EngineName, choose_engine
+from anomaly.inference.goldens import check_goldens
 
 
-def load_detector(model: str | Path, *, device: str = "auto") -> Detector:
+def load_detector(model: str | Path, *, device: str = "auto", engine: str = "auto") -> Detector:
     """Load and verify MODEL, a bundle's name directory (its current version) or a version directory.
+
+    `engine` is "torch", "onnxruntime", or "auto" (see `choose_engine`).
 
     Raises:
         BundleNotFoundError: there is no bundle.
         CorruptBundleError: its files differ from what was written, or it scores its golden images differently.
         DeviceError: the device is not there.
+        UsageError: the engine cannot score this bundle, or is not installed.
     """
     bundle = load(Path(model))
-    recipe = bundle.manifest.recipe
-    observer = Observer(_networks(bundle, recipe.plan), recipe, resolve_device(device))
-    _check_goldens(bundle, observer)
-    return Detector(bundle, observer)
+    match choose_engine(bundle, engine, device):
+        case EngineName.ONNXRUNTIME:
+            return Detector(bundle, _onnx_engine(bundle))
+        case _:
+            return Detector(bundle, _torch_engine(bundle, device))
 
 
-def _networks(bundle: Bundle, plan: NetworkPlan) -> Networks:
-    networks = Networks(plan)
-    weights = {name: torch.from_numpy(np.array(array)) for name, array in bundle.contents.weights.items()}
+def _onnx_engine(bundle: Bundle) -> Engine:
+    from anomaly.inference.onnx_engine import OnnxEngine  # here: it may not be installed
+
+    called = f"the bundle {bundle.ref.path}"
     try:
-        networks.load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        engine = OnnxEngine(bundle.contents)
+    except ValueError as error:
+        raise CorruptBundleError(f"{called} is corrupt: {error}") from error
+    try:
+        terms, _ = engine.observe(bundle.contents.golden.pixels)
+    except Exception as error:  # its classes have no common base but this
+        reason = str(error).partition("\n")[0]
         raise CorruptBundleError(
-            f"the bundle {bundle.ref.path} is corrupt: its weights do not fit its manifest ({first})"
+            f"{called} cannot score its golden images here ({reason}); its graph is damaged, or the memory is full"
         ) from error
-    return networks
+    check_goldens(bundle.contents, terms, called)
+    return engine
 
 
-def _check_goldens(bundle: Bundle, observer: Observer) -> None:
-    """The terms must be those that were stored, relative to their size and to their spread.
+def _torch_engine(bundle: Bundle, device: str) -> Engine:
+    """Where an encoder finds latents it is checked too; where a search does, terms are of the stored latents."""
+    from anomaly.inference.torch_engine import TorchEngine, stored_networks  # here: torch takes seconds to import
+    from anomaly.runtime import resolve_device
 
-    Where an encoder finds latents it is run too; where a search does, they are judged at the stored ones.
-    """
-    golden = bundle.contents.golden
-    if bundle.manifest.recipe.search is None:
-        terms, _ = observer.observe(golden.pixels)
-    else:
-        terms = observer.terms_at(golden.pixels, golden.z_hat)
-    if set(terms) != set(bundle.manifest.terms):
-        raise CorruptBundleError(
-            f"the bundle {bundle.ref.path} is corrupt: its networks give the terms {', '.join(terms)}, "
-            f"its manifest names {', '.join(bundle.manifest.terms)}"
-        )
-    found = np.stack([terms[name] for name in bundle.manifest.terms], axis=1)
-    differences = np.abs(found - golden.terms)
-    allowed = GOLDEN_TOLERANCE[bundle.manifest.recipe.score.precision] * (
-        np.abs(golden.terms) + bundle.contents.statistics.std
-    )
-    if not (differences <= allowed).all():
-        worst = float(np.max(differences))
-        raise CorruptBundleError(
-            f"the bundle {bundle.ref.path} scores its golden images differently here (by up to {worst:.2g}); "
-            "its weights and its manifest do not belong together, or this machine computes wrongly"
-        )
+    contents, called = bundle.contents, f"the bundle {bundle.ref.path}"
+    recipe, golden = contents.manifest.recipe, contents.golden
+    engine = TorchEngine(stored_networks(contents, called), recipe, resolve_device(device))
+    is_searched = recipe.search is not None
+    terms = engine.terms_at(golden.pixels, golden.z_hat) if is_searched else engine.observe(golden.pixels)[0]
+    check_goldens(contents, terms, called)
+    return engine

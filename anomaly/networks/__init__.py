@@ -1,8 +1,13 @@
 """G, E, D and auxiliary discriminators, built in one place. They know nothing of files, scores or devices."""
 
 from anomaly.networks.auxiliary import AUXILIARIES, Auxiliary, AuxiliaryEvidence, Batches
-from anomaly.networks.blocks import constrain_spectral_norm, fold_batch_norm, fold_spectral_norm
-from anomaly.networks.builder import Networks, build, default_feature_layer, feature_names, map_names, num_maps
+from anomaly.networks.blocks import (
+    constrain_spectral_norm,
+    fold_batch_norm,
+    fold_batch_norm_at_run_time,
+    fold_spectral_norm,
+)
+from anomaly.networks.builder import Networks, build, num_maps
 from anomaly.networks.discriminator import Discriminator
 from anomaly.networks.encoder import Encoder
 from anomaly.networks.frozen import Frozen, copy_sharing_frozen, is_frozen
@@ -24,13 +29,11 @@ __all__ = [
     "build",
     "constrain_spectral_norm",
     "copy_sharing_frozen",
-    "default_feature_layer",
     "draw",
-    "feature_names",
     "fold_batch_norm",
+    "fold_batch_norm_at_run_time",
     "fold_spectral_norm",
     "interpolate",
     "is_frozen",
-    "map_names",
     "num_maps",
 ]

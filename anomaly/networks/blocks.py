@@ -3,9 +3,12 @@
 Kernel 4, stride 2, padding 1, as DCGAN (Radford 2016) has it: no pooling, and no checkerboard from an uneven overlap.
 """
 
+from collections.abc import Iterator
 from itertools import pairwise
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d
 from torch.nn.utils.parametrizations import spectral_norm
 
 LEAK = 0.2
@@ -56,11 +59,51 @@ def fold_spectral_norm(network: nn.Module) -> None:
 
 def fold_batch_norm(network: nn.Module) -> None:
     """In evaluation mode a batch norm after a convolution is an affine map: make it part of the convolution."""
-    for module in network.modules():
+    for module, index, conv, norm in _normalised_convolutions(network):
+        transposed = isinstance(conv, nn.ConvTranspose2d)
+        module[index] = nn.utils.fuse_conv_bn_eval(conv, norm, transpose=transposed)
+        module[index + 1] = nn.Identity()
+
+
+def fold_batch_norm_at_run_time(network: nn.Module) -> None:
+    """The same, with the weights as they are: the folded ones are computed in each pass."""
+    for module, index, conv, norm in _normalised_convolutions(network):
+        module[index] = _FoldedConvolution(conv, norm)
+        module[index + 1] = nn.Identity()
+
+
+class _FoldedConvolution(nn.Module):
+    """A convolution and the batch norm after it as one convolution: norm(conv(x)) = (γ/σ)·conv(x) + β − (γ/σ)·μ.
+
+    Source: Jacob 2018 (quantisation), §3.2, batch normalisation folding.
+    """
+
+    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv, norm = self.conv, self.norm
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        bias = norm.bias - norm.running_mean * scale
+        if conv.bias is not None:
+            bias = bias + conv.bias * scale
+        if isinstance(conv, nn.ConvTranspose2d):
+            return conv_transpose2d(x, conv.weight * scale[:, None, None], bias, conv.stride, conv.padding)  # type: ignore[arg-type]
+        weight = conv.weight * scale[:, None, None, None]
+        return conv2d(x, weight, bias, conv.stride, conv.padding)
+
+
+def _normalised_convolutions(
+    network: nn.Module,
+) -> Iterator[tuple[nn.Sequential, int, nn.Conv2d | nn.ConvTranspose2d, nn.BatchNorm2d]]:
+    """Each convolution with the batch norm that follows it in a sequence, the sequence, and its place there."""
+    for module in list(network.modules()):
         if not isinstance(module, nn.Sequential):
             continue
         for index, (conv, norm) in enumerate(pairwise(list(module))):
             if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
-                transposed = isinstance(conv, nn.ConvTranspose2d)
-                module[index] = nn.utils.fuse_conv_bn_eval(conv, norm, transpose=transposed)
-                module[index + 1] = nn.Identity()
+                yield module, index, conv, norm

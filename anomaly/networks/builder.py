@@ -1,14 +1,13 @@
-"""The one place that decides which networks a plan needs, and what their layers are called."""
+"""The one place that decides which networks a plan needs."""
 
 from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from anomaly.config import Architecture, NetworkPlan
-from anomaly.networks import lenet
+from anomaly.config import Architecture, NetworkPlan, map_names
 from anomaly.networks.auxiliary import AUXILIARIES, Auxiliary
 from anomaly.networks.blocks import initialise
-from anomaly.networks.discriminator import Discriminator, convolution_names
+from anomaly.networks.discriminator import Discriminator
 from anomaly.networks.encoder import Encoder
 from anomaly.networks.generator import Generator
 from anomaly.networks.judgement import Judgement
@@ -16,7 +15,6 @@ from anomaly.networks.lenet import LeNetDiscriminator
 from anomaly.networks.mlp import (
     MLPEncoder,
     MLPGenerator,
-    hidden_names,
     image_discriminator,
     latent_discriminator,
 )
@@ -72,40 +70,9 @@ def build(plan: NetworkPlan) -> Networks:
     return networks
 
 
-def feature_names(plan: NetworkPlan) -> list[str]:
-    """The layers whose features are compared, in order: of D_xx where there is one, else of D; none without either."""
-    if not plan.discriminator:
-        return []
-    match plan.architecture:
-        case Architecture.DCGAN:
-            joint = plan.joint and not plan.cycle_discriminators
-            return [*convolution_names(plan), "joint"] if joint else convolution_names(plan)
-        case Architecture.MLP:
-            return hidden_names(plan.hidden)
-        case Architecture.LENET:
-            return list(lenet.LAYERS)
-
-
-def map_names(plan: NetworkPlan) -> list[str]:
-    """Those of them whose features are maps, and so show where."""
-    match plan.architecture:
-        case Architecture.DCGAN:
-            return feature_names(plan)
-        case Architecture.MLP:
-            return []
-        case Architecture.LENET:
-            return list(lenet.MAP_LAYERS)
-
-
 def num_maps(plan: NetworkPlan) -> int:
     """How many maps a heatmap is made of: the auxiliaries' where they have some, else the residual and the layers'."""
     return sum(kind.num_maps(plan) for kind in _auxiliary_kinds(plan)) or 1 + len(map_names(plan))
-
-
-def default_feature_layer(plan: NetworkPlan) -> str | None:
-    """The last layer of D with maps as features, before z comes in; the last of all where there are no maps."""
-    before = [name for name in map_names(plan) if name != "joint"] or feature_names(plan)
-    return before[-1] if before else None
 
 
 def _auxiliary_kinds(plan: NetworkPlan) -> list[type[Auxiliary]]:

@@ -10,13 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from anomaly.config import NetworkPlan
+from anomaly.config.layers import convolution_names
 from anomaly.networks.blocks import LEAK, down, widths
 from anomaly.networks.judgement import Judgement
-
-
-def convolution_names(plan: NetworkPlan) -> list[str]:
-    """conv1, conv2, … down to 4 × 4."""
-    return [f"conv{level + 1}" for level in range(len(widths(plan.size, plan.width, plan.max_width)))]
 
 
 class Discriminator(nn.Module):

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -10,14 +11,14 @@ from anomaly.networks.blocks import up, widths
 
 
 class _Projection(nn.Linear):
-    """z → W z. On a CPU, in evaluation mode, in double precision.
+    """z → W z. Where a latent search takes gradients on a CPU, in double precision.
 
     The gradient of z is a sum over all of the first maps, which a matrix library splits among its threads. In single
     precision its rounding would depend on their number, and a latent search of hundreds of steps magnifies that.
     """
 
     def forward(self, z: Tensor) -> Tensor:
-        if self.training or z.device.type != "cpu":
+        if self.training or z.device.type != "cpu" or not torch.is_grad_enabled():
             return super().forward(z)
         return linear(z.double(), self.weight.double()).to(z.dtype)
 

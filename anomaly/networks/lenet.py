@@ -9,9 +9,6 @@ from torch import Tensor, nn
 from anomaly.config import NetworkPlan
 from anomaly.networks.judgement import Judgement
 
-LAYERS = ("C1", "S2", "C3", "S4", "C5", "F6")
-MAP_LAYERS = ("C1", "S2", "C3", "S4")
-
 
 class LeNetDiscriminator(nn.Module):
     """(b, c, 32, 32) → C1 6 × 28 × 28 → S2 6 × 14 × 14 → C3 16 × 10 × 10 → S4 16 × 5 × 5 → C5 120 → F6 84 → logit."""

@@ -4,13 +4,13 @@ Shapes as in `generator`, `encoder` and `discriminator`; the features of D's hid
 Source: Goodfellow 2014, §5, for G and D; Donahue 2017, §4.1, for E and the joint form.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from anomaly.config import NetworkPlan, Prior
+from anomaly.config.layers import hidden_names
 from anomaly.networks.judgement import Judgement
 
 
@@ -18,11 +18,6 @@ def hidden_layer(in_units: int, out_units: int, *, leak: float, dropout: float =
     """(b, in) → (b, out); LeakyReLU, or ReLU where `leak` is 0."""
     drop = [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(nn.Linear(in_units, out_units), nn.LeakyReLU(leak) if leak else nn.ReLU(), *drop)
-
-
-def hidden_names(hidden: Sequence[int]) -> list[str]:
-    """hidden1, hidden2, … in D's order."""
-    return [f"hidden{level + 1}" for level in range(len(hidden))]
 
 
 def _num_pixels(plan: NetworkPlan) -> int:
@@ -74,7 +69,7 @@ class MLPDiscriminator(nn.Module):
         self.hidden = nn.ModuleDict(
             {
                 name: hidden_layer(a, b, leak=plan.leak, dropout=plan.dropout)
-                for name, (a, b) in zip(hidden_names(plan.hidden), pairwise(units), strict=True)
+                for name, (a, b) in zip(hidden_names(plan), pairwise(units), strict=True)
             }
         )
         self.to_logit = nn.Linear(units[-1], 1)

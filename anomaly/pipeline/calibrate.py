@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from anomaly.bundle import Bundle, save
+from anomaly.bundle import Bundle, now, save
 from anomaly.calibration import Calibration
 from anomaly.data import Limits, PixelStore, describe, distinct_rows, image_keys, open_dataset
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError
+from anomaly.extras import WITH_TORCH, require
 from anomaly.inference import load_detector
-from anomaly.training import now
 
 _CHUNK = 256
 
@@ -38,6 +38,7 @@ def calibrate_bundle(
     *,
     normal: Sequence[str] = (),
     device: str = "auto",
+    engine: str = "auto",
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
     on_data: Callable[[Sequence[str]], None] = lambda sentences: None,
     on_reading: Callable[[int], None] = lambda total: None,
@@ -51,9 +52,15 @@ def calibrate_bundle(
     Raises:
         DataError: the data cannot be used, or no image of it is new.
         BundleError: the bundle cannot be read.  StorageError: it, or the pixels, cannot be written.
+        UsageError: the bundle is of an older schema, and a library that makes its graph is not installed.
     """
-    detector = load_detector(model, device=device)
+    detector = load_detector(model, device=device, engine=engine)
     bundle, contents = detector.bundle, detector.bundle.contents
+    if contents.graph is None and bundle.manifest.recipe.needs_torch is None:
+        require(f"{bundle.ref.path} is of schema {bundle.schema_version}; calibrating it", "torch", *WITH_TORCH)
+        from anomaly.inference.evidence_onnx import with_graph  # here: only bundles of older schemas need torch for it
+
+        contents = with_graph(contents)
     dataset = open_dataset(data, normal=normal)
     on_data(describe(dataset))
     samples = dataset.train_normals()

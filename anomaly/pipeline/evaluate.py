@@ -37,7 +37,7 @@ from anomaly.evaluation import (
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
 from anomaly.locks import writing_folder
 from anomaly.pipeline.pixel_figures import MasksRead, pixel_figures, read_masks
-from anomaly.report import require
+from anomaly.report import require_report
 
 _MIN_BASELINE = 2  # images; PCA needs as many
 
@@ -97,6 +97,7 @@ def evaluate_bundle(
     alpha: float = ALPHA,
     sample: int | None = None,
     device: str = "auto",
+    engine: str = "auto",
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
     on_data: Callable[[Sequence[str]], None] = lambda sentences: None,
     on_reading: Callable[[int], None] = lambda total: None,
@@ -116,10 +117,10 @@ def evaluate_bundle(
         InUseError: another process writes into `out`.  StorageError: `out` cannot be written, or the pixels cannot.
     """
     check_alpha(alpha)
-    require("an evaluation's report")
+    require_report("an evaluation's report")
     from anomaly.report.report import write_report
 
-    detector = load_detector(model, device=device)
+    detector = load_detector(model, device=device, engine=engine)
     dataset = open_dataset(data, normal=normal)
     on_data(describe(dataset))
     samples = _draw(dataset.test(), sample)

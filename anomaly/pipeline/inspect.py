@@ -12,9 +12,10 @@ from anomaly.bundle import Bundle
 from anomaly.data import Dataset, Limits, PixelStore, Sample, open_dataset
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError, UsageError
-from anomaly.inference import Detector, load_detector
+from anomaly.inference import Detector, EngineName, load_detector
+from anomaly.inference.torch_engine import TorchEngine
 from anomaly.locks import writing_folder
-from anomaly.report import require
+from anomaly.report import require_report
 
 NUM_RECONSTRUCTIONS = 12
 
@@ -60,13 +61,15 @@ def inspect_bundle(
     """
     if data is None and normal:
         raise UsageError(f"--normal {','.join(normal)} names classes of DATA, but no DATA is given; give both")
-    require("drawing what a model has learnt")
+    require_report("drawing what a model has learnt")
     from anomaly.report.curves import curves_png
     from anomaly.report.inspection import reconstructions_sheet, samples_sheet, walk_sheet
     from anomaly.report.report import write_folder
 
     with writing_folder(out, "the pictures"):
-        detector = load_detector(model, device=device)
+        detector = load_detector(model, device=device, engine=EngineName.TORCH)
+        assert isinstance(detector.engine, TorchEngine)
+        generate = detector.engine.generate
         shown = (
             _goldens(detector)
             if data is None
@@ -74,8 +77,8 @@ def inspect_bundle(
         )
         bundle = detector.bundle
         pictures = {
-            "samples.png": samples_sheet(detector).png(),
-            "walk.png": walk_sheet(detector).png(),
+            "samples.png": samples_sheet(detector, generate).png(),
+            "walk.png": walk_sheet(detector, generate).png(),
             "reconstructions.png": reconstructions_sheet(detector, shown.pixels, shown.samples, shown.origin).png(),
             "curves.png": curves_png(_history(bundle), has_optimum=not bundle.manifest.recipe.training.loss.has_critic),
         }

@@ -33,7 +33,7 @@ from anomaly.files import storing
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
 from anomaly.locks import writing_file, writing_folder
 from anomaly.pipeline.results import ResultRow, Value, check_results_path, notes_on_names, write_results
-from anomaly.report import require
+from anomaly.report import require_report
 
 _CHUNK = 256
 _MAX_STEM = 60  # characters of up to four bytes: with number and suffix within the 255 bytes of a file's name
@@ -65,6 +65,7 @@ def score_paths(
     fdr: float | None = None,
     heatmaps: Path | None = None,
     device: str = "auto",
+    engine: str = "auto",
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
     on_total: Callable[[int], None] = lambda total: None,
     on_image: Callable[[], None] = lambda: None,
@@ -84,12 +85,12 @@ def score_paths(
         raise UsageError(f"fdr is the share of false alarms among the flagged, between 0 and 1; got {fdr:g}")
     check_results_path(out)
     if heatmaps is not None:
-        require("drawing heatmaps")
+        require_report("drawing heatmaps")
     found = expand_inputs(inputs)  # before anything is made, which may be inside of a folder to score
     drawing = nullcontext() if heatmaps is None else writing_folder(heatmaps, "heatmaps")
     with writing_file(out, "the results"), drawing:
         return _score_all(
-            _Reading(load_detector(model, device=device), Limits.for_pixels(max_pixels)),
+            _Reading(load_detector(model, device=device, engine=engine), Limits.for_pixels(max_pixels)),
             *found,
             out,
             alpha=alpha,

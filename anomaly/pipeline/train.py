@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from anomaly.bundle import Bundle, DataRecord, load, save
-from anomaly.config import Method, NetworkPlan, Precision, Recipe
+from anomaly.config import Method, NetworkPlan, Precision, Recipe, feature_names
 from anomaly.data import (
     Dataset,
     Limits,
@@ -24,9 +24,12 @@ from anomaly.data import (
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import UsageError
+from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
-from anomaly.inference import ALPHA, Observer
-from anomaly.networks import Networks, feature_names
+from anomaly.inference import ALPHA
+from anomaly.inference.evidence_onnx import with_graph
+from anomaly.inference.torch_engine import TorchEngine
+from anomaly.networks import Networks
 from anomaly.recipes import AUTO, Resolved, Sections, range_note, resolve, scale_note, survey
 from anomaly.runtime import is_fast_at_bf16, resolve_device
 from anomaly.training import Checkpoint, HistoryRow, LearnWatch, learn, run_folder, tensorboard_files
@@ -111,6 +114,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
         InUseError: the run to resume is being trained.
         DeviceError: no such device.
     """
+    require("training", "torch", *WITH_TORCH)  # before hours of work, at whose end the graph is made
     _check_name(options.out)
     device = resolve_device(options.device)
     dataset = open_dataset(options.data, normal=options.normal)
@@ -153,7 +157,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
                 split,
                 recipe,
                 record,
-                observer=Observer,
+                observer=TorchEngine,
                 device=device,
                 checkpoint=Checkpoint(
                     run.checkpoint, record.fingerprint, resume=options.resume, take_over=run.take_over
@@ -178,8 +182,8 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
         "warnings": warnings + manifest.warnings,
         "command": to_text(options.command),
     }
-    bundle = save(replace(contents, manifest=manifest.model_copy(update=said)), options.out, left_out=store.errors)
-    return TrainSummary(bundle)
+    contents = with_graph(replace(contents, manifest=manifest.model_copy(update=said)))
+    return TrainSummary(save(contents, options.out, left_out=store.errors))
 
 
 @dataclass

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from anomaly.bundle import SCHEMA_VERSION, Bundle, resolve, save
 from anomaly.errors import UsageError
-from anomaly.inference import load_detector
+from anomaly.inference import EngineName, load_detector
+from anomaly.inference.evidence_onnx import with_graph
 
 
 def upgrade_bundle(model: Path, *, device: str = "auto") -> Bundle:
@@ -15,7 +16,7 @@ def upgrade_bundle(model: Path, *, device: str = "auto") -> Bundle:
         BundleError: the bundle cannot be read.  StorageError: it cannot be written.
         DeviceError: no such device.
     """
-    bundle = load_detector(model, device=device).bundle
+    bundle = load_detector(model, device=device, engine=EngineName.TORCH).bundle
     if bundle.schema_version == SCHEMA_VERSION:
         raise UsageError(
             f"{bundle.ref.path} has schema {SCHEMA_VERSION} already, which is today's; there is nothing to upgrade"
@@ -26,4 +27,4 @@ def upgrade_bundle(model: Path, *, device: str = "auto") -> Bundle:
             f"{bundle.ref.path} is not the current version, and would become it; upgrade {folder} instead, or copy "
             "this version into a folder of its own"
         )
-    return save(bundle.contents, folder)
+    return save(with_graph(bundle.contents), folder)

@@ -1,6 +1,6 @@
 """The sheets of `anomaly inspect`: what a model has learnt, for the eye."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from anomaly.runtime import seeded_rng
 
 SAMPLE_ROWS, SAMPLE_COLUMNS = 10, 10
 NUM_WALKS, WALK_STEPS = 6, 11
+Generate = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""G: latents (n, latent_dim) → images (n, c, size, size) in [-1, 1]."""
+
 _SEED = "inspect"
 _PRIORS = {Prior.GAUSSIAN: "z ~ N(0, I)", Prior.UNIFORM: "z ~ U[-1, 1]"}
 _COLOURS = {"normal": LIGHT.normal, "anomalous": LIGHT.anomalous}
@@ -34,21 +37,21 @@ def walk_latents(detector: Detector) -> torch.Tensor:
     return interpolate(network.prior, start, end, WALK_STEPS)
 
 
-def samples_sheet(detector: Detector) -> Sheet:
+def samples_sheet(detector: Detector, generate: Generate) -> Sheet:
     """G(z) of latents drawn from the prior: none is chosen."""
-    tiles = to_tiles(to_pixels(detector.generate(sample_latents(detector).numpy())))
+    tiles = to_tiles(to_pixels(generate(sample_latents(detector).numpy())))
     prior = _PRIORS[detector.bundle.manifest.recipe.network.prior]
     title = f"{_name(detector)}: samples G(z), {prior}"
     return Sheet(title, tiles.reshape(SAMPLE_ROWS, SAMPLE_COLUMNS, *tiles.shape[1:]))
 
 
-def walk_sheet(detector: Detector) -> Sheet:
+def walk_sheet(detector: Detector, generate: Generate) -> Sheet:
     """G of the way from one latent to another: where G has learnt the images rather than kept some, it never jumps.
 
     Source: Radford 2016 (DCGAN), §6.1, "Walking in the latent space".
     """
     z = walk_latents(detector)
-    tiles = to_tiles(to_pixels(detector.generate(z.flatten(0, 1).numpy())))
+    tiles = to_tiles(to_pixels(generate(z.flatten(0, 1).numpy())))
     blank = [Text("")] * (WALK_STEPS - 2)
     return Sheet(
         f"{_name(detector)}: walks from G(z₀) to G(z₁)",

@@ -1,12 +1,11 @@
 """From terms to one score. Higher is more anomalous; the other images being scored never change it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.covariance import LedoitWolf
 
 from anomaly.config import AuxiliaryConfig, Method, Precision, Recipe
 
@@ -15,7 +14,8 @@ Terms = Mapping[str, FloatArray]
 
 _ROUNDING = {Precision.FP32: 1e-5, Precision.BF16: 3e-2}  # of a term: what sums, batched in another way, differ by
 _MIN_ROUNDING = 1e-6
-_SHARE_OF_ALL = 0.1  # of the distance of all terms, in a score by auxiliary discriminators
+SHARE_OF_ALL = 0.1
+"""Of the distance of all terms, in a score by auxiliary discriminators."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class TermStatistics:
     @classmethod
     def fit(cls, terms: Terms, precision: Precision = Precision.FP32) -> "TermStatistics":
         """From the terms (n,) of normal images, by networks that compute in `precision`."""
+        from sklearn.covariance import LedoitWolf  # here, because it takes a second to import
+
         table = np.stack(list(terms.values()), axis=1)
         mean = table.mean(axis=0)
         rounding = _ROUNDING[precision] * np.sqrt(np.square(table).mean(axis=0)) + _MIN_ROUNDING
@@ -50,9 +52,7 @@ class TermStatistics:
 
     def auxiliary_excess(self, terms: Terms) -> FloatArray:
         """How many standard deviations (n,) above the normals' the auxiliary discriminators' terms lie, on average."""
-        auxiliaries = AuxiliaryConfig.discriminators()
-        columns = [index for index, name in enumerate(self.names) if name in auxiliaries]
-        excess: FloatArray = self._standardise(terms)[:, columns].mean(axis=1)
+        excess: FloatArray = self._standardise(terms)[:, auxiliary_columns(self.names)].mean(axis=1)
         return excess
 
     def _standardise(self, terms: Terms) -> FloatArray:
@@ -67,23 +67,33 @@ def combine(terms: Terms, statistics: TermStatistics, recipe: Recipe) -> FloatAr
         case "mahalanobis":
             return statistics.distance(terms)
         case "auxiliary":
-            return statistics.auxiliary_excess(terms) + _SHARE_OF_ALL * statistics.distance(terms)
+            return statistics.auxiliary_excess(terms) + SHARE_OF_ALL * statistics.distance(terms)
         case "paper":
-            return _paper_score(terms, recipe)
+            weighted = [weight * terms[name] for name, weight in paper_weights(recipe).items()]
+            return np.asarray(np.sum(weighted, axis=0))
         case _:
             assert_never(recipe.score.combine)
 
 
-def _paper_score(terms: Terms, recipe: Recipe) -> FloatArray:
-    """R(x) of the autoencoder, izi_f of f-AnoGAN, F(x) in D_xx of ALAD; A(x) of AnoGAN and BiGAN, as searched."""
+def auxiliary_columns(names: Sequence[str]) -> list[int]:
+    """Which of the terms are those of auxiliary discriminators."""
+    auxiliaries = AuxiliaryConfig.discriminators()
+    return [index for index, name in enumerate(names) if name in auxiliaries]
+
+
+def paper_weights(recipe: Recipe) -> dict[str, float]:
+    """The terms whose weighted sum is the score of the method's own paper, with their weights.
+
+    R(x) of the autoencoder, izi_f of f-AnoGAN, F(x) in D_xx of ALAD; A(x) of AnoGAN and BiGAN, as searched.
+    """
     match recipe.training.method:
         case Method.AUTOENCODER:
-            return terms["residual"]
+            return {"residual": 1.0}
         case Method.F_ANOGAN:
-            return terms["izi_f"]
+            return {"izi_f": 1.0}
         case Method.ALAD:
-            return terms["feature_matching"]
+            return {"feature_matching": 1.0}
         case Method.ANOGAN | Method.BIGAN:
             weight = recipe.score.feature_weight
             objective = "feature-matching" if recipe.search is None else recipe.search.objective
-            return (1.0 - weight) * terms["residual"] + weight * terms[objective.replace("-", "_")]
+            return {"residual": 1.0 - weight, objective.replace("-", "_"): weight}

@@ -3,7 +3,7 @@
 from anomaly.training.curves import HistoryRow
 from anomaly.training.diagnostics import Diagnostics, Finding
 from anomaly.training.fit import Checkpoint, Trained, fit
-from anomaly.training.learn import LearnWatch, learn, now
+from anomaly.training.learn import LearnWatch, learn
 from anomaly.training.run_folder import RunFolder, run_folder
 from anomaly.training.tensorboard import tensorboard_files
 
@@ -17,7 +17,6 @@ __all__ = [
     "Trained",
     "fit",
     "learn",
-    "now",
     "run_folder",
     "tensorboard_files",
 ]

@@ -1,6 +1,6 @@
 """From the pixels of normal images to the contents of a bundle: train, settle, set the statistics, calibrate.
 
-It knows nothing of files or of how the sets were drawn. `observer` computes the evidence.
+It knows nothing of files or of how the sets were drawn. What it is given as `observer` computes the evidence.
 The normals are in three disjoint sets (law 5): *train* moves the weights, *select* sets the statistics of the terms and
 the scale of the heatmaps, *calibrate* gives the ranks of p-values and thresholds and does nothing else.
 """
@@ -8,7 +8,6 @@ the scale of the heatmaps, *calibrate* gives the ranks of p-values and threshold
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Protocol
 
@@ -17,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomaly.bundle import Contents, DataRecord, Golden, Manifest, NormalSet, record_of
+from anomaly.bundle import Contents, DataRecord, Golden, Manifest, NormalSet, now, record_of
 from anomaly.calibration import Calibration
-from anomaly.config import Recipe
+from anomaly.config import Recipe, default_feature_layer
 from anomaly.data import NormalSplit, image_keys
-from anomaly.networks import Networks, default_feature_layer
+from anomaly.networks import Networks
 from anomaly.runtime import resolve_precision
 from anomaly.scoring import MapScale, TermStatistics, combine
 from anomaly.training.auxiliary import settle
@@ -159,8 +158,3 @@ def _contents(
         normals=record_of(image_keys(pixels), sets),
         history=trained.history,
     )
-
-
-def now() -> str:
-    """This moment, as manifests record it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

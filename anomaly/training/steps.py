@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from anomaly.config import TrainingConfig
-from anomaly.networks import Networks, default_feature_layer
+from anomaly.config import TrainingConfig, default_feature_layer
+from anomaly.networks import Networks
 from anomaly.runtime import autocast
-from anomaly.scoring import izi_f
+from anomaly.scoring.terms import izi_f
 from anomaly.training.curves import Curves
 from anomaly.training.losses import (
     cycle_x_loss,

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.data import Picture
-from anomaly.inference import BATCH_GRAIN, Evidence, Explanation
+from anomaly.inference import Evidence, Explanation
 from service.engine.scheduler import Scheduler
 from service.errors import DeviceMemoryError, EngineFailedError
 
@@ -35,10 +35,16 @@ logger = logging.getLogger(__name__)
 
 LAST_BATCH_S = 5.0
 """How long a batch that still runs when the server ends is waited for."""
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "Failed to allocate memory", "bad_alloc")
+"""What torch's and ONNX Runtime's errors say where a CPU has no memory left."""
 
 
 class Scorer(Protocol):
     """What the batcher asks of a detector: blocking calls, one at a time."""
+
+    @property
+    def grain(self) -> int:
+        """Smaller batches take as long as one of so many images."""
 
     def evidence(self, pixels: NDArray[np.uint8]) -> Evidence:
         """The evidence of (b, c, size, size) pixels, each image's its own."""
@@ -90,7 +96,7 @@ class Batcher:
         self.device = threading.Lock()
         """Held by whoever runs the networks: the worker, or a thread that warms a detector between two batches."""
         self.scheduler: Scheduler[Scorer, _Job] = Scheduler(
-            max_batch=max_batch, max_wait_s=max_wait_s, max_batch_s=max_batch_s, grain=BATCH_GRAIN
+            max_batch=max_batch, max_wait_s=max_wait_s, max_batch_s=max_batch_s
         )
         self.failure: str | None = None
         """Why no image can be scored any more; None while all threads live."""
@@ -232,9 +238,9 @@ def _run(scorer: Scorer, jobs: Sequence[_Job]) -> list[Scored]:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """As torch may be absent, its class is known by name; on a CPU a RuntimeError names the allocator."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return not names.isdisjoint({"OutOfMemoryError", "MemoryError"}) or "DefaultCPUAllocator" in str(error)
+    """As torch may be absent, its class is known by name; on a CPU the text of an error names the allocator."""
+    names, said = {kind.__name__ for kind in type(error).__mro__}, str(error)
+    return not names.isdisjoint({"OutOfMemoryError", "MemoryError"}) or any(text in said for text in OUT_OF_MEMORY)
 
 
 def _out_of_memory(error: Exception) -> DeviceMemoryError:

@@ -14,10 +14,19 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-Scorer = TypeVar("Scorer")
+
+class Grained(Protocol):
+    """What the scheduler asks of a detector."""
+
+    @property
+    def grain(self) -> int:
+        """Smaller batches take as long as one of so many images."""
+
+
+Scorer = TypeVar("Scorer", bound=Grained)
 Job = TypeVar("Job")
 
 MEMORY = 0.8
@@ -28,6 +37,7 @@ MEMORY = 0.8
 class _Queue(Generic[Job]):
     """One detector's jobs, the device time it has used, and what a grain of jobs lately took, in seconds."""
 
+    grain: int
     jobs: deque[Job] = field(default_factory=deque)
     num_announced: int = 0
     num_arrived: int = 0
@@ -43,17 +53,16 @@ class _Queue(Generic[Job]):
 class Scheduler(Generic[Scorer, Job]):
     """Queues of jobs for one device.
 
-    A batch has at most `max_batch` jobs, and no more than are expected to take `max_batch_s`, but at least a grain. If
-    more than a `grain` wait, it has a whole number of grains: networks pad their batches up to that, so the remainder
-    waits for the next batch. While further jobs are announced, and no other detector has jobs, a batch starts up to
-    `max_wait_s` later. A lone job never waits.
+    A batch has at most `max_batch` jobs, and no more than are expected to take `max_batch_s`, but at least a grain of
+    its detector. If more than a grain wait, it has a whole number of grains: some engines fill their batches up to
+    that, so the remainder waits for the next batch. While further jobs are announced, and no other detector has jobs, a
+    batch starts up to `max_wait_s` later. A lone job never waits.
     """
 
-    def __init__(self, *, max_batch: int, max_wait_s: float, max_batch_s: float, grain: int = 1) -> None:
+    def __init__(self, *, max_batch: int, max_wait_s: float, max_batch_s: float) -> None:
         self.max_batch = max_batch
         self.max_wait_s = max_wait_s
         self.max_batch_s = max_batch_s
-        self.grain = min(grain, max_batch)
         self._queues: WeakKeyDictionary[Scorer, _Queue[Job]] = WeakKeyDictionary()
         self._changed = threading.Condition()
         self._num_wanted = 1  # queued jobs that are worth waking the taker for
@@ -108,13 +117,13 @@ class Scheduler(Generic[Scorer, Job]):
         with self._changed:
             queue = self._queue(scorer)
             queue.used_s += seconds
-            grain_s = seconds / math.ceil(num_jobs / self.grain)
+            grain_s = seconds / math.ceil(num_jobs / queue.grain)
             queue.grain_s = grain_s if queue.grain_s is None else MEMORY * queue.grain_s + (1 - MEMORY) * grain_s
 
     def expected_s(self, scorer: Scorer, num_jobs: int) -> float:
         """How long so many jobs of a detector take, judged by its last batches; 0 if it had none yet."""
         queue = self._queues.get(scorer)
-        return math.ceil(num_jobs / self.grain) * (queue.grain_s or 0.0) if queue else 0.0
+        return math.ceil(num_jobs / queue.grain) * (queue.grain_s or 0.0) if queue else 0.0
 
     def _wait_for_more(self, scorer: Scorer) -> None:
         end = time.monotonic() + self.max_wait_s
@@ -130,12 +139,12 @@ class Scheduler(Generic[Scorer, Job]):
 
     def _num_taken(self, queue: _Queue[Job]) -> int:
         num = min(self.max_batch, len(queue.jobs))
-        if queue.grain_s and num > self.grain:
-            num = min(num, int(self.max_batch_s / queue.grain_s) * self.grain)
-        return max(num - num % self.grain, min(self.grain, len(queue.jobs)))
+        if queue.grain_s and num > queue.grain:
+            num = min(num, int(self.max_batch_s / queue.grain_s) * queue.grain)
+        return max(num - num % queue.grain, min(queue.grain, len(queue.jobs)))
 
     def _waiting(self) -> list[Scorer]:
         return [scorer for scorer, queue in self._queues.items() if queue.jobs]
 
     def _queue(self, scorer: Scorer) -> _Queue[Job]:
-        return self._queues.setdefault(scorer, _Queue())
+        return self._queues.setdefault(scorer, _Queue(min(scorer.grain, self.max_batch)))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from anomaly.bundle import Bundle, Contents, list_bundles, load, save
 from anomaly.bundle import bundle as module
-from anomaly.bundle.layout import CARD, HISTORY, MANIFEST, SUMMED, SUMS, WEIGHTS
+from anomaly.bundle.layout import CARD, EVIDENCE, HISTORY, MANIFEST, REQUIRED, SUMS, WEIGHTS
 from anomaly.errors import BundleNotFoundError, StorageError
 
 LONG_RUN = [{"step": 1_234_560, "loss_d": 0.1 + 0.2}, {"step": 1_234_570, "loss_d": 1e-17}]
@@ -71,12 +71,13 @@ def test_the_digest_is_that_of_the_sums_and_sha256sum_agrees_with_them(bundle: B
     assert bundle.digest == hashlib.sha256((folder / SUMS).read_bytes()).hexdigest()
     check = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=folder, capture_output=True, text=True)
     assert check.returncode == 0
-    assert check.stdout.split() == [word for name in sorted(SUMMED) for word in (f"{name}:", "OK")]
+    assert check.stdout.split() == [word for name in sorted([*REQUIRED, EVIDENCE]) for word in (f"{name}:", "OK")]
 
 
 def test_the_folder_holds_the_files_of_the_design_and_no_pickle(bundle: Bundle) -> None:
     folder = bundle.ref.path
     assert {file.name for file in folder.iterdir()} == {
+        "evidence.onnx",
         "manifest.json",
         "weights.safetensors",
         "calibration.safetensors",
@@ -114,7 +115,7 @@ def test_the_card_is_markdown_with_the_command_the_data_and_the_thresholds(bundl
 
 def test_the_manifest_and_the_curves_are_for_people_too(bundle: Bundle) -> None:
     text = (bundle.ref.path / MANIFEST).read_text()
-    assert json.loads(text)["schema_version"] == 2
+    assert json.loads(text)["schema_version"] == 3
     assert '\n      "method": "bigan",\n' in text
     first, second, *_ = (bundle.ref.path / HISTORY).read_text().splitlines()
     assert first.split(",")[0] == "step"

@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from anomaly.inference import load_detector
-from anomaly.pipeline import evaluate_bundle
+from anomaly.pipeline.evaluate import evaluate_bundle
 from anomaly.report import report
 from tests.cli.calls import call, done, read_rows, refused
 from tests.digit_images import Pixels, digits, normals, others, write_images

@@ -274,7 +274,10 @@ ZERO = ("digits", "--normal", "0")
         ([*ZERO, *sets("score.combine=auxiliary")], "set auxiliary.synthetic_defects=true or"),
         ([*ZERO, *sets("training.method=anogan", "score.precision=bf16")], "a latent search magnifies"),
         ([*ZERO, *sets("search.steps=-1")], "search.steps: "),
-        ([*ZERO, *sets("training.method=anogan", "search.steps=0")], "by search alone"),
+        (
+            [*ZERO, *sets("training.method=anogan", "search.steps=0", "search.start=prior")],
+            "search.start=prior has none",
+        ),
         ([*ZERO, "--resume"], "nothing to resume"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from anomaly.bundle import load
 from anomaly.config import AuxiliaryConfig, NetworkConfig, PreprocessConfig, Recipe, SearchConfig, TrainingConfig
-from anomaly.pipeline import TrainOptions, train_bundle
+from anomaly.pipeline.train import TrainOptions, train_bundle
 from tests.cli.calls import TINY, done, refused, sets
 from tests.digit_images import digits, write_images
 

@@ -44,6 +44,7 @@ def test_these_are_the_verbs() -> None:
         "evaluate",
         "inspect",
         "serve",
+        "export",
         "recipes",
         "models",
         "keys",

@@ -11,7 +11,9 @@ from anomaly import load_detector
 from anomaly.cli import app
 from anomaly.data import decode
 from anomaly.errors import ImageError
-from anomaly.pipeline import TrainOptions, TrainWatch, calibrate_bundle, score_paths, train_bundle
+from anomaly.pipeline.calibrate import calibrate_bundle
+from anomaly.pipeline.score import score_paths
+from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle
 from tests.field.pictures import PictureCase, cases
 from tests.field.rows import Row
 

@@ -16,8 +16,9 @@ from anomaly.inference import Detector, load_detector
 from anomaly.inference.latents import NUM_SLOTS, _propose
 from anomaly.networks.auxiliary import SyntheticDefects
 from anomaly.runtime import to_float
-from anomaly.scoring import auxiliary_maps
+from anomaly.scoring.maps import auxiliary_maps
 from tests.digit_images import Pixels, normals, others, write_images
+from tests.inference.engines import by_torch, engine_of
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_a_score_at_the_threshold_is_not_above_it(detector: Detector) -> None:
     image = normals()[0]
     score = detector.score(image).score
     contents = replace(detector.bundle.contents, calibration=Calibration.fit(np.repeat(score, 19)))
-    at_threshold = Detector(replace(detector.bundle, contents=contents), detector._observer).score(image)
+    at_threshold = Detector(replace(detector.bundle, contents=contents), detector.engine).score(image)
     assert at_threshold.threshold == score[0]
     assert at_threshold.is_anomalous == [False]
     assert at_threshold.p_value == [1.0]
@@ -192,8 +193,8 @@ def test_a_failed_image_has_a_heatmap_of_nan(detector: Detector) -> None:
 
 
 def test_with_synthetic_defects_heatmap_and_score_are_of_its_anomalous_places(patched_dir: Path) -> None:
-    patched = load_detector(patched_dir, device="cpu")
-    (auxiliary,) = patched._observer._graph.networks.all_auxiliaries()
+    patched = by_torch(patched_dir)
+    (auxiliary,) = engine_of(patched)._graph.networks.all_auxiliaries()
     assert isinstance(auxiliary, SyntheticDefects)
     bank = auxiliary.memory_bank
     assert bank is not None
@@ -212,7 +213,7 @@ def test_with_synthetic_defects_heatmap_and_score_are_of_its_anomalous_places(pa
 @pytest.mark.parametrize("n", [1, 7, 65])
 def test_proposals_for_a_search_are_made_in_batches_of_one_size(n: int, bigan_dir: Path) -> None:
     """Kernels round by the size of their batch, and a search magnifies that beyond what law 2 allows."""
-    graph = load_detector(bigan_dir, device="cpu")._observer._graph
+    graph = engine_of(by_torch(bigan_dir))._graph
     networks = graph.networks
     sizes: list[int] = []
     networks.encode, encode = lambda x: sizes.append(len(x)) or encode(x), networks.encode  # type: ignore[method-assign, func-returns-value]

@@ -1,31 +1,27 @@
 """Loading: a bundle is used only where it works as it did when it was written."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from anomaly.bundle import layout
 from anomaly.errors import BundleNotFoundError, CorruptBundleError, DeviceError
-from anomaly.inference import load_detector
+from anomaly.inference import load_detector, onnx_engine
+from tests.bundle.copies import sum_again
 from tests.digit_images import normals
+from tests.inference.engines import by_torch, engine_of
 
 
 @pytest.fixture
 def copied(bigan_dir: Path, tmp_path: Path) -> Path:
     """A version directory that may be changed."""
     return Path(shutil.copytree(bigan_dir / "1", tmp_path / "copied" / "1"))
-
-
-def sum_again(version: Path) -> None:
-    """Write SHA256SUMS anew, as someone who patches a bundle by hand would."""
-    lines = [f"{hashlib.sha256((version / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted(layout.SUMMED)]
-    (version / layout.SUMS).write_text("".join(lines))
 
 
 def change_manifest(version: Path, change: Callable[[dict[str, object]], None]) -> None:
@@ -35,9 +31,9 @@ def change_manifest(version: Path, change: Callable[[dict[str, object]], None]) 
     sum_again(version)
 
 
-def refusal(version: Path) -> str:
+def refusal(version: Path, engine: str = "auto") -> str:
     with pytest.raises(CorruptBundleError) as refused:
-        load_detector(version, device="cpu")
+        load_detector(version, device="cpu", engine=engine)
     assert str(version) in str(refused.value)
     assert "\n" not in str(refused.value)
     return str(refused.value)
@@ -63,7 +59,8 @@ def test_weights_of_another_bundle_are_refused(copied: Path, network: str) -> No
 def test_weights_of_another_method_are_refused(copied: Path, anogan_dir: Path) -> None:
     shutil.copy(anogan_dir / "1" / layout.WEIGHTS, copied / layout.WEIGHTS)
     sum_again(copied)
-    assert "its weights do not fit its manifest" in refusal(copied)
+    assert "its weights do not fit its manifest" in refusal(copied, "torch")
+    assert "is corrupt: ONNX Runtime cannot load its graph" in refusal(copied, "onnxruntime")
 
 
 def test_weights_of_other_shapes_are_refused(copied: Path) -> None:
@@ -72,7 +69,16 @@ def test_weights_of_other_shapes_are_refused(copied: Path) -> None:
     weights[name] = np.zeros((3, 5), np.float32)
     save_file(weights, copied / layout.WEIGHTS)
     sum_again(copied)
-    assert name in refusal(copied)
+    assert name in refusal(copied, "torch")
+    assert "is corrupt: its weights do not fit its graph" in refusal(copied, "onnxruntime")
+
+
+def test_weights_in_other_places_are_refused(copied: Path) -> None:
+    """The bytes are where they were, and have other names."""
+    data = (copied / layout.WEIGHTS).read_bytes()
+    (copied / layout.WEIGHTS).write_bytes(data.replace(b"G.project.0.weight", b"G.project.0.WEIGHT"))
+    sum_again(copied)
+    assert "its weights do not fit its graph" in refusal(copied, "onnxruntime")
 
 
 def test_terms_that_the_networks_do_not_give_are_refused(copied: Path) -> None:
@@ -80,7 +86,8 @@ def test_terms_that_the_networks_do_not_give_are_refused(copied: Path) -> None:
         manifest["terms"] = [f"other_{i}" for i in range(len(manifest["terms"]))]  # type: ignore[arg-type]
 
     change_manifest(copied, rename)
-    assert "its manifest names" in refusal(copied)
+    for engine in ("torch", "onnxruntime"):
+        assert "its manifest names" in refusal(copied, engine)
 
 
 def test_changed_goldens_are_refused(copied: Path) -> None:
@@ -129,7 +136,7 @@ def test_a_rewritten_bundle_with_the_same_content_works(copied: Path, bigan_dir:
 
 
 def test_the_loaded_networks_are_frozen_in_eval_mode(bigan_dir: Path) -> None:
-    networks = load_detector(bigan_dir, device="cpu")._observer._graph.networks
+    networks = engine_of(by_torch(bigan_dir))._graph.networks
     assert not any(module.training for module in networks.modules())
     assert not any(parameter.requires_grad for parameter in networks.parameters())
 
@@ -143,3 +150,49 @@ def test_no_bundle(tmp_path: Path) -> None:
 def test_devices_that_are_not_there(bigan_dir: Path, device: str) -> None:
     with pytest.raises(DeviceError, match="device"):
         load_detector(bigan_dir, device=device)
+
+
+@pytest.mark.parametrize("graph", [b"", b"\x00" * 64, b"\x80\x04N.", b"{}", b"no text"])
+def test_a_graph_that_is_none_is_refused_with_right_sums(
+    copied: Path, capfd: pytest.CaptureFixture[str], graph: bytes
+) -> None:
+    """In one sentence: ONNX Runtime prints nothing beside it."""
+    if graph == b"no text":
+        graph = (copied / layout.EVIDENCE).read_bytes().replace(b"LeakyRelu", b"Leaky\xdfelu", 1)
+    (copied / layout.EVIDENCE).write_bytes(graph)
+    sum_again(copied)
+    assert "ONNX Runtime cannot load its graph" in refusal(copied)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_graph_that_fails_is_refused(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : Failed to allocate memory\nand more")
+
+    monkeypatch.setattr(onnx_engine, "_run_batch", fail)
+    assert "cannot score its golden images here ([ONNXRuntimeError] : 1 : FAIL : Failed to" in refusal(copied)
+
+
+def test_the_graph_of_another_bundle_is_refused(copied: Path, patched_dir: Path) -> None:
+    shutil.copy(patched_dir / "1" / layout.EVIDENCE, copied / layout.EVIDENCE)
+    sum_again(copied)
+    assert "is corrupt: " in refusal(copied)
+
+
+def test_a_graph_for_images_of_another_size_is_refused(copied: Path) -> None:
+    """With everything else that the manifest of such a bundle says."""
+    arrays = load_file(copied / layout.GOLDEN)
+    save_file(arrays | {"pixels": np.repeat(np.repeat(arrays["pixels"], 2, 2), 2, 3)}, copied / layout.GOLDEN)
+    change_manifest(copied, lambda manifest: manifest["recipe"]["preprocess"].update(size=16))  # type: ignore[index]
+    assert "its graph has the inputs and outputs {'x': (1, 8, 8)" in refusal(copied, "onnxruntime")
+
+
+def test_another_model_is_no_graph(copied: Path) -> None:
+    """Its outputs have no second axis, and its weights are inside."""
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n"])
+    result = onnx.helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, ["n"])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Abs", ["x"], ["score"])], "other", [value], [result])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    (copied / layout.EVIDENCE).write_bytes(model.SerializeToString())
+    sum_again(copied)
+    assert "its graph has the inputs and outputs {'x': (), 'score': ()}" in refusal(copied)

@@ -17,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from anomaly.inference import load_detector
 from anomaly.inference.recorded import Function, Recorded, Replay
 from tests.digit_images import digits
+from tests.inference.engines import by_torch, engine_of
 
 
 def double(x: Tensor) -> dict[str, Tensor]:
@@ -96,12 +97,12 @@ MODELS = ["bigan_dir", "patched_dir", "bf16_dir"]
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_recorded_pass_gives_what_a_plain_one_does(model: str, request: pytest.FixtureRequest) -> None:
-    detector = load_detector(request.getfixturevalue(model), device="cpu")
+    detector = by_torch(request.getfixturevalue(model))
     images = list(digits("test")[:80])
     expected = detector.score(images)
     assert np.isfinite(expected.score).all()
     played = Played()
-    detector._observer._recorded = played
+    engine_of(detector)._recorded = played
     for n in (1, 16, 17, 80, 3):
         found = detector.score(images[:n])
         assert_allclose(found.score, expected.score[:n], rtol=detector.bundle.manifest.tolerance)
@@ -112,9 +113,9 @@ def test_a_recorded_pass_gives_what_a_plain_one_does(model: str, request: pytest
 @pytest.mark.parametrize("model", MODELS)
 def test_no_value_of_an_image_decides_what_a_pass_computes(model: str, request: pytest.FixtureRequest) -> None:
     """A recording would not follow it. Fake tensors have no values: what asks for one fails."""
-    observer = load_detector(request.getfixturevalue(model), device="cpu")._observer
+    engine = engine_of(by_torch(request.getfixturevalue(model)))
     with torch.inference_mode(), FakeTensorMode(allow_non_fake_inputs=True):
-        seen = observer._see(torch.empty(16, 1, 8, 8))
+        seen = engine._see(torch.empty(16, 1, 8, 8))
     assert {len(tensor) for tensor in seen.values()} == {16}
 
 
@@ -126,11 +127,11 @@ class Still(Recorded):
         return lambda: results
 
 
-def test_an_observer_goes_as_soon_as_nobody_has_them(bigan_dir: Path) -> None:
+def test_an_engine_goes_as_soon_as_nobody_has_them(bigan_dir: Path) -> None:
     """A bundle that another has replaced must not keep its memory until someone collects cycles."""
-    detector = load_detector(bigan_dir, device="cpu")
-    detector._observer._recorded = Still()
-    gone = weakref.ref(detector._observer)
+    detector = by_torch(bigan_dir)
+    engine_of(detector)._recorded = Still()
+    gone = weakref.ref(detector.engine)
     gc.disable()
     try:
         detector.score(digits("test")[0])
@@ -144,12 +145,12 @@ def test_an_observer_goes_as_soon_as_nobody_has_them(bigan_dir: Path) -> None:
 @pytest.mark.parametrize("model", ["bigan_dir", "anogan_dir", "patched_dir", "bf16_dir"])
 def test_a_gpu_scores_as_the_cpu_does(model: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(model)
-    here, there = load_detector(folder, device="cpu"), load_detector(folder, device="cuda")
+    here, there = by_torch(folder), load_detector(folder, device="cuda")
     images = list(digits("test")[:100])
     tolerance = 10 * here.bundle.manifest.tolerance  # another machine
     for n in (1, 16, 100):
         assert_allclose(there.score(images[:n]).score, here.score(images[:n]).score, rtol=tolerance, atol=tolerance)
     assert np.isfinite(there.score(images[:1]).heatmap[0]).all()
-    gone = weakref.ref(there._observer)
+    gone = weakref.ref(there.engine)
     del there
     assert gone() is None

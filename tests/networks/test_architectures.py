@@ -4,8 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from anomaly.config import Architecture, Method, NetworkPlan, Prior, TrainingConfig
-from anomaly.networks import Networks, build, default_feature_layer, draw, feature_names, map_names
+from anomaly.config import (
+    Architecture,
+    Method,
+    NetworkPlan,
+    Prior,
+    TrainingConfig,
+    default_feature_layer,
+    feature_names,
+    map_names,
+)
+from anomaly.networks import Networks, build, draw
 from anomaly.networks.mlp import MLPDiscriminator, MLPGenerator
 from anomaly.runtime import seeded_rng
 from anomaly.training.state import new_state

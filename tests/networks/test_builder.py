@@ -3,8 +3,8 @@ from itertools import product
 import pytest
 import torch
 
-from anomaly.config import NetworkPlan
-from anomaly.networks import Networks, build, feature_names
+from anomaly.config import NetworkPlan, feature_names
+from anomaly.networks import Networks, build
 
 SIDES = (8, 16, 32, 64, 128, 256)
 MAX_BYTES = 2_000_000

@@ -1,14 +1,20 @@
 """Calibration as a use case; the rest is shown in `tests/cli/test_calibrate.py`."""
 
+import json
+import sys
 from pathlib import Path
 from shutil import copytree
 
 import numpy as np
 import pytest
 
-from anomaly.errors import DataError
-from anomaly.inference import load_detector
-from anomaly.pipeline import calibrate, calibrate_bundle
+from anomaly.bundle import SCHEMA_VERSION
+from anomaly.bundle.layout import EVIDENCE, MANIFEST
+from anomaly.errors import DataError, UsageError
+from anomaly.inference import EngineName, load_detector
+from anomaly.pipeline import calibrate
+from anomaly.pipeline.calibrate import calibrate_bundle
+from tests.bundle.copies import sum_again
 from tests.digit_images import Pixels, digits, normals, write_images
 
 
@@ -39,6 +45,35 @@ def test_chunks_are_an_implementation_detail(
     bundle = calibrate_bundle(model, str(tmp_path / "new"), device="cpu").bundle
     expected = np.sort(load_detector(model / "1", device="cpu").score(list(images)).score)
     np.testing.assert_allclose(bundle.contents.calibration.scores, expected, rtol=1e-5)
+
+
+def of_schema_2(model: Path) -> Path:
+    """As it was before bundles had graphs."""
+    manifest = json.loads((model / "1" / MANIFEST).read_text())
+    (model / "1" / MANIFEST).write_text(json.dumps(manifest | {"schema_version": 2}))
+    (model / "1" / EVIDENCE).unlink()
+    sum_again(model / "1")
+    return model
+
+
+def test_a_bundle_of_an_older_schema_gets_its_graph(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "new", normals()[:25])
+    made = calibrate_bundle(of_schema_2(model), str(tmp_path / "new"), device="cpu").bundle
+    assert made.schema_version == SCHEMA_VERSION
+    new, old = load_detector(model, device="cpu"), load_detector(model / "1", device="cpu")
+    assert (new.engine.name, old.engine.name) == (EngineName.ONNXRUNTIME, EngineName.TORCH)
+    images = list(normals()[30:40])
+    np.testing.assert_allclose(new.score(images).score, old.score(images).score, rtol=1e-4)
+
+
+@pytest.mark.parametrize("library", ["onnx", "onnxscript"])
+def test_where_its_graph_cannot_be_made_one_sentence_says_so(
+    model: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    says = rf"is of schema 2; calibrating it needs {library}: pip install 'anomaly\[torch\]'"
+    with pytest.raises(UsageError, match=says):
+        calibrate_bundle(of_schema_2(model), "digits", normal=["0"], device="cpu")
 
 
 def test_nothing_new_writes_nothing(model: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from anomaly.errors import UsageError
 from anomaly.evaluation import aupro, auroc, knn_scores, pca_scores, pixel_auroc
 from anomaly.inference import load_detector
-from anomaly.pipeline import EvaluationSummary, evaluate_bundle
+from anomaly.pipeline.evaluate import EvaluationSummary, evaluate_bundle
 from anomaly.report import report
 from tests.cli.calls import read_rows
 from tests.digit_images import digits, normals, others, write_images

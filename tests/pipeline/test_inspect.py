@@ -11,12 +11,15 @@ from PIL import Image
 from anomaly.config import Method, Prior
 from anomaly.data import to_pixels
 from anomaly.errors import DataError, UsageError
-from anomaly.inference import Detector, load_detector
-from anomaly.pipeline import TrainOptions, inspect, inspect_bundle, train_bundle
+from anomaly.inference import Detector
+from anomaly.pipeline import inspect
+from anomaly.pipeline.inspect import inspect_bundle
+from anomaly.pipeline.train import TrainOptions, train_bundle
 from anomaly.report import curves, inspection
 from anomaly.report.curves import curves_png
 from anomaly.report.sheets import Sheet, to_tiles
 from tests.digit_images import digits, normals, others, write_images
+from tests.inference.engines import by_torch, engine_of
 
 NAMES = ["samples.png", "walk.png", "reconstructions.png", "curves.png"]
 
@@ -38,7 +41,7 @@ def sheets(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
 
 def made(detector: Detector, z: torch.Tensor) -> np.ndarray:
     """G(z) as tiles."""
-    return to_tiles(to_pixels(detector.generate(z.numpy())))
+    return to_tiles(to_pixels(engine_of(detector).generate(z.numpy())))
 
 
 def picture(path: Path) -> np.ndarray:
@@ -55,7 +58,7 @@ def tile(path: Path, sheet: Sheet, row: int, column: int) -> np.ndarray:
 
 def test_walks_end_at_g_of_their_latents(bigan_dir: Path, tmp_path: Path, sheets: list[Sheet]) -> None:
     inspect_bundle(bigan_dir, None, tmp_path, device="cpu")
-    detector, walk = load_detector(bigan_dir, device="cpu"), sheets[1]
+    detector, walk = by_torch(bigan_dir), sheets[1]
     z = inspection.walk_latents(detector)
     assert not torch.equal(z[:, 0], z[:, -1])
     for column in (0, inspection.WALK_STEPS - 1):
@@ -67,7 +70,7 @@ def test_walks_end_at_g_of_their_latents(bigan_dir: Path, tmp_path: Path, sheets
 
 def test_samples_are_g_of_the_priors_draws(bigan_dir: Path, tmp_path: Path, sheets: list[Sheet]) -> None:
     inspect_bundle(bigan_dir, None, tmp_path, device="cpu")
-    detector = load_detector(bigan_dir, device="cpu")
+    detector = by_torch(bigan_dir)
     np.testing.assert_array_equal(
         sheets[0].tiles.reshape(100, 8, 8, 3), made(detector, inspection.sample_latents(detector))
     )
@@ -86,7 +89,7 @@ def test_pictures_are_the_same_each_time(anogan_dir: Path, tmp_path: Path) -> No
 
 def test_without_data_the_goldens_are_reconstructed(bigan_dir: Path, tmp_path: Path, sheets: list[Sheet]) -> None:
     inspect_bundle(bigan_dir, None, tmp_path, device="cpu")
-    detector, shown = load_detector(bigan_dir, device="cpu"), sheets[2]
+    detector, shown = by_torch(bigan_dir), sheets[2]
     golden = detector.bundle.contents.golden
     np.testing.assert_array_equal(shown.tiles[0], to_tiles(golden.pixels))
     np.testing.assert_array_equal(

@@ -9,9 +9,11 @@ from PIL import Image
 
 from anomaly.data import LeftOut, Why
 from anomaly.errors import StorageError
-from anomaly.inference import EvidenceGraph, load_detector
+from anomaly.inference import load_detector
+from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.latents import search_images
-from anomaly.pipeline import ScoreSummary, score, score_paths
+from anomaly.pipeline import score
+from anomaly.pipeline.score import ScoreSummary, score_paths
 from tests.cli.calls import read_rows
 from tests.digit_images import Pixels, normals, others, write_images
 
@@ -47,7 +49,7 @@ def test_images_are_searched_once_though_heatmaps_are_drawn(
         searched.append(len(pixels))
         return search_images(graph, pixels, *arguments)
 
-    monkeypatch.setattr("anomaly.inference.observer.search_images", spy)
+    monkeypatch.setattr("anomaly.inference.torch_engine.search_images", spy)
     load_detector(anogan_dir, device="cpu")
     assert searched == []  # goldens are scored at their stored latents
     images = [str(path) for path in write_images(tmp_path / "in", normals()[:5])]

@@ -1,5 +1,6 @@
 """Training as a use case: what is chosen for the user, what a watcher is told, what a failure leaves behind."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ import pytest
 from PIL import Image
 
 from anomaly.bundle import Manifest
-from anomaly.errors import DataError, DivergedError
+from anomaly.errors import DataError, DivergedError, UsageError
 from anomaly.inference import load_detector
-from anomaly.pipeline import TrainOptions, TrainWatch, train_bundle
+from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle
 from anomaly.recipes import merged
 from anomaly.training import HistoryRow
 from tests.digit_images import Pixels, digits, write_images
@@ -104,6 +105,17 @@ def test_a_failed_run_writes_no_version_and_keeps_no_pixels(tmp_path: Path) -> N
         train_bundle(options(tmp_path / "few", tmp_path / "m"))
     assert [path.name for path in (tmp_path / "m").iterdir()] == [".training"]
     assert not list((tmp_path / "m").rglob("pixels.u8"))
+
+
+@pytest.mark.parametrize("library", ["onnx", "onnxscript", "onnxruntime"])
+def test_what_the_end_needs_is_asked_for_before_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    """The graph is made after hours of training."""
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UsageError, match=rf"training needs {library}: pip install 'anomaly\[torch\]'"):
+        train_bundle(options("digits", tmp_path / "m"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_record_says_what_the_bundle_was_made_of(tmp_path: Path) -> None:

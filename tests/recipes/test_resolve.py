@@ -80,7 +80,7 @@ def test_a_users_file(tmp_path: Path) -> None:
         ("training = 7\n", "training is one section; write its fields below"),
         ("[training]\nsteps = 0\n", "training.steps: Input should be greater than or equal to 1; got 0"),
         ('[training]\nsteps = "many"\n', "training.steps: "),
-        ('[training]\nmethod = "anogan"\n[search]\nsteps = 0\n', "anogan finds latents by search alone"),
+        ('[training]\nmethod = "anogan"\n[search]\nsteps = 0\nstart = "prior"\n', "search.start=prior has none"),
     ],
 )
 def test_mistakes_in_a_file_are_a_sentence(tmp_path: Path, content: str, said: str) -> None:

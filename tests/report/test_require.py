@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 from anomaly.errors import UsageError
-from anomaly.pipeline import evaluate_bundle, inspect_bundle, score_paths
-from anomaly.report import require
+from anomaly.pipeline.evaluate import evaluate_bundle
+from anomaly.pipeline.inspect import inspect_bundle
+from anomaly.pipeline.score import score_paths
+from anomaly.report import require_report
 from tests.digit_images import normals, write_images
 
 LIBRARIES = ("matplotlib", "jinja2")
 
 
 def test_with_the_extra_nothing_is_said() -> None:
-    require("a report")
+    require_report("a report")
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from anomaly.scoring import MapScale, auxiliary_maps, layer_maps
+from anomaly.scoring import MapScale
+from anomaly.scoring.maps import auxiliary_maps, layer_maps
 
 SIDE = 16
 

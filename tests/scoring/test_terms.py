@@ -10,8 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from anomaly.scoring import anomaly_score, feature_matching, reconstruction_terms, residual
-from anomaly.scoring.terms import critic, cross_entropy, izi_f, latent_norm, saturating
+from anomaly.scoring.terms import (
+    anomaly_score,
+    critic,
+    cross_entropy,
+    feature_matching,
+    izi_f,
+    latent_norm,
+    reconstruction_terms,
+    residual,
+    saturating,
+)
 
 LAYERS = {"conv1": (3, 4, 4), "conv2": (5, 2, 2)}
 

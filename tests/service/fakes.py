@@ -78,6 +78,10 @@ class TaggedDetector(Detector):
     def warm(self, max_images: int) -> None:
         self.warmed = max_images
 
+    @property
+    def grain(self) -> int:
+        return 16
+
     def evidence(self, pixels: Pixels) -> Evidence:
         self.is_busy = True
         assert self.gate.wait(20)

@@ -25,7 +25,7 @@ PNG = {"Content-Type": "image/png"}
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder whose bundles `serve` loads as tagged detectors."""
 
-    def load(path: Path, *, device: str) -> TaggedDetector:
+    def load(path: Path, *, device: str, engine: str) -> TaggedDetector:
         assert device == "cpu"
         return load_tagged(path)
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from anomaly.config import Method
 from anomaly.inference import Detector, load_detector
-from anomaly.pipeline import TrainOptions, train_bundle
+from anomaly.pipeline.train import TrainOptions, train_bundle
 from service.app import create_app
 from service.settings import Settings
 from tests.bad_files import make_bad_files

@@ -25,6 +25,7 @@ def test_allowed_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) 
         ({"alpha": 1.0}, "ANOMALY_ALPHA"),
         ({"threads": 0}, "ANOMALY_THREADS"),
         ({"colour": "red"}, "colour"),
+        ({"engine": "tensorrt"}, r"^engine \(or ANOMALY_ENGINE\): Input should be 'auto', 'torch' or 'onnxruntime'$"),
         ({"max_files": 10, "max_queue": 5}, "^max_files 10 is more than max_queue 5"),
     ],
 )

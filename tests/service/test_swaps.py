@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.bundle.layout import SUMMED, SUMS
+from anomaly.bundle.layout import EVIDENCE, REQUIRED, SUMS
 from anomaly.inference import Detector, load_detector
-from anomaly.pipeline import TrainOptions, train_bundle
+from anomaly.pipeline.train import TrainOptions, train_bundle
 from service.app import create_app
 from service.settings import Settings
 from tests.bundle.copies import sum_again
@@ -40,6 +40,7 @@ from tests.service.routes.test_score import code
 NUM_CORRUPT = 200
 NUM_SWAPS = 100
 NUM_CLIENTS = 4
+SUMMED = [*REQUIRED, EVIDENCE]
 FILES = [*SUMMED, SUMS]
 SPOILS: list[Spoil] = [
     truncate, halve, empty, extend, make_pickle, make_link, make_dangling_link, make_folder, make_pipe, Path.unlink,

@@ -82,7 +82,7 @@ def test_the_default_recipes_are_not_warned_of(method: Method) -> None:
     assert names(late) == []
 
 
-@pytest.mark.parametrize("bundle", ["mnist/1", "mnist-anogan/1"])
+@pytest.mark.parametrize("bundle", ["mnist/2", "mnist-anogan/2"])
 def test_shipped_histories_are_read_and_not_warned_of(bundle: str) -> None:
     contents = load(ROOT / "models" / bundle).contents
     diagnostics = Diagnostics(contents.manifest.recipe.training)

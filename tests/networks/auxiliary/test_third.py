@@ -67,7 +67,7 @@ import torch
 import anomaly
 from anomaly.bundle import load
 from anomaly.data import open_dataset
-from anomaly.pipeline import TrainOptions, train_bundle
+from anomaly.pipeline.train import TrainOptions, train_bundle
 from anomaly.recipes import merged, parse_overrides
 from anomaly.report.curves import panels
 
@@ -98,7 +98,7 @@ for name, weight in whole.weights.items():
 assert contents.map_scale.layers.shape == (1,)
 assert "auxiliary discriminators: brightness" in load(out).card
 
-detector = anomaly.load_detector(out, device="cpu")
+detector = anomaly.load_detector(out, device="cpu", engine="torch")
 samples = [sample.pixels for sample in open_dataset("digits", normal="0").samples[:5]]
 bright = [*samples, np.full((8, 8), 255, np.uint8)]
 scores = detector.score(bright)
@@ -106,7 +106,7 @@ assert scores.errors == [None] * 6
 assert scores.terms["brightness"].argmax() == scores.score.argmax() == 5
 expected = contents.statistics.auxiliary_excess(scores.terms) + 0.1 * contents.statistics.distance(scores.terms)
 np.testing.assert_allclose(scores.score, expected)
-networks = detector._observer._graph.networks
+networks = detector.engine._graph.networks
 (auxiliary,) = networks.all_auxiliaries()
 with torch.no_grad():
     places = auxiliary(torch.full((1, 1, 8, 8), 1.0)).maps[0].numpy()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from anomaly.inference import BATCH_GRAIN
+from anomaly.inference.torch_engine import BATCH_GRAIN
 from service.engine.admission import Admission
 from service.engine.batcher import Batcher
 from service.errors import OverloadedError, ShuttingDownError, describe

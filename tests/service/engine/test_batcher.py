@@ -23,12 +23,14 @@ BAD = 255
 class Device:
     """Scores an image by its first pixel, fails on BAD, has memory for `num_fit` images, and can be held up."""
 
+    grain = 16
     gate: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
     batches: list[list[int]] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
     num_fit: int = 1000
     failure: type[Exception] = MemoryError
+    says: str = "DefaultCPUAllocator: can't allocate memory"
 
     def evidence(self, pixels: NDArray[np.uint8]) -> Evidence:
         self.entered.set()
@@ -37,7 +39,7 @@ class Device:
         tags = pixels[:, 0, 0, 0]
         self.batches.append(tags.tolist())
         if len(pixels) > self.num_fit:
-            raise self.failure("DefaultCPUAllocator: can't allocate memory")
+            raise self.failure(self.says)
         if BAD in tags:
             raise ValueError("bad image")
         return Evidence(tags.astype(np.float64), {}, tags[:, None].astype(np.float32))
@@ -204,8 +206,17 @@ def test_a_batch_too_large_for_the_device_is_halved_until_it_fits(failure: type[
     assert [len(queue_s) for queue_s, _ in observed] == [1, 2, 2, 2, 2]
 
 
-def test_an_image_for_which_the_device_has_no_memory_is_told_so_and_the_next_is_scored() -> None:
-    device = opened(Device(num_fit=0))
+@pytest.mark.parametrize(
+    "failure",
+    [
+        MemoryError(""),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("bfc_arena.cc:360 Failed to allocate memory for requested buffer of size 98304000"),
+        RuntimeError("Exception during initialization: std::bad_alloc"),
+    ],
+)
+def test_an_image_for_which_the_device_has_no_memory_is_told_so_and_the_next_is_scored(failure: Exception) -> None:
+    device = opened(Device(num_fit=0, failure=type(failure), says=str(failure)))
 
     async def work(batcher: Batcher) -> None:
         with pytest.raises(DeviceMemoryError):

@@ -12,15 +12,14 @@ from service.engine.scheduler import Scheduler
 class Detector:
     """A batch costs `fixed_s` and `each_s` an image."""
 
-    def __init__(self, fixed_s: float, each_s: float = 0.0) -> None:
+    def __init__(self, fixed_s: float, each_s: float = 0.0, grain: int = 1) -> None:
         self.fixed_s = fixed_s
         self.each_s = each_s
+        self.grain = grain
 
 
-def scheduler(
-    *, max_batch: int = 8, max_wait_s: float = 0.0, max_batch_s: float = 1e6, grain: int = 1
-) -> Scheduler[Detector, int]:
-    return Scheduler(max_batch=max_batch, max_wait_s=max_wait_s, max_batch_s=max_batch_s, grain=grain)
+def scheduler(*, max_batch: int = 8, max_wait_s: float = 0.0, max_batch_s: float = 1e6) -> Scheduler[Detector, int]:
+    return Scheduler(max_batch=max_batch, max_wait_s=max_wait_s, max_batch_s=max_batch_s)
 
 
 def put(queue: Scheduler[Detector, int], detector: Detector, jobs: Sequence[int]) -> None:
@@ -93,7 +92,7 @@ def test_a_queue_is_served_in_order_and_at_most_a_batch_at_a_time() -> None:
 
 @pytest.mark.parametrize(("waiting", "taken"), [(1, 1), (15, 15), (16, 16), (17, 16), (31, 16), (32, 32), (70, 48)])
 def test_more_than_a_grain_is_taken_in_whole_grains(waiting: int, taken: int) -> None:
-    queue, detector = scheduler(max_batch=50, grain=16), Detector(1.0)
+    queue, detector = scheduler(max_batch=50), Detector(1.0, grain=16)
     put(queue, detector, range(waiting))
     assert len(take(queue)[1]) == taken
 
@@ -137,7 +136,7 @@ def test_a_batch_waits_for_nothing_while_another_detector_wants_the_device() -> 
 
 
 def test_what_batches_take_is_estimated_from_what_they_took() -> None:
-    queue, detector = scheduler(max_batch=20, grain=10), Detector(1.0)
+    queue, detector = scheduler(max_batch=20), Detector(1.0, grain=10)
     assert queue.expected_s(detector, 5) == 0.0
     queue.charge(detector, 11, 4.0)
     assert [queue.expected_s(detector, number) for number in (0, 1, 10, 11)] == [0.0, 2.0, 2.0, 4.0]
@@ -147,7 +146,7 @@ def test_what_batches_take_is_estimated_from_what_they_took() -> None:
 
 @pytest.mark.parametrize(("grain_s", "taken"), [(0.1, 64), (1.0, 64), (2.0, 32), (3.9, 16), (9.0, 16)])
 def test_a_batch_takes_no_longer_than_it_may_but_at_least_a_grain(grain_s: float, taken: int) -> None:
-    queue, detector = scheduler(max_batch=64, max_batch_s=4.0, grain=16), Detector(1.0)
+    queue, detector = scheduler(max_batch=64, max_batch_s=4.0), Detector(1.0, grain=16)
     queue.charge(detector, 16, grain_s)
     put(queue, detector, range(100))
     assert len(take(queue)[1]) == taken

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from anomaly.inference import Detector, EvidenceGraph, Observer, load_detector
+from anomaly.inference import Detector
+from anomaly.inference.graph import EvidenceGraph
+from anomaly.inference.torch_engine import TorchEngine
 from tests.digit_images import Pixels, normals, others
+from tests.inference.engines import by_torch
 
 MODELS = ["bigan_dir", "anogan_dir", "patched_dir", "bf16_dir"]
 
 
-class CountingObserver(Observer):
+class CountingEngine(TorchEngine):
     """Counts the images that it observes, and those that it explains."""
 
     num_observed = 0
@@ -29,32 +32,32 @@ class CountingObserver(Observer):
 
 
 @pytest.fixture(params=MODELS)
-def counting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Detector, CountingObserver]:
+def counting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Detector, CountingEngine]:
     folder: Path = request.getfixturevalue(request.param)
-    monkeypatch.setattr("anomaly.inference.loading.Observer", CountingObserver)
-    detector = load_detector(folder, device="cpu")
-    observer = detector._observer
-    assert isinstance(observer, CountingObserver)
-    observer.num_observed = 0  # the goldens
-    return detector, observer
+    monkeypatch.setattr("anomaly.inference.torch_engine.TorchEngine", CountingEngine)
+    detector = by_torch(folder)
+    engine = detector.engine
+    assert isinstance(engine, CountingEngine)
+    engine.num_observed = 0  # the goldens
+    return detector, engine
 
 
 def test_reconstructions_and_heatmaps_are_made_once_and_only_when_asked_for(
-    counting: tuple[Detector, CountingObserver],
+    counting: tuple[Detector, CountingEngine],
 ) -> None:
-    detector, observer = counting
+    detector, engine = counting
     scores = detector.score([*normals()[:5], *others()[:5]])
-    assert (observer.num_observed, observer.num_explained) == (10, 0)
+    assert (engine.num_observed, engine.num_explained) == (10, 0)
     x_hat = scores.x_hat
-    assert (observer.num_observed, observer.num_explained) == (10, 10)
+    assert (engine.num_observed, engine.num_explained) == (10, 10)
     assert len(scores.heatmap) == len(x_hat) == 10
     assert scores.heatmap is scores.heatmap
     assert scores.x_hat is x_hat
-    assert (observer.num_observed, observer.num_explained) == (10, 10)
+    assert (engine.num_observed, engine.num_explained) == (10, 10)
 
 
 def test_an_image_that_is_only_scored_has_no_map(
-    counting: tuple[Detector, CountingObserver], monkeypatch: pytest.MonkeyPatch
+    counting: tuple[Detector, CountingEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector, asked = counting[0], list[bool]()
     forward = EvidenceGraph.forward
@@ -71,10 +74,10 @@ def test_an_image_that_is_only_scored_has_no_map(
     assert set(vars(evidence)) == {"score", "terms", "z_hat"}
 
 
-def test_an_explanation_is_of_the_latents_that_were_found(counting: tuple[Detector, CountingObserver]) -> None:
-    detector, observer = counting
+def test_an_explanation_is_of_the_latents_that_were_found(counting: tuple[Detector, CountingEngine]) -> None:
+    detector, engine = counting
     scores = detector.score(list(others()[:7]))
     explained = detector.explain(others()[:7, None], scores.z_hat)
     assert_array_equal(explained.x_hat, scores.x_hat)
     assert_array_equal(explained.heatmap, np.stack(scores.heatmap))
-    np.testing.assert_allclose(observer.generate(scores.z_hat), scores.x_hat, atol=1e-2)
+    np.testing.assert_allclose(engine.generate(scores.z_hat), scores.x_hat, atol=1e-2)

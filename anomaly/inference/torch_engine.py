@@ -1,4 +1,4 @@
-"""The evidence graph run on 8-bit images: on a device, in batches, by CUDA graphs on a GPU.
+"""The evidence graph run by torch on 8-bit images: on a device, in batches, by CUDA graphs on a GPU.
 
 Shapes: pixels (n, c, size, size) uint8; z_hat (n, latent_dim); x_hat (n, c, size, size) in [-1, 1]; maps (n, num_maps,
 size, size); terms (n,) each.
@@ -11,28 +11,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anomaly.bundle import Contents
 from anomaly.config import Recipe
+from anomaly.errors import CorruptBundleError
+from anomaly.inference.engine import EngineName, Latents, Pixels, Terms
 from anomaly.inference.graph import EvidenceGraph, Observation
 from anomaly.inference.latents import search_images
 from anomaly.inference.precision import lower_precision
 from anomaly.inference.recorded import Recorded
-from anomaly.networks import Networks, fold_batch_norm
+from anomaly.networks import Networks, fold_batch_norm, num_maps
 from anomaly.runtime import place, to_float
 
 MAX_BATCH_SIZE, MAX_BATCH_PIXELS = 256, 2**18  # images, and pixels of all: the fastest on two cores, and bounded
 BATCH_GRAIN = 16  # smaller batches are filled up: their kernels round differently, by about 1e-5 of a score
 
-Pixels = NDArray[np.uint8]
-Latents = NDArray[np.float32]
-
 _Z_HAT = "z_hat"  # beside the names of terms
 
 
-class Observer:
+class TorchEngine:
     """Frozen networks on a device. Latents come from the search where the recipe has one, else from the encoder.
 
     The networks compute in the recipe's precision, everything after them in single precision or better.
     """
+
+    name = EngineName.TORCH
+    grain = BATCH_GRAIN
 
     def __init__(self, networks: Networks, recipe: Recipe, device: torch.device) -> None:
         networks = copy.deepcopy(networks).eval().requires_grad_(False).float()  # a memory bank is kept in half
@@ -45,20 +48,20 @@ class Observer:
         self._device = device
         self._recorded = Recorded() if device.type == "cuda" else None
 
-    def observe(self, pixels: Pixels) -> tuple[dict[str, NDArray[np.float64]], Latents]:
-        """The terms of images by name, and z_hat."""
+    def observe(self, pixels: Pixels) -> tuple[Terms, Latents]:
+        """See `Engine`."""
         z = self._latents(pixels)
         parts = [self._terms(pixels[rows], None if z is None else z[rows]) for rows in _batches(pixels)]
         terms = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
         return terms, np.concatenate([z_hat for _, z_hat in parts])
 
-    def terms_at(self, pixels: Pixels, z_hat: Latents) -> dict[str, NDArray[np.float64]]:
+    def terms_at(self, pixels: Pixels, z_hat: Latents) -> Terms:
         """The terms of at most a batch of images, at given latents."""
         return self._terms(pixels, torch.from_numpy(z_hat))[0]
 
     @torch.inference_mode()
     def explain(self, pixels: Pixels, z_hat: Latents) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Reconstructions x_hat and maps of images, at least one, whose latents are known."""
+        """See `Engine`."""
         parts = []
         for rows in _batches(pixels):
             n, z = len(pixels[rows]), self._filled_latents(torch.from_numpy(z_hat[rows]))
@@ -92,7 +95,7 @@ class Observer:
         return search_images(self._graph, pixels, self._search, weight, self._to_x)
 
     @torch.inference_mode()
-    def _terms(self, pixels: Pixels, z: Tensor | None) -> tuple[dict[str, NDArray[np.float64]], Latents]:
+    def _terms(self, pixels: Pixels, z: Tensor | None) -> tuple[Terms, Latents]:
         n, x = len(pixels), self._filled(pixels)
         if z is None and self._recorded is not None:
             seen = self._recorded(self._see, x)
@@ -117,6 +120,25 @@ class Observer:
     def _to_x(self, pixels: Pixels) -> Tensor:
         writable = np.require(pixels, requirements="W")  # torch warns of a memory map that is not
         return to_float(torch.from_numpy(writable).to(self._device))
+
+
+def stored_networks(contents: Contents, bundle: str) -> Networks:
+    """The networks of a bundle, which error messages call `bundle`, with its weights.
+
+    Raises:
+        CorruptBundleError: its weights do not fit its manifest.
+    """
+    plan = contents.manifest.recipe.plan
+    if (there := len(contents.map_scale.layers)) != num_maps(plan):
+        raise CorruptBundleError(f"{bundle} is corrupt: its networks have {num_maps(plan)} maps, its scale has {there}")
+    networks = Networks(plan)
+    weights = {name: torch.from_numpy(np.array(array)) for name, array in contents.weights.items()}
+    try:
+        networks.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CorruptBundleError(f"{bundle} is corrupt: its weights do not fit its manifest ({first})") from error
+    return networks
 
 
 def _batch_size(side: int) -> int:

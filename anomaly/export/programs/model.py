@@ -1,0 +1,37 @@
+"""The model of this folder, as a function of pixels. README.md has an example."""
+
+import argparse
+import json
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+IS_ONNX = not (HERE / "model.xml").exists()
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: ONNX Runtime would report its use to Microsoft
+try:
+    import numpy as np
+
+    from anomaly.data import reader  # noqa: F401  # of the folder anomaly/ beside this file: it needs Pillow
+
+    runtime: Any = import_module("onnxruntime" if IS_ONNX else "openvino")
+except (ImportError, SyntaxError, TypeError) as error:  # the last two in a Python that is too old
+    needed = f'Python 3.11 or later, and: pip install -r "{HERE / "requirements.txt"}"'
+    argparse.ArgumentParser().error(f"{error}; this program needs {needed}")
+
+
+def load_about() -> Any:
+    """What model.json says, as an object with attributes."""
+    return json.loads((HERE / "model.json").read_text("utf-8"), object_hook=lambda each: argparse.Namespace(**each))
+
+
+def load_model() -> Any:
+    """A function of pixels (n, channels, size, size) uint8 and alpha; it returns the outputs that README.md lists."""
+    if IS_ONNX:
+        runtime.disable_telemetry_events()  # again for Windows, where the variable is not read
+        session = runtime.InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
+        return lambda pixels, alpha: session.run(None, {"pixels": pixels, "alpha": np.array(alpha)})
+    in_single = {"INFERENCE_PRECISION_HINT": "f32"}  # some processors would take half of it, and score differently
+    compiled = runtime.compile_model(HERE / "model.xml", "CPU", in_single)
+    return lambda pixels, alpha: compiled({"pixels": pixels, "alpha": np.array(alpha)}).to_tuple()

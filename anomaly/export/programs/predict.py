@@ -1,0 +1,50 @@
+"""Scores images with the model in this folder, and prints one row of JSON an image. README.md explains both."""
+
+import argparse
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -I` would not find what lies beside this file
+from model import load_about, load_model  # type: ignore[import-not-found]
+
+from anomaly.data.files.listing import list_images
+from anomaly.data.reader import Picture, read_all
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--alpha", type=float, default=0.05, help="the false-alarm rate, between 0 and 1 (0.05)")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER")
+    given = parser.parse_args()
+    if not 0 < given.alpha < 1:
+        parser.error(f"alpha is the false-alarm rate and lies between 0 and 1, for example 0.05; got {given.alpha}")
+    try:
+        about, model, failed = load_about(), load_model(), 0
+    except Exception as error:  # the runtimes' errors have no common base but this
+        parser.error(f"the model cannot be loaded. Copy the whole folder again. {error}")
+    paths = [path for named in given.inputs for path in list_images(named)[0] or [named]]
+    for path, picture in zip(paths, read_all(((str(path), path) for path in paths), about.preprocess), strict=True):
+        row: dict[str, Any] = dict.fromkeys(("score", "p_value", "is_anomalous", "threshold", "terms", "error"))
+        if isinstance(picture, Picture):
+            score, p_value, threshold, is_anomalous, terms, _ = model(picture.pixels[None], given.alpha)
+            row |= {"score": score.item(), "p_value": p_value.item()}
+            row["terms"] = dict(zip(about.terms, terms[0].tolist(), strict=True))
+            if not math.isnan(threshold):  # it is where alpha has too few calibration images
+                row |= {"threshold": threshold.item(), "is_anomalous": is_anomalous.item()}
+        else:
+            row["error"], failed = str(picture), 1
+        sys.stdout.write(json.dumps({"path": str(path), **row}) + "\n")
+        sys.stdout.flush()  # who reads the rows gets each at once
+    return failed
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(_main())
+    except (OSError, KeyboardInterrupt) as error:  # who read the rows has gone, the disk is full, Ctrl-C
+        sys.stderr.write(f"predict.py has stopped: {error!r}\n")
+        os._exit(2)  # at once: the usual end would try to write again

@@ -1,0 +1,118 @@
+"""The README.md of an exported folder: what somebody needs who has only the folder."""
+
+from anomaly.bundle import Bundle
+from anomaly.export.runtimes import Runtime
+
+_TEXT = """# {name}, version {version}: an anomaly detector as a folder
+
+It tells of an image how abnormal it is, and whether that is more than a normal image shows. It was made by
+`anomaly export`, and needs nothing of that project: Python 3.11 or later, and the packages in `requirements.txt`.
+The digest of the bundle it was made of is `{digest}`.
+
+```sh
+python -m pip install -r requirements.txt
+python predict.py IMAGE_OR_FOLDER...
+```
+
+Where pip refuses to install, make an environment with `python -m venv env`. Then write `env/bin/python` (on Windows
+`env\\Scripts\\python`) for `python`. For a machine without a network, fetch the packages on another one of its kind by
+`python -m pip download -r requirements.txt -d wheels`. Then install with `--no-index --find-links wheels`.
+
+`python check.py` scores the images of `golden.npz` again. It says whether this machine scores as the bundle did.
+
+## What predict.py prints
+
+One row of JSON for each image, in the order given; those of a folder and of the folders in it are sorted. Hidden files,
+and files without an image's suffix, are left out of folders.
+
+| field | what it is |
+|---|---|
+| `path` | the file |
+| `score` | higher is more anomalous |
+| `p_value` | how seldom a normal image scores this high: from {smallest_p:.2g} to 1 |
+| `is_anomalous` | `score > threshold`; null where there is no threshold |
+| `threshold` | for the false-alarm rate `--alpha`, 0.05 unless given; null below {smallest_p:.2g} |
+| `terms` | the evidence that the score is made of, by name |
+| `error` | why a file has no score (then the other fields are null); else null |
+
+The exit code is 0, 1 if a file has no score, or 2 for wrong usage and where it could not go on.
+
+## The model
+
+`{file}` ({runtime}), in single precision. A batch has any number n of images. The calibration scores of
+{num_calibration} normal images are inside.
+
+| input | shape and type | what it is |
+|---|---|---|
+| `pixels` | (n, {channels}, {size}, {size}) uint8 | {colours}, as `anomaly/data/reader.py` makes them |
+| `alpha` | () float64 | the false-alarm rate, between 0 and 1: `numpy.array(0.05)` |
+
+| output | shape and type | what it is |
+|---|---|---|
+| `score` | (n,) float64 | as above, without a unit |
+| `p_value` | (n,) float64 | as above |
+| `threshold` | () float64 | as above; NaN where there is none |
+| `is_anomalous` | (n,) bool | as above; false where there is no threshold |
+| `terms` | (n, {num_terms}) float64 | {terms} |
+| `heatmap` | (n, {size}, {size}) float32 | where it is abnormal: 0.25 is the peak of an ordinary normal image |
+
+The pixels decide. Another program that runs the model must make them by this reader, or scores will differ.
+`model.json` has its parameters. In Python, with this folder as the working directory:
+
+```python
+from pathlib import Path
+
+from anomaly.data.reader import read
+from model import load_about, load_model
+
+about, model = load_about(), load_model()
+picture = read(Path("IMAGE"), about.preprocess, name="IMAGE")  # an ImageError says why an image cannot be used
+score, p_value, threshold, is_anomalous, terms, heatmap = model(picture.pixels[None], 0.05)
+```
+
+{note}
+
+## What differs from `anomaly score`
+
+- Scores agree to {tolerance:g} of their size. A verdict can differ where a score is that close to the threshold.
+- `anomaly/` is the reader of `anomaly score`, file by file. It does without the package `simplejpeg` where that is
+  missing. Then some damage is not noticed: wrong data in the middle of a JPEG whose end is right. Such a picture is
+  scored as it is shown. A JPEG that ends early is refused all the same. `pip install simplejpeg` closes the gap.
+- Images of more than 64 million pixels are refused. There is no `--max-pixels`.
+- Masks that lie beside the images of a folder are scored, too: give the folder of the images.
+"""
+
+_NOTES = {
+    Runtime.ONNX: (
+        "ONNX Runtime reports its use to Microsoft unless it is told not to. `model.py` tells it so. A program of\n"
+        "your own must do the same: set variable `ORT_DISABLE_TELEMETRY` to 1 before it imports onnxruntime."
+    ),
+    Runtime.OPENVINO: (
+        "`model.py` compiles the model with `INFERENCE_PRECISION_HINT` set to `f32`. A program of your own must do\n"
+        "the same: some processors would compute in half of it, and score differently. Outputs of type float64 are\n"
+        "computed in single precision, too."
+    ),
+}
+"""What another program that runs the model must do, too."""
+
+
+def readme_of(bundle: Bundle, runtime: Runtime, tolerance: float) -> str:
+    """In plain words: what it is, how it is run, what goes in and comes out, what differs."""
+    manifest, num = bundle.manifest, bundle.contents.calibration.num_calibration
+    preprocess = manifest.recipe.preprocess
+    return _TEXT.format(
+        name=bundle.name,
+        version=bundle.version,
+        digest=bundle.digest,
+        smallest_p=1 / (num + 1),
+        file=runtime.file,
+        runtime=runtime.library,
+        num_calibration=num,
+        channels=preprocess.channels,
+        size=preprocess.size,
+        colours="grey" if preprocess.channels == 1 else "red, green, blue",
+        num_terms=len(manifest.terms),
+        terms=", ".join(manifest.terms),
+        tolerance=tolerance,
+        note=_NOTES[runtime],
+    )

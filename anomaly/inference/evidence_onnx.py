@@ -1,0 +1,98 @@
+"""The evidence graph as ONNX: x → z_hat, x_hat, terms, maps; made from the one module.
+
+It has no weights of its own: its initialisers are places in `weights.safetensors`. Batch norms are folded into their
+convolutions, as when torch runs the graph, but inside of it: a runtime computes the folded weights once, when it loads
+the graph.
+Shapes: as in `graph`; the terms are one tensor (b, num_terms), in the order of the manifest. b is free.
+Source: ONNX, "External Data".
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from anomaly.bundle import Contents, StoredGraph
+from anomaly.bundle.layout import WEIGHTS
+from anomaly.bundle.weights import layout_digest, places, to_bytes
+from anomaly.inference.goldens import check_goldens
+from anomaly.inference.graph import EvidenceGraph
+from anomaly.inference.onnx_engine import LAYOUT, OUTPUTS, TERMS, OnnxEngine
+from anomaly.inference.torch_engine import stored_networks
+from anomaly.inference.tracing import NUM_EXAMPLES, traced
+from anomaly.networks import fold_batch_norm_at_run_time
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+_CALLED = "the bundle that was to be written"
+
+
+def with_graph(contents: Contents) -> Contents:
+    """The contents with their evidence graph, which scores the golden images as it should.
+
+    Without one where only torch can compute the evidence, and unchanged where there is one.
+
+    Raises:
+        CorruptBundleError: the graph does not give the goldens' terms.
+    """
+    if contents.graph is not None or contents.manifest.recipe.needs_torch is not None:
+        return contents
+    weights = to_bytes(contents.weights)
+    model = _exported(contents)
+    _move_weights_out(model, places(weights))
+    model.metadata_props.add(key=TERMS, value=",".join(contents.manifest.terms))
+    model.metadata_props.add(key=LAYOUT, value=layout_digest(weights))
+    complete = replace(contents, graph=StoredGraph(model.SerializeToString(), weights))
+    terms, _ = OnnxEngine(complete).observe(contents.golden.pixels)
+    check_goldens(complete, terms, _CALLED)
+    return complete
+
+
+class _Flat(nn.Module):
+    """The evidence as ONNX has it: a fixed number of tensors."""
+
+    def __init__(self, evidence: EvidenceGraph, terms: Sequence[str]) -> None:
+        super().__init__()
+        self.evidence = evidence
+        self.terms = tuple(terms)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        seen = self.evidence(x, with_maps=True)
+        return seen.z_hat, seen.x_hat, torch.stack([seen.terms[name] for name in self.terms], dim=1), seen.maps
+
+
+def _exported(contents: Contents) -> "ModelProto":
+    """The graph with its weights inside, each by its name in the bundle."""
+    recipe = contents.manifest.recipe
+    networks = stored_networks(contents, _CALLED).eval().requires_grad_(False)
+    stored = {id(tensor): name for name, tensor in networks.state_dict(keep_vars=True).items()}
+    fold_batch_norm_at_run_time(networks)
+    flat = _Flat(EvidenceGraph(networks, recipe), contents.manifest.terms).eval()
+    plan = recipe.plan
+    x = torch.zeros(NUM_EXAMPLES, plan.channels, plan.size, plan.size)
+    model = traced(flat, {"x": x}, OUTPUTS, fold_constants=False)  # it would store folded weights
+    names = {name: stored[id(tensor)] for name, tensor in flat.state_dict(keep_vars=True).items()}
+    _rename(model, names)
+    return model
+
+
+def _rename(model: "ModelProto", names: dict[str, str]) -> None:
+    for tensor in model.graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = names.get(name, name)
+
+
+def _move_weights_out(model: "ModelProto", places_of: dict[str, tuple[int, int]]) -> None:
+    for tensor in model.graph.initializer:
+        if tensor.name in places_of:
+            begin, length = places_of[tensor.name]
+            assert len(tensor.raw_data) == length, f"{tensor.name} is not stored as it is computed with"
+            tensor.ClearField("raw_data")
+            tensor.data_location = tensor.EXTERNAL
+            for key, value in (("location", WEIGHTS), ("offset", str(begin)), ("length", str(length))):
+                tensor.external_data.add(key=key, value=value)

@@ -1,0 +1,50 @@
+"""What belongs to a bundle by its manifest; that each file is as it was written is shown in `test_corruption`."""
+
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.numpy
+
+from anomaly.bundle import load
+from anomaly.bundle.layout import CARD, EVIDENCE, GOLDEN, MANIFEST
+from anomaly.errors import CorruptBundleError
+from tests.bundle.copies import copy_of, sum_again
+
+
+@pytest.mark.parametrize("is_real", [True, False])
+def test_a_graph_that_was_added_is_to_be_removed(anogan_dir: Path, bigan_dir: Path, *, is_real: bool) -> None:
+    """A bundle that only torch can score has none: nothing was changed, so there is nothing to restore."""
+    with copy_of(anogan_dir / "1") as copied:
+        (copied / EVIDENCE).write_bytes((bigan_dir / "1" / EVIDENCE).read_bytes() if is_real else b"")
+        with pytest.raises(CorruptBundleError, match=r"as it was written: evidence.onnx added\. Remove what was added"):
+            load(copied)
+        (copied / CARD).write_text("another card")
+        with pytest.raises(CorruptBundleError, match=r"is corrupt: README.md, evidence.onnx changed since"):
+            load(copied)
+
+
+@pytest.mark.parametrize("model", ["bigan_dir", "anogan_dir"])
+def test_a_graph_where_there_is_none_is_refused_with_right_sums(
+    request: pytest.FixtureRequest, bigan_dir: Path, model: str
+) -> None:
+    """Neither in an older schema, whose weights may have other names than the graph knows, nor beside a search."""
+    with copy_of(request.getfixturevalue(model) / "1") as copied:
+        if model == "bigan_dir":
+            manifest = json.loads((copied / MANIFEST).read_text())
+            (copied / MANIFEST).write_text(json.dumps(manifest | {"schema_version": 2}))
+        (copied / EVIDENCE).write_bytes((bigan_dir / "1" / EVIDENCE).read_bytes())
+        sum_again(copied)
+        with pytest.raises(CorruptBundleError, match=r"evidence.onnx is of no use to this recipe or schema"):
+            load(copied)
+
+
+def test_a_bundle_without_golden_images_is_refused_with_right_sums(bigan_dir: Path) -> None:
+    """They are what an engine is checked by."""
+    with copy_of(bigan_dir / "1") as copied:
+        arrays = safetensors.numpy.load((copied / GOLDEN).read_bytes())
+        none = {name: array[:0] for name, array in arrays.items()}
+        (copied / GOLDEN).write_bytes(safetensors.numpy.save(none))
+        sum_again(copied)
+        with pytest.raises(CorruptBundleError, match="there are no golden images"):
+            load(copied)
