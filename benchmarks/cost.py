@@ -26,15 +26,18 @@ import torch
 import anomaly
 from anomaly.config import Precision, Recipe, SearchConfig
 from anomaly.data import Picture, Pixels, open_dataset, read_all, to_array
-from anomaly.inference import Detector, EvidenceGraph, Observer
+from anomaly.inference import Detector
+from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.images import read_images
 from anomaly.inference.latents import search_images
 from anomaly.inference.search import Objective, search_latents
+from anomaly.inference.torch_engine import TorchEngine
 from anomaly.networks import Networks, build, fold_batch_norm
-from anomaly.pipeline import score_paths
+from anomaly.pipeline.score import score_paths
 from anomaly.recipes import read_recipe, to_recipe
 from anomaly.runtime import place, to_float
-from anomaly.scoring import anomaly_score, combine, feature_matching, residual
+from anomaly.scoring import combine
+from anomaly.scoring.terms import anomaly_score, feature_matching, residual
 from benchmarks.stored import stored_networks
 
 ROUNDS = 8
@@ -192,11 +195,11 @@ def compare_precisions(detector: Detector, images: Pixels) -> None:
     print(f"scores in bf16 differ by {np.median(differences):.2%} at the median, {differences.max():.2%} at most")
 
 
-def _observers(networks: Networks, recipe: Recipe) -> dict[Precision, Observer]:
+def _observers(networks: Networks, recipe: Recipe) -> dict[Precision, TorchEngine]:
     """One a precision."""
     scores = {precision: recipe.score.model_copy(update={"precision": precision}) for precision in Precision}
     return {
-        precision: Observer(networks, recipe.model_copy(update={"score": score}), CPU)
+        precision: TorchEngine(networks, recipe.model_copy(update={"score": score}), CPU)
         for precision, score in scores.items()
     }
 

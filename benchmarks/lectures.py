@@ -29,6 +29,7 @@ from anomaly.data import open_dataset, preprocess, to_pixels
 from anomaly.evaluation import knn_scores, pca_scores
 from anomaly.evaluation.metrics import image_metrics
 from anomaly.inference import Detector, load_detector
+from anomaly.inference.torch_engine import TorchEngine
 from anomaly.report.inspection import sample_latents
 from anomaly.report.sheets import Sheet, Text, to_tiles
 from anomaly.scoring import combine
@@ -126,10 +127,11 @@ def systems_sheet(data: str, models: Path) -> Sheet:
     ]
     rows, words = [], []
     for system in SYSTEMS:
-        detector = load_detector(models / folder_name(system), device="cpu")
+        detector = load_detector(models / folder_name(system), device="cpu", engine="torch")
+        assert isinstance(detector.engine, TorchEngine)
         pixels = np.stack([preprocess(sample.open(), detector.preprocess) for sample in shown])
         x_hat = detector.explain(pixels, detector.evidence(pixels).z_hat).x_hat
-        sampled = detector.generate(sample_latents(detector).numpy()[: 2 * NUM_SHOWN])
+        sampled = detector.engine.generate(sample_latents(detector).numpy()[: 2 * NUM_SHOWN])
         tiles = to_tiles(to_pixels(np.concatenate([sampled, x_hat])))
         rows.append(_framed(tiles))
         words.append(Text(system))

@@ -4,26 +4,24 @@
     python -m benchmarks.ratios --before ../before [--side 28|256] [--form] [--pairs 16] [--starts 1]
 
 Each checkout serves with its own code: the shipped model at 28 × 28 pixels, or a bundle of 256 × 256 that the old
-checkout has trained. The ratios are medians over the pairs, this checkout's figure to the other's. This one is better
-where the ratio of images a second is above 1, and that of core-milliseconds an image below 1.
+checkout has trained, upgraded for this one. The ratios are medians over the pairs, this checkout's figure to the
+other's. This one is better where the ratio of images a second is above 1, and that of core-milliseconds an image below
+1.
 """
 
 import argparse
-import os
-import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
+from benchmarks.checkouts import ROOT, environment, start_server, upgraded
 from benchmarks.drawings import draw_line, draw_texture, write_files
 from benchmarks.load import send
 from benchmarks.serving import Program
 
-ROOT = Path(__file__).parents[1]
 NUM_FILES = {28: 2000, 256: 200}
-_SERVE = "from anomaly.cli import app; app()"
 _TRAIN = (
     "import sys; from pathlib import Path; from benchmarks.drawings import train_on_textures; "
     "train_on_textures(Path(sys.argv[1]), 256)"
@@ -42,16 +40,17 @@ def main() -> None:
     options = parser.parse_args()
     before = options.before.resolve()
     with tempfile.TemporaryDirectory() as temporary:
-        models, name = before / "models", "mnist"
+        bundle = before / "models" / "mnist"
         if options.side == 256:
-            models, name = Path(temporary) / "models", "textures"
-            command = [sys.executable, "-c", _TRAIN, str(models)]
-            subprocess.run(command, cwd=before, env=_environment(before), check=True, stdout=subprocess.DEVNULL)
+            bundle = Path(temporary) / "before" / "textures"
+            command = [sys.executable, "-c", _TRAIN, str(bundle.parent)]
+            subprocess.run(command, cwd=before, env=environment(before), check=True, stdout=subprocess.DEVNULL)
+        models = {ROOT: upgraded(bundle, Path(temporary) / "models").parent, before: bundle.parent}
         folder = Path(temporary) / "images"
         write_files(folder, NUM_FILES[options.side], draw_line if options.side == 28 else draw_texture, options.side)
         ratios = []
         for _ in range(options.starts):
-            servers = [_start(checkout, models, name) for checkout in (ROOT, before)]
+            servers = [start_server(checkout, models[checkout], bundle.name) for checkout in (ROOT, before)]
             try:
                 ratios += _compare(servers, folder, options)
             finally:
@@ -79,22 +78,6 @@ def _compare(servers: list[Program], folder: Path, options: argparse.Namespace) 
         print(f"{rate:8.1f} and {rate_before:8.1f} images/s, {cost:6.2f} and {cost_before:6.2f} core-ms", flush=True)
         ratios.append((rate / rate_before, cost / cost_before))
     return ratios
-
-
-def _start(checkout: Path, models: Path, name: str) -> Program:
-    environment = _environment(checkout) | {"ANOMALY_MODELS": str(models), "ANOMALY_DEFAULT_MODEL": name}
-    environment |= {"ANOMALY_PORT": "0", "ANOMALY_LOG_LEVEL": "error"}
-    command = [sys.executable, "-c", _SERVE, "serve"]
-    process = subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if found := re.search(r"127\.0\.0\.1:(\d+)/", line):
-            return Program(process, int(found[1]))
-    raise SystemExit(f"the server of {checkout} has ended")
-
-
-def _environment(checkout: Path) -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(checkout)}
 
 
 if __name__ == "__main__":

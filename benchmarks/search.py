@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from anomaly.config import Recipe, SearchConfig
 from anomaly.data import PixelStore, Sample, open_dataset, split_normals
 from anomaly.evaluation import auroc
-from anomaly.inference import Detector, Observer, load_detector
+from anomaly.inference import Detector, load_detector
+from anomaly.inference.torch_engine import TorchEngine
 from anomaly.networks import Networks
 from anomaly.runtime import to_float
-from anomaly.scoring import TermStatistics, anomaly_score, feature_matching, residual
+from anomaly.scoring import TermStatistics
+from anomaly.scoring.terms import anomaly_score, feature_matching, residual
 from benchmarks.stored import stored_networks
 
 PAPER = SearchConfig(start="prior", steps=500, restarts=1, learning_rate=0.1, patience=501)
@@ -49,7 +51,7 @@ def main() -> None:
     labels = np.array([sample.label == "anomalous" for sample in test], dtype=bool)
     timed = test_pixels[:NUM_TIMED]
     for name, search in (("default", recipe.search), ("paper", PAPER)):
-        observer = Observer(networks, recipe.model_copy(update={"search": search}), torch.device("cpu"))
+        observer = TorchEngine(networks, recipe.model_copy(update={"search": search}), torch.device("cpu"))
         statistics = TermStatistics.fit(observer.observe(select_pixels)[0])
         value = auroc(statistics.distance(observer.observe(test_pixels)[0]), labels)
         started = time.perf_counter()

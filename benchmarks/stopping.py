@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from anomaly.data import PixelStore, Sample, open_dataset, split_normals
 from anomaly.evaluation import auroc
-from anomaly.inference import Observer
+from anomaly.inference.torch_engine import TorchEngine
 from anomaly.recipes import read_recipe, to_recipe
 from anomaly.scoring import TermStatistics
 from anomaly.training import Checkpoint, HistoryRow, Trained, fit
@@ -122,7 +122,7 @@ def _after(step: int) -> Any:
 
 def _auroc(trained: Trained, select: NDArray[np.uint8], pixels: NDArray[np.uint8], labels: NDArray[np.bool_]) -> float:
     """Of the default score, with the statistics of the terms as this checkpoint has them."""
-    observer = Observer(trained.networks, RECIPE, CPU)
+    observer = TorchEngine(trained.networks, RECIPE, CPU)
     statistics = TermStatistics.fit(observer.observe(select)[0])
     return auroc(statistics.distance(observer.observe(pixels)[0]), labels)
 
