@@ -25,8 +25,9 @@ def upgraded(bundle: Path, models: Path) -> Path:
     done = subprocess.run(command, cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=False)
     if done.returncode and "nothing to upgrade" not in done.stderr:
         raise SystemExit(done.stderr)
-    for version in sorted(copy.iterdir(), key=lambda folder: int(folder.name))[:-1]:
-        shutil.rmtree(version)
+    versions = sorted((each for each in copy.iterdir() if each.name.isdigit()), key=lambda each: int(each.name))
+    for older in versions[:-1]:
+        shutil.rmtree(older)
     return copy
 
 

@@ -127,13 +127,14 @@ class Detector:
             read.append(chunk)
             parts.append(self.evidence(chunk.pixels))
         whole, evidence = ReadImages.join(read), _blank_out(Evidence.join(parts), read)
-        verdicts = [self.calibration.judge(score, alpha) for score in evidence.score.tolist()]
-        failed = [error is not None for error in whole.errors]
+        failed = np.array([error is not None for error in whole.errors], dtype=bool)
+        threshold = self.calibration.threshold(alpha)
+        is_above = [None if threshold is None else score > threshold for score in evidence.score.tolist()]
         return Scores(
             score=evidence.score,
-            p_value=np.array([np.nan if bad else v.p_value for bad, v in zip(failed, verdicts, strict=True)]),
-            is_anomalous=[None if bad else v.is_anomalous for bad, v in zip(failed, verdicts, strict=True)],
-            threshold=self.calibration.threshold(alpha),
+            p_value=np.where(failed, np.nan, self.calibration.p_values(evidence.score)),
+            is_anomalous=[None if bad else above for bad, above in zip(failed.tolist(), is_above, strict=True)],
+            threshold=threshold,
             alpha=alpha,
             terms=evidence.terms,
             z_hat=evidence.z_hat,

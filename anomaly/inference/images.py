@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,7 +13,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from anomaly.config import PreprocessConfig
-from anomaly.data import Picture, Pixels, Source, preprocess_batch, read, read_all
+from anomaly.data import Picture, Pixels, Source, map_ahead, preprocess_batch, read, read_all
 from anomaly.errors import ImageError, UsageError
 
 CHUNK = 256  # images read, then scored: their pixels are still in the processor's cache
@@ -85,11 +86,14 @@ def _read_floats(batch: NDArray[np.generic], config: PreprocessConfig) -> Iterat
 
 def _read_array(images: Pixels, config: PreprocessConfig) -> Iterator[ReadImages]:
     """Images of one size (n, h, w) or (n, h, w, 3)."""
-    for start in range(0, max(len(images), 1), CHUNK):
-        chunk = images[start : start + CHUNK]
-        n, height, width = chunk.shape[:3]
-        pixels = preprocess_batch(chunk, config) if n else _blank(0, config)
-        yield ReadImages(pixels, [(height, width)] * n, [None] * n)
+    chunks = [images[start : start + CHUNK] for start in range(0, max(len(images), 1), CHUNK)]
+    read_chunk = partial(_read_chunk, config=config)
+    yield from map(read_chunk, chunks) if len(chunks) == 1 else map_ahead(read_chunk, chunks, workers=1)
+
+
+def _read_chunk(chunk: Pixels, config: PreprocessConfig) -> ReadImages:
+    n, height, width = chunk.shape[:3]
+    return ReadImages(preprocess_batch(chunk, config) if n else _blank(0, config), [(height, width)] * n, [None] * n)
 
 
 def _collect(results: Sequence[Picture | ImageError], config: PreprocessConfig) -> ReadImages:
