@@ -63,9 +63,12 @@ _WHY = {
 }
 
 
+_NO_ROWS = "No set of images has been measured with all detectors yet, so there is no table.\n"
+
+
 def to_page(rows: Sequence[Row]) -> str:
     """The whole page."""
-    return f"{_PREFACE}\n{to_tables(rows)}"
+    return f"{_PREFACE}\n{to_tables(rows) or _NO_ROWS}"
 
 
 def to_tables(rows: Sequence[Row]) -> str:
