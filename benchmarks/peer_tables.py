@@ -6,6 +6,7 @@ from benchmarks.peer_environments import OURS, TITLES
 from benchmarks.peer_images import SETS
 from benchmarks.rows import Row
 
+_NO_ROWS = "No set of images has been measured with all detectors yet, so there is no table.\n"
 _PREFACE = """# Beside other libraries
 
 `python -m benchmarks.peers --write docs/peers.md` makes this page of `benchmarks/results/peers.jsonl`. This makes the
@@ -61,9 +62,6 @@ _WHY = {
     ("pyod-deep-svdd", "images_per_s"): "its network has two layers, of 64 and 32 units, on small vectors; ours are "
     "convolutional and see the pixels",
 }
-
-
-_NO_ROWS = "No set of images has been measured with all detectors yet, so there is no table.\n"
 
 
 def to_page(rows: Sequence[Row]) -> str:
