@@ -50,8 +50,8 @@ class Contents:
 
     `weights` is a state dict; `normals` has every image that made the bundle, so that later versions do not use them as
     new ones; `history` has the rows of the training curves. `graph` is None where only torch can compute the evidence
-    (see `Recipe.needs_torch`), and in bundles of older schemas. Where there is one, its weights are what is written: who
-    changes `weights` has the graph made again.
+    (see `Recipe.needs_torch`), and in bundles of older schemas. Where there is one, its weights are what is written:
+    who changes `weights` has the graph made again.
     """
 
     manifest: Manifest
