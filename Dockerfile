@@ -12,7 +12,7 @@ RUN python -m venv /opt/anomaly
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY anomaly anomaly
 COPY service service
-RUN /opt/anomaly/bin/python -m pip install --no-cache-dir --constraint constraints.txt '.[torch,server]'
+RUN /opt/anomaly/bin/python -m pip install --no-cache-dir --constraint constraints.txt '.[torch,pretrained,server]'
 
 FROM python:3.11-slim
 RUN useradd --system --create-home --uid 10001 anomaly

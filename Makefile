@@ -19,7 +19,7 @@ $(STAMP): $(SERVING)
 
 $(SERVING): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,server,report]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,pretrained,server,report]'
 	@touch $@
 
 run: $(SERVING) ## install what serving, training and reports need; serve the shipped bundles on HOST:PORT

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from anomaly.evaluation.metrics import image_metrics
+from benchmarks.measured import ENDED_BY_US
 from benchmarks.peer_environments import (
     OURS,
     PEERS,
@@ -48,6 +49,7 @@ from benchmarks.rows import FOLDER, Row, machine, read_rows
 RESULTS = FOLDER / "peers.jsonl"
 COLD_ROUNDS, FOLDER_ROUNDS = 3, 3
 QUICK_MINUTES = 0.1
+LIMIT_MINUTES = 15  # of any command: what takes longer has no figures, and its row says so
 _MEASURED = Path(__file__).with_name("measured.py")
 
 
@@ -164,8 +166,10 @@ def _accuracy(detector: str, images: Path, model: Path) -> Row:
 def _run(what: str, command: list[str]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures.json"
-        measured = [sys.executable, "-S", str(_MEASURED), str(figures), *command]
+        measured = [sys.executable, "-S", str(_MEASURED), str(figures), str(60 * LIMIT_MINUTES), *command]
         done = subprocess.run(measured, capture_output=True, text=True)
+        if done.returncode == ENDED_BY_US:
+            raise PeerError(f"its {what} took more than {LIMIT_MINUTES} minutes")
         if done.returncode:
             raise PeerError(f"its {what} ended with status {done.returncode}: {last_line(done.stderr)}")
         return dict(json.loads(figures.read_text("utf-8")))
