@@ -100,8 +100,8 @@ class _Block(nn.Module):
         self.is_residual = stride == 1 and width == stage.width
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else self.expand(x).clamp(0, 6)
-        y: Tensor = self.project(_same(self.depthwise, y).clamp(0, 6))
+        y: Tensor = x if self.expand is None else self.expand(x).clamp(0, 6)
+        y = self.project(_same(self.depthwise, y).clamp(0, 6))
         return y + x if self.is_residual else y
 
 
