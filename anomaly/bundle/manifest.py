@@ -15,7 +15,8 @@ _TOLERANCE_OF_SEARCH = 1e-3
 class DataRecord(Config):
     """Which images made this bundle: counts, and SHA-256 fingerprints of their preprocessed pixels.
 
-    `num_copies` are images left out because they are exact copies of others.
+    `num_copies` are images left out because they are exact copies of others; `num_report` are 0 where none were held
+    out to report on.
     `fingerprint` is over all normals of the training run, `calibration_fingerprint` over those given to calibrate.
     """
 
@@ -25,6 +26,7 @@ class DataRecord(Config):
     num_train: int
     num_select: int
     num_calibrate: int
+    num_report: int = 0
     num_left_out: int
     num_copies: int = 0
     fingerprint: str

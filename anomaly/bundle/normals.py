@@ -11,12 +11,17 @@ Keys = NDArray[np.uint64]
 
 
 class NormalSet(IntEnum):
-    """The disjoint sets; UNKNOWN is of bundles of schema 1, which kept the keys alone."""
+    """The disjoint sets; UNKNOWN is of bundles of schema 1, which kept the keys alone.
+
+    UNUSED are pictures of parts that another picture counts for; they are known, so that nothing takes them for new.
+    """
 
     UNKNOWN = 0
     TRAIN = 1
     SELECT = 2
     CALIBRATE = 3
+    REPORT = 4
+    UNUSED = 5
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class NormalRecord:
 
     @classmethod
     def of(cls, keys: Keys, sets: NDArray[np.uint8]) -> "NormalRecord":
-        """From keys in any order. An image that occurs twice counts for the first of *train*, *select*, *calibrate*.
+        """From keys in any order. An image that occurs twice counts for the first of its sets, in their order.
 
         UNKNOWN comes last: a copy, which was left out of the sets, is the image that it is a copy of.
         """

@@ -15,7 +15,7 @@ from anomaly.data.keys import distinct_rows, image_keys
 from anomaly.data.masks.coding import Mask, looks_inverted
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map, to_pixels
 from anomaly.data.reader import Picture, Source, read, read_all, told
-from anomaly.data.splits import NormalSplit, split_distinct, split_normals
+from anomaly.data.splits import NormalSplit, one_of_each, split_distinct, split_normals
 from anomaly.data.store import PixelStore
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "map_ahead",
     "mark",
     "measure",
+    "one_of_each",
     "open_dataset",
     "preprocess",
     "preprocess_batch",

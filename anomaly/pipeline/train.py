@@ -213,7 +213,7 @@ def _how_to_go_on(recipe: Recipe) -> str:
 
 
 def _copies_left_out(data: DataRecord) -> str:
-    num_distinct = data.num_train + data.num_select + data.num_calibrate
+    num_distinct = data.num_train + data.num_select + data.num_calibrate + data.num_report
     num_images = num_distinct + data.num_copies
     return f"{num_images:,} images, {num_distinct:,} distinct; {data.num_copies:,} exact copies left out"
 
@@ -272,8 +272,9 @@ def _record(options: TrainOptions, dataset: Dataset, store: PixelStore, split: N
         num_train=len(split.train),
         num_select=len(split.select),
         num_calibrate=len(split.calibrate),
+        num_report=len(split.report),
         num_left_out=len(store.errors),
-        num_copies=len(store.pixels) - len(split.train) - len(split.select) - len(split.calibrate),
+        num_copies=len(store.pixels) - split.num_distinct,
         fingerprint=fingerprint,
         calibration_fingerprint=fingerprint,
     )

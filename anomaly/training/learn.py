@@ -1,8 +1,9 @@
 """From the pixels of normal images to the contents of a bundle: train, settle, set the statistics, calibrate.
 
 It knows nothing of files or of how the sets were drawn. What it is given as `observer` computes the evidence.
-The normals are in three disjoint sets (law 5): *train* moves the weights, *select* sets the statistics of the terms and
-the scale of the heatmaps, *calibrate* gives the ranks of p-values and thresholds and does nothing else.
+The normals are in disjoint sets (law 5): *train* moves the weights, *select* sets the statistics of the terms and the
+scale of the heatmaps, *calibrate* gives the ranks of p-values and thresholds and does nothing else. Where there is a
+*report* it is not looked at here.
 """
 
 import platform
@@ -133,6 +134,8 @@ def _contents(
         (NormalSet.TRAIN, split.train),
         (NormalSet.SELECT, split.select),
         (NormalSet.CALIBRATE, split.calibrate),
+        (NormalSet.REPORT, split.report),
+        (NormalSet.UNUSED, split.unused),
     ]
     return Contents(
         manifest=Manifest(

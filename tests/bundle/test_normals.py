@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from anomaly.bundle import NormalRecord, NormalSet, record_of
 
-UNKNOWN, TRAIN, SELECT, CALIBRATE = NormalSet
+UNKNOWN, TRAIN, SELECT, CALIBRATE, REPORT, UNUSED = NormalSet
 KEYS = st.lists(st.integers(0, 30), max_size=12)
 
 
@@ -34,6 +34,12 @@ def test_what_is_in_no_set_is_unknown() -> None:
     assert table(record_of(keys(1, 2), [(TRAIN, [0])])) == {1: TRAIN, 2: UNKNOWN}
 
 
+def test_a_report_and_what_is_unused_are_known() -> None:
+    record = record_of(keys(1, 2, 3, 2, 3), [(TRAIN, [0]), (REPORT, [1]), (UNUSED, [2, 3])])
+    assert table(record) == {1: TRAIN, 2: REPORT, 3: UNUSED}
+    assert record.knows(keys(2, 3)).all()
+
+
 def test_a_copy_that_is_in_no_set_is_the_image_that_is() -> None:
     assert table(record_of(keys(5, 5, 9, 9), [(SELECT, [1]), (CALIBRATE, [2])])) == {5: SELECT, 9: CALIBRATE}
 
@@ -46,7 +52,7 @@ def test_of_no_images_there_is_nothing_to_know() -> None:
 
 @given(KEYS, KEYS)
 def test_a_calibration_adds_what_is_new_and_keeps_the_rest(old: list[int], new: list[int]) -> None:
-    sets = np.resize(np.array([UNKNOWN, TRAIN, SELECT, CALIBRATE], np.uint8), len(old))
+    sets = np.resize(np.array(list(NormalSet), np.uint8), len(old))
     before = NormalRecord.of(keys(*old), sets)
     after = before.with_calibration(keys(*new))
     assert table(after) == dict.fromkeys(new, CALIBRATE) | table(before)

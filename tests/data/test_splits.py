@@ -1,16 +1,31 @@
-"""Law 5: three disjoint sets of normals."""
+"""Law 5: disjoint sets of normals, by image and by part."""
 
 from itertools import chain
+from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly.data import distinct_rows, split_distinct, split_normals
+from anomaly.data import NormalSplit, distinct_rows, one_of_each, split_distinct, split_normals
 from anomaly.errors import DataError
 
 SEEDS = st.integers(0, 2**31 - 1)
+KEYS = st.integers(0, 2**64 - 1)
+
+
+@st.composite
+def pictures_of_parts(draw: st.DrawFn) -> list[tuple[int, int]]:
+    """(key, part) of different pictures of 20 to 40 parts, at least one of each."""
+    num_parts = draw(st.integers(20, 40))
+    parts = [*range(num_parts), *draw(st.lists(st.integers(0, num_parts - 1), max_size=60))]
+    keys = draw(st.lists(KEYS, min_size=len(parts), max_size=len(parts), unique=True))
+    return list(zip(keys, parts, strict=True))
+
+
+def lists_of(split: NormalSplit) -> tuple[list[int], ...]:
+    return split.train, split.select, split.calibrate, split.report, split.unused
 
 
 @given(st.integers(20, 3000), SEEDS)
@@ -81,3 +96,76 @@ def test_too_few_distinct_images() -> None:
         split_distinct(np.arange(100, dtype=np.uint64) % 19, seed=0)
     with pytest.raises(DataError, match=r"there are 3 normal images; expected at least 20"):
         split_distinct(np.arange(3, dtype=np.uint64), seed=0)
+
+
+@given(st.integers(20, 3000), SEEDS)
+def test_a_report_is_taken_from_what_would_train(n: int, seed: int) -> None:
+    without, split = split_normals(n, seed=seed), split_normals(n, seed=seed, with_report=True)
+    assert (split.select, split.calibrate) == (without.select, without.calibrate)
+    assert sorted([*split.train, *split.report]) == without.train
+    assert without.report == split.unused == []
+
+
+@pytest.mark.parametrize(
+    ("n", "num_train", "num_report"),
+    [
+        (20, 10, 2),
+        (23, 12, 3),
+        (40, 20, 4),
+        (60, 30, 6),
+        (100, 50, 10),
+        (396, 208, 39),
+        (1000, 740, 60),
+        (6000, 4740, 60),
+    ],
+)
+def test_sizes_with_a_report(n: int, num_train: int, num_report: int) -> None:
+    split = split_normals(n, seed=0, with_report=True)
+    assert (len(split.train), len(split.report)) == (num_train, num_report)
+
+
+@given(pictures_of_parts(), SEEDS, st.booleans())
+def test_a_part_is_in_one_set(pictures: list[tuple[int, int]], seed: int, with_report: bool) -> None:
+    keys, groups = np.array([key for key, _ in pictures], np.uint64), [str(part) for _, part in pictures]
+    split = split_distinct(keys, seed=seed, groups=groups, with_report=with_report)
+    assert sorted(chain(*lists_of(split))) == list(range(len(keys)))
+    parts = [{groups[row] for row in rows} for rows in lists_of(split)[:4]]
+    assert len(set().union(*parts)) == sum(map(len, parts))
+    assert {groups[row] for row in split.unused} <= parts[2] | parts[3]
+    of_parts = split_normals(len(set(groups)), seed=seed, with_report=with_report)
+    assert [len(part) for part in parts] == [len(rows) for rows in lists_of(of_parts)[:4]]
+    for counted in (split.calibrate, split.report):
+        assert len(counted) == len({groups[row] for row in counted})
+        for row in counted:
+            assert keys[row] == min(keys[other] for other, name in enumerate(groups) if name == groups[row])
+
+
+@given(pictures_of_parts(), st.randoms(use_true_random=False), SEEDS)
+def test_with_parts_the_order_of_the_images_does_not_matter(
+    pictures: list[tuple[int, int]], random: Random, seed: int
+) -> None:
+    """Nor does it where there are copies: those in several parts count for the first by name."""
+    pictures = [*pictures, *((key, part + 1) for key, part in pictures[::7]), *pictures[::5]]
+    shuffled = random.sample(pictures, len(pictures))
+    drawn = []
+    for order in (pictures, shuffled):
+        keys, groups = np.array([key for key, _ in order], np.uint64), [f"{part:02d}" for _, part in order]
+        split = split_distinct(keys, seed=seed, groups=groups, with_report=True)
+        drawn.append([sorted((int(keys[row]), groups[row]) for row in rows) for rows in lists_of(split)])
+        assert split.num_distinct == len({key for key, _ in order})
+    assert drawn[0] == drawn[1]
+
+
+def test_few_parts_are_drawn_as_far_as_there_are_some_for_each_set() -> None:
+    keys = np.arange(60, dtype=np.uint64)
+    split = split_distinct(keys, seed=0, groups=[str(row % 4) for row in range(60)], with_report=True)
+    assert [len(rows) for rows in lists_of(split)] == [30, 15, 1, 0, 14]
+    with pytest.raises(DataError, match=r"the 60 normal images are of 3 parts; expected at least 20"):
+        split_distinct(keys, seed=0, groups=[str(row % 3) for row in range(60)])
+    with pytest.raises(DataError, match=r"there are 19 normal images; expected at least 20"):
+        split_distinct(keys[:19], seed=0, groups=[str(row) for row in range(19)])
+
+
+def test_one_picture_of_each_part_is_that_of_the_smallest_key() -> None:
+    keys = np.array([5, 3, 9, 1, 4], np.uint64)
+    assert one_of_each(keys, ["a", "a", "b", "c", "b"]).tolist() == [1, 3, 4]
