@@ -13,7 +13,7 @@ _PREFACE = """# Beside other libraries
 rows, and an environment for each peer in the folder given:
 
 ```sh
-python -m benchmarks.peers --data DATA_DIR --cache out/peers            # all; half an hour to two hours
+python -m benchmarks.peers --data DATA_DIR --cache out/peers            # all; one to two hours
 python -m benchmarks.peers --data DATA_DIR --cache out/peers --only ours   # our rows again, with the bundles it has
 ```
 
@@ -58,6 +58,12 @@ _WHY = {
     ("pyod-alad", "train_s"): "ALAD's default is 200 batches of 32 images, too few to learn from",
     ("pyod-alad", "images_per_s"): "its networks are of three layers of at most 25 units on small vectors; ours are "
     "convolutional and see the pixels",
+    ("pyod-alad", "train_mb"): "its networks see vectors of at most 64 × 64 pixels; ours are convolutional, see whole "
+    "images, and are made into a graph at the end",
+    ("pyod-alad-longer", "train_s"): "both train for the minutes given; ours then calibrates and makes its graph",
+    ("pyod-deep-svdd", "train_mb"): "its network sees vectors of at most 64 × 64 pixels; ours are convolutional, see "
+    "whole images, and are made into a graph at the end",
+    ("anomalib-ganomaly", "train_s"): "both train for the minutes given; ours then calibrates and makes its graph",
     ("pyod-deep-svdd", "train_s"): "its network has two layers, of 64 and 32 units; ours are convolutional",
     ("pyod-deep-svdd", "images_per_s"): "its network has two layers, of 64 and 32 units, on small vectors; ours are "
     "convolutional and see the pixels",

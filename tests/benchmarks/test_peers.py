@@ -133,11 +133,19 @@ def test_what_a_command_takes_is_its_own_and_not_of_the_program_that_measures(tm
         "-c",
         "import time; held = bytearray(b'1' * 100_000_000); time.sleep(0.2); raise SystemExit(3)",
     ]
-    measured = [sys.executable, "-S", str(Path(peers.__file__).with_name("measured.py")), str(figures), *command]
+    measured = [sys.executable, "-S", str(Path(peers.__file__).with_name("measured.py")), str(figures), "60", *command]
     assert subprocess.run(measured).returncode == 3
     told = json.loads(figures.read_text("utf-8"))
     assert told["seconds"] > 0.2
     assert 100 < told["peak_mb"] < 300 < held.nbytes / 1e6
+
+
+def test_a_command_that_does_not_end_has_no_figures_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "LIMIT_MINUTES", 1 / 120)
+    with pytest.raises(PeerError, match="its scoring took more than"):
+        peers._run("scoring", [sys.executable, "-c", "import time; time.sleep(60)"])
 
 
 def test_a_peers_script_trains_on_a_folder_and_scores_every_file_in_order(tmp_path: Path) -> None:
