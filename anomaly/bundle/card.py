@@ -1,6 +1,6 @@
 """The model card: what a person wants to know about a bundle, made from its manifest and calibration."""
 
-from anomaly.bundle.manifest import Manifest
+from anomaly.bundle.manifest import DataRecord, Manifest
 from anomaly.calibration import Calibration
 from anomaly.config import Architecture, NetworkConfig, Recipe
 
@@ -34,8 +34,8 @@ No abnormal image was used.
 | recipe | {_recipe(manifest)} |
 | networks | {network.architecture}, {network.latent_dim} latent dimensions, {_layers(network)} |
 | training | {_steps(manifest)} of {training.batch_size} images, seed {training.seed} |
-| normals | {data.num_train:,} train, {data.num_select:,} select, {data.num_calibrate:,} calibrate |
-| left out | {data.num_left_out:,} files that could not be read{_where_named(manifest)} |
+| normals | {data.num_train:,} train, {data.num_select:,} select, {data.num_calibrate:,} calibrate{_report(data)} |
+{_parts(data)}| left out | {data.num_left_out:,} files that could not be read{_where_named(manifest)} |
 | exact copies left out | {data.num_copies:,} |
 | score | "{recipe.score.combine}"; higher is more anomalous |
 | precision | {recipe.score.precision}; in any batch a score is the same to {manifest.tolerance:.3%}, or so much of 1 |
@@ -71,6 +71,33 @@ def _where_named(manifest: Manifest) -> str:
     return (
         "; VERSION.left_out.csv, beside the bundle that was trained, names them" if manifest.data.num_left_out else ""
     )
+
+
+def _report(data: DataRecord) -> str:
+    return f", {data.num_report:,} report" if data.num_report else ""
+
+
+def _parts(data: DataRecord) -> str:
+    """A row each for the parts of the training and of the calibration, where they were told apart."""
+    rows = []
+    if data.groups:
+        rows.append(
+            f"| parts | {data.num_train_parts:,} train, {data.num_select_parts:,} select, each in one set by --groups "
+            f"{_code(data.groups)} |"
+        )
+    if data.calibration_groups:
+        rows.append(
+            f"| parts that calibrate | {data.num_calibrate:,}, one picture each, by --groups "
+            f"{_code(data.calibration_groups)}: p-values and false-alarm rates are for pictures of new parts |"
+        )
+    if data.num_unused:
+        rows.append(f"| other pictures of such parts | {data.num_unused:,}, used for nothing |")
+    return "".join(f"{row}\n" for row in rows)
+
+
+def _code(text: str) -> str:
+    """In a cell of a table; in a code span of one, GitHub's Markdown takes only the bar for its own."""
+    return f"`{text.replace('|', chr(92) + '|')}`"
 
 
 def _warnings(warnings: list[str]) -> str:

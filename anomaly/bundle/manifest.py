@@ -15,8 +15,11 @@ _TOLERANCE_OF_SEARCH = 1e-3
 class DataRecord(Config):
     """Which images made this bundle: counts, and SHA-256 fingerprints of their preprocessed pixels.
 
-    `num_copies` are images left out because they are exact copies of others; `num_report` are 0 where none were held
-    out to report on.
+    `num_copies` are images left out because they are exact copies of others; `num_report` is 0 where none were held
+    out to report on. `groups` is the option --groups of the training, by which each of *train*, *select*, *calibrate*
+    and *report* had whole parts; "" where parts were not told apart. `calibration_groups` is that of the calibration:
+    with it each of `num_calibrate` images is the only one of its part. `num_unused` are pictures of parts that another
+    picture counts for.
     `fingerprint` is over all normals of the training run, `calibration_fingerprint` over those given to calibrate.
     """
 
@@ -29,6 +32,11 @@ class DataRecord(Config):
     num_report: int = 0
     num_left_out: int
     num_copies: int = 0
+    groups: str = ""
+    calibration_groups: str = ""
+    num_train_parts: int = 0
+    num_select_parts: int = 0
+    num_unused: int = 0
     fingerprint: str
     calibration_fingerprint: str
 

@@ -46,11 +46,15 @@ class NormalRecord:
         """For each key, whether its image made the bundle."""
         return np.isin(keys, self.keys)
 
-    def with_calibration(self, keys: Keys) -> "NormalRecord":
-        """With further *calibrate* images; images that are known stay in their sets."""
-        new = keys[~self.knows(keys)]
-        sets = np.full(len(new), NormalSet.CALIBRATE, np.uint8)
-        return self.of(np.concatenate([self.keys, new]), np.concatenate([self.sets, sets]))
+    def with_calibration(self, keys: Keys, unused: Keys | None = None) -> "NormalRecord":
+        """With further *calibrate* images, and others that are `unused`; images that are known stay in their sets."""
+        record = self
+        for normal_set, given in ((NormalSet.CALIBRATE, keys), (NormalSet.UNUSED, unused)):
+            if given is not None:
+                new = given[~record.knows(given)]
+                sets = np.full(len(new), normal_set, np.uint8)
+                record = self.of(np.concatenate([record.keys, new]), np.concatenate([record.sets, sets]))
+        return record
 
 
 def record_of(keys: Keys, sets: Sequence[tuple[NormalSet, Sequence[int]]]) -> NormalRecord:

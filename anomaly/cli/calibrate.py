@@ -8,6 +8,7 @@ from anomaly.cli.console import (
     Data,
     Device,
     Engine,
+    Groups,
     MaxPixels,
     Model,
     Normal,
@@ -25,6 +26,7 @@ def calibrate(
     model: Model,
     data: Data,
     normal: Normal = "",
+    groups: Groups = "",
     alpha: Alpha = 0.05,
     device: Device = "auto",
     engine: Engine = "auto",
@@ -34,6 +36,7 @@ def calibrate(
     with usage():
         from anomaly.calibration import check_alpha
         from anomaly.pipeline.calibrate import calibrate_bundle
+        from anomaly.pipeline.reading import ReadingWatch
 
         check_alpha(alpha)
         with ImageBar(err, "Calibrating") as bar:
@@ -41,12 +44,11 @@ def calibrate(
                 model,
                 data,
                 normal=names(normal),
+                groups=groups,
                 device=device,
                 engine=engine,
                 max_pixels=max_pixels,
-                on_data=say_data,
-                on_reading=bar.start,
-                on_image=bar.advance,
+                watch=ReadingWatch(say_data, bar.start, bar.advance),
             )
     bundle, calibration = summary.bundle, summary.bundle.contents.calibration
     for remark in summary.remarks:
@@ -55,6 +57,11 @@ def calibrate(
         err.print(f"{summary.num_seen} images were left out: the model was made from them")
     if summary.num_copies:
         err.print(f"{summary.num_copies} images were left out: they are exact copies of others")
+    if summary.num_unused:
+        err.print(
+            f"{summary.num_unused} images were left out: one picture of each part calibrates, and none of a part that "
+            "the model was made from"
+        )
     if summary.num_failed:
         err.print(left_out(summary.num_failed, bundle))
     out.print(f"wrote {escape(str(bundle.ref.path))} with {calibration.num_calibration} calibration images")

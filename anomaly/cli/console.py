@@ -26,10 +26,18 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder of normal images; an MVTec-style tree; a folder per class or MNIST's IDX files (with --normal); "
-        "a CSV manifest (path,label,split,mask,kind); or 'digits', built in.",
+        "a CSV manifest (path,label,split,mask,kind,group); or 'digits', built in.",
     ),
 ]
 Normal = Annotated[str, typer.Option(help="The classes that are normal, comma-separated, where DATA has classes.")]
+Groups = Annotated[
+    str,
+    typer.Option(
+        metavar="group|REGEX",
+        help="Which part each normal image shows: a manifest's column, or an expression searched for in file names, "
+        "whose first group is the part. Pictures of one part then stay together, and ranks count parts.",
+    ),
+]
 Engine = Annotated[
     str,
     typer.Option(

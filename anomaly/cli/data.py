@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from rich.markup import escape
 
-from anomaly.cli.console import Data, Normal, err, names, out, usage
+from anomaly.cli.console import Data, Groups, Normal, err, names, out, usage
 
 
-def data(data: Data, normal: Normal = "") -> None:
+def data(data: Data, normal: Normal = "", groups: Groups = "") -> None:
     """Say what DATA is taken for: form, classes, masks, what train and evaluate take, and what is left out."""
     with usage():
         from anomaly.data import describe, open_dataset
 
-        sentences = describe(open_dataset(data, normal=names(normal)))
+        sentences = describe(open_dataset(data, normal=names(normal), groups=groups))
     for sentence in sentences:
         out.print(escape(sentence))
 

@@ -13,6 +13,7 @@ from anomaly.cli.console import (
     Data,
     Device,
     Engine,
+    Groups,
     MaxPixels,
     Model,
     Normal,
@@ -30,6 +31,7 @@ def evaluate(
     data: Data,
     out_: Annotated[Path, typer.Option("--out", help="A folder for metrics.json, scores.csv, roc.png, report.html.")],
     normal: Normal = "",
+    groups: Groups = "",
     alpha: Alpha = 0.05,
     sample: Annotated[
         int | None, typer.Option(help="Use only this many test images, drawn at random by a fixed seed.")
@@ -41,6 +43,7 @@ def evaluate(
     """Measure a model on labelled images it has never seen, beside PCA and nearest neighbours on the same split."""
     with usage():
         from anomaly.pipeline.evaluate import evaluate_bundle
+        from anomaly.pipeline.reading import ReadingWatch
 
         with ImageBar(err, "Reading") as bar:
             summary = evaluate_bundle(
@@ -48,14 +51,13 @@ def evaluate(
                 data,
                 out_,
                 normal=names(normal),
+                groups=groups,
                 alpha=alpha,
                 sample=sample,
                 device=device,
                 engine=engine,
                 max_pixels=max_pixels,
-                on_data=say_data,
-                on_reading=bar.start,
-                on_image=bar.advance,
+                watch=ReadingWatch(say_data, bar.start, bar.advance),
             )
     for remark in summary.remarks:
         err.print(escape(remark))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import MAX_PIXELS, Data, MaxPixels, err, left_out, names, needs_torch, out, usage
+from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, err, left_out, names, needs_torch, out, usage
 from anomaly.cli.data import say_data
 from anomaly.cli.progress import TrainingBar
 from anomaly.errors import UsageError
@@ -39,6 +39,7 @@ def train(
     normal: Annotated[
         str, typer.Option(metavar="A,B", help="The normal classes, where DATA has classes.", rich_help_panel=_RECIPE)
     ] = "",
+    groups: Groups = "",
     size: Annotated[
         int | None,
         typer.Option(
@@ -98,6 +99,7 @@ def train(
             recipe=recipe,
             overrides=merged(overrides, given),
             normal=names(normal),
+            groups=groups,
             init_decoder=init_decoder,
             max_minutes=max_minutes,
             device=device,

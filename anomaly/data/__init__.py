@@ -2,6 +2,7 @@
 
 from anomaly.data.ahead import map_ahead
 from anomaly.data.datasets.describe import describe
+from anomaly.data.datasets.grouping import few_parts
 from anomaly.data.datasets.inputs import expand_inputs
 from anomaly.data.datasets.opening import open_dataset
 from anomaly.data.datasets.samples import Dataset, Label, Sample, Split
@@ -38,6 +39,7 @@ __all__ = [
     "describe",
     "distinct_rows",
     "expand_inputs",
+    "few_parts",
     "heatmap_name",
     "image_keys",
     "left_out_sentences",

@@ -48,7 +48,8 @@ class Evaluation:
     `model` is NAME/VERSION, `data` and `title` are for people. `labels` is True for anomalous; `kinds` names the defect
     or class. `threshold` is None where there were too few calibration images for `alpha`. `baselines` are AUROCs by
     name, fitted on `num_baseline` normal images; `pixel` is None where the data set has no masks; `failures` are (path,
-    reason). `seed` is of the one training that is measured.
+    reason). `seed` is of the one training that is measured. `counted` is None where parts are not told
+    apart; else it is True for one normal image of each part that the model has not seen.
     """
 
     title: str
@@ -72,6 +73,7 @@ class Evaluation:
     failures: list[tuple[str, str]]
     num_calibration: int
     seed: int
+    counted: NDArray[np.bool_] | None = None
 
 
 def choose_examples(

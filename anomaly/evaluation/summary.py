@@ -19,7 +19,10 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Summary:
-    """All numbers of an evaluation. Shares and rates lie in [0, 1]; None where a number does not exist."""
+    """All numbers of an evaluation. Shares and rates lie in [0, 1]; None where a number does not exist.
+
+    `num_parts` and `fpr_of_parts` count one normal image of each part that the model has not seen.
+    """
 
     image: ImageMetrics
     fpr_at_threshold: float | None
@@ -27,6 +30,8 @@ class Summary:
     auroc_by_kind: dict[str, float]
     num_by_kind: dict[str, int]
     auroc_by_term: dict[str, float]
+    num_parts: int | None = None
+    fpr_of_parts: float | None = None
 
     def standing(self, baselines: dict[str, float]) -> Standing:
         """Compare with the best baseline; a lead that the lower end of the interval does not hold is no lead."""
@@ -49,6 +54,8 @@ def summarise(evaluation: Evaluation) -> Summary:
         auroc_by_kind=auroc_by_kind(scores, labels, evaluation.kinds),
         num_by_kind=num_by_kind(labels, evaluation.kinds),
         auroc_by_term={term: auroc(values, labels) for term, values in evaluation.terms.items()},
+        num_parts=None if evaluation.counted is None else int(evaluation.counted.sum()),
+        fpr_of_parts=_fpr_of_parts(evaluation),
     )
 
 
@@ -65,6 +72,8 @@ def metrics_of(evaluation: Evaluation, summary: Summary) -> dict[str, object]:
         "alpha": evaluation.alpha,
         "fpr_at_threshold": summary.fpr_at_threshold,
         "tpr_at_threshold": summary.tpr_at_threshold,
+        "num_parts": summary.num_parts,
+        "fpr_of_parts": summary.fpr_of_parts,
         **_pixel_metrics(evaluation.pixel),
         "baselines": evaluation.baselines,
         "num_baseline": evaluation.num_baseline,
@@ -76,6 +85,12 @@ def metrics_of(evaluation: Evaluation, summary: Summary) -> dict[str, object]:
         "num_failed": evaluation.num_failed,
         "failures": _listed(evaluation.failures),
     }
+
+
+def _fpr_of_parts(evaluation: Evaluation) -> float | None:
+    if evaluation.counted is None or evaluation.threshold is None or not evaluation.counted.any():
+        return None
+    return float((evaluation.scores[evaluation.counted] > evaluation.threshold).mean())
 
 
 def _pixel_metrics(pixel: PixelFigures | None) -> dict[str, object]:

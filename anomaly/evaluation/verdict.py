@@ -49,7 +49,7 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
         )
     found = (
         f"At the threshold it finds {percent(summary.tpr_at_threshold)} of the anomalies and raises a false alarm on "
-        f"{percent(summary.fpr_at_threshold)} of the normal images. "
+        f"{percent(summary.fpr_at_threshold)} of the normal images. {_parts_sentence(summary)}"
     )
     asked = f"A false-alarm rate of {percent(evaluation.alpha)} was asked for"
     match _surprise(evaluation, evaluation.threshold):
@@ -138,16 +138,32 @@ def told_apart(first: float, second: float) -> tuple[str, str]:
     return next((pair for pair in texts if pair[0] != pair[1]), (percent(first), percent(second)))
 
 
+def _parts_sentence(summary: Summary) -> str:
+    """The false alarms where parts are counted; empty where they are not."""
+    if summary.num_parts is None:
+        return ""
+    if not summary.num_parts:
+        return (
+            "No test normal shows a part that is new to the model, so how many false alarms there are on new parts is "
+            "not known. "
+        )
+    return (
+        f"Of {summary.num_parts} parts that are new to the model, one normal picture each, it raises one on "
+        f"{percent(summary.fpr_of_parts)}. "
+    )
+
+
 def _surprise(evaluation: Evaluation, threshold: float) -> int:
     """1 where there are more false alarms than chance explains, -1 where there are fewer, else 0.
 
     The threshold is the K-th highest of n_cal calibration scores. So the share of normals above it has the distribution
     Beta(K, n_cal + 1 − K), and the false alarms among n normals are beta-binomial. Equal scores make them fewer.
+    Pictures of one part are not drawn independently: where parts are known, n counts one picture of each new part.
     Source: Vovk 2012, arXiv 1209.2673, proposition 2.
     """
     from scipy.stats import betabinom  # here, because it takes a second to import
 
-    scores = evaluation.scores[~evaluation.labels]
+    scores = evaluation.scores[~evaluation.labels if evaluation.counted is None else evaluation.counted]
     num_false = int(np.sum(scores > threshold))
     num_above = num_allowed(evaluation.alpha, evaluation.num_calibration)
     law = betabinom(len(scores), num_above, evaluation.num_calibration + 1 - num_above)

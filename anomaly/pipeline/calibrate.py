@@ -1,7 +1,7 @@
 """`anomaly calibrate`: an existing model gets the ranks of new normal images, as a new version, without retraining."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,11 @@ from anomaly.data import Limits, PixelStore, describe, distinct_rows, image_keys
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError
 from anomaly.extras import WITH_TORCH, require
+from anomaly.files import to_text
 from anomaly.inference import load_detector
+from anomaly.pipeline.new_parts import known_parts, one_of_each_new
+from anomaly.pipeline.reading import ReadingWatch
+from anomaly.pipeline.record import groups_forgotten
 
 _CHUNK = 256
 
@@ -22,7 +26,8 @@ _CHUNK = 256
 class CalibrationSummary:
     """The new version; images left out because they had made the model or are copies; files that could not be read.
 
-    `remarks` are sentences on how files were read.
+    With groups, `num_unused` images are left out because one picture of each new part calibrates. `remarks` are
+    sentences on how files were read, and on what was left away.
     """
 
     bundle: Bundle
@@ -30,6 +35,7 @@ class CalibrationSummary:
     num_copies: int
     num_failed: int
     remarks: tuple[str, ...] = ()
+    num_unused: int = 0
 
 
 def calibrate_bundle(
@@ -37,22 +43,24 @@ def calibrate_bundle(
     data: str,
     *,
     normal: Sequence[str] = (),
+    groups: str = "",
     device: str = "auto",
     engine: str = "auto",
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
-    on_data: Callable[[Sequence[str]], None] = lambda sentences: None,
-    on_reading: Callable[[int], None] = lambda total: None,
-    on_image: Callable[[], None] = lambda: None,
+    watch: ReadingWatch = ReadingWatch(),
 ) -> CalibrationSummary:
     """Write the new version beside the old ones.
 
     Larger images than `max_pixels` count as unreadable. Images that made the model are left out: calibrating on them
-    would void the guarantee on false alarms. Of exact copies one counts, as in training.
+    would void the guarantee on false alarms. Of exact copies one counts, as in training. `groups` says which part each
+    image shows (see `open_dataset`): then parts of which an image made the model are left out whole, and one picture
+    of each other part calibrates.
 
     Raises:
         DataError: the data cannot be used, or no image of it is new.
         BundleError: the bundle cannot be read.  StorageError: it, or the pixels, cannot be written.
-        UsageError: the bundle is of an older schema, and a library that makes its graph is not installed.
+        UsageError: `groups` cannot be used; or the bundle is of an older schema, and a library that makes its graph is
+            not installed.
     """
     detector = load_detector(model, device=device, engine=engine)
     bundle, contents = detector.bundle, detector.bundle.contents
@@ -61,32 +69,41 @@ def calibrate_bundle(
         from anomaly.inference.evidence_onnx import with_graph  # here: only bundles of older schemas need torch for it
 
         contents = with_graph(contents)
-    dataset = open_dataset(data, normal=normal)
-    on_data(describe(dataset))
+    dataset = open_dataset(data, normal=normal, groups=groups)
+    watch.on_data(describe(dataset))
     samples = dataset.train_normals()
-    on_reading(len(samples))
+    watch.on_reading(len(samples))
     with tempfile.TemporaryDirectory() as folder:
         store = PixelStore.build(
             samples,
             detector.preprocess,
             Path(folder) / "pixels.u8",
             limits=Limits.for_pixels(max_pixels),
-            on_image=on_image,
+            on_image=watch.on_image,
         )
         keys = image_keys(store.pixels)
         is_new = ~contents.normals.knows(keys)
         distinct = distinct_rows(keys)
-        rows = distinct[is_new[distinct]]
+        new = distinct[is_new[distinct]]
+        rows, parts = new, dataset.parts_of(store.paths)
+        if parts is not None:
+            rows = one_of_each_new(new.tolist(), keys, parts, known_parts(dataset, [store], contents.normals))
         if not len(rows):
+            whose = "normal images" if parts is None else "normal images, or others of their parts,"
             raise DataError(
-                f"all {len(keys)} normal images of {data} were used to make {bundle.name} version {bundle.version}; "
+                f"all {len(keys)} {whose} of {data} were used to make {bundle.name} version {bundle.version}; "
                 "calibrate with normal images that it has not seen"
             )
-        parts = np.array_split(rows, range(_CHUNK, len(rows), _CHUNK))
-        scores = np.concatenate([detector.evidence(store.pixels[part]).score for part in parts])
+        chunks = np.array_split(rows, range(_CHUNK, len(rows), _CHUNK))
+        scores = np.concatenate([detector.evidence(store.pixels[part]).score for part in chunks])
         fingerprint = store.fingerprint()
     record = bundle.manifest.data.model_copy(
-        update={"num_calibrate": len(rows), "calibration_fingerprint": fingerprint}
+        update={
+            "num_calibrate": len(rows),
+            "calibration_fingerprint": fingerprint,
+            "calibration_groups": to_text(groups),
+            "num_unused": bundle.manifest.data.num_unused + len(new) - len(rows),
+        }
     )
     warnings = [*bundle.manifest.warnings, *_left_out(len(store.errors))]
     manifest = bundle.manifest.model_copy(update={"data": record, "created": now(), "warnings": warnings})
@@ -94,15 +111,17 @@ def calibrate_bundle(
         contents,
         manifest=manifest,
         calibration=Calibration.fit(scores),
-        normals=contents.normals.with_calibration(keys),
+        normals=contents.normals.with_calibration(keys[rows], unused=keys[new]),
     )
     num_new = int(is_new.sum())
+    forgotten = groups_forgotten(bundle.manifest.data, groups)
     return CalibrationSummary(
         save(renewed, bundle.ref.path.resolve().parent, left_out=store.errors),
         len(keys) - num_new,
-        num_new - len(rows),
+        num_new - len(new),
         len(store.errors),
-        store.remarks,
+        (*store.remarks, *([forgotten] if forgotten else [])),
+        len(new) - len(rows),
     )
 
 

@@ -1,8 +1,8 @@
 """`anomaly evaluate`: a model on labelled images it has never seen, beside the plain baselines on the same split."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,10 @@ from anomaly.evaluation import (
 )
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
 from anomaly.locks import writing_folder
+from anomaly.pipeline.new_parts import counted_normals, known_parts
 from anomaly.pipeline.pixel_figures import MasksRead, pixel_figures, read_masks
+from anomaly.pipeline.reading import ReadingWatch
+from anomaly.pipeline.record import groups_forgotten
 from anomaly.report import require_report
 
 _MIN_BASELINE = 2  # images; PCA needs as many
@@ -94,26 +97,27 @@ def evaluate_bundle(
     out: Path,
     *,
     normal: Sequence[str] = (),
+    groups: str = "",
     alpha: float = ALPHA,
     sample: int | None = None,
     device: str = "auto",
     engine: str = "auto",
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
-    on_data: Callable[[Sequence[str]], None] = lambda sentences: None,
-    on_reading: Callable[[int], None] = lambda total: None,
-    on_image: Callable[[], None] = lambda: None,
+    watch: ReadingWatch = ReadingWatch(),
 ) -> EvaluationSummary:
     """Write `metrics.json`, `scores.csv`, `roc.png` and `report.html` to the folder `out`.
 
     Larger images than `max_pixels` count as unreadable. `sample`: only this many of the test images, drawn at random by
     a fixed seed, for models that are slow to score.
     Images that made the model (training, selection or calibration) are left out and counted: on them there is nothing
-    to measure.
+    to measure. `groups` says which part each image shows (see `open_dataset`): then false alarms are held against alpha
+    on one picture of each part of which no image made the model, for pictures of one part are alike.
 
     Raises:
         DataError: the data cannot be used, its masks are inverted, or it has not both normal and anomalous images that
             the model has not seen.
-        UsageError: `alpha` is no rate, or the extra `report` is missing.  BundleError: the bundle cannot be used.
+        UsageError: `alpha` is no rate, `groups` cannot be used, or the extra `report` is missing.
+        BundleError: the bundle cannot be used.
         InUseError: another process writes into `out`.  StorageError: `out` cannot be written, or the pixels cannot.
     """
     check_alpha(alpha)
@@ -121,33 +125,39 @@ def evaluate_bundle(
     from anomaly.report.report import write_report
 
     detector = load_detector(model, device=device, engine=engine)
-    dataset = open_dataset(data, normal=normal)
-    on_data(describe(dataset))
+    dataset = open_dataset(data, normal=normal, groups=groups)
+    watch.on_data(describe(dataset))
     samples = _draw(dataset.test(), sample)
     train = dataset.known_normals()
-    on_reading(len(samples) + len(train))
+    watch.on_reading(len(samples) + len(train))
     limits = Limits.for_pixels(max_pixels)
     with writing_folder(out, "the report"), tempfile.TemporaryDirectory() as folder:
         test_store = PixelStore.build(
-            samples, detector.preprocess, Path(folder) / "test.u8", limits=limits, on_image=on_image
+            samples, detector.preprocess, Path(folder) / "test.u8", limits=limits, on_image=watch.on_image
         )
         unseen = ~detector.bundle.contents.normals.knows(image_keys(test_store.pixels))
         scored = _score(detector, samples, test_store, unseen, limits)
-        baselines = _Baselines({}, 0)
+        baselines, stores = _Baselines({}, 0), [test_store]
         if train:
             train_store = PixelStore.build(
-                train, detector.preprocess, Path(folder) / "train.u8", limits=limits, on_image=on_image
+                train, detector.preprocess, Path(folder) / "train.u8", limits=limits, on_image=watch.on_image
             )
+            stores.append(train_store)
             baselines = _baselines(train_store.pixels, scored)
-        evaluation = _evaluation(detector, dataset, scored, test_store, baselines, alpha, limits)
+        known = known_parts(dataset, stores, detector.bundle.contents.normals)
+        evaluation = replace(
+            _evaluation(detector, dataset, scored, test_store, baselines, alpha, limits),
+            counted=counted_normals(dataset, scored.samples, scored.pixels, known),
+        )
         summary = summarise(evaluation)
+        forgotten = groups_forgotten(detector.bundle.manifest.data, groups)
         write_report(evaluation, summary, out)
         return EvaluationSummary(
             metrics=metrics_of(evaluation, summary),
             verdict=verdict_lines(evaluation, summary),
             num_seen=int((~unseen).sum()),
             num_failed=len(test_store.errors),
-            remarks=test_store.remarks,
+            remarks=(*test_store.remarks, *([forgotten] if forgotten else [])),
             num_masks_failed=len(evaluation.pixel.failures) if evaluation.pixel else 0,
         )
 

@@ -10,18 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomaly.bundle import Bundle, DataRecord, load, save
+from anomaly.bundle import Bundle, load, save
 from anomaly.config import Method, NetworkPlan, Precision, Recipe, feature_names
-from anomaly.data import (
-    Dataset,
-    Limits,
-    NormalSplit,
-    PixelStore,
-    describe,
-    image_keys,
-    open_dataset,
-    split_distinct,
-)
+from anomaly.data import Limits, PixelStore, describe, few_parts, image_keys, open_dataset, split_distinct
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import UsageError
 from anomaly.extras import WITH_TORCH, require
@@ -30,6 +21,7 @@ from anomaly.inference import ALPHA
 from anomaly.inference.evidence_onnx import with_graph
 from anomaly.inference.torch_engine import TorchEngine
 from anomaly.networks import Networks
+from anomaly.pipeline.record import data_record, identity, sets_sentences
 from anomaly.recipes import AUTO, Resolved, Sections, range_note, resolve, scale_note, survey
 from anomaly.runtime import is_fast_at_bf16, resolve_device
 from anomaly.training import Checkpoint, HistoryRow, LearnWatch, learn, run_folder, tensorboard_files
@@ -39,6 +31,7 @@ from anomaly.training import Checkpoint, HistoryRow, LearnWatch, learn, run_fold
 class TrainOptions:
     """The options of `anomaly train`: the data, a recipe with fields set on top of it, and what belongs to this run.
 
+    `groups` says which part each image shows, "" where every image is a part of its own (see `open_dataset`).
     `overrides` are fields of the recipe by section, such as {"training": {"steps": 1000}}. `init_decoder` is a bundle,
     usually an autoencoder's, whose decoder G begins as. Larger images than `max_pixels` are left out. `command` is
     recorded in the bundle.
@@ -49,6 +42,7 @@ class TrainOptions:
     recipe: str = AUTO
     overrides: Sections = field(default_factory=dict)
     normal: tuple[str, ...] = ()
+    groups: str = ""
     init_decoder: Path | None = None
     max_minutes: float | None = None
     device: str = "auto"
@@ -89,15 +83,13 @@ class TrainSummary:
     def sentences(self) -> list[str]:
         """What was done: the side, the steps and why they ended, the sets, and how to go on."""
         manifest = self.bundle.manifest
-        recipe, data = manifest.recipe, manifest.data
+        recipe = manifest.recipe
         done = f"trained {manifest.num_steps:,} of {recipe.training.steps:,} steps"
         why = "the time limit was reached" if self.is_out_of_time else "all steps were done"
         return [
             f"{done} at {recipe.preprocess.size} × {recipe.preprocess.size} pixels; it ended because {why}",
             *([_how_to_go_on(recipe)] if self.is_out_of_time else []),
-            f"normal images: {data.num_train:,} to train, {data.num_select:,} to select, {data.num_calibrate:,} to "
-            "calibrate",
-            *([_copies_left_out(data)] if data.num_copies else []),
+            *sets_sentences(manifest.data),
         ]
 
 
@@ -117,7 +109,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     require("training", "torch", *WITH_TORCH)  # before hours of work, at whose end the graph is made
     _check_name(options.out)
     device = resolve_device(options.device)
-    dataset = open_dataset(options.data, normal=options.normal)
+    dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
     watch.on_data(describe(dataset))
     samples = dataset.train_normals()
     limits = Limits.for_pixels(options.max_pixels)
@@ -148,8 +140,12 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
         for remark in store.remarks:
             warnings.append(remark)
             watch.on_warning(remark)
-        split = split_distinct(image_keys(store.pixels), seed=recipe.training.seed)
-        record = _record(options, dataset, store, split)
+        parts = dataset.parts_of(store.paths)
+        if parts and (few := few_parts(len(set(parts)))):
+            warnings.append(few)
+            watch.on_warning(few)
+        split = split_distinct(image_keys(store.pixels), seed=recipe.training.seed, groups=parts)
+        record = data_record(dataset, store, split, normal=options.normal, groups=options.groups)
         limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)
         with _curves(options) as on_rows:
             contents = learn(
@@ -160,7 +156,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
                 observer=TorchEngine,
                 device=device,
                 checkpoint=Checkpoint(
-                    run.checkpoint, record.fingerprint, resume=options.resume, take_over=run.take_over
+                    run.checkpoint, identity(record, parts), resume=options.resume, take_over=run.take_over
                 ),
                 decoder=decoder,
                 watch=LearnWatch(
@@ -212,12 +208,6 @@ def _how_to_go_on(recipe: Recipe) -> str:
     return "to go on from there, give the same command with --resume and without --max-minutes, or with more"
 
 
-def _copies_left_out(data: DataRecord) -> str:
-    num_distinct = data.num_train + data.num_select + data.num_calibrate + data.num_report
-    num_images = num_distinct + data.num_copies
-    return f"{num_images:,} images, {num_distinct:,} distinct; {data.num_copies:,} exact copies left out"
-
-
 def _precision_note(resolved: Resolved, device: torch.device) -> str | None:
     recipe = resolved.recipe
     is_asked = Precision.BF16 in (recipe.training.precision, recipe.score.precision)
@@ -261,23 +251,6 @@ def _read_decoder(plan: NetworkPlan, model: Path | None) -> dict[str, Tensor] | 
             "network.architecture, network.latent_dim, network.width and --size, and the same channels"
         )
     return weights
-
-
-def _record(options: TrainOptions, dataset: Dataset, store: PixelStore, split: NormalSplit) -> DataRecord:
-    fingerprint = store.fingerprint()
-    return DataRecord(
-        source=to_text(dataset.name),
-        form=dataset.form,
-        normal=list(map(to_text, options.normal)),
-        num_train=len(split.train),
-        num_select=len(split.select),
-        num_calibrate=len(split.calibrate),
-        num_report=len(split.report),
-        num_left_out=len(store.errors),
-        num_copies=len(store.pixels) - split.num_distinct,
-        fingerprint=fingerprint,
-        calibration_fingerprint=fingerprint,
-    )
 
 
 @contextmanager

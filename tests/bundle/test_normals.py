@@ -50,6 +50,12 @@ def test_of_no_images_there_is_nothing_to_know() -> None:
     assert not record.knows(keys(1, 2)).any()
 
 
+def test_a_calibration_knows_what_it_did_not_use() -> None:
+    before = record_of(keys(1, 2), [(TRAIN, [0]), (UNUSED, [1])])
+    after = before.with_calibration(keys(3), unused=keys(4, 3, 2, 1))
+    assert table(after) == {1: TRAIN, 2: UNUSED, 3: CALIBRATE, 4: UNUSED}
+
+
 @given(KEYS, KEYS)
 def test_a_calibration_adds_what_is_new_and_keeps_the_rest(old: list[int], new: list[int]) -> None:
     sets = np.resize(np.array(list(NormalSet), np.uint8), len(old))

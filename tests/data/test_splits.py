@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anomaly.calibration import Calibration
 from anomaly.data import NormalSplit, distinct_rows, one_of_each, split_distinct, split_normals
 from anomaly.errors import DataError
 
@@ -169,3 +170,19 @@ def test_few_parts_are_drawn_as_far_as_there_are_some_for_each_set() -> None:
 def test_one_picture_of_each_part_is_that_of_the_smallest_key() -> None:
     keys = np.array([5, 3, 9, 1, 4], np.uint64)
     assert one_of_each(keys, ["a", "a", "b", "c", "b"]).tolist() == [1, 3, 4]
+
+
+def test_ranks_of_parts_hold_for_new_parts_and_ranks_of_pictures_do_not() -> None:
+    """200 simulated data sets of 80 parts in six pictures each; a model scores pictures of parts it trained on lower."""
+    rng = np.random.default_rng(0)
+    groups = [str(row // 6) for row in range(480)]
+    num_flagged = {"parts": 0, "pictures": 0}
+    for seed in range(200):
+        keys, of_part = rng.integers(0, 2**63, 480, np.uint64), rng.normal(size=81)
+        for how, named in (("parts", groups), ("pictures", None)):
+            split = split_distinct(keys, seed=seed, groups=named)
+            known = {groups[row] for row in split.train}
+            own = [of_part[int(groups[row])] - 3 * (groups[row] in known) for row in split.calibrate]
+            num_flagged[how] += Calibration.fit(np.array(own)).p_values(of_part[80:])[0] <= 0.1
+    assert num_flagged["parts"] <= 200 * 0.1 + 3 * np.sqrt(200 * 0.1 * 0.9)
+    assert num_flagged["pictures"] > 2 * num_flagged["parts"]

@@ -53,6 +53,16 @@ def test_metrics_are_json_also_without_a_threshold() -> None:
     assert metrics["failures"] == [{"path": "a\udcff.png", "error": "broken"}]
 
 
+def test_parts_count_one_image_each() -> None:
+    counted = np.isin(np.arange(20), [1, 8, 9])
+    metrics = metrics_of(evaluation := make_evaluation(counted=counted), summarise(evaluation))
+    assert (metrics["num_parts"], metrics["fpr_of_parts"]) == (3, pytest.approx(2 / 3))
+    metrics = metrics_of(evaluation := make_evaluation(counted=counted, threshold=None), summarise(evaluation))
+    assert (metrics["num_parts"], metrics["fpr_of_parts"]) == (3, None)
+    metrics = metrics_of(evaluation := make_evaluation(), summarise(evaluation))
+    assert (metrics["num_parts"], metrics["fpr_of_parts"]) == (None, None)
+
+
 def test_normals_alone_are_refused() -> None:
     evaluation = make_evaluation()
     with pytest.raises(DataError, match="10 normal and 0 anomalous"):

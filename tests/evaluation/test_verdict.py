@@ -134,6 +134,27 @@ def test_false_alarms_far_from_what_was_asked_for_are_told_in_words(
     assert found == ([word] if word else [])
 
 
+def test_pictures_of_one_part_count_once() -> None:
+    """100 false alarms of 1,000 pictures are far more than 5 %; 10 of 100 parts are not."""
+    pictures = false_alarms(100, of=1000, alpha=0.05, num_calibration=999)
+    assert "far more" in operating(pictures)
+    counted = np.arange(1001) % 10 == 0
+    counted[-1] = False
+    of_parts = replace(pictures, counted=counted)
+    fpr, tpr = rates_at(of_parts.scores, of_parts.labels, of_parts.threshold)
+    summary = replace(SUMMARY, fpr_at_threshold=fpr, tpr_at_threshold=tpr, num_parts=100, fpr_of_parts=0.1)
+    sentence = operating_sentence(of_parts, summary)
+    assert "far more" not in sentence
+    assert "Of 100 parts that are new to the model, one normal picture each, it raises one on 10.0%. A" in sentence
+
+
+def test_without_new_parts_nothing_is_said_of_their_rate() -> None:
+    pictures = replace(false_alarms(100, of=1000, alpha=0.05, num_calibration=999), counted=np.zeros(1001, np.bool_))
+    sentence = operating_sentence(pictures, replace(SUMMARY, num_parts=0, fpr_of_parts=None))
+    assert "No test normal shows a part that is new to the model" in sentence
+    assert "far" not in sentence.replace("false alarm", "")
+
+
 def test_exchangeable_normals_are_rarely_told_to_be_far_off() -> None:
     rng = np.random.default_rng(0)
     num_told, num_runs = 0, 400

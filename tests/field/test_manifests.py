@@ -162,7 +162,7 @@ def test_what_is_plain_is_read(tmp_path: Path, rows: list[Fields], what: str) ->
     check_meaning(data)
     notes = {
         "columns that are not known": ("columns that are not known are left out: camera",),
-        "`group` and `variant`": ("the column group is not used yet", "the column variant is not used yet"),
+        "`group` and `variant`": ("the column variant is not used yet",),
     }
     assert data.notes == notes.get(what, ())
     assert {sample.kind for sample in data.samples} == ({"", "cut"} if what == "`kind`" else {""})

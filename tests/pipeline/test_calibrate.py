@@ -14,6 +14,7 @@ from anomaly.errors import DataError, UsageError
 from anomaly.inference import EngineName, load_detector
 from anomaly.pipeline import calibrate
 from anomaly.pipeline.calibrate import calibrate_bundle
+from anomaly.pipeline.reading import ReadingWatch
 from tests.bundle.copies import sum_again
 from tests.digit_images import Pixels, digits, normals, write_images
 
@@ -28,9 +29,8 @@ def test_a_watcher_is_told_and_the_summary_counts(model: Path, tmp_path: Path) -
     (tmp_path / "new" / "text.png").write_text("no image")
     totals: list[int] = []
     read: list[None] = []
-    summary = calibrate_bundle(
-        model, str(tmp_path / "new"), device="cpu", on_reading=totals.append, on_image=lambda: read.append(None)
-    )
+    watch = ReadingWatch(on_reading=totals.append, on_image=lambda: read.append(None))
+    summary = calibrate_bundle(model, str(tmp_path / "new"), device="cpu", watch=watch)
     assert totals == [31] == [len(read)]
     assert (summary.num_seen, summary.num_failed, summary.bundle.version) == (5, 1, 2)
 

@@ -9,6 +9,7 @@ from anomaly.errors import UsageError
 from anomaly.evaluation import aupro, auroc, knn_scores, pca_scores, pixel_auroc
 from anomaly.inference import load_detector
 from anomaly.pipeline.evaluate import EvaluationSummary, evaluate_bundle
+from anomaly.pipeline.reading import ReadingWatch
 from anomaly.report import report
 from tests.cli.calls import read_rows
 from tests.digit_images import digits, normals, others, write_images
@@ -50,14 +51,8 @@ def test_a_watcher_is_told_of_every_image(bigan_dir: Path, tmp_path: Path) -> No
     write_images(tmp_path / "d" / "test" / "bad", others()[:3])
     totals: list[int] = []
     read: list[None] = []
-    evaluate_bundle(
-        bigan_dir,
-        str(tmp_path / "d"),
-        tmp_path / "report",
-        device="cpu",
-        on_reading=totals.append,
-        on_image=lambda: read.append(None),
-    )
+    watch = ReadingWatch(on_reading=totals.append, on_image=lambda: read.append(None))
+    evaluate_bundle(bigan_dir, str(tmp_path / "d"), tmp_path / "report", device="cpu", watch=watch)
     assert totals == [12] == [len(read)]
 
 

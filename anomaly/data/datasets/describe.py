@@ -17,6 +17,7 @@ _FORMS: dict[Form, str] = {
 }
 _LABELS: tuple[Label | None, ...] = ("normal", "anomalous", None)
 _MAX_KINDS = 8
+_MAX_PARTS = 3
 
 
 def describe(dataset: Dataset) -> list[str]:
@@ -31,6 +32,7 @@ def describe(dataset: Dataset) -> list[str]:
     return [
         *lines,
         f"train takes {_taken_to_train(dataset)}; evaluate takes {_taken_to_test(dataset)}",
+        *_parts(dataset),
         *left_out_sentences(dataset.left_out),
         *dataset.notes,
     ]
@@ -63,6 +65,17 @@ def _count(samples: Sequence[Sample]) -> str:
 def _taken_to_train(dataset: Dataset) -> str:
     num = len(dataset.known_normals())
     return f"{num:,} normal" if num else "nothing"
+
+
+def _parts(dataset: Dataset) -> list[str]:
+    """How many parts there are, with a few of their names, by which a wrong --groups is seen."""
+    if not dataset.parts:
+        has_column = any(sample.group for sample in dataset.samples)
+        return ["the column group is used where --groups group is given"] if has_column else []
+    names = list(dict.fromkeys(dataset.parts.values()))
+    shown = ", ".join(names[:_MAX_PARTS]) + (" …" if len(names) > _MAX_PARTS else "")
+    num_trained = len({dataset.parts[sample.path] for sample in dataset.known_normals()})
+    return [f"its normal images show {len(names):,} parts ({shown}); train takes those of {num_trained:,}"]
 
 
 def _taken_to_test(dataset: Dataset) -> str:

@@ -1,10 +1,10 @@
-"""CSV manifests: `path,label,split,mask,kind`, paths relative to the manifest.
+"""CSV manifests: `path,label,split,mask,kind,group`, paths relative to the manifest.
 
-`label` is `normal` or `anomalous`. `split` is `train` or `test`, or is empty or left out for all lines. `mask` and
-`kind`, the name of the defect, may be empty or left out. `group` and `variant` are known and not used yet; other
-columns are left out and named. Several lines of one image, as tools write them that list defects, are joined: their
-masks are united, and what they say otherwise must agree. `csv_text` tells how the file itself may be written,
-`listed_paths` how paths may.
+`label` is `normal` or `anomalous`. `split` is `train` or `test`, or is empty or left out for all lines. `mask`,
+`kind`, the name of the defect, and `group`, the part that is shown, may be empty or left out. `variant` is known and
+not used yet; other columns are left out and named. Several lines of one image, as tools write them that list defects,
+are joined: their masks are united, and what they say otherwise must agree. `csv_text` tells how the file itself may be
+written, `listed_paths` how paths may.
 """
 
 import difflib
@@ -19,8 +19,8 @@ from anomaly.data.datasets.samples import Dataset, Label, Sample, Split, refuse_
 from anomaly.errors import DataError
 
 _NEEDED = ("path", "label")
-_COLUMNS = (*_NEEDED, "split", "mask", "kind")
-_UNUSED = ("group", "variant")
+_COLUMNS = (*_NEEDED, "split", "mask", "kind", "group")
+_UNUSED = ("variant",)
 _HELD_OUT = ("val", "valid", "validation", "dev")
 _MAX_NAMED = 5
 
@@ -35,6 +35,7 @@ class _Row:
     split: Split | None
     mask: Place | None
     kind: str
+    group: str
 
 
 def open_manifest(path: Path, normal: Sequence[str]) -> Dataset:
@@ -134,6 +135,7 @@ def _read_row(number: int, values: dict[str, str], folder: Path, has_splits: boo
         cast(Split | None, split.casefold() or None),
         mask_place,
         values.get("kind", "").strip(),
+        values.get("group", "").strip(),
     )
 
 
@@ -152,6 +154,8 @@ def _contradiction(rows: Sequence[_Row]) -> str | None:
             return f"{said} one says {first.label} and the other {row.label}"
         if row.split != first.split:
             return f"{said} one says {first.split} and the other {row.split}"
+        if row.group != first.group:
+            return f"{said} one says group {first.group!r} and the other {row.group!r}"
         if (row.mask is None) != (first.mask is None):
             return f"{said} only one of them has a mask"
     return None
@@ -174,5 +178,11 @@ def _to_sample(rows: Sequence[_Row], masked: bool) -> Sample:
     masks = {row.mask.identity: row.mask.path for row in rows if row.mask}
     kinds = sorted({row.kind for row in rows if row.kind})
     return Sample(
-        str(first.image.path), first.split, first.label, "+".join(kinds), masks=tuple(masks.values()), masked=masked
+        str(first.image.path),
+        first.split,
+        first.label,
+        "+".join(kinds),
+        masks=tuple(masks.values()),
+        masked=masked,
+        group=first.group,
     )

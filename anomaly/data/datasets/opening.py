@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anomaly.data.datasets.digits import open_digits
+from anomaly.data.datasets.grouping import with_parts
 from anomaly.data.datasets.idx import is_idx_folder, open_idx
 from anomaly.data.datasets.manifest import open_manifest
 from anomaly.data.datasets.samples import Dataset
@@ -17,12 +18,20 @@ from anomaly.data.datasets.trees import open_tree
 from anomaly.errors import DataError
 
 
-def open_dataset(data: str, *, normal: Sequence[str] = ()) -> Dataset:
+def open_dataset(data: str, *, normal: Sequence[str] = (), groups: str = "") -> Dataset:
     """The data set that `data` names, with the classes that `normal` names as its normal ones.
 
+    With `groups` it knows which part each normal image shows (see `with_parts`).
+
     Raises:
-        DataError: nothing is there, its form is not understood, or `normal` does not fit it.
+        DataError: nothing is there, its form is not understood, or `normal` or `groups` does not fit it.
+        UsageError: `groups` is no regular expression, or there is no manifest to have the column.
     """
+    dataset = _open(data, normal)
+    return with_parts(dataset, groups) if groups else dataset
+
+
+def _open(data: str, normal: Sequence[str]) -> Dataset:
     if data == "digits":
         return open_digits(normal)
     path = Path(data)

@@ -1,6 +1,6 @@
 """What every data set is made of: labelled images that are decoded when they are opened."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -30,6 +30,7 @@ class Sample:
     `path` is what result rows show: the file's path, or a name such as "mnist/test/00007" for an image that has no file
     of its own, whose `pixels` are then in memory: uint8 (h, w). `kind` is the class or the defect, "" if there is none.
     `masked` tells whether the data set has masks at all; `masks` are this image's mask files, which are united.
+    `group` is the part that a manifest says it shows, "" where it says nothing.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Sample:
     pixels: Pixels | None = field(default=None, repr=False, compare=False)
     masks: tuple[Path, ...] = ()
     masked: bool = False
+    group: str = ""
 
     @property
     def source(self) -> Path | Pixels:
@@ -75,6 +77,8 @@ class Dataset:
     A split is what its name says. Where there is a training split alone, nothing is there to evaluate on; where there
     is a test split alone, nothing may be trained on. Without splits every fifth normal image is held out for `test`,
     if there are anomalous images too. `notes` are sentences on what was joined, is not used or is missing.
+    `parts` has the part that each normal image shows, by the image's path, and is empty where nothing asks for parts
+    (see `with_parts`). Then every fifth part is held out, with all its images.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def train_normals(self) -> list[Sample]:
         """The normal images to learn from: of the training split where there are splits.
@@ -126,6 +131,10 @@ class Dataset:
             )
         return labelled
 
+    def parts_of(self, paths: Sequence[str]) -> list[str] | None:
+        """The parts that normal images of these paths show; None where nothing asks for parts."""
+        return [self.parts[path] for path in paths] if self.parts else None
+
     def _splits(self) -> set[Split]:
         return {sample.split for sample in self.samples if sample.split is not None}
 
@@ -135,7 +144,9 @@ class Dataset:
         if not any(sample.label == "anomalous" for sample in self.samples):
             return self.samples
         normals = [sample.path for sample in self.samples if sample.label == "normal"]
-        held_out = set(normals[::HOLD_OUT_EVERY])
+        units = [self.parts.get(path, path) for path in normals]
+        chosen = set(list(dict.fromkeys(units))[::HOLD_OUT_EVERY])
+        held_out = {path for path, unit in zip(normals, units, strict=True) if unit in chosen}
         return [
             sample
             for sample in self.samples

@@ -1,0 +1,80 @@
+"""`--groups`: which part each normal picture shows, by the manifest's column `group` or by a pattern of file names.
+
+Pictures of anomalies are only tested, so nothing asks of which part they are, and they may have other names.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from anomaly.data.datasets.samples import Dataset, Sample
+from anomaly.data.splits import MIN_NORMALS
+from anomaly.errors import DataError, UsageError
+
+COLUMN = "group"
+_NUM_NAMED = 3
+
+
+def with_parts(dataset: Dataset, groups: str) -> Dataset:
+    """The same data set, which knows the part of each of its normal images (see `Dataset.parts`).
+
+    `groups` is `group`, for the manifest's column, or a regular expression that is searched for in the name of each
+    file, without its folders: what its first group matches is the part, or the whole match where it has no group.
+
+    Raises:
+        UsageError: `groups` is no regular expression, or there is no manifest to have the column.
+        DataError: an image has no part; the message names the first ones.
+    """
+    normals = [sample for sample in dataset.samples if sample.label == "normal"]
+    parts = _by_column(dataset, normals) if groups == COLUMN else _by_pattern(dataset, normals, groups)
+    return replace(dataset, parts=parts)
+
+
+def few_parts(num_parts: int) -> str | None:
+    """The warning where parts are as few as images may not be, else None."""
+    if num_parts >= MIN_NORMALS:
+        return None
+    return (
+        f"there are {num_parts} parts; expected at least {MIN_NORMALS}, because ranks count parts, not pictures, and "
+        "whole parts are held out: add pictures of other parts, or give them to `anomaly calibrate` later"
+    )
+
+
+def _by_column(dataset: Dataset, normals: Sequence[Sample]) -> dict[str, str]:
+    if dataset.form != "manifest":
+        raise UsageError(
+            f"--groups {COLUMN} is the column of a manifest, and {dataset.name} is none; give a regular expression of "
+            r"the file names, such as --groups 'part(\d+)_', or write a manifest"
+        )
+    without = [sample.path for sample in normals if not sample.group]
+    if without:
+        raise DataError(
+            f"{dataset.name}: {len(without)} of {len(normals)} normal images have nothing in the column {COLUMN}: "
+            f"{_named(without)}; write there which part each shows, or leave --groups away"
+        )
+    return {sample.path: sample.group for sample in normals}
+
+
+def _by_pattern(dataset: Dataset, normals: Sequence[Sample], groups: str) -> dict[str, str]:
+    try:
+        pattern = re.compile(groups)
+    except re.error as error:
+        raise UsageError(
+            f"--groups '{groups}' is no regular expression ({error}); give {COLUMN}, the column of a manifest, or an "
+            r"expression whose first group is the part, such as 'part(\d+)_'"
+        ) from error
+    matches = {sample.path: pattern.search(Path(sample.path).name) for sample in normals}
+    parts = {path: (match[1 if pattern.groups else 0] or "") if match else "" for path, match in matches.items()}
+    without = [path for path, part in parts.items() if not part]
+    if without:
+        raise DataError(
+            f"{dataset.name}: the names of {len(without)} of {len(normals)} normal images do not match --groups "
+            f"'{groups}': {_named(without)}; change the expression so that it finds the part in each name, move these "
+            f"files away, or write a manifest with the column {COLUMN}"
+        )
+    return parts
+
+
+def _named(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:_NUM_NAMED]) + (" …" if len(paths) > _NUM_NAMED else "")

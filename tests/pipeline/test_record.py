@@ -1,0 +1,58 @@
+"""What a bundle records of its normals, in sentences."""
+
+from typing import Any
+
+import pytest
+
+from anomaly.bundle import DataRecord
+from anomaly.pipeline.record import groups_forgotten, identity, sets_sentences
+
+
+def record(**changes: Any) -> DataRecord:
+    counts = {"num_train": 60, "num_select": 15, "num_calibrate": 25, "num_left_out": 0}
+    given = {"source": "d", "form": "folder", "normal": [], "fingerprint": "x", "calibration_fingerprint": "x"}
+    return DataRecord.model_validate({**given, **counts, **changes})
+
+
+PARTS = {"groups": "group", "calibration_groups": "group", "num_train_parts": 20, "num_select_parts": 5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentences"),
+    [
+        ({}, ["normal images: 60 to train, 15 to select, 25 to calibrate"]),
+        (
+            {"num_report": 10, "num_copies": 5},
+            [
+                "normal images: 60 to train, 15 to select, 25 to calibrate, 10 to report on",
+                "115 images, 110 distinct; 5 exact copies left out",
+            ],
+        ),
+        (
+            {**PARTS, "num_unused": 40, "num_copies": 1},
+            [
+                "normal images: 60 to train, 15 to select, 25 to calibrate",
+                "parts, by --groups group: 20 to train, 5 to select, 25 to calibrate; p-values and false-alarm rates "
+                "are for pictures of new parts",
+                "40 images are used for nothing: of each part to calibrate, one picture counts",
+                "141 images, 140 distinct; 1 exact copies left out",
+            ],
+        ),
+    ],
+)
+def test_the_sets_are_told(changes: dict[str, Any], sentences: list[str]) -> None:
+    assert sets_sentences(record(**changes)) == sentences
+
+
+def test_a_run_is_that_of_its_images_and_parts() -> None:
+    told = [identity(record(), None), *(identity(record(), parts) for parts in (["a", "b"], ["ab", ""], ["a", "a"]))]
+    assert told[0] == "x"
+    assert len(set(told)) == 4
+
+
+def test_a_model_of_parts_is_not_measured_on_pictures_unawares() -> None:
+    told = groups_forgotten(record(**PARTS), "")
+    assert told is not None
+    assert "calibrated with --groups group" in told
+    assert groups_forgotten(record(**PARTS), r"(\d+)_") is None
+    assert groups_forgotten(record(), "") is None
