@@ -173,7 +173,7 @@ def test_one_picture_of_each_part_is_that_of_the_smallest_key() -> None:
 
 
 def test_ranks_of_parts_hold_for_new_parts_and_ranks_of_pictures_do_not() -> None:
-    """200 simulated data sets of 80 parts in six pictures each; a model scores pictures of parts it trained on lower."""
+    """200 simulated sets of 80 parts in six pictures each; a model scores pictures of parts that it knows lower."""
     rng = np.random.default_rng(0)
     groups = [str(row // 6) for row in range(480)]
     num_flagged = {"parts": 0, "pictures": 0}
