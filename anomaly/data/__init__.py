@@ -2,7 +2,6 @@
 
 from anomaly.data.ahead import map_ahead
 from anomaly.data.datasets.describe import describe
-from anomaly.data.datasets.grouping import few_parts
 from anomaly.data.datasets.inputs import expand_inputs
 from anomaly.data.datasets.opening import open_dataset
 from anomaly.data.datasets.samples import Dataset, Label, Sample, Split
@@ -16,7 +15,7 @@ from anomaly.data.keys import distinct_rows, image_keys
 from anomaly.data.masks.coding import Mask, looks_inverted
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map, to_pixels
 from anomaly.data.reader import Picture, Source, read, read_all, told
-from anomaly.data.splits import NormalSplit, one_of_each, split_distinct, split_normals
+from anomaly.data.splits import NormalSplit, few_parts, one_of_each, split_distinct, split_normals
 from anomaly.data.store import PixelStore
 
 __all__ = [

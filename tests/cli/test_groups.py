@@ -31,7 +31,7 @@ def test_from_data_to_verdict(tmp_path: Path) -> None:
     assert "8 images are used for nothing" in made.stdout
     data = load(tmp_path / "m").manifest.data
     assert (data.num_train, data.num_select, data.num_calibrate, data.num_unused) == (39, 6, 4, 8)
-    judged = ["--out", tmp_path / "r", "--normal", "good", "--alpha", "0.2"]
+    judged: list[str | Path] = ["--out", tmp_path / "r", "--normal", "good", "--alpha", "0.2"]
     told = done("evaluate", tmp_path / "m", tmp_path / "d", *judged, *GROUPS)
     assert "Of 5 parts that are new to the model, one normal picture each" in told.stdout
     assert "give --groups too" in done("evaluate", tmp_path / "m", tmp_path / "d", *judged).stderr

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly.calibration import Calibration
-from anomaly.data import NormalSplit, distinct_rows, one_of_each, split_distinct, split_normals
+from anomaly.data import NormalSplit, distinct_rows, few_parts, one_of_each, split_distinct, split_normals
 from anomaly.errors import DataError
 
 SEEDS = st.integers(0, 2**31 - 1)
@@ -165,6 +165,11 @@ def test_few_parts_are_drawn_as_far_as_there_are_some_for_each_set() -> None:
         split_distinct(keys, seed=0, groups=[str(row % 3) for row in range(60)])
     with pytest.raises(DataError, match=r"there are 19 normal images; expected at least 20"):
         split_distinct(keys[:19], seed=0, groups=[str(row) for row in range(19)])
+
+
+def test_few_parts_are_warned_of() -> None:
+    assert few_parts(20) is None
+    assert "there are 19 parts; expected at least 20, because ranks count parts" in (few_parts(19) or "")
 
 
 def test_one_picture_of_each_part_is_that_of_the_smallest_key() -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from anomaly.data.datasets.samples import Dataset, Sample
-from anomaly.data.splits import MIN_NORMALS
 from anomaly.errors import DataError, UsageError
 
 COLUMN = "group"
@@ -29,16 +28,6 @@ def with_parts(dataset: Dataset, groups: str) -> Dataset:
     normals = [sample for sample in dataset.samples if sample.label == "normal"]
     parts = _by_column(dataset, normals) if groups == COLUMN else _by_pattern(dataset, normals, groups)
     return replace(dataset, parts=parts)
-
-
-def few_parts(num_parts: int) -> str | None:
-    """The warning where parts are as few as images may not be, else None."""
-    if num_parts >= MIN_NORMALS:
-        return None
-    return (
-        f"there are {num_parts} parts; expected at least {MIN_NORMALS}, because ranks count parts, not pictures, and "
-        "whole parts are held out: add pictures of other parts, or give them to `anomaly calibrate` later"
-    )
 
 
 def _by_column(dataset: Dataset, normals: Sequence[Sample]) -> dict[str, str]:

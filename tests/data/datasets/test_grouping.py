@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from anomaly.data import Dataset, Sample, describe, few_parts, open_dataset
+from anomaly.data import Dataset, Sample, describe, open_dataset
 from anomaly.data.datasets.grouping import with_parts
 from anomaly.errors import DataError, UsageError
 
@@ -112,8 +112,3 @@ def test_what_the_parts_are_is_said(tmp_path: Path) -> None:
     assert "its normal images show 2 parts (7, 8); train takes those of 2" in describe(
         open_dataset(path, groups="group")
     )
-
-
-def test_few_parts_are_warned_of() -> None:
-    assert few_parts(20) is None
-    assert "there are 19 parts; expected at least 20, because ranks count parts" in (few_parts(19) or "")
