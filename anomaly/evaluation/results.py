@@ -1,16 +1,21 @@
 """What an evaluation found, as plain arrays, and which images are worth looking at."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from anomaly.scoring import StrongestPlace
 
 
 @dataclass(frozen=True)
 class Example:
     """One image to look at. `image` and `mask` have the size of the file, `reconstruction` that of the model.
 
-    image, reconstruction: uint8 (h, w) or (h, w, 3). heatmap: float (h, w) on a display scale, from 0 to 1.
+    image, reconstruction: uint8 (h, w) or (h, w, 3). heatmap: float (h, w) on a display scale, from 0 to 1; `strongest`
+    is its strongest place, None where all of it is equal. `standardised` has, by term, how many standard deviations the
+    image lies above the mean of the *select* normals.
     """
 
     group: str
@@ -21,6 +26,8 @@ class Example:
     image: NDArray[np.uint8]
     reconstruction: NDArray[np.uint8]
     heatmap: NDArray[np.floating]
+    strongest: StrongestPlace | None
+    standardised: dict[str, float]
     mask: NDArray[np.bool_] | None
 
 
@@ -48,8 +55,9 @@ class Evaluation:
     `model` is NAME/VERSION, `data` and `title` are for people. `labels` is True for anomalous; `kinds` names the defect
     or class. `threshold` is None where there were too few calibration images for `alpha`. `baselines` are AUROCs by
     name, fitted on `num_baseline` normal images; `pixel` is None where the data set has no masks; `failures` are (path,
-    reason). `seed` is of the one training that is measured. `counted` is None where parts are not told
-    apart; else it is True for one normal image of each part that the model has not seen.
+    reason). `seed` is of the one training that is measured. `standardised` has the terms in standard deviations above
+    the mean of the *select* normals. `counted` is None where parts are not told apart; else it is True for one normal
+    image of each part that the model has not seen.
     """
 
     title: str
@@ -63,6 +71,7 @@ class Evaluation:
     scores: NDArray[np.floating]
     p_values: NDArray[np.floating]
     terms: dict[str, NDArray[np.floating]]
+    standardised: Mapping[str, NDArray[np.floating]]
     threshold: float | None
     alpha: float
     baselines: dict[str, float]
@@ -74,6 +83,11 @@ class Evaluation:
     num_calibration: int
     seed: int
     counted: NDArray[np.bool_] | None = None
+
+
+def is_alarm(score: float, threshold: float | None) -> bool:
+    """Whether an image of this score is called anomalous; none is without a threshold."""
+    return threshold is not None and score > threshold
 
 
 def choose_examples(

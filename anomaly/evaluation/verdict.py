@@ -1,14 +1,18 @@
 """The verdict of an evaluation, in plain sentences: what the numbers say, for whoever reads nothing else.
 
-In order: how well the scores rank, what the threshold does, how well the heatmaps point at the defects, which kinds of
-anomaly are hard, and, last, whether the plain baselines are better.
+In order: how well the scores rank, what the threshold does, which terms contradict the score, how well the heatmaps
+point at the defects, which kinds of anomaly are hard, and, last, whether the plain baselines are better.
 """
+
+from collections import Counter
 
 import numpy as np
 
 from anomaly.calibration import num_allowed, num_needed
+from anomaly.evaluation.contradictions import TermFound, better_term, passed_outliers, shifted_term
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Standing, Summary
+from anomaly.scoring.combine import OUTLYING
 
 BASELINE_NAMES = {"pca": "PCA", "knn": "nearest neighbours"}
 NUM_HARDEST = 3  # kinds that are named
@@ -21,6 +25,8 @@ def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
     lines = [
         ranking_sentence(evaluation, summary),
         operating_sentence(evaluation, summary),
+        term_sentence(evaluation, summary),
+        outliers_sentence(evaluation),
         pixel_sentence(evaluation),
         kinds_sentence(summary),
         comparison_sentence(evaluation, summary),
@@ -52,20 +58,53 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
         f"{percent(summary.fpr_at_threshold)} of the normal images. {_parts_sentence(summary)}"
     )
     asked = f"A false-alarm rate of {percent(evaluation.alpha)} was asked for"
-    match _surprise(evaluation, evaluation.threshold):
-        case 1:
-            return (
-                f"{found}{asked}: there are far more false alarms than that, and chance does not explain it. These "
-                "normal images differ from those that the model was calibrated with; calibrate it with normal images "
-                "like these."
-            )
-        case -1:
-            return (
-                f"{found}{asked}: there are far fewer false alarms than that, and chance does not explain it. These "
-                "normal images have lower scores than those that the model was calibrated with."
-            )
-        case _:
-            return f"{found}{asked}."
+    num_normal, num_false = _false_alarms(evaluation, evaluation.threshold)
+    fewest, most = _by_chance(evaluation, num_normal)
+    if fewest <= num_false <= most:
+        return f"{found}{asked}."
+    how, what = ("more", "differ from") if num_false > most else ("fewer", "have lower scores than")
+    shifted = shifted_term(evaluation)
+    where = f" The term {shifted.name} has moved most, by {_deviations(shifted)}." if shifted else ""
+    of_parts = "" if evaluation.counted is None else " of new parts"
+    return (
+        f"{found}{asked}: there are far {how} false alarms than that, and chance does not explain it; chance gives "
+        f"{percent(fewest / num_normal)} to {percent(most / num_normal)}{of_parts}. These normal images {what} those "
+        f"that the model was calibrated with: has the light, the camera or the lot of parts changed?{where} Calibrate "
+        "with new normal images like these (anomaly calibrate)."
+    )
+
+
+def term_sentence(evaluation: Evaluation, summary: Summary) -> str | None:
+    """Which term alone separates far better than the score, why that may be, and what to do; None where none does."""
+    better = better_term(summary)
+    if better is None:
+        return None
+    shifted = shifted_term(evaluation)
+    cause = (
+        f"normal test images have moved in the term {shifted.name}, by {_deviations(shifted)}, and that outweighs it"
+        if shifted and shifted.name != better.name
+        else "other terms say the opposite, as after a training that failed in part"
+    )
+    return (
+        f"The term {better.name} alone separates better (AUROC {percent(better.value)}) than the score "
+        f"({percent(summary.image.auroc)}). A likely cause: {cause}. Train again with another seed, more steps or "
+        "another score.combine, and judge that on other images: what is chosen on these looks better than it is."
+    )
+
+
+def outliers_sentence(evaluation: Evaluation) -> str | None:
+    """How many images pass though one term is extreme, and which; None where none does."""
+    passed = passed_outliers(evaluation)
+    if not passed:
+        return None
+    counts = Counter(term.name for term in passed.values()).most_common()
+    terms = ", ".join(f"{name} in {count}" for name, count in counts)
+    path, furthest = max(passed.items(), key=lambda item: item[1].value)
+    return (
+        f"Not called anomalous, though one term lies more than {OUTLYING:.0f} standard deviations above normal images: "
+        f"{len(passed)} of {len(evaluation.paths)} images ({terms}). Look at them; the furthest is {path}, with "
+        f"{furthest.name} at {_deviations(furthest)}."
+    )
 
 
 def pixel_sentence(evaluation: Evaluation) -> str | None:
@@ -153,8 +192,18 @@ def _parts_sentence(summary: Summary) -> str:
     )
 
 
-def _surprise(evaluation: Evaluation, threshold: float) -> int:
-    """1 where there are more false alarms than chance explains, -1 where there are fewer, else 0.
+def _deviations(term: TermFound) -> str:
+    return f"{term.value:+.1f} standard deviations"
+
+
+def _false_alarms(evaluation: Evaluation, threshold: float) -> tuple[int, int]:
+    """The number of normal test images, and of those above the threshold; with parts, one image of each new part."""
+    scores = evaluation.scores[~evaluation.labels if evaluation.counted is None else evaluation.counted]
+    return len(scores), int(np.sum(scores > threshold))
+
+
+def _by_chance(evaluation: Evaluation, num_normal: int) -> tuple[int, int]:
+    """The fewest and the most false alarms that chance explains.
 
     The threshold is the K-th highest of n_cal calibration scores. So the share of normals above it has the distribution
     Beta(K, n_cal + 1 − K), and the false alarms among n normals are beta-binomial. Equal scores make them fewer.
@@ -163,10 +212,6 @@ def _surprise(evaluation: Evaluation, threshold: float) -> int:
     """
     from scipy.stats import betabinom  # here, because it takes a second to import
 
-    scores = evaluation.scores[~evaluation.labels if evaluation.counted is None else evaluation.counted]
-    num_false = int(np.sum(scores > threshold))
     num_above = num_allowed(evaluation.alpha, evaluation.num_calibration)
-    law = betabinom(len(scores), num_above, evaluation.num_calibration + 1 - num_above)
-    if law.sf(num_false - 1) < _CHANCE:
-        return 1
-    return -1 if law.cdf(num_false) < _CHANCE else 0
+    law = betabinom(num_normal, num_above, evaluation.num_calibration + 1 - num_above)
+    return int(law.ppf(_CHANCE)), int(law.isf(_CHANCE))

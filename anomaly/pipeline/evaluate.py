@@ -41,6 +41,7 @@ from anomaly.pipeline.pixel_figures import MasksRead, pixel_figures, read_masks
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import groups_forgotten
 from anomaly.report import require_report
+from anomaly.scoring import strongest_place
 
 _MIN_BASELINE = 2  # images; PCA needs as many
 
@@ -227,6 +228,7 @@ def _evaluation(
         scores=scores,
         p_values=detector.calibration.p_values(scores),
         terms=dict(scored.evidence.terms),
+        standardised=bundle.contents.statistics.standardise(scored.evidence.terms),
         threshold=detector.calibration.threshold(alpha),
         alpha=alpha,
         baselines=baselines.aurocs,
@@ -242,6 +244,7 @@ def _evaluation(
 
 def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[Example]:
     evidence = scored.evidence
+    standardised = detector.bundle.contents.statistics.standardise(evidence.terms)
     for group, rows in choose_examples(evidence.score, scored.labels).items():
         explanation = detector.explain(scored.pixels[rows], evidence.z_hat[rows])
         p_values = detector.calibration.p_values(evidence.score[rows])
@@ -249,6 +252,7 @@ def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[E
         for row, x_hat, heatmap, p_value in pictures:
             sample = scored.samples[row]
             image = to_array(sample.open(limits=limits, value_range=detector.preprocess.range))
+            restored = restore_map(heatmap, detector.preprocess, image.shape[0], image.shape[1])
             yield Example(
                 group=group,
                 path=sample.path,
@@ -257,7 +261,9 @@ def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[E
                 p_value=float(p_value),
                 image=image,
                 reconstruction=_to_pixels(x_hat),
-                heatmap=restore_map(heatmap, detector.preprocess, image.shape[0], image.shape[1]).clip(0, 1),
+                heatmap=restored.clip(0, 1),
+                strongest=strongest_place(restored),
+                standardised={name: float(values[row]) for name, values in standardised.items()},
                 mask=scored.masks.masks.get(row) if scored.masks else None,
             )
 

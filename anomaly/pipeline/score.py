@@ -34,6 +34,7 @@ from anomaly.inference import ALPHA, Detector, Evidence, load_detector
 from anomaly.locks import writing_file, writing_folder
 from anomaly.pipeline.results import ResultRow, Value, check_results_path, notes_on_names, write_results
 from anomaly.report import require_report
+from anomaly.scoring import strongest_place
 
 _CHUNK = 256
 _MAX_STEM = 60  # characters of up to four bytes: with number and suffix within the 255 bytes of a file's name
@@ -159,21 +160,23 @@ def _rows(reading: _Reading, paths: Sequence[str], alpha: float, heatmaps: Path 
         chunk = list(islice(stream, _CHUNK))
         readable = [image.pixels for image in chunk if isinstance(image, Picture)]
         reading.remarks.update(remark for image in chunk if isinstance(image, Picture) for remark in image.remarks)
-        scored: Iterator[dict[str, Value]] = iter(())
+        scored: list[dict[str, Value]] = []
         if readable:
             pixels = np.stack(readable)
             evidence = detector.evidence(pixels)
-            scored = _scored(detector, evidence, alpha)
+            scored = list(_scored(detector, evidence, alpha))
             if heatmaps is not None:
                 maps = detector.explain(pixels, evidence.z_hat).heatmap
+                verdicts = iter(result["is_anomalous"] is True for result in scored)
                 drawable = [
-                    (number, paths[number], image)
+                    _Drawable(number, paths[number], image, next(verdicts))
                     for number, image in enumerate(chunk, start=first)
                     if isinstance(image, Picture)
                 ]
                 _draw_heatmaps(reading, drawable, maps, heatmaps)
+        results = iter(scored)
         for path, image in zip(paths[first:], chunk, strict=False):
-            result = next(scored) if isinstance(image, Picture) else {"error": str(image)}
+            result = next(results) if isinstance(image, Picture) else {"error": str(image)}
             yield {"path": path, **result}
 
 
@@ -191,22 +194,34 @@ def _scored(detector: Detector, evidence: Evidence, alpha: float) -> Iterator[di
         }
 
 
-def _draw_heatmaps(
-    reading: _Reading, images: Sequence[tuple[int, str, Picture]], maps: NDArray[np.float32], folder: Path
-) -> None:
-    """`folder`/NUMBER_NAME.png: each image with its heatmap over it, by its row's number from 0 and its path."""
+@dataclass(frozen=True)
+class _Drawable:
+    """An image to draw: its row's number from 0, its path, what was read of it, and whether it is called anomalous."""
+
+    number: int
+    path: str
+    picture: Picture
+    is_anomalous: bool
+
+
+def _draw_heatmaps(reading: _Reading, images: Sequence[_Drawable], maps: NDArray[np.float32], folder: Path) -> None:
+    """`folder`/NUMBER_NAME.png: each image with its heatmap over it, the strongest place boxed if it is anomalous."""
     from anomaly.report.heat import overlay
+    from anomaly.report.places import label_place
 
     config = reading.detector.preprocess
-    for (number, path, image), small in zip(images, maps, strict=True):
-        heatmap = restore_map(small, config, image.height, image.width)
+    for image, small in zip(images, maps, strict=True):
+        heatmap = restore_map(small, config, image.picture.height, image.picture.width)
         with suppress(ImageError):  # a file that went away since it was scored has its row, but no picture
-            original = to_array(decode(Path(path), name=path, limits=reading.limits, value_range=config.range))
-            picture = PIL.Image.fromarray(overlay(_to_rgb(original), heatmap))
+            file = Path(image.path)
+            original = to_array(decode(file, name=image.path, limits=reading.limits, value_range=config.range))
+            drawn = overlay(_to_rgb(original), heatmap)
+            if image.is_anomalous and (place := strongest_place(heatmap)):
+                drawn = label_place(drawn, place)
             png = BytesIO()
-            picture.save(png, "PNG")
+            PIL.Image.fromarray(drawn).save(png, "PNG")
             with storing("heatmaps", folder, instead="choose another folder"):
-                (folder / heatmap_name(number, Path(path).stem[:_MAX_STEM])).write_bytes(mark(png.getvalue()))
+                (folder / heatmap_name(image.number, file.stem[:_MAX_STEM])).write_bytes(mark(png.getvalue()))
 
 
 def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -8,12 +8,14 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-from anomaly.evaluation.results import Evaluation, Example
+from anomaly.evaluation.contradictions import outlying_term
+from anomaly.evaluation.results import Evaluation, Example, is_alarm
 from anomaly.evaluation.summary import Summary
 from anomaly.evaluation.verdict import BASELINE_NAMES, percent, verdict_lines
 from anomaly.report.heat import LEGEND
 from anomaly.report.histogram import histogram_png
 from anomaly.report.pictures import ExamplePictures, data_uri, draw_example, legend_uri
+from anomaly.report.places import strength_text
 from anomaly.report.plots import DARK, LIGHT, precision_recall_png, roc_png
 
 
@@ -36,6 +38,16 @@ class Bar:
     num_images: int = 0
 
 
+@dataclass(frozen=True)
+class ShownExample:
+    """One example with its pictures, whether it is called anomalous, and what is to be said of it."""
+
+    example: Example
+    pictures: ExamplePictures
+    is_alarm: bool
+    remark: str | None
+
+
 def render_page(evaluation: Evaluation, summary: Summary) -> str:
     """The whole page as HTML."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -52,7 +64,7 @@ def render_page(evaluation: Evaluation, summary: Summary) -> str:
         kinds=_hardest_first(summary.auroc_by_kind, summary.num_by_kind),
         terms=_hardest_first(summary.auroc_by_term)[::-1],
         charts=_charts(evaluation),
-        groups=_draw_groups(evaluation.examples),
+        groups=_draw_groups(evaluation),
         legend=legend_uri(),
         legend_words=LEGEND,
     )
@@ -83,12 +95,25 @@ def _charts(evaluation: Evaluation) -> list[Chart]:
     ]
 
 
-def _draw_groups(examples: list[Example]) -> dict[str, list[tuple[Example, ExamplePictures]]]:
+def _draw_groups(evaluation: Evaluation) -> dict[str, list[ShownExample]]:
     """Examples and their pictures by group, in the order the groups come."""
-    groups: dict[str, list[tuple[Example, ExamplePictures]]] = {}
-    for example in examples:
-        groups.setdefault(example.group, []).append((example, draw_example(example)))
+    groups: dict[str, list[ShownExample]] = {}
+    for example in evaluation.examples:
+        alarm = is_alarm(example.score, evaluation.threshold)
+        shown = ShownExample(example, draw_example(example, is_alarm=alarm), alarm, _remark(example, alarm))
+        groups.setdefault(example.group, []).append(shown)
     return groups
+
+
+def _remark(example: Example, alarm: bool) -> str | None:
+    """How strong the strongest place of an alarm is; of another image, which term is far out all the same."""
+    if alarm:
+        place = example.strongest
+        return f"strongest place: {strength_text(place)} an ordinary normal image's" if place else None
+    outlying = outlying_term(example.standardised)
+    return (
+        f"though {outlying.name} is {outlying.value:.0f} standard deviations above normal images" if outlying else None
+    )
 
 
 def _number(value: float | None) -> str:

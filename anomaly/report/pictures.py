@@ -1,5 +1,7 @@
 """Example images as a report shows them: the image, its reconstruction, the heatmap over it, the defect's outline.
 
+Where an image is called anomalous, the strongest place of its heatmap is boxed.
+
 All are drawn with the longer side THUMBNAIL_SIDE pixels long: small images get larger with sharp pixels, so that what
 the model saw can be counted, and large ones get smaller with smooth ones.
 """
@@ -15,6 +17,7 @@ from scipy import ndimage
 
 from anomaly.evaluation.results import Example
 from anomaly.report.heat import Rgb, legend_bar, overlay
+from anomaly.report.places import draw_place
 
 THUMBNAIL_SIDE = 192
 OUTLINE_COLOUR = (0, 190, 255)
@@ -32,15 +35,18 @@ class ExamplePictures:
     mask: str | None
 
 
-def draw_example(example: Example) -> ExamplePictures:
+def draw_example(example: Example, *, is_alarm: bool) -> ExamplePictures:
     """Draw one example, with the outline of the defect where there is a mask."""
     image = thumbnail(example.image)
     size = (image.shape[1], image.shape[0])
     heatmap = Image.fromarray(example.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    heated = overlay(image, np.asarray(heatmap))
+    if is_alarm and example.strongest:
+        heated = draw_place(heated, example.strongest, scale=size[0] / example.heatmap.shape[1])
     return ExamplePictures(
         image=_image_uri(image),
         reconstruction=_image_uri(thumbnail(example.reconstruction)),
-        heatmap=_image_uri(overlay(image, np.asarray(heatmap))),
+        heatmap=_image_uri(heated),
         mask=None if example.mask is None else _image_uri(outline(image, _resize_mask(example.mask, size))),
     )
 

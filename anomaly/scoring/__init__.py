@@ -6,5 +6,6 @@ arrays: whatever computed the terms, the score is made of them without torch.
 
 from anomaly.scoring.combine import TermStatistics, combine
 from anomaly.scoring.heatmap import MapScale
+from anomaly.scoring.strongest import StrongestPlace, strongest_place
 
-__all__ = ["MapScale", "TermStatistics", "combine"]
+__all__ = ["MapScale", "StrongestPlace", "TermStatistics", "combine", "strongest_place"]

@@ -14,6 +14,8 @@ Terms = Mapping[str, FloatArray]
 
 _ROUNDING = {Precision.FP32: 1e-5, Precision.BF16: 3e-2}  # of a term: what sums, batched in another way, differ by
 _MIN_ROUNDING = 1e-6
+OUTLYING = 6.0
+"""Standard deviations above the normals' mean. A term so far out is extreme, whatever the score made of it."""
 SHARE_OF_ALL = 0.1
 """Of the distance of all terms, in a score by auxiliary discriminators."""
 
@@ -54,6 +56,10 @@ class TermStatistics:
         """How many standard deviations (n,) above the normals' the auxiliary discriminators' terms lie, on average."""
         excess: FloatArray = self._standardise(terms)[:, auxiliary_columns(self.names)].mean(axis=1)
         return excess
+
+    def standardise(self, terms: Terms) -> dict[str, FloatArray]:
+        """How many standard deviations (n,) above the mean of the *select* normals each term lies."""
+        return dict(zip(self.names, self._standardise(terms).T, strict=True))
 
     def _standardise(self, terms: Terms) -> FloatArray:
         table = np.stack([terms[name] for name in self.names], axis=1)

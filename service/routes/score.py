@@ -1,14 +1,17 @@
 """`POST /score` and `POST /score/batch`: images in, scores out. What happens in between is `service.scoring`."""
 
 import asyncio
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from anomaly.data import restore_map
 from anomaly.inference import Detector
+from anomaly.scoring import strongest_place
 from service.edge.bodies import BYTES, Body, Upload, disconnection
 from service.edge.callers import NEEDS_KEY, check_scope
 from service.edge.keys import Scope as KeyScope
@@ -23,6 +26,7 @@ from service.schemas.score import (
     IllustratedAnswer,
     ImageFailure,
     ImageScore,
+    PlaceAnswer,
     ScoreAnswer,
     ScoreQuery,
 )
@@ -176,7 +180,16 @@ def _illustrate(answer: ScoreAnswer, judged: JudgedImage, detector: Detector) ->
     scored = judged.scored
     assert scored.heatmap is not None and scored.x_hat is not None  # noqa: S101, PT018  # they were asked for
     heatmap = restore_map(scored.heatmap, detector.preprocess, scored.picture.height, scored.picture.width)
-    return IllustratedAnswer(**dict(answer), heatmap=draw_heatmap(heatmap), reconstruction=draw_image(scored.x_hat))
+    place = strongest_place(heatmap)
+    statistics = detector.bundle.contents.statistics
+    standardised = statistics.standardise({name: np.array([value]) for name, value in scored.terms.items()})
+    return IllustratedAnswer(
+        **dict(answer),
+        heatmap=draw_heatmap(heatmap),
+        strongest=PlaceAnswer(**asdict(place)) if place else None,
+        standardised={name: float(values[0]) for name, values in standardised.items()},
+        reconstruction=draw_image(scored.x_hat),
+    )
 
 
 def _json(answer: BaseModel) -> Response:

@@ -54,11 +54,26 @@ class ScoreAnswer(ModelIdentity, ImageScore):
     """One image's score."""
 
 
+class PlaceAnswer(Schema):
+    """The strongest place of a heatmap: a box in the picture's pixels, from its upper left corner."""
+
+    x: int = Field(ge=0)
+    y: int = Field(ge=0)
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    strength: FiniteFloat
+    """Its maximum in multiples of what the strongest place of an ordinary normal image has."""
+
+
 class IllustratedAnswer(ScoreAnswer):
-    """One image's score with pictures; both are PNG files in base64."""
+    """One image's score with pictures, which are PNG files in base64, and what explains it."""
 
     heatmap: str
     """8-bit grey, of the original image's size: an ordinary normal image reaches 64."""
+    strongest: PlaceAnswer | None
+    """Of the heatmap; null where all of it is equal. Whether the image is anomalous is told by `is_anomalous` only."""
+    standardised: dict[str, FiniteFloat]
+    """How many standard deviations each term lies above the mean of normal images."""
     reconstruction: str
     """The closest normal image that the model can make, of the model's size."""
 

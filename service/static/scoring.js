@@ -30,10 +30,13 @@ async function score(item, signal) {
   const answer = await ask(withQuery("score", query), { method: "POST", body, signal });
   const { heatmap, reconstruction, ...found } = answer;
   const numCalibration = await numCalibrationOf(answer.model, answer.version);
-  desk.update(item, { answer: found, numCalibration, heatmap: png(heatmap), reconstruction: png(reconstruction) });
+  const [heat, drawn] = [bytesOf(heatmap), bytesOf(reconstruction)];
+  const size = sizeOf(heat);
+  desk.update(item, { answer: found, numCalibration, size, heatmap: png(heat), reconstruction: png(drawn) });
 }
 
-function png(base64) {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  return new Blob([bytes], { type: "image/png" });
-}
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+const png = (bytes) => new Blob([bytes], { type: "image/png" });
+
+// Width and height: a PNG file has them at byte 16 and 20, big-endian.
+const sizeOf = ({ buffer }) => [16, 20].map((at) => new DataView(buffer).getUint32(at));

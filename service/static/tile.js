@@ -3,6 +3,7 @@
 import { desk } from "./desk.js";
 import { make } from "./dom.js";
 import { paintThumbnail } from "./pictures.js";
+import { strengthText, strongestBox } from "./strongest.js";
 import { NAMES, SIGNS, number } from "./verdicts.js";
 
 /** A tile for an item; it shows nothing yet. */
@@ -61,7 +62,12 @@ function pane(item, caption, kinds) {
       if (!isThere) canvas.replaceWith(make("span", { className: "why" }, kind === "original" ? "no preview" : ""));
     });
   }
-  return make("span", { className: "pane" }, stack, make("span", { className: "caption" }, caption));
+  const words = make("span", { className: "caption" }, caption);
+  if (kinds.includes("heatmap")) {
+    stack.append(...strongestBox(item));
+    words.append(...strengthText(item));
+  }
+  return make("span", { className: "pane" }, stack, words);
 }
 
 function setText(button, selector, text) {

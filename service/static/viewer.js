@@ -4,6 +4,7 @@ import { correctionButtons } from "./corrections.js";
 import { desk } from "./desk.js";
 import { find, list, make } from "./dom.js";
 import { paintWhole } from "./pictures.js";
+import { strengthText, strongestBox } from "./strongest.js";
 import { corrected } from "./tile.js";
 import { NAMES, SIGNS, number } from "./verdicts.js";
 
@@ -12,6 +13,8 @@ const PANES = [
   ["Closest normal", ["reconstruction"]],
   ["Heatmap", ["original", "heatmap"]],
 ];
+
+const OUTLYING = 6; // standard deviations, as in the reports
 
 let items = [];
 let index = 0;
@@ -70,7 +73,8 @@ function describe(item) {
   find("viewer").dataset.verdict = verdict;
   find("viewer-verdict").textContent = `${SIGNS[verdict]} ${item.problem ?? NAMES[verdict] + corrected(item)}`;
   list(find("viewer-facts"), answer ? factsOf(item) : []);
-  list(find("viewer-terms"), Object.entries(answer?.terms ?? {}).map(([name, value]) => [name, number(value)]));
+  list(find("viewer-terms"), answer ? termsOf(answer) : []);
+  find("viewer-contradiction").textContent = verdict === "normal" ? contradictionOf(answer) : "";
 }
 
 function offerCorrection(item) {
@@ -79,16 +83,33 @@ function offerCorrection(item) {
   find("viewer-correction").replaceChildren(...(id ? correctionButtons(id, item.correction, remember) : []));
 }
 
+const sign = (value) => (value < 0 ? "−" : "+") + number(Math.abs(value));
+
+// Each term on its own scale, and in standard deviations above normal images.
+const termsOf = ({ terms, standardised }) =>
+  Object.entries(terms).map(([name, value]) => [name, `${number(value)} (${sign(standardised[name])} σ)`]);
+
+// The term that is furthest out, of an image that is not called anomalous.
+function contradictionOf({ standardised }) {
+  const [name, value] = Object.entries(standardised).reduce((a, b) => (b[1] > a[1] ? b : a), ["", 0]);
+  if (value <= OUTLYING) return "";
+  return `${name} alone is ${number(value)} standard deviations above normal images, though the score is ordinary.`;
+}
+
 function factsOf({ answer, label, numCalibration }) {
   return [
     ["score", number(answer.score)],
     ["p-value", number(answer.p_value)],
     ["false-alarm rate", number(desk.alpha)],
     ["compared with", numCalibration === null ? "–" : `${numCalibration} normal images`],
+    ["strongest place", placeOf(answer.strongest)],
     ["model", `${answer.model}, version ${answer.version}`],
     ["labelled", label ?? "–"],
   ];
 }
+
+const placeOf = (place) =>
+  place ? `${number(place.strength)}× a normal image's, at ${place.x}, ${place.y}` : "–";
 
 function pane(item, caption, kinds) {
   const stack = make("div", { className: "stack" });
@@ -97,9 +118,14 @@ function pane(item, caption, kinds) {
     stack.append(canvas);
     paintWhole(canvas, item, kind).then((isThere) => isThere || canvas.replaceWith(missing(kind)));
   }
+  const words = make("figcaption", {}, caption);
+  if (item.heatmap && kinds.includes("heatmap")) {
+    stack.append(...strongestBox(item));
+    words.append(...strengthText(item));
+  }
   const frame = make("div", { className: "pane", tabIndex: 0, role: "group", ariaLabel: caption }, stack);
   frame.addEventListener("scroll", () => scrollTogether(frame));
-  return make("figure", {}, frame, make("figcaption", {}, caption));
+  return make("figure", {}, frame, words);
 }
 
 const missing = (kind) =>

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from anomaly.evaluation.results import Evaluation, Example, PixelFigures
+from anomaly.scoring import StrongestPlace
 
 
 def make_example(**changes: Any) -> Example:
@@ -19,6 +20,8 @@ def make_example(**changes: Any) -> Example:
         image=rng.integers(0, 256, (30, 20, 3), dtype=np.uint8),
         reconstruction=rng.integers(0, 256, (8, 8), dtype=np.uint8),
         heatmap=rng.random((30, 20)),
+        strongest=StrongestPlace(x=4, y=9, width=3, height=2, strength=3.9),
+        standardised={"residual": 4.0, "cross_entropy": -0.5},
         mask=None,
     )
     return replace(example, **changes)
@@ -46,6 +49,7 @@ def make_evaluation(**changes: Any) -> Evaluation:
         scores=scores,
         p_values=np.linspace(1, 0.05, 20),
         terms={"residual": scores, "cross_entropy": -scores},
+        standardised={"residual": 4 * scores - 2, "cross_entropy": 2 - 4 * scores},
         threshold=0.75,
         alpha=0.2,
         baselines={"pca": 0.6, "knn": 0.5},

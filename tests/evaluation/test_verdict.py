@@ -1,5 +1,6 @@
 """The verdict: each sentence says what the numbers say, and no more."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,14 @@ from anomaly.calibration import Calibration
 from anomaly.evaluation import summarise, verdict_lines
 from anomaly.evaluation.metrics import rates_at
 from anomaly.evaluation.results import Evaluation
-from anomaly.evaluation.verdict import kinds_sentence, operating_sentence, pixel_sentence, told_apart
+from anomaly.evaluation.verdict import (
+    kinds_sentence,
+    operating_sentence,
+    outliers_sentence,
+    pixel_sentence,
+    term_sentence,
+    told_apart,
+)
 from tests.evaluation.evaluations import make_evaluation, make_pixel
 
 SUMMARY = summarise(make_evaluation())
@@ -39,6 +47,7 @@ def false_alarms(num: int, *, of: int, alpha: float, num_calibration: int) -> Ev
         labels=np.arange(of + 1) == of,
         kinds=["good"] * of + ["dent"],
         terms={},
+        standardised={},
         threshold=0.5,
         alpha=alpha,
         num_calibration=num_calibration,
@@ -146,6 +155,8 @@ def test_pictures_of_one_part_count_once() -> None:
     sentence = operating_sentence(of_parts, summary)
     assert "far more" not in sentence
     assert "Of 100 parts that are new to the model, one normal picture each, it raises one on 10.0%. A" in sentence
+    far = replace(of_parts, scores=np.where(counted, 1.0, of_parts.scores))
+    assert re.search(r"far more false alarms .* chance gives \d+\.\d% to \d+\.\d% of new parts\.", operating(far))
 
 
 def test_without_new_parts_nothing_is_said_of_their_rate() -> None:
@@ -153,6 +164,75 @@ def test_without_new_parts_nothing_is_said_of_their_rate() -> None:
     sentence = operating_sentence(pictures, replace(SUMMARY, num_parts=0, fpr_of_parts=None))
     assert "No test normal shows a part that is new to the model" in sentence
     assert "far" not in sentence.replace("false alarm", "")
+
+
+@pytest.mark.parametrize("num", [10, 100])
+def test_such_false_alarms_have_a_likely_cause_and_something_to_do(num: int) -> None:
+    sentence = operating(false_alarms(num, of=1000, alpha=0.05, num_calibration=999))
+    told = re.search(r"chance gives ([\d.]+)% to ([\d.]+)%\.", sentence)
+    assert told is not None
+    rng = np.random.default_rng(0)
+    drawn = rng.binomial(1000, rng.beta(50, 950, size=100_000)) / 10  # percent; the 50 highest of 999 are above
+    np.testing.assert_allclose([float(end) for end in told.groups()], np.quantile(drawn, [0.01, 0.99]), atol=0.15)
+    assert "has the light, the camera or the lot of parts changed?" in sentence
+    assert sentence.endswith("Calibrate with new normal images like these (anomaly calibrate).")
+
+
+@pytest.mark.parametrize(("shift", "named"), [(3.5, True), (-3.5, True), (0.5, False)])
+def test_the_term_that_has_moved_most_is_named(shift: float, named: bool) -> None:
+    evaluation = false_alarms(100, of=1000, alpha=0.05, num_calibration=999)
+    residual, other = np.linspace(-1, 1, 1001) + shift, np.linspace(-2, 2, 1001)
+    residual[-1] = 900.0  # the anomaly has no part in it
+    sentence = operating(replace(evaluation, standardised={"other": other, "residual": residual}))
+    assert (f"The term residual has moved most, by {shift:+.1f} standard deviations." in sentence) == named
+    assert ("has moved" in sentence) == named
+
+
+def test_a_term_that_alone_is_far_better_is_told_with_something_to_do() -> None:
+    worse = make_evaluation()
+    good = worse.labels + np.arange(20) / 100
+    terms = {"residual": worse.scores, "cross_entropy": good}
+    evaluation = replace(worse, scores=-worse.scores, terms=terms)
+    sentence = term_sentence(evaluation, summarise(evaluation))
+    assert sentence is not None
+    assert sentence.startswith("The term cross_entropy alone separates better (AUROC 100.0%) than the score (12.5%).")
+    assert "other terms say the opposite" in sentence
+    assert "judge that on other images" in sentence
+    assert sentence in lines(evaluation)
+    moved = replace(evaluation, standardised={"residual": np.full(20, 4.0), "cross_entropy": np.zeros(20)})
+    assert "moved in the term residual, by +4.0 standard deviations" in str(term_sentence(moved, summarise(moved)))
+
+
+@pytest.mark.parametrize(
+    ("auroc", "interval", "term", "is_told"),
+    [
+        (0.40, (0.3, 0.5), 0.997, True),
+        (0.94, (0.9, 0.97), 0.98, False),  # beyond the interval, but not far
+        (0.80, (0.6, 0.95), 0.94, False),  # far, but within the interval
+        (0.80, (0.75, 0.85), 0.7, False),
+    ],
+)
+def test_a_term_has_to_be_far_better_than_chance_explains(
+    auroc: float, interval: tuple[float, float], term: float, is_told: bool
+) -> None:
+    image = replace(SUMMARY.image, auroc=auroc, auroc_ci95=interval)
+    summary = replace(SUMMARY, image=image, auroc_by_term={"residual": 0.1, "izi_f": term})
+    sentence = term_sentence(make_evaluation(), summary)
+    assert (sentence is not None) == is_told
+    assert term_sentence(make_evaluation(), replace(summary, auroc_by_term={})) is None
+
+
+def test_images_that_pass_though_a_term_is_extreme_are_counted_and_the_furthest_is_named() -> None:
+    residual, other = np.zeros(20), np.zeros(20)
+    residual[[2, 19]], other[[3, 4, 12]] = 9.0, (6.5, 5.9, 12.0)  # image 19 is an alarm, and 5.9 is not extreme
+    evaluation = make_evaluation(standardised={"residual": residual, "other": other})
+    assert outliers_sentence(evaluation) == (
+        "Not called anomalous, though one term lies more than 6 standard deviations above normal images: 3 of 20 "
+        "images (other in 2, residual in 1). Look at them; the furthest is test/12.png, with other at +12.0 standard "
+        "deviations."
+    )
+    assert outliers_sentence(replace(evaluation, threshold=None)) is None
+    assert outliers_sentence(make_evaluation()) is None
 
 
 def test_exchangeable_normals_are_rarely_told_to_be_far_off() -> None:

@@ -14,6 +14,9 @@ from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.latents import search_images
 from anomaly.pipeline import score
 from anomaly.pipeline.score import ScoreSummary, score_paths
+from anomaly.report.heat import overlay
+from anomaly.report.places import draw_place
+from anomaly.scoring import strongest_place
 from tests.cli.calls import read_rows
 from tests.digit_images import Pixels, normals, others, write_images
 
@@ -72,6 +75,23 @@ def test_a_heatmap_lies_over_its_own_image(bigan_dir: Path, tmp_path: Path) -> N
         with Image.open(path) as picture:
             brightness.append(np.asarray(picture.convert("L")).mean())
     assert max(brightness[0], brightness[3]) < min(brightness[1], brightness[2], brightness[4])
+
+
+def test_what_is_called_anomalous_has_its_strongest_place_boxed(bigan_dir: Path, tmp_path: Path) -> None:
+    """The verdict of each row decides on its own picture, whatever stands between them."""
+    images = write_images(tmp_path / "in", [*normals()[:4], *others()[:4]])
+    (tmp_path / "in" / "0001-broken.png").write_text("no image")
+    inputs = [str(path) for path in sorted((tmp_path / "in").iterdir())]
+    score_paths(bigan_dir, inputs, tmp_path / "r.csv", alpha=0.2, heatmaps=tmp_path / "maps", device="cpu")
+    scores = load_detector(bigan_dir, device="cpu").score(images, alpha=0.2)
+    assert set(scores.is_anomalous) == {True, False}
+    drawn = sorted((tmp_path / "maps").iterdir())
+    for path, image, is_anomalous, heatmap in zip(drawn, images, scores.is_anomalous, scores.heatmap, strict=True):
+        with Image.open(image) as original, Image.open(path) as picture:
+            expected = overlay(np.asarray(original.convert("RGB")), heatmap)
+            if is_anomalous and (place := strongest_place(heatmap)):
+                expected = draw_place(expected, place)
+            np.testing.assert_array_equal(np.asarray(picture), expected)
 
 
 def test_an_image_that_goes_away_while_heatmaps_are_drawn_keeps_its_row(

@@ -135,3 +135,19 @@ def test_tables_are_sorted_to_be_read_from_the_top() -> None:
     assert text.index("PCA\n") < text.index("nearest neighbours\n")
     assert text.index("dent\n") < text.index("scratch\n")
     assert text.index("residual\n") < text.index("cross_entropy\n")
+
+
+def test_an_alarm_tells_the_strength_of_its_strongest_place_and_a_passed_image_its_extreme_term() -> None:
+    extreme = {"residual": 12.4, "cross_entropy": 0.0}
+    examples = [
+        make_example(score=0.76, standardised=extreme, group="above"),
+        make_example(score=0.75, standardised=extreme, group="below"),
+        make_example(score=0.75, group="ordinary"),
+    ]
+    text = render(make_evaluation(examples=examples)).text
+    above, rest = text[text.index("above\n") :].split("below\n", 1)
+    below, ordinary = rest.split("ordinary\n", 1)
+    assert "strongest place: 3.9× an ordinary normal image's" in above
+    assert "though residual is 12 standard deviations above normal images" in below
+    assert "strongest place" not in below
+    assert "standard deviations" not in above + ordinary.split("How this was made")[0]

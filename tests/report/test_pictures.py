@@ -15,6 +15,8 @@ from anomaly.report.pictures import (
     outline,
     thumbnail,
 )
+from anomaly.report.places import INNER
+from anomaly.scoring import strongest_place
 from tests.evaluation.evaluations import make_example
 
 
@@ -51,7 +53,7 @@ def test_outline_goes_round_the_defect_and_hides_none_of_it() -> None:
 def test_rows_are_drawn_at_one_size() -> None:
     mask = np.zeros((30, 20), dtype=np.bool_)
     mask[3, 4] = True
-    row = draw_example(make_example(mask=mask))
+    row = draw_example(make_example(mask=mask), is_alarm=False)
     assert row.mask is not None
     assert {(192, 128, 3)} == {decode(uri).shape for uri in (row.image, row.heatmap, row.mask)}
     assert decode(row.reconstruction).shape == (192, 192, 3)
@@ -59,17 +61,37 @@ def test_rows_are_drawn_at_one_size() -> None:
 
 
 def test_normals_have_no_outline() -> None:
-    assert draw_example(make_example()).mask is None
+    assert draw_example(make_example(), is_alarm=True).mask is None
 
 
 def test_a_hair_crack_in_a_large_image_does_not_vanish() -> None:
     mask = np.zeros((2000, 2000), dtype=np.bool_)
     mask[:, 1000] = True
     example = make_example(image=np.zeros((2000, 2000), np.uint8), heatmap=np.zeros((2000, 2000)), mask=mask)
-    row = draw_example(example)
+    row = draw_example(example, is_alarm=False)
     assert row.mask is not None
     assert (decode(row.mask) == OUTLINE_COLOUR).all(axis=2).any(axis=1).all()
 
 
 def test_the_legend_is_the_bar() -> None:
     np.testing.assert_array_equal(decode(legend_uri()), legend_bar(*LEGEND_SIZE))
+
+
+@pytest.mark.parametrize("hottest", [0.1, 1.0])
+def test_the_strongest_place_of_an_alarm_is_boxed_also_where_it_has_no_colour(hottest: float) -> None:
+    heatmap = np.zeros((1200, 900), np.float32)
+    heatmap[600, 300] = hottest
+    image = np.full((1200, 900), 200, np.uint8)
+    example = make_example(image=image, heatmap=heatmap, strongest=strongest_place(heatmap))
+    passed, alarm = (decode(draw_example(example, is_alarm=each).heatmap) for each in (False, True))
+    assert not (passed == INNER).all(axis=2).any()
+    rows, columns = np.nonzero((alarm == INNER).all(axis=2))
+    assert (rows.min() + rows.max()) / 2 == pytest.approx(600 * THUMBNAIL_SIDE / 1200, abs=1)
+    assert (columns.min() + columns.max()) / 2 == pytest.approx(300 * THUMBNAIL_SIDE / 1200, abs=1)
+
+
+def test_a_map_without_a_strongest_place_has_no_box() -> None:
+    example = make_example(heatmap=np.zeros((30, 20)), strongest=None)
+    np.testing.assert_array_equal(
+        decode(draw_example(example, is_alarm=True).heatmap), decode(draw_example(example, is_alarm=False).heatmap)
+    )

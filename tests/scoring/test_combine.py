@@ -56,6 +56,13 @@ def test_statistics_are_those_of_the_normals() -> None:
     np.testing.assert_allclose(np.linalg.inv(STATISTICS.inverse_covariance), correlation, atol=0.05)
 
 
+def test_a_standardised_term_is_told_by_its_name_in_deviations_above_the_normals() -> None:
+    found = STATISTICS.standardise({name: values[:7] for name, values in reversed(normal_terms(200).items())})
+    assert tuple(found) == NAMES
+    for i, name in enumerate(NAMES):
+        np.testing.assert_allclose(found[name] * STATISTICS.std[i] + STATISTICS.mean[i], normal_terms(200)[name][:7])
+
+
 @pytest.mark.parametrize("logit", [0.5, 3.0, 6.0, 10.0])
 def test_a_step_of_the_precision_is_little_evidence_where_normals_agree(logit: float) -> None:
     """Normals that all have one bf16 logit must not make its neighbour strange."""

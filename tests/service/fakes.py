@@ -21,6 +21,7 @@ from anomaly.calibration import Calibration
 from anomaly.config import PreprocessConfig, Recipe
 from anomaly.errors import CorruptBundleError
 from anomaly.inference import Detector, Evidence, Explanation
+from anomaly.scoring import TermStatistics
 from service.app import create_app
 from service.edge.server import Server
 from service.settings import Settings
@@ -29,6 +30,8 @@ SIDE = 8
 POISON = 2**24 - 1
 NOT_FINITE = 2**24 - 2
 NUM_CALIBRATION = 99
+HOT = (5, 2)
+"""Row and column."""
 SETTINGS = Settings()
 Pixels = NDArray[np.uint8]
 
@@ -56,7 +59,8 @@ def a_bundle(ref: BundleRef) -> Bundle:
     """As much of a bundle as the service looks at."""
     manifest = Manifest.model_construct(recipe=Recipe(preprocess=PreprocessConfig(size=SIDE)), metrics={"loss": 0.5})
     calibration = Calibration.fit(np.arange(NUM_CALIBRATION, dtype=np.float64))
-    contents = cast("Contents", SimpleNamespace(manifest=manifest, calibration=calibration))
+    statistics = TermStatistics(("residual",), np.array([2.0]), np.array([4.0]), np.eye(1))
+    contents = cast("Contents", SimpleNamespace(manifest=manifest, calibration=calibration, statistics=statistics))
     return Bundle(ref, f"digest of {ref.name}/{ref.version}", contents, f"# {ref.name}")
 
 
@@ -64,6 +68,7 @@ class TaggedDetector(Detector):
     """Scores an image by its tag, and by half more if it is called `other`. `gate` holds the device up.
 
     POISON fails the whole batch it is in. The device has memory for `num_fit` images, and a batch takes `batch_s`.
+    Heatmaps are 0.5, and `hottest` at HOT.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -74,6 +79,7 @@ class TaggedDetector(Detector):
         self.is_busy = False
         self.num_fit = 1000
         self.batch_s = 0.0
+        self.hottest = 0.5
 
     def warm(self, max_images: int) -> None:
         self.warmed = max_images
@@ -100,7 +106,9 @@ class TaggedDetector(Detector):
     def explain(self, pixels: Pixels, z_hat: NDArray[np.float32]) -> Explanation:
         assert len(z_hat) == len(pixels)
         x_hat = (pixels / 127.5 - 1).astype(np.float32)
-        return Explanation(x_hat, np.full((len(pixels), SIDE, SIDE), 0.5, np.float32))
+        heatmap = np.full((len(pixels), SIDE, SIDE), 0.5, np.float32)
+        heatmap[:, HOT[0], HOT[1]] = self.hottest
+        return Explanation(x_hat, heatmap)
 
 
 def load_tagged(path: Path) -> TaggedDetector:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.service.fakes import NOT_FINITE, POISON, Instance, picture, png
+from tests.service.fakes import HOT, NOT_FINITE, POISON, Instance, picture, png
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -78,7 +78,34 @@ def test_heatmap_has_the_original_size_and_the_reconstruction_the_models(
 
 
 def test_pictures_come_only_when_asked_for(instance: Instance) -> None:
-    assert "heatmap" not in instance.score(png(1)).json()
+    assert not {"heatmap", "strongest", "standardised"} & set(instance.score(png(1)).json())
+
+
+@pytest.mark.parametrize("tag", [1, 95])
+def test_the_strongest_place_comes_with_the_heatmap_whatever_the_verdict(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, tag: int
+) -> None:
+    monkeypatch.setattr(instance.detector, "hottest", 0.75)
+    answer = instance.score(png(tag), heatmap=True).json()
+    assert answer["strongest"] == {"x": HOT[1], "y": HOT[0], "width": 1, "height": 1, "strength": 3.0}
+
+
+def test_the_strongest_place_is_in_the_pixels_of_the_picture(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instance.detector, "hottest", 9.0)
+    place = instance.score(picture(80, 40), heatmap=True).json()["strongest"]
+    row, column = 10 * HOT[0] - 20 + 5, 10 * HOT[1] + 5  # a pixel of the model is ten; 20 rows above were padding
+    assert place["x"] <= column < place["x"] + place["width"] < column + 15
+    assert place["y"] <= row < place["y"] + place["height"] < row + 15
+
+
+def test_a_flat_heatmap_has_no_strongest_place(instance: Instance) -> None:
+    assert instance.score(png(95), heatmap=True).json()["strongest"] is None
+
+
+def test_terms_are_also_told_in_standard_deviations(instance: Instance) -> None:
+    assert instance.score(png(20), heatmap=True).json()["standardised"] == {"residual": 2.0}  # (20 / 2 − 2) / 4
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "JPEG"])

@@ -93,3 +93,49 @@ def test_the_model_tells_of_itself(page: Page, line: Instance) -> None:
     expect(page.locator("#card .digest")).to_have_text("digest digest of m/1")
     page.keyboard.press("Escape")
     expect(page.locator("#card")).to_be_hidden()
+
+
+def test_the_strongest_place_is_boxed_where_the_verdict_is_anomalous(
+    page: Page, line: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A single pixel at column 2 and row 5 of 8. The slider changes the verdict, and the box with it."""
+    monkeypatch.setattr(line.detector, "hottest", 0.8)
+    drop(page, FILES)
+    finish(page, shown=3)
+    slide(page, 120)
+    for name, verdict in verdicts(page).items():
+        box = tile(page, name).locator(".strongest")
+        expect(box).to_be_visible() if verdict == "anomalous" else expect(box).to_be_hidden()
+    assert set(verdicts(page).values()) == {"anomalous", "normal"}
+    anomalous = tile(page, "thousand.png")
+    expect(anomalous).to_contain_text("heatmap · 3.2×")
+    edges = anomalous.evaluate("""(tile) => {
+      const [map, box] = [".heatmap", ".strongest .inner"].map((each) => tile.querySelector(each));
+      const [a, b] = [map, box].map((each) => each.getBoundingClientRect());
+      return [b.left - a.left, b.right - a.left, b.top - a.top, b.bottom - a.top].map((edge) => (8 * edge) / a.width);
+    }""")
+    assert edges == pytest.approx([2, 3, 5, 6], abs=0.35)  # in pixels of the picture, and half a line more
+    slide(page, 0)
+    expect(anomalous.locator(".strongest")).to_be_hidden()
+
+
+def test_a_flat_heatmap_has_no_box(page: Page) -> None:
+    drop(page, {"thousand.png": png(1000)})
+    finish(page, shown=1)
+    assert list(verdicts(page).values()) == ["anomalous"]
+    expect(tile(page, "thousand.png").locator(".strongest")).to_have_count(0)
+
+
+def test_a_term_that_is_far_out_is_told_of_an_image_that_is_not_called_anomalous(page: Page) -> None:
+    drop(page, {"forty.png": png(40), "ten.png": png(10)})  # (40 / 2 − 2) / 4 = 4.5 standard deviations
+    finish(page, shown=2)
+    tile(page, "forty.png").locator("button").click()
+    expect(page.locator("#viewer-terms")).to_contain_text("20 (+4.5 σ)")
+    expect(page.locator("#viewer-contradiction")).to_be_empty()
+    page.keyboard.press("Escape")
+    drop(page, {"ninety.png": png(90)})
+    finish(page, shown=3)
+    tile(page, "ninety.png").locator("button").click()
+    expect(page.locator("#viewer-contradiction")).to_have_text(
+        "residual alone is 10.8 standard deviations above normal images, though the score is ordinary."
+    )
