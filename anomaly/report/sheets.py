@@ -66,7 +66,7 @@ class Sheet:
         """The sheet's width and height: as wide as its title at least."""
         rows, columns = self.tiles.shape[:2]
         x, y = self.corner(rows - 1, columns - 1)
-        title = 2 * MARGIN + math.ceil(_font("DejaVuSans-Bold", TITLE_SIZE).getlength(self.title))
+        title = 2 * MARGIN + math.ceil(font_of("DejaVuSans-Bold", TITLE_SIZE).getlength(self.title))
         below = LINE_HEIGHT * bool(self.below) + (LINE_HEIGHT + GAP) * self.legend
         return max(x + self.side + MARGIN, title, self._legend_end), y + self.side + MARGIN + below
 
@@ -86,7 +86,7 @@ class Sheet:
         """The sheet drawn."""
         picture = Image.new("RGB", self.shape, theme.paper)
         pen = ImageDraw.Draw(picture)
-        pen.text((MARGIN, MARGIN), self.title, fill=theme.ink, font=_font("DejaVuSans-Bold", TITLE_SIZE), anchor="la")
+        pen.text((MARGIN, MARGIN), self.title, fill=theme.ink, font=font_of("DejaVuSans-Bold", TITLE_SIZE), anchor="la")
         for row, column in np.ndindex(self.tiles.shape[:2]):
             picture.paste(Image.fromarray(enlarge(self.tiles[row, column], self.side)), self.corner(row, column))
         self._draw_words(pen)
@@ -97,7 +97,7 @@ class Sheet:
         return stream.getvalue()
 
     def _draw_words(self, pen: ImageDraw.ImageDraw) -> None:
-        font, half = _font("DejaVuSans", TEXT_SIZE), self.side // 2
+        font, half = font_of("DejaVuSans", TEXT_SIZE), self.side // 2
         for row, word in enumerate(self.left):
             pen.text((MARGIN, self.corner(row, 0)[1] + half), word.text, fill=word.colour, font=font, anchor="lm")
         for column, word in enumerate(self.above):
@@ -109,11 +109,17 @@ class Sheet:
 
     def _draw_legend(self, picture: Image.Image, pen: ImageDraw.ImageDraw, theme: Theme) -> None:
         """The words of the legend in one line at the bottom, its bar between them."""
-        font, y = _font("DejaVuSans", TEXT_SIZE), self.shape[1] - MARGIN - LEGEND_HEIGHT // 2
+        font, y = font_of("DejaVuSans", TEXT_SIZE), self.shape[1] - MARGIN - LEGEND_HEIGHT // 2
         start = MARGIN + _width(LEGEND[0]) + TEXT_SIZE
         pen.text((MARGIN, y), LEGEND[0], fill=theme.ink, font=font, anchor="lm")
         picture.paste(Image.fromarray(legend_bar(LEGEND_WIDTH, LEGEND_HEIGHT)), (start, y - LEGEND_HEIGHT // 2))
         pen.text((start + LEGEND_WIDTH + TEXT_SIZE, y), LEGEND[1], fill=theme.ink, font=font, anchor="lm")
+
+
+@cache
+def font_of(name: str, size: int) -> ImageFont.FreeTypeFont:
+    """One of those that matplotlib brings along, so that sheets look the same everywhere."""
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf", size)
 
 
 def enlarge(tile: Rgb, side: int) -> Rgb:
@@ -135,10 +141,4 @@ def heat_tiles(tiles: NDArray[np.uint8], heatmaps: NDArray[np.float32]) -> NDArr
 
 def _width(text: str) -> int:
     """Of a word in pixels."""
-    return math.ceil(_font("DejaVuSans", TEXT_SIZE).getlength(text))
-
-
-@cache
-def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    """One of those that matplotlib brings along, so that sheets look the same everywhere."""
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf", size)
+    return math.ceil(font_of("DejaVuSans", TEXT_SIZE).getlength(text))

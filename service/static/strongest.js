@@ -18,8 +18,10 @@ export function strongestBox({ answer, size: [width, height] }) {
   return [draw("svg", { class: "strongest", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, ...lines)];
 }
 
+/** A strength of two digits: a caption has no room for more. */
+export const times = ({ strength }) => `${number(Number(strength.toPrecision(2)))}×`;
+
 /** The strength, for a caption. */
-export function strengthText({ answer }) {
-  const place = answer?.strongest;
-  return place ? [make("span", { className: "strength" }, ` · ${number(place.strength)}×`)] : [];
+export function strengthText({ answer: { strongest } }) {
+  return strongest ? [make("span", { className: "strength" }, ` ${times(strongest)}`)] : [];
 }

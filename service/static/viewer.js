@@ -4,7 +4,7 @@ import { correctionButtons } from "./corrections.js";
 import { desk } from "./desk.js";
 import { find, list, make } from "./dom.js";
 import { paintWhole } from "./pictures.js";
-import { strengthText, strongestBox } from "./strongest.js";
+import { strengthText, strongestBox, times } from "./strongest.js";
 import { corrected } from "./tile.js";
 import { NAMES, SIGNS, number } from "./verdicts.js";
 
@@ -108,8 +108,7 @@ function factsOf({ answer, label, numCalibration }) {
   ];
 }
 
-const placeOf = (place) =>
-  place ? `${number(place.strength)}× a normal image's, at ${place.x}, ${place.y}` : "–";
+const placeOf = (place) => (place ? `${times(place)} a normal image's, at ${place.x}, ${place.y}` : "–");
 
 function pane(item, caption, kinds) {
   const stack = make("div", { className: "stack" });

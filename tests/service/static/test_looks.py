@@ -19,9 +19,12 @@ VIEWS = ["empty", "gallery", "viewer", "card", "history", "drift", "key"]
 
 
 @pytest.fixture(params=LOOKS, ids=[f"{width}-{theme}" for width, theme in LOOKS])
-def looked_at(browser: Browser, line: Instance, request: pytest.FixtureRequest) -> Iterator[Page]:
+def looked_at(
+    browser: Browser, line: Instance, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Page]:
     """A page of this look; its policy is off, as axe is a script from elsewhere."""
     width, theme = request.param
+    monkeypatch.setattr(line.detector, "hottest", 0.8)  # so that its strongest place is boxed
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=theme, bypass_csp=True)
     page = open_page(context, line)
     page.route("**/models/m/drift", lambda route: route.fulfill(json=drift()))

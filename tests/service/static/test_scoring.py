@@ -108,7 +108,7 @@ def test_the_strongest_place_is_boxed_where_the_verdict_is_anomalous(
         expect(box).to_be_visible() if verdict == "anomalous" else expect(box).to_be_hidden()
     assert set(verdicts(page).values()) == {"anomalous", "normal"}
     anomalous = tile(page, "thousand.png")
-    expect(anomalous).to_contain_text("heatmap · 3.2×")
+    expect(anomalous).to_contain_text("heatmap 3.2×")
     edges = anomalous.evaluate("""(tile) => {
       const [map, box] = [".heatmap", ".strongest .inner"].map((each) => tile.querySelector(each));
       const [a, b] = [map, box].map((each) => each.getBoundingClientRect());
