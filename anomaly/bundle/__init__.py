@@ -1,7 +1,8 @@
 """Bundles: a trained detector as a folder of plain files, written atomically and verified when read."""
 
-from anomaly.bundle.bundle import Bundle, load, save
+from anomaly.bundle.bundle import Bundle, load, save, unsaved
 from anomaly.bundle.contents import Contents, Golden, StoredGraph
+from anomaly.bundle.detectability import DetectabilityCell, DetectabilityRecord
 from anomaly.bundle.layout import BundleRef, list_bundles, resolve
 from anomaly.bundle.manifest import SCHEMA_VERSION, DataRecord, Manifest, now
 from anomaly.bundle.normals import NormalRecord, NormalSet, record_of
@@ -12,6 +13,8 @@ __all__ = [
     "BundleRef",
     "Contents",
     "DataRecord",
+    "DetectabilityCell",
+    "DetectabilityRecord",
     "Golden",
     "Manifest",
     "NormalRecord",
@@ -23,4 +26,5 @@ __all__ = [
     "record_of",
     "resolve",
     "save",
+    "unsaved",
 ]

@@ -53,6 +53,11 @@ class Bundle:
         return self.contents.manifest
 
 
+def unsaved(contents: Contents, name_directory: Path) -> Bundle:
+    """Contents that are complete but in no file yet, for a detector to score with: version 0, no digest and no card."""
+    return Bundle(BundleRef(name_directory.resolve().name, 0, name_directory), "", contents, "")
+
+
 def save(contents: Contents, name_directory: Path, *, left_out: Sequence[tuple[str, str]] = ()) -> Bundle:
     """Write a new version under `models/NAME`; a reader sees the whole bundle or none of it.
 

@@ -1,5 +1,6 @@
 """The model card: what a person wants to know about a bundle, made from its manifest and calibration."""
 
+from anomaly.bundle.detectability import DetectabilityRecord, markdown_table
 from anomaly.bundle.manifest import DataRecord, Manifest
 from anomaly.calibration import Calibration
 from anomaly.config import Architecture, NetworkConfig, Recipe
@@ -54,7 +55,7 @@ An image is called anomalous where its score is above the threshold of the false
 | alpha | threshold |
 |---|---|
 {thresholds}
-
+{_detectability(manifest.detectability)}
 ## Training, last values
 
 | | |
@@ -71,6 +72,19 @@ def _where_named(manifest: Manifest) -> str:
     return (
         "; VERSION.left_out.csv, beside the bundle that was trained, names them" if manifest.data.num_left_out else ""
     )
+
+
+def _detectability(record: DetectabilityRecord | None) -> str:
+    """A section of its own, where it was measured."""
+    if record is None:
+        return ""
+    return f"""
+## How small a defect is found
+
+{" ".join(record.sentences())} Each cell is found/shown and the 95% interval in percent.
+
+{markdown_table(record)}
+"""
 
 
 def _report(data: DataRecord) -> str:

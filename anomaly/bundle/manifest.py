@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from anomaly.bundle.detectability import DetectabilityRecord
 from anomaly.config import Config, Precision, Recipe
 
 SCHEMA_VERSION = 3
@@ -48,7 +49,8 @@ class Manifest(Config):
     `recipe_name` is the file that it began as; `recipe_reason` says why, where the images chose it. `kept_step` is
     the step whose networks these are, None in old bundles, for the last of `num_steps`; `metrics` are the training
     curves' last values; `warnings` what a user must know of this training; `libraries` the versions that trained
-    it; `command` the command line that trained it.
+    it; `command` the command line that trained it. `detectability` says how small a defect it finds; None where that
+    was not measured with these networks and this calibration.
     """
 
     schema_version: Literal[3] = 3
@@ -64,6 +66,7 @@ class Manifest(Config):
     libraries: dict[str, str]
     command: str = ""
     created: str
+    detectability: DetectabilityRecord | None = None
 
     @property
     def tolerance(self) -> float:

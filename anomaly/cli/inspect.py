@@ -18,13 +18,16 @@ def inspect(
     ] = None,
     *,
     out_: Annotated[
-        Path, typer.Option("--out", help="A folder for samples.png, walk.png, reconstructions.png, curves.png.")
+        Path,
+        typer.Option(
+            "--out", help="A folder for samples.png, walk.png, reconstructions.png, curves.png, detectability.png."
+        ),
     ],
     normal: Normal = "",
     device: Device = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
-    """Draw what a model has learnt: samples, walks among latents, reconstructions, and its training curves."""
+    """Draw what a model has learnt: samples, walks among latents, reconstructions, curves, smallest defects found."""
     with usage():
         needs_torch("anomaly inspect")
         from anomaly.pipeline.inspect import inspect_bundle

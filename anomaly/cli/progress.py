@@ -90,6 +90,10 @@ class TrainingBar:
         """Training is over."""
         self._progress.update(self._task, description="Calibrating", curves="")
 
+    def measuring(self) -> None:
+        """The bundle is complete; what it finds is measured for about a minute at most."""
+        self._progress.update(self._task, description="Measuring how small a defect is found, about 1 min at most")
+
 
 def _progress(console: Console) -> Progress:
     """Count and remaining time come first, and are whole on a narrow terminal; losses take what is left."""

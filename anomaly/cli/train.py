@@ -109,7 +109,9 @@ def train(
             command=_command(),
         )
         with TrainingBar(err, max_minutes) as bar:
-            watch = TrainWatch(bar.recipe, bar.reading, bar.image, bar.step, bar.calibrating, bar.warn, say_data)
+            watch = TrainWatch(
+                bar.recipe, bar.reading, bar.image, bar.step, bar.calibrating, bar.warn, say_data, bar.measuring
+            )
             summary = train_bundle(options, watch)
     bundle = summary.bundle
     out.print(f"wrote {escape(str(bundle.ref.path))} (version {bundle.version}, digest {bundle.digest[:12]})")

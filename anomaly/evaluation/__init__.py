@@ -1,6 +1,7 @@
 """How good a detector is, and whether the plain baselines are better: from arrays to numbers, and to a verdict."""
 
 from anomaly.evaluation.baselines import knn_scores, pca_scores
+from anomaly.evaluation.detectability import measure_detectability
 from anomaly.evaluation.metrics import auroc
 from anomaly.evaluation.pixel_metrics import aupro, pixel_auroc
 from anomaly.evaluation.results import Evaluation, Example, PixelFigures, choose_examples
@@ -15,6 +16,7 @@ __all__ = [
     "auroc",
     "choose_examples",
     "knn_scores",
+    "measure_detectability",
     "metrics_of",
     "pca_scores",
     "pixel_auroc",

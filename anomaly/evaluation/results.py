@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.bundle import DetectabilityRecord
 from anomaly.scoring import StrongestPlace
 
 
@@ -57,7 +58,8 @@ class Evaluation:
     name, fitted on `num_baseline` normal images; `pixel` is None where the data set has no masks; `failures` are (path,
     reason). `seed` is of the one training that is measured. `standardised` has the terms in standard deviations above
     the mean of the *select* normals. `counted` is None where parts are not told apart; else it is True for one normal
-    image of each part that the model has not seen.
+    image of each part that the model has not seen. `detectability` is what the bundle says of itself, not measured on
+    this data; None where it says nothing.
     """
 
     title: str
@@ -83,6 +85,7 @@ class Evaluation:
     num_calibration: int
     seed: int
     counted: NDArray[np.bool_] | None = None
+    detectability: DetectabilityRecord | None = None
 
 
 def is_alarm(score: float, threshold: float | None) -> bool:

@@ -6,7 +6,7 @@ What needs torch or ONNX Runtime is imported where it is used, by its module: `t
 
 from anomaly.inference.detector import ALPHA, Detector, Evidence, Explanation, Scores
 from anomaly.inference.engine import Engine, EngineName
-from anomaly.inference.loading import load_detector
+from anomaly.inference.loading import detector_of, load_detector
 
 __all__ = [
     "ALPHA",
@@ -16,5 +16,6 @@ __all__ = [
     "Evidence",
     "Explanation",
     "Scores",
+    "detector_of",
     "load_detector",
 ]

@@ -20,7 +20,11 @@ def load_detector(model: str | Path, *, device: str = "auto", engine: str = "aut
         DeviceError: the device is not there.
         UsageError: the engine cannot score this bundle, or is not installed.
     """
-    bundle = load(Path(model))
+    return detector_of(load(Path(model)), device=device, engine=engine)
+
+
+def detector_of(bundle: Bundle, *, device: str = "auto", engine: str = "auto") -> Detector:
+    """A detector on a bundle that is in memory, whose golden images are scored again; see `load_detector`."""
     match choose_engine(bundle, engine, device):
         case EngineName.ONNXRUNTIME:
             return Detector(bundle, _onnx_engine(bundle))

@@ -106,7 +106,14 @@ def calibrate_bundle(
         }
     )
     warnings = [*bundle.manifest.warnings, *_left_out(len(store.errors))]
-    manifest = bundle.manifest.model_copy(update={"data": record, "created": now(), "warnings": warnings})
+    manifest = bundle.manifest.model_copy(
+        update={
+            "data": record,
+            "created": now(),
+            "warnings": warnings,
+            "detectability": None,  # which was measured at the old thresholds
+        }
+    )
     renewed = replace(
         contents,
         manifest=manifest,

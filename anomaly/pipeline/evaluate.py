@@ -239,6 +239,7 @@ def _evaluation(
         failures=list(store.errors),
         num_calibration=detector.calibration.num_calibration,
         seed=bundle.manifest.recipe.training.seed,
+        detectability=bundle.manifest.detectability,
     )
 
 

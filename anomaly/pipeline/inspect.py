@@ -1,4 +1,4 @@
-"""`anomaly inspect`: pictures of what a model has learnt: samples, a walk among latents, reconstructions, curves."""
+"""`anomaly inspect`: pictures of what a model has learnt, and of how small a defect it finds."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -51,6 +51,8 @@ def inspect_bundle(
 ) -> InspectSummary:
     """Write `samples.png`, `walk.png`, `reconstructions.png` and `curves.png` to the folder `out`.
 
+    And `detectability.png`, where it was measured how small a defect is found.
+
     What is reconstructed is drawn by a fixed seed from the labelled test images of `data`, half of them anomalous; from
     its normal images where it has no such test images; without `data` it is the bundle's golden images.
 
@@ -63,6 +65,7 @@ def inspect_bundle(
         raise UsageError(f"--normal {','.join(normal)} names classes of DATA, but no DATA is given; give both")
     require_report("drawing what a model has learnt")
     from anomaly.report.curves import curves_png
+    from anomaly.report.detectability import detectability_png
     from anomaly.report.inspection import reconstructions_sheet, samples_sheet, walk_sheet
     from anomaly.report.report import write_folder
 
@@ -82,6 +85,8 @@ def inspect_bundle(
             "reconstructions.png": reconstructions_sheet(detector, shown.pixels, shown.samples, shown.origin).png(),
             "curves.png": curves_png(_history(bundle), has_optimum=not bundle.manifest.recipe.training.loss.has_critic),
         }
+        if bundle.manifest.detectability is not None:
+            pictures["detectability.png"] = detectability_png(bundle.manifest.detectability)
         write_folder(pictures, out)
     return InspectSummary(tuple(out / name for name in pictures), shown.num_failed)
 

@@ -21,6 +21,7 @@ from anomaly.inference import ALPHA
 from anomaly.inference.evidence_onnx import with_graph
 from anomaly.inference.torch_engine import TorchEngine
 from anomaly.networks import Networks
+from anomaly.pipeline.detectability import with_detectability
 from anomaly.pipeline.record import data_record, identity, sets_sentences
 from anomaly.recipes import AUTO, Resolved, Sections, range_note, resolve, scale_note, survey
 from anomaly.runtime import is_fast_at_bf16, resolve_device
@@ -58,6 +59,7 @@ class TrainWatch:
 
     What the data were taken for comes before all of them, in sentences.
     And each warning, once: what goes wrong in training, and what to change. A resumed run gives its earlier ones too.
+    Where normals were held out to report on, `on_measuring` comes last: how small a defect is found is measured.
     """
 
     on_recipe: Callable[[Resolved], None] = lambda resolved: None
@@ -67,6 +69,7 @@ class TrainWatch:
     on_calibrating: Callable[[], None] = lambda: None
     on_warning: Callable[[str], None] = lambda warning: None
     on_data: Callable[[Sequence[str]], None] = lambda sentences: None
+    on_measuring: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class TrainSummary:
             f"{done} at {recipe.preprocess.size} × {recipe.preprocess.size} pixels; it ended because {why}",
             *([_how_to_go_on(recipe)] if self.is_out_of_time else []),
             *sets_sentences(manifest.data),
+            *(manifest.detectability.sentences()[:1] if manifest.detectability else []),
         ]
 
 
@@ -179,6 +183,11 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
         "command": to_text(options.command),
     }
     contents = with_graph(replace(contents, manifest=manifest.model_copy(update=said)))
+    if split.report:
+        watch.on_measuring()
+        by_path = {sample.path: sample for sample in samples}
+        report = [by_path[store.paths[row]] for row in split.report]
+        contents = with_detectability(contents, report, options.out, device=options.device, limits=limits)
     return TrainSummary(save(contents, options.out, left_out=store.errors))
 
 

@@ -12,6 +12,7 @@ from anomaly.evaluation.contradictions import outlying_term
 from anomaly.evaluation.results import Evaluation, Example, is_alarm
 from anomaly.evaluation.summary import Summary
 from anomaly.evaluation.verdict import BASELINE_NAMES, percent, verdict_lines
+from anomaly.report.detectability import detectability_png
 from anomaly.report.heat import LEGEND
 from anomaly.report.histogram import histogram_png
 from anomaly.report.pictures import ExamplePictures, data_uri, draw_example, legend_uri
@@ -64,6 +65,7 @@ def render_page(evaluation: Evaluation, summary: Summary) -> str:
         kinds=_hardest_first(summary.auroc_by_kind, summary.num_by_kind),
         terms=_hardest_first(summary.auroc_by_term)[::-1],
         charts=_charts(evaluation),
+        detectability=_detectability_chart(evaluation),
         groups=_draw_groups(evaluation),
         legend=legend_uri(),
         legend_words=LEGEND,
@@ -93,6 +95,14 @@ def _charts(evaluation: Evaluation) -> list[Chart]:
         Chart(alt, *(data_uri(draw(scores, labels, threshold, theme)) for theme in (LIGHT, DARK)))
         for alt, draw in figures.items()
     ]
+
+
+def _detectability_chart(evaluation: Evaluation) -> Chart | None:
+    record = evaluation.detectability
+    if record is None:
+        return None
+    uris = (data_uri(detectability_png(record, theme)) for theme in (LIGHT, DARK))
+    return Chart("Share of drawn defects found over their size", *uris)
 
 
 def _draw_groups(evaluation: Evaluation) -> dict[str, list[ShownExample]]:

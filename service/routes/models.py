@@ -94,5 +94,9 @@ def _detail(slot: Slot) -> VersionDetail:
         return VersionDetail(**summary)
     bundle = slot.detector.bundle
     return VersionDetail(
-        **summary, preprocess=slot.detector.preprocess, metrics=bundle.manifest.metrics, card=bundle.card
+        **summary,
+        preprocess=slot.detector.preprocess,
+        metrics=bundle.manifest.metrics,
+        card=bundle.card,
+        detectability=bundle.manifest.detectability,
     )

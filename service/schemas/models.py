@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from anomaly.bundle import DetectabilityRecord
 from anomaly.config import PreprocessConfig
 from service.schemas.base import Schema
 
@@ -44,6 +45,8 @@ class VersionDetail(VersionSummary):
     metrics: dict[str, Any] | None = None
     card: str | None = None
     """The model card, in Markdown."""
+    detectability: DetectabilityRecord | None = None
+    """How small a defect it finds, measured after training; null where that was not measured."""
 
 
 class ModelSummary(Schema):

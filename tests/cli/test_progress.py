@@ -58,6 +58,15 @@ def test_calibration_follows_training() -> None:
     assert "D 1.250" not in last_bar
 
 
+def test_what_takes_a_minute_after_calibration_is_said() -> None:
+    console, stream = a_console(terminal=True)
+    with TrainingBar(console, None) as bar:
+        bar.recipe(a_recipe(10))
+        bar.calibrating()
+        bar.measuring()
+    assert "Measuring how small a defect is found, about 1 min at most" in stream.getvalue()
+
+
 def test_a_log_has_a_line_a_minute_and_no_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("anomaly.cli.progress.time.monotonic", lambda: now[0])

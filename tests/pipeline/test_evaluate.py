@@ -1,16 +1,19 @@
 """Evaluation as a use case: fair baselines, and numbers for people."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from anomaly.bundle import load, save
 from anomaly.errors import UsageError
-from anomaly.evaluation import aupro, auroc, knn_scores, pca_scores, pixel_auroc
+from anomaly.evaluation import Evaluation, aupro, auroc, knn_scores, pca_scores, pixel_auroc
 from anomaly.inference import load_detector
 from anomaly.pipeline.evaluate import EvaluationSummary, evaluate_bundle
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.report import report
+from tests.bundle.records import make_record
 from tests.cli.calls import read_rows
 from tests.digit_images import digits, normals, others, write_images
 
@@ -43,6 +46,26 @@ def test_baselines_know_no_image_that_they_are_tested_on(bigan_dir: Path, tmp_pa
     write_images(tmp_path / "d" / "test" / "bad", others()[:10])
     summary = evaluate_bundle(bigan_dir, str(tmp_path / "d"), tmp_path / "report", device="cpu")
     assert summary.metrics["baselines"] == {}
+
+
+def test_the_report_has_what_the_bundle_says_of_itself(
+    bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, contents = make_record(), load(bigan_dir).contents
+    manifest = contents.manifest.model_copy(update={"detectability": record})
+    bundle = save(replace(contents, manifest=manifest), tmp_path / "m")
+    told = []
+
+    def render(evaluation: Evaluation, _: object) -> str:
+        told.append(evaluation.detectability)
+        return ""
+
+    monkeypatch.setattr(report, "render_page", render)
+    for place, images in {"test/good": normals()[:4], "test/bad": others()[:3]}.items():
+        write_images(tmp_path / "d" / place, images)
+    for model in (bundle.ref.path, bigan_dir):
+        evaluate_bundle(model, str(tmp_path / "d"), tmp_path / "report", device="cpu")
+    assert told == [record, None]
 
 
 def test_a_watcher_is_told_of_every_image(bigan_dir: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What `inspect` draws is what the networks make, of the images it says."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,18 @@ import pytest
 import torch
 from PIL import Image
 
+from anomaly.bundle import load, save
 from anomaly.config import Method, Prior
-from anomaly.data import to_pixels
+from anomaly.data import mark, to_pixels
 from anomaly.errors import DataError, UsageError
 from anomaly.inference import Detector
 from anomaly.pipeline import inspect
 from anomaly.pipeline.inspect import inspect_bundle
 from anomaly.pipeline.train import TrainOptions, train_bundle
-from anomaly.report import curves, inspection
+from anomaly.report import curves, detectability, inspection
 from anomaly.report.curves import curves_png
 from anomaly.report.sheets import Sheet, to_tiles
+from tests.bundle.records import make_record
 from tests.digit_images import digits, normals, others, write_images
 from tests.inference.engines import by_torch, engine_of
 
@@ -163,6 +166,18 @@ def test_every_method_has_its_columns_drawn(
     assert {name for row in bundle.contents.history for name in row} <= set(drawn)
     for name in NAMES:
         assert min(picture(tmp_path / "out" / name).shape[:2]) > 300, name
+
+
+def test_how_small_a_defect_is_found_is_drawn_where_it_was_measured(
+    bigan_dir: Path, tmp_path: Path, sheets: list[Sheet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, contents = make_record(), load(bigan_dir).contents
+    manifest = contents.manifest.model_copy(update={"detectability": record})
+    bundle = save(replace(contents, manifest=manifest), tmp_path / "m")
+    monkeypatch.setattr(detectability, "detectability_png", lambda given: b"drawn" if given == record else b"")
+    summary = inspect_bundle(bundle.ref.path, None, tmp_path / "out", device="cpu")
+    assert [path.name for path in summary.paths] == [*NAMES, "detectability.png"]
+    assert (tmp_path / "out" / "detectability.png").read_bytes() == mark(b"drawn")
 
 
 def test_mistakes_leave_nothing_behind(bigan_dir: Path, tmp_path: Path) -> None:

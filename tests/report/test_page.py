@@ -5,6 +5,7 @@ import pytest
 
 from anomaly.evaluation import Evaluation, summarise, verdict_lines
 from anomaly.report.page import render_page
+from tests.bundle.records import make_record
 from tests.evaluation.evaluations import make_evaluation, make_example, make_pixel
 
 pytestmark = pytest.mark.usefixtures("no_figures")
@@ -151,3 +152,15 @@ def test_an_alarm_tells_the_strength_of_its_strongest_place_and_a_passed_image_i
     assert "though residual is 12 standard deviations above normal images" in below
     assert "strongest place" not in below
     assert "standard deviations" not in above + ordinary.split("How this was made")[0]
+
+
+def test_how_small_a_defect_is_found_is_told_where_it_was_measured() -> None:
+    record = make_record()
+    page = render(make_evaluation(detectability=record))
+    for sentence in record.sentences():
+        assert page.text.count(sentence) == 1
+    assert "not on this data" in page.text
+    assert ("img", "Share of drawn defects found over their size") in [
+        (tag, attrs.get("alt")) for tag, attrs in page.tags
+    ]
+    assert "How small" not in render(make_evaluation()).text

@@ -1,9 +1,14 @@
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from anomaly.bundle import Contents
 from service.app import create_app
 from service.settings import Settings
+from tests.bundle.records import make_record
 from tests.service.fakes import NOT_FINITE, Instance, add_bundle, load_tagged, open_instance, png, served
 from tests.service.records.test_telemetry import value
 from tests.service.routes.test_score import code
@@ -23,7 +28,18 @@ def test_a_loaded_bundle_tells_what_it_is(instance: Instance) -> None:
     } == listed
     (version,) = instance.client.get("/models/m").json()["versions"]
     preprocess = {"size": 8, "channels": 1, "resize": "pad", "range": 16}
-    assert expected | {"preprocess": preprocess, "metrics": {"loss": 0.5}, "card": "# m"} == version
+    detail = {"preprocess": preprocess, "metrics": {"loss": 0.5}, "card": "# m", "detectability": None}
+    assert expected | detail == version
+
+
+def test_a_version_tells_how_small_a_defect_it_finds(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = make_record()
+    manifest = instance.detector.bundle.manifest.model_copy(update={"detectability": record})
+    contents = cast("Contents", SimpleNamespace(manifest=manifest, calibration=instance.detector.calibration))
+    monkeypatch.setattr(instance.detector, "bundle", replace(instance.detector.bundle, contents=contents))
+    (version,) = instance.client.get("/models/m").json()["versions"]
+    assert version["detectability"] == record.model_dump()
+    assert version["detectability"]["cells"][1]["low"] == 0.7
 
 
 def test_an_unknown_name_is_a_404(instance: Instance) -> None:

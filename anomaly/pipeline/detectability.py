@@ -1,0 +1,54 @@
+"""How small a defect a new bundle finds, measured when it is complete: the last step of `anomaly train`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from anomaly.bundle import Contents, unsaved
+from anomaly.data import Limits, Sample, to_array
+from anomaly.data.decoding.decode import Pixels
+from anomaly.errors import ImageError
+from anomaly.evaluation import measure_detectability
+from anomaly.evaluation.detectability import TIME_LIMIT_S
+from anomaly.inference import ALPHA, detector_of
+
+LOW_ALPHA = 0.01
+"""The false-alarm rate that is told where the calibration images are enough for it; ALPHA where they are not."""
+
+
+def with_detectability(
+    contents: Contents,
+    samples: Sequence[Sample],
+    out: Path,
+    *,
+    device: str,
+    limits: Limits,
+    time_limit_s: float = TIME_LIMIT_S,
+) -> Contents:
+    """The contents with the shares of drawn defects that a detector on them finds in the *report* normals `samples`.
+
+    `out` is where the contents will be saved. Unchanged where there are no samples, no threshold, or no time; nothing
+    but this section of the manifest depends on what is found.
+    """
+    alpha = next((alpha for alpha in (LOW_ALPHA, ALPHA) if contents.calibration.threshold(alpha) is not None), None)
+    if alpha is None or not samples:
+        return contents
+    detector = detector_of(unsaved(contents, out), device=device)
+    recipe = contents.manifest.recipe
+    record = measure_detectability(
+        _pictures(samples, limits, recipe.preprocess.range),
+        lambda pictures: detector.score(pictures, alpha=alpha).is_anomalous,
+        alpha=alpha,
+        seed=recipe.training.seed,
+        time_limit_s=time_limit_s,
+    )
+    return replace(contents, manifest=contents.manifest.model_copy(update={"detectability": record}))
+
+
+def _pictures(samples: Sequence[Sample], limits: Limits, value_range: int) -> Iterator[Pixels]:
+    """As they are on disk. One that has become unreadable since the training began is passed over."""
+    for sample in samples:
+        try:
+            yield to_array(sample.open(limits=limits, value_range=value_range))
+        except ImageError:
+            continue

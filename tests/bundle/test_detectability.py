@@ -1,0 +1,96 @@
+"""What a bundle says of how small a defect it finds: in its manifest, in words and as a table."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from anomaly.bundle import load, save, unsaved
+from anomaly.bundle.detectability import markdown_table, smallest_found
+from anomaly.bundle.layout import MANIFEST
+from anomaly.inference import detector_of
+from tests.bundle.copies import copy_of, sum_again
+from tests.bundle.records import make_cell, make_record
+from tests.digit_images import normals
+
+
+def test_a_record_is_kept_and_the_card_tells_it(bigan_dir: Path, tmp_path: Path) -> None:
+    contents, record = load(bigan_dir).contents, make_record()
+    manifest = contents.manifest.model_copy(update={"detectability": record})
+    bundle = save(replace(contents, manifest=manifest), tmp_path / "m")
+    assert load(bundle.ref.path).manifest.detectability == record
+    assert f"{' '.join(record.sentences())} " in bundle.card
+    assert markdown_table(record) in bundle.card
+
+
+def test_without_one_the_card_is_as_it_was(bigan_dir: Path) -> None:
+    assert load(bigan_dir).manifest.detectability is None
+    assert "How small" not in load(bigan_dir).card
+
+
+def test_a_manifest_of_before_there_were_records_loads(bigan_dir: Path) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        stored = json.loads((copied / MANIFEST).read_text())
+        del stored["detectability"]
+        (copied / MANIFEST).write_text(json.dumps(stored))
+        sum_again(copied)
+        assert load(copied).manifest.detectability is None
+
+
+def test_contents_that_are_not_saved_score_as_the_bundle_does(bigan_dir: Path, tmp_path: Path) -> None:
+    bundle = load(bigan_dir)
+    images = list(normals()[:5])
+    early = detector_of(unsaved(bundle.contents, tmp_path / "m"), device="cpu")
+    assert early.bundle.name == "m"
+    assert early.score(images).score.tolist() == detector_of(bundle, device="cpu").score(images).score.tolist()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_first_sentence_is_of_the_smallest_that_is_found_in_nine_of_ten() -> None:
+    assert make_record().sentences() == [
+        "A dark scratch 2 pixels wide and 16 long of contrast 30% is found in 18 of 20 pictures (95% interval 70% to "
+        "97%) at 1% false alarms.",
+        "Measured by drawing defects into 20 normal pictures that were used for nothing else; 1 of them are called "
+        "anomalous without a defect. Sizes are in pixels of the pictures as they are on disk.",
+    ]
+
+
+def test_where_none_is_found_often_enough_it_says_so() -> None:
+    first, second = make_record(cells=[make_cell(found=17)], is_out_of_time=True).sentences()
+    assert first == "No dark scratch of up to 16 pixels was found in 90% of the pictures at 1% false alarms."
+    assert second.endswith("The time limit ended it early: there are fewer pictures than there could be.")
+
+
+def test_alarms_that_need_no_defect_are_not_taken_for_finds() -> None:
+    first, second = make_record(num_false_alarms=19).sentences()
+    assert first.startswith("At 1% false alarms it cannot be told how small a defect is found")
+    assert "19 of them are called anomalous without a defect" in second
+    assert make_record(num_false_alarms=13).sentences()[0].startswith("A dark scratch 2 pixels wide")
+
+
+@pytest.mark.parametrize(
+    ("found", "smallest"),
+    [([0, 9, 10, 10], 4), ([9, 0, 10, 10], 8), ([10, 10, 10, 8], None), ([9, 9, 9, 9], 2), ([0, 0, 0, 0], None)],
+)
+def test_smaller_ones_count_only_if_all_larger_ones_are_found(found: list[int], smallest: int | None) -> None:
+    curve = [make_cell(length=length, found=k, shown=10) for length, k in zip((2, 4, 8, 16), found, strict=True)]
+    cell = smallest_found(curve)
+    assert (None if cell is None else cell.length) == smallest
+
+
+def test_the_table_has_a_row_a_curve_and_a_column_a_length() -> None:
+    assert markdown_table(make_record()).splitlines() == [
+        "| defect, contrast | 8 px | 16 px |",
+        "|---|---|---|",
+        "| dark scratch, 30% | 4/20 (8–42) | 18/20 (70–97) |",
+        "| dark scratch, 10% | 1/20 (1–24) | 2/20 (3–30) |",
+        "| missing structure | – | 3/7 (16–75) |",
+    ]
+
+
+@pytest.mark.parametrize("wrong", [{"shown": 0, "found": 0}, {"found": -1}, {"width": 0}, {"high": 1.1}, {"more": 1}])
+def test_what_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        make_cell(**wrong)
