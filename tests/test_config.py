@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from anomaly.config import (
     SearchConfig,
     TrainingConfig,
 )
+from anomaly.config.region import decode_region, encode_region
 
 ALL: list[type[Config]] = [
     PreprocessConfig,
@@ -371,3 +373,15 @@ def test_what_does_not_fit_is_said_once_with_what_to_choose(sections: Sections, 
     with pytest.raises(ValidationError, match=said) as caught:
         Recipe.model_validate(sections)
     assert caught.value.error_count() == 1
+
+
+@pytest.mark.parametrize("text", ["", "no PNG", "aGFsbG8=", encode_region(np.zeros((4, 4), np.bool_))])
+def test_a_text_that_is_no_region_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="region"):
+        PreprocessConfig(region=text)
+
+
+def test_a_region_is_kept_as_it_was_drawn() -> None:
+    inside = np.random.default_rng(0).random((37, 53)) < 0.3
+    assert np.array_equal(decode_region(encode_region(inside)), inside)
+    assert PreprocessConfig(region=encode_region(inside)).region == encode_region(inside)

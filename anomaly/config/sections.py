@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from anomaly.config.choices import Architecture, Loss, Method, Precision, Prior, Resize
 
@@ -29,12 +29,23 @@ class PreprocessConfig(Config):
     """From any image to `channels` × `size` × `size` 8-bit pixels.
 
     `range` is the number of bits that pictures of 16 bits use; 8-bit pictures are themselves, whatever it is.
+    `region` is the part of each picture that is evidence (see `config.region`); None for all of it.
     """
 
     size: Side = 32
     channels: Literal[1, 3] = 1
     resize: Resize = Resize.PAD
     range: Literal[8, 10, 12, 14, 16] = 16
+    region: str | None = None
+
+    @field_validator("region")
+    @classmethod
+    def _is_region(cls, text: str | None) -> str | None:
+        if text is not None:
+            from anomaly.config.region import decode_region  # here, so that help does not wait for PIL
+
+            decode_region(text)
+        return text
 
 
 class NetworkConfig(Config):

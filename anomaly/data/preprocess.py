@@ -1,8 +1,9 @@
 """The one preprocessing: any image to `channels` × `size` × `size` 8-bit pixels, and a map of that size back again.
 
 Everything that trains, scores, serves or measures calls `preprocess` with the configuration of the bundle (law 3), so
-an image has one set of pixels however it came. `anomaly export` copies this file and what it imports into a folder that
-must do without pydantic, hence the protocol.
+an image has one set of pixels however it came. Where there is a region, the pixels outside of it are made mid-grey
+before all else, so that they reach nothing, not even as neighbours of what is scaled. `anomaly export` copies this file
+and what it imports into a folder that must do without pydantic, hence the protocol.
 """
 
 from functools import lru_cache
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly.config.choices import Resize
+from anomaly.config.region import inside_of
 from anomaly.data.decoding.decode import Pixels, to_image
 
+OUTSIDE = 127  # mid-grey
 _BILINEAR = Image.Resampling.BILINEAR  # PIL widens its kernel when it reduces, so this is antialiased
 
 
@@ -36,6 +39,10 @@ class Preprocessing(Protocol):
     @property
     def range(self) -> int:
         """The number of bits that pictures of 16 bits use."""
+
+    @property
+    def region(self) -> str | None:
+        """The part of each picture that is evidence (see `config.region`); None for all of it."""
 
 
 class _Geometry(NamedTuple):
@@ -61,6 +68,8 @@ def preprocess_seen(picture: Image.Image, config: Preprocessing) -> Pixels:
     """The same for a picture in mode "L" or "RGB" without metadata."""
     if config.channels == 1 and picture.mode == "RGB":
         picture = picture.convert("L")
+    if config.region is not None:
+        picture = _with_grey_outside(picture, config.region)
     geometry = _geometry(picture.height, picture.width, config.size, config.resize)
     left, top, _, _ = geometry.place
     scaled = np.asarray(_scale_columns(_scale_rows(picture, geometry), geometry))
@@ -75,6 +84,9 @@ def preprocess_batch(images: Pixels, config: Preprocessing) -> Pixels:
     are scaled, then beside each other their columns.
     """
     n, height, width, *bands = images.shape
+    if config.region is not None:
+        inside = inside_of(config.region, height, width).reshape(height, width, *(1 for _ in bands))
+        images = np.where(inside, images, np.uint8(OUTSIDE))
     picture = Image.fromarray(images.reshape(n * height, width, *bands))
     if config.channels == 1 and bands:
         picture, bands = picture.convert("L"), []
@@ -96,14 +108,24 @@ def to_pixels(x: NDArray[np.float32]) -> Pixels:
 def restore_map(heatmap: NDArray[np.float32], config: Preprocessing, height: int, width: int) -> NDArray[np.float32]:
     """A float32 map of shape (size, size), laid over the original image: float32 of shape (height, width).
 
-    What padding added is dropped; what cropping left unseen is 0.
+    What padding added is dropped; what cropping left unseen is 0, and so is what lies outside of the region.
     """
     geometry = _geometry(height, width, config.size, config.resize)
     left, top, right, bottom = geometry.seen
     seen = Image.fromarray(heatmap).resize((right - left, bottom - top), _BILINEAR, box=geometry.place)
     restored = np.zeros((height, width), np.float32)
     restored[top:bottom, left:right] = np.asarray(seen)
+    if config.region is not None:
+        restored *= inside_of(config.region, height, width)
     return restored
+
+
+def _with_grey_outside(picture: Image.Image, region: str) -> Image.Image:
+    """Another picture, because this one may be the caller's own."""
+    outside = Image.fromarray(~inside_of(region, picture.height, picture.width))
+    greyed = picture.copy()
+    greyed.paste((OUTSIDE,) * len(picture.getbands()), mask=outside)
+    return greyed
 
 
 def _scale_rows(picture: Image.Image, geometry: _Geometry) -> Image.Image:

@@ -1,0 +1,127 @@
+"""Regions from masks, polygons and labelme's files; mistakes are told in one sentence that names the file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomaly.config.region import MAX_REGION_SIDE, decode_region, inside_of
+from anomaly.data.regions.reading import read_region, region_text
+from anomaly.errors import UsageError
+
+SQUARE = [[10, 20], [29, 20], [29, 39], [10, 39]]
+EXPECTED = np.zeros((60, 80), np.bool_)
+EXPECTED[20:40, 10:30] = True
+
+
+def as_json(path: Path, content: Any) -> Path:
+    path.write_text(json.dumps(content), "utf-8")
+    return path
+
+
+def test_a_mask_s_white_is_inside(tmp_path: Path) -> None:
+    Image.fromarray(EXPECTED).save(tmp_path / "region.png")
+    assert np.array_equal(read_region(tmp_path / "region.png"), EXPECTED)
+
+
+def test_polygons(tmp_path: Path) -> None:
+    path = as_json(tmp_path / "r.json", {"width": 80, "height": 60, "polygons": [SQUARE]})
+    assert np.array_equal(read_region(path), EXPECTED)
+
+
+def test_holes_are_cut_out_of_all_polygons(tmp_path: Path) -> None:
+    hole = [[15, 25], [19, 25], [19, 29], [15, 29]]
+    content = {"width": 80, "height": 60, "polygons": [SQUARE, SQUARE], "holes": [hole]}
+    expected = EXPECTED.copy()
+    expected[25:30, 15:20] = False
+    assert np.array_equal(read_region(as_json(tmp_path / "r.json", content)), expected)
+
+
+def test_labelme(tmp_path: Path) -> None:
+    shapes: list[dict[str, Any]] = [
+        {"label": "part", "points": SQUARE, "group_id": None, "shape_type": "polygon", "flags": {}}
+    ]
+    content = {
+        "version": "5.5.0",
+        "flags": {},
+        "shapes": shapes,
+        "imageData": None,
+        "imageHeight": 60,
+        "imageWidth": 80,
+    }
+    assert np.array_equal(read_region(as_json(tmp_path / "r.json", content)), EXPECTED)
+
+
+def test_the_text_is_small_and_laid_over_pictures_of_any_size(tmp_path: Path) -> None:
+    y, x = np.indices((1500, 2000))
+    disc = (y - 750) ** 2 + (x - 1000) ** 2 < 600**2
+    Image.fromarray(disc).save(tmp_path / "region.png")
+    text = region_text(tmp_path / "region.png", (1500, 2000))
+    assert decode_region(text).shape == (384, MAX_REGION_SIDE)
+    assert len(text) < 4000
+    assert (inside_of(text, 1500, 2000) == disc).mean() > 0.99
+    assert (inside_of(text, 750, 1000) == disc[::2, ::2]).mean() > 0.99
+
+
+def test_small_regions_are_kept_pixel_by_pixel(tmp_path: Path) -> None:
+    Image.fromarray(EXPECTED).save(tmp_path / "region.png")
+    assert np.array_equal(inside_of(region_text(tmp_path / "region.png", None), 60, 80), EXPECTED)
+
+
+@pytest.mark.parametrize(("value", "told"), [(0, "none of its pixels"), (255, "all of its pixels")])
+def test_a_mask_that_says_nothing_is_refused_by_name(value: int, told: str, tmp_path: Path) -> None:
+    Image.new("L", (20, 20), value).save(tmp_path / "region.png")
+    with pytest.raises(UsageError, match=rf"region\.png: {told}"):
+        read_region(tmp_path / "region.png")
+
+
+def test_a_photograph_is_no_mask(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)).save(tmp_path / "region.png")
+    with pytest.raises(UsageError, match=r"region\.png: .* different greys"):
+        read_region(tmp_path / "region.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ([], "the file"),
+        ({"width": 80, "polygons": [SQUARE]}, "height"),
+        ({"width": 80, "height": 60, "polygons": []}, "polygons"),
+        ({"width": 80, "height": 60, "polygons": [SQUARE[:2]]}, "polygons.0"),
+        ({"width": 80, "height": 60, "polygons": [[[0, 1e300], *SQUARE]]}, "polygons.0.0.1"),
+        ({"width": 80, "height": 60, "polygons": [SQUARE], "color": 1}, "color"),
+        ({"width": 10**6, "height": 10**6, "polygons": [SQUARE]}, "divide"),
+        ({"width": 80, "height": 60, "polygons": [[[100, 0], [110, 0], [110, 9]]]}, "none of its pixels"),
+        ({"imageWidth": 80, "imageHeight": 60, "shapes": [{"points": SQUARE[:2], "shape_type": "circle"}]}, "polygon"),
+    ],
+)
+def test_mistakes_in_polygons(content: Any, told: str, tmp_path: Path) -> None:
+    path = as_json(tmp_path / "r.json", content)
+    with pytest.raises(UsageError) as raised:
+        read_region(path)
+    assert str(path) in str(raised.value)
+    assert told in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_no_json(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_bytes(b"\x89PNG")
+    with pytest.raises(UsageError, match="cannot be read as JSON"):
+        read_region(tmp_path / "r.json")
+    with pytest.raises(UsageError, match=r"missing\.json"):
+        read_region(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize(
+    ("size", "fits"), [((600, 800), True), ((30, 40), True), ((606, 800), True), ((620, 800), False)]
+)
+def test_the_aspect_ratio_is_that_of_the_pictures(size: tuple[int, int], fits: bool, tmp_path: Path) -> None:
+    Image.fromarray(EXPECTED).save(tmp_path / "region.png")
+    if fits:
+        assert region_text(tmp_path / "region.png", size)
+    else:
+        with pytest.raises(UsageError, match=r"80 × 60 pixels, and the first picture is 800 × 620; .* draw it on one"):
+            region_text(tmp_path / "region.png", size)
