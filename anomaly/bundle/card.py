@@ -4,6 +4,7 @@ from anomaly.bundle.detectability import DetectabilityRecord, markdown_table
 from anomaly.bundle.manifest import DataRecord, Manifest
 from anomaly.calibration import Calibration
 from anomaly.config import Architecture, NetworkConfig, Recipe
+from anomaly.config.region import region_note
 
 _TITLES = {
     "bigan": "BiGAN: an encoder finds the latent",
@@ -32,6 +33,7 @@ No abnormal image was used.
 | | |
 |---|---|
 | images | {preprocess.channels} × {preprocess.size} × {preprocess.size}, resized by "{preprocess.resize}" |
+| region | {region_note(preprocess.region) or "the whole picture"} |
 | recipe | {_recipe(manifest)} |
 | networks | {network.architecture}, {network.latent_dim} latent dimensions, {_layers(network)} |
 | training | {_steps(manifest)} of {training.batch_size} images, seed {training.seed} |

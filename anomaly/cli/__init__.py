@@ -14,6 +14,7 @@ from anomaly.cli.inspect import inspect
 from anomaly.cli.keys import keys_app
 from anomaly.cli.models import models_app
 from anomaly.cli.recipes import recipes_app
+from anomaly.cli.region import region
 from anomaly.cli.score import score
 from anomaly.cli.serve import serve
 from anomaly.cli.streams import make_lenient
@@ -34,7 +35,7 @@ app = _Program(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (data, train, calibrate, score, evaluate, inspect, serve, export):
+for verb in (data, region, train, calibrate, score, evaluate, inspect, serve, export):
     app.command()(verb)
 for name, verbs in {"recipes": recipes_app, "models": models_app, "keys": keys_app, "history": history_app}.items():
     app.add_typer(verbs, name=name)

@@ -46,6 +46,15 @@ def train(
             metavar="PIXELS", help="The side that images are scaled to: preprocess.size.", rich_help_panel=_RECIPE
         ),
     ] = None,
+    region: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MASK.png|POLYGONS.json",
+            help="Only what lies inside counts: in training, calibration, scores and heatmaps. `anomaly region` "
+            "proposes a mask.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None,
     init_decoder: Annotated[
         Path | None,
         typer.Option(
@@ -100,6 +109,7 @@ def train(
             overrides=merged(overrides, given),
             normal=names(normal),
             groups=groups,
+            region=region,
             init_decoder=init_decoder,
             max_minutes=max_minutes,
             device=device,

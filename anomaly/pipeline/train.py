@@ -12,6 +12,7 @@ from torch import Tensor
 
 from anomaly.bundle import Bundle, load, save
 from anomaly.config import Method, NetworkPlan, Precision, Recipe, feature_names
+from anomaly.config.region import region_note
 from anomaly.data import Limits, PixelStore, describe, few_parts, image_keys, open_dataset, split_distinct
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import UsageError
@@ -23,6 +24,7 @@ from anomaly.inference.torch_engine import TorchEngine
 from anomaly.networks import Networks
 from anomaly.pipeline.detectability import with_detectability
 from anomaly.pipeline.record import data_record, identity, sets_sentences
+from anomaly.pipeline.region import with_region
 from anomaly.recipes import AUTO, Resolved, Sections, range_note, resolve, scale_note, survey
 from anomaly.runtime import is_fast_at_bf16, resolve_device
 from anomaly.training import Checkpoint, HistoryRow, LearnWatch, learn, run_folder, tensorboard_files
@@ -33,9 +35,9 @@ class TrainOptions:
     """The options of `anomaly train`: the data, a recipe with fields set on top of it, and what belongs to this run.
 
     `groups` says which part each image shows, "" where every image is a part of its own (see `open_dataset`).
-    `overrides` are fields of the recipe by section, such as {"training": {"steps": 1000}}. `init_decoder` is a bundle,
-    usually an autoencoder's, whose decoder G begins as. Larger images than `max_pixels` are left out. `command` is
-    recorded in the bundle.
+    `overrides` are fields of the recipe by section, such as {"training": {"steps": 1000}}. `region` is a file of a mask
+    or of polygons (see `regions.reading`). `init_decoder` is a bundle, usually an autoencoder's, whose decoder G begins
+    as. Larger images than `max_pixels` are left out. `command` is recorded in the bundle.
     """
 
     data: str
@@ -44,6 +46,7 @@ class TrainOptions:
     overrides: Sections = field(default_factory=dict)
     normal: tuple[str, ...] = ()
     groups: str = ""
+    region: Path | None = None
     init_decoder: Path | None = None
     max_minutes: float | None = None
     device: str = "auto"
@@ -91,6 +94,7 @@ class TrainSummary:
         why = "the time limit was reached" if self.is_out_of_time else "all steps were done"
         return [
             f"{done} at {recipe.preprocess.size} × {recipe.preprocess.size} pixels; it ended because {why}",
+            *([note] if (note := region_note(recipe.preprocess.region)) else []),
             *([_how_to_go_on(recipe)] if self.is_out_of_time else []),
             *sets_sentences(manifest.data),
             *(manifest.detectability.sentences()[:1] if manifest.detectability else []),
@@ -118,7 +122,8 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     samples = dataset.train_normals()
     limits = Limits.for_pixels(options.max_pixels)
     found = survey(samples, limits=limits)
-    resolved = resolve(options.recipe, options.overrides, found)
+    overrides = with_region(options.overrides, options.region, samples, limits)
+    resolved = resolve(options.recipe, overrides, found)
     recipe = resolved.recipe
     _check_feature_layer(resolved)
     decoder = _read_decoder(recipe.plan, options.init_decoder)

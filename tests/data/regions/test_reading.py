@@ -44,7 +44,7 @@ def test_labelme(tmp_path: Path) -> None:
     shapes: list[dict[str, Any]] = [
         {"label": "part", "points": SQUARE, "group_id": None, "shape_type": "polygon", "flags": {}}
     ]
-    content = {
+    content: dict[str, Any] = {
         "version": "5.5.0",
         "flags": {},
         "shapes": shapes,

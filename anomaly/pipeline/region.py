@@ -1,0 +1,136 @@
+"""`anomaly region`, which proposes a region of interest, and `anomaly train --region`, which keeps one."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from anomaly.config.region import Inside
+from anomaly.data import Limits, Sample, describe, open_dataset, to_image
+from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.data.decoding.ranges import FULL_RANGE
+from anomaly.data.regions.proposal import MIN_PICTURES, SIDE, propose
+from anomaly.data.regions.reading import region_text
+from anomaly.errors import DataError, ImageError, UsageError
+from anomaly.files import storing, write_atomically
+from anomaly.recipes import Sections, merged, survey
+
+NUM_PICTURES = 48
+"""So many normals, from all parts of DATA, are looked at to propose a region."""
+
+_DARKENED = 0.3
+
+
+@dataclass(frozen=True)
+class RegionSummary:
+    """The mask, the picture that shows it, how many normals it follows from, and the share that is inside."""
+
+    mask: Path
+    overlay: Path
+    num_pictures: int
+    share: float
+
+
+def with_region(sections: Sections, path: Path | None, samples: Sequence[Sample], limits: Limits) -> Sections:
+    """The fields of a recipe and, on top, the region in a file; it must have the first picture's aspect ratio.
+
+    Raises:
+        UsageError: the file has no region, or the fields set one, too.
+    """
+    if path is None:
+        return sections
+    if "region" in sections.get("preprocess", {}):
+        raise UsageError("preprocess.region is set twice, by --set and by --region; leave one of them away")
+    first = next(_readable(samples, limits), None)
+    size = None if first is None else (first.height, first.width)
+    return merged(sections, {"preprocess": {"region": region_text(path, size, limits=limits)}})
+
+
+def propose_region(
+    data: str,
+    out: Path,
+    *,
+    normal: Sequence[str] = (),
+    max_pixels: int = DEFAULT_LIMITS.max_pixels,
+    on_data: Callable[[Sequence[str]], None] = lambda sentences: None,
+) -> RegionSummary:
+    """Write the mask of a region that follows from the normals of `data` (see `regions.proposal`).
+
+    Beside it, as NAME_overlay.png, goes one of the normals with the outside darkened.
+
+    Raises:
+        DataError: the data cannot be used, or no region follows from them.
+        UsageError: `out` is no PNG, or lies within the data.  StorageError: `out` cannot be written.
+    """
+    _check_out(out, data)
+    dataset = open_dataset(data, normal=normal)
+    on_data(describe(dataset))
+    limits = Limits.for_pixels(max_pixels)
+    samples = dataset.train_normals()
+    rows = np.unique(np.linspace(0, len(samples) - 1, NUM_PICTURES).astype(int))
+    drawn = [samples[row] for row in rows]
+    value_range = survey(drawn, limits=limits).value_range
+    pictures = _shrunk(_readable(drawn, limits, value_range))
+    if len(pictures) < MIN_PICTURES:
+        raise DataError(
+            f"{data}: {len(pictures)} normal pictures can be read, and what they have in common shows in at least "
+            f"{MIN_PICTURES}: give more, or draw the region by hand"
+        )
+    inside, share = propose(pictures)
+    if inside is None:
+        raise DataError(f"{data}: no region is proposed, because {_why_not(share)}")
+    first = next(_readable(drawn, limits, value_range))
+    overlay = out.with_name(f"{out.stem}_overlay.png")
+    mask = Image.fromarray(inside).resize(first.size, Image.Resampling.NEAREST)
+    with storing("the region", out.parent, instead="give another --out"):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, _png(mask.convert("L")))
+        write_atomically(overlay, _png(_darkened(first, np.asarray(mask))))
+    return RegionSummary(out, overlay, len(pictures), share)
+
+
+def _check_out(out: Path, data: str) -> None:
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"--out {out}: a region is written as a mask; give a file that ends in .png")
+    if Path(data).is_dir() and Path(data).resolve() in out.resolve().parents:
+        raise UsageError(f"--out {out}: lies within DATA, where it would be taken for a picture; choose another folder")
+
+
+def _why_not(share: float) -> str:
+    if share:
+        return f"what the normals have in common takes {share:.0%} of the picture; train on whole pictures"
+    return "the normals have no structure in common, as textures have none; train on whole pictures, or draw a region"
+
+
+def _readable(samples: Sequence[Sample], limits: Limits, value_range: int = FULL_RANGE) -> Iterator[Image.Image]:
+    """The pictures that can be read, each decoded when it is asked for; training says which cannot, and why."""
+    for sample in samples:
+        try:
+            yield to_image(sample.open(limits=limits, value_range=value_range))
+        except ImageError:
+            continue
+
+
+def _shrunk(pictures: Iterator[Image.Image]) -> NDArray[np.float32]:
+    """Grey (n, h, w), stretched to the shape of the first, shrunk to sides of at most SIDE."""
+    shrunk: list[NDArray[np.float32]] = []
+    for picture in pictures:
+        if not shrunk:
+            scale = min(1.0, SIDE / max(picture.size))
+            size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        shrunk.append(np.asarray(picture.convert("L").resize(size, Image.Resampling.BILINEAR), np.float32))
+    return np.stack(shrunk) if shrunk else np.empty((0, 1, 1), np.float32)
+
+
+def _darkened(picture: Image.Image, inside: Inside) -> Image.Image:
+    return Image.composite(picture, picture.point(lambda value: value * _DARKENED), Image.fromarray(inside))
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "png")
+    return file.getvalue()
