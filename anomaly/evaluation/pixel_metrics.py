@@ -1,7 +1,7 @@
 """How well heatmaps point at the defects: pixel AUROC and AUPRO.
 
 Heatmaps are float (h, w), finite, higher is more anomalous; masks are bool (h, w), True on the defect. Sizes agree
-pairwise and may vary from image to image.
+pairwise and may vary from image to image. Where `counted` masks are given, other pixels are as if they were not there.
 
 Both measures are the area under a curve of "share of the defects found" over the false-positive rate, up to some rate.
 They differ in what a defect pixel weighs: for pixel AUROC all weigh the same; for AUPRO (Bergmann et al. 2021,
@@ -24,14 +24,20 @@ Heatmap = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 
-def pixel_auroc(heatmaps: Sequence[Heatmap], masks: Sequence[Mask]) -> float:
-    """AUROC over all pixels of all images; raises DataError unless there are normal and defect pixels."""
-    normal, defect = _split(heatmaps, masks)
+def pixel_auroc(heatmaps: Sequence[Heatmap], masks: Sequence[Mask], counted: Sequence[Mask] | None = None) -> float:
+    """AUROC over all counted pixels of all images; raises DataError unless there are normal and defect pixels."""
+    normal, defect = _split(heatmaps, masks, counted)
     weights = np.full(defect.size, 1 / defect.size)
     return _area(normal, defect, weights, max_fpr=1.0)
 
 
-def aupro(heatmaps: Sequence[Heatmap], masks: Sequence[Mask], *, max_fpr: float = 0.3) -> float:
+def aupro(
+    heatmaps: Sequence[Heatmap],
+    masks: Sequence[Mask],
+    counted: Sequence[Mask] | None = None,
+    *,
+    max_fpr: float = 0.3,
+) -> float:
     """Area under the per-region overlap, for false-positive rates up to `max_fpr` in (0, 1], as a share of `max_fpr`.
 
     A region is an 8-connected component of a mask. A perfect map reaches 1, a random one about `max_fpr` / 2. Raises
@@ -39,20 +45,25 @@ def aupro(heatmaps: Sequence[Heatmap], masks: Sequence[Mask], *, max_fpr: float 
     """
     if not 0 < max_fpr <= 1:
         raise ValueError(f"max_fpr is {max_fpr}; it must lie in (0, 1]")
-    normal, defect = _split(heatmaps, masks)
-    weights = np.concatenate([_region_weights(mask) for mask in masks])
+    normal, defect = _split(heatmaps, masks, counted)
+    drawn = masks if counted is None else [mask & part for mask, part in zip(masks, counted, strict=True)]
+    weights = np.concatenate([_region_weights(mask) for mask in drawn])
     return _area(normal, defect, weights / weights.sum(), max_fpr) / max_fpr
 
 
-def _split(heatmaps: Sequence[Heatmap], masks: Sequence[Mask]) -> tuple[Heatmap, Heatmap]:
+def _split(
+    heatmaps: Sequence[Heatmap], masks: Sequence[Mask], counted: Sequence[Mask] | None
+) -> tuple[Heatmap, Heatmap]:
     """Values of the normal pixels, sorted, and of the defect pixels, in order."""
     for i, (heatmap, mask) in enumerate(zip(heatmaps, masks, strict=True)):
         if heatmap.shape != mask.shape:
             raise ValueError(f"heatmap {i} is {heatmap.shape}, but its mask is {mask.shape}; they must agree")
         if not np.isfinite(heatmap).all():
             raise DataError(f"Heatmap {i} has values that are not finite; leave its image out of the evaluation.")
-    normal = np.concatenate([heatmap[~mask] for heatmap, mask in zip(heatmaps, masks, strict=True)] or [np.empty(0)])
-    defect = np.concatenate([heatmap[mask] for heatmap, mask in zip(heatmaps, masks, strict=True)] or [np.empty(0)])
+    parts: Sequence[Mask | np.bool_] = counted if counted is not None else [np.True_] * len(masks)
+    triples = list(zip(heatmaps, masks, parts, strict=True))
+    normal = np.concatenate([heatmap[~mask & part] for heatmap, mask, part in triples] or [np.empty(0)])
+    defect = np.concatenate([heatmap[mask & part] for heatmap, mask, part in triples] or [np.empty(0)])
     if not normal.size or not defect.size:
         raise DataError(
             f"The masks mark {defect.size} pixels as defect and leave {normal.size} as normal, but pixel metrics need "

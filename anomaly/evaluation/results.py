@@ -16,7 +16,7 @@ class Example:
 
     image, reconstruction: uint8 (h, w) or (h, w, 3). heatmap: float (h, w) on a display scale, from 0 to 1; `strongest`
     is its strongest place, None where all of it is equal. `standardised` has, by term, how many standard deviations the
-    image lies above the mean of the *select* normals.
+    image lies above the mean of the *select* normals. region: bool (h, w), what counts; None where all of the image does.
     """
 
     group: str
@@ -30,6 +30,7 @@ class Example:
     strongest: StrongestPlace | None
     standardised: dict[str, float]
     mask: NDArray[np.bool_] | None
+    region: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class PixelFigures:
 
     `auroc` and `aupro` are None where no mask of a defect can be used. `num_normal` and `num_anomalous` count the
     images measured, `num_without` the anomalous ones that have no mask, and `failures` are (path, reason) of those
-    whose mask cannot be used.
+    whose mask cannot be used. Where the model has a region, only pixels inside count: `region` is their share, and
+    `num_outside` are anomalous images without a defect there, which are measured as normal ones.
     """
 
     auroc: float | None
@@ -47,6 +49,8 @@ class PixelFigures:
     num_anomalous: int
     num_without: int
     failures: list[tuple[str, str]]
+    region: float | None = None
+    num_outside: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Evaluation:
     reason). `seed` is of the one training that is measured. `standardised` has the terms in standard deviations above
     the mean of the *select* normals. `counted` is None where parts are not told apart; else it is True for one normal
     image of each part that the model has not seen. `detectability` is what the bundle says of itself, not measured on
-    this data; None where it says nothing.
+    this data; None where it says nothing. `region` is a sentence on what counts, where not all does.
     """
 
     title: str
@@ -86,6 +90,7 @@ class Evaluation:
     seed: int
     counted: NDArray[np.bool_] | None = None
     detectability: DetectabilityRecord | None = None
+    region: str | None = None
 
 
 def is_alarm(score: float, threshold: float | None) -> bool:

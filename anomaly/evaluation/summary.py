@@ -102,6 +102,8 @@ def _pixel_metrics(pixel: PixelFigures | None) -> dict[str, object]:
         "num_pixel_normal": pixel.num_normal,
         "num_pixel_anomalous": pixel.num_anomalous,
         "num_without_mask": pixel.num_without,
+        "pixel_region": pixel.region,
+        "num_outside_region": pixel.num_outside,
         "num_masks_failed": len(pixel.failures),
         "mask_failures": _listed(pixel.failures),
     }

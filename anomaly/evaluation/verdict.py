@@ -117,6 +117,9 @@ def pixel_sentence(evaluation: Evaluation) -> str | None:
     if pixel.failures:
         left_out.append(f"the masks of {len(pixel.failures)} images cannot be used (metrics.json says why)")
     why = f": {' and '.join(left_out)}" if left_out else ""
+    if pixel.region is not None:
+        why += f". Only the region counts, {percent(pixel.region)} of each picture"
+        why += f", and {pixel.num_outside} anomalous images have their defects outside" if pixel.num_outside else ""
     if pixel.auroc is None:
         return f"There are no pixel figures{why}."
     return (

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.calibration import check_alpha
+from anomaly.config.region import inside_of, region_note
 from anomaly.data import (
     Dataset,
     Limits,
@@ -240,11 +241,12 @@ def _evaluation(
         num_calibration=detector.calibration.num_calibration,
         seed=bundle.manifest.recipe.training.seed,
         detectability=bundle.manifest.detectability,
+        region=region_note(detector.preprocess.region),
     )
 
 
 def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[Example]:
-    evidence = scored.evidence
+    evidence, region = scored.evidence, detector.preprocess.region
     standardised = detector.bundle.contents.statistics.standardise(evidence.terms)
     for group, rows in choose_examples(evidence.score, scored.labels).items():
         explanation = detector.explain(scored.pixels[rows], evidence.z_hat[rows])
@@ -266,6 +268,7 @@ def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[E
                 strongest=strongest_place(restored),
                 standardised={name: float(values[row]) for name, values in standardised.items()},
                 mask=scored.masks.masks.get(row) if scored.masks else None,
+                region=inside_of(region, *image.shape[:2]) if region is not None else None,
             )
 
 

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.config.region import decode_region, inside_of
 from anomaly.data import Limits, Mask, Sample, looks_inverted, map_ahead, restore_map
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError, ImageError
@@ -59,7 +60,7 @@ def read_masks(samples: Sequence[Sample], limits: Limits = DEFAULT_LIMITS) -> Ma
 def pixel_figures(
     detector: Detector, samples: Sequence[Sample], pixels: NDArray[np.uint8], evidence: Evidence, read: MasksRead
 ) -> PixelFigures:
-    """Pixel AUROC and AUPRO at each image's own size, over the images whose mask is known."""
+    """Pixel AUROC and AUPRO at each image's own size, over the images whose mask is known, inside the region."""
     rows = list(read.masks)
     heatmaps: list[NDArray[np.float32]] = []
     for start in range(0, len(rows), _CHUNK):
@@ -70,15 +71,21 @@ def pixel_figures(
             for row, heatmap in zip(part, heat, strict=True)
         ]
     masks = [read.masks[row] for row in rows]
-    num_defects = sum(bool(mask.any()) for mask in masks)
-    can_measure = num_defects > 0 and not all(mask.all() for mask in masks)
+    region = detector.preprocess.region
+    counted = None if region is None else [inside_of(region, *mask.shape) for mask in masks]
+    seen = masks if counted is None else [mask & inside for mask, inside in zip(masks, counted, strict=True)]
+    num_defects = sum(bool(mask.any()) for mask in seen)
+    num_counted = sum(int(mask.size if counted is None else counted[i].sum()) for i, mask in enumerate(masks))
+    can_measure = num_defects > 0 and sum(int(mask.sum()) for mask in seen) < num_counted
     return PixelFigures(
-        auroc=pixel_auroc(heatmaps, masks) if can_measure else None,
-        aupro=aupro(heatmaps, masks) if can_measure else None,
+        auroc=pixel_auroc(heatmaps, masks, counted) if can_measure else None,
+        aupro=aupro(heatmaps, masks, counted) if can_measure else None,
         num_normal=len(masks) - num_defects,
         num_anomalous=num_defects,
         num_without=len(read.without),
         failures=[(samples[row].path, reason) for row, reason in read.failures.items()],
+        region=None if region is None else float(decode_region(region).mean()),
+        num_outside=sum(bool(mask.any()) for mask in masks) - num_defects,
     )
 
 

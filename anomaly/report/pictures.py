@@ -1,6 +1,7 @@
 """Example images as a report shows them: the image, its reconstruction, the heatmap over it, the defect's outline.
 
-Where an image is called anomalous, the strongest place of its heatmap is boxed.
+Where an image is called anomalous, the strongest place of its heatmap is boxed. Where the model has a region, its
+outline is on the image and on the heatmap, too.
 
 All are drawn with the longer side THUMBNAIL_SIDE pixels long: small images get larger with sharp pixels, so that what
 the model saw can be counted, and large ones get smaller with smooth ones.
@@ -21,6 +22,7 @@ from anomaly.report.places import draw_place
 
 THUMBNAIL_SIDE = 192
 OUTLINE_COLOUR = (0, 190, 255)
+REGION_COLOUR = (80, 220, 100)
 OUTLINE_WIDTH = 2
 LEGEND_SIZE = (160, 12)
 
@@ -40,11 +42,14 @@ def draw_example(example: Example, *, is_alarm: bool) -> ExamplePictures:
     image = thumbnail(example.image)
     size = (image.shape[1], image.shape[0])
     heatmap = Image.fromarray(example.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
-    heated = overlay(image, np.asarray(heatmap))
+    shown, heated = image, overlay(image, np.asarray(heatmap))
+    if example.region is not None:
+        region = _resize_mask(example.region, size)
+        shown, heated = (outline(each, region, REGION_COLOUR) for each in (shown, heated))
     if is_alarm and example.strongest:
         heated = draw_place(heated, example.strongest, scale=size[0] / example.heatmap.shape[1])
     return ExamplePictures(
-        image=_image_uri(image),
+        image=_image_uri(shown),
         reconstruction=_image_uri(thumbnail(example.reconstruction)),
         heatmap=_image_uri(heated),
         mask=None if example.mask is None else _image_uri(outline(image, _resize_mask(example.mask, size))),
@@ -65,11 +70,11 @@ def thumbnail(image: NDArray[np.uint8]) -> Rgb:
     return np.asarray(Image.fromarray(image).convert("RGB").resize(size, smooth))
 
 
-def outline(image: Rgb, mask: NDArray[np.bool_]) -> Rgb:
-    """The outline of a mask on an image of the same size, just outside of the defect so that it hides none of it."""
+def outline(image: Rgb, mask: NDArray[np.bool_], colour: tuple[int, int, int] = OUTLINE_COLOUR) -> Rgb:
+    """The outline of a mask on an image of the same size, just outside of what it marks so that it hides none of it."""
     ring = ndimage.binary_dilation(mask, iterations=OUTLINE_WIDTH) & ~mask
     outlined = image.copy()
-    outlined[ring] = OUTLINE_COLOUR
+    outlined[ring] = colour
     return outlined
 
 

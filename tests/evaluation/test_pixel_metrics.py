@@ -144,3 +144,28 @@ def test_sizes_that_differ_are_refused() -> None:
 def test_rates_out_of_range_are_refused(max_fpr: float) -> None:
     with pytest.raises(ValueError, match="max_fpr"):
         aupro([np.array([[0.0, 1.0]])], [np.array([[False, True]])], max_fpr=max_fpr)
+
+
+@given(maps(), st.data())
+def test_pixels_that_do_not_count_might_as_well_not_be_there(drawn: Maps, data: st.DataObject) -> None:
+    heatmaps, masks = drawn
+    counted = [data.draw(hnp.arrays(np.bool_, mask.shape)) for mask in masks]
+    for mask, part in zip(masks[:1], counted, strict=False):
+        part.flat[0] = part.flat[-1] = True
+        assert mask.flat[0]
+    scores = np.concatenate([h[c] for h, c in zip(heatmaps, counted, strict=True)])
+    labels = np.concatenate([m[c] for m, c in zip(masks, counted, strict=True)])
+    assert auroc(scores, labels) == pytest.approx(pixel_auroc(heatmaps, masks, counted))
+    noise = [np.where(c, h, data.draw(st.floats(-9, 9))) for h, c in zip(heatmaps, counted, strict=True)]
+    assert aupro(noise, masks, counted) == aupro(heatmaps, masks, counted)
+
+
+def test_a_defect_counts_with_its_part_inside() -> None:
+    """Two defects: one half outside, where the map is blind; one wholly outside."""
+    mask = np.zeros((6, 6), np.bool_)
+    mask[1, 1:5] = mask[5, 3:] = True
+    counted = np.zeros((6, 6), np.bool_)
+    counted[:, :3] = True
+    heatmap = (mask & counted).astype(np.float64)
+    assert aupro([heatmap], [mask], [counted]) == 1
+    assert aupro([heatmap], [mask]) < 0.5

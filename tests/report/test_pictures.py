@@ -9,6 +9,7 @@ from anomaly.report.heat import Rgb, legend_bar
 from anomaly.report.pictures import (
     LEGEND_SIZE,
     OUTLINE_COLOUR,
+    REGION_COLOUR,
     THUMBNAIL_SIDE,
     draw_example,
     legend_uri,
@@ -95,3 +96,18 @@ def test_a_map_without_a_strongest_place_has_no_box() -> None:
     np.testing.assert_array_equal(
         decode(draw_example(example, is_alarm=True).heatmap), decode(draw_example(example, is_alarm=False).heatmap)
     )
+
+
+def test_the_region_is_outlined_on_the_image_and_on_the_heatmap() -> None:
+    region = np.zeros((30, 20), np.bool_)
+    region[10:20, 5:15] = True
+    with_region, without = (draw_example(make_example(region=each), is_alarm=False) for each in (region, None))
+    for name in ("image", "heatmap"):
+        drawn, plain = (decode(getattr(pictures, name)) for pictures in (with_region, without))
+        changed = (drawn != plain).any(axis=2)
+        assert (drawn[changed] == REGION_COLOUR).all()
+        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        scale = THUMBNAIL_SIDE / 30
+        assert abs(rows[0] - 10 * scale) <= 3
+        assert abs(columns[-1] - 15 * scale) <= 3
+    assert with_region.reconstruction == without.reconstruction
