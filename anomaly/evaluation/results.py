@@ -16,7 +16,7 @@ class Example:
 
     image, reconstruction: uint8 (h, w) or (h, w, 3). heatmap: float (h, w) on a display scale, from 0 to 1; `strongest`
     is its strongest place, None where all of it is equal. `standardised` has, by term, how many standard deviations the
-    image lies above the mean of the *select* normals. region: bool (h, w), what counts; None where all of the image does.
+    image lies above the mean of the *select* normals. region: bool (h, w), what counts; None where all of it does.
     """
 
     group: str

@@ -1,9 +1,10 @@
 // What lies on the desk: the images of this tab, and how they are looked at. Views listen for
 // "change", whose detail is the item, if only one has changed.
 //
-// An item: { id, name, file, label, answer, numCalibration, problem, size, heatmap, reconstruction, correction }.
-// `label` and `correction` are "normal", "anomalous" or null; `answer` is the server's, null before; `heatmap` and
-// `reconstruction` are PNG files (Blob); `size` is the heatmap's [width, height].
+// An item: { id, name, file, label, answer, numCalibration, problem, size, heatmap, reconstruction, region,
+// correction }. `label` and `correction` are "normal", "anomalous" or null; `answer` is the server's, null before;
+// `heatmap`, `reconstruction` and `region` are PNG files (Blob), `region` null where the model has none; `size` is the
+// heatmap's [width, height].
 
 import { verdictOf } from "./verdicts.js";
 
@@ -22,7 +23,7 @@ class Desk extends EventTarget {
     const items = entries.map(({ file, name, label }) => ({
       ...{ id: this.#nextId++, name, file, label },
       ...{ answer: null, numCalibration: null, problem: null, correction: null },
-      ...{ size: null, heatmap: null, reconstruction: null },
+      ...{ size: null, heatmap: null, reconstruction: null, region: null },
     }));
     this.items = [...this.items, ...items];
     this.#tell();

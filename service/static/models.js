@@ -6,6 +6,7 @@ import { find, make } from "./dom.js";
 import { textOf } from "./markdown.js";
 
 const POLL_MS = 1000;
+const regions = new Map(); // digest → promise of a region, or of null
 let models = [];
 
 /** The name of the chosen model, or "" before there is one. */
@@ -15,6 +16,17 @@ export const chosenModel = () => (find("model").disabled ? "" : find("model").va
 export async function numCalibrationOf(name, version) {
   if (!versionOf(name, version)?.num_calibration) await refresh(); // it was loaded since
   return versionOf(name, version)?.num_calibration ?? null;
+}
+
+/** The region of a bundle, a PNG in base64; null where whole pictures count, or where the server does not tell. */
+export function regionOf(name, version, digest) {
+  if (!regions.has(digest)) {
+    const found = ask(`models/${encodeURIComponent(name)}`)
+      .then(({ versions }) => versions.find((each) => each.version === version)?.preprocess?.region ?? null)
+      .catch(() => regions.delete(digest) && null);
+    regions.set(digest, found);
+  }
+  return regions.get(digest);
 }
 
 /** Ask which models there are, and again while some are being loaded. Raises Problem. */

@@ -1,6 +1,7 @@
 // Pictures on canvases: small ones for the gallery, kept in bounded number and released; heatmaps as colour.
 
 import { COLOURS } from "./heat.js";
+import { outlineOf } from "./region.js";
 
 const SMALL = 192; // pixels of a thumbnail's longer side
 const MAX_KEPT = 480;
@@ -13,7 +14,7 @@ export async function paintThumbnail(canvas, item, kind) {
   return Boolean(bitmap);
 }
 
-/** The whole picture into `canvas`; says whether there is one. */
+/** The whole picture, or the outline of the "region" over it, into `canvas`; says whether there is one. */
 export async function paintWhole(canvas, item, kind) {
   const bitmap = await read(item, kind).catch(() => null);
   if (bitmap) paint(canvas, bitmap);
@@ -42,6 +43,10 @@ function release(file) {
 
 async function read(item, kind) {
   const bitmap = await createImageBitmap(fileOf(item, kind));
+  if (kind === "region") {
+    const shown = (await thumbnail(item, "original")) ?? (await thumbnail(item, "heatmap"));
+    return outlineOf(bitmap, shown);
+  }
   return kind === "heatmap" ? coloured(bitmap) : bitmap;
 }
 

@@ -3,7 +3,7 @@
 import { ask, withQuery } from "./api.js";
 import { desk } from "./desk.js";
 import { find } from "./dom.js";
-import { chosenModel, numCalibrationOf } from "./models.js";
+import { chosenModel, numCalibrationOf, regionOf } from "./models.js";
 import { Queue } from "./queue.js";
 
 const queue = new Queue({
@@ -15,7 +15,8 @@ const queue = new Queue({
 /** Score these items, now or when the server can. */
 export function scoreAll(items) {
   for (const item of items) {
-    desk.update(item, { answer: null, problem: null, heatmap: null, reconstruction: null, correction: null });
+    const pictures = { heatmap: null, reconstruction: null, region: null };
+    desk.update(item, { answer: null, problem: null, correction: null, ...pictures });
   }
   queue.add(items);
 }
@@ -30,13 +31,13 @@ async function score(item, signal) {
   const answer = await ask(withQuery("score", query), { method: "POST", body, signal });
   const { heatmap, reconstruction, ...found } = answer;
   const numCalibration = await numCalibrationOf(answer.model, answer.version);
-  const [heat, drawn] = [bytesOf(heatmap), bytesOf(reconstruction)];
-  const size = sizeOf(heat);
-  desk.update(item, { answer: found, numCalibration, size, heatmap: png(heat), reconstruction: png(drawn) });
+  const region = await regionOf(answer.model, answer.version, answer.digest);
+  const pictures = { heatmap: png(heatmap), reconstruction: png(reconstruction), region: region && png(region) };
+  desk.update(item, { answer: found, numCalibration, size: sizeOf(heatmap), ...pictures });
 }
 
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-const png = (bytes) => new Blob([bytes], { type: "image/png" });
+const png = (base64) => new Blob([bytesOf(base64)], { type: "image/png" });
 
 // Width and height: a PNG file has them at byte 16 and 20, big-endian.
-const sizeOf = ({ buffer }) => [16, 20].map((at) => new DataView(buffer).getUint32(at));
+const sizeOf = (base64) => [16, 20].map((at) => new DataView(bytesOf(base64).buffer).getUint32(at));

@@ -9,9 +9,9 @@ import { corrected } from "./tile.js";
 import { NAMES, SIGNS, number } from "./verdicts.js";
 
 const PANES = [
-  ["Image", ["original"]],
+  ["Image", ["original", "region"]],
   ["Closest normal", ["reconstruction"]],
-  ["Heatmap", ["original", "heatmap"]],
+  ["Heatmap", ["original", "heatmap", "region"]],
 ];
 
 const OUTLYING = 6; // standard deviations, as in the reports
@@ -112,7 +112,7 @@ const placeOf = (place) => (place ? `${times(place)} a normal image's, at ${plac
 
 function pane(item, caption, kinds) {
   const stack = make("div", { className: "stack" });
-  for (const kind of kinds) {
+  for (const kind of kinds.filter((each) => each !== "region" || item.region)) {
     const canvas = make("canvas", { className: kind, role: "img", ariaLabel: caption });
     stack.append(canvas);
     paintWhole(canvas, item, kind).then((isThere) => isThere || canvas.replaceWith(missing(kind)));
