@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -11,6 +12,7 @@ from hypothesis import settings
 
 from anomaly.bundle import Contents
 from anomaly.config import MAX_REMEMBERED
+from anomaly.config.region import encode_region
 from anomaly.inference import evidence_onnx
 from anomaly.pipeline.train import TrainOptions, train_bundle
 from anomaly.recipes import merged
@@ -79,6 +81,13 @@ def bf16_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         auxiliary=_DEFECTS_REMEMBERED,
         score={"combine": "auxiliary", "precision": "bf16"},
     )
+
+
+@pytest.fixture(scope="session")
+def region_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BiGAN of the digit 0 whose region is the left five of eight columns."""
+    region = encode_region(np.tile(np.arange(8) < 5, (8, 1)))
+    return _train(tmp_path_factory.mktemp("models") / "region", preprocess={"region": region})
 
 
 def _train(out: Path, **sections: dict[str, Any]) -> Path:

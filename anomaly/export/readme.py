@@ -71,7 +71,7 @@ score, p_value, threshold, is_anomalous, terms, heatmap = model(picture.pixels[N
 ```
 
 {note}
-
+{region}
 ## What differs from `anomaly score`
 
 - Scores agree to {tolerance:g} of their size. A verdict can differ where a score is that close to the threshold.
@@ -80,6 +80,13 @@ score, p_value, threshold, is_anomalous, terms, heatmap = model(picture.pixels[N
   scored as it is shown. A JPEG that ends early is refused all the same. `pip install simplejpeg` closes the gap.
 - Images of more than 64 million pixels are refused. There is no `--max-pixels`.
 - Masks that lie beside the images of a folder are scored, too: give the folder of the images.
+"""
+
+_REGION = """
+The model has a region: what lies outside of it is never evidence. It is `preprocess.region` in `model.json`, a PNG in
+base64 that is laid over the whole picture. The reader makes all pixels outside grey. `restore_map` of
+`anomaly/data/preprocess.py` lays a heatmap over the picture, with 0 outside:
+`restore_map(heatmap[0], about.preprocess, picture.height, picture.width)`.
 """
 
 _NOTES = {
@@ -115,4 +122,5 @@ def readme_of(bundle: Bundle, runtime: Runtime, tolerance: float) -> str:
         terms=", ".join(manifest.terms),
         tolerance=tolerance,
         note=_NOTES[runtime],
+        region="" if preprocess.region is None else _REGION,
     )
