@@ -72,24 +72,30 @@ class Defect:
         return list(DefectKind).index(self.kind), self.width, self.length, round(1000 * (self.contrast or 0))
 
 
-def spoil_picture(picture: Pixels, defect: Defect, rng: np.random.Generator) -> Pixels | None:
+def spoil_picture(
+    picture: Pixels, defect: Defect, rng: np.random.Generator, *, inside: Mask | None = None
+) -> Pixels | None:
     """A copy of the picture with the defect at a random place, at a random angle where it has one.
 
-    None where none of NUM_PLACES places can show it: a dark spot needs something brighter, a bright one something
-    darker, missing structure needs structure, and each needs room.
+    `inside`, (h, w), is where a defect may be, anywhere without it. None where none of NUM_PLACES places can show it: a
+    dark spot needs something brighter, a bright one something darker, missing structure needs structure, and each
+    needs room.
     """
     side = defect.length
     margin = max(2, side // 2)
     height, width = picture.shape[:2]
-    if side > min(height, width) or (defect.kind is DefectKind.COLOUR_CAST and picture.ndim == 2):
+    first, last = _extent(height, width, inside)
+    if (last - first).min() < side or (defect.kind is DefectKind.COLOUR_CAST and picture.ndim == 2):
         return None
     for _ in range(NUM_PLACES):
-        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+        top, left = (int(rng.integers(start, end - side + 1)) for start, end in zip(first, last, strict=True))
         rows = slice(max(top - margin, 0), min(top + side + margin, height))
         columns = slice(max(left - margin, 0), min(left + side + margin, width))
         window = picture[rows, columns].astype(np.float64)
         centre = (top - rows.start + (side - 1) / 2, left - columns.start + (side - 1) / 2)
         mask, wanted = _draw(window, defect, centre, rng)
+        if inside is not None and not inside[rows, columns][mask].all():
+            continue
         changed = wanted.clip(0, 255)
         if (changed != wanted)[mask].mean() > MOST_CLIPPED or not _is_seen(defect, (changed - window)[mask]):
             continue
@@ -97,6 +103,14 @@ def spoil_picture(picture: Pixels, defect: Defect, rng: np.random.Generator) -> 
         spoilt[rows, columns][mask] = np.rint(changed[mask]).astype(np.uint8)
         return spoilt
     return None
+
+
+def _extent(height: int, width: int, inside: Mask | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The first row and column in which a pixel may change, and those behind the last."""
+    if inside is None:
+        return np.array([0, 0]), np.array([height, width])
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    return np.array([rows[0], columns[0]]), np.array([rows[-1], columns[-1]]) + 1
 
 
 def _is_seen(defect: Defect, change: Field) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomaly.bundle import DetectabilityCell, DetectabilityRecord
+from anomaly.config.region import inside_of
 from anomaly.evaluation.defects import Defect, DefectKind, Pixels, spoil_picture
 
 LENGTHS = (2, 4, 8, 16, 32, 64)
@@ -39,11 +40,13 @@ def measure_detectability(
     *,
     alpha: float,
     seed: int,
+    region: str | None = None,
     time_limit_s: float = TIME_LIMIT_S,
 ) -> DetectabilityRecord | None:
     """The share of each defect that is found in normal pictures (h, w) or (h, w, 3), which are read one at a time.
 
-    `flag` decides at the false-alarm rate `alpha`. `seed` draws the places. None where no picture can show a defect.
+    `flag` decides at the false-alarm rate `alpha`. `seed` draws the places, which lie inside of `region` (see
+    `config.region`) where there is one. None where no picture can show a defect.
     """
     ends = time.monotonic() + time_limit_s
     counts: dict[Defect, _Count] = {}
@@ -57,7 +60,7 @@ def measure_detectability(
             break
         num_images += 1
         num_false_alarms += sum(flagged is True for flagged in flag([picture]))
-        for several in _spoilt(picture, list(counts), (seed, number)):
+        for several in _spoilt(picture, list(counts), (seed, number), region):
             if is_over := time.monotonic() > ends:
                 break
             for (defect, _), flagged in zip(several, flag([spoilt for _, spoilt in several]), strict=True):
@@ -117,12 +120,15 @@ def _together(picture: Pixels) -> int:
     return max(1, min(MAX_TOGETHER, MAX_BYTES // picture.nbytes))
 
 
-def _spoilt(picture: Pixels, defects: list[Defect], seed: tuple[int, int]) -> Iterator[list[tuple[Defect, Pixels]]]:
+def _spoilt(
+    picture: Pixels, defects: list[Defect], seed: tuple[int, int], region: str | None
+) -> Iterator[list[tuple[Defect, Pixels]]]:
     """The picture with each defect that it can show, some at a time, in random order: so a time limit is fair."""
     several: list[tuple[Defect, Pixels]] = []
+    inside = None if region is None else inside_of(region, *picture.shape[:2])
     for row in np.random.default_rng(seed).permutation(len(defects)):
         defect = defects[row]
-        spoilt = spoil_picture(picture, defect, np.random.default_rng((*seed, *defect.seed)))
+        spoilt = spoil_picture(picture, defect, np.random.default_rng((*seed, *defect.seed)), inside=inside)
         if spoilt is not None:
             several.append((defect, spoilt))
         if len(several) == _together(picture):

@@ -40,6 +40,7 @@ def with_detectability(
         lambda pictures: detector.score(pictures, alpha=alpha).is_anomalous,
         alpha=alpha,
         seed=recipe.training.seed,
+        region=recipe.preprocess.region,
         time_limit_s=time_limit_s,
     )
     return replace(contents, manifest=contents.manifest.model_copy(update={"detectability": record}))

@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from anomaly.bundle import DetectabilityCell, DetectabilityRecord
+from anomaly.config.region import encode_region, inside_of
 from anomaly.evaluation import detectability
 from anomaly.evaluation.defects import DefectKind, Pixels
 from anomaly.evaluation.detectability import LENGTHS, measure_detectability, plan
@@ -114,6 +115,23 @@ def test_defects_are_at_most_half_as_long_as_the_picture_is_wide() -> None:
     assert plan(np.zeros((200, 3), np.uint8), num_affordable=10**6) == []
     assert measure_detectability([np.zeros((3, 5), np.uint8)], nothing, alpha=0.05, seed=0) is None
     assert measure_detectability([], nothing, alpha=0.05, seed=0) is None
+
+
+def test_defects_lie_inside_of_the_region() -> None:
+    rows, columns = np.mgrid[:40, :40]
+    region = encode_region((rows - 12) ** 2 + (columns - 25) ** 2 <= 8**2)
+    seen: list[Pixels] = []
+
+    def flag(several: list[Pixels]) -> list[bool | None]:
+        seen.extend(several)
+        return nothing(several)
+
+    given = pictures(2)
+    record = measure_detectability(given, flag, alpha=0.05, seed=0, region=region)
+    assert record is not None
+    assert {cell.length for cell in record.cells} == {2, 4, 8, 16}
+    outside = ~inside_of(region, 40, 40)
+    assert all(any(np.array_equal(each[outside], picture[outside]) for picture in given) for each in seen)
 
 
 def test_the_plan_is_smaller_where_scoring_is_slow() -> None:

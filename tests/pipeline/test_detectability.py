@@ -39,7 +39,7 @@ def test_the_lowest_rate_that_the_calibration_allows_is_told(bigan_dir: Path, mo
     contents = load(bigan_dir).contents
     asked = []
 
-    def measure(pictures: object, flag: object, *, alpha: float, seed: int, time_limit_s: float) -> None:
+    def measure(pictures: object, flag: object, *, alpha: float, seed: int, region: None, time_limit_s: float) -> None:
         asked.append((alpha, seed, time_limit_s))
 
     monkeypatch.setattr(detectability, "measure_detectability", measure)
