@@ -1,6 +1,8 @@
 """Devices, precision and random numbers: what every layer that runs networks needs from the machine."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -57,6 +59,17 @@ def place(network: nn.Module, device: torch.device) -> None:
 def to_float(pixels: Tensor) -> Tensor:
     """8-bit pixels (b, c, h, w) as floats in [-1, 1], channels last."""
     return pixels.to(torch.float32).div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """One thread for torch: where products are small, threads that wait for each other cost more than they gain."""
+    num = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num)
 
 
 def is_fast_at_bf16(device: torch.device) -> bool:

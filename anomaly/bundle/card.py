@@ -3,7 +3,8 @@
 from anomaly.bundle.detectability import DetectabilityRecord, markdown_table
 from anomaly.bundle.manifest import DataRecord, Manifest
 from anomaly.calibration import Calibration
-from anomaly.config import Architecture, NetworkConfig, Recipe
+from anomaly.config import Architecture, NetworkConfig, Place, PreprocessConfig, Recipe, Resize
+from anomaly.config.places import NOTICE
 from anomaly.config.region import region_note
 
 _TITLES = {
@@ -12,13 +13,14 @@ _TITLES = {
     "f-anogan": "f-AnoGAN: an encoder, learnt after the game, finds the latent",
     "alad": "ALAD: an encoder finds the latent, and discriminators of cycles judge it",
     "autoencoder": "Autoencoder: an encoder finds the latent, and no game is played",
+    "features": "A memory of normal places and a discriminator of them, on the maps of a pretrained network",
 }
 
 
 def model_card(manifest: Manifest, calibration: Calibration, *, name: str, version: int) -> str:
     """Markdown, ending with a newline."""
     data, recipe = manifest.data, manifest.recipe
-    network, preprocess, training = recipe.network, recipe.preprocess, recipe.training
+    preprocess, training = recipe.preprocess, recipe.training
     normal = f", normal: {', '.join(data.normal)}" if data.normal else ""
     thresholds = "\n".join(
         f"| {alpha:g} | {'too few calibration images' if t is None else f'{t:.6g}'} |"
@@ -32,10 +34,10 @@ No abnormal image was used.
 
 | | |
 |---|---|
-| images | {preprocess.channels} × {preprocess.size} × {preprocess.size}, resized by "{preprocess.resize}" |
+| images | {_images(preprocess)} |
 | region | {region_note(preprocess.region) or "the whole picture"} |
 | recipe | {_recipe(manifest)} |
-| networks | {network.architecture}, {network.latent_dim} latent dimensions, {_layers(network)} |
+| networks | {_networks(recipe)} |
 | training | {_steps(manifest)} of {training.batch_size} images, seed {training.seed} |
 | normals | {data.num_train:,} train, {data.num_select:,} select, {data.num_calibrate:,} calibrate{_report(data)} |
 {_parts(data)}| left out | {data.num_left_out:,} files that could not be read{_where_named(manifest)} |
@@ -63,7 +65,7 @@ An image is called anomalous where its score is above the threshold of the false
 | | |
 |---|---|
 {metrics}
-{_warnings(manifest.warnings)}
+{_warnings(manifest.warnings)}{_notice(recipe)}
 The curves are in `history.csv`. Trained on the images above, it knows nothing of any other kind: an image of another
 subject, camera or light is abnormal to it. The guarantee on false alarms holds for images drawn as the calibration
 images were.
@@ -121,6 +123,10 @@ def _warnings(warnings: list[str]) -> str:
     return "".join(["\n## Warnings\n\n", *(f"- {warning}\n" for warning in warnings)]) if warnings else ""
 
 
+def _notice(recipe: Recipe) -> str:
+    return "" if recipe.has_generator else f"\n## Notice\n\n{NOTICE}\n"
+
+
 def _steps(manifest: Manifest) -> str:
     return f"{manifest.num_steps:,} of {manifest.recipe.training.steps:,} steps, each"
 
@@ -135,6 +141,26 @@ def _recipe(manifest: Manifest) -> str:
 def _auxiliaries(recipe: Recipe) -> str:
     there = [name for name, value in recipe.auxiliary if value]
     return f"; auxiliary discriminators: {', '.join(there)}" if there else ""
+
+
+def _images(preprocess: PreprocessConfig) -> str:
+    colour = "colour" if preprocess.channels == 3 else "grey"
+    if preprocess.resize is Resize.WHOLE:
+        return f"{colour}, in their own shape, at a scale of {preprocess.scale:g}"
+    return f'{preprocess.channels} × {preprocess.size} × {preprocess.size}, resized by "{preprocess.resize}"'
+
+
+def _networks(recipe: Recipe) -> str:
+    if recipe.has_generator:
+        network = recipe.network
+        return f"{network.architecture}, {network.latent_dim} latent dimensions, {_layers(network)}"
+    features = recipe.features
+    num = features.memory_per_place if features.places is Place.SAME else features.memory
+    memory = f'{num:,} remembered, compared with "{features.places}"' if features.memory else "no memory"
+    taught = f"a discriminator, sigma {features.sigma:g}" if features.discriminator else "no discriminator"
+    return (
+        f'EfficientNet-Lite0 up to 1/16 (pretrained); places: {memory}; {taught}; measured by "{features.standardise}"'
+    )
 
 
 def _layers(network: NetworkConfig) -> str:

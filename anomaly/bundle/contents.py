@@ -19,15 +19,15 @@ from anomaly.bundle.manifest import SCHEMA_VERSION, Manifest
 from anomaly.bundle.normals import NormalRecord
 from anomaly.bundle.weights import Arrays, to_bytes
 from anomaly.calibration import Calibration
-from anomaly.config import feature_names
+from anomaly.config import Resize, feature_names
 from anomaly.scoring import MapScale, TermStatistics
 
 
 @dataclass(frozen=True)
 class Golden:
-    """A few images and what the bundle made of them: the check that it still does.
+    """A few images and what the bundle made of them: the check that it still does. Of whole pictures they are crops.
 
-    Shapes: pixels (n, c, size, size) uint8; z_hat (n, latent_dim) float32; terms (n, num_terms); scores (n,).
+    Shapes: pixels (n, c, h, w) uint8; z_hat (n, latent_dim) float32; terms (n, num_terms); scores (n,).
     """
 
     pixels: NDArray[np.uint8]
@@ -141,7 +141,8 @@ def from_files(files: dict[str, bytes]) -> Contents:
 
 def _check_manifest(manifest: Manifest) -> None:
     """Its parts must belong together."""
-    layers, layer = feature_names(manifest.recipe.plan), manifest.recipe.score.feature_layer
+    recipe = manifest.recipe
+    layers, layer = feature_names(recipe.plan) if recipe.has_generator else [], recipe.score.feature_layer
     if (layer not in layers) if layers else layer is not None:
         raise ValueError(f"feature_layer {layer} is none of {', '.join(layers) or 'no layers'}")
 
@@ -149,7 +150,10 @@ def _check_manifest(manifest: Manifest) -> None:
 def _check_arrays(contents: Contents) -> None:
     """Shapes and finite numbers; whether the networks are those of the manifest is found when they are loaded."""
     manifest, statistics, golden = contents.manifest, contents.statistics, contents.golden
-    plan, num_terms, num_golden = manifest.recipe.plan, len(manifest.terms), len(golden.scores)
+    recipe, num_terms, num_golden = manifest.recipe, len(manifest.terms), len(golden.scores)
+    size = recipe.preprocess.size
+    is_whole = recipe.preprocess.resize is Resize.WHOLE
+    sides = golden.pixels.shape[2:] if is_whole else (size, size)
     num_normals = len(contents.normals.keys)
     shapes: dict[str, tuple[NDArray[np.generic], tuple[int, ...]]] = {
         "calibration scores": (contents.calibration.scores, (manifest.data.num_calibrate,)),
@@ -160,8 +164,8 @@ def _check_arrays(contents: Contents) -> None:
         "map_peak": (contents.map_scale.peak, (1,)),
         "normal_keys": (contents.normals.keys, (num_normals,)),
         "normal_sets": (contents.normals.sets, (num_normals,)),
-        "golden pixels": (golden.pixels, (num_golden, plan.channels, plan.size, plan.size)),
-        "golden z_hat": (golden.z_hat, (num_golden, plan.latent_dim)),
+        "golden pixels": (golden.pixels, (num_golden, recipe.preprocess.channels, *sides)),
+        "golden z_hat": (golden.z_hat, (num_golden, recipe.network.latent_dim if recipe.has_generator else 0)),
         "golden terms": (golden.terms, (num_golden, num_terms)),
         "golden scores": (golden.scores, (num_golden,)),
     }

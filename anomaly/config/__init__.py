@@ -5,13 +5,14 @@ the manifest of a bundle stores it as it was resolved. What follows from the ima
 Unknown fields are refused, so that a manifest of a later version fails loudly.
 """
 
-from anomaly.config.choices import Architecture, Loss, Method, Precision, Prior, Resize
+from anomaly.config.choices import Architecture, Loss, Method, Place, Precision, Prior, Resize
 from anomaly.config.layers import default_feature_layer, feature_names, map_names
 from anomaly.config.recipe import NetworkPlan, Recipe
 from anomaly.config.sections import (
     MAX_REMEMBERED,
     AuxiliaryConfig,
     Config,
+    FeaturesConfig,
     NetworkConfig,
     PreprocessConfig,
     ScoreConfig,
@@ -24,10 +25,12 @@ __all__ = [
     "Architecture",
     "AuxiliaryConfig",
     "Config",
+    "FeaturesConfig",
     "Loss",
     "Method",
     "NetworkConfig",
     "NetworkPlan",
+    "Place",
     "Precision",
     "PreprocessConfig",
     "Prior",

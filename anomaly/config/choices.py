@@ -4,11 +4,11 @@ from enum import StrEnum
 
 
 class Method(StrEnum):
-    """What is learnt, and how the latent of an image is found.
+    """What is learnt, and how the latent of an image is found. FEATURES has no latent.
 
     AUTOENCODER has no game: E and G learn to reconstruct. ANOGAN is a GAN whose latents are searched. F_ANOGAN is a GAN
     first, then an encoder learns. BIGAN's game is on pairs (x, z). ALAD is a BIGAN with two more discriminators, of
-    cycles.
+    cycles. FEATURES has no G: a discriminator and a memory learn from the maps of a pretrained network.
     """
 
     BIGAN = "bigan"
@@ -16,6 +16,7 @@ class Method(StrEnum):
     F_ANOGAN = "f-anogan"
     ALAD = "alad"
     AUTOENCODER = "autoencoder"
+    FEATURES = "features"
 
 
 class Architecture(StrEnum):
@@ -55,12 +56,22 @@ class Precision(StrEnum):
 
 
 class Resize(StrEnum):
-    """How an image of another shape becomes a square.
+    """How an image of another shape becomes a square; with WHOLE it keeps its shape.
 
     PAD keeps all of the image and its aspect ratio, and repeats its edge pixels to fill the square.
-    CROP keeps the aspect ratio and the middle of the image. STRETCH keeps all of the image and squashes it.
+    CROP keeps the aspect ratio and the middle of the image. STRETCH keeps all of the image and squashes it. WHOLE
+    keeps all of the image and its shape: its sides are only rounded up to multiples of 16, by repeating edge pixels.
     """
 
     PAD = "pad"
     CROP = "crop"
     STRETCH = "stretch"
+    WHOLE = "whole"
+
+
+class Place(StrEnum):
+    """Which remembered places a place of an image is compared with: ANYWHERE, those NEAR it, or the SAME place."""
+
+    ANYWHERE = "anywhere"
+    NEAR = "near"
+    SAME = "same"

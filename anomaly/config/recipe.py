@@ -4,10 +4,11 @@ from typing import Literal, Self
 
 from pydantic import ValidationError, model_validator
 
-from anomaly.config.choices import Architecture, Method, Precision
+from anomaly.config.choices import Architecture, Method, Precision, Resize
 from anomaly.config.sections import (
     AuxiliaryConfig,
     Config,
+    FeaturesConfig,
     Given,
     NetworkConfig,
     PreprocessConfig,
@@ -70,6 +71,7 @@ class Recipe(Config):
     preprocess: PreprocessConfig = PreprocessConfig()
     network: NetworkConfig = NetworkConfig()
     auxiliary: AuxiliaryConfig = AuxiliaryConfig()
+    features: FeaturesConfig = FeaturesConfig()
     training: TrainingConfig = TrainingConfig()
     search: SearchConfig | None = None
     score: ScoreConfig = ScoreConfig()
@@ -95,7 +97,14 @@ class Recipe(Config):
             sections["training"] = {"spectral_norm": False, **training}
         if any(auxiliary.get(name) for name in AuxiliaryConfig.discriminators()):
             sections["score"] = {"combine": "auxiliary", **(sections.get("score") or {})}
+        if training.get("method") == Method.FEATURES:
+            sections["score"] = {"combine": "strongest-place", **(sections.get("score") or {})}
         return sections
+
+    @property
+    def has_generator(self) -> bool:
+        """Whether there are z_hat and x_hat."""
+        return self.training.method is not Method.FEATURES
 
     @property
     def needs_torch(self) -> str | None:
@@ -110,6 +119,7 @@ class Recipe(Config):
     def plan(self) -> NetworkPlan:
         """The networks that the method, its search and the auxiliary discriminators need."""
         method = self.training.method
+        assert self.has_generator, "its networks have no plan"
         joint = method in (Method.BIGAN, Method.ALAD)
         starts_by_encoder = self.search is not None and self.search.start == "encoder"
         return NetworkPlan(
@@ -123,9 +133,33 @@ class Recipe(Config):
             cycle_discriminators=method is Method.ALAD,
         )
 
+    def _check_features(self) -> None:
+        size, method = self.preprocess.size, self.training.method
+        if self.search is not None:
+            raise ValueError(f"{method} has no latents to search; leave the section search away")
+        if self.score.combine != "strongest-place" or self.score.precision is not Precision.FP32:
+            raise ValueError(f"{method} scores the strongest place in fp32; leave score.combine and precision away")
+        if any(value for _, value in self.auxiliary):
+            raise ValueError(f"{method} has a discriminator of its own; leave the section auxiliary away")
+        if self.preprocess.resize is not Resize.WHOLE and size % 16:
+            raise ValueError(
+                f"the pretrained network halves the side four times, so {size} does not fit; choose a multiple of 16, "
+                "or preprocess.resize=whole"
+            )
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         method, search, training, score = self.training.method, self.search, self.training, self.score
+        if not self.has_generator:
+            self._check_features()
+            return self
+        if self.preprocess.resize is Resize.WHOLE:
+            raise ValueError(
+                f"the networks of {method} see squares of one size; leave preprocess.resize=whole away, or choose "
+                "training.method=features (--recipe parts)"
+            )
+        if score.combine == "strongest-place":
+            raise ValueError(f"{method} has no places to choose the strongest of; leave score.combine away")
         if search is not None and method in (Method.AUTOENCODER, Method.ALAD):
             raise ValueError(
                 f"{method} finds latents by its encoder, and has no D(x) for a search; leave the section search away, "

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from anomaly.config.choices import Architecture, Loss, Method, Precision, Prior, Resize
+from anomaly.config.choices import Architecture, Loss, Method, Place, Precision, Prior, Resize
 
 MAX_REMEMBERED = 1024  # images: at side 256 they take 134 MB of a file, and 268 of memory
 Side = Annotated[int, Field(ge=2, le=256)]
@@ -28,13 +28,16 @@ class Config(BaseModel):
 class PreprocessConfig(Config):
     """From any image to `channels` × `size` × `size` 8-bit pixels.
 
-    `range` is the number of bits that pictures of 16 bits use; 8-bit pictures are themselves, whatever it is.
+    With resize="whole" there is no square: `size` is not used, and a picture is shrunk by `scale`, which "auto" chooses
+    by what fits the time. `range` is the number of bits that pictures of 16 bits use; 8-bit pictures are themselves,
+    whatever it is.
     `region` is the part of each picture that is evidence (see `config.region`); None for all of it.
     """
 
     size: Side = 32
     channels: Literal[1, 3] = 1
     resize: Resize = Resize.PAD
+    scale: Annotated[float, Field(gt=0.0, le=1.0)] | Literal["auto"] = "auto"
     range: Literal[8, 10, 12, 14, 16] = 16
     region: str | None = None
 
@@ -97,6 +100,32 @@ class AuxiliaryConfig(Config):
                 "the memory bank keeps features of the discriminator of synthetic defects; set "
                 "auxiliary.synthetic_defects=true too, or auxiliary.memory_bank=0"
             )
+        return self
+
+
+class FeaturesConfig(Config):
+    """What `training.method="features"` learns from the maps of a pretrained network.
+
+    `memory` is how many places of normal images are remembered, of which the nearest counts; 0 for no memory. `places`
+    says which of them a place is compared with; where it is "same", `memory_per_place` are remembered of each.
+    `standardise` says whether the evidence of a place is measured by what normals show at this place or anywhere.
+    "auto" takes what tells spoilt *select* normals best. With `discriminator` one learns to tell normal places from
+    negatives: normal ones moved by noise of `sigma` deviations ("auto": chosen alike), and, for the share `spoilt` of
+    them, places of images with synthetic defects.
+    """
+
+    memory: int = Field(default=4096, ge=0, le=65536)
+    memory_per_place: int = Field(default=64, ge=1, le=1024)
+    places: Place | Literal["auto"] = "auto"
+    standardise: Literal["auto", "place", "anywhere"] = "auto"
+    discriminator: bool = True
+    sigma: Annotated[float, Field(gt=0.0, le=10.0)] | Literal["auto"] = "auto"
+    spoilt: float = Field(default=0.25, ge=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _has_evidence(self) -> Self:
+        if not self.memory and not self.discriminator:
+            raise ValueError("without a memory and a discriminator there is no evidence; give one of them")
         return self
 
 
@@ -200,11 +229,12 @@ class ScoreConfig(Config):
     "mahalanobis" is the distance of the vector of all terms from those of the *select* normals; "auxiliary" is how far
     the terms of the auxiliary discriminators lie above these normals', and a tenth of that distance, and is the default
     where there are any; "paper" is the score of the method's own paper, for AnoGAN and BiGAN A(x) = (1 − λ)·R(x) +
-    λ·F(x). λ is `feature_weight`, in the latent search too; `feature_layer` names the layer f of F(x); by default the
+    λ·F(x); "strongest-place" is the evidence of the most anomalous place, and that of the method "features". λ is
+    `feature_weight`, in the latent search too; `feature_layer` names the layer f of F(x); by default the
     last of D's that has maps. The networks score in `precision`.
     """
 
-    combine: Literal["mahalanobis", "auxiliary", "paper"] = "mahalanobis"
+    combine: Literal["mahalanobis", "auxiliary", "paper", "strongest-place"] = "mahalanobis"
     feature_weight: float = Field(default=0.1, ge=0.0, le=1.0)
     feature_layer: str | None = None
     precision: Precision = Precision.FP32

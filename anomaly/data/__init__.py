@@ -14,6 +14,7 @@ from anomaly.data.files.outputs import DRAWINGS, heatmap_name, mark
 from anomaly.data.keys import distinct_rows, image_keys
 from anomaly.data.masks.coding import Mask, looks_inverted
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map, to_pixels
+from anomaly.data.ragged import PixelsOfImages, blank, chunk_size, take, together
 from anomaly.data.reader import Picture, Source, read, read_all, told
 from anomaly.data.splits import NormalSplit, few_parts, one_of_each, split_distinct, split_normals
 from anomaly.data.store import PixelStore
@@ -29,11 +30,14 @@ __all__ = [
     "Picture",
     "PixelStore",
     "Pixels",
+    "PixelsOfImages",
     "Remark",
     "Sample",
     "Source",
     "Split",
     "Why",
+    "blank",
+    "chunk_size",
     "decode",
     "describe",
     "distinct_rows",
@@ -56,8 +60,10 @@ __all__ = [
     "restore_map",
     "split_distinct",
     "split_normals",
+    "take",
     "to_array",
     "to_image",
     "to_pixels",
+    "together",
     "told",
 ]

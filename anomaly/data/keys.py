@@ -5,9 +5,11 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.data.ragged import PixelsOfImages
 
-def image_keys(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """(n,): the first 8 bytes of the SHA-256 of each image's 8-bit pixels (n, c, size, size)."""
+
+def image_keys(pixels: PixelsOfImages) -> NDArray[np.uint64]:
+    """(n,): the first 8 bytes of the SHA-256 of each image's 8-bit pixels."""
     digests = [hashlib.sha256(image.tobytes()).digest()[:8] for image in pixels]
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 

@@ -1,4 +1,6 @@
-"""The one preprocessing: any image to `channels` × `size` × `size` 8-bit pixels, and a map of that size back again.
+"""The one preprocessing: any image to 8-bit pixels (channels, height, width), and a map of them back again.
+
+Height and width are `size`, but with `Resize.WHOLE` they follow from the image.
 
 Everything that trains, scores, serves or measures calls `preprocess` with the configuration of the bundle (law 3), so
 an image has one set of pixels however it came. Where there is a region, the pixels outside of it are made mid-grey
@@ -14,9 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly.config.choices import Resize
+from anomaly.config.places import STRIDE
 from anomaly.config.region import inside_of
 from anomaly.data.decoding.decode import Pixels, to_image
 
+LEAST_SIDE = 32  # pixels, where shapes are kept
 OUTSIDE = 127  # mid-grey
 _BILINEAR = Image.Resampling.BILINEAR  # PIL widens its kernel when it reduces, so this is antialiased
 
@@ -37,6 +41,10 @@ class Preprocessing(Protocol):
         """How an image of another shape becomes a square."""
 
     @property
+    def scale(self) -> float | str:
+        """What a picture that keeps its shape is shrunk by; no other resize uses it."""
+
+    @property
     def range(self) -> int:
         """The number of bits that pictures of 16 bits use."""
 
@@ -46,14 +54,16 @@ class Preprocessing(Protocol):
 
 
 class _Geometry(NamedTuple):
-    """The part `seen` of the original (left, top, right, bottom), and the `place` it takes in the square."""
+    """The part `seen` of the original (left, top, right, bottom), and the `place` it takes in height × width pixels."""
 
     seen: tuple[int, int, int, int]
     place: tuple[int, int, int, int]
+    height: int
+    width: int
 
 
 def preprocess(image: Image.Image | Pixels, config: Preprocessing) -> Pixels:
-    """An image as uint8 of shape (channels, size, size), C-contiguous.
+    """An image as uint8 of shape (channels, height, width), C-contiguous.
 
     Colour becomes grey by ITU-R BT.601 luma, grey becomes colour by repetition. An image that already has the right
     size and channels passes bit-identical.
@@ -70,15 +80,14 @@ def preprocess_seen(picture: Image.Image, config: Preprocessing) -> Pixels:
         picture = picture.convert("L")
     if config.region is not None:
         picture = _with_grey_outside(picture, config.region)
-    geometry = _geometry(picture.height, picture.width, config.size, config.resize)
-    left, top, _, _ = geometry.place
+    geometry = _geometry_of(picture.height, picture.width, config)
     scaled = np.asarray(_scale_columns(_scale_rows(picture, geometry), geometry))
-    pixels: Pixels = _to_channels_first(_repeat_edges(scaled[np.newaxis], left, top, config.size), config.channels)[0]
+    pixels: Pixels = _to_channels_first(_repeat_edges(scaled[np.newaxis], geometry), config.channels)[0]
     return pixels
 
 
 def preprocess_batch(images: Pixels, config: Preprocessing) -> Pixels:
-    """At least one image of one size, (n, h, w) or (n, h, w, 3) in RGB order, as uint8 (n, channels, size, size).
+    """At least one image of one size, (n, h, w) or (n, h, w, 3) in RGB order, as uint8 (n, channels, height, width).
 
     Gives each the pixels that `preprocess` gives it, with two calls of PIL for them all: below each other their rows
     are scaled, then beside each other their columns.
@@ -90,13 +99,12 @@ def preprocess_batch(images: Pixels, config: Preprocessing) -> Pixels:
     picture = Image.fromarray(images.reshape(n * height, width, *bands))
     if config.channels == 1 and bands:
         picture, bands = picture.convert("L"), []
-    geometry = _geometry(height, width, config.size, config.resize)
-    left, top, _, _ = geometry.place
+    geometry = _geometry_of(height, width, config)
     below = np.asarray(_scale_rows(picture, geometry))
     beside = below.reshape(n, height, -1, *bands).swapaxes(0, 1).reshape(height, -1, *bands)
     scaled = np.asarray(_scale_columns(Image.fromarray(beside), geometry))
     scaled = scaled.reshape(len(scaled), n, -1, *bands).swapaxes(0, 1)
-    return _to_channels_first(_repeat_edges(scaled, left, top, config.size), config.channels)
+    return _to_channels_first(_repeat_edges(scaled, geometry), config.channels)
 
 
 def to_pixels(x: NDArray[np.float32]) -> Pixels:
@@ -106,13 +114,16 @@ def to_pixels(x: NDArray[np.float32]) -> Pixels:
 
 
 def restore_map(heatmap: NDArray[np.float32], config: Preprocessing, height: int, width: int) -> NDArray[np.float32]:
-    """A float32 map of shape (size, size), laid over the original image: float32 of shape (height, width).
+    """A float32 map of the preprocessed image, of its shape or coarser, laid over the original: (height, width).
 
     What padding added is dropped; what cropping left unseen is 0, and so is what lies outside of the region.
     """
-    geometry = _geometry(height, width, config.size, config.resize)
+    geometry = _geometry_of(height, width, config)
     left, top, right, bottom = geometry.seen
-    seen = Image.fromarray(heatmap).resize((right - left, bottom - top), _BILINEAR, box=geometry.place)
+    rows, columns = heatmap.shape[0] / geometry.height, heatmap.shape[1] / geometry.width
+    from_left, from_top, to_right, to_bottom = geometry.place
+    box = (from_left * columns, from_top * rows, to_right * columns, to_bottom * rows)
+    seen = Image.fromarray(heatmap).resize((right - left, bottom - top), _BILINEAR, box=box)
     restored = np.zeros((height, width), np.float32)
     restored[top:bottom, left:right] = np.asarray(seen)
     if config.region is not None:
@@ -141,19 +152,29 @@ def _scale_columns(picture: Image.Image, geometry: _Geometry) -> Image.Image:
     return picture.resize((picture.width, height), _BILINEAR, box=(0, top, picture.width, bottom))
 
 
+def _geometry_of(height: int, width: int, config: Preprocessing) -> _Geometry:
+    scale = config.scale if config.resize is Resize.WHOLE else 1.0
+    assert not isinstance(scale, str), "the scale is chosen before anything is read"
+    return _geometry(height, width, config.size, config.resize, scale)
+
+
 @lru_cache
-def _geometry(height: int, width: int, size: int, resize: Resize) -> _Geometry:
+def _geometry(height: int, width: int, size: int, resize: Resize, scale: float) -> _Geometry:
+    whole = (0, 0, width, height)
     match resize:
         case Resize.STRETCH:
-            return _Geometry(seen=(0, 0, width, height), place=(0, 0, size, size))
+            return _Geometry(whole, (0, 0, size, size), size, size)
         case Resize.CROP:
-            return _Geometry(
-                seen=_centred(min(height, width), min(height, width), width, height), place=(0, 0, size, size)
-            )
+            seen = _centred(min(height, width), min(height, width), width, height)
+            return _Geometry(seen, (0, 0, size, size), size, size)
         case Resize.PAD:
             long = max(height, width)
             scaled_width, scaled_height = (max(1, round(side * size / long)) for side in (width, height))
-            return _Geometry(seen=(0, 0, width, height), place=_centred(scaled_width, scaled_height, size, size))
+            return _Geometry(whole, _centred(scaled_width, scaled_height, size, size), size, size)
+        case Resize.WHOLE:
+            scaled_width, scaled_height = (max(1, round(side * scale)) for side in (width, height))
+            rounded = (max(-(-side // STRIDE) * STRIDE, LEAST_SIDE) for side in (scaled_height, scaled_width))
+            return _Geometry(whole, (0, 0, scaled_width, scaled_height), *rounded)
 
 
 def _centred(inner_width: int, inner_height: int, width: int, height: int) -> tuple[int, int, int, int]:
@@ -161,13 +182,14 @@ def _centred(inner_width: int, inner_height: int, width: int, height: int) -> tu
     return left, top, left + inner_width, top + inner_height
 
 
-def _repeat_edges(images: Pixels, left: int, top: int, size: int) -> Pixels:
-    """Fills squares of `size` around images (n, h, w, …), placed at (`left`, `top`), with their nearest edge pixels."""
+def _repeat_edges(images: Pixels, geometry: _Geometry) -> Pixels:
+    """Fills what is beyond the place of images (n, h, w, …) with their nearest edge pixels."""
     height, width = images.shape[1:3]
-    if height < size:
-        images = images[:, np.clip(np.arange(size) - top, 0, height - 1)]
-    if width < size:
-        images = images[:, :, np.clip(np.arange(size) - left, 0, width - 1)]
+    left, top, _, _ = geometry.place
+    if height < geometry.height:
+        images = images[:, np.clip(np.arange(geometry.height) - top, 0, height - 1)]
+    if width < geometry.width:
+        images = images[:, :, np.clip(np.arange(geometry.width) - left, 0, width - 1)]
     return images
 
 

@@ -12,11 +12,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from anomaly.config import PreprocessConfig
+from anomaly.config import PreprocessConfig, Resize
 from anomaly.data.datasets.samples import Sample
 from anomaly.data.decoding.appearance import Remark
-from anomaly.data.decoding.decode import Pixels
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
+from anomaly.data.ragged import PixelsOfImages, RaggedPixels
 from anomaly.data.reader import read_all, told
 from anomaly.errors import DataError, ImageError
 from anomaly.files import storing
@@ -26,11 +26,12 @@ from anomaly.files import storing
 class PixelStore:
     """Images ready for use, in the order of their samples, and those that had to be left out.
 
-    `pixels` is a read-only uint8 map of shape (n, channels, size, size), `paths` names its images, and `errors` holds
+    `pixels` is a read-only uint8 map of shape (n, channels, size, size), or where pictures keep their shapes a sequence
+    of images (channels, h, w); `paths` names its images, and `errors` holds
     the path and the reason of each sample that is not among them. `remarks` are sentences on how files were read.
     """
 
-    pixels: Pixels
+    pixels: PixelsOfImages
     paths: tuple[str, ...]
     errors: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...] = ()
@@ -54,7 +55,9 @@ class PixelStore:
             DataError: not one of the images can be used.
             StorageError: the file cannot be written.
         """
-        num_bytes = len(samples) * config.channels * config.size * config.size
+        is_whole = config.resize is Resize.WHOLE
+        num_bytes = 0 if is_whole else len(samples) * config.channels * config.size * config.size
+        shapes: list[tuple[int, int, int]] = []
         paths: list[str] = []
         errors: list[tuple[str, str]] = []
         remarks: Counter[Remark] = Counter()
@@ -71,18 +74,22 @@ class PixelStore:
                     paths.append(sample.path)
                     remarks.update(result.remarks)
                     file.write(result.pixels.data)
+                    shapes.append(result.pixels.shape)
                 on_image()
             file.truncate()
         if not paths:
             first = f"; the first: {errors[0][1]}" if errors else ""
             raise DataError(f"none of the {len(errors)} images can be used{first}")
-        shape = (len(paths), config.channels, config.size, config.size)
-        return cls(np.memmap(path, np.uint8, mode="r", shape=shape), tuple(paths), tuple(errors), tuple(told(remarks)))
+        data = np.memmap(path, np.uint8, mode="r")
+        pixels = RaggedPixels(data, shapes) if is_whole else data.reshape(len(shapes), *shapes[0])
+        return cls(pixels, tuple(paths), tuple(errors), tuple(told(remarks)))
 
     def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, of the shape (as text) and then the pixels."""
-        digest = hashlib.sha256(str(self.pixels.shape).encode())
+        """SHA-256, in hexadecimal, of the shape (as text) and then the pixels; of several shapes each its own."""
+        shape = "" if isinstance(self.pixels, RaggedPixels) else str(np.shape(self.pixels))
+        digest = hashlib.sha256(shape.encode())
         for image in self.pixels:
+            digest.update(b"" if shape else str(image.shape).encode())
             digest.update(image.data)
         return digest.hexdigest()
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from anomaly.bundle import Bundle
 from anomaly.calibration import Calibration, check_alpha
 from anomaly.config import PreprocessConfig
-from anomaly.data import Pixels, restore_map
+from anomaly.data import PixelsOfImages, restore_map
 from anomaly.inference.engine import Engine
 from anomaly.inference.images import Images, ReadImages, read_images
 from anomaly.scoring import combine
@@ -41,13 +41,14 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Pictures of the evidence: reconstructions (n, c, size, size) in [-1, 1], heatmaps (n, size, size).
+    """Pictures of the evidence: reconstructions (n, c, size, size) in [-1, 1], and a heatmap (h, w) of each image.
 
-    Heatmaps are not clamped: 0.25 is the strongest place of an ordinary normal image.
+    There are no reconstructions where there is no G. Heatmaps have the shape of the preprocessed image, or are coarser.
+    They are not clamped: 0.25 is the strongest place of an ordinary normal image.
     """
 
-    x_hat: NDArray[np.float32]
-    heatmap: NDArray[np.float32]
+    x_hat: NDArray[np.float32] | None
+    heatmap: list[NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class Scores:
     _read: ReadImages = field(repr=False)
 
     @property
-    def x_hat(self) -> NDArray[np.float32]:
-        """The reconstructions (n, c, size, size) in [-1, 1]."""
+    def x_hat(self) -> NDArray[np.float32] | None:
+        """The reconstructions (n, c, size, size) in [-1, 1]; None where the recipe has no G."""
         return self._explanation.x_hat
 
     @cached_property
@@ -85,7 +86,10 @@ class Scores:
     def _explanation(self) -> Explanation:
         explained = self._detector.explain(self._read.pixels, self.z_hat)
         failed = [error is not None for error in self.errors]
-        explained.x_hat[failed] = explained.heatmap[failed] = np.nan
+        if explained.x_hat is not None:
+            explained.x_hat[failed] = np.nan
+        for number in np.flatnonzero(failed):
+            explained.heatmap[number][:] = np.nan
         return explained
 
 
@@ -143,23 +147,25 @@ class Detector:
             _read=whole,
         )
 
-    def evidence(self, pixels: Pixels) -> Evidence:
-        """Scores and terms of preprocessed images (n, c, size, size)."""
+    def evidence(self, pixels: PixelsOfImages) -> Evidence:
+        """Scores and terms of preprocessed images."""
         contents = self.bundle.contents
         recipe = contents.manifest.recipe
         if not len(pixels):
             terms = {name: np.empty(0) for name in contents.manifest.terms}
-            return Evidence(np.empty(0), terms, np.empty((0, recipe.network.latent_dim), np.float32))
+            latent_dim = recipe.network.latent_dim if recipe.has_generator else 0
+            return Evidence(np.empty(0), terms, np.empty((0, latent_dim), np.float32))
         terms, z_hat = self.engine.observe(pixels)
         return Evidence(combine(terms, contents.statistics, recipe), terms, z_hat)
 
-    def explain(self, pixels: Pixels, z_hat: NDArray[np.float32]) -> Explanation:
-        """Reconstructions and heatmaps of preprocessed images (n, c, size, size) whose latents are known."""
+    def explain(self, pixels: PixelsOfImages, z_hat: NDArray[np.float32]) -> Explanation:
+        """Reconstructions and heatmaps of preprocessed images whose latents are known."""
+        has_generator = self.bundle.manifest.recipe.has_generator
         if not len(pixels):
-            size = self.preprocess.size
-            return Explanation(np.empty(pixels.shape, np.float32), np.empty((0, size, size), np.float32))
+            return Explanation(np.empty(np.shape(pixels), np.float32) if has_generator else None, [])
         x_hat, maps = self.engine.explain(pixels, z_hat)
-        return Explanation(x_hat, self.bundle.contents.map_scale.heatmap(maps))
+        scale = self.bundle.contents.map_scale
+        return Explanation(x_hat, [scale.heatmap(each[None])[0] for each in maps])
 
     def warm(self, max_images: int) -> None:
         """Run every batch shape for up to `max_images` once, so that no image waits for the device's first call."""

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from ctypes.util import find_library
 from enum import StrEnum
 from pathlib import Path
@@ -11,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.bundle import Bundle
+from anomaly.data import PixelsOfImages
 from anomaly.errors import DeviceError, UsageError
 from anomaly.extras import is_installed, require
 
-Pixels: TypeAlias = NDArray[np.uint8]
 Latents: TypeAlias = NDArray[np.float32]
 Terms: TypeAlias = dict[str, NDArray[np.float64]]
+Maps: TypeAlias = "NDArray[np.float32] | Sequence[NDArray[np.float32]]"
+Explained: TypeAlias = tuple[NDArray[np.float32] | None, Maps]
 
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, and Windows' for Linux
 
@@ -32,8 +35,8 @@ class EngineName(StrEnum):
 class Engine(Protocol):
     """Computes the evidence of images. Each image's is its own, whatever the batch (law 2).
 
-    Shapes: pixels (n, c, size, size) uint8; z_hat (n, latent_dim); terms (n,) each; x_hat (n, c, size, size) in
-    [-1, 1]; maps (n, num_maps, size, size).
+    Shapes: pixels (n, c, h, w) uint8; z_hat (n, latent_dim); terms (n,) each; x_hat (n, c, h, w) in [-1, 1]; maps (n,
+    num_maps, h, w), or coarser. Without G latent_dim is 0, there is no x_hat, and each image may have its own h and w.
     """
 
     @property
@@ -44,10 +47,10 @@ class Engine(Protocol):
     def grain(self) -> int:
         """Smaller batches take as long as one of so many images."""
 
-    def observe(self, pixels: Pixels) -> tuple[Terms, Latents]:
+    def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
         """The terms of images, at least one, by name, and z_hat."""
 
-    def explain(self, pixels: Pixels, z_hat: Latents) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def explain(self, pixels: PixelsOfImages, z_hat: Latents) -> Explained:
         """x_hat and maps of images, at least one; z_hat is what `observe` found for them."""
 
     def warm(self, max_images: int) -> None:

@@ -17,16 +17,19 @@ from torch import Tensor, nn
 from anomaly.bundle import Contents, StoredGraph
 from anomaly.bundle.layout import WEIGHTS
 from anomaly.bundle.weights import layout_digest, places, to_bytes
+from anomaly.config.places import STRIDE
+from anomaly.inference.engine import Engine
 from anomaly.inference.goldens import check_goldens
 from anomaly.inference.graph import EvidenceGraph
-from anomaly.inference.onnx_engine import LAYOUT, OUTPUTS, TERMS, OnnxEngine
-from anomaly.inference.torch_engine import stored_networks
+from anomaly.inference.onnx_engine import LAYOUT, MAPS, OUTPUTS, TERMS, WINDOW, OnnxEngine, place_engine
+from anomaly.inference.torch_engine import stored_networks, stored_places
 from anomaly.inference.tracing import NUM_EXAMPLES, traced
 from anomaly.networks import fold_batch_norm_at_run_time
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+_EXAMPLE = (2 * STRIDE, 3 * STRIDE)
 _CALLED = "the bundle that was to be written"
 
 
@@ -41,12 +44,14 @@ def with_graph(contents: Contents) -> Contents:
     if contents.graph is not None or contents.manifest.recipe.needs_torch is not None:
         return contents
     weights = to_bytes(contents.weights)
-    model = _exported(contents)
+    has_generator = contents.manifest.recipe.has_generator
+    model = _exported(contents) if has_generator else _exported_places(contents)
     _move_weights_out(model, places(weights))
     model.metadata_props.add(key=TERMS, value=",".join(contents.manifest.terms))
     model.metadata_props.add(key=LAYOUT, value=layout_digest(weights))
     complete = replace(contents, graph=StoredGraph(model.SerializeToString(), weights))
-    terms, _ = OnnxEngine(complete).observe(contents.golden.pixels)
+    engine: Engine = OnnxEngine(complete) if has_generator else place_engine(complete)
+    terms, _ = engine.observe(contents.golden.pixels)
     check_goldens(complete, terms, _CALLED)
     return complete
 
@@ -77,6 +82,13 @@ def _exported(contents: Contents) -> "ModelProto":
     names = {name: stored[id(tensor)] for name, tensor in flat.state_dict(keep_vars=True).items()}
     _rename(model, names)
     return model
+
+
+def _exported_places(contents: Contents) -> "ModelProto":
+    """For pictures of any shape; the weights are inside."""
+    networks = stored_places(contents, _CALLED).eval().requires_grad_(False)
+    inputs = {"x": torch.zeros(1, contents.manifest.recipe.preprocess.channels, *_EXAMPLE), WINDOW: torch.ones(2)}
+    return traced(networks, inputs, [MAPS], fold_constants=False, sides=STRIDE)
 
 
 def _rename(model: "ModelProto", names: dict[str, str]) -> None:

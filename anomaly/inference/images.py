@@ -13,10 +13,20 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from anomaly.config import PreprocessConfig
-from anomaly.data import Picture, Pixels, Source, map_ahead, preprocess_batch, read, read_all
+from anomaly.data import (
+    Picture,
+    Pixels,
+    PixelsOfImages,
+    Source,
+    blank,
+    chunk_size,
+    map_ahead,
+    preprocess_batch,
+    read,
+    read_all,
+    together,
+)
 from anomaly.errors import ImageError, UsageError
-
-CHUNK = 256  # images read, then scored: their pixels are still in the processor's cache
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,20 +37,22 @@ Images: TypeAlias = "Image | Sequence[Image] | NDArray[np.floating] | Tensor"
 
 @dataclass(frozen=True)
 class ReadImages:
-    """Preprocessed pixels (n, c, size, size), the images' heights and widths, and why they could not be read.
+    """Preprocessed pixels, the images' heights and widths, and why they could not be read.
 
     An image that could not be read is black here, and has the size of one pixel.
     """
 
-    pixels: Pixels
+    pixels: PixelsOfImages
     sizes: list[tuple[int, int]]
     errors: list[str | None]
 
     @classmethod
     def join(cls, parts: Sequence["ReadImages"]) -> "ReadImages":
         """All chunks, at least one, in order."""
+        arrays = [part.pixels for part in parts if isinstance(part.pixels, np.ndarray)]
+        images = [image for part in parts for image in part.pixels] if len(arrays) < len(parts) else None
         return cls(
-            np.concatenate([part.pixels for part in parts]),
+            np.concatenate(arrays) if images is None else images,
             [size for part in parts for size in part.sizes],
             [error for part in parts for error in part.errors],
         )
@@ -63,8 +75,9 @@ def read_images(images: Images, config: PreprocessConfig) -> Iterator[ReadImages
     else:
         several = [images] if isinstance(images, str | Path | PIL.Image.Image | np.ndarray) else images
         results = read_all((_named(index, image) for index, image in enumerate(several)), config)
-    yield _collect(list(islice(results, CHUNK)), config)
-    while chunk := list(islice(results, CHUNK)):
+    num = chunk_size(config)
+    yield _collect(list(islice(results, num)), config)
+    while chunk := list(islice(results, num)):
         yield _collect(chunk, config)
 
 
@@ -86,30 +99,25 @@ def _read_floats(batch: NDArray[np.generic], config: PreprocessConfig) -> Iterat
 
 def _read_array(images: Pixels, config: PreprocessConfig) -> Iterator[ReadImages]:
     """Images of one size (n, h, w) or (n, h, w, 3)."""
-    chunks = [images[start : start + CHUNK] for start in range(0, max(len(images), 1), CHUNK)]
+    num = chunk_size(config)
+    chunks = [images[start : start + num] for start in range(0, max(len(images), 1), num)]
     read_chunk = partial(_read_chunk, config=config)
     yield from map(read_chunk, chunks) if len(chunks) == 1 else map_ahead(read_chunk, chunks, workers=1)
 
 
 def _read_chunk(chunk: Pixels, config: PreprocessConfig) -> ReadImages:
     n, height, width = chunk.shape[:3]
-    return ReadImages(preprocess_batch(chunk, config) if n else _blank(0, config), [(height, width)] * n, [None] * n)
+    return ReadImages(preprocess_batch(chunk, config) if n else blank(0, config), [(height, width)] * n, [None] * n)
 
 
 def _collect(results: Sequence[Picture | ImageError], config: PreprocessConfig) -> ReadImages:
-    pixels = _blank(len(results), config)
-    for place, result in zip(pixels, results, strict=True):
-        if isinstance(result, Picture):
-            place[:] = result.pixels
+    blanks = blank(len(results), config)
+    images = [r.pixels if isinstance(r, Picture) else b for r, b in zip(results, blanks, strict=True)]
     return ReadImages(
-        pixels,
+        together(images, config) if images else blanks,
         [(r.height, r.width) if isinstance(r, Picture) else (1, 1) for r in results],
         [None if isinstance(r, Picture) else str(r) for r in results],
     )
-
-
-def _blank(n: int, config: PreprocessConfig) -> Pixels:
-    return np.zeros((n, config.channels, config.size, config.size), np.uint8)
 
 
 def _batch_of(images: Images) -> NDArray[np.generic] | None:

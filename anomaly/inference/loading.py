@@ -33,11 +33,12 @@ def detector_of(bundle: Bundle, *, device: str = "auto", engine: str = "auto") -
 
 
 def _onnx_engine(bundle: Bundle) -> Engine:
-    from anomaly.inference.onnx_engine import OnnxEngine  # here: it may not be installed
+    from anomaly.inference.onnx_engine import OnnxEngine, place_engine  # here: it may not be installed
 
     called = f"the bundle {bundle.ref.path}"
+    has_generator = bundle.manifest.recipe.has_generator
     try:
-        engine = OnnxEngine(bundle.contents)
+        engine: Engine = OnnxEngine(bundle.contents) if has_generator else place_engine(bundle.contents)
     except ValueError as error:
         raise CorruptBundleError(f"{called} is corrupt: {error}") from error
     try:
@@ -53,11 +54,20 @@ def _onnx_engine(bundle: Bundle) -> Engine:
 
 def _torch_engine(bundle: Bundle, device: str) -> Engine:
     """Where an encoder finds latents it is checked too; where a search does, terms are of the stored latents."""
-    from anomaly.inference.torch_engine import TorchEngine, stored_networks  # here: torch takes seconds to import
+    from anomaly.inference.torch_engine import (  # here: torch takes seconds to import
+        TorchEngine,
+        place_engine,
+        stored_networks,
+        stored_places,
+    )
     from anomaly.runtime import resolve_device
 
     contents, called = bundle.contents, f"the bundle {bundle.ref.path}"
     recipe, golden = contents.manifest.recipe, contents.golden
+    if not recipe.has_generator:
+        places = place_engine(stored_places(contents, called), resolve_device(device))
+        check_goldens(contents, places.observe(golden.pixels)[0], called)
+        return places
     engine = TorchEngine(stored_networks(contents, called), recipe, resolve_device(device))
     is_searched = recipe.search is not None
     terms = engine.terms_at(golden.pixels, golden.z_hat) if is_searched else engine.observe(golden.pixels)[0]

@@ -17,16 +17,20 @@ from numpy.typing import NDArray
 from anomaly.bundle import Contents, StoredGraph
 from anomaly.bundle.layout import WEIGHTS
 from anomaly.bundle.weights import layout_digest
+from anomaly.data import Pixels, PixelsOfImages
 from anomaly.extras import import_onnxruntime
-from anomaly.inference.engine import EngineName, Latents, Pixels, Terms, num_threads
+from anomaly.inference.engine import EngineName, Explained, Latents, Terms, num_threads
+from anomaly.inference.place_engine import PlaceEngine
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, NodeArg
+    from onnxruntime import InferenceSession, NodeArg, SessionOptions
 
 onnxruntime = import_onnxruntime()
 
 OUTPUTS = ("z_hat", "x_hat", "terms", "maps")
 TERMS, LAYOUT = "terms", "weights"  # in the graph's metadata, what it was made for: term names, weights' layout
+WINDOW, MAPS = "window", "maps"
+"""The second input and the output of a graph of places, whose first input is x."""
 BATCH_PIXELS = 2**15  # of all images of a batch: what a processor's cache holds of their feature maps
 MAX_BATCH_SIZE = 64
 _FATAL_ONLY = 4  # an error is raised, and whoever catches it says it
@@ -76,14 +80,14 @@ class OnnxEngine:
         """A detector may be handed to another process, or copied; a session of ONNX Runtime is made anew there."""
         return OnnxEngine, (self._contents, self._threads)
 
-    def observe(self, pixels: Pixels) -> tuple[Terms, Latents]:
+    def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
         """See `Engine`."""
-        terms, z_hat = self._run(pixels, "terms", "z_hat")
+        terms, z_hat = self._run(np.asarray(pixels), "terms", "z_hat")
         return dict(zip(self._terms, terms.T.astype(np.float64), strict=True)), z_hat
 
-    def explain(self, pixels: Pixels, z_hat: Latents) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def explain(self, pixels: PixelsOfImages, z_hat: Latents) -> Explained:
         """See `Engine`; the graph finds z_hat again."""
-        x_hat, maps = self._run(pixels, "x_hat", "maps")
+        x_hat, maps = self._run(np.asarray(pixels), "x_hat", "maps")
         return x_hat, maps
 
     def warm(self, max_images: int) -> None:
@@ -110,24 +114,60 @@ class OnnxEngine:
         return max(1, min(MAX_BATCH_SIZE, BATCH_PIXELS // self._shape[1] ** 2))
 
 
-def session_of(graph: StoredGraph) -> "InferenceSession":
-    """A session that runs each batch in the thread that calls it.
+def place_engine(contents: Contents) -> PlaceEngine:
+    """The evidence of places by ONNX Runtime, from the graph that the contents hold.
+
+    Raises:
+        ValueError: ONNX Runtime cannot load the graph, or its weights are others.
+    """
+    assert contents.graph is not None
+    threads = num_threads()
+    small, large = session_of(contents.graph), session_of(contents.graph, threads)
+    if small.get_modelmeta().custom_metadata_map.get(LAYOUT) != layout_digest(contents.graph.weights):
+        raise ValueError("its weights do not fit its graph")
+    return PlaceEngine(EngineName.ONNXRUNTIME, partial(_run_places, small), partial(_run_places, large), threads)
+
+
+def _run_places(
+    session: "InferenceSession", x: NDArray[np.float32], window: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = session.run([MAPS], {"x": x, WINDOW: window})[0]
+    return found
+
+
+def session_of(graph: StoredGraph, threads: int = 1) -> "InferenceSession":
+    """A session that runs each batch in the thread that calls it, or with that one and others.
 
     Raises:
         ValueError: ONNX Runtime cannot load the graph.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = _FATAL_ONLY
+    options = _options(threads)
     options.add_external_initializers_from_files_in_memory([WEIGHTS], [graph.weights], [len(graph.weights)])
     try:
-        # without the fallback, which prints what is wrong, and tries the same once more
-        session: InferenceSession = onnxruntime.InferenceSession(
-            graph.onnx, options, ["CPUExecutionProvider"], enable_fallback=False
-        )
-        return session
+        return _session(graph.onnx, options)
     except Exception as error:  # its classes have no common base but this
         raise ValueError(f"ONNX Runtime cannot load its graph ({str(error).partition(chr(10))[0]})") from error
+
+
+def session_of_model(model: bytes, threads: int) -> "InferenceSession":
+    """A session on a model that has its weights inside."""
+    return _session(model, _options(threads))
+
+
+def _options(threads: int) -> "SessionOptions":
+    options: SessionOptions = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = _FATAL_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting thread takes time from others
+    return options
+
+
+def _session(model: bytes, options: "SessionOptions") -> "InferenceSession":
+    """Without the fallback, which prints what is wrong, and tries the same once more."""
+    session: InferenceSession = onnxruntime.InferenceSession(
+        model, options, ["CPUExecutionProvider"], enable_fallback=False
+    )
+    return session
 
 
 def _inputs_and_outputs(session: "InferenceSession") -> Iterator["NodeArg"]:

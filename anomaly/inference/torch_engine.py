@@ -9,17 +9,19 @@ import copy
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from anomaly.bundle import Contents
 from anomaly.config import Recipe
+from anomaly.data import Pixels, PixelsOfImages
 from anomaly.errors import CorruptBundleError
-from anomaly.inference.engine import EngineName, Latents, Pixels, Terms
+from anomaly.inference.engine import EngineName, Explained, Latents, Terms
 from anomaly.inference.graph import EvidenceGraph, Observation
 from anomaly.inference.latents import search_images
+from anomaly.inference.place_engine import PlaceEngine
 from anomaly.inference.precision import lower_precision
 from anomaly.inference.recorded import Recorded
-from anomaly.networks import Networks, fold_batch_norm, num_maps
+from anomaly.networks import Networks, PlaceNetworks, fold_batch_norm, num_maps
 from anomaly.runtime import place, to_float
 
 MAX_BATCH_SIZE, MAX_BATCH_PIXELS = 256, 2**18  # images, and pixels of all: the fastest on two cores, and bounded
@@ -48,8 +50,9 @@ class TorchEngine:
         self._device = device
         self._recorded = Recorded() if device.type == "cuda" else None
 
-    def observe(self, pixels: Pixels) -> tuple[Terms, Latents]:
+    def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
         """See `Engine`."""
+        pixels = np.asarray(pixels)
         z = self._latents(pixels)
         parts = [self._terms(pixels[rows], None if z is None else z[rows]) for rows in _batches(pixels)]
         terms = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
@@ -60,8 +63,9 @@ class TorchEngine:
         return self._terms(pixels, torch.from_numpy(z_hat))[0]
 
     @torch.inference_mode()
-    def explain(self, pixels: Pixels, z_hat: Latents) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def explain(self, pixels: PixelsOfImages, z_hat: Latents) -> Explained:
         """See `Engine`."""
+        pixels = np.asarray(pixels)
         parts = []
         for rows in _batches(pixels):
             n, z = len(pixels[rows]), self._filled_latents(torch.from_numpy(z_hat[rows]))
@@ -122,6 +126,29 @@ class TorchEngine:
         return to_float(torch.from_numpy(writable).to(self._device))
 
 
+def place_engine(networks: PlaceNetworks, device: torch.device) -> PlaceEngine:
+    """The evidence of places by torch; it computes with threads of its own."""
+    own = copy.deepcopy(networks).eval().requires_grad_(False).to(device)
+
+    @torch.inference_mode()
+    def run(x: NDArray[np.float32], window: NDArray[np.float32]) -> NDArray[np.float32]:
+        maps: Tensor = own(torch.from_numpy(x).to(device), torch.from_numpy(window).to(device))
+        return maps.cpu().numpy()
+
+    return PlaceEngine(EngineName.TORCH, run, run, threads=1)
+
+
+def stored_places(contents: Contents, bundle: str) -> PlaceNetworks:
+    """The networks of places of a bundle, which error messages call `bundle`, with its weights.
+
+    Raises:
+        CorruptBundleError: its weights do not fit its manifest.
+    """
+    networks = PlaceNetworks(contents.manifest.recipe.features)
+    _load(networks, contents, bundle)
+    return networks
+
+
 def stored_networks(contents: Contents, bundle: str) -> Networks:
     """The networks of a bundle, which error messages call `bundle`, with its weights.
 
@@ -132,13 +159,17 @@ def stored_networks(contents: Contents, bundle: str) -> Networks:
     if (there := len(contents.map_scale.layers)) != num_maps(plan):
         raise CorruptBundleError(f"{bundle} is corrupt: its networks have {num_maps(plan)} maps, its scale has {there}")
     networks = Networks(plan)
+    _load(networks, contents, bundle)
+    return networks
+
+
+def _load(networks: nn.Module, contents: Contents, bundle: str) -> None:
     weights = {name: torch.from_numpy(np.array(array)) for name, array in contents.weights.items()}
     try:
         networks.load_state_dict(weights)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise CorruptBundleError(f"{bundle} is corrupt: its weights do not fit its manifest ({first})") from error
-    return networks
 
 
 def _batch_size(side: int) -> int:

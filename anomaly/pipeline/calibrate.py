@@ -9,7 +9,7 @@ import numpy as np
 
 from anomaly.bundle import Bundle, now, save
 from anomaly.calibration import Calibration
-from anomaly.data import Limits, PixelStore, describe, distinct_rows, image_keys, open_dataset
+from anomaly.data import Limits, PixelStore, chunk_size, describe, distinct_rows, image_keys, open_dataset, take
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError
 from anomaly.extras import WITH_TORCH, require
@@ -18,8 +18,6 @@ from anomaly.inference import load_detector
 from anomaly.pipeline.new_parts import known_parts, one_of_each_new
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import groups_forgotten
-
-_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,9 @@ def calibrate_bundle(
                 f"all {len(keys)} {whose} of {data} were used to make {bundle.name} version {bundle.version}; "
                 "calibrate with normal images that it has not seen"
             )
-        chunks = np.array_split(rows, range(_CHUNK, len(rows), _CHUNK))
-        scores = np.concatenate([detector.evidence(store.pixels[part]).score for part in chunks])
+        num = chunk_size(detector.preprocess)
+        chunks = np.array_split(rows, range(num, len(rows), num))
+        scores = np.concatenate([detector.evidence(take(store.pixels, part)).score for part in chunks])
         fingerprint = store.fingerprint()
     record = bundle.manifest.data.model_copy(
         update={

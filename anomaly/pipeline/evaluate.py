@@ -13,12 +13,14 @@ from anomaly.config.region import inside_of, region_note
 from anomaly.data import (
     Dataset,
     Limits,
+    PixelsOfImages,
     PixelStore,
     Sample,
     describe,
     image_keys,
     open_dataset,
     restore_map,
+    take,
     to_array,
     to_pixels,
 )
@@ -27,24 +29,20 @@ from anomaly.errors import DataError, UsageError
 from anomaly.evaluation import (
     Evaluation,
     Example,
-    auroc,
     choose_examples,
-    knn_scores,
     metrics_of,
-    pca_scores,
     summarise,
     verdict_lines,
 )
 from anomaly.inference import ALPHA, Detector, Evidence, load_detector
 from anomaly.locks import writing_folder
+from anomaly.pipeline.baselines import BaselineImages, Baselines, measure_baselines
 from anomaly.pipeline.new_parts import counted_normals, known_parts
 from anomaly.pipeline.pixel_figures import MasksRead, pixel_figures, read_masks
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import groups_forgotten
 from anomaly.report import require_report
 from anomaly.scoring import strongest_place
-
-_MIN_BASELINE = 2  # images; PCA needs as many
 
 
 @dataclass(frozen=True)
@@ -79,18 +77,10 @@ class _Scored:
     """
 
     samples: list[Sample]
-    pixels: NDArray[np.uint8]
+    pixels: PixelsOfImages
     labels: NDArray[np.bool_]
     evidence: Evidence
     masks: MasksRead | None
-
-
-@dataclass(frozen=True)
-class _Baselines:
-    """AUROCs by name, and the number of normal images that the baselines were fitted on."""
-
-    aurocs: dict[str, float]
-    num_images: int
 
 
 def evaluate_bundle(
@@ -139,13 +129,20 @@ def evaluate_bundle(
         )
         unseen = ~detector.bundle.contents.normals.knows(image_keys(test_store.pixels))
         scored = _score(detector, samples, test_store, unseen, limits)
-        baselines, stores = _Baselines({}, 0), [test_store]
+        baselines, stores = Baselines({}, 0), [test_store]
         if train:
             train_store = PixelStore.build(
                 train, detector.preprocess, Path(folder) / "train.u8", limits=limits, on_image=watch.on_image
             )
             stores.append(train_store)
-            baselines = _baselines(train_store.pixels, scored)
+            baselines = measure_baselines(
+                detector.preprocess,
+                BaselineImages(train, train_store.pixels),
+                BaselineImages(scored.samples, scored.pixels),
+                scored.labels,
+                folder=Path(folder),
+                limits=limits,
+            )
         known = known_parts(dataset, stores, detector.bundle.contents.normals)
         evaluation = replace(
             _evaluation(detector, dataset, scored, test_store, baselines, alpha, limits),
@@ -184,24 +181,9 @@ def _score(
             f"of {len(unseen)} test images {int((~unseen).sum())} made this model, and of the others "
             f"{int((~labels).sum())} are normal and {int(labels.sum())} anomalous; both are needed to evaluate"
         )
-    pixels = store.pixels if unseen.all() else store.pixels[unseen]  # a copy, of what may be larger than memory
+    pixels = store.pixels if unseen.all() else take(store.pixels, unseen)  # a copy, of what may be larger than memory
     masks = read_masks(kept, limits)
     return _Scored(kept, pixels, labels, detector.evidence(pixels), masks)
-
-
-def _baselines(train: NDArray[np.uint8], scored: _Scored) -> _Baselines:
-    """PCA and nearest neighbours, fitted on the training normals; none where there are none to fit on.
-
-    Images that are also tested on are left out: a baseline that knew them would have nothing to show.
-    """
-    train = train[~np.isin(image_keys(train), image_keys(scored.pixels))]
-    if len(train) < _MIN_BASELINE:
-        return _Baselines({}, 0)
-    aurocs = {
-        "pca": auroc(pca_scores(train, scored.pixels), scored.labels),
-        "knn": auroc(knn_scores(train, scored.pixels), scored.labels),
-    }
-    return _Baselines(aurocs, len(train))
 
 
 def _evaluation(
@@ -209,7 +191,7 @@ def _evaluation(
     dataset: Dataset,
     scored: _Scored,
     store: PixelStore,
-    baselines: _Baselines,
+    baselines: Baselines,
     alpha: float,
     limits: Limits,
 ) -> Evaluation:
@@ -249,9 +231,10 @@ def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[E
     evidence, region = scored.evidence, detector.preprocess.region
     standardised = detector.bundle.contents.statistics.standardise(evidence.terms)
     for group, rows in choose_examples(evidence.score, scored.labels).items():
-        explanation = detector.explain(scored.pixels[rows], evidence.z_hat[rows])
+        explanation = detector.explain(take(scored.pixels, rows), evidence.z_hat[rows])
         p_values = detector.calibration.p_values(evidence.score[rows])
-        pictures = zip(rows, explanation.x_hat, explanation.heatmap, p_values, strict=True)
+        reconstructions = [None] * len(rows) if explanation.x_hat is None else list(explanation.x_hat)
+        pictures = zip(rows, reconstructions, explanation.heatmap, p_values, strict=True)
         for row, x_hat, heatmap, p_value in pictures:
             sample = scored.samples[row]
             image = to_array(sample.open(limits=limits, value_range=detector.preprocess.range))
@@ -263,7 +246,7 @@ def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[E
                 score=float(evidence.score[row]),
                 p_value=float(p_value),
                 image=image,
-                reconstruction=_to_pixels(x_hat),
+                reconstruction=None if x_hat is None else _to_pixels(x_hat),
                 heatmap=restored.clip(0, 1),
                 strongest=strongest_place(restored),
                 standardised={name: float(values[row]) for name, values in standardised.items()},

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.bundle import NormalRecord
-from anomaly.data import Dataset, PixelStore, Sample, image_keys, one_of_each
+from anomaly.data import Dataset, PixelsOfImages, PixelStore, Sample, image_keys, one_of_each
 
 
 def known_parts(dataset: Dataset, stores: Sequence[PixelStore], normals: NormalRecord) -> set[str]:
@@ -28,7 +28,7 @@ def one_of_each_new(
 
 
 def counted_normals(
-    dataset: Dataset, samples: Sequence[Sample], pixels: NDArray[np.uint8], known: set[str]
+    dataset: Dataset, samples: Sequence[Sample], pixels: PixelsOfImages, known: set[str]
 ) -> NDArray[np.bool_] | None:
     """True for the test images (n, c, size, size) on which false alarms are counted; None without parts."""
     if not dataset.parts:

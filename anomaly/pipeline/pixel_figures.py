@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.config.region import decode_region, inside_of
-from anomaly.data import Limits, Mask, Sample, looks_inverted, map_ahead, restore_map
+from anomaly.data import Limits, Mask, PixelsOfImages, Sample, looks_inverted, map_ahead, restore_map, take
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError, ImageError
 from anomaly.evaluation import PixelFigures, aupro, pixel_auroc
@@ -58,14 +58,14 @@ def read_masks(samples: Sequence[Sample], limits: Limits = DEFAULT_LIMITS) -> Ma
 
 
 def pixel_figures(
-    detector: Detector, samples: Sequence[Sample], pixels: NDArray[np.uint8], evidence: Evidence, read: MasksRead
+    detector: Detector, samples: Sequence[Sample], pixels: PixelsOfImages, evidence: Evidence, read: MasksRead
 ) -> PixelFigures:
     """Pixel AUROC and AUPRO at each image's own size, over the images whose mask is known, inside the region."""
     rows = list(read.masks)
     heatmaps: list[NDArray[np.float32]] = []
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
-        heat = detector.explain(pixels[part], evidence.z_hat[part]).heatmap
+        heat = detector.explain(take(pixels, part), evidence.z_hat[part]).heatmap
         heatmaps += [
             restore_map(heatmap, detector.preprocess, *read.masks[row].shape)
             for row, heatmap in zip(part, heat, strict=True)

@@ -18,6 +18,7 @@ from anomaly.data import (
     Limits,
     Picture,
     Remark,
+    chunk_size,
     decode,
     expand_inputs,
     heatmap_name,
@@ -25,6 +26,7 @@ from anomaly.data import (
     read_all,
     restore_map,
     to_array,
+    together,
     told,
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
@@ -36,7 +38,6 @@ from anomaly.pipeline.results import ResultRow, Value, check_results_path, notes
 from anomaly.report import require_report
 from anomaly.scoring import strongest_place
 
-_CHUNK = 256
 _MAX_STEM = 60  # characters of up to four bytes: with number and suffix within the 255 bytes of a file's name
 
 
@@ -156,13 +157,14 @@ class _Reading:
 def _rows(reading: _Reading, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[ResultRow]:
     detector = reading.detector
     stream = read_all(((path, Path(path)) for path in paths), detector.preprocess, limits=reading.limits)
-    for first in range(0, len(paths), _CHUNK):
-        chunk = list(islice(stream, _CHUNK))
+    num = chunk_size(detector.preprocess)
+    for first in range(0, len(paths), num):
+        chunk = list(islice(stream, num))
         readable = [image.pixels for image in chunk if isinstance(image, Picture)]
         reading.remarks.update(remark for image in chunk if isinstance(image, Picture) for remark in image.remarks)
         scored: list[dict[str, Value]] = []
         if readable:
-            pixels = np.stack(readable)
+            pixels = together(readable, detector.preprocess)
             evidence = detector.evidence(pixels)
             scored = list(_scored(detector, evidence, alpha))
             if heatmaps is not None:
@@ -204,7 +206,9 @@ class _Drawable:
     is_anomalous: bool
 
 
-def _draw_heatmaps(reading: _Reading, images: Sequence[_Drawable], maps: NDArray[np.float32], folder: Path) -> None:
+def _draw_heatmaps(
+    reading: _Reading, images: Sequence[_Drawable], maps: Sequence[NDArray[np.float32]], folder: Path
+) -> None:
     """`folder`/NUMBER_NAME.png: each image with its heatmap over it, the strongest place boxed if it is anomalous."""
     from anomaly.report.heat import overlay
     from anomaly.report.places import label_place

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from anomaly.bundle import Bundle, load, save
-from anomaly.config import Method, NetworkPlan, Precision, Recipe, feature_names
+from anomaly.config import Method, Precision, Recipe, feature_names
 from anomaly.config.region import region_note
 from anomaly.data import Limits, PixelStore, describe, few_parts, image_keys, open_dataset, split_distinct
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
@@ -20,14 +20,15 @@ from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
 from anomaly.inference import ALPHA
 from anomaly.inference.evidence_onnx import with_graph
-from anomaly.inference.torch_engine import TorchEngine
 from anomaly.networks import Networks
+from anomaly.networks.pretrained import PACKAGE
 from anomaly.pipeline.detectability import with_detectability
+from anomaly.pipeline.learning import learn_by
 from anomaly.pipeline.record import data_record, identity, sets_sentences
 from anomaly.pipeline.region import with_region
-from anomaly.recipes import AUTO, Resolved, Sections, range_note, resolve, scale_note, survey
+from anomaly.recipes import AUTO, Resolved, Sections, range_note, resolve, scale_note, sides, survey
 from anomaly.runtime import is_fast_at_bf16, resolve_device
-from anomaly.training import Checkpoint, HistoryRow, LearnWatch, learn, run_folder, tensorboard_files
+from anomaly.training import Checkpoint, HistoryRow, LearnWatch, run_folder, tensorboard_files
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class TrainSummary:
         done = f"trained {manifest.num_steps:,} of {recipe.training.steps:,} steps"
         why = "the time limit was reached" if self.is_out_of_time else "all steps were done"
         return [
-            f"{done} at {recipe.preprocess.size} × {recipe.preprocess.size} pixels; it ended because {why}",
+            f"{done} at {sides(recipe.preprocess)}; it ended because {why}",
             *([note] if (note := region_note(recipe.preprocess.region)) else []),
             *([_how_to_go_on(recipe)] if self.is_out_of_time else []),
             *sets_sentences(manifest.data),
@@ -126,7 +127,11 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     resolved = resolve(options.recipe, overrides, found)
     recipe = resolved.recipe
     _check_feature_layer(resolved)
-    decoder = _read_decoder(recipe.plan, options.init_decoder)
+    decoder = _read_decoder(recipe, options.init_decoder)
+    if not recipe.has_generator:
+        require("a recipe with pretrained features", "pretrained", PACKAGE)
+        if options.resume:
+            raise UsageError(f"{recipe.training.method} learns in minutes and keeps no state; leave --resume away")
     watch.on_recipe(resolved)
     notes = [
         scale_note(found, recipe.preprocess),
@@ -153,16 +158,17 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
         if parts and (few := few_parts(len(set(parts)))):
             warnings.append(few)
             watch.on_warning(few)
-        split = split_distinct(image_keys(store.pixels), seed=recipe.training.seed, groups=parts)
+        split = split_distinct(
+            image_keys(store.pixels), seed=recipe.training.seed, groups=parts, with_report=not recipe.has_generator
+        )
         record = data_record(dataset, store, split, normal=options.normal, groups=options.groups)
         limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)
         with _curves(options) as on_rows:
-            contents = learn(
+            contents = learn_by(
+                recipe,
                 store.pixels,
                 split,
-                recipe,
                 record,
-                observer=TorchEngine,
                 device=device,
                 checkpoint=Checkpoint(
                     run.checkpoint, identity(record, parts), resume=options.resume, take_over=run.take_over
@@ -234,7 +240,8 @@ def _precision_note(resolved: Resolved, device: torch.device) -> str | None:
 
 
 def _check_feature_layer(resolved: Resolved) -> None:
-    layer, names = resolved.recipe.score.feature_layer, feature_names(resolved.recipe.plan)
+    recipe, layer = resolved.recipe, resolved.recipe.score.feature_layer
+    names = feature_names(recipe.plan) if recipe.has_generator else []
     if layer is not None and layer not in names:
         there = f"there are {', '.join(names)}" if names else f"{resolved.recipe.training.method} has no discriminator"
         raise UsageError(f"score.feature_layer={layer}: D has no such layer; {there}")
@@ -249,16 +256,18 @@ def _check_name(out: Path) -> None:
         )
 
 
-def _read_decoder(plan: NetworkPlan, model: Path | None) -> dict[str, Tensor] | None:
+def _read_decoder(recipe: Recipe, model: Path | None) -> dict[str, Tensor] | None:
     """G's weights of another bundle, to begin with."""
     if model is None:
         return None
+    if not recipe.has_generator:
+        raise UsageError(f"{recipe.training.method} has no G to begin with a decoder; leave --init-decoder away")
     weights = {
         name.removeprefix("G."): torch.from_numpy(np.array(array))
         for name, array in load(model).contents.weights.items()
         if name.startswith("G.")
     }
-    wanted = {name: tensor.shape for name, tensor in Networks(plan).G.state_dict().items()}
+    wanted = {name: tensor.shape for name, tensor in Networks(recipe.plan).G.state_dict().items()}
     if wanted != {name: tensor.shape for name, tensor in weights.items()}:
         raise UsageError(
             f"--init-decoder {model}: its decoder has other layers than this G; train both with the same "

@@ -3,7 +3,7 @@
 from anomaly.recipes.files import RecipeFile, Sections, read_recipe, recipe_names
 from anomaly.recipes.overrides import merged, parse_overrides
 from anomaly.recipes.resolve import AUTO, Resolved, resolve, to_recipe
-from anomaly.recipes.survey import Survey, range_note, scale_note, survey
+from anomaly.recipes.survey import Survey, range_note, scale_note, sides, survey
 
 __all__ = [
     "AUTO",
@@ -18,6 +18,7 @@ __all__ = [
     "recipe_names",
     "resolve",
     "scale_note",
+    "sides",
     "survey",
     "to_recipe",
 ]

@@ -3,13 +3,14 @@
 The images decide what is left open: the side, the channels, and, with "auto", which recipe it is.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from anomaly.config import Recipe
+from anomaly.config import Recipe, Resize
 from anomaly.errors import UsageError
 from anomaly.recipes.files import Sections, check_fields, read_recipe
 from anomaly.recipes.overrides import merged
@@ -18,6 +19,7 @@ from anomaly.recipes.survey import Survey
 AUTO = "auto"
 SMALL_SIDE = 64  # pixels; larger models are slow to train, so only a user or a recipe chooses them
 FEW_IMAGES = 1000
+MAX_PIXELS_LEARNT = 10**9  # of all images, where they keep their shapes: minutes on two cores
 _MIN_SIDE, _MAX_SIDE = 8, 256
 
 
@@ -44,7 +46,11 @@ def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
     sections = merged(by_images, file.sections, overrides)
     if reason and "size" not in overrides.get("preprocess", {}):
         sections["preprocess"]["size"] = min(sections["preprocess"]["size"], _side_for(found, _MAX_SIDE))
-    return Resolved(to_recipe(sections), file.name, reason)
+    recipe = to_recipe(sections)
+    if recipe.preprocess.resize is Resize.WHOLE and recipe.preprocess.scale == "auto":
+        sections["preprocess"]["scale"] = _scale_for(found)
+        recipe = to_recipe(sections)
+    return Resolved(recipe, file.name, reason)
 
 
 def to_recipe(sections: Mapping[str, Any]) -> Recipe:
@@ -76,6 +82,12 @@ def _by_images(found: Survey) -> dict[str, dict[str, Any]]:
 
 def _side_for(found: Survey, at_most: int) -> int:
     return min(max(1 << (found.long_side - 1).bit_length(), _MIN_SIDE), at_most)
+
+
+def _scale_for(found: Survey) -> float:
+    """The whole resolution, or as much of it as fits the time of a training."""
+    pixels = found.num_images * found.height * found.width
+    return min(1.0, round(math.sqrt(MAX_PIXELS_LEARNT / pixels), 3))
 
 
 def _explain(problem: Any) -> str:

@@ -73,6 +73,8 @@ def range_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
 
 def scale_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
     """What is lost by scaling, and what to do; None where almost nothing is."""
+    if preprocess.resize is Resize.WHOLE:
+        return _whole_note(found, preprocess)
     size = preprocess.size
     across = min(found.height, found.width) if preprocess.resize is Resize.CROP else found.long_side
     factor = across / size
@@ -83,6 +85,25 @@ def scale_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
         f"images of {found.width:,} × {found.height:,} pixels are scaled down to {size} × {size}: about {factor:.1f} "
         f"pixels become one, and a scratch 10 pixels wide becomes {_pixels(10 / factor)}. Smaller defects "
         f"are lost. If they matter, give {larger}pictures that show the important region only"
+    )
+
+
+def sides(preprocess: PreprocessConfig) -> str:
+    """What images are scaled to, in words."""
+    if preprocess.resize is not Resize.WHOLE:
+        return f"{preprocess.size} × {preprocess.size} pixels"
+    return "their own resolution" if preprocess.scale == 1 else f"{preprocess.scale:g} of their own resolution"
+
+
+def _whole_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
+    """The same where pictures keep their shapes."""
+    if preprocess.scale == "auto" or preprocess.scale == 1:
+        return None
+    factor = 1 / preprocess.scale
+    return (
+        f"images of {found.width:,} × {found.height:,} pixels are scaled by {preprocess.scale:g}, because "
+        f"{found.num_images:,} of them take long: a scratch 10 pixels wide becomes {_pixels(10 / factor)}. Give fewer "
+        "images, or --set preprocess.scale=1, which takes longer"
     )
 
 

@@ -77,6 +77,8 @@ def combine(terms: Terms, statistics: TermStatistics, recipe: Recipe) -> FloatAr
         case "paper":
             weighted = [weight * terms[name] for name, weight in paper_weights(recipe).items()]
             return np.asarray(np.sum(weighted, axis=0))
+        case "strongest-place":
+            return np.asarray(terms["strongest_place"])
         case _:
             assert_never(recipe.score.combine)
 
@@ -103,3 +105,5 @@ def paper_weights(recipe: Recipe) -> dict[str, float]:
             weight = recipe.score.feature_weight
             objective = "feature-matching" if recipe.search is None else recipe.search.objective
             return {"residual": 1.0 - weight, objective.replace("-", "_"): weight}
+        case Method.FEATURES:
+            raise AssertionError("it has no paper's score")

@@ -31,6 +31,12 @@ class MapScale:
         peak = np.quantile(mean.max(axis=(1, 2)), _PEAK_QUANTILE)
         return cls(layers, np.array([max(peak, _DARK)], dtype=np.float32))
 
+    @classmethod
+    def of_peaks(cls, peaks: NDArray[np.float64]) -> "MapScale":
+        """Of one map that is in deviations already, from its strongest places (n,) in normal images."""
+        peak = max(float(np.quantile(peaks, _PEAK_QUANTILE)), _DARK)
+        return cls(np.ones(1, np.float32), np.array([peak], np.float32))
+
     def heatmap(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """(b, num_maps, size, size) → (b, size, size)."""
         heatmap: NDArray[np.float32] = (maps / self.layers[:, None, None]).mean(axis=1) * (NORMAL_PEAK / self.peak)

@@ -3,7 +3,7 @@
 from anomaly.training.curves import HistoryRow
 from anomaly.training.diagnostics import Diagnostics, Finding
 from anomaly.training.fit import Checkpoint, Trained, fit
-from anomaly.training.learn import LearnWatch, learn
+from anomaly.training.learn import LearnWatch, learn, learn_places
 from anomaly.training.run_folder import RunFolder, run_folder
 from anomaly.training.tensorboard import tensorboard_files
 
@@ -17,6 +17,7 @@ __all__ = [
     "Trained",
     "fit",
     "learn",
+    "learn_places",
     "run_folder",
     "tensorboard_files",
 ]

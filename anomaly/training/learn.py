@@ -20,31 +20,38 @@ from torch import Tensor
 from anomaly.bundle import Contents, DataRecord, Golden, Manifest, NormalSet, now, record_of
 from anomaly.calibration import Calibration
 from anomaly.config import Recipe, default_feature_layer
-from anomaly.data import NormalSplit, image_keys
-from anomaly.networks import Networks
-from anomaly.runtime import resolve_precision
+from anomaly.data import NormalSplit, PixelsOfImages, image_keys, take
+from anomaly.networks import Networks, PlaceNetworks
+from anomaly.networks.pretrained import PretrainedFeatures
+from anomaly.runtime import resolve_precision, single_threaded
 from anomaly.scoring import MapScale, TermStatistics, combine
 from anomaly.training.auxiliary import settle
 from anomaly.training.curves import HistoryRow
 from anomaly.training.diagnostics import Diagnostics
 from anomaly.training.fit import Checkpoint, Trained, fit
+from anomaly.training.places import Extract, PlacesTrained, fit_places
 
 NUM_GOLDEN = 4
+GOLDEN_SIDE = 256  # pixels, of a crop at most
 
 Pixels = NDArray[np.uint8]
+
+
+Maps = NDArray[np.float32] | Sequence[NDArray[np.float32]]
 
 
 class Observes(Protocol):
     """What learning needs from the evidence graph of trained networks."""
 
-    def observe(self, pixels: Pixels) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32]]:
-        """The terms of images (n, c, size, size) by name, and z_hat."""
+    def observe(self, pixels: PixelsOfImages) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32]]:
+        """The terms of images by name, and z_hat."""
 
-    def explain(self, pixels: Pixels, z_hat: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """x_hat, and the maps (n, num_maps, size, size) of which a heatmap is made, of images with known latents."""
+    def explain(self, pixels: PixelsOfImages, z_hat: NDArray[np.float32]) -> tuple[object, Maps]:
+        """x_hat, and the maps (num_maps, h, w) of which a heatmap is made, of images with known latents."""
 
 
 ObserverOf = Callable[[Networks, Recipe, torch.device], Observes]
+PlaceObserverOf = Callable[[PlaceNetworks, torch.device], Observes]
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,42 @@ def learn(
     return replace(contents, manifest=contents.manifest.model_copy(update={"warnings": warnings}))
 
 
+def learn_places(
+    pixels: PixelsOfImages,
+    split: NormalSplit,
+    recipe: Recipe,
+    record: DataRecord,
+    *,
+    phi: PretrainedFeatures,
+    extract: Extract,
+    observer: PlaceObserverOf,
+    device: torch.device,
+    watch: LearnWatch = LearnWatch(),
+) -> Contents:
+    """The same for `training.method="features"`: images of any shapes; φ is frozen, and `extract` gives its maps.
+
+    Raises:
+        TrainingError: training diverged.
+    """
+    networks = PlaceNetworks(recipe.features)
+    networks.phi = phi
+    with single_threaded():
+        trained = fit_places(
+            pixels,
+            split.train,
+            split.select,
+            networks,
+            recipe.features,
+            recipe.training,
+            extract=extract,
+            should_stop=watch.should_stop,
+            on_rows=watch.on_rows,
+        )
+    watch.on_calibrating()
+    recipe = recipe.model_copy(update={"features": trained.config})
+    return _contents(pixels, split, recipe, record, trained, observer(trained.networks, device))
+
+
 def as_learnt(recipe: Recipe, num_train: int, device: torch.device) -> Recipe:
     """With the choices that were left open: precision by the device, f's layer, the memory bank's size."""
     precision = resolve_precision(recipe.training.precision, device)
@@ -122,13 +165,18 @@ def as_learnt(recipe: Recipe, num_train: int, device: torch.device) -> Recipe:
 
 
 def _contents(
-    pixels: Pixels, split: NormalSplit, recipe: Recipe, record: DataRecord, trained: Trained, observer: Observes
+    pixels: PixelsOfImages,
+    split: NormalSplit,
+    recipe: Recipe,
+    record: DataRecord,
+    trained: Trained | PlacesTrained,
+    observer: Observes,
 ) -> Contents:
-    select = pixels[split.select]
+    select = take(pixels, split.select)
     select_terms, z_hat = observer.observe(select)
     statistics = TermStatistics.fit(select_terms, recipe.score.precision)
-    calibrate_terms, _ = observer.observe(pixels[split.calibrate])
-    golden_pixels = select[:NUM_GOLDEN]
+    calibrate_terms, _ = observer.observe(take(pixels, split.calibrate))
+    golden_pixels = _goldens(select[:NUM_GOLDEN])
     golden_terms, golden_z_hat = observer.observe(golden_pixels)
     sets = [
         (NormalSet.TRAIN, split.train),
@@ -151,7 +199,7 @@ def _contents(
         weights={name: t.cpu().contiguous().numpy() for name, t in trained.networks.state_dict().items()},
         calibration=Calibration.fit(combine(calibrate_terms, statistics, recipe)),
         statistics=statistics,
-        map_scale=MapScale.fit(observer.explain(select, z_hat)[1]),
+        map_scale=_map_scale(recipe, observer, select, select_terms, z_hat),
         golden=Golden(
             golden_pixels,
             golden_z_hat,
@@ -161,3 +209,25 @@ def _contents(
         normals=record_of(image_keys(pixels), sets),
         history=trained.history,
     )
+
+
+def _goldens(images: PixelsOfImages) -> Pixels:
+    """The images themselves; of whole pictures the upper left corners, which all of them have."""
+    if isinstance(images, np.ndarray):
+        return images
+    height, width = (min(*(image.shape[axis] for image in images), GOLDEN_SIDE) for axis in (1, 2))
+    return np.stack([image[:, :height, :width] for image in images])
+
+
+def _map_scale(
+    recipe: Recipe,
+    observer: Observes,
+    select: PixelsOfImages,
+    terms: Mapping[str, NDArray[np.float64]],
+    z_hat: NDArray[np.float32],
+) -> MapScale:
+    """The map of places is what the score is the strongest place of; other maps are computed for it."""
+    if not recipe.has_generator:
+        return MapScale.of_peaks(terms["strongest_place"])
+    maps = observer.explain(select, z_hat)[1]
+    return MapScale.fit(np.asarray(maps))

@@ -5,9 +5,10 @@ import warnings
 import pytest
 import torch
 
+from anomaly.config.places import MARGIN, STRIDE
 from anomaly.errors import UsageError
 from anomaly.networks import pretrained
-from anomaly.networks.pretrained import MARGIN, STRIDE, WIDTHS, PretrainedFeatures, load_pretrained
+from anomaly.networks.pretrained import WIDTHS, PretrainedFeatures, load_pretrained
 
 
 @pytest.fixture(scope="module")

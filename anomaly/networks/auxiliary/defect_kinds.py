@@ -9,7 +9,7 @@ Shapes: x and donor (c, h, w) float32 in [-1, 1]; masks (h, w).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,13 @@ MAX_WRONG = 3  # defects in an image
 LEAST_VISIBLE, VISIBLE = 0.03, 0.08  # of the range [-1, 1], after a blur of one pixel: on an even place, on a rough one
 
 
-def spoil(x: Image, donor: Image, rng: np.random.Generator) -> tuple[Image, NDArray[np.bool_]]:
-    """The image with one to three defects, and where they can be seen."""
-    spoilt = x
+def spoil(
+    x: Image, donor: Image, rng: np.random.Generator, kinds: Sequence[str] = ()
+) -> tuple[Image, NDArray[np.bool_]]:
+    """The image with one to three defects, and where they can be seen; `kinds` are names in KINDS, by default all."""
+    spoilt, names = x, kinds or tuple(KINDS)
     for _ in range(rng.integers(1, MAX_WRONG + 1)):
-        wrong = _KINDS[rng.integers(len(_KINDS))]
+        wrong = KINDS[names[int(rng.integers(len(names)))]]
         spoilt = wrong(spoilt, donor, rng).clip(-1, 1).astype(np.float32)
     change = gaussian_filter(np.abs(spoilt - x).max(axis=0), 1.0)
     texture = gaussian_filter(np.abs(x - gaussian_filter(x, (0, 3, 3))).max(axis=0), 3.0)
@@ -115,17 +117,17 @@ def _bent(x: Image, donor: Image, rng: np.random.Generator) -> Field:
     return np.stack([map_coordinates(channel, places, order=1, mode="nearest") for channel in x])
 
 
-_KINDS: tuple[Callable[[Image, Image, np.random.Generator], Field], ...] = (
-    _paste,
-    _line,
-    _blot,
-    _shade,
-    _uneven,
-    _grain,
-    _contrast,
-    _blurred,
-    _bent,
-)
+KINDS: Mapping[str, Callable[[Image, Image, np.random.Generator], Field]] = {
+    "paste": _paste,
+    "line": _line,
+    "blot": _blot,
+    "shade": _shade,
+    "uneven": _uneven,
+    "grain": _grain,
+    "contrast": _contrast,
+    "blurred": _blurred,
+    "bent": _bent,
+}
 
 
 def _soften(x: Image, down: float, across: float) -> Field:

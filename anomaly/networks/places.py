@@ -1,0 +1,202 @@
+"""Networks that judge each place of an image by what a pretrained network φ sees there; no G and no latent.
+
+A place is a square of 8 pixels. Its vector q is φ's maps at 1/4, 1/8 and 1/16, averaged over 3 × 3 neighbours, laid
+over each other at 1/8 and turned onto the main axes of normal places. Two kinds of evidence:
+
+- *novelty*: the distance of q from the nearest that a memory of normal places keeps;
+- *doubt*: −logit of a discriminator D_patch, which learnt to tell whitened normal places from negatives.
+
+Each is measured in standard deviations from what other normal images show at that place, and both are added.
+Where a place lies is known by its share of the picture's height and width, so a picture may be computed in strips.
+Shapes: x (b, c, h, w), h and w multiples of 16; q (b, DIMENSIONS, h/8, w/8); maps (b, 3, h/8, w/8): sum, novelty,
+doubt.
+Source: Roth 2022 (PatchCore), §3.1 (neighbours' means, a memory, the nearest); Defard 2021 (PaDiM), §3 (of a place);
+Liu 2023 (SimpleNet), §3.3 (a discriminator of features).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate
+
+from anomaly.config import FeaturesConfig, Place
+from anomaly.config.places import PLACE
+from anomaly.networks.frozen import Frozen
+from anomaly.networks.pretrained import WIDTHS, PretrainedFeatures
+
+NUM_FEATURES = sum(WIDTHS.values())
+DIMENSIONS = 64
+GRID = 32  # of the statistics: places of each are interpolated between GRID × GRID
+_HIDDEN = 128
+_LEAST_SPREAD = 1e-3
+_LEAST_VARIANCE = 0.01  # beside that of an axis: a direction in which normals agree is not magnified without end
+_CHUNK = 1024  # remembered places compared with at once
+
+
+class PhiMaps(nn.Module):
+    """x → φ's maps at 1/8, (b, NUM_FEATURES, h/8, w/8), not whitened yet."""
+
+    def __init__(self, phi: PretrainedFeatures) -> None:
+        super().__init__()
+        self.phi = phi
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        maps = self.phi(x)
+        quarter, eighth, sixteenth = avg_pool2d(maps[4], 2), maps[8], maps[16]
+        coarse = interpolate(_neighbours(sixteenth), scale_factor=2, mode="bilinear", align_corners=False)
+        return torch.cat([_neighbours(quarter), _neighbours(eighth), coarse], dim=1)
+
+
+class MainAxes(Frozen):
+    """(b, NUM_FEATURES, h, w) → q: channels standardised, and turned onto the main axes of normal places."""
+
+    centre: Tensor
+    axes: Tensor
+    spread: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(NUM_FEATURES))
+        self.register_buffer("axes", torch.zeros(DIMENSIONS, NUM_FEATURES))
+        self.register_buffer("spread", torch.ones(DIMENSIONS))
+
+    def fit(self, places: Tensor) -> None:
+        """By normal places (n, NUM_FEATURES). The axes are those of the correlations: each channel counts alike."""
+        spread = places.std(dim=0).clamp_min(_LEAST_SPREAD)
+        self.centre = places.mean(dim=0)
+        values, vectors = torch.linalg.eigh(torch.cov(((places - self.centre) / spread).double().T))
+        chosen = values.argsort(descending=True)[:DIMENSIONS]
+        self.axes = (vectors[:, chosen].T / spread).float().contiguous()
+        self.spread = (values[chosen].clamp_min(0) + _LEAST_VARIANCE).sqrt().float()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """The vectors."""
+        return torch.einsum("bchw,dc->bdhw", maps - self.centre[:, None, None], self.axes)
+
+
+class PlaceMemory(Frozen):
+    """Remembered places, of anywhere or near: their q and, weighed by `closeness`, where they lay."""
+
+    places: Tensor
+    closeness: Tensor
+
+    def __init__(self, num: int) -> None:
+        super().__init__()
+        self.register_buffer("places", torch.zeros(num, DIMENSIONS + 2))
+        self.register_buffer("closeness", torch.zeros(()))
+
+    def forward(self, q: Tensor, where: Tensor) -> Tensor:
+        """The distance (b, h, w) of each place from the nearest; `where` (h, w, 2) are shares of height and width."""
+        b, _, h, w = q.shape
+        lies = (where * self.closeness).reshape(1, h * w, 2).expand(b, -1, -1)
+        own = torch.cat([q.flatten(2).mT, lies], dim=2)
+        squares = own.square().sum(dim=2)
+        nearest = None
+        for kept in torch.split(self.places, _CHUNK):
+            found = (kept.square().sum(dim=1) - 2 * own @ kept.T).amin(dim=2)
+            nearest = found if nearest is None else torch.minimum(nearest, found)
+        assert nearest is not None, "a memory has places"
+        distance: Tensor = (squares + nearest).clamp_min(0).sqrt()
+        return distance.reshape(b, h, w)
+
+
+class CellMemory(Frozen):
+    """Remembered places for each cell of a grid over the picture: a place is compared with those of its own."""
+
+    places: Tensor
+
+    def __init__(self, num: int) -> None:
+        super().__init__()
+        self.register_buffer("places", torch.zeros(GRID * GRID, num, DIMENSIONS, dtype=torch.float16))
+
+    def forward(self, q: Tensor, where: Tensor) -> Tensor:
+        """The distance (b, h, w) of each place from the nearest of its cell."""
+        b, _, h, w = q.shape
+        cells = (where * GRID).long().clamp_max(GRID - 1)
+        kept = self.places[(cells[..., 0] * GRID + cells[..., 1]).flatten()].float()
+        own = q.flatten(2).permute(2, 1, 0)
+        found = (kept.square().sum(dim=2, keepdim=True) - 2 * kept @ own).amin(dim=1)
+        distance: Tensor = (found.T + q.flatten(2).square().sum(dim=1)).clamp_min(0).sqrt()
+        return distance.reshape(b, h, w)
+
+
+class PlaceDiscriminator(nn.Module):
+    """Whitened q → logits (b, h, w), high for normal; each place by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Conv2d(DIMENSIONS, _HIDDEN, 1)
+        self.to_logits = nn.Conv2d(_HIDDEN, 1, 1)
+
+    def forward(self, q: Tensor) -> Tensor:
+        """See the class."""
+        logits: Tensor = self.to_logits(nn.functional.leaky_relu(self.hidden(q), 0.2)).squeeze(1)
+        return logits
+
+
+class PlaceStatistics(Frozen):
+    """Mean and deviation of novelty and doubt of normal images, on a grid over the picture."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(2, GRID, GRID))
+        self.register_buffer("deviation", torch.ones(2, GRID, GRID))
+
+    def forward(self, evidence: Tensor, where: Tensor) -> Tensor:
+        """Evidence (b, 2, h, w) in deviations."""
+        at = (2 * where - 1).flip(-1)[None]
+        known = torch.cat([self.mean, self.deviation])[None]
+        mean, deviation = grid_sample(known, at, padding_mode="border", align_corners=False).chunk(2, dim=1)
+        return (evidence - mean) / deviation
+
+
+class PlaceNetworks(nn.Module):
+    """Everything of one model; one state dict."""
+
+    def __init__(self, config: FeaturesConfig) -> None:
+        super().__init__()
+        self.phi = PretrainedFeatures()
+        self.axes = MainAxes()
+        self.memory = memory_of(config)
+        self.D = PlaceDiscriminator() if config.discriminator else None
+        self.statistics = PlaceStatistics()
+
+    def describe(self, x: Tensor) -> Tensor:
+        """The vector q of each place."""
+        q: Tensor = self.axes(PhiMaps(self.phi)(x))
+        return q
+
+    def evidence(self, q: Tensor, where: Tensor) -> Tensor:
+        """Novelty and doubt (b, 2, h, w), as they are; 0 for what these networks do not have."""
+        none = torch.zeros_like(q[:, 0])
+        novelty = none if self.memory is None else self.memory(q, where)
+        doubt = none if self.D is None else -self.D(q / self.axes.spread[:, None, None])
+        return torch.stack([novelty, doubt], dim=1)
+
+    def forward(self, x: Tensor, window: Tensor) -> Tensor:
+        """The maps; `window` (2,) is the first row of x in its picture, and the number of all its rows."""
+        q = self.describe(x)
+        where = places_of(q.shape[2], q.shape[3], window)
+        own = self.statistics(self.evidence(q, where), where)
+        return torch.cat([own.sum(dim=1, keepdim=True), own], dim=1)
+
+
+def memory_of(config: FeaturesConfig) -> PlaceMemory | CellMemory | None:
+    """An empty one, of the size that the configuration says; None where there is none, or its kind is still open."""
+    if not config.memory or config.places == "auto":
+        return None
+    return CellMemory(config.memory_per_place) if config.places is Place.SAME else PlaceMemory(config.memory)
+
+
+def places_of(height: int, width: int, window: Tensor) -> Tensor:
+    """(height, width, 2): the middle of each place, as shares of the picture's height and width."""
+    rows = (window[0] + PLACE * (torch.arange(height, device=window.device) + 0.5)) / window[1]
+    columns = (torch.arange(width, device=window.device) + 0.5) / width
+    return torch.stack([rows[:, None].expand(-1, width), columns[None].expand(height, -1)], dim=2)
+
+
+def _neighbours(maps: Tensor) -> Tensor:
+    return avg_pool2d(maps, 3, stride=1, padding=1, count_include_pad=False)

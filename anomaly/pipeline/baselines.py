@@ -1,0 +1,63 @@
+"""The plain baselines of an evaluation: PCA and nearest neighbours, on the same split and the same pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.config import PreprocessConfig, Resize
+from anomaly.data import Limits, PixelsOfImages, PixelStore, Sample, image_keys
+from anomaly.evaluation import auroc, knn_scores, pca_scores
+
+_MIN_IMAGES = 2  # PCA needs as many
+_SIDE = 64  # pixels of the squares that baselines see where pictures keep their shapes
+
+
+class BaselineImages(NamedTuple):
+    """Samples, and the preprocessed pixels of those that could be read."""
+
+    samples: Sequence[Sample]
+    pixels: PixelsOfImages
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """AUROCs by name, and the number of normal images that the baselines were fitted on."""
+
+    aurocs: dict[str, float]
+    num_images: int
+
+
+def measure_baselines(
+    config: PreprocessConfig,
+    train: BaselineImages,
+    test: BaselineImages,
+    labels: NDArray[np.bool_],
+    *,
+    folder: Path,
+    limits: Limits,
+) -> Baselines:
+    """Fitted on the training normals; none where there are none to fit on. `labels` are those of the test images.
+
+    Images that are also tested on are left out: a baseline that knew them would have nothing to show. Where pictures
+    keep their shapes, squares of them are made in `folder`.
+    """
+    if isinstance(train.pixels, np.ndarray) and isinstance(test.pixels, np.ndarray):
+        known, tested = train.pixels, test.pixels
+    else:
+        squares = config.model_copy(update={"resize": Resize.STRETCH, "size": _SIDE})
+        known, tested = (
+            np.asarray(PixelStore.build(images.samples, squares, folder / f"{name}.u8", limits=limits).pixels)
+            for name, images in (("train-squares", train), ("test-squares", test))
+        )
+    known = known[~np.isin(image_keys(known), image_keys(tested))]
+    if len(known) < _MIN_IMAGES:
+        return Baselines({}, 0)
+    aurocs = {
+        "pca": auroc(pca_scores(known, tested), labels),
+        "knn": auroc(knn_scores(known, tested), labels),
+    }
+    return Baselines(aurocs, len(known))

@@ -1,0 +1,52 @@
+"""Which way of learning a recipe asks for, with the engines that it needs."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anomaly.bundle import Contents, DataRecord
+from anomaly.config import Recipe
+from anomaly.data import NormalSplit, PixelsOfImages
+from anomaly.inference.phi_features import phi_features
+from anomaly.inference.torch_engine import TorchEngine, place_engine
+from anomaly.networks.pretrained import load_pretrained
+from anomaly.training import Checkpoint, LearnWatch, learn, learn_places
+
+
+def learn_by(
+    recipe: Recipe,
+    pixels: PixelsOfImages,
+    split: NormalSplit,
+    record: DataRecord,
+    *,
+    device: torch.device,
+    checkpoint: Checkpoint,
+    decoder: Mapping[str, Tensor] | None,
+    watch: LearnWatch,
+) -> Contents:
+    """See `learn` and `learn_places`, which has no checkpoint: it takes minutes."""
+    if recipe.has_generator:
+        return learn(
+            np.asarray(pixels),
+            split,
+            recipe,
+            record,
+            observer=TorchEngine,
+            device=device,
+            checkpoint=checkpoint,
+            decoder=decoder,
+            watch=watch,
+        )
+    return learn_places(
+        pixels,
+        split,
+        recipe,
+        record,
+        phi=load_pretrained(),
+        extract=phi_features(),
+        observer=place_engine,
+        device=device,
+        watch=watch,
+    )

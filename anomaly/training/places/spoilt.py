@@ -1,0 +1,47 @@
+"""Normal images of any shape with synthetic defects: some kinds teach, others choose.
+
+Shapes: pixels (c, h, w) uint8; masks (h, w).
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.data import PixelsOfImages
+from anomaly.networks.auxiliary.defect_kinds import spoil
+
+TEACHING = ("paste", "uneven", "grain", "contrast", "bent")
+CHOOSING = ("line", "blot", "shade", "blurred")
+_MOST = 512  # pixels of the side of the square that is spoilt
+_STRIDE = 16
+
+Pixels = NDArray[np.uint8]
+
+
+def spoilt_images(
+    pixels: PixelsOfImages, rows: Sequence[int], kinds: Sequence[str], seed: int
+) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
+    """Each of the images with one to three defects inside a square of it, and where they can be seen.
+
+    What is pasted comes from another of the images.
+    """
+    for row in rows:
+        rng = np.random.default_rng((seed, row))
+        image, donor = np.array(pixels[row]), pixels[rows[int(rng.integers(len(rows)))]]
+        side = min(*image.shape[1:], *donor.shape[1:], _MOST) // _STRIDE * _STRIDE
+        (top, left), (from_top, from_left) = (_corner(each, side, rng) for each in (image, donor))
+        part = image[:, top : top + side, left : left + side]
+        piece = donor[:, from_top : from_top + side, from_left : from_left + side]
+        own, other = (each.astype(np.float32) / 127.5 - 1 for each in (part, piece))
+        spoilt, visible = spoil(own, other, rng, kinds)
+        part[:] = np.rint((spoilt + 1) * 127.5).clip(0, 255)
+        mask = np.zeros(image.shape[1:], np.bool_)
+        mask[top : top + side, left : left + side] = visible
+        yield image, mask
+
+
+def _corner(image: Pixels, side: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Of a random square."""
+    top, left = (int(rng.integers(length - side + 1)) for length in image.shape[1:])
+    return top, left

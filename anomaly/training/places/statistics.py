@@ -1,0 +1,60 @@
+"""What normals show at a place or anywhere, and how well evidence that is measured by it tells spoilt normals.
+
+Shapes: evidence (k, h, w) of an image, k = 2 for novelty and doubt; where (h, w, 2), as shares of height and width.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
+
+from anomaly.networks.places import GRID, PlaceStatistics
+
+Way = Literal["place", "anywhere"]
+WAYS: tuple[Way, ...] = ("place", "anywhere")
+_SHARED = 0.3  # of the deviation of all places, beside a place's own
+_LEAST = 1e-3
+
+
+def place_statistics(evidence: Sequence[Tensor], way: Way) -> PlaceStatistics:
+    """From that of normal images, each of its own height and width."""
+    first, second = torch.stack([_moments(each) for each in evidence]).mean(dim=0).chunk(2)
+    overall = first.mean(dim=(1, 2), keepdim=True)
+    variance = (second.mean(dim=(1, 2), keepdim=True) - overall.square()).clamp_min(_LEAST**2)
+    statistics = PlaceStatistics()
+    if way == "anywhere":
+        statistics.mean, statistics.deviation = (each.expand_as(first).clone() for each in (overall, variance.sqrt()))
+        return statistics
+    smooth = avg_pool2d(torch.cat([first, second])[None], 3, stride=1, padding=1, count_include_pad=False)[0]
+    mean, square = smooth.chunk(2)
+    own = (square - mean.square()).clamp_min(0)
+    statistics.mean, statistics.deviation = mean, (own + _SHARED**2 * variance).sqrt()
+    return statistics
+
+
+def best_auroc(own: Sequence[Tensor], spoilt: Sequence[Tensor], where: Sequence[Tensor]) -> float:
+    """At the better of the two ways."""
+    return max(auroc_of(own, spoilt, where, way) for way in WAYS)
+
+
+def auroc_of(own: Sequence[Tensor], spoilt: Sequence[Tensor], where: Sequence[Tensor], way: Way) -> float:
+    """Of the strongest places of normals and the same spoilt, each half judged by the statistics of the other half."""
+    labels, scores = [], []
+    for half in (0, 1):
+        statistics = place_statistics(own[1 - half :: 2], way)
+        judged = list(zip(own, spoilt, where, strict=True))[half::2]
+        peaks = [[float(statistics(e[None], at)[0].sum(dim=0).max()) for e in pair] for *pair, at in judged]
+        labels += [0, 1] * len(peaks)
+        scores += [peak for pair in peaks for peak in pair]
+    return float(roc_auc_score(labels, scores))
+
+
+def _moments(evidence: Tensor) -> Tensor:
+    """(k, h, w) → its mean and mean square over each cell of the grid: (2·k, GRID, GRID)."""
+    both = torch.cat([evidence, evidence.square()])[None]
+    if min(both.shape[2:]) >= GRID:
+        return adaptive_avg_pool2d(both, GRID)[0]
+    return interpolate(both, size=(GRID, GRID), mode="bilinear", align_corners=False)[0]
