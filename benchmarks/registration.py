@@ -42,17 +42,23 @@ def registration_scores(normals: Sequence[Sample], test: Sequence[Sample]) -> ND
 
 def registered_to(reference: Greys, picture: Greys) -> Greys:
     """The picture, turned and shifted to lie as the reference does."""
-    spectrum = np.conj(np.fft.rfft2(reference - reference.mean()))
+    spectrum = np.conj(_spectrum(reference))
     best = max((_moved(picture, spectrum, angle) for angle in _COARSE), key=_peak)
     return max([best, *(_moved(picture, spectrum, best.angle + angle) for angle in _FINE)], key=_peak).moved
 
 
 def _moved(picture: Greys, spectrum: NDArray[np.complexfloating], angle: float) -> _Moved:
     turned = ndimage.rotate(picture, angle, reshape=False, order=1, mode="nearest")
-    cross = np.fft.rfft2(turned - turned.mean()) * spectrum
+    cross = _spectrum(turned) * spectrum
     correlation = np.fft.irfft2(cross / (np.abs(cross) + 1e-6), picture.shape)
     down, right = np.unravel_index(correlation.argmax(), correlation.shape)
     return _Moved(float(correlation.max()), angle, np.roll(turned, (-int(down), -int(right)), axis=(0, 1)))
+
+
+def _spectrum(picture: Greys) -> NDArray[np.complexfloating]:
+    """Windowed, or the picture's edges, which do not move, would give the peak."""
+    window = np.outer(*(np.hanning(side) for side in picture.shape))
+    return np.fft.rfft2((picture - picture.mean()) * window)
 
 
 def _peak(moved: _Moved) -> float:
