@@ -5,7 +5,7 @@ The bank is a greedy coreset of 1 % of the normals' places, chosen among vectors
 is its farthest place, and its heatmap the distances, scaled up to the picture.
 
 Source: Roth et al. 2022, sections 3.1 to 3.3. Left out are the weight of the image's score by the neighbours of the
-nearest (their equation 7), and the blur of the map. So that it ends on two cores, the coreset is chosen among 300,000
+nearest (their equation 7), and the blur of the map. So that it ends on two cores, the coreset is chosen among 100,000
 places drawn at random where there are more, and has at most 8,000.
 """
 
@@ -25,7 +25,7 @@ from anomaly.networks.pretrained import STRIDE, load_pretrained
 
 SIDE = 256
 SHARE = 0.01
-MAX_CANDIDATES, MAX_BANK = 300_000, 8_000
+MAX_CANDIDATES, MAX_BANK = 100_000, 8_000
 _PROJECTED = 64  # dimensions that the coreset is chosen in (Johnson–Lindenstrauss; their section 3.2)
 _BATCH = 8  # pictures
 _BLOCK = 4096  # places whose distances are held at a time

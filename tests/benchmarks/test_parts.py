@@ -77,7 +77,7 @@ def test_ours_is_calibrated_where_the_set_has_normals_for_it(tmp_path: Path, mon
         if arguments[0] == "evaluate":
             report = Path(arguments[arguments.index("--out") + 1])
             report.mkdir(parents=True)
-            metrics = {"model": "m", "auroc": 0.9, "seed": 3, "tpr_at_threshold": 0.5}
+            metrics = {"model": "m", "method": "bigan", "auroc": 0.9, "seed": 3, "tpr_at_threshold": 0.5}
             (report / "metrics.json").write_text(json.dumps(metrics))
 
     monkeypatch.setattr(parts, "_anomaly", run)
@@ -87,6 +87,7 @@ def test_ours_is_calibrated_where_the_set_has_normals_for_it(tmp_path: Path, mon
     assert calls[2][calls[2].index("--alpha") + 1] == "0.01"
     assert row["command"] == "anomaly train mosaics --recipe parts --max-minutes 10 --seed 3"
     assert row["tpr_at_threshold"] == 0.5
+    assert "method" not in row  # that is the recipe's name, not the recipe's training.method
     calls.clear()
     parts.measure_ours("bottle", "surfaces", 0, Prepared("tree"), tmp_path, 10)
     assert [call[0] for call in calls] == ["train", "evaluate"]
