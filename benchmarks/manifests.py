@@ -10,7 +10,7 @@ DATA_DIR itself does as well. A fifth of the normal images, drawn by `--seed`, i
 - magnetic-tile: `MT_Free` is normal; each defect has its mask. Most tiles were photographed in six lights, so that of
   nearly every test normal, and of no defect, the same tile is among the training images.
 - magnetic-tile-apart: the same, but whole tiles are drawn: none is in training and test. Pictures whose running numbers
-  follow each other within 150 are of one tile.
+  follow each other within 150 are of one tile, which the column `group` names for the normals.
 - elpv-mono: defect probability 0 is normal, 1 is anomalous, and what lies between is left out.
 - cifar10: its archive has `train/` and `test/` with a folder per class, which is a form that needs no manifest.
 """
@@ -60,7 +60,10 @@ def write_magnetic_tile_apart(data: Path, out: Path, seed: int) -> Path:
         if not tiles or _running_number(picture) - _running_number(tiles[-1][-1]) > _SAME_TILE:
             tiles.append([])
         tiles[-1].append(picture)
-    return _write(_normal_rows(tiles, seed) + _defect_rows(data), out / "magnetic-tile-apart.csv")
+    tile_of = {picture: f"tile-{index:03d}" for index, pictures in enumerate(tiles) for picture in pictures}
+    rows = _normal_rows(tiles, seed) + _defect_rows(data)
+    groups = [tile_of.get(row[0], "") if isinstance(row[0], Path) else "" for row in rows]
+    return _write(rows, out / "magnetic-tile-apart.csv", groups)
 
 
 def _free_tiles(data: Path) -> list[Path]:
@@ -105,11 +108,12 @@ def _normal_rows(things: Sequence[Sequence[Path]], seed: int) -> list[Row]:
     ]
 
 
-def _write(rows: Sequence[Row], path: Path) -> Path:
+def _write(rows: Sequence[Row], path: Path, groups: Sequence[str] = ()) -> Path:
+    """`groups`: the part that each picture shows, where that is known of some."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "label", "split", "mask"])
-        writer.writerows(rows)
+        writer.writerow(["path", "label", "split", "mask", *(["group"] if groups else [])])
+        writer.writerows([(*row, group) for row, group in zip(rows, groups, strict=True)] if groups else rows)
     return path
 
 

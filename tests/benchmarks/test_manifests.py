@@ -1,5 +1,6 @@
 """The benchmark layouts as data sets."""
 
+import csv
 import io
 import tarfile
 from collections import Counter
@@ -48,10 +49,16 @@ def test_a_tile_is_in_one_split_with_all_its_pictures(tmp_path: Path, capsys: py
         for light in range(1, 7):
             number = 700 * tile + 30 * light
             write_image(tmp_path / "magnetic-tile" / "MT_Free" / "Imgs" / f"exp{light}_num_{number}.jpg")
-    samples = open_dataset(written("magnetic-tile-apart", tmp_path, tmp_path / "out", capsys)).samples
+    manifest = written("magnetic-tile-apart", tmp_path, tmp_path / "out", capsys)
+    samples = open_dataset(manifest).samples
     assert Counter(sample.split for sample in samples) == {"train": 48, "test": 12}
     split_of = {(int(Path(sample.path).stem.rpartition("_")[2]) // 700, sample.split) for sample in samples}
     assert len(split_of) == 10
+    with Path(manifest).open(newline="") as file:
+        group_of = {
+            (int(Path(row["path"]).stem.rpartition("_")[2]) // 700, row["group"]) for row in csv.DictReader(file)
+        }
+    assert len(group_of) == len({group for _, group in group_of}) == 10
 
 
 def test_the_seed_draws_the_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
