@@ -25,8 +25,9 @@ where there are masks. Recipes were chosen on training splits alone; no test ima
 All methods see the same splits. PCA and 3-NN (nearest neighbours) see 64 × 64 grey pixels. **PatchCore's evidence** is
 a memory of normal places of the same φ that `parts` has, EfficientNet-Lite0, without any training: a detector that
 does not beat it has no reason to exist. It sees pictures stretched to 256 × 256, and once more at their own size where
-256 pixels hide the defects. "Registration" is phase correlation and a z-map in numpy. Published figures are from other
-networks, larger ones, and for the tiles from other draws of the split.
+256 pixels hide the defects (`benchmarks/patchcore.py` has what of PatchCore is left out). "Registration" is phase
+correlation and a z-map in numpy. Published figures are the papers' own, from other and larger networks, and for the
+tiles from other draws of the split.
 """
 _LEAK = """**The tiles drawn by picture leak**: of nearly every test normal, and of no defect, another picture of the
 same tile is among the training images, so the row of tiles held out whole is the one that tells of new parts.
@@ -64,8 +65,8 @@ def shortfalls(rows: Sequence[Row]) -> list[str]:
     measured = [SETS[name].title for name in SETS if _of(rows, name, PRETRAINED)]
     missing = [SETS[name].title for name in SETS if not _of(rows, name, PRETRAINED)]
     if measured and not sentences:
-        sentences = ["Nowhere among the sets that are measured."]
-    return sentences + ([f"\nNot measured: {'; '.join(missing)}."] if missing else [])
+        sentences = ["- Nowhere among the sets that are measured."]
+    return sentences + ([f"- Not measured: {'; '.join(missing)}."] if missing else [])
 
 
 def false_alarm_interval(alpha: float, num_calibration: int, num_normal: int) -> tuple[float, float]:
@@ -83,7 +84,7 @@ def false_alarm_interval(alpha: float, num_calibration: int, num_normal: int) ->
 def _pretrained_table(found: dict[str, list[Row]]) -> str:
     heads = [f"`{PRETRAINED}`", "PatchCore's evidence", "at its own size", "registration", "PCA", "3-NN"]
     methods = [PRETRAINED, *_PATCHCORE, "registration", "pca", "knn"]
-    lines = [f"| data | {' | '.join([*heads, 'published, WideResNet-50', 'must', 'aim'])} |"]
+    lines = [f"| data | {' | '.join([*heads, 'published, on ImageNet features', 'must', 'aim'])} |"]
     lines.append("|---" * (len(heads) + 4) + "|")
     for name, rows in found.items():
         chosen = SETS[name]

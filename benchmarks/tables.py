@@ -32,7 +32,8 @@ are the papers' own. `bigan-former` is the recipe of tiles and cells as it was a
 synthetic defects and 2,000 steps; its `-no-memory` was looked at because of a test figure
 ([experiments](experiments.md)). Its commands are those of that commit: today's program, which has nine kinds, does not
 take them. All others are today's; each was compared with the one that made its row, and resolves to the same recipe.
-Speed and memory beside PyOD, anomalib and PCA are in [peers](peers.md) (`python -m benchmarks.peers`).
+Speed and memory beside PyOD, anomalib and PCA are in [peers](peers.md) (`python -m benchmarks.peers`); real parts and
+large pictures, with pretrained features and without, in [parts](parts.md) (`python -m benchmarks.parts`).
 """
 _FORMER = "bigan-former"
 

@@ -140,7 +140,7 @@ def test_the_page_says_where_ours_does_not_beat_the_untrained_evidence() -> None
     assert len(told) == 2
     assert "Not measured" in told[1]
     better = [row_of("bottle", "parts", auroc=1.0), row_of("bottle", "patchcore", auroc=0.9)]
-    assert shortfalls(better)[0] == "Nowhere among the sets that are measured."
+    assert shortfalls(better)[0] == "- Nowhere among the sets that are measured."
     equal = [row_of("bottle", "parts", auroc=0.9), row_of("bottle", "patchcore", auroc=0.9)]
     assert "90.0" in shortfalls(equal)[0]
 
