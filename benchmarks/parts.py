@@ -11,6 +11,7 @@ pictures, and keeps its rows in the folder of `--models`. Methods:
 - pca, knn: on 64 × 64 grey pixels. They do not depend on the seed.
 - patchcore: PatchCore's evidence on φ at 256 pixels a side, without training (benchmarks/patchcore.py).
 - patchcore-whole: the same on pictures of their own size, where 256 pixels hide the defects: boards and mosaics.
+- by-place: the nearest normal at the same place, of the same φ at 256 pixels a side, without training.
 - registration: phase correlation and a z-map, on the boards (benchmarks/registration.py).
 
 Recipes were chosen on training splits alone. Nothing here chooses anything.
@@ -37,13 +38,13 @@ from anomaly.evaluation.metrics import image_metrics
 from anomaly.pipeline.pixel_figures import read_masks
 from benchmarks.part_sets import SETS, Prepared, prepare_set
 from benchmarks.parts_tables import to_page
-from benchmarks.patchcore import SIDE, PatchScores, load_features, patchcore_scores
+from benchmarks.patchcore import SIDE, PatchScores, by_place_scores, load_features, patchcore_scores
 from benchmarks.registration import registration_scores
 from benchmarks.rows import FOLDER, Row, append_row, read_rows
 
 RESULTS = FOLDER / "parts.jsonl"
 OURS = ("parts", "surfaces")
-BASELINES = ("pca", "knn", "patchcore", "patchcore-whole", "registration")
+BASELINES = ("pca", "knn", "patchcore", "patchcore-whole", "by-place", "registration")
 QUICK_MINUTES = 0.2
 _PIXELS = PreprocessConfig(size=64)
 
@@ -149,6 +150,8 @@ def _baseline_scores(
             return knn_scores(_pixels(normals), _pixels(test))
         case "registration":
             return registration_scores(normals, test)
+        case "by-place":
+            return by_place_scores(normals, test, load_features((SIDE, SIDE), models), (SIDE, SIDE))
         case "patchcore":
             size = (SIDE, SIDE)
         case _:

@@ -94,6 +94,21 @@ def patchcore_scores(
     return PatchScores(np.concatenate(scores).astype(np.float64), np.concatenate(maps))
 
 
+def by_place_scores(
+    normals: Sequence[Sample], test: Sequence[Sample], features: Features, size: tuple[int, int]
+) -> PatchScores:
+    """Each place against all normals at the same place alone, for parts that lie alike. The bank is whole.
+
+    Not PatchCore's: its bank does not know places.
+    """
+    bank = np.concatenate(list(_vectors(normals, features, size)))
+    vectors = np.concatenate(list(_vectors(test, features, size)))
+    maps = np.empty(vectors.shape[:3], np.float32)
+    for row, column in np.ndindex(*maps.shape[1:]):
+        maps[:, row, column] = nearest(vectors[:, row, column], bank[:, row, column])
+    return PatchScores(maps.max(axis=(1, 2)).astype(np.float64), maps)
+
+
 def coreset(places: Places, num: int, *, seed: int) -> Places:
     """So many of them: each in turn is the farthest from those that were chosen before it."""
     rng = np.random.default_rng(seed)

@@ -136,7 +136,7 @@ def test_the_page_has_figures_with_their_deviation_and_tells_the_leak() -> None:
 
 def test_the_page_says_where_ours_does_not_beat_the_untrained_evidence() -> None:
     told = shortfalls(ROWS)
-    assert told[0] == "- Magnetic tiles, whole tiles held out: pixel AUROC 80.0, PatchCore's evidence 81.0."
+    assert told[0] == "- Magnetic tiles, whole tiles held out: pixel AUROC 80.0, untrained evidence 81.0."
     assert len(told) == 2
     assert "Not measured" in told[1]
     better = [row_of("bottle", "parts", auroc=1.0), row_of("bottle", "patchcore", auroc=0.9)]

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from anomaly.data import Sample
-from benchmarks.patchcore import PatchVectors, coreset, load_features, nearest, patchcore_scores
+from benchmarks.patchcore import PatchVectors, by_place_scores, coreset, load_features, nearest, patchcore_scores
 
 
 def samples(*pictures: NDArray[np.uint8]) -> list[Sample]:
@@ -52,6 +52,20 @@ def test_the_strange_place_makes_score_and_map() -> None:
     row, column = divmod(int(found.heatmap(1, 64, 96).argmax()), 96)
     assert 16 <= row < 32
     assert 48 <= column < 64
+
+
+def test_by_place_a_normal_thing_elsewhere_is_strange() -> None:
+    rng = np.random.default_rng(0)
+    normals = [rng.integers(90, 110, (32, 48), dtype=np.uint8) for _ in range(12)]
+    for each in normals:
+        each[8:16, 8:16] = 250
+    moved = np.roll(normals[0], 16, axis=1)
+    free = patchcore_scores(samples(*normals), samples(normals[1], moved), greys, (32, 48))
+    placed = by_place_scores(samples(*normals), samples(normals[1], moved), greys, (32, 48))
+    assert placed.scores[0] < 1e-3
+    assert placed.scores[1] > 1  # of greys in [-1, 1]
+    assert free.scores[1] < 0.2
+    assert placed.maps[1].argmax() in (7, 9)
 
 
 def test_what_the_runtime_computes_is_what_torch_does(tmp_path: Path) -> None:
