@@ -52,7 +52,7 @@ def to_page(rows: Sequence[Row]) -> str:
 
 
 def shortfalls(rows: Sequence[Row]) -> list[str]:
-    """A sentence for each set and figure in which ours, the mean over seeds, is not above the best that is untrained."""
+    """A sentence for each set and figure in which ours, the mean over seeds, is not above what is untrained."""
     sentences = []
     for name, chosen in SETS.items():
         ours = _of(rows, name, PRETRAINED)
