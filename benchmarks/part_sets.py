@@ -27,6 +27,7 @@ class PartSet:
         num_train: so many normals train, drawn by a fixed seed; None for all.
         whole: height and width, where 256 pixels a side hide the defects: PatchCore's evidence has a row at this size.
         alpha: the false-alarm rate of the power that is measured; None where AUROC is.
+        has_parts: whether the manifest tells the part of each normal, so that whole parts are drawn and counted.
         more: options of `anomaly train` for the recipe from scratch, as docs/benchmarks.md has them.
         published: by networks pretrained on ImageNet, and from scratch, with their sources.
     """
@@ -38,6 +39,7 @@ class PartSet:
     num_train: int | None = None
     whole: tuple[int, int] | None = None
     alpha: float | None = None
+    has_parts: bool = False
     more: str = ""
     published: tuple[str, str] = ("", "")
 
@@ -53,7 +55,7 @@ class Prepared:
 _ALIKE = "--set auxiliary.memory_bank=1024"
 SETS = {
     "tiles-apart": PartSet(
-        "Magnetic tiles, whole tiles held out", "magnetic-tile-apart", "86 / 80 / 65", "92 / 88 / 74"
+        "Magnetic tiles, whole tiles held out", "magnetic-tile-apart", "86 / 80 / 65", "92 / 88 / 74", has_parts=True
     ),
     "tiles": PartSet(
         "Magnetic tiles, drawn by picture",

@@ -106,14 +106,16 @@ def measure_ours(name: str, recipe: str, seed: int, prepared: Prepared, models: 
     model, report = out / "model", out / "report"
     options = ["--recipe", recipe, "--max-minutes", f"{minutes:g}", "--seed", str(seed)]
     options += chosen.more.split() if recipe == "surfaces" else []
+    groups = ["--groups", "group"] if chosen.has_parts else []
+    options += groups
     is_resumed = any((model / ".training").glob("*/checkpoint.safetensors"))
     started = time.monotonic()
     _anomaly("train", prepared.data, *options, "--out", str(model), *(["--resume"] if is_resumed else []))
     train_s = round(time.monotonic() - started, 1)
     if prepared.calibrate:
-        _anomaly("calibrate", str(model), prepared.calibrate)
+        _anomaly("calibrate", str(model), prepared.calibrate, *groups)
     alpha = ["--alpha", str(chosen.alpha)] if chosen.alpha else []
-    _anomaly("evaluate", str(model), prepared.data, *alpha, "--out", str(report))
+    _anomaly("evaluate", str(model), prepared.data, *alpha, *groups, "--out", str(report))
     metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
     own = {"command": shlex.join(["anomaly", "train", name, *options]), "train_s": train_s, "is_resumed": is_resumed}
     return own | {
