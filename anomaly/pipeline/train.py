@@ -12,6 +12,7 @@ from torch import Tensor
 
 from anomaly.bundle import Bundle, load, save
 from anomaly.config import Method, Precision, Recipe, feature_names
+from anomaly.config.places import PACKAGE
 from anomaly.config.region import region_note
 from anomaly.data import Limits, PixelStore, describe, few_parts, image_keys, open_dataset, split_distinct
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
@@ -21,7 +22,6 @@ from anomaly.files import to_text
 from anomaly.inference import ALPHA
 from anomaly.inference.evidence_onnx import with_graph
 from anomaly.networks import Networks
-from anomaly.networks.pretrained import PACKAGE
 from anomaly.pipeline.detectability import with_detectability
 from anomaly.pipeline.learning import learn_by
 from anomaly.pipeline.record import data_record, identity, sets_sentences

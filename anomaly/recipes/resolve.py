@@ -11,13 +11,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from anomaly.config import Recipe, Resize
+from anomaly.config.places import PACKAGE
 from anomaly.errors import UsageError
+from anomaly.extras import is_installed
 from anomaly.recipes.files import Sections, check_fields, read_recipe
 from anomaly.recipes.overrides import merged
 from anomaly.recipes.survey import Survey
 
 AUTO = "auto"
 SMALL_SIDE = 64  # pixels; larger models are slow to train, so only a user or a recipe chooses them
+MODERATE_SIDE = 1024  # pixels; larger pictures keep their resolution, in which small defects can be seen
 FEW_IMAGES = 1000
 MAX_PIXELS_LEARNT = 10**9  # of all images, where they keep their shapes: minutes on two cores
 _MIN_SIDE, _MAX_SIDE = 8, 256
@@ -64,7 +67,12 @@ def to_recipe(sections: Mapping[str, Any]) -> Recipe:
 def _choose(found: Survey) -> tuple[str, str]:
     """The name of a recipe, and the reason."""
     if found.long_side > SMALL_SIDE:
-        return "surfaces", f"{found}: more than {SMALL_SIDE} pixels a side"
+        larger = f"{found}: more than {SMALL_SIDE} pixels a side"
+        if not is_installed(PACKAGE):
+            return "surfaces", f"{larger}, and the extra `pretrained` is not installed"
+        if found.long_side > MODERATE_SIDE:
+            return "large-parts", f"{found}: more than {MODERATE_SIDE} pixels a side"
+        return "parts", larger
     if found.num_images < FEW_IMAGES:
         return "few-images", f"{found}: at most {SMALL_SIDE} pixels a side, and fewer than {FEW_IMAGES:,} images"
     return "digits", f"{found}: at most {SMALL_SIDE} pixels a side"

@@ -39,7 +39,7 @@ from anomaly.training.places.statistics import WAYS, auroc_of, best_auroc, place
 POOL = 40_000  # places of normal images that whitening, memory and D_patch learn from
 CLOSENESS = {Place.ANYWHERE: 0.0, Place.NEAR: 8.0}
 """What a whole height or width of distance weighs, as a distance of vectors."""
-SIGMAS = (0.25, 0.5, 1.0)
+SIGMAS = (0.5, 1.0, 2.0)
 MAX_TAUGHT, MAX_CHOSEN_BY = 96, 40  # images that are spoilt
 _SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
 _SPOILT_SHARE = 0.25  # of a place's pixels
