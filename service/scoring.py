@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from starlette.requests import ClientDisconnect
 
 from anomaly.calibration import Verdict
+from anomaly.config import Resize
 from anomaly.data import Picture
 from anomaly.inference import Detector
 from service.edge.request_log import request_id
@@ -28,17 +29,23 @@ from service.records.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
+ORDINARY = 2**18
+"""Pixels: a picture that keeps its shape counts for one image for every so many that it has, or part of them."""
 ENDS_REQUEST = (DeadlineError, EngineFailedError, ClientDisconnect)
 """What ends a whole request; any other failure is that of one image."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One image to score: its name, its bytes as they were sent, and how to decode them, which another thread does."""
+    """One image to score: its name, its bytes as they were sent, and how to decode them, which another thread does.
+
+    `num_pixels` says how many pixels the networks will see; it is asked where pictures keep their shapes.
+    """
 
     name: str
     data: bytes
     read: Callable[[], Picture]
+    num_pixels: Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -122,8 +129,12 @@ class Scoring:
         *,
         heatmap: bool = False,
     ) -> list[JudgedImage | Exception]:
+        weights = await _weights(submissions, detector, reservation)
         reservation.restart()  # the deadline bounds what we take, not how long an upload took
-        answers = [self._batcher.submit(detector, each.read, heatmap=heatmap) for each in submissions]
+        answers = [
+            self._batcher.submit(detector, each.read, heatmap=heatmap, weight=weight)
+            for each, weight in zip(submissions, weights, strict=True)
+        ]
         with abandoning(answers, deadline=reservation.deadline, disconnected=disconnected):
             outcomes = [await _outcome(answer) for answer in answers]
         for outcome in outcomes:  # before any is judged, so that nothing is counted of a request that fails
@@ -175,6 +186,17 @@ class Scoring:
         return problem
 
 
+async def _weights(submissions: Sequence[Submission], detector: Detector, reservation: Reservation) -> list[int]:
+    """How many ordinary images each counts for. Raises OverloadedError where so many more cannot be accepted."""
+    if detector.preprocess.resize is not Resize.WHOLE:
+        return [1] * len(submissions)
+    nums = await asyncio.to_thread(lambda: [each.num_pixels() for each in submissions])
+    weights = [max(1, math.ceil(num / ORDINARY)) for num in nums]
+    num_bytes = detector.preprocess.channels * sum(nums)
+    reservation.grow(num_images=sum(weights) - len(weights), num_bytes=num_bytes)
+    return weights
+
+
 async def _outcome(answer: asyncio.Future[Scored]) -> Scored | Exception:
     try:
         return await answer
@@ -202,4 +224,7 @@ def _entry(data: bytes, judged: JudgedImage, detector: Detector, time: str) -> H
 
 
 def _pixel_bytes(detector: Detector) -> int:
+    """Of one preprocessed image; 0 where only the image will tell."""
+    if detector.preprocess.resize is Resize.WHOLE:
+        return 0
     return detector.preprocess.channels * detector.preprocess.size**2

@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 
 from anomaly.bundle import Contents
 from anomaly.config import MAX_REMEMBERED
@@ -88,6 +89,35 @@ def region_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BiGAN of the digit 0 whose region is the left five of eight columns."""
     region = encode_region(np.tile(np.arange(8) < 5, (8, 1)))
     return _train(tmp_path_factory.mktemp("models") / "region", preprocess={"region": region})
+
+
+@pytest.fixture(scope="session")
+def drawn_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 pictures of a pattern, every second one larger and not square."""
+    folder, rng = tmp_path_factory.mktemp("drawn-parts"), np.random.default_rng(0)
+    for number in range(24):
+        y, x = np.mgrid[:64, :64] if number % 2 else np.mgrid[:96, :80]
+        drawn = 120 + 60 * np.sin(x / 5) * np.cos(y / 7) + rng.normal(0, 6, x.shape)
+        Image.fromarray(drawn.clip(0, 255).astype(np.uint8)).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def squares_of_places_dir(drawn_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model without G, of pictures of one shape."""
+    return _train_places(drawn_parts, tmp_path_factory.mktemp("models") / "squares", "parts", size=64)
+
+
+@pytest.fixture(scope="session")
+def whole_places_dir(drawn_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model without G, of pictures that keep their shapes."""
+    return _train_places(drawn_parts, tmp_path_factory.mktemp("models") / "whole", "large-parts", scale=1.0)
+
+
+def _train_places(data: Path, out: Path, recipe: str, **preprocess: Any) -> Path:
+    brief = {"preprocess": preprocess, "training": {"steps": 20}, "features": {"memory": 64}}
+    train_bundle(TrainOptions(data=str(data), out=out, recipe=recipe, overrides=brief, device="cpu"))
+    return out
 
 
 def _train(out: Path, **sections: dict[str, Any]) -> Path:

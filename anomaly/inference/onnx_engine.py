@@ -125,7 +125,8 @@ def place_engine(contents: Contents) -> PlaceEngine:
     small, large = session_of(contents.graph), session_of(contents.graph, threads)
     if small.get_modelmeta().custom_metadata_map.get(LAYOUT) != layout_digest(contents.graph.weights):
         raise ValueError("its weights do not fit its graph")
-    return PlaceEngine(EngineName.ONNXRUNTIME, partial(_run_places, small), partial(_run_places, large), threads)
+    runs = partial(_run_places, small), partial(_run_places, large)
+    return PlaceEngine(EngineName.ONNXRUNTIME, *runs, threads, channels=contents.manifest.recipe.preprocess.channels)
 
 
 def _run_places(

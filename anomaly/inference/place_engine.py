@@ -28,13 +28,20 @@ class PlaceEngine:
     """An `Engine` for networks of places; there is no z_hat and no x_hat."""
 
     def __init__(
-        self, name: EngineName, run_small: Run, run_large: Run, threads: int, strip_pixels: int = STRIP_PIXELS
+        self,
+        name: EngineName,
+        run_small: Run,
+        run_large: Run,
+        threads: int,
+        strip_pixels: int = STRIP_PIXELS,
+        channels: int = 3,
     ) -> None:
         """`run_small` computes in the thread that calls it; `run_large` may use all of them."""
         self.name = name
         self._run_small, self._run_large = run_small, run_large
         self._threads = threads
         self._strip_pixels = strip_pixels
+        self._channels = channels
         self._pool: tuple[int, ThreadPoolExecutor] | None = None  # with the process that it is of
 
     @property
@@ -53,7 +60,7 @@ class PlaceEngine:
 
     def warm(self, max_images: int) -> None:
         """Run once: the first run makes the plans."""
-        self._maps(np.zeros((3, 2 * MARGIN // STRIDE * STRIDE, 64), np.uint8))
+        self._maps(np.zeros((self._channels, 2 * MARGIN // STRIDE * STRIDE, 64), np.uint8))
 
     def _all(self, pixels: PixelsOfImages) -> Iterator[Maps]:
         if self._threads > 1 and len(pixels) > 1 and max(image[0].size for image in pixels) <= SMALL:

@@ -1,6 +1,7 @@
 """Which requests are accepted: the server holds a bounded amount of work, and refuses the rest before reading a body.
 
 Work is counted in images and in bytes (of bodies and of preprocessed pixels), from a request's head until its answer.
+A large picture counts for as many images as have its pixels (see `Scoring`).
 A request is also refused at once if the batches before its own are expected to take more than half of its deadline,
 judged by how long batches lately took. Batches are kept to a quarter of the deadline. The last quarter is for what the
 estimates leave out.

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.data import Picture
+from anomaly.data import Picture, Pixels, PixelsOfImages
 from anomaly.inference import Evidence, Explanation
 from service.engine.scheduler import Scheduler
 from service.errors import DeviceMemoryError, EngineFailedError
@@ -46,16 +46,16 @@ class Scorer(Protocol):
     def grain(self) -> int:
         """Smaller batches take as long as one of so many images."""
 
-    def evidence(self, pixels: NDArray[np.uint8]) -> Evidence:
-        """The evidence of (b, c, size, size) pixels, each image's its own."""
+    def evidence(self, pixels: PixelsOfImages) -> Evidence:
+        """The evidence of images, each image's its own: (b, c, h, w), or images of several shapes."""
 
-    def explain(self, pixels: NDArray[np.uint8], z_hat: NDArray[np.float32]) -> Explanation:
+    def explain(self, pixels: PixelsOfImages, z_hat: NDArray[np.float32]) -> Explanation:
         """Reconstructions and heatmaps of images whose latents (b, latent_dim) are known."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One image's evidence; if asked, x_hat (c, size, size) in [-1, 1] and the heatmap (size, size) too."""
+    """One image's evidence; if asked, x_hat (c, h, w) in [-1, 1], where there is a G, and the heatmap (h, w) too."""
 
     score: float
     terms: dict[str, float]
@@ -69,6 +69,7 @@ class _Job:
     scorer: Scorer
     read: Callable[[], Picture]
     heatmap: bool
+    weight: int
     answer: asyncio.Future[Scored]
     picture: Picture = field(init=False)
     since: float = 0.0
@@ -127,14 +128,18 @@ class Batcher:
         if self.failure:
             raise EngineFailedError(EngineFailedError.MESSAGE)
 
-    def submit(self, scorer: Scorer, read: Callable[[], Picture], *, heatmap: bool = False) -> asyncio.Future[Scored]:
+    def submit(
+        self, scorer: Scorer, read: Callable[[], Picture], *, heatmap: bool = False, weight: int = 1
+    ) -> asyncio.Future[Scored]:
         """Score the image that `read`, called in another thread, gives; what it raises becomes the answer.
+
+        `weight` is how many ordinary images it counts for (see `Scheduler`).
 
         The answer is DeviceMemoryError if the device has no memory for this one image, and EngineFailedError if a
         thread dies meanwhile. Raises EngineFailedError if one has died already.
         """
         self.check()
-        job = _Job(scorer, read, heatmap, self._loop.create_future())
+        job = _Job(scorer, read, heatmap, weight, self._loop.create_future())
         self._open.add(job.answer)
         job.answer.add_done_callback(self._open.discard)
         self.scheduler.announce(scorer)
@@ -177,7 +182,7 @@ class Batcher:
             self._deliver([(job, error)])
         else:
             job.since = perf_counter()
-            self.scheduler.put(job.scorer, job)
+            self.scheduler.put(job.scorer, job, job.weight)
 
     def _work(self) -> None:
         while batch := self.scheduler.take():
@@ -187,7 +192,7 @@ class Batcher:
                 with self.device:
                     start = perf_counter()
                     outcomes = self._answer(scorer, jobs)
-                    self.scheduler.charge(scorer, len(jobs), perf_counter() - start)
+                    self.scheduler.charge(scorer, sum(job.weight for job in jobs), perf_counter() - start)
                 self._deliver(outcomes)
 
     def _answer(self, scorer: Scorer, jobs: list[_Job]) -> Outcomes:
@@ -217,13 +222,13 @@ def _settle(outcomes: Outcomes) -> None:
 
 
 def _run(scorer: Scorer, jobs: Sequence[_Job]) -> list[Scored]:
-    pixels = np.stack([job.picture.pixels for job in jobs])
-    evidence = scorer.evidence(pixels)
+    evidence = scorer.evidence(_together([job.picture.pixels for job in jobs]))
     asked = [i for i, job in enumerate(jobs) if job.heatmap]
-    explained: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+    explained: dict[int, tuple[NDArray[np.float32] | None, NDArray[np.float32]]] = {}
     if asked:
-        explanation = scorer.explain(pixels[asked], evidence.z_hat[asked])
-        pairs = zip(explanation.x_hat, explanation.heatmap, strict=True)
+        explanation = scorer.explain(_together([jobs[i].picture.pixels for i in asked]), evidence.z_hat[asked])
+        x_hat = [None] * len(asked) if explanation.x_hat is None else list(explanation.x_hat)
+        pairs = zip(x_hat, explanation.heatmap, strict=True)
         explained = dict(zip(asked, pairs, strict=True))
     return [
         Scored(
@@ -235,6 +240,11 @@ def _run(scorer: Scorer, jobs: Sequence[_Job]) -> list[Scored]:
         )
         for i, job in enumerate(jobs)
     ]
+
+
+def _together(images: Sequence[Pixels]) -> PixelsOfImages:
+    """As one array where all have one shape."""
+    return np.stack(images) if len({image.shape for image in images}) == 1 else images
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -5,6 +5,8 @@ of seconds and an encoder of milliseconds so get half of the device each while b
 Unused time earns no credit: a detector that comes back starts level with the one that ran last (start-time fair
 queueing, Goyal et al. 1996).
 
+A job has a weight: a large picture counts for as many ordinary images as have its pixels.
+
 One thread calls `announce`, any thread may call `put` and `retract`, one thread calls `take`. The queue of a detector
 disappears with the detector.
 """
@@ -12,8 +14,10 @@ disappears with the detector.
 import math
 import threading
 import time
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -38,7 +42,7 @@ class _Queue(Generic[Job]):
     """One detector's jobs, the device time it has used, and what a grain of jobs lately took, in seconds."""
 
     grain: int
-    jobs: deque[Job] = field(default_factory=deque)
+    jobs: deque[tuple[Job, int]] = field(default_factory=deque)  # with their weights
     num_announced: int = 0
     num_arrived: int = 0
     used_s: float = 0.0
@@ -53,10 +57,10 @@ class _Queue(Generic[Job]):
 class Scheduler(Generic[Scorer, Job]):
     """Queues of jobs for one device.
 
-    A batch has at most `max_batch` jobs, and no more than are expected to take `max_batch_s`, but at least a grain of
-    its detector. If more than a grain wait, it has a whole number of grains: some engines fill their batches up to
-    that, so the remainder waits for the next batch. While further jobs are announced, and no other detector has jobs, a
-    batch starts up to `max_wait_s` later. A lone job never waits.
+    A batch weighs at most `max_batch`, and no more than is expected to take `max_batch_s`, but at least a grain of its
+    detector. A job that weighs more has a batch of its own. If more than a grain wait, it has a whole number of grains:
+    some engines fill their batches up to that, so the remainder waits for the next batch. While further jobs are
+    announced, and no other detector has jobs, a batch starts up to `max_wait_s` later. A lone job never waits.
     """
 
     def __init__(self, *, max_batch: int, max_wait_s: float, max_batch_s: float) -> None:
@@ -83,14 +87,14 @@ class Scheduler(Generic[Scorer, Job]):
             self._queue(scorer).num_arrived += 1
             self._changed.notify()
 
-    def put(self, scorer: Scorer, job: Job) -> None:
-        """Put an announced job at the end of its detector's queue."""
+    def put(self, scorer: Scorer, job: Job, weight: int = 1) -> None:
+        """Put an announced job at the end of its detector's queue; it counts for `weight` ordinary images."""
         with self._changed:
             queue = self._queue(scorer)
             queue.num_arrived += 1
             if not queue.jobs:
                 queue.used_s = max(queue.used_s, self._level_s)
-            queue.jobs.append(job)
+            queue.jobs.append((job, weight))
             if len(queue.jobs) >= self._num_wanted or len(self._waiting()) > 1:
                 self._changed.notify()
 
@@ -110,20 +114,20 @@ class Scheduler(Generic[Scorer, Job]):
             scorer = min(self._waiting(), key=lambda each: self._queues[each].used_s)
             queue = self._queues[scorer]
             self._level_s = queue.used_s
-            return scorer, [queue.jobs.popleft() for _ in range(self._num_taken(queue))]
+            return scorer, [queue.jobs.popleft()[0] for _ in range(self._num_taken(queue))]
 
-    def charge(self, scorer: Scorer, num_jobs: int, seconds: float) -> None:
-        """Note how long a batch of so many jobs took."""
+    def charge(self, scorer: Scorer, weight: int, seconds: float) -> None:
+        """Note how long a batch of that weight took."""
         with self._changed:
             queue = self._queue(scorer)
             queue.used_s += seconds
-            grain_s = seconds / math.ceil(num_jobs / queue.grain)
+            grain_s = seconds / math.ceil(weight / queue.grain)
             queue.grain_s = grain_s if queue.grain_s is None else MEMORY * queue.grain_s + (1 - MEMORY) * grain_s
 
-    def expected_s(self, scorer: Scorer, num_jobs: int) -> float:
-        """How long so many jobs of a detector take, judged by its last batches; 0 if it had none yet."""
+    def expected_s(self, scorer: Scorer, weight: int) -> float:
+        """How long jobs of that weight take a detector, judged by its last batches; 0 if it had none yet."""
         queue = self._queues.get(scorer)
-        return math.ceil(num_jobs / queue.grain) * (queue.grain_s or 0.0) if queue else 0.0
+        return math.ceil(weight / queue.grain) * (queue.grain_s or 0.0) if queue else 0.0
 
     def _wait_for_more(self, scorer: Scorer) -> None:
         end = time.monotonic() + self.max_wait_s
@@ -138,10 +142,13 @@ class Scheduler(Generic[Scorer, Job]):
                 break
 
     def _num_taken(self, queue: _Queue[Job]) -> int:
-        num = min(self.max_batch, len(queue.jobs))
-        if queue.grain_s and num > queue.grain:
-            num = min(num, int(self.max_batch_s / queue.grain_s) * queue.grain)
-        return max(num - num % queue.grain, min(queue.grain, len(queue.jobs)))
+        """Of its first jobs, those whose weights fit; one at least."""
+        until = list(accumulate(weight for _, weight in queue.jobs))
+        most = min(self.max_batch, until[-1])
+        if queue.grain_s and most > queue.grain:
+            most = min(most, int(self.max_batch_s / queue.grain_s) * queue.grain)
+        most = max(most - most % queue.grain, min(queue.grain, until[-1]))
+        return max(bisect_right(until, most), 1)
 
     def _waiting(self) -> list[Scorer]:
         return [scorer for scorer, queue in self._queues.items() if queue.jobs]

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 
 from anomaly.config import PreprocessConfig
 from anomaly.data import Limits, Picture, read
+from anomaly.data.decoding.decode import side_lengths
+from anomaly.errors import ImageError
 from service.settings import Settings
 
 
@@ -22,3 +24,14 @@ class Uploads:
         """Decode and preprocess the image in `data`; errors call it `name`. Raises ImageError."""
         with self._timed():
             return read(data, config, name=name, limits=self.limits)
+
+    def num_pixels(self, data: bytes, config: PreprocessConfig) -> int:
+        """How many pixels the networks will see of a picture that keeps its shape, told by its first bytes.
+
+        0 for what is no image, which `prepare` refuses.
+        """
+        try:
+            width, height = side_lengths(data, limits=self.limits)
+        except ImageError:
+            return 0
+        return round(width * height * float(config.scale) ** 2)

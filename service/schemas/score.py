@@ -74,8 +74,8 @@ class IllustratedAnswer(ScoreAnswer):
     """Of the heatmap; null where all of it is equal. Whether the image is anomalous is told by `is_anomalous` only."""
     standardised: dict[str, FiniteFloat]
     """How many standard deviations each term lies above the mean of normal images."""
-    reconstruction: str
-    """The closest normal image that the model can make, of the model's size."""
+    reconstruction: str | None
+    """The closest normal image that the model can make, of the model's size; null where it can make none (no G)."""
 
 
 class ImageFailure(ErrorAnswer):

@@ -32,7 +32,11 @@ async function score(item, signal) {
   const { heatmap, reconstruction, ...found } = answer;
   const numCalibration = await numCalibrationOf(answer.model, answer.version);
   const region = await regionOf(answer.model, answer.version, answer.digest);
-  const pictures = { heatmap: png(heatmap), reconstruction: png(reconstruction), region: region && png(region) };
+  const pictures = {
+    heatmap: png(heatmap),
+    reconstruction: reconstruction && png(reconstruction), // null where the model has no G
+    region: region && png(region),
+  };
   desk.update(item, { answer: found, numCalibration, size: sizeOf(heatmap), ...pictures });
 }
 

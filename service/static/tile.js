@@ -48,7 +48,8 @@ function showPictures(button, item) {
   }
   const panes = [pane(item, "image", ["original"])];
   if (item.heatmap) {
-    panes.push(pane(item, "closest normal", ["reconstruction"]), pane(item, "heatmap", ["original", "heatmap"]));
+    if (item.reconstruction) panes.push(pane(item, "closest normal", ["reconstruction"]));
+    panes.push(pane(item, "heatmap", ["original", "heatmap"]));
   }
   trio.replaceChildren(...panes);
 }

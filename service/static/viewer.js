@@ -54,11 +54,17 @@ function show() {
   find("viewer-place").textContent = `${index + 1} of ${items.length}`;
   find("viewer-previous").ariaDisabled = String(index === 0); // a button that is disabled would lose the keys
   find("viewer-next").ariaDisabled = String(index === items.length - 1);
-  find("viewer-panes").replaceChildren(...PANES.map(([caption, kinds]) => pane(item, caption, kinds)));
+  find("viewer-panes").replaceChildren(...panesOf(item));
   find("zoom").value = 1;
   zoom();
   describe(item);
   offerCorrection(item);
+}
+
+// Without the closest normal where the model can make none.
+function panesOf(item) {
+  const shown = PANES.filter(([, [kind]]) => kind !== "reconstruction" || item.reconstruction || !item.heatmap);
+  return shown.map(([caption, kinds]) => pane(item, caption, kinds));
 }
 
 // Its answer has come, or its correction.

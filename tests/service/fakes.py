@@ -19,6 +19,7 @@ from PIL import Image
 from anomaly.bundle import Bundle, BundleRef, Contents, Manifest
 from anomaly.calibration import Calibration
 from anomaly.config import PreprocessConfig, Recipe
+from anomaly.data import PixelsOfImages
 from anomaly.errors import CorruptBundleError
 from anomaly.inference import Detector, Evidence, Explanation
 from anomaly.scoring import TermStatistics
@@ -88,7 +89,8 @@ class TaggedDetector(Detector):
     def grain(self) -> int:
         return 16
 
-    def evidence(self, pixels: Pixels) -> Evidence:
+    def evidence(self, pixels: PixelsOfImages) -> Evidence:
+        pixels = np.asarray(pixels)
         self.is_busy = True
         assert self.gate.wait(20)
         self.is_busy = False
@@ -103,12 +105,12 @@ class TaggedDetector(Detector):
         scores = np.where(tags == NOT_FINITE, np.nan, tags) + 0.5 * (self.bundle.name == "other")
         return Evidence(scores, {"residual": tags / 2}, np.zeros((len(pixels), 1), np.float32))
 
-    def explain(self, pixels: Pixels, z_hat: NDArray[np.float32]) -> Explanation:
+    def explain(self, pixels: PixelsOfImages, z_hat: NDArray[np.float32]) -> Explanation:
         assert len(z_hat) == len(pixels)
-        x_hat = (pixels / 127.5 - 1).astype(np.float32)
+        x_hat = (np.asarray(pixels) / 127.5 - 1).astype(np.float32)
         heatmap = np.full((len(pixels), SIDE, SIDE), 0.5, np.float32)
         heatmap[:, HOT[0], HOT[1]] = self.hottest
-        return Explanation(x_hat, heatmap)
+        return Explanation(x_hat, list(heatmap))
 
 
 def load_tagged(path: Path) -> TaggedDetector:

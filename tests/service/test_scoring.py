@@ -93,14 +93,14 @@ async def never() -> None:
 
 
 def submission(tag: int) -> Submission:
-    return Submission(f"{tag}.png", b"%d" % tag, partial(Picture, tagged(tag), height=8, width=8))
+    return Submission(f"{tag}.png", b"%d" % tag, partial(Picture, tagged(tag), height=8, width=8), lambda: 64)
 
 
 def broken() -> Submission:
     def read() -> Picture:
         raise UndecodableImageError("no image")
 
-    return Submission("broken.png", b"broken", read)
+    return Submission("broken.png", b"broken", read, lambda: 0)
 
 
 def test_one_image_is_judged_counted_and_watched() -> None:

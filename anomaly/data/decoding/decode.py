@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly.data.decoding.appearance import Seen, see
-from anomaly.data.decoding.formats import look_at_bytes, may_need_range, naming, peak_of
+from anomaly.data.decoding.formats import look_at_bytes, may_need_range, naming, open_prepared, peak_of, recognise
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits, bytes_of, head_of
 from anomaly.data.decoding.ranges import FULL_RANGE
 from anomaly.errors import ImageError
@@ -50,6 +50,12 @@ def measure(source: Path | bytes, *, name: str, limits: Limits = DEFAULT_LIMITS)
     if not may_need_range(head_of(source, name), name):
         return None
     return peak_of(bytes_of(source, name, limits), name, limits)
+
+
+def side_lengths(data: bytes, *, name: str = "the image", limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
+    """Width and height as the file says them; nothing is decoded. Raises ImageError."""
+    with naming(name), open_prepared(data, recognise(data, name), name, limits) as image:
+        return image.size
 
 
 def to_image(image: Image.Image | Pixels, *, name: str = "", value_range: int = FULL_RANGE) -> Image.Image:

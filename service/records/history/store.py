@@ -54,7 +54,7 @@ INSERT = f"INSERT INTO images ({', '.join(_INSERTED)}) VALUES ({', '.join('?' * 
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One scored image on its way into the history: `data` as it was sent, `pixels` (c, size, size) as it was seen."""
+    """One scored image on its way into the history: `data` as it was sent, `pixels` (c, h, w) as it was seen."""
 
     request_id: str
     time: str

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from anomaly.data import Picture
+from anomaly.data import Picture, PixelsOfImages
 from anomaly.errors import UndecodableImageError
 from anomaly.inference import Evidence, Explanation
 from service.engine.batcher import Batcher, Scored
@@ -32,7 +32,8 @@ class Device:
     failure: type[Exception] = MemoryError
     says: str = "DefaultCPUAllocator: can't allocate memory"
 
-    def evidence(self, pixels: NDArray[np.uint8]) -> Evidence:
+    def evidence(self, pixels: PixelsOfImages) -> Evidence:
+        pixels = np.asarray(pixels)
         self.entered.set()
         assert self.gate.wait(10)
         self.threads.add(threading.get_ident())
@@ -44,8 +45,10 @@ class Device:
             raise ValueError("bad image")
         return Evidence(tags.astype(np.float64), {}, tags[:, None].astype(np.float32))
 
-    def explain(self, pixels: NDArray[np.uint8], z_hat: NDArray[np.float32]) -> Explanation:
-        return Explanation(pixels.astype(np.float32), np.broadcast_to(z_hat[:, :, None], (len(pixels), 2, 2)))
+    def explain(self, pixels: PixelsOfImages, z_hat: NDArray[np.float32]) -> Explanation:
+        return Explanation(
+            np.asarray(pixels, np.float32), list(np.broadcast_to(z_hat[:, :, None], (len(pixels), 2, 2)))
+        )
 
 
 def torch_error() -> type[Exception]:

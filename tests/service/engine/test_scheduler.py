@@ -164,3 +164,18 @@ def test_taking_blocks_until_there_is_something() -> None:
     started = time.monotonic()
     assert take(queue) == (detector, [1])
     assert time.monotonic() > started
+
+
+def test_a_batch_has_the_weight_of_so_many_ordinary_jobs_and_a_heavier_job_is_alone() -> None:
+    queue, detector = scheduler(max_batch=8), Detector(1.0)
+    for job, weight in enumerate([5, 3, 1, 20, 1]):
+        queue.announce(detector)
+        queue.put(detector, job, weight)
+    assert [take(queue)[1] for _ in range(4)] == [[0, 1], [2], [3], [4]]
+
+
+def test_a_heavy_job_takes_as_long_as_the_ordinary_ones_that_it_counts_for() -> None:
+    queue, detector = scheduler(), Detector(1.0)
+    queue.announce(detector)
+    queue.charge(detector, 10, 20.0)
+    assert queue.expected_s(detector, 3) == 6.0

@@ -1,0 +1,64 @@
+"""The service with models that have no G, whose pictures keep their shapes."""
+
+import base64
+import threading
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomaly.config import PreprocessConfig, Resize
+from anomaly.inference import load_detector
+from service.app import create_app
+from service.engine.uploads import Uploads
+from service.scoring import ORDINARY
+from service.settings import Settings
+from tests.service.fakes import SETTINGS, picture, served
+
+
+@pytest.fixture(scope="module")
+def client(whole_places_dir: Path) -> Iterator[httpx.Client]:
+    """Room for 16 ordinary images."""
+    settled = threading.Event()
+    chosen = Settings(models=whole_places_dir.parent, threads=2, max_queue=16, max_files=4, history_thumbnails=False)
+    app = create_app(chosen, on_settled=lambda pool: settled.set())
+    with served(app, chosen) as found:
+        assert settled.wait(60)
+        yield found
+
+
+def test_pictures_of_several_shapes_in_one_request_score_as_they_do_alone(
+    client: httpx.Client, drawn_parts: Path, whole_places_dir: Path
+) -> None:
+    files = sorted(drawn_parts.iterdir())[:4]
+    sent = [("files", (file.name, file.read_bytes())) for file in files]
+    answer = client.post("/score/batch", files=sent).json()
+    expected = load_detector(whole_places_dir, device="cpu").score(files).score
+    np.testing.assert_allclose([each["score"] for each in answer["results"]], expected, rtol=1e-5)
+
+
+def test_an_answer_has_a_heatmap_of_the_picture_and_no_reconstruction(client: httpx.Client, drawn_parts: Path) -> None:
+    file = sorted(drawn_parts.iterdir())[0]
+    answer = client.post("/score?heatmap=true", files={"file": file.read_bytes()}).json()
+    assert answer["reconstruction"] is None
+    heatmap = Image.open(BytesIO(base64.b64decode(answer["heatmap"])))
+    assert heatmap.size == (80, 96)
+    assert answer["strongest"] is not None
+
+
+def test_a_picture_with_the_pixels_of_more_images_than_are_accepted_is_refused(client: httpx.Client) -> None:
+    side = round((17 * ORDINARY) ** 0.5)
+    refused = client.post("/score", content=picture(side, side), headers={"Content-Type": "image/png"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(1.0, 5000), (0.5, 1250)])
+def test_the_pixels_of_an_upload_are_told_by_its_head_and_scaled(scale: float, expected: int) -> None:
+    uploads = Uploads(SETTINGS, timed=lambda: pytest.fail("it decodes"))
+    config = PreprocessConfig(resize=Resize.WHOLE, scale=scale)
+    assert expected == uploads.num_pixels(picture(100, 50), config)
+    assert uploads.num_pixels(b"no image", config) == 0
