@@ -12,7 +12,7 @@ from anomaly.scoring import StrongestPlace
 
 @dataclass(frozen=True)
 class Example:
-    """One image to look at. `image` and `mask` have the size of the file, `reconstruction` that of the model.
+    """One image to look at. `image` and `mask` have the size of the file, `reconstruction`, if any, that of the model.
 
     image, reconstruction: uint8 (h, w) or (h, w, 3). heatmap: float (h, w) on a display scale, from 0 to 1; `strongest`
     is its strongest place, None where all of it is equal. `standardised` has, by term, how many standard deviations the
@@ -25,7 +25,7 @@ class Example:
     score: float
     p_value: float
     image: NDArray[np.uint8]
-    reconstruction: NDArray[np.uint8]
+    reconstruction: NDArray[np.uint8] | None
     heatmap: NDArray[np.floating]
     strongest: StrongestPlace | None
     standardised: dict[str, float]

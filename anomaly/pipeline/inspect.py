@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anomaly.bundle import Bundle
-from anomaly.data import Dataset, Limits, PixelStore, Sample, open_dataset
+from anomaly.data import Dataset, Limits, PixelsOfImages, PixelStore, Sample, open_dataset
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError, UsageError
 from anomaly.inference import Detector, EngineName, load_detector
@@ -18,21 +17,23 @@ from anomaly.locks import writing_folder
 from anomaly.report import require_report
 
 NUM_RECONSTRUCTIONS = 12
+_NO_GENERATOR = "this model has no generator, so there are no samples, no walk and no reconstructions"
 
 
 @dataclass(frozen=True)
 class InspectSummary:
-    """The pictures written, and the images of DATA that could not be read."""
+    """The pictures written, the images of DATA that could not be read, and why some pictures are not there."""
 
     paths: tuple[Path, ...]
     num_failed: int
+    remark: str | None
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """Images to reconstruct (n, c, size, size), their samples or none, and where they are from."""
+    """Images to reconstruct, their samples or none, and where they are from."""
 
-    pixels: NDArray[np.uint8]
+    pixels: PixelsOfImages
     samples: list[Sample]
     origin: str
     num_failed: int = 0
@@ -51,7 +52,8 @@ def inspect_bundle(
 ) -> InspectSummary:
     """Write `samples.png`, `walk.png`, `reconstructions.png` and `curves.png` to the folder `out`.
 
-    And `detectability.png`, where it was measured how small a defect is found.
+    And `detectability.png`, where it was measured how small a defect is found. For a model without G `heatmaps.png`
+    takes the place of the first three.
 
     What is reconstructed is drawn by a fixed seed from the labelled test images of `data`, half of them anomalous; from
     its normal images where it has no such test images; without `data` it is the bundle's golden images.
@@ -71,24 +73,30 @@ def inspect_bundle(
 
     with writing_folder(out, "the pictures"):
         detector = load_detector(model, device=device, engine=EngineName.TORCH)
-        assert isinstance(detector.engine, TorchEngine)
-        generate = detector.engine.generate
         shown = (
             _goldens(detector)
             if data is None
             else _read(detector, open_dataset(data, normal=normal), Limits.for_pixels(max_pixels), on_reading, on_image)
         )
         bundle = detector.bundle
-        pictures = {
-            "samples.png": samples_sheet(detector, generate).png(),
-            "walk.png": walk_sheet(detector, generate).png(),
-            "reconstructions.png": reconstructions_sheet(detector, shown.pixels, shown.samples, shown.origin).png(),
-            "curves.png": curves_png(_history(bundle), has_optimum=not bundle.manifest.recipe.training.loss.has_critic),
-        }
+        sheet = reconstructions_sheet(detector, shown.pixels, shown.samples, shown.origin).png()
+        engine = detector.engine
+        if isinstance(engine, TorchEngine):
+            pictures = {
+                "samples.png": samples_sheet(detector, engine.generate).png(),
+                "walk.png": walk_sheet(detector, engine.generate).png(),
+                "reconstructions.png": sheet,
+            }
+        else:
+            pictures = {"heatmaps.png": sheet}
+        if history := _history(bundle):
+            has_optimum = not bundle.manifest.recipe.training.loss.has_critic
+            pictures["curves.png"] = curves_png(history, has_optimum=has_optimum)
         if bundle.manifest.detectability is not None:
             pictures["detectability.png"] = detectability_png(bundle.manifest.detectability)
         write_folder(pictures, out)
-    return InspectSummary(tuple(out / name for name in pictures), shown.num_failed)
+    remark = None if bundle.manifest.recipe.has_generator else _NO_GENERATOR
+    return InspectSummary(tuple(out / name for name in pictures), shown.num_failed, remark)
 
 
 def _goldens(detector: Detector) -> _Shown:
@@ -108,7 +116,8 @@ def _read(
         store = PixelStore.build(
             samples, detector.preprocess, Path(folder) / "shown.u8", limits=limits, on_image=on_image
         )
-        pixels = np.array(store.pixels)
+        # copies: the store's file goes away
+        pixels = np.array(store.pixels) if isinstance(store.pixels, np.ndarray) else [*map(np.array, store.pixels)]
     by_path = {sample.path: sample for sample in samples}
     return _Shown(pixels, [by_path[path] for path in store.paths], Path(dataset.name).name, len(store.errors))
 
@@ -131,6 +140,6 @@ def _draw(samples: list[Sample], num: int) -> list[Sample]:
 def _history(bundle: Bundle) -> list[dict[str, float]]:
     """The training curves. Bundles of before V was kept have D's loss, which was -V of their games."""
     history = bundle.contents.history
-    if any("value" in row for row in history):
+    if any("value" in row for row in history) or not bundle.manifest.recipe.has_generator:
         return history
     return [{**row, "value": -row["loss_d"]} if "loss_d" in row else row for row in history]

@@ -30,7 +30,7 @@ def one_of_each_new(
 def counted_normals(
     dataset: Dataset, samples: Sequence[Sample], pixels: PixelsOfImages, known: set[str]
 ) -> NDArray[np.bool_] | None:
-    """True for the test images (n, c, size, size) on which false alarms are counted; None without parts."""
+    """True for the test images on which false alarms are counted; None without parts."""
     if not dataset.parts:
         return None
     rows = [row for row, sample in enumerate(samples) if sample.label == "normal"]

@@ -7,15 +7,16 @@ import torch
 from numpy.typing import NDArray
 
 from anomaly.config import Prior
-from anomaly.data import Sample, image_keys, to_pixels
+from anomaly.data import PixelsOfImages, Sample, image_keys, to_pixels
 from anomaly.inference import Detector
 from anomaly.networks import draw, interpolate
 from anomaly.report.plots import LIGHT
-from anomaly.report.sheets import Sheet, Text, heat_tiles, to_tiles
+from anomaly.report.sheets import Sheet, Text, heat_tiles, squares, to_tiles
 from anomaly.runtime import seeded_rng
 
 SAMPLE_ROWS, SAMPLE_COLUMNS = 10, 10
 NUM_WALKS, WALK_STEPS = 6, 11
+LARGEST_TILE = 256  # of pictures that keep their shapes
 Generate = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """G: latents (n, latent_dim) → images (n, c, size, size) in [-1, 1]."""
 
@@ -60,29 +61,38 @@ def walk_sheet(detector: Detector, generate: Generate) -> Sheet:
     )
 
 
-def reconstructions_sheet(
-    detector: Detector, pixels: NDArray[np.uint8], samples: Sequence[Sample], origin: str
-) -> Sheet:
-    """Images (n, c, size, size), what G makes of them, their heatmaps and p-values.
+def reconstructions_sheet(detector: Detector, pixels: PixelsOfImages, samples: Sequence[Sample], origin: str) -> Sheet:
+    """Images, what G makes of them where there is one, their heatmaps and p-values.
 
     `samples` are theirs, the normal ones first, or none where nothing is known of them; `origin` is the word for all.
     """
     evidence = detector.evidence(pixels)
-    images = to_tiles(pixels)
+    images = [to_tiles(image[None])[0] for image in pixels]
     explanation = detector.explain(pixels, evidence.z_hat)
-    heat = heat_tiles(images, explanation.heatmap)
+    rows = {"image x": images}
+    if explanation.x_hat is not None:
+        rows["G(z_hat)"] = list(to_tiles(to_pixels(explanation.x_hat)))
+    rows["heatmap"] = heat_tiles(images, explanation.heatmap)
+    side = min(max(max(image.shape) for image in images), LARGEST_TILE)
     p_values = detector.calibration.p_values(evidence.score)
     seen = detector.bundle.contents.normals.knows(image_keys(pixels))
     num_normal = sum(sample.label != "anomalous" for sample in samples)
     return Sheet(
-        f"{_name(detector)}: reconstructions of {origin}",
-        np.stack([images, to_tiles(to_pixels(explanation.x_hat)), heat]),
-        left=[Text("image x"), Text("G(z_hat)"), Text("heatmap")],
+        f"{_name(detector)}: {'heatmaps' if explanation.x_hat is None else 'reconstructions'} of {origin}",
+        np.stack([_tiles(row, side) for row in rows.values()]),
+        left=[Text(name) for name in rows],
         above=[_word(sample) for sample in samples],
         below=[Text("known" if known else f"p = {p:.2g}") for p, known in zip(p_values, seen, strict=True)],
         breaks=(num_normal,) if 0 < num_normal < len(samples) else (),
         legend=True,
     )
+
+
+def _tiles(images: Sequence[NDArray[np.uint8]], side: int) -> NDArray[np.uint8]:
+    """Squares of one size are drawn as they are, other shapes within squares of `side` pixels."""
+    shapes = {image.shape for image in images}
+    is_square = len(shapes) == 1 and images[0].shape[0] == images[0].shape[1]
+    return np.stack(images) if is_square else squares(images, side)
 
 
 def _word(sample: Sample) -> Text:

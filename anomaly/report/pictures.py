@@ -29,10 +29,10 @@ LEGEND_SIZE = (160, 12)
 
 @dataclass(frozen=True)
 class ExamplePictures:
-    """The pictures of one example, as data URIs."""
+    """The pictures of one example, as data URIs; no reconstruction where there is no G."""
 
     image: str
-    reconstruction: str
+    reconstruction: str | None
     heatmap: str
     mask: str | None
 
@@ -50,7 +50,7 @@ def draw_example(example: Example, *, is_alarm: bool) -> ExamplePictures:
         heated = draw_place(heated, example.strongest, scale=size[0] / example.heatmap.shape[1])
     return ExamplePictures(
         image=_image_uri(shown),
-        reconstruction=_image_uri(thumbnail(example.reconstruction)),
+        reconstruction=None if example.reconstruction is None else _image_uri(thumbnail(example.reconstruction)),
         heatmap=_image_uri(heated),
         mask=None if example.mask is None else _image_uri(outline(image, _resize_mask(example.mask, size))),
     )

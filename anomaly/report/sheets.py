@@ -134,9 +134,28 @@ def to_tiles(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return tiles
 
 
-def heat_tiles(tiles: NDArray[np.uint8], heatmaps: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Heatmaps (n, size, size) over tiles (n, size, size, 3)."""
-    return np.stack([overlay(tile, heatmap) for tile, heatmap in zip(tiles, heatmaps, strict=True)])
+def heat_tiles(tiles: Sequence[Rgb] | Rgb, heatmaps: Sequence[NDArray[np.float32]]) -> list[Rgb]:
+    """Heatmaps over images (h, w, 3); those that are coarser than their image are stretched."""
+    return [overlay(tile, _stretched(heatmap, tile)) for tile, heatmap in zip(tiles, heatmaps, strict=True)]
+
+
+def squares(images: Sequence[Rgb], side: int) -> NDArray[np.uint8]:
+    """Images (h, w, 3) of any shapes as tiles (n, side, side, 3): whole, in the middle of white."""
+    white = Image.new("RGB", (side, side), "white")
+    tiles = []
+    for image in images:
+        scale = side / max(image.shape[:2])
+        size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+        tile = white.copy()
+        tile.paste(Image.fromarray(image).resize(size), ((side - size[0]) // 2, (side - size[1]) // 2))
+        tiles.append(np.asarray(tile))
+    return np.stack(tiles)
+
+
+def _stretched(heatmap: NDArray[np.float32], tile: Rgb) -> NDArray[np.float32]:
+    if heatmap.shape == tile.shape[:2]:
+        return heatmap
+    return np.asarray(Image.fromarray(heatmap).resize((tile.shape[1], tile.shape[0]), Image.Resampling.BILINEAR))
 
 
 def _width(text: str) -> int:

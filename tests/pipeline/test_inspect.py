@@ -186,3 +186,10 @@ def test_mistakes_leave_nothing_behind(bigan_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         inspect_bundle(bigan_dir, "nowhere", tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_g_has_heatmaps_only_and_the_summary_says_why(whole_places_dir: Path, tmp_path: Path) -> None:
+    summary = inspect_bundle(whole_places_dir, None, tmp_path / "out", device="cpu")
+    assert {"heatmaps.png", "curves.png"} == {path.name for path in summary.paths}
+    assert summary.remark is not None
+    assert "no generator" in summary.remark
