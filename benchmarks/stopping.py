@@ -57,10 +57,11 @@ def measure(digit: str, data: str, work: Path) -> Row:
     dataset = open_dataset(data, normal=[digit])
     work.mkdir(parents=True, exist_ok=True)
     store = PixelStore.build(dataset.train_normals(), PREPROCESS, work / "stopping.u8")
-    split = split_normals(len(store.pixels), seed=TRAINING.seed)
-    select = store.pixels[split.select]
+    pixels = np.asarray(store.pixels)
+    split = split_normals(len(pixels), seed=TRAINING.seed)
+    select = pixels[split.select]
     test = _draw(dataset.test())
-    test_pixels = PixelStore.build(test, PREPROCESS, work / "stopping-test.u8").pixels
+    test_pixels = np.asarray(PixelStore.build(test, PREPROCESS, work / "stopping-test.u8").pixels)
     labels = np.array([sample.label == "anomalous" for sample in test], dtype=bool)
     checkpoint = Checkpoint(work / "checkpoint.safetensors", store.fingerprint())
     aurocs: list[float] = []
@@ -68,7 +69,7 @@ def measure(digit: str, data: str, work: Path) -> Row:
     while True:
         started = time.monotonic()
         trained = fit(
-            store.pixels,
+            pixels,
             np.array(split.train),
             RECIPE.plan,
             TRAINING,

@@ -11,6 +11,7 @@ import pytest
 from anomaly.config import (
     AuxiliaryConfig,
     Config,
+    FeaturesConfig,
     NetworkConfig,
     PreprocessConfig,
     ScoreConfig,
@@ -29,6 +30,7 @@ SECTIONS: dict[str, type[Config]] = {
     "preprocess": PreprocessConfig,
     "network": NetworkConfig,
     "auxiliary": AuxiliaryConfig,
+    "features": FeaturesConfig,
     "training": TrainingConfig,
     "search": SearchConfig,
     "score": ScoreConfig,

@@ -164,6 +164,8 @@ def test_law_2_heatmaps_and_reconstructions_are_of_their_image_alone(
 ) -> None:
     together = detector.score(list(images[:70]))
     alone = detector.score(images[66])
+    assert alone.x_hat is not None
+    assert together.x_hat is not None
     assert_allclose(alone.x_hat[0], together.x_hat[66], rtol=10 * tolerance, atol=10 * tolerance)
     assert_allclose(alone.heatmap[0], together.heatmap[66], rtol=10 * tolerance, atol=10 * tolerance)
 

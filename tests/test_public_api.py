@@ -31,6 +31,7 @@ def test_the_three_lines(bigan_dir: Path, tmp_path: Path) -> None:
     scores = detector.score(images)
     assert scores.score.shape == scores.p_value.shape == scores.terms["residual"].shape == (6,)
     assert len(scores.is_anomalous) == len(scores.heatmap) == 6
+    assert scores.x_hat is not None
     assert scores.x_hat.shape == (6, 1, 8, 8)
 
 

@@ -13,7 +13,8 @@ from anomaly.config import PreprocessConfig, Resize
 from anomaly.data import Pixels, decode, preprocess, preprocess_batch, restore_map
 
 SIZES = st.sampled_from([8, 16, 32])
-CONFIGS = st.builds(PreprocessConfig, size=SIZES, channels=st.sampled_from([1, 3]), resize=st.sampled_from(Resize))
+SQUARES = [resize for resize in Resize if resize is not Resize.WHOLE]
+CONFIGS = st.builds(PreprocessConfig, size=SIZES, channels=st.sampled_from([1, 3]), resize=st.sampled_from(SQUARES))
 SHAPES = st.one_of(
     st.tuples(st.integers(1, 70), st.integers(1, 70)),
     st.tuples(st.integers(1, 70), st.integers(1, 70), st.just(3)),
@@ -103,7 +104,7 @@ def test_stretch_keeps_all_of_the_image() -> None:
     assert (pixels[:, -1] == 200).all()
 
 
-@pytest.mark.parametrize("resize", Resize)
+@pytest.mark.parametrize("resize", SQUARES)
 def test_reducing_is_antialiased(resize: Resize) -> None:
     rows, columns = np.mgrid[:256, :256]
     checkerboard = ((rows + columns) % 2 * 255).astype(np.uint8)
@@ -112,7 +113,7 @@ def test_reducing_is_antialiased(resize: Resize) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1000), (1000, 1), (2, 999, 3)])
-@pytest.mark.parametrize("resize", Resize)
+@pytest.mark.parametrize("resize", SQUARES)
 def test_lines_and_points_are_images_too(shape: tuple[int, ...], resize: Resize) -> None:
     config = PreprocessConfig(size=16, resize=resize)
     assert (preprocess(np.full(shape, 77, np.uint8), config) == 77).all()
@@ -122,7 +123,7 @@ def test_lines_and_points_are_images_too(shape: tuple[int, ...], resize: Resize)
 @given(st.integers(1, 90), st.integers(1, 90), SIZES)
 def test_a_restored_map_covers_what_was_seen(height: int, width: int, size: int) -> None:
     ones = np.ones((size, size), np.float32)
-    for resize in Resize:
+    for resize in SQUARES:
         restored = restore_map(ones, PreprocessConfig(size=size, resize=resize), height, width)
         assert restored.dtype == np.float32
         num_seen = min(height, width) ** 2 if resize is Resize.CROP else height * width
@@ -131,7 +132,7 @@ def test_a_restored_map_covers_what_was_seen(height: int, width: int, size: int)
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 120), (120, 40), (64, 64), (31, 33)])
-@pytest.mark.parametrize("resize", Resize)
+@pytest.mark.parametrize("resize", SQUARES)
 def test_a_map_points_at_the_same_place_as_before(height: int, width: int, resize: Resize) -> None:
     """The image itself, preprocessed and restored as a map, has its spot where it was."""
     image = np.zeros((height, width), np.uint8)

@@ -39,7 +39,7 @@ def test_an_image_has_the_same_pixels_as_path_bytes_pil_image_and_array(
     array = np.random.default_rng(0).integers(0, 256, SHAPES[mode], dtype=np.uint8)
     path = tmp_path / "image.png"
     Image.fromarray(array).save(path)
-    config = PreprocessConfig(size=8, channels=channels, resize=resize)
+    config = PreprocessConfig(size=8, channels=channels, resize=resize, scale=1)
     sources: list[Source] = [path, path.read_bytes(), Image.open(path), Image.fromarray(array), array]
     expected = preprocess(decode(path, name="x"), config)
     one_by_one = [read(source, config, name="x") for source in sources]
@@ -173,7 +173,7 @@ def test_small_pictures_of_many_sizes_have_the_pixels_that_they_have_alone(tmp_p
     sources = [(str(i), rng.integers(0, 256, shape, dtype=np.uint8)) for i, shape in enumerate(shapes)]
     sources.insert(9, ("broken", np.zeros((3, 3, 2), np.uint8)))
     for resize in Resize:
-        config = PreprocessConfig(size=16, channels=1, resize=resize)
+        config = PreprocessConfig(size=16, channels=1, resize=resize, scale=1)
         together = list(read_all(iter(sources), config, workers=1))
         assert isinstance(together.pop(9), ImageError)
         for (name, source), picture in zip(sources[:9] + sources[10:], together, strict=True):

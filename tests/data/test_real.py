@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from anomaly.config import PreprocessConfig
@@ -23,7 +24,7 @@ def test_mnist(data_folder: Path, tmp_path: Path) -> None:
     data = open_dataset(str(data_folder / "mnist"), normal=["8"])
     assert (len(data.train_normals()), len(data.test())) == (5851, 10_000)
     store = PixelStore.build(data.train_normals(), PreprocessConfig(), tmp_path / "pixels")
-    assert (store.pixels.shape, store.errors) == ((5851, 1, 32, 32), ())
+    assert (np.shape(store.pixels), store.errors) == ((5851, 1, 32, 32), ())
     assert len(split_normals(5851, seed=0).calibrate) == 585
 
 

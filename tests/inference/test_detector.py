@@ -65,6 +65,7 @@ def test_the_fields_belong_together(detector: Detector) -> None:
     assert_array_equal(detector.calibration.p_values(scores.score), scores.p_value)
     assert scores.is_anomalous == [p <= 0.05 for p in scores.p_value]
     assert list(scores.terms) == detector.bundle.manifest.terms
+    assert scores.x_hat is not None
     assert scores.x_hat.shape == (10, 1, 8, 8)
     assert scores.z_hat.shape == (10, 2)
     assert np.abs(scores.x_hat).max() <= 1
@@ -123,6 +124,7 @@ def test_a_failing_image_has_a_reason_and_its_neighbours_their_scores(detector: 
     assert [i for i, verdict in enumerate(scores.is_anomalous) if verdict is None] == failed
     for values in (scores.score, scores.p_value, *scores.terms.values()):
         assert_array_equal([i in failed for i in range(6)], np.isnan(values))
+    assert scores.x_hat is not None
     for arrays in (scores.z_hat, scores.x_hat):
         assert_array_equal([i in failed for i in range(6)], np.isnan(arrays.reshape(6, -1)).all(axis=1))
     missing, unreadable, shapeless = (scores.errors[i] or "" for i in failed)
@@ -161,6 +163,7 @@ def test_nothing_gives_nothing(detector: Detector) -> None:
         assert scores.score.shape == scores.p_value.shape == (0,)
         assert (scores.is_anomalous, scores.errors, scores.heatmap) == ([], [], [])
         assert set(scores.terms) == set(detector.bundle.manifest.terms)
+        assert scores.x_hat is not None
         assert scores.x_hat.shape == (0, 1, 8, 8)
 
 

@@ -56,6 +56,8 @@ def test_both_engines_give_the_same_evidence_and_pictures(folder: Path) -> None:
     for name, term in there.terms.items():
         assert_allclose(here.terms[name], term, rtol=BETWEEN_ENGINES, atol=1e-4, err_msg=name)
     assert_allclose(here.z_hat, there.z_hat, rtol=BETWEEN_ENGINES, atol=1e-5)
+    assert here.x_hat is not None
+    assert there.x_hat is not None
     assert_allclose(here.x_hat, there.x_hat, atol=1e-5)
     assert_allclose(np.stack(here.heatmap), np.stack(there.heatmap), rtol=1e-3, atol=1e-5)
 
@@ -86,6 +88,8 @@ def test_the_order_of_results_is_that_of_the_images_however_many_threads(folder:
     images = list(np.resize(np.concatenate([normals(), others()]), (700, 8, 8)))
     one, many = with_threads(folder, 1).score(images), with_threads(folder, 3).score(images)
     assert_allclose(many.score, one.score, rtol=WITHIN)
+    assert many.x_hat is not None
+    assert one.x_hat is not None
     assert_allclose(many.x_hat, one.x_hat, atol=1e-6)
 
 

@@ -101,11 +101,13 @@ def test_a_recorded_pass_gives_what_a_plain_one_does(model: str, request: pytest
     images = list(digits("test")[:80])
     expected = detector.score(images)
     assert np.isfinite(expected.score).all()
+    assert expected.x_hat is not None
     played = Played()
     engine_of(detector)._recorded = played
     for n in (1, 16, 17, 80, 3):
         found = detector.score(images[:n])
         assert_allclose(found.score, expected.score[:n], rtol=detector.bundle.manifest.tolerance)
+        assert found.x_hat is not None
         assert_allclose(found.x_hat, expected.x_hat[:n], atol=1e-2)
     assert played.recorded == [16, 32, 80]
 

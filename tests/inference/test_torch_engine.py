@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from anomaly.data import PixelsOfImages
 from anomaly.inference import Detector
 from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.torch_engine import TorchEngine
-from tests.digit_images import Pixels, normals, others
+from tests.digit_images import normals, others
 from tests.inference.engines import by_torch
 
 MODELS = ["bigan_dir", "anogan_dir", "patched_dir", "bf16_dir"]
@@ -22,11 +23,11 @@ class CountingEngine(TorchEngine):
     num_observed = 0
     num_explained = 0
 
-    def observe(self, pixels: Pixels) -> Any:
+    def observe(self, pixels: PixelsOfImages) -> Any:
         self.num_observed += len(pixels)
         return super().observe(pixels)
 
-    def explain(self, pixels: Pixels, z_hat: Any) -> Any:
+    def explain(self, pixels: PixelsOfImages, z_hat: Any) -> Any:
         self.num_explained += len(pixels)
         return super().explain(pixels, z_hat)
 
@@ -50,6 +51,7 @@ def test_reconstructions_and_heatmaps_are_made_once_and_only_when_asked_for(
     assert (engine.num_observed, engine.num_explained) == (10, 0)
     x_hat = scores.x_hat
     assert (engine.num_observed, engine.num_explained) == (10, 10)
+    assert x_hat is not None
     assert len(scores.heatmap) == len(x_hat) == 10
     assert scores.heatmap is scores.heatmap
     assert scores.x_hat is x_hat
@@ -78,6 +80,8 @@ def test_an_explanation_is_of_the_latents_that_were_found(counting: tuple[Detect
     detector, engine = counting
     scores = detector.score(list(others()[:7]))
     explained = detector.explain(others()[:7, None], scores.z_hat)
+    assert explained.x_hat is not None
+    assert scores.x_hat is not None
     assert_array_equal(explained.x_hat, scores.x_hat)
     assert_array_equal(explained.heatmap, np.stack(scores.heatmap))
     np.testing.assert_allclose(engine.generate(scores.z_hat), scores.x_hat, atol=1e-2)

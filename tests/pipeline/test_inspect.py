@@ -95,9 +95,9 @@ def test_without_data_the_goldens_are_reconstructed(bigan_dir: Path, tmp_path: P
     detector, shown = by_torch(bigan_dir), sheets[2]
     golden = detector.bundle.contents.golden
     np.testing.assert_array_equal(shown.tiles[0], to_tiles(golden.pixels))
-    np.testing.assert_array_equal(
-        shown.tiles[1], to_tiles(to_pixels(detector.explain(golden.pixels, golden.z_hat).x_hat))
-    )
+    x_hat = detector.explain(golden.pixels, golden.z_hat).x_hat
+    assert x_hat is not None
+    np.testing.assert_array_equal(shown.tiles[1], to_tiles(to_pixels(x_hat)))
     assert len(shown.tiles) == 3
 
 

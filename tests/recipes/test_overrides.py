@@ -50,7 +50,8 @@ def test_an_unknown_section_or_field_says_which_there_are() -> None:
     with pytest.raises(UsageError) as section:
         parse_overrides(["trainig.steps=7"])
     assert str(section.value) == (
-        "--set: there is no section 'trainig'; there are preprocess, network, auxiliary, training, search, score"
+        "--set: there is no section 'trainig'; "
+        "there are preprocess, network, auxiliary, features, training, search, score"
     )
     with pytest.raises(UsageError) as field:
         parse_overrides(["auxiliary.memory=7"])

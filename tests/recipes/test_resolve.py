@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from anomaly.config import Recipe, TrainingConfig
+from anomaly.config import Recipe, Resize, TrainingConfig
 from anomaly.errors import UsageError
 from anomaly.recipes import AUTO, Survey, recipe_names, resolve, to_recipe
 
@@ -106,7 +106,9 @@ def test_every_recipe_fits_every_image(name: str, found: Survey) -> None:
     resolved = resolve(name, {}, found)
     assert resolved.name == name
     assert resolved.recipe.preprocess.channels == (3 if found.has_colour else 1)
-    assert resolved.recipe.plan.size == resolved.recipe.preprocess.size
+    if resolved.recipe.has_generator:
+        assert resolved.recipe.plan.size == resolved.recipe.preprocess.size
+    assert (resolved.recipe.preprocess.resize is Resize.WHOLE) == (name == "large-parts")
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from anomaly.bundle import Contents, DataRecord, NormalSet
 from anomaly.calibration import Calibration
 from anomaly.config import Precision, Recipe
-from anomaly.data import image_keys, split_normals
+from anomaly.data import PixelsOfImages, image_keys, split_normals
 from anomaly.networks import Networks
 from anomaly.scoring import combine
 from anomaly.training import HistoryRow, LearnWatch, learn
 from anomaly.training.learn import NUM_GOLDEN, as_learnt
-from tests.training.runs import CPU, Pixels, digits
+from tests.training.runs import CPU, digits
 
 N = 60
 SPLIT = split_normals(N, seed=0)
@@ -47,14 +47,14 @@ class Greys:
         self.observed: Counter[bytes] = Counter()
         self.explained: Counter[bytes] = Counter()
 
-    def observe(self, pixels: Pixels) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32]]:
+    def observe(self, pixels: PixelsOfImages) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32]]:
         self.observed.update(image.tobytes() for image in pixels)
-        flat = pixels.reshape(len(pixels), -1).astype(np.float64)
+        flat = np.reshape(pixels, (len(pixels), -1)).astype(np.float64)
         return {"mean": flat.mean(axis=1), "spread": flat.std(axis=1)}, np.zeros((len(pixels), 2), np.float32)
 
-    def explain(self, pixels: Pixels, z_hat: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def explain(self, pixels: PixelsOfImages, z_hat: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         self.explained.update(image.tobytes() for image in pixels)
-        return np.zeros(pixels.shape, np.float32), pixels.astype(np.float32)
+        return np.zeros(np.shape(pixels), np.float32), np.asarray(pixels, np.float32)
 
 
 def recipe_of(**sections: dict[str, Any]) -> Recipe:
