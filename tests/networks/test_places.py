@@ -1,0 +1,76 @@
+"""Evidence of places: distances against brute force, and statistics of a place."""
+
+import pytest
+import torch
+
+from anomaly.networks.places import (
+    DIMENSIONS,
+    GRID,
+    CellMemory,
+    MainAxes,
+    PlaceMemory,
+    PlaceStatistics,
+    places_of,
+)
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.mark.parametrize("closeness", [0.0, 8.0])
+def test_the_distance_is_that_of_the_nearest_remembered_place(closeness: float) -> None:
+    """More are remembered than are compared with at once."""
+    memory, q = PlaceMemory(1500), drawn(2, DIMENSIONS, 3, 4)
+    where = places_of(3, 4, torch.tensor([0.0, 24.0]))
+    kept_q, kept_where = drawn(1500, DIMENSIONS), torch.rand(1500, 2, generator=torch.Generator().manual_seed(1))
+    memory.places = torch.cat([kept_q, closeness * kept_where], dim=1)
+    memory.closeness = torch.tensor(closeness)
+    found = memory(q, where)
+    for image in range(2):
+        for row in range(3):
+            for column in range(4):
+                of_q = (kept_q - q[image, :, row, column]).double().square().sum(dim=1)
+                of_where = (kept_where - where[row, column]).double().square().sum(dim=1)
+                expected = (of_q + closeness**2 * of_where).min().sqrt()
+                assert float(found[image, row, column]) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_a_place_is_compared_with_those_of_its_own_cell() -> None:
+    memory, q = CellMemory(2), torch.zeros(1, DIMENSIONS, 2 * GRID, GRID)
+    memory.places = torch.zeros_like(memory.places)
+    memory.places[:, :, 0] = torch.arange(GRID * GRID)[:, None] + torch.tensor([1, 3])
+    found = memory(q, places_of(2 * GRID, GRID, torch.tensor([0.0, 16.0 * GRID])))[0]
+    expected = torch.arange(GRID * GRID).reshape(GRID, GRID).repeat_interleave(2, dim=0) + 1
+    torch.testing.assert_close(found, expected.float())
+
+
+def test_a_strip_lies_where_it_lies_in_its_picture() -> None:
+    whole = places_of(12, 5, torch.tensor([0.0, 96.0]))
+    strip = places_of(4, 5, torch.tensor([48.0, 96.0]))
+    torch.testing.assert_close(strip, whole[6:10])
+    torch.testing.assert_close(whole[0, 0], torch.tensor([0.5 / 12, 0.1]))
+    torch.testing.assert_close(whole[-1, -1], torch.tensor([11.5 / 12, 0.9]))
+
+
+def test_evidence_is_in_deviations_of_its_place() -> None:
+    """The mean grows downwards, the deviation to the right; between cells both are interpolated."""
+    statistics, steps = PlaceStatistics(), (torch.arange(GRID) + 0.5) / GRID
+    statistics.mean = torch.stack([10 * steps[:, None].expand(GRID, GRID), torch.zeros(GRID, GRID)])
+    statistics.deviation = torch.stack([torch.ones(GRID, GRID), (1 + steps)[None].expand(GRID, GRID)])
+    where = torch.tensor([[[0.5, 0.25], [0.3, 0.8]]])
+    found = statistics(torch.full((1, 2, 1, 2), 12.0), where)[0]
+    torch.testing.assert_close(found[0, 0], torch.tensor([7.0, 9.0]))
+    torch.testing.assert_close(found[1, 0], torch.tensor([12 / 1.25, 12 / 1.8]))
+
+
+def test_main_axes_are_uncorrelated_with_the_spread_that_is_told() -> None:
+    axes = MainAxes()
+    num_features = len(axes.centre)
+    places = drawn(2000, 5) @ drawn(5, num_features) + 3
+    axes.fit(places)
+    q = axes(places.T[None, :, :, None])[0, :, :, 0]
+    covariance = torch.cov(q)
+    assert float(q.mean().abs()) < 1e-3
+    torch.testing.assert_close(covariance[:5, :5], torch.diag(covariance.diag()[:5]), atol=0.2, rtol=0)
+    torch.testing.assert_close((covariance.diag() + 0.01)[:5].sqrt(), axes.spread[:5], rtol=1e-2, atol=1e-2)
