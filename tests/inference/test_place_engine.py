@@ -1,0 +1,70 @@
+"""Places by strips and threads: one picture has one evidence, however it is computed."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from anomaly.config import FeaturesConfig
+from anomaly.inference.engine import EngineName
+from anomaly.inference.place_engine import PlaceEngine, strips_of
+from anomaly.networks.places import PhiMaps, PlaceNetworks
+
+
+@cache
+def networks() -> PlaceNetworks:
+    """Random weights: how far a place sees does not depend on them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = PlaceNetworks(FeaturesConfig(memory=8, places="anywhere")).eval()
+        x = torch.from_numpy(picture(128, 128)[None].astype(np.float32) / 127.5 - 1)
+        made.axes.fit(PhiMaps(made.phi)(x)[0].flatten(1).T.detach())
+        assert made.memory is not None
+        made.memory.places = torch.randn_like(made.memory.places)
+        return made
+
+
+@torch.no_grad()
+def run(x: NDArray[np.float32], window: NDArray[np.float32]) -> NDArray[np.float32]:
+    maps: NDArray[np.float32] = networks()(torch.from_numpy(x), torch.from_numpy(window)).numpy()
+    return maps
+
+
+def engine(threads: int = 1, strip_pixels: int = 2**30) -> PlaceEngine:
+    return PlaceEngine(EngineName.TORCH, run, run, threads, strip_pixels)
+
+
+def picture(height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng((height, width)).integers(0, 256, (3, height, width), np.uint8)
+
+
+@pytest.mark.parametrize("strip_rows", [16, 48, 336])
+def test_strips_of_any_rows_give_the_maps_of_one_pass(strip_rows: int) -> None:
+    image = picture(640, 32)
+    _, (whole,) = engine().explain([image], np.empty((1, 0), np.float32))
+    _, (strips,) = engine(strip_pixels=(strip_rows + 416) * 32).explain([image], np.empty((1, 0), np.float32))
+    assert whole.std() > 0.1
+    np.testing.assert_allclose(strips, whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("most", [1, 10_000, 25_000, 10**9])
+def test_strips_give_each_row_once(most: int) -> None:
+    given = [row for first, last, *_ in strips_of(656, 32, most) for row in range(first, last)]
+    assert given == list(range(656))
+    assert all(side % 16 == 0 for strip in strips_of(656, 32, most) for side in strip)
+    assert all(0 <= top <= first < last <= bottom <= 656 for first, last, top, bottom in strips_of(656, 32, most))
+
+
+def test_pictures_of_several_shapes_by_several_threads_have_the_terms_that_they_have_alone() -> None:
+    images = [picture(32, 48), picture(64, 32), picture(48, 48), picture(32, 48)[:, ::-1].copy()]
+    terms, z_hat = engine(threads=3).observe(images)
+    assert z_hat.shape == (4, 0)
+    for row, image in enumerate(images):
+        alone, _ = engine().observe(image[None])
+        for name, values in terms.items():
+            assert values[row] == pytest.approx(alone[name][0], rel=1e-6), name
+    _, maps = engine(threads=3).explain(images, z_hat)
+    np.testing.assert_allclose([each.max() for each in maps], terms["strongest_place"], rtol=1e-6)
+    assert [each.shape for each in maps] == [(1, 4, 6), (1, 8, 4), (1, 6, 6), (1, 4, 6)]
