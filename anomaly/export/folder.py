@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from anomaly.bundle import Bundle
+from anomaly.config.places import NOTICE
 from anomaly.errors import ExportError, UsageError
 from anomaly.export.copies import copied_files
 from anomaly.export.readme import readme_of
@@ -90,6 +91,7 @@ def _files(bundle: Bundle, runtime: Runtime) -> dict[str, bytes]:
         "model.json": (json.dumps(about, indent=2) + "\n").encode(),
         "golden.npz": _goldens(bundle),
         "requirements.txt": "".join(f"{line}\n" for line in needed).encode(),
+        **({} if bundle.manifest.recipe.has_generator else {"NOTICE": f"{NOTICE}\n".encode()}),
         "README.md": readme_of(bundle, runtime, TOLERANCE).encode(),
         "LICENSE": (distribution("anomaly").read_text("licenses/LICENSE") or "").encode(),
     }

@@ -1,6 +1,7 @@
 """The README.md of an exported folder: what somebody needs who has only the folder."""
 
 from anomaly.bundle import Bundle
+from anomaly.config.places import PLACE, STRIDE
 from anomaly.export.runtimes import Runtime
 
 _TEXT = """# {name}, version {version}: an anomaly detector as a folder
@@ -39,12 +40,12 @@ The exit code is 0, 1 if a file has no score, or 2 for wrong usage and where it 
 
 ## The model
 
-`{file}` ({runtime}), in single precision. A batch has any number n of images. The calibration scores of
+`{file}` ({runtime}), in single precision. {batch} The calibration scores of
 {num_calibration} normal images are inside.
 
 | input | shape and type | what it is |
 |---|---|---|
-| `pixels` | (n, {channels}, {size}, {size}) uint8 | {colours}, as `anomaly/data/reader.py` makes them |
+| `pixels` | ({n}, {channels}, {sides}) uint8 | {colours}, as `anomaly/data/reader.py` makes them |
 | `alpha` | () float64 | the false-alarm rate, between 0 and 1: `numpy.array(0.05)` |
 
 | output | shape and type | what it is |
@@ -54,7 +55,7 @@ The exit code is 0, 1 if a file has no score, or 2 for wrong usage and where it 
 | `threshold` | () float64 | as above; NaN where there is none |
 | `is_anomalous` | (n,) bool | as above; false where there is no threshold |
 | `terms` | (n, {num_terms}) float64 | {terms} |
-| `heatmap` | (n, {size}, {size}) float32 | where it is abnormal: 0.25 is the peak of an ordinary normal image |
+| `heatmap` | ({n}, {map_sides}) float32 | where it is abnormal: 0.25 is the peak of an ordinary normal image |
 
 The pixels decide. Another program that runs the model must make them by this reader, or scores will differ.
 `model.json` has its parameters. In Python, with this folder as the working directory:
@@ -116,7 +117,7 @@ def readme_of(bundle: Bundle, runtime: Runtime, tolerance: float) -> str:
         runtime=runtime.library,
         num_calibration=num,
         channels=preprocess.channels,
-        size=preprocess.size,
+        **_shapes(bundle),
         colours="grey" if preprocess.channels == 1 else "red, green, blue",
         num_terms=len(manifest.terms),
         terms=", ".join(manifest.terms),
@@ -124,3 +125,13 @@ def readme_of(bundle: Bundle, runtime: Runtime, tolerance: float) -> str:
         note=_NOTES[runtime],
         region="" if preprocess.region is None else _REGION,
     )
+
+
+def _shapes(bundle: Bundle) -> dict[str, str]:
+    """What is said of batches, sides of pixels and of heatmaps."""
+    recipe = bundle.manifest.recipe
+    if not recipe.has_generator:
+        batch = f"It takes one picture at a time, of any height h and width w that are multiples of {STRIDE}."
+        return {"batch": batch, "n": "1", "sides": "h, w", "map_sides": f"h / {PLACE}, w / {PLACE}"}
+    sides = f"{recipe.preprocess.size}, {recipe.preprocess.size}"
+    return {"batch": "A batch has any number n of images.", "n": "n", "sides": sides, "map_sides": sides}

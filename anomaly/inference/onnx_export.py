@@ -3,11 +3,14 @@
 `anomaly export` writes it for machines without this project, so all that a score needs is inside: networks, term
 statistics and calibration scores. Terms are computed in single precision, what follows from them in double.
 
-Inputs: pixels (n, c, size, size) uint8; alpha () float64.
+Inputs: pixels (n, c, size, size) uint8; alpha () float64. Without G n is 1, height and width are any multiples of 16,
+and the heatmap is 8 times coarser.
 Outputs: score, p_value (n,) float64; threshold () float64, NaN where alpha has none; is_anomalous (n,) bool, False
 where there is no threshold; terms (n, num_terms) float64, in the order of the manifest, which stands in the model's
 metadata as `terms`; heatmap (n, size, size) float32.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,11 +18,12 @@ from torch import Tensor, nn
 
 from anomaly.bundle import Bundle
 from anomaly.config import Precision
+from anomaly.config.places import STRIDE
 from anomaly.errors import UsageError
 from anomaly.inference.graph import EvidenceGraph
-from anomaly.inference.torch_engine import stored_networks
+from anomaly.inference.torch_engine import stored_networks, stored_places
 from anomaly.inference.tracing import NUM_EXAMPLES, traced
-from anomaly.networks import fold_batch_norm
+from anomaly.networks import PlaceNetworks, fold_batch_norm
 from anomaly.runtime import to_float
 from anomaly.scoring.combine import SHARE_OF_ALL, auxiliary_columns, paper_weights
 from anomaly.scoring.heatmap import NORMAL_PEAK
@@ -34,12 +38,14 @@ def deployed_onnx(bundle: Bundle) -> bytes:
         UsageError: it finds latents by search, or its networks do not compute in single precision.
     """
     check_deployable(bundle)
-    plan = bundle.manifest.recipe.plan
+    preprocess, has_generator = bundle.manifest.recipe.preprocess, bundle.manifest.recipe.has_generator
+    shape = (NUM_EXAMPLES, *[preprocess.size] * 2) if has_generator else (1, 2 * STRIDE, 3 * STRIDE)
     inputs = {
-        "pixels": torch.zeros(NUM_EXAMPLES, plan.channels, plan.size, plan.size, dtype=torch.uint8),
+        "pixels": torch.zeros(shape[0], preprocess.channels, *shape[1:], dtype=torch.uint8),
         "alpha": torch.tensor(0.05, dtype=torch.float64),
     }
-    model = traced(DeployedModel(bundle).eval(), inputs, OUTPUTS, fold_constants=True)
+    sides = None if has_generator else STRIDE
+    model = traced(DeployedModel(bundle).eval(), inputs, OUTPUTS, fold_constants=True, sides=sides)
     model.metadata_props.add(key="terms", value=",".join(bundle.manifest.terms))
     serialised: bytes = model.SerializeToString(deterministic=True)
     return serialised
@@ -60,6 +66,41 @@ def check_deployable(bundle: Bundle) -> None:
         )
 
 
+class _TermsAndMaps(nn.Module):
+    """x → terms (n, num_terms), maps (n, num_maps, size, size)."""
+
+    def __init__(self, evidence: EvidenceGraph, names: Sequence[str]) -> None:
+        super().__init__()
+        self.evidence = evidence
+        self.names = tuple(names)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.evidence(x, with_maps=True)
+        return torch.stack([seen.terms[name] for name in self.names], dim=1), seen.maps
+
+
+class _PlacesOfPictures(nn.Module):
+    """x (1, c, h, w) → terms (1, 3), the map of the sum (1, 1, h/8, w/8); the picture is one window."""
+
+    def __init__(self, networks: PlaceNetworks) -> None:
+        super().__init__()
+        self.networks = networks
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        window = torch.stack([x.new_zeros(()), x.new_ones(()) * x.shape[2]])
+        maps = self.networks(x, window)
+        return maps.amax(dim=(2, 3)), maps[:, :1]
+
+
+def _evidence_of(bundle: Bundle) -> nn.Module:
+    called, recipe = f"the bundle {bundle.ref.path}", bundle.manifest.recipe
+    if not recipe.has_generator:
+        return _PlacesOfPictures(stored_places(bundle.contents, called).eval().requires_grad_(False)).eval()
+    networks = stored_networks(bundle.contents, called).eval().requires_grad_(False).float()
+    fold_batch_norm(networks)
+    return _TermsAndMaps(EvidenceGraph(networks, recipe), bundle.manifest.terms).eval()
+
+
 class DeployedModel(nn.Module):
     """The evidence graph, and what makes decisions of it: `combine`, `MapScale` and `Calibration` as tensors."""
 
@@ -76,9 +117,7 @@ class DeployedModel(nn.Module):
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
         contents, recipe = bundle.contents, bundle.manifest.recipe
-        networks = stored_networks(contents, f"the bundle {bundle.ref.path}").eval().requires_grad_(False).float()
-        fold_batch_norm(networks)
-        self.evidence = EvidenceGraph(networks, recipe).eval()
+        self.evidence = _evidence_of(bundle)
         self.names, self.way = bundle.manifest.terms, recipe.score.combine
         statistics, ascending = contents.statistics, contents.calibration.scores
         num = len(ascending)
@@ -103,18 +142,20 @@ class DeployedModel(nn.Module):
 
     def forward(self, pixels: Tensor, alpha: Tensor) -> tuple[Tensor, ...]:
         """The outputs, in the order of OUTPUTS."""
-        seen = self.evidence(to_float(pixels), with_maps=True)
-        terms = torch.stack([seen.terms[name] for name in self.names], dim=1).double()
+        found, maps = self.evidence(to_float(pixels))
+        terms = found.double()
         score = self._score(terms)
         num_below = (self.scores < score[:, None]).sum(dim=1).double()
         num_ranks = len(self.scores) + 1
         threshold = self.thresholds[(self.levels <= alpha).sum()]
-        heatmap = (seen.maps / self.map_layers).mean(dim=1) * self.map_peak
+        heatmap = (maps / self.map_layers).mean(dim=1) * self.map_peak
         return score, (num_ranks - num_below) / num_ranks, threshold, score > threshold, terms, heatmap
 
     def _score(self, terms: Tensor) -> Tensor:
         if self.way == "paper":
             return (terms * self.paper).sum(dim=1)
+        if self.way == "strongest-place":
+            return terms[:, self.names.index("strongest_place")]
         v = (terms - self.mean) / self.std
         distance = (v @ self.root).square().sum(dim=1).sqrt()
         if self.way == "mahalanobis":
