@@ -79,16 +79,13 @@ def inspect_bundle(
             else _read(detector, open_dataset(data, normal=normal), Limits.for_pixels(max_pixels), on_reading, on_image)
         )
         bundle = detector.bundle
-        sheet = reconstructions_sheet(detector, shown.pixels, shown.samples, shown.origin).png()
+        pictures: dict[str, bytes] = {}
         engine = detector.engine
         if isinstance(engine, TorchEngine):
-            pictures = {
-                "samples.png": samples_sheet(detector, engine.generate).png(),
-                "walk.png": walk_sheet(detector, engine.generate).png(),
-                "reconstructions.png": sheet,
-            }
-        else:
-            pictures = {"heatmaps.png": sheet}
+            pictures["samples.png"] = samples_sheet(detector, engine.generate).png()
+            pictures["walk.png"] = walk_sheet(detector, engine.generate).png()
+        name = "reconstructions.png" if bundle.manifest.recipe.has_generator else "heatmaps.png"
+        pictures[name] = reconstructions_sheet(detector, shown.pixels, shown.samples, shown.origin).png()
         if history := _history(bundle):
             has_optimum = not bundle.manifest.recipe.training.loss.has_critic
             pictures["curves.png"] = curves_png(history, has_optimum=has_optimum)

@@ -3,11 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from anomaly.data import Picture
+from anomaly.data import Picture, PixelsOfImages
 from anomaly.inference import Evidence
 from service.engine.batcher import Batcher
 from service.errors import EngineFailedError
@@ -20,7 +18,7 @@ def test_a_worker_that_dies_fails_what_waits_and_what_comes_at_once(
 ) -> None:
     device, reasons = Device(), list[str]()
 
-    def evidence(pixels: NDArray[np.uint8]) -> Evidence:
+    def evidence(pixels: PixelsOfImages) -> Evidence:
         device.entered.set()
         assert device.gate.wait(10)
         raise fatal
