@@ -20,8 +20,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
+from anomaly.config.places import STRIDE
 from anomaly.data import Sample, to_image
-from anomaly.networks.pretrained import STRIDE, load_pretrained
+from anomaly.networks.pretrained import load_pretrained
 
 SIDE = 256
 SHARE = 0.01

@@ -58,9 +58,10 @@ class TrainingBar:
     def recipe(self, resolved: "Resolved") -> None:
         """The recipe is known: a line above the bar says which, and why it was chosen."""
         self._steps = resolved.recipe.training.steps
-        side = resolved.recipe.preprocess.size
+        from anomaly.recipes import sides  # here: the command line starts without it
+
         reason = f", chosen for {resolved.reason}" if resolved.reason else ""
-        told = f"recipe {resolved.name}{reason}; training at {side} × {side} pixels, {self._steps:,} steps"
+        told = f"recipe {resolved.name}{reason}; training at {sides(resolved.recipe.preprocess)}, {self._steps:,} steps"
         self._console.print(escape(told))
 
     def reading(self, total: int) -> None:

@@ -12,7 +12,7 @@ _SHARE = "\\\\"
 
 
 @dataclass(frozen=True)
-class ListedPath:
+class Located:
     """A file that a list names. Two names of one file, by links or by `./`, have the same identity."""
 
     path: Path
@@ -20,7 +20,7 @@ class ListedPath:
     is_there: bool
 
 
-def locate(written: str, folder: Path) -> ListedPath | str:
+def locate(written: str, folder: Path) -> Located | str:
     r"""The file that `written` names, relative to `folder`, or what is wrong with it.
 
     What exists as it is written is taken so. Else spaces around it are dropped, `~/` is the home folder, and `\` is a
@@ -49,11 +49,11 @@ def _spellings(written: str) -> Iterator[str]:
         yield name.replace("\\", "/")
 
 
-def _look(path: Path) -> ListedPath:
+def _look(path: Path) -> Located:
     """Which file it is, by device and number; of one that does not exist, by its path."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         is_there = isinstance(error, PermissionError)  # reading will say what is wrong
-        return ListedPath(path, os.path.normpath(path), is_there)
-    return ListedPath(path, (status.st_dev, status.st_ino), True)
+        return Located(path, os.path.normpath(path), is_there)
+    return Located(path, (status.st_dev, status.st_ino), True)

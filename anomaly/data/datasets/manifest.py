@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from anomaly.data.datasets.csv_text import Line, Table, read_table
-from anomaly.data.datasets.listed_paths import ListedPath, locate
+from anomaly.data.datasets.listed_paths import Located, locate
 from anomaly.data.datasets.samples import Dataset, Label, Sample, Split, refuse_normal
 from anomaly.errors import DataError
 
@@ -30,10 +30,10 @@ class _Row:
     """One line that is right by itself."""
 
     number: int
-    image: ListedPath
+    image: Located
     label: Label
     split: Split | None
-    mask: ListedPath | None
+    mask: Located | None
     kind: str
     group: str
 
@@ -124,7 +124,7 @@ def _read_row(number: int, values: dict[str, str], folder: Path, has_splits: boo
     for place in (image_place, mask_place):
         if isinstance(place, str):
             return place
-    assert isinstance(image_place, ListedPath)
+    assert isinstance(image_place, Located)
     assert not isinstance(mask_place, str)
     if mask_place and mask_place.identity == image_place.identity:
         return "the mask is the image itself"
@@ -161,7 +161,7 @@ def _contradiction(rows: Sequence[_Row]) -> str | None:
     return None
 
 
-def _check_present(what: str, places: dict[object, ListedPath], path: Path, *, most: float) -> list[str]:
+def _check_present(what: str, places: dict[object, Located], path: Path, *, most: float) -> list[str]:
     """A sentence on the files that are not there. Raises DataError where their share is `most` or above."""
     missing = [place.path for place in places.values() if not place.is_there]
     if not missing:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from anomaly.data.datasets.listed_paths import ListedPath, locate
+from anomaly.data.datasets.listed_paths import Located, locate
 
 
 def found(written: str, folder: Path) -> Path:
     place = locate(written, folder)
-    assert isinstance(place, ListedPath)
+    assert isinstance(place, Located)
     assert place.is_there
     return place.path
 
@@ -43,14 +43,14 @@ def test_links_are_the_file_they_lead_to(folder: Path) -> None:
     (folder / "link.png").symlink_to("img/a.png")
     (folder / "hard.png").hardlink_to(folder / "img" / "a.png")
     places = [locate(name, folder) for name in ("img/a.png", "link.png", "hard.png", "img/./a.png")]
-    assert len({place.identity for place in places if isinstance(place, ListedPath)}) == 1
+    assert len({place.identity for place in places if isinstance(place, Located)}) == 1
 
 
 def test_what_is_not_there_is_told_by_its_path(folder: Path) -> None:
     (folder / "broken.png").symlink_to("nowhere.png")
     for name in ("img\\b.png", "img/./b.png", "broken.png", "a\0.png"):
         place = locate(name, folder)
-        assert isinstance(place, ListedPath)
+        assert isinstance(place, Located)
         assert not place.is_there
     assert locate("img\\b.png", folder) == locate("img/b.png", folder)
 
