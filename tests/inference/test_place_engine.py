@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from anomaly.config import FeaturesConfig
+from anomaly.config import FeaturesConfig, Place
 from anomaly.inference.engine import EngineName
 from anomaly.inference.place_engine import PlaceEngine, strips_of
 from anomaly.networks.places import PhiMaps, PlaceNetworks
@@ -18,7 +18,7 @@ def networks() -> PlaceNetworks:
     """Random weights: how far a place sees does not depend on them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        made = PlaceNetworks(FeaturesConfig(memory=8, places="anywhere")).eval()
+        made = PlaceNetworks(FeaturesConfig(memory=8, places=Place.ANYWHERE)).eval()
         x = torch.from_numpy(picture(128, 128)[None].astype(np.float32) / 127.5 - 1)
         made.axes.fit(PhiMaps(made.phi)(x)[0].flatten(1).T.detach())
         assert made.memory is not None

@@ -57,6 +57,7 @@ def test_rows_are_drawn_at_one_size() -> None:
     row = draw_example(make_example(mask=mask), is_alarm=False)
     assert row.mask is not None
     assert {(192, 128, 3)} == {decode(uri).shape for uri in (row.image, row.heatmap, row.mask)}
+    assert row.reconstruction is not None
     assert decode(row.reconstruction).shape == (192, 192, 3)
     assert (decode(row.mask) == OUTLINE_COLOUR).all(axis=2).any()
 

@@ -55,7 +55,7 @@ def test_heat_is_drawn_where_it_is() -> None:
     tiles = np.full((1, 8, 8, 3), 200, np.uint8)
     heat = np.zeros((1, 8, 8), np.float32)
     heat[0, 2, 3] = 0.6
-    drawn = heat_tiles(tiles, heat)
+    drawn = heat_tiles(tiles, list(heat))
     coloured = np.argwhere(np.ptp(drawn[0].astype(int), axis=2) > 0)
     np.testing.assert_array_equal(coloured, [[2, 3]])
 
