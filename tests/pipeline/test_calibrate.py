@@ -41,7 +41,7 @@ def test_chunks_are_an_implementation_detail(
 ) -> None:
     images: Pixels = normals()[:25]
     write_images(tmp_path / "new", images)
-    monkeypatch.setattr(calibrate, "_CHUNK", chunk)
+    monkeypatch.setattr(calibrate, "chunk_size", lambda config: chunk)
     bundle = calibrate_bundle(model, str(tmp_path / "new"), device="cpu").bundle
     expected = np.sort(load_detector(model / "1", device="cpu").score(list(images)).score)
     np.testing.assert_allclose(bundle.contents.calibration.scores, expected, rtol=1e-5)
