@@ -103,12 +103,6 @@ def drawn_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def squares_of_places_dir(drawn_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model without G, of pictures of one shape."""
-    return _train_places(drawn_parts, tmp_path_factory.mktemp("models") / "squares", "parts", size=64)
-
-
-@pytest.fixture(scope="session")
 def whole_places_dir(drawn_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model without G, of pictures that keep their shapes."""
     return _train_places(drawn_parts, tmp_path_factory.mktemp("models") / "whole", "large-parts", scale=1.0)

@@ -43,7 +43,7 @@ def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
     """
     reason, by_images = "", _by_images(found)
     if name == AUTO:
-        name, reason = _choose(found)
+        name, reason = _choose(found, has_size="size" in overrides.get("preprocess", {}))
     file = read_recipe(name)
     check_fields(overrides, "what is set on top of it")
     sections = merged(by_images, file.sections, overrides)
@@ -64,13 +64,13 @@ def to_recipe(sections: Mapping[str, Any]) -> Recipe:
         raise UsageError("; ".join(_explain(problem) for problem in error.errors())) from None
 
 
-def _choose(found: Survey) -> tuple[str, str]:
-    """The name of a recipe, and the reason."""
+def _choose(found: Survey, *, has_size: bool) -> tuple[str, str]:
+    """The name of a recipe, and the reason; with a size pictures become squares, whatever their shape."""
     if found.long_side > SMALL_SIDE:
         larger = f"{found}: more than {SMALL_SIDE} pixels a side"
         if not is_installed(PACKAGE):
             return "surfaces", f"{larger}, and the extra `pretrained` is not installed"
-        if found.long_side > MODERATE_SIDE:
+        if found.long_side > MODERATE_SIDE and not has_size:
             return "large-parts", f"{found}: more than {MODERATE_SIDE} pixels a side"
         return "parts", larger
     if found.num_images < FEW_IMAGES:

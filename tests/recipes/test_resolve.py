@@ -19,9 +19,9 @@ SMALL = Survey(5000, 28, 28, has_colour=False)
         (Survey(1000, 64, 40, has_colour=True), "digits", 64, 3, "at most 64 pixels a side"),
         (Survey(999, 28, 28, has_colour=False), "few-images", 32, 1, "fewer than 1,000 images"),
         (Survey(30, 3, 5, has_colour=False), "few-images", 8, 1, "fewer than 1,000 images"),
-        (Survey(30, 65, 10, has_colour=True), "surfaces", 128, 3, "more than 64 pixels a side"),
-        (Survey(9999, 100, 100, has_colour=False), "surfaces", 128, 1, "more than 64 pixels a side"),
-        (Survey(60, 960, 1280, has_colour=True), "surfaces", 256, 3, "more than 64 pixels a side"),
+        (Survey(30, 65, 10, has_colour=True), "parts", 128, 3, "more than 64 pixels a side"),
+        (Survey(9999, 100, 100, has_colour=False), "parts", 128, 1, "more than 64 pixels a side"),
+        (Survey(60, 768, 1024, has_colour=True), "parts", 256, 3, "more than 64 pixels a side"),
     ],
 )
 def test_the_images_choose(found: Survey, name: str, size: int, channels: int, reason: str) -> None:
@@ -33,6 +33,22 @@ def test_the_images_choose(found: Survey, name: str, size: int, channels: int, r
     assert resolved.recipe == resolve(name, {"preprocess": {"size": size}}, found).recipe
 
 
+def test_large_pictures_keep_their_shape_and_all_of_their_resolution_that_fits_the_time() -> None:
+    few = resolve(AUTO, {}, Survey(260, 960, 1280, has_colour=True))
+    assert (few.name, few.recipe.preprocess.resize, few.recipe.preprocess.scale) == ("large-parts", "whole", 1.0)
+    assert "more than 1024 pixels a side" in few.reason
+    many = resolve(AUTO, {}, Survey(1000, 3000, 4000, has_colour=True)).recipe.preprocess
+    assert many.scale == 0.289  # 1000 · 4000 · 3000 · 0.289² is a thousand million
+    assert resolve(AUTO, {"preprocess": {"size": 128}}, Survey(260, 960, 1280, has_colour=True)).name == "parts"
+
+
+def test_without_pretrained_features_larger_pictures_have_surfaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anomaly.recipes.resolve.is_installed", lambda library: False)
+    resolved = resolve(AUTO, {}, Survey(60, 960, 1280, has_colour=True))
+    assert (resolved.name, resolved.recipe.preprocess.size) == ("surfaces", 256)
+    assert "the extra `pretrained` is not installed" in resolved.reason
+
+
 def test_a_named_recipe_has_no_reason_and_small_pictures_at_most_64_pixels() -> None:
     resolved = resolve("digits", {}, Survey(60, 960, 1280, has_colour=True))
     assert (resolved.name, resolved.reason, resolved.recipe.preprocess.size) == ("digits", "", 64)
@@ -42,10 +58,10 @@ def test_a_named_recipe_has_no_reason_and_small_pictures_at_most_64_pixels() -> 
 def test_what_is_set_goes_before_the_recipe_and_the_recipe_before_the_images() -> None:
     photographs = Survey(60, 960, 1280, has_colour=True)
     overrides = {"preprocess": {"size": 64, "channels": 1}, "training": {"steps": 9}}
-    for name in (AUTO, "surfaces"):
+    for name, batch_size in ((AUTO, 512), ("surfaces", 8)):
         recipe = resolve(name, overrides, photographs).recipe
         assert (recipe.preprocess.size, recipe.preprocess.channels, recipe.training.steps) == (64, 1, 9)
-        assert (recipe.preprocess.resize, recipe.training.batch_size) == ("stretch", 8)
+        assert (recipe.preprocess.resize, recipe.training.batch_size) == ("stretch", batch_size)
     assert resolve("lenet", {}, SMALL).recipe.preprocess.size == 32
     assert resolve("lenet", {}, photographs).recipe.preprocess.size == 32
 
