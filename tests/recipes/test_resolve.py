@@ -1,5 +1,6 @@
 """From a name, what is set on top, and the images, to the recipe that is trained."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_large_pictures_keep_their_shape_and_all_of_their_resolution_that_fits_t
 
 
 def test_without_pretrained_features_larger_pictures_have_surfaces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anomaly.recipes.resolve.is_installed", lambda library: False)
+    monkeypatch.setattr(import_module("anomaly.recipes.resolve"), "is_installed", lambda library: False)
     resolved = resolve(AUTO, {}, Survey(60, 960, 1280, has_colour=True))
     assert (resolved.name, resolved.recipe.preprocess.size) == ("surfaces", 256)
     assert "the extra `pretrained` is not installed" in resolved.reason
