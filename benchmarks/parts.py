@@ -182,9 +182,14 @@ def _told(row: Row) -> str:
     return ", ".join(f"{word} {100 * row[key]:.1f}" for key, word in named.items() if row.get(key) is not None)
 
 
+_SOME_FAILED = 1  # a file or a mask could not be used: the report says which
+
+
 def _anomaly(*arguments: str) -> None:
     program = Path(sys.executable).with_name("anomaly")
-    subprocess.run([program, *arguments], check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run([program, *arguments], stdout=subprocess.DEVNULL)
+    if done.returncode not in (0, _SOME_FAILED):
+        raise SystemExit(f"anomaly {arguments[0]} ended with status {done.returncode}")
 
 
 if __name__ == "__main__":

@@ -86,17 +86,17 @@ class PlaceMemory(Frozen):
         self.register_buffer("closeness", torch.zeros(()))
 
     def forward(self, q: Tensor, where: Tensor) -> Tensor:
-        """The distance (b, h, w) of each place from the nearest; `where` (h, w, 2) are shares of height and width."""
+        """The distance (b, h, w) of each place from the nearest; `where` (h, w, 2) are shares of height and width.
+
+        |m|² − 2·q·m finds the nearest, but is too inexact for a small distance, which would be rounding only.
+        """
         b, _, h, w = q.shape
         lies = (where * self.closeness).reshape(1, h * w, 2).expand(b, -1, -1)
         own = torch.cat([q.flatten(2).mT, lies], dim=2)
-        squares = own.square().sum(dim=2)
-        nearest = None
-        for kept in torch.split(self.places, _CHUNK):
-            found = (kept.square().sum(dim=1) - 2 * own @ kept.T).amin(dim=2)
-            nearest = found if nearest is None else torch.minimum(nearest, found)
-        assert nearest is not None, "a memory has places"
-        distance: Tensor = (squares + nearest).clamp_min(0).sqrt()
+        parts = [(kept.square().sum(dim=1) - 2 * own @ kept.T).min(dim=2) for kept in torch.split(self.places, _CHUNK)]
+        best = torch.stack([part.values for part in parts]).argmin(dim=0, keepdim=True)
+        nearest = torch.stack([part.indices for part in parts]).gather(0, best)[0] + best[0] * _CHUNK
+        distance: Tensor = torch.linalg.vector_norm(own - self.places[nearest], dim=2)
         return distance.reshape(b, h, w)
 
 
@@ -114,10 +114,11 @@ class CellMemory(Frozen):
         b, _, h, w = q.shape
         cells = (where * GRID).long().clamp_max(GRID - 1)
         kept = self.places[(cells[..., 0] * GRID + cells[..., 1]).flatten()].float()
-        own = q.flatten(2).permute(2, 1, 0)
-        found = (kept.square().sum(dim=2, keepdim=True) - 2 * kept @ own).amin(dim=1)
-        distance: Tensor = (found.T + q.flatten(2).square().sum(dim=1)).clamp_min(0).sqrt()
-        return distance.reshape(b, h, w)
+        own = q.flatten(2).permute(2, 0, 1)
+        nearest = (kept.square().sum(dim=2)[:, None] - 2 * own @ kept.mT).argmin(dim=2, keepdim=True)
+        found = kept.gather(1, nearest.expand(-1, -1, DIMENSIONS))
+        distance: Tensor = torch.linalg.vector_norm(own - found, dim=2)
+        return distance.T.reshape(b, h, w)
 
 
 class PlaceDiscriminator(nn.Module):

