@@ -223,6 +223,8 @@ def _watched(watch: TrainWatch, limit: _TimeLimit, step: int, row: HistoryRow) -
 
 
 def _how_to_go_on(recipe: Recipe) -> str:
+    if not recipe.has_generator:
+        return "train again with more time: this method keeps no state to go on from"
     if recipe.training.method is Method.F_ANOGAN:
         return "train again with more time: a game that was cut short for its encoder cannot go on"
     return "to go on from there, give the same command with --resume and without --max-minutes, or with more"
