@@ -11,7 +11,7 @@ from PIL import Image
 from anomaly.bundle import load
 from anomaly.inference import load_detector
 
-NUM_PHOTOGRAPHS, WIDTH, HEIGHT = 44, 1280, 960
+NUM_PHOTOGRAPHS, WIDTH, HEIGHT = 24, 1280, 960
 
 
 def photograph(number: int) -> Image.Image:
