@@ -15,6 +15,7 @@ from anomaly.bundle import Contents
 from anomaly.config import MAX_REMEMBERED
 from anomaly.config.region import encode_region
 from anomaly.inference import evidence_onnx
+from anomaly.pipeline import detectability
 from anomaly.pipeline.train import TrainOptions, train_bundle
 from anomaly.recipes import merged
 
@@ -48,6 +49,14 @@ def _one_export_a_structure() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evidence_onnx, "_exported", export_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _measured_in_a_moment() -> Iterator[None]:
+    """How small a defect a bundle finds is measured for a minute, and no test but its own needs so much of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detectability, "TIME_LIMIT_S", 2.0)
         yield
 
 

@@ -34,8 +34,8 @@ Groups = Annotated[
     str,
     typer.Option(
         metavar="group|REGEX",
-        help="Which part each normal image shows: a manifest's column, or an expression searched for in file names, "
-        "whose first group is the part. Pictures of one part then stay together, and ranks count parts.",
+        help="The part that an image shows: a manifest's column, or an expression whose first group in file names is "
+        "it. Pictures of one part stay together; ranks count parts.",
     ),
 ]
 Engine = Annotated[

@@ -18,7 +18,7 @@ _RECIPE, _RUN, _MACHINE = "What is learnt", "This run", "Machine and files"
 
 def train(
     data: Data,
-    out_: Annotated[Path, typer.Option("--out", metavar="models/NAME", help="A new version is written under it.")],
+    out_: Annotated[Path, typer.Option("--out", metavar="models/NAME", help="Holds the new version.")],
     recipe: Annotated[
         str,
         typer.Option(

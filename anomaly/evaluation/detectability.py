@@ -19,7 +19,6 @@ LENGTHS = (2, 4, 8, 16, 32, 64)
 CONTRASTS = (0.3, 0.1)
 SLENDERNESS = 8  # a scratch is so many times as long as wide
 WANTED = 10  # pictures a cell; the plan is made smaller until the time is enough for as many
-TIME_LIMIT_S = 60.0
 MAX_BYTES = 2**26  # of spoilt pictures in memory at once
 MAX_TOGETHER = 64
 SLOW_S = 2.0  # a picture: then no more are scored only to measure the pace
@@ -41,7 +40,7 @@ def measure_detectability(
     alpha: float,
     seed: int,
     region: str | None = None,
-    time_limit_s: float = TIME_LIMIT_S,
+    time_limit_s: float,
 ) -> DetectabilityRecord | None:
     """The share of each defect that is found in normal pictures (h, w) or (h, w, 3), which are read one at a time.
 

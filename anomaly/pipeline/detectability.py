@@ -9,9 +9,9 @@ from anomaly.data import Limits, Sample, to_array
 from anomaly.data.decoding.decode import Pixels
 from anomaly.errors import ImageError
 from anomaly.evaluation import measure_detectability
-from anomaly.evaluation.detectability import TIME_LIMIT_S
 from anomaly.inference import ALPHA, detector_of
 
+TIME_LIMIT_S = 60.0
 LOW_ALPHA = 0.01
 """The false-alarm rate that is told where the calibration images are enough for it; ALPHA where they are not."""
 
@@ -23,7 +23,6 @@ def with_detectability(
     *,
     device: str,
     limits: Limits,
-    time_limit_s: float = TIME_LIMIT_S,
 ) -> Contents:
     """The contents with the shares of drawn defects that a detector on them finds in the *report* normals `samples`.
 
@@ -41,7 +40,7 @@ def with_detectability(
         alpha=alpha,
         seed=recipe.training.seed,
         region=recipe.preprocess.region,
-        time_limit_s=time_limit_s,
+        time_limit_s=TIME_LIMIT_S,
     )
     return replace(contents, manifest=contents.manifest.model_copy(update={"detectability": record}))
 

@@ -38,6 +38,7 @@ def test_these_are_the_verbs() -> None:
     assert isinstance(program, TyperGroup)
     verbs = [
         "data",
+        "region",
         "train",
         "calibrate",
         "score",

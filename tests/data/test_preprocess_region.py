@@ -26,6 +26,7 @@ CONFIGS = st.builds(
     size=st.sampled_from([8, 16, 32]),
     channels=st.sampled_from([1, 3]),
     resize=st.sampled_from(Resize),
+    scale=st.sampled_from([0.5, 1.0]),
     region=REGIONS.filter(np.any).map(encode_region),
 )
 
@@ -55,7 +56,7 @@ def test_nor_does_it_in_files(resize: Resize, channels: Literal[1, 3], side: int
     rng = np.random.default_rng(0)
     image, other = rng.integers(0, 256, (2, side, side + 50, 3), np.uint8)
     region = encode_region(rng.random((30, 45)) < 0.5)
-    config = PreprocessConfig(size=32, channels=channels, resize=resize, region=region)
+    config = PreprocessConfig(size=32, channels=channels, resize=resize, scale=0.5, region=region)
     paths = [tmp_path / "0.png", tmp_path / "1.png"]
     for path, pixels in zip(paths, [image, np.where(inside(config, image.shape), image, other)], strict=True):
         Image.fromarray(pixels).save(path)

@@ -29,7 +29,7 @@ def nothing(several: list[Pixels]) -> list[bool | None]:
 
 
 def measured(given: Sequence[Pixels], flag: detectability.Flag, *, seed: int = 0) -> DetectabilityRecord:
-    record = measure_detectability(given, flag, alpha=0.05, seed=seed)
+    record = measure_detectability(given, flag, alpha=0.05, seed=seed, time_limit_s=60.0)
     assert record is not None
     return record
 
@@ -113,8 +113,8 @@ def test_defects_are_at_most_half_as_long_as_the_picture_is_wide() -> None:
     assert {defect.length for defect in plan(np.zeros((200, 33), np.uint8), num_affordable=10**6)} == {2, 4, 8, 16}
     assert {defect.length for defect in plan(np.zeros((128, 200), np.uint8), num_affordable=10**6)} == set(LENGTHS)
     assert plan(np.zeros((200, 3), np.uint8), num_affordable=10**6) == []
-    assert measure_detectability([np.zeros((3, 5), np.uint8)], nothing, alpha=0.05, seed=0) is None
-    assert measure_detectability([], nothing, alpha=0.05, seed=0) is None
+    assert measure_detectability([np.zeros((3, 5), np.uint8)], nothing, alpha=0.05, seed=0, time_limit_s=60.0) is None
+    assert measure_detectability([], nothing, alpha=0.05, seed=0, time_limit_s=60.0) is None
 
 
 def test_defects_lie_inside_of_the_region() -> None:
@@ -127,7 +127,7 @@ def test_defects_lie_inside_of_the_region() -> None:
         return nothing(several)
 
     given = pictures(2)
-    record = measure_detectability(given, flag, alpha=0.05, seed=0, region=region)
+    record = measure_detectability(given, flag, alpha=0.05, seed=0, region=region, time_limit_s=60.0)
     assert record is not None
     assert {cell.length for cell in record.cells} == {2, 4, 8, 16}
     outside = ~inside_of(region, 40, 40)
@@ -179,7 +179,7 @@ def test_where_a_picture_takes_seconds_none_is_scored_only_for_its_pace(monkeypa
 
     monkeypatch.setattr(time, "monotonic", lambda: now)
     monkeypatch.setattr(detectability, "MAX_BYTES", 1)
-    record = measure_detectability(pictures(9), flag, alpha=0.05, seed=0)
+    record = measure_detectability(pictures(9), flag, alpha=0.05, seed=0, time_limit_s=60.0)
     assert record is not None
     assert record.is_out_of_time
     assert calls == [1] * 11  # the last began when the minute was just over

@@ -1,7 +1,6 @@
 """The last step of training: how small a defect is found in the normals that nothing else used."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,13 @@ def samples(images: Sequence[Pixels]) -> list[Sample]:
     return [Sample(f"image {i}", "train", "normal", "", image) for i, image in enumerate(images)]
 
 
-def completed(contents: Contents, images: Sequence[Pixels], **options: float) -> Contents:
-    return with_detectability(contents, samples(images), Path("m"), device="cpu", limits=Limits(), **options)
+@pytest.fixture(autouse=True)
+def _a_whole_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detectability, "TIME_LIMIT_S", 60.0)
+
+
+def completed(contents: Contents, images: Sequence[Pixels]) -> Contents:
+    return with_detectability(contents, samples(images), Path("m"), device="cpu", limits=Limits())
 
 
 def test_what_is_found_depends_on_the_size_and_nothing_else_changes(bigan_dir: Path) -> None:
@@ -45,8 +49,8 @@ def test_the_lowest_rate_that_the_calibration_allows_is_told(bigan_dir: Path, mo
     monkeypatch.setattr(detectability, "measure_detectability", measure)
     for num in (10, 19, 98, 99):
         few = contents.calibration.fit(np.arange(num, dtype=np.float64))
-        assert completed(_with(contents, few), list(normals()[:2]), time_limit_s=5.0).manifest.detectability is None
-    assert asked == [(0.05, 0, 5.0), (0.05, 0, 5.0), (0.01, 0, 5.0)]
+        assert completed(_with(contents, few), list(normals()[:2])).manifest.detectability is None
+    assert asked == [(0.05, 0, 60.0), (0.05, 0, 60.0), (0.01, 0, 60.0)]
 
 
 def _with(contents: Contents, calibration: object) -> Contents:
@@ -94,7 +98,9 @@ def reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Bundle, l
         used.extend(given)
         return with_detectability(contents, given, *more, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(train, "split_distinct", partial(split_distinct, with_report=True))
+    monkeypatch.setattr(
+        train, "split_distinct", lambda keys, **options: split_distinct(keys, **options | {"with_report": True})
+    )
     monkeypatch.setattr(train, "with_detectability", remember)
     summary = train_with_report(tmp_path / "m", told)
     assert told == ["calibrating", "measuring"]

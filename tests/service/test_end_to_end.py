@@ -49,7 +49,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
             "training": {"method": method, "steps": 2, "batch_size": 8},
             "network": {"width": 4},
         }
-        overrides |= {"search": SEARCH} if method == Method.ANOGAN else {}
+        overrides |= {"search": SEARCH} if method is Method.ANOGAN else {}
+        overrides |= {"preprocess": {"size": 32}, "features": {"memory": 64}} if method is Method.FEATURES else {}
         train_bundle(TrainOptions("digits", models / method, "digits", overrides, ("0",), device="cpu"))
     settled = threading.Event()
     settings = Settings(models=models, device="cpu", threads=2)

@@ -12,7 +12,9 @@ _TEXT = b"tEXtSoftware\0anomaly"
 _CHUNK = (len(_TEXT) - 4).to_bytes(4) + _TEXT + zlib.crc32(_TEXT).to_bytes(4)
 _HEADER_BYTES = 8 + 25  # the signature, and the chunk IHDR
 
-DRAWINGS = frozenset(["roc.png", "samples.png", "walk.png", "reconstructions.png", "curves.png", "detectability.png"])
+DRAWINGS = frozenset(
+    ["roc.png", "samples.png", "walk.png", "reconstructions.png", "heatmaps.png", "curves.png", "detectability.png"]
+)
 """What evaluate and inspect draw, by name."""
 
 _HEATMAP = re.compile(r"\d{6,}_.*\.png")

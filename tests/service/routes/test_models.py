@@ -27,7 +27,7 @@ def test_a_loaded_bundle_tells_what_it_is(instance: Instance) -> None:
         "alpha": 0.05,
     } == listed
     (version,) = instance.client.get("/models/m").json()["versions"]
-    preprocess = {"size": 8, "channels": 1, "resize": "pad", "range": 16, "region": None}
+    preprocess = {"size": 8, "channels": 1, "resize": "pad", "scale": "auto", "range": 16, "region": None}
     detail = {"preprocess": preprocess, "metrics": {"loss": 0.5}, "card": "# m", "detectability": None}
     assert expected | detail == version
 
