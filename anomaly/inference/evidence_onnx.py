@@ -12,24 +12,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from onnx.compose import add_prefix, merge_models
 from torch import Tensor, nn
 
 from anomaly.bundle import Contents, StoredGraph
 from anomaly.bundle.layout import WEIGHTS
 from anomaly.bundle.weights import layout_digest, places, to_bytes
-from anomaly.config.places import STRIDE
+from anomaly.config.places import PLACE, STRIDE
 from anomaly.inference.engine import Engine
 from anomaly.inference.goldens import check_goldens
 from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.onnx_engine import LAYOUT, MAPS, OUTPUTS, TERMS, WINDOW, OnnxEngine, place_engine
+from anomaly.inference.phi_features import PHI_EXAMPLE, PHI_MAPS, phi_model
 from anomaly.inference.torch_engine import stored_networks, stored_places
 from anomaly.inference.tracing import NUM_EXAMPLES, traced
-from anomaly.networks import fold_batch_norm_at_run_time
+from anomaly.networks import PlaceNetworks, fold_batch_norm_at_run_time
+from anomaly.networks.places import NUM_FEATURES
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-_EXAMPLE = (2 * STRIDE, 3 * STRIDE)
 _CALLED = "the bundle that was to be written"
 
 
@@ -54,6 +56,17 @@ def with_graph(contents: Contents) -> Contents:
     terms, _ = engine.observe(contents.golden.pixels)
     check_goldens(complete, terms, _CALLED)
     return complete
+
+
+class _Judged(nn.Module):
+    """What follows φ."""
+
+    def __init__(self, networks: PlaceNetworks) -> None:
+        super().__init__()
+        self.networks = networks
+
+    def forward(self, maps: Tensor, window: Tensor) -> Tensor:
+        return self.networks.judge(maps, window)
 
 
 class _Flat(nn.Module):
@@ -87,8 +100,13 @@ def _exported(contents: Contents) -> "ModelProto":
 def _exported_places(contents: Contents) -> "ModelProto":
     """For pictures of any shape; the weights are inside."""
     networks = stored_places(contents, _CALLED).eval().requires_grad_(False)
-    inputs = {"x": torch.zeros(1, contents.manifest.recipe.preprocess.channels, *_EXAMPLE), WINDOW: torch.ones(2)}
-    return traced(networks, inputs, [MAPS], fold_constants=False, sides=STRIDE)
+    phi = phi_model(contents.manifest.recipe.preprocess.channels)
+    seen = torch.zeros(1, NUM_FEATURES, *(side // PLACE for side in PHI_EXAMPLE))
+    inputs = {PHI_MAPS: seen, WINDOW: torch.ones(2)}
+    judged = traced(_Judged(networks).eval(), inputs, [MAPS], fold_constants=False, sides=STRIDE // PLACE)
+    _rename(judged, {f"networks.{name}": name for name in networks.state_dict()})
+    named = add_prefix(judged, "judge.", rename_inputs=False, rename_outputs=False, rename_initializers=False)
+    return merge_models(phi, named, io_map=[(PHI_MAPS, PHI_MAPS)])
 
 
 def _rename(model: "ModelProto", names: dict[str, str]) -> None:

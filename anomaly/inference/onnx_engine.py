@@ -20,7 +20,7 @@ from anomaly.bundle.weights import layout_digest
 from anomaly.data import Pixels, PixelsOfImages
 from anomaly.extras import import_onnxruntime
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms, num_threads
-from anomaly.inference.place_engine import PlaceEngine
+from anomaly.inference.place_engine import PlaceEngine, to_x
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg, SessionOptions
@@ -129,10 +129,8 @@ def place_engine(contents: Contents) -> PlaceEngine:
     return PlaceEngine(EngineName.ONNXRUNTIME, *runs, threads, channels=contents.manifest.recipe.preprocess.channels)
 
 
-def _run_places(
-    session: "InferenceSession", x: NDArray[np.float32], window: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = session.run([MAPS], {"x": x, WINDOW: window})[0]
+def _run_places(session: "InferenceSession", pixels: Pixels, window: NDArray[np.float32]) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = session.run([MAPS], {"x": to_x(pixels), WINDOW: window})[0][0]
     return found
 
 

@@ -20,8 +20,8 @@ STRIP_PIXELS = 3 * 2**20  # of a strip with its margins: of more the memory grow
 SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
 
 Maps = NDArray[np.float32]
-Run = Callable[[NDArray[np.float32], NDArray[np.float32]], Maps]
-"""x (1, c, h, w) in [-1, 1] and the window (2,) → maps (1, 3, h/8, w/8)."""
+Run = Callable[[Pixels, NDArray[np.float32]], Maps]
+"""Pixels (c, h, w) and the window (2,) → maps (3, h/8, w/8)."""
 
 
 class PlaceEngine:
@@ -71,8 +71,8 @@ class PlaceEngine:
         _, height, width = image.shape
         run = self._run_small if height * width <= SMALL else self._run_large
         strips = [
-            run(_to_x(image[:, top:bottom]), np.array([top, height], np.float32))[
-                0, :, (first - top) // PLACE : (last - top) // PLACE
+            run(image[:, top:bottom], np.array([top, height], np.float32))[
+                :, (first - top) // PLACE : (last - top) // PLACE
             ]
             for first, last, top, bottom in strips_of(height, width, self._strip_pixels)
         ]
@@ -94,7 +94,8 @@ def strips_of(height: int, width: int, most: int) -> Iterator[tuple[int, int, in
         yield first, last, max(first - MARGIN, 0), min(last + MARGIN, height)
 
 
-def _to_x(pixels: Pixels) -> NDArray[np.float32]:
+def to_x(pixels: Pixels) -> NDArray[np.float32]:
+    """(c, h, w) → (1, c, h, w) in [-1, 1]."""
     x = pixels[None].astype(np.float32)
     x /= np.float32(127.5)
     x -= np.float32(1.0)

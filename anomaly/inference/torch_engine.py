@@ -5,6 +5,7 @@ size, size); terms (n,) each.
 """
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -126,14 +127,20 @@ class TorchEngine:
         return to_float(torch.from_numpy(writable).to(self._device))
 
 
-def place_engine(networks: PlaceNetworks, device: torch.device) -> PlaceEngine:
-    """The evidence of places by torch; it computes with threads of its own."""
+def place_engine(
+    networks: PlaceNetworks, device: torch.device, extract: Callable[[Pixels], NDArray[np.float32]] | None = None
+) -> PlaceEngine:
+    """The evidence of places by torch, which computes with threads of its own; `extract`, where given, is φ."""
     own = copy.deepcopy(networks).eval().requires_grad_(False).to(device)
 
     @torch.inference_mode()
-    def run(x: NDArray[np.float32], window: NDArray[np.float32]) -> NDArray[np.float32]:
-        maps: Tensor = own(torch.from_numpy(x).to(device), torch.from_numpy(window).to(device))
-        return maps.cpu().numpy()
+    def run(pixels: Pixels, window: NDArray[np.float32]) -> NDArray[np.float32]:
+        at = torch.from_numpy(window).to(device)
+        if extract is None:
+            maps = own(to_float(torch.from_numpy(np.require(pixels[None], requirements="W")).to(device)), at)
+        else:
+            maps = own.judge(torch.from_numpy(extract(pixels)).to(device)[None], at)
+        return maps[0].cpu().numpy()  # type: ignore[no-any-return]
 
     return PlaceEngine(EngineName.TORCH, run, run, threads=1)
 

@@ -1,15 +1,15 @@
 """Networks that judge each place of an image by what a pretrained network φ sees there; no G and no latent.
 
-A place is a square of 8 pixels. Its vector q is φ's maps at 1/4, 1/8 and 1/16, averaged over 3 × 3 neighbours, laid
-over each other at 1/8 and turned onto the main axes of normal places. Two kinds of evidence:
+A place is a square of 8 pixels. φ's maps at 1/8 and 1/16, averaged over 3 × 3 neighbours, are laid over each other at
+1/8 and turned onto the main axes of normal places. Two kinds of evidence:
 
-- *novelty*: the distance of q from the nearest that a memory of normal places keeps;
-- *doubt*: −logit of a discriminator D_patch, which learnt to tell whitened normal places from negatives.
+- *novelty*: the distance of a place's m, which is of the map at 1/16, from the nearest that a memory of normals keeps;
+- *doubt*: −logit of a discriminator D_patch of q, which is of both maps and whitened. It learnt from negatives.
 
 Each is measured in standard deviations from what other normal images show at that place, and both are added.
 Where a place lies is known by its share of the picture's height and width, so a picture may be computed in strips.
-Shapes: x (b, c, h, w), h and w multiples of 16; q (b, DIMENSIONS, h/8, w/8); maps (b, 3, h/8, w/8): sum, novelty,
-doubt.
+Shapes: x (b, c, h, w), h and w multiples of 16; m (b, MEMORY_DIMENSIONS, h/8, w/8); q (b, DIMENSIONS, h/8, w/8); maps
+(b, 3, h/8, w/8): sum, novelty, doubt.
 Source: Roth 2022 (PatchCore), §3.1 (neighbours' means, a memory, the nearest); Defard 2021 (PaDiM), §3 (of a place);
 Liu 2023 (SimpleNet), §3.3 (a discriminator of features).
 """
@@ -23,8 +23,8 @@ from anomaly.config.places import PLACE
 from anomaly.networks.frozen import Frozen
 from anomaly.networks.pretrained import WIDTHS, PretrainedFeatures
 
-NUM_FEATURES = sum(WIDTHS.values())
-DIMENSIONS = 64
+NUM_FEATURES = WIDTHS[8] + WIDTHS[16]
+DIMENSIONS, MEMORY_DIMENSIONS = 128, 64
 GRID = 32  # of the statistics: places of each are interpolated between GRID × GRID
 _HIDDEN = 128
 _LEAST_SPREAD = 1e-3
@@ -33,7 +33,7 @@ _CHUNK = 1024  # remembered places compared with at once
 
 
 class PhiMaps(nn.Module):
-    """x → φ's maps at 1/8, (b, NUM_FEATURES, h/8, w/8), not whitened yet."""
+    """x → φ's maps at 1/8, (b, NUM_FEATURES, h/8, w/8): first the finer one's features, then the coarser one's."""
 
     def __init__(self, phi: PretrainedFeatures) -> None:
         super().__init__()
@@ -42,32 +42,31 @@ class PhiMaps(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         maps = self.phi(x)
-        quarter, eighth, sixteenth = avg_pool2d(maps[4], 2), maps[8], maps[16]
-        coarse = interpolate(_neighbours(sixteenth), scale_factor=2, mode="bilinear", align_corners=False)
-        return torch.cat([_neighbours(quarter), _neighbours(eighth), coarse], dim=1)
+        coarse = interpolate(_neighbours(maps[16]), scale_factor=2, mode="bilinear", align_corners=False)
+        return torch.cat([_neighbours(maps[8]), coarse], dim=1)
 
 
 class MainAxes(Frozen):
-    """(b, NUM_FEATURES, h, w) → q: channels standardised, and turned onto the main axes of normal places."""
+    """(b, num_features, h, w) → (b, dimensions, h, w): turned onto the main axes of normal places."""
 
     centre: Tensor
     axes: Tensor
-    spread: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, num_features: int, dimensions: int) -> None:
         super().__init__()
-        self.register_buffer("centre", torch.zeros(NUM_FEATURES))
-        self.register_buffer("axes", torch.zeros(DIMENSIONS, NUM_FEATURES))
-        self.register_buffer("spread", torch.ones(DIMENSIONS))
+        self.register_buffer("centre", torch.zeros(num_features))
+        self.register_buffer("axes", torch.zeros(dimensions, num_features))
 
-    def fit(self, places: Tensor) -> None:
-        """By normal places (n, NUM_FEATURES). The axes are those of the correlations: each channel counts alike."""
+    def fit(self, places: Tensor, *, whiten: bool) -> None:
+        """By normal places (n, num_features). The axes are those of the correlations: each channel counts alike."""
         spread = places.std(dim=0).clamp_min(_LEAST_SPREAD)
         self.centre = places.mean(dim=0)
         values, vectors = torch.linalg.eigh(torch.cov(((places - self.centre) / spread).double().T))
-        chosen = values.argsort(descending=True)[:DIMENSIONS]
-        self.axes = (vectors[:, chosen].T / spread).float().contiguous()
-        self.spread = (values[chosen].clamp_min(0) + _LEAST_VARIANCE).sqrt().float()
+        chosen = values.argsort(descending=True)[: len(self.axes)]
+        axes = vectors[:, chosen].T / spread
+        if whiten:
+            axes /= (values[chosen].clamp_min(0) + _LEAST_VARIANCE).sqrt()[:, None]
+        self.axes = axes.float().contiguous()
 
     def forward(self, maps: Tensor) -> Tensor:
         """The vectors."""
@@ -75,24 +74,24 @@ class MainAxes(Frozen):
 
 
 class PlaceMemory(Frozen):
-    """Remembered places, of anywhere or near: their q and, weighed by `closeness`, where they lay."""
+    """Remembered places, of anywhere or near: their m and, weighed by `closeness`, where they lay."""
 
     places: Tensor
     closeness: Tensor
 
     def __init__(self, num: int) -> None:
         super().__init__()
-        self.register_buffer("places", torch.zeros(num, DIMENSIONS + 2))
+        self.register_buffer("places", torch.zeros(num, MEMORY_DIMENSIONS + 2))
         self.register_buffer("closeness", torch.zeros(()))
 
-    def forward(self, q: Tensor, where: Tensor) -> Tensor:
+    def forward(self, m: Tensor, where: Tensor) -> Tensor:
         """The distance (b, h, w) of each place from the nearest; `where` (h, w, 2) are shares of height and width.
 
-        |m|² − 2·q·m finds the nearest, but is too inexact for a small distance, which would be rounding only.
+        |k|² − 2·m·k finds the nearest, but is too inexact for a small distance, which would be rounding only.
         """
-        b, _, h, w = q.shape
+        b, _, h, w = m.shape
         lies = (where * self.closeness).reshape(1, h * w, 2).expand(b, -1, -1)
-        own = torch.cat([q.flatten(2).mT, lies], dim=2)
+        own = torch.cat([m.flatten(2).mT, lies], dim=2)
         parts = [(kept.square().sum(dim=1) - 2 * own @ kept.T).min(dim=2) for kept in torch.split(self.places, _CHUNK)]
         best = torch.stack([part.values for part in parts]).argmin(dim=0, keepdim=True)
         nearest = torch.stack([part.indices for part in parts]).gather(0, best)[0] + best[0] * _CHUNK
@@ -107,22 +106,22 @@ class CellMemory(Frozen):
 
     def __init__(self, num: int) -> None:
         super().__init__()
-        self.register_buffer("places", torch.zeros(GRID * GRID, num, DIMENSIONS, dtype=torch.float16))
+        self.register_buffer("places", torch.zeros(GRID * GRID, num, MEMORY_DIMENSIONS, dtype=torch.float16))
 
-    def forward(self, q: Tensor, where: Tensor) -> Tensor:
+    def forward(self, m: Tensor, where: Tensor) -> Tensor:
         """The distance (b, h, w) of each place from the nearest of its cell."""
-        b, _, h, w = q.shape
+        b, _, h, w = m.shape
         cells = (where * GRID).long().clamp_max(GRID - 1)
         kept = self.places[(cells[..., 0] * GRID + cells[..., 1]).flatten()].float()
-        own = q.flatten(2).permute(2, 0, 1)
+        own = m.flatten(2).permute(2, 0, 1)
         nearest = (kept.square().sum(dim=2)[:, None] - 2 * own @ kept.mT).argmin(dim=2, keepdim=True)
-        found = kept.gather(1, nearest.expand(-1, -1, DIMENSIONS))
+        found = kept.gather(1, nearest.expand(-1, -1, MEMORY_DIMENSIONS))
         distance: Tensor = torch.linalg.vector_norm(own - found, dim=2)
         return distance.T.reshape(b, h, w)
 
 
 class PlaceDiscriminator(nn.Module):
-    """Whitened q → logits (b, h, w), high for normal; each place by itself."""
+    """q → logits (b, h, w), high for normal; each place by itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,28 +159,32 @@ class PlaceNetworks(nn.Module):
     def __init__(self, config: FeaturesConfig) -> None:
         super().__init__()
         self.phi = PretrainedFeatures()
-        self.axes = MainAxes()
+        self.axes = MainAxes(NUM_FEATURES, DIMENSIONS)
+        self.memory_axes = MainAxes(WIDTHS[16], MEMORY_DIMENSIONS)
         self.memory = memory_of(config)
         self.D = PlaceDiscriminator() if config.discriminator else None
         self.statistics = PlaceStatistics()
 
-    def describe(self, x: Tensor) -> Tensor:
-        """The vector q of each place."""
-        q: Tensor = self.axes(PhiMaps(self.phi)(x))
-        return q
+    def recall(self, maps: Tensor) -> Tensor:
+        """m, by φ's maps."""
+        m: Tensor = self.memory_axes(maps[:, -WIDTHS[16] :])
+        return m
 
-    def evidence(self, q: Tensor, where: Tensor) -> Tensor:
-        """Novelty and doubt (b, 2, h, w), as they are; 0 for what these networks do not have."""
-        none = torch.zeros_like(q[:, 0])
-        novelty = none if self.memory is None else self.memory(q, where)
-        doubt = none if self.D is None else -self.D(q / self.axes.spread[:, None, None])
+    def evidence(self, maps: Tensor, where: Tensor) -> Tensor:
+        """Novelty and doubt (b, 2, h, w) by φ's maps, as they are; 0 for what these networks do not have."""
+        none = torch.zeros_like(maps[:, 0])
+        novelty = none if self.memory is None else self.memory(self.recall(maps), where)
+        doubt = none if self.D is None else -self.D(self.axes(maps))
         return torch.stack([novelty, doubt], dim=1)
 
     def forward(self, x: Tensor, window: Tensor) -> Tensor:
         """The maps; `window` (2,) is the first row of x in its picture, and the number of all its rows."""
-        q = self.describe(x)
-        where = places_of(q.shape[2], q.shape[3], window)
-        own = self.statistics(self.evidence(q, where), where)
+        return self.judge(PhiMaps(self.phi)(x), window)
+
+    def judge(self, maps: Tensor, window: Tensor) -> Tensor:
+        """The maps by those of φ."""
+        where = places_of(maps.shape[2], maps.shape[3], window)
+        own = self.statistics(self.evidence(maps, where), where)
         return torch.cat([own.sum(dim=1, keepdim=True), own], dim=1)
 
 

@@ -1,6 +1,7 @@
 """Which way of learning a recipe asks for, with the engines that it needs."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -39,14 +40,15 @@ def learn_by(
             decoder=decoder,
             watch=watch,
         )
+    extract = phi_features(recipe.preprocess.channels)
     return learn_places(
         pixels,
         split,
         recipe,
         record,
         phi=load_pretrained(),
-        extract=phi_features(),
-        observer=place_engine,
+        extract=extract,
+        observer=partial(place_engine, extract=extract if device.type == "cpu" else None),
         device=device,
         watch=watch,
     )

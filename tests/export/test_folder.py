@@ -40,7 +40,7 @@ def test_parameters_and_goldens_are_the_bundle_s(colour_dir: Path, onnx_folder: 
         "model": "colour",
         "version": 1,
         "digest": bundle.digest,
-        "preprocess": {"size": 16, "channels": 3, "resize": "crop", "range": 12, "region": None},
+        "preprocess": {"size": 16, "channels": 3, "resize": "crop", "scale": "auto", "range": 12, "region": None},
         "terms": bundle.manifest.terms,
     }
     with np.load(onnx_folder / "golden.npz") as golden:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from anomaly.config import FeaturesConfig, Place
 from anomaly.inference.engine import EngineName
-from anomaly.inference.place_engine import PlaceEngine, strips_of
+from anomaly.inference.place_engine import PlaceEngine, strips_of, to_x
 from anomaly.networks.places import PhiMaps, PlaceNetworks
 
 
@@ -19,16 +19,18 @@ def networks() -> PlaceNetworks:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = PlaceNetworks(FeaturesConfig(memory=8, places=Place.ANYWHERE)).eval()
-        x = torch.from_numpy(picture(128, 128)[None].astype(np.float32) / 127.5 - 1)
-        made.axes.fit(PhiMaps(made.phi)(x)[0].flatten(1).T.detach())
+        x = torch.from_numpy(to_x(picture(128, 128)))
+        places = PhiMaps(made.phi)(x)[0].flatten(1).T.detach()
+        made.axes.fit(places, whiten=True)
+        made.memory_axes.fit(places[:, -len(made.memory_axes.centre) :], whiten=False)
         assert made.memory is not None
         made.memory.places = torch.randn_like(made.memory.places)
         return made
 
 
 @torch.no_grad()
-def run(x: NDArray[np.float32], window: NDArray[np.float32]) -> NDArray[np.float32]:
-    maps: NDArray[np.float32] = networks()(torch.from_numpy(x), torch.from_numpy(window)).numpy()
+def run(pixels: NDArray[np.uint8], window: NDArray[np.float32]) -> NDArray[np.float32]:
+    maps: NDArray[np.float32] = networks()(torch.from_numpy(to_x(pixels)), torch.from_numpy(window))[0].numpy()
     return maps
 
 

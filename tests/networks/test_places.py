@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from anomaly.networks.places import (
-    DIMENSIONS,
     GRID,
+    MEMORY_DIMENSIONS,
     CellMemory,
     MainAxes,
     PlaceMemory,
@@ -21,9 +21,9 @@ def drawn(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("closeness", [0.0, 8.0])
 def test_the_distance_is_that_of_the_nearest_remembered_place(closeness: float) -> None:
     """More are remembered than are compared with at once."""
-    memory, q = PlaceMemory(1500), drawn(2, DIMENSIONS, 3, 4)
+    memory, q = PlaceMemory(1500), drawn(2, MEMORY_DIMENSIONS, 3, 4)
     where = places_of(3, 4, torch.tensor([0.0, 24.0]))
-    kept_q, kept_where = drawn(1500, DIMENSIONS), torch.rand(1500, 2, generator=torch.Generator().manual_seed(1))
+    kept_q, kept_where = drawn(1500, MEMORY_DIMENSIONS), torch.rand(1500, 2, generator=torch.Generator().manual_seed(1))
     memory.places = torch.cat([kept_q, closeness * kept_where], dim=1)
     memory.closeness = torch.tensor(closeness)
     found = memory(q, where)
@@ -37,7 +37,7 @@ def test_the_distance_is_that_of_the_nearest_remembered_place(closeness: float) 
 
 
 def test_a_place_is_compared_with_those_of_its_own_cell() -> None:
-    memory, q = CellMemory(2), torch.zeros(1, DIMENSIONS, 2 * GRID, GRID)
+    memory, q = CellMemory(2), torch.zeros(1, MEMORY_DIMENSIONS, 2 * GRID, GRID)
     memory.places = torch.zeros_like(memory.places)
     memory.places[:, :, 0] = torch.arange(GRID * GRID)[:, None] + torch.tensor([1, 3])
     found = memory(q, places_of(2 * GRID, GRID, torch.tensor([0.0, 16.0 * GRID])))[0]
@@ -64,13 +64,32 @@ def test_evidence_is_in_deviations_of_its_place() -> None:
     torch.testing.assert_close(found[1, 0], torch.tensor([12 / 1.25, 12 / 1.8]))
 
 
-def test_main_axes_are_uncorrelated_with_the_spread_that_is_told() -> None:
-    axes = MainAxes()
-    num_features = len(axes.centre)
-    places = drawn(2000, 5) @ drawn(5, num_features) + 3
-    axes.fit(places)
-    q = axes(places.T[None, :, :, None])[0, :, :, 0]
-    covariance = torch.cov(q)
+def _turned(axes: MainAxes, places: torch.Tensor) -> torch.Tensor:
+    q: torch.Tensor = axes(places.T[None, :, :, None])
+    return q[0, :, :, 0]
+
+
+def test_main_axes_keep_what_varies_most_and_are_uncorrelated() -> None:
+    """Five sources of unlike strength: where channels are standardised their distances are kept, not their channels."""
+    places = drawn(2000, 5) @ drawn(5, 40) + 3
+    axes = MainAxes(40, 8)
+    axes.fit(places, whiten=False)
+    q = _turned(axes, places)
+    standardised = (places - places.mean(dim=0)) / places.std(dim=0)
     assert float(q.mean().abs()) < 1e-3
-    torch.testing.assert_close(covariance[:5, :5], torch.diag(covariance.diag()[:5]), atol=0.2, rtol=0)
-    torch.testing.assert_close((covariance.diag() + 0.01)[:5].sqrt(), axes.spread[:5], rtol=1e-2, atol=1e-2)
+    covariance = torch.cov(q)
+    torch.testing.assert_close(covariance, torch.diag(covariance.diag()), atol=1e-3, rtol=0)
+    assert (covariance.diag().diff() <= 1e-3).all()
+    for other in (1, 50, 700):
+        expected = (standardised[0] - standardised[other]).norm()
+        torch.testing.assert_close((q[:, 0] - q[:, other]).norm(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_whitened_axes_vary_alike_but_for_those_that_hardly_vary() -> None:
+    """A direction in which normals agree is not magnified to noise."""
+    places = drawn(2000, 5) @ drawn(5, 40) + 3
+    axes = MainAxes(40, 8)
+    axes.fit(places, whiten=True)
+    deviations = _turned(axes, places).std(dim=1)
+    torch.testing.assert_close(deviations[:5], torch.ones(5), atol=0.02, rtol=0)
+    assert (deviations[5:] < 0.01).all()

@@ -3,7 +3,7 @@
 Where the recipe says "auto", the choice is made here, by normals of the *select* set and the same spoilt by kinds of
 defects that taught nothing: what tells them apart best. The statistics of half of these normals are used to judge the
 other half.
-Shapes: pixels (c, h, w) uint8 each; maps (num_features, h/8, w/8); places (n, num_features) or, as vectors, (n,
+Shapes: pixels (c, h, w) uint8 each; φ's maps (num_features, h/8, w/8); places (n, num_features) or, as vectors, (n,
 dimensions); where (n, 2), as shares of height and width; evidence (2, h/8, w/8).
 """
 
@@ -30,6 +30,7 @@ from anomaly.networks.places import (
     PlaceNetworks,
     places_of,
 )
+from anomaly.networks.pretrained import WIDTHS
 from anomaly.training.curves import HistoryRow, means
 from anomaly.training.places.coreset import coreset
 from anomaly.training.places.discriminator import REPORT_EVERY, teach
@@ -47,6 +48,8 @@ _SPOILT_SHARE = 0.25  # of a place's pixels
 Pixels = NDArray[np.uint8]
 Extract = Callable[[Pixels], NDArray[np.float32]]
 """φ's maps of one image."""
+Turn = Callable[[Tensor], Tensor]
+"""φ's maps (1, num_features, h, w) as vectors (1, dimensions, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,9 @@ class PlacesTrained:
 
 @dataclass(frozen=True)
 class _Example:
-    """One image's places: vectors (1, dimensions, h, w), and where they lie (h, w, 2)."""
+    """One image: φ's maps (1, num_features, h, w), and where its places lie (h, w, 2)."""
 
-    q: Tensor
+    maps: Tensor
     where: Tensor
 
 
@@ -113,19 +116,19 @@ def fit_places(
     """
     seed = training.seed
     pool = _pool(pixels, train, config, extract, seed)
-    networks.axes.fit(pool.places)
-    chosen_by = _chosen_by(pixels, select, networks, extract, seed)
+    networks.axes.fit(pool.places, whiten=True)
+    networks.memory_axes.fit(pool.places[:, -WIDTHS[16] :], whiten=False)
+    chosen_by = _chosen_by(pixels, select, extract, seed)
     history: list[HistoryRow] = []
     if config.memory:
-        networks.memory, config = _remember(pool, networks.axes, config, chosen_by)
+        networks.memory, config = _remember(pool, networks, config, chosen_by)
     if networks.D is not None:
-        spread = networks.axes.spread
-        wrong = _spoilt_places(pixels, train, networks, config, extract, seed) / spread
-        normal = _turned(networks.axes, pool.places) / spread
+        wrong = _spoilt_places(pixels, train, networks, config, extract, seed)
+        normal = _vectors(networks.axes, pool.places)
         aurocs = []
         for sigma in SIGMAS if config.sigma == "auto" else (config.sigma,):
             D, curves = teach(normal, wrong, sigma, config.spoilt, training, should_stop=should_stop)
-            aurocs.append(chosen_by.auroc(partial(_doubt, D, spread)))
+            aurocs.append(chosen_by.auroc(partial(_doubt, D, networks.axes)))
             if aurocs[-1] == max(aurocs):
                 networks.D, history, config = D, curves, config.model_copy(update={"sigma": sigma})
         on_rows(history)
@@ -133,7 +136,7 @@ def fit_places(
     own, spoilt = ([_evidence(networks, each) for each in examples] for examples in (chosen_by.own, chosen_by.spoilt))
     aurocs = [auroc_of(own, spoilt, chosen_by.where, way) for way in ways]
     way = ways[int(np.argmax(aurocs))]
-    evidence = [_evidence(networks, _example(networks, extract(pixels[row]))) for row in select]
+    evidence = [_evidence(networks, _example(extract(pixels[row]))) for row in select]
     networks.statistics = place_statistics(evidence, way)
     return PlacesTrained(networks.eval(), config.model_copy(update={"standardise": way}), history, len(history))
 
@@ -176,57 +179,54 @@ def _of_cells(maps: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np
 
 
 def _remember(
-    pool: _Pool, axes: MainAxes, config: FeaturesConfig, chosen_by: _ChosenBy
+    pool: _Pool, networks: PlaceNetworks, config: FeaturesConfig, chosen_by: _ChosenBy
 ) -> tuple[PlaceMemory | CellMemory, FeaturesConfig]:
     """The memory; with "auto", of the way of comparing that tells spoilt normals best."""
     choices = list(Place) if config.places == "auto" else [config.places]
-    memories = [_filled(pool, axes, config.model_copy(update={"places": choice})) for choice in choices]
-    aurocs = [chosen_by.auroc(partial(_novelty, memory)) for memory in memories]
+    memories = [_filled(pool, networks.recall, config.model_copy(update={"places": choice})) for choice in choices]
+    aurocs = [chosen_by.auroc(partial(_novelty, memory, networks.recall)) for memory in memories]
     best = int(np.argmax(aurocs))
     memory = memories[best]
     size = "memory_per_place" if isinstance(memory, CellMemory) else "memory"
     return memory, config.model_copy(update={"places": choices[best], size: memory.places.shape[-2]})
 
 
-def _filled(pool: _Pool, axes: MainAxes, config: FeaturesConfig) -> PlaceMemory | CellMemory:
+def _filled(pool: _Pool, recall: Turn, config: FeaturesConfig) -> PlaceMemory | CellMemory:
     if config.places is Place.SAME:
         cells = CellMemory(pool.cells.shape[1])
-        cells.places = torch.stack([_turned(axes, each) for each in pool.cells.unbind(1)], dim=1).half()
+        cells.places = torch.stack([_vectors(recall, each) for each in pool.cells.unbind(1)], dim=1).half()
         return cells
     assert config.places != "auto", "it is chosen"
     memory, closeness = PlaceMemory(config.memory), CLOSENESS[config.places]
-    places = torch.cat([_turned(axes, pool.places), closeness * pool.where], dim=1)
+    places = torch.cat([_vectors(recall, pool.places), closeness * pool.where], dim=1)
     memory.closeness = torch.tensor(closeness)
     memory.places = places[coreset(places, config.memory)].contiguous()
     return memory
 
 
-def _turned(axes: MainAxes, places: Tensor) -> Tensor:
+def _vectors(turn: Turn, places: Tensor) -> Tensor:
     """Places (n, num_features) as vectors (n, dimensions)."""
-    vectors: Tensor = axes(places.T[None, :, :, None])
-    return vectors[0, :, :, 0].T.contiguous()
+    return turn(places.T[None, :, :, None])[0, :, :, 0].T.contiguous()
 
 
 @torch.no_grad()
-def _novelty(memory: PlaceMemory | CellMemory, example: _Example) -> Tensor:
-    novelty: Tensor = memory(example.q, example.where)[0]
+def _novelty(memory: PlaceMemory | CellMemory, recall: Turn, example: _Example) -> Tensor:
+    novelty: Tensor = memory(recall(example.maps), example.where)[0]
     return novelty
 
 
-def _chosen_by(
-    pixels: PixelsOfImages, select: Sequence[int], networks: PlaceNetworks, extract: Extract, seed: int
-) -> _ChosenBy:
+def _chosen_by(pixels: PixelsOfImages, select: Sequence[int], extract: Extract, seed: int) -> _ChosenBy:
     rows = _as_many_as_fit(pixels, select, MAX_CHOSEN_BY)
     spoilt = (image for image, _ in spoilt_images(pixels, rows, CHOOSING, seed))
     return _ChosenBy(
-        [_example(networks, extract(pixels[row])) for row in rows],
-        [_example(networks, extract(image)) for image in spoilt],
+        [_example(extract(pixels[row])) for row in rows],
+        [_example(extract(image)) for image in spoilt],
     )
 
 
 @torch.no_grad()
-def _doubt(D: PlaceDiscriminator, spread: Tensor, example: _Example) -> Tensor:
-    doubt: Tensor = -D(example.q / spread[:, None, None])[0]
+def _doubt(D: PlaceDiscriminator, axes: MainAxes, example: _Example) -> Tensor:
+    doubt: Tensor = -D(axes(example.maps))[0]
     return doubt
 
 
@@ -242,7 +242,7 @@ def _spoilt_places(
     found = [torch.zeros(0, DIMENSIONS)]
     rows = _as_many_as_fit(pixels, train, MAX_TAUGHT) if config.spoilt else []
     for image, mask in spoilt_images(pixels, rows, TEACHING, seed):
-        q = _example(networks, extract(image)).q[0]
+        q = networks.axes(_example(extract(image)).maps)[0]
         share = avg_pool2d(torch.from_numpy(mask).float()[None], PLACE)[0]
         found.append(q[:, share >= _SPOILT_SHARE].T)
     return torch.cat(found)
@@ -257,11 +257,11 @@ def _as_many_as_fit(pixels: PixelsOfImages, rows: Sequence[int], most: int) -> l
 
 @torch.no_grad()
 def _evidence(networks: PlaceNetworks, example: _Example) -> Tensor:
-    return networks.evidence(example.q, example.where)[0]
+    return networks.evidence(example.maps, example.where)[0]
 
 
-def _example(networks: PlaceNetworks, maps: NDArray[np.float32]) -> _Example:
-    return _Example(networks.axes(torch.from_numpy(maps)[None]), _where(maps))
+def _example(maps: NDArray[np.float32]) -> _Example:
+    return _Example(torch.from_numpy(maps)[None], _where(maps))
 
 
 def _where(maps: NDArray[np.float32] | Tensor) -> Tensor:
