@@ -1,13 +1,17 @@
-"""`anomaly recipes list` and `anomaly recipes show`."""
+"""`anomaly recipes list`, `anomaly recipes show` and `anomaly recipes try`."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from anomaly.cli.console import out, usage
+from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, Normal, err, names, out, usage
+from anomaly.cli.data import say_data
+
+if TYPE_CHECKING:
+    from anomaly.pipeline.trial import Trial
 
 recipes_app = typer.Typer(help="What `anomaly train --recipe` can be told.", no_args_is_help=True)
 
@@ -48,6 +52,69 @@ def recipes_show(
         out.print(f"\n{'' if is_given else '# '}[{section}]", markup=False)
         for field, value in fields.items():
             out.print(_line(section, field, value, is_set=field in file.sections.get(section, {})), markup=False)
+
+
+@recipes_app.command("try")
+def recipes_try(
+    data: Data,
+    *,
+    recipes: Annotated[
+        str, typer.Option(metavar="A,B", help="Recipes to compare, names or files. [default: by the images]")
+    ] = "",
+    minutes: Annotated[float, typer.Option(metavar="M", min=0.0, help="To train each recipe, at most.")] = 2.0,
+    normal: Normal = "",
+    groups: Groups = "",
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the draw and of the trainings.")] = 0,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    max_pixels: MaxPixels = MAX_PIXELS,
+) -> None:
+    """Which recipe suits these normal images: train two or three briefly, and compare them.
+
+    One normal image in five is held out, at most 60. Defects are drawn into
+    them by program. A recipe is judged by how well it tells them from the same
+    images without defects. No test image is read, and nothing is kept.
+
+    The defects are not yours. Where two recipes are alike, take the faster one.
+    """
+    with usage():
+        from anomaly.pipeline.trial import TrialOptions, try_recipes
+
+        options = TrialOptions(
+            data=data,
+            recipes=tuple(names(recipes)),
+            normal=names(normal),
+            groups=groups,
+            minutes=minutes,
+            device=device,
+            seed=seed,
+            max_pixels=max_pixels,
+        )
+        with err.status("looking at the images") as status:
+            summary = try_recipes(options, say_data, lambda name: status.update(f"trying {escape(name)}"))
+    table = Table("recipe", "AUROC", "95% interval", "trained for", "to score an image", box=None, pad_edge=False)
+    for trial in summary.trials:
+        table.add_row(escape(trial.name), *_cells(trial))
+    out.print(table)
+    for trial in summary.trials:
+        if trial.failure:
+            out.print(f"{escape(trial.name)} cannot be tried: {escape(trial.failure)}", soft_wrap=True)
+    out.print(
+        f"trained on {summary.num_learnt:,} normal images; judged on {summary.num_judged:,} others, as they are and "
+        f"with drawn defects",
+        soft_wrap=True,
+    )
+    if summary.best is None:
+        raise typer.Exit(1)
+    best = escape(summary.best.name)
+    out.print(f"choose {best}: anomaly train {escape(data)} --recipe {best} --out models/NAME", soft_wrap=True)
+
+
+def _cells(trial: "Trial") -> list[str]:
+    if trial.auroc is None or trial.interval is None:
+        return ["–", "–", "–", "–"]
+    low, high = trial.interval
+    trained = f"{trial.train_s:.0f} s{', cut short' if trial.is_cut_short else ''}"
+    return [f"{trial.auroc:.1%}", f"{low:.1%} to {high:.1%}", trained, f"{trial.score_ms:.1f} ms"]
 
 
 def _line(section: str, field: str, value: Any, *, is_set: bool) -> str:

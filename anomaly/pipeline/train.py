@@ -14,7 +14,7 @@ from anomaly.bundle import Bundle, load, save
 from anomaly.config import Method, Precision, Recipe, feature_names
 from anomaly.config.places import PACKAGE
 from anomaly.config.region import region_note
-from anomaly.data import Limits, PixelStore, describe, few_parts, image_keys, open_dataset, split_distinct
+from anomaly.data import Dataset, Limits, PixelStore, describe, few_parts, image_keys, open_dataset, split_distinct
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import UsageError
 from anomaly.extras import WITH_TORCH, require
@@ -38,7 +38,8 @@ class TrainOptions:
     `groups` says which part each image shows, "" where every image is a part of its own (see `open_dataset`).
     `overrides` are fields of the recipe by section, such as {"training": {"steps": 1000}}. `region` is a file of a mask
     or of polygons (see `regions.reading`). `init_decoder` is a bundle, usually an autoencoder's, whose decoder G begins
-    as. Larger images than `max_pixels` are left out. `command` is recorded in the bundle.
+    as. Larger images than `max_pixels` are left out. `command` is recorded in the bundle. `measures`: whether it is
+    measured how small a defect is found, which takes up to a minute.
     """
 
     data: str
@@ -55,6 +56,7 @@ class TrainOptions:
     tensorboard: Path | None = None
     max_pixels: int = DEFAULT_LIMITS.max_pixels
     command: str = ""
+    measures: bool = True
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,16 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
         InUseError: the run to resume is being trained.
         DeviceError: no such device.
     """
+    dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
+    watch.on_data(describe(dataset))
+    return train_on(dataset, options, watch)
+
+
+def train_on(dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainWatch()) -> TrainSummary:
+    """The same on a data set that is open: `options.data` is its name."""
     require("training", "torch", *WITH_TORCH)  # before hours of work, at whose end the graph is made
     _check_name(options.out)
     device = resolve_device(options.device)
-    dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
-    watch.on_data(describe(dataset))
     samples = dataset.train_normals()
     limits = Limits.for_pixels(options.max_pixels)
     found = survey(samples, limits=limits)
@@ -194,7 +201,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
         "command": to_text(options.command),
     }
     contents = with_graph(replace(contents, manifest=manifest.model_copy(update=said)))
-    if split.report:
+    if split.report and options.measures:
         watch.on_measuring()
         by_path = {sample.path: sample for sample in samples}
         report = [by_path[store.paths[row]] for row in split.report]

@@ -2,7 +2,7 @@
 
 from anomaly.recipes.files import RecipeFile, Sections, read_recipe, recipe_names
 from anomaly.recipes.overrides import merged, parse_overrides
-from anomaly.recipes.resolve import AUTO, Resolved, resolve, to_recipe
+from anomaly.recipes.resolve import AUTO, Resolved, candidates, resolve, to_recipe
 from anomaly.recipes.survey import Survey, range_note, scale_note, sides, survey
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Resolved",
     "Sections",
     "Survey",
+    "candidates",
     "merged",
     "parse_overrides",
     "range_note",

@@ -24,6 +24,7 @@ MODERATE_SIDE = 1024  # pixels; larger pictures keep their resolution, in which 
 FEW_IMAGES = 1000
 MAX_PIXELS_LEARNT = 10**9  # of all images, where they keep their shapes: minutes on two cores
 _MIN_SIDE, _MAX_SIDE = 8, 256
+_PRETRAINED = ("parts", "large-parts")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,19 @@ def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
         sections["preprocess"]["scale"] = _scale_for(found)
         recipe = to_recipe(sections)
     return Resolved(recipe, file.name, reason)
+
+
+def candidates(found: Survey) -> tuple[str, ...]:
+    """The recipes that may suit these images, the one that "auto" takes first: what `anomaly recipes try` compares."""
+    first, _ = _choose(found, has_size=False)
+    if found.long_side <= SMALL_SIDE:
+        others = ("digits", "few-images", "upright-objects")
+    elif found.long_side > _MAX_SIDE:
+        others = ("parts", "large-parts", "surfaces")
+    else:
+        others = ("parts", "surfaces", "digits")
+    usable = [name for name in others if is_installed(PACKAGE) or name not in _PRETRAINED]
+    return (first, *(name for name in usable if name != first))
 
 
 def to_recipe(sections: Mapping[str, Any]) -> Recipe:

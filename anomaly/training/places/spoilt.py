@@ -14,7 +14,7 @@ from anomaly.networks.auxiliary.defect_kinds import spoil
 TEACHING = ("paste", "uneven", "grain", "contrast", "bent")
 CHOOSING = ("line", "blot", "shade", "blurred")
 _MOST = 512  # pixels of the side of the square that is spoilt
-_STRIDE = 16
+_STRIDE = 4  # of sides that every kind can be drawn in
 
 Pixels = NDArray[np.uint8]
 

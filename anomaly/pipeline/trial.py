@@ -1,0 +1,182 @@
+"""`anomaly recipes try`: which recipe finds defects best in normals like these, before a long training.
+
+Each recipe learns briefly from some of the normals. Other normals, whole parts of them where parts are known, are
+scored as they are and spoilt by kinds of defects that no recipe with pretrained features learns from. The recipe that
+tells them apart best is named. No picture of a test split is read.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.data import Dataset, Limits, Sample, describe, open_dataset, to_array
+from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.errors import AnomalyError, DataError, ImageError, UsageError
+from anomaly.evaluation.metrics import image_metrics
+from anomaly.inference import load_detector
+from anomaly.pipeline.train import TrainOptions, train_on
+from anomaly.recipes import Survey, candidates, survey
+from anomaly.training.places.spoilt import CHOOSING, spoilt_images
+
+MOST_LEARNT, MOST_JUDGED = 2000, 60  # images
+FEWEST_JUDGED, FEWEST_LEARNT = 5, 20
+JUDGED_PIXELS = 60_000_000  # of all of them, so that large pictures do not take long
+HELD_OUT = 0.2
+SPOILT_EACH = 2
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """The options of `anomaly recipes try`; `recipes` are names or files, by default what fits the images' size."""
+
+    data: str
+    recipes: tuple[str, ...] = ()
+    normal: tuple[str, ...] = ()
+    groups: str = ""
+    minutes: float = 2.0
+    device: str = "auto"
+    seed: int = 0
+    max_pixels: int = DEFAULT_LIMITS.max_pixels
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recipe: the AUROC of normals against the same spoilt, with its 95 % interval; why it has none, if so."""
+
+    name: str
+    auroc: float | None
+    interval: tuple[float, float] | None
+    train_s: float
+    score_ms: float
+    is_cut_short: bool
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class TrialSummary:
+    """The trials in the order in which they ran, of how many images."""
+
+    trials: tuple[Trial, ...]
+    num_learnt: int
+    num_judged: int
+
+    @property
+    def best(self) -> Trial | None:
+        """The one with the highest AUROC; the earlier of two alike. None where all failed."""
+        judged = [trial for trial in self.trials if trial.auroc is not None]
+        return max(judged, key=lambda trial: trial.auroc or 0.0, default=None)
+
+
+def try_recipes(
+    options: TrialOptions,
+    on_data: Callable[[Sequence[str]], None] = lambda sentences: None,
+    on_trial: Callable[[str], None] = lambda name: None,
+) -> TrialSummary:
+    """Train each recipe for at most `options.minutes`, and judge it; nothing is kept.
+
+    Raises:
+        DataError: the data cannot be used, or the normals are too few.
+        UsageError: no such recipe, or fewer than two of them.
+        DeviceError: no such device.
+    """
+    dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
+    on_data(describe(dataset))
+    limits = Limits.for_pixels(options.max_pixels)
+    samples = dataset.train_normals()
+    found = survey(samples, limits=limits)
+    names = options.recipes or candidates(found)
+    if len(set(names)) < 2:
+        raise UsageError(f"only {', '.join(names)} is to be tried; give at least two, such as parts,surfaces")
+    learnt, judged = _split(dataset, samples, options.seed)
+    own = _pictures(judged, limits, found)
+    if len(own) < FEWEST_JUDGED:
+        raise DataError(f"{options.data}: {len(own)} of the normals held out can be read; at least {FEWEST_JUDGED}")
+    spoilt = [
+        image
+        for turn in range(SPOILT_EACH)
+        for image, _ in spoilt_images(own, range(len(own)), CHOOSING, options.seed + turn)
+    ]
+    labels = np.arange(len(own) + len(spoilt)) >= len(own)
+    trials = []
+    for name in names:
+        on_trial(name)
+        trials.append(_try(name, learnt, [*own, *spoilt], labels, options))
+    return TrialSummary(tuple(trials), len(learnt.samples), len(own))
+
+
+def _try(name: str, learnt: Dataset, images: list[Pixels], labels: NDArray[np.bool_], options: TrialOptions) -> Trial:
+    """A recipe that cannot be tried here is no reason to stop: the others can."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="anomaly-trial-") as folder:
+        asked = TrainOptions(
+            data=options.data,
+            out=Path(folder) / "trial",
+            recipe=name,
+            overrides={"training": {"seed": options.seed}},
+            normal=options.normal,
+            groups=options.groups,
+            max_minutes=options.minutes,
+            device=options.device,
+            max_pixels=options.max_pixels,
+            measures=False,
+        )
+        try:
+            summary = train_on(learnt, asked)
+            train_s = time.monotonic() - started
+            detector = load_detector(asked.out, device=options.device)
+            started = time.monotonic()
+            scores = detector.score([np.squeeze(np.moveaxis(image, 0, -1)) for image in images]).score
+            score_ms = 1000 * (time.monotonic() - started) / len(images)
+        except AnomalyError as error:
+            return Trial(name, None, None, time.monotonic() - started, 0.0, is_cut_short=False, failure=str(error))
+    metrics = image_metrics(np.array(scores, np.float64), labels)
+    return Trial(name, metrics.auroc, metrics.auroc_ci95, train_s, score_ms, is_cut_short=summary.is_out_of_time)
+
+
+def _split(dataset: Dataset, samples: Sequence[Sample], seed: int) -> tuple[Dataset, list[Sample]]:
+    """A training split to learn from, and the normals to judge by, which show other parts."""
+    rng = np.random.default_rng(seed)
+    parts = np.array(dataset.parts_of([sample.path for sample in samples]) or [sample.path for sample in samples])
+    order = rng.permutation(np.unique(parts))
+    held_out = order[: max(round(HELD_OUT * len(order)), 1)]
+    is_held_out = np.isin(parts, held_out)
+    learnt, judged = (
+        _drawn(samples, mask, most, rng)
+        for mask, most in zip((~is_held_out, is_held_out), (MOST_LEARNT, MOST_JUDGED), strict=True)
+    )
+    if len(learnt) < FEWEST_LEARNT or len(judged) < FEWEST_JUDGED:
+        raise DataError(
+            f"{dataset.name}: recipes are tried on at least {FEWEST_LEARNT} normals and judged on {FEWEST_JUDGED} of "
+            f"other parts; there are {len(learnt)} and {len(judged)}. Give more normal images"
+        )
+    return replace(dataset, samples=tuple(replace(sample, split="train") for sample in learnt)), judged
+
+
+def _drawn(samples: Sequence[Sample], mask: NDArray[np.bool_], most: int, rng: np.random.Generator) -> list[Sample]:
+    rows = np.flatnonzero(mask)
+    return [samples[row] for row in np.sort(rng.permutation(rows)[:most])]
+
+
+def _pictures(samples: Sequence[Sample], limits: Limits, found: Survey) -> list[Pixels]:
+    """As they are on disk, (c, h, w), as many as JUDGED_PIXELS holds; what cannot be read is passed over."""
+    channels = 3 if found.has_colour else 1
+    pictures: list[Pixels] = []
+    num_pixels = 0
+    for sample in samples:
+        try:
+            pixels = to_array(sample.open(limits=limits, value_range=found.value_range))
+        except ImageError:
+            continue
+        num_pixels += pixels.shape[0] * pixels.shape[1]
+        if num_pixels > JUDGED_PIXELS and len(pictures) >= FEWEST_JUDGED:
+            break
+        planes = np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[None]
+        pictures.append(np.array(np.broadcast_to(planes, (max(channels, len(planes)), *planes.shape[1:]))))
+    return pictures

@@ -1,0 +1,130 @@
+"""Which recipe suits: what is learnt from, what is judged by, and which one is named."""
+
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomaly.data import open_dataset
+from anomaly.errors import DataError, UsageError
+from anomaly.pipeline import trial
+from anomaly.pipeline.train import TrainOptions, TrainSummary
+from anomaly.pipeline.trial import Trial, TrialOptions, TrialSummary, try_recipes
+from anomaly.recipes import Survey, candidates
+from tests.cli.calls import done
+from tests.digit_images import digits, others, write_images
+
+BRIEF = "# A brief training. It costs nothing and reached nothing.\n[training]\nmethod = 'bigan'\nsteps = {steps}\n"
+BRIEF += "batch_size = 8\n[network]\nwidth = 4\nlatent_dim = 2\n"
+
+
+@pytest.fixture
+def brief(tmp_path: Path) -> tuple[str, ...]:
+    """Two recipes that train in a moment."""
+    for steps in (2, 3):
+        (tmp_path / f"{steps}.toml").write_text(BRIEF.format(steps=steps))
+    return str(tmp_path / "2.toml"), str(tmp_path / "3.toml")
+
+
+def tried(name: str, auroc: float | None) -> Trial:
+    return Trial(name, auroc, None, 1.0, 1.0, is_cut_short=False)
+
+
+def test_the_best_has_the_highest_auroc_and_of_two_alike_the_first_is_named() -> None:
+    trials = (tried("a", 0.7), tried("b", None), tried("c", 0.8), tried("d", 0.8))
+    best = TrialSummary(trials, 20, 5).best
+    assert best is not None
+    assert best.name == "c"
+    assert TrialSummary((tried("b", None),), 20, 5).best is None
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [
+        (28, {"digits", "few-images", "upright-objects"}),
+        (200, {"parts", "surfaces", "digits"}),
+        (1000, {"parts", "large-parts", "surfaces"}),
+    ],
+)
+def test_two_or_three_recipes_that_fit_the_size_are_compared(side: int, expected: set[str]) -> None:
+    assert set(candidates(Survey(50, side, side, has_colour=False))) == expected
+
+
+def test_without_the_pretrained_network_no_recipe_that_needs_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("anomaly.recipes.resolve"), "is_installed", lambda name: False)
+    assert candidates(Survey(50, 200, 200, has_colour=False)) == ("surfaces", "digits")
+
+
+def test_learnt_and_judged_show_other_parts_and_no_test_image(
+    tmp_path: Path, brief: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "d"
+    write_images(root / "train" / "good", digits("train", "0")[:60])
+    write_images(root / "test" / "good", digits("test", "0")[:10])
+    write_images(root / "test" / "bad", others()[:10])
+    learnt_from: list[set[str]] = []
+    judged: list[list[str]] = []
+    read = trial._pictures
+
+    def train(dataset: object, options: TrainOptions) -> TrainSummary:
+        learnt_from.append({sample.path for sample in dataset.train_normals()})  # type: ignore[attr-defined]
+        raise DataError("enough")
+
+    def pictures(samples: object, *more: object) -> object:
+        judged.append([sample.path for sample in samples])  # type: ignore[attr-defined]
+        return read(samples, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trial, "train_on", train)
+    monkeypatch.setattr(trial, "_pictures", pictures)
+    summary = try_recipes(TrialOptions(str(root), brief, groups=r"^(\d+)\d"))
+    assert [each.failure for each in summary.trials] == ["enough", "enough"]
+    (names,) = judged
+    assert learnt_from[0] == learnt_from[1]
+    assert not any(f"{root}/test" in path for path in [*names, *learnt_from[0]])
+    tens = [{Path(path).name[:-5] for path in paths} for paths in (names, learnt_from[0])]
+    assert not tens[0] & tens[1]
+    assert len(names) + len(learnt_from[0]) == len(open_dataset(str(root)).train_normals())
+
+
+def test_each_recipe_is_judged_on_the_same_pictures_and_nothing_is_left(
+    tmp_path: Path, brief: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "work"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", None)
+    names: list[str] = []
+    summary = try_recipes(TrialOptions("digits", brief, ("0",), minutes=1.0), on_trial=names.append)
+    assert names == list(brief)
+    assert summary.num_judged == 29
+    for each in summary.trials:
+        assert each.failure == ""
+        assert each.auroc is not None
+        assert each.interval is not None
+        assert each.interval[0] <= each.auroc <= each.interval[1]
+    assert list((tmp_path / "work").glob("anomaly-*")) == []
+
+
+def test_a_recipe_that_cannot_be_trained_here_is_told_and_the_others_go_on(brief: tuple[str, ...]) -> None:
+    odd = Path(brief[1])
+    odd.write_text(odd.read_text() + '[score]\nfeature_layer = "none of D"\n')
+    result = done("recipes", "try", "digits", "--normal", "0", "--recipes", ",".join(brief))
+    assert f"{odd} cannot be tried: " in " ".join(result.stdout.split())
+    assert f"choose {brief[0]}" in " ".join(result.stdout.split())
+
+
+def test_few_normals_and_one_recipe_are_refused(tmp_path: Path, brief: tuple[str, ...]) -> None:
+    write_images(tmp_path / "few", digits("train", "0")[:12])
+    with pytest.raises(DataError, match="there are 10 and 2"):
+        try_recipes(TrialOptions(str(tmp_path / "few"), brief))
+    with pytest.raises(UsageError, match="give at least two"):
+        try_recipes(TrialOptions("digits", brief[:1], ("0",)))
+
+
+def test_grey_and_coloured_pictures_are_spoilt_together(tmp_path: Path, brief: tuple[str, ...]) -> None:
+    images = [
+        np.repeat(image[..., None], 3, axis=2) if i % 2 else image for i, image in enumerate(digits("train", "0"))
+    ]
+    write_images(tmp_path / "mixed", images[:40])
+    summary = try_recipes(TrialOptions(str(tmp_path / "mixed"), brief))
+    assert [each.failure for each in summary.trials] == ["", ""]
