@@ -7,7 +7,8 @@ The first measures each method on each set of which `results/parts.jsonl` has no
 was. DATA_DIR is the folder of the data sets, or the environment variable ANOMALY_DATA. `--quick` tries all of it on few
 pictures, and keeps its rows in the folder of `--models`. Methods:
 
-- parts, surfaces: `anomaly train --recipe NAME --max-minutes M`, then `anomaly evaluate`; once for each seed.
+- parts, surfaces: `anomaly train --recipe NAME --max-minutes M`, then `anomaly evaluate`; once for each seed. Where 256
+  pixels a side hide the defects, on boards and mosaics, `parts` is the recipe `large-parts`.
 - pca, knn: on 64 × 64 grey pixels. They do not depend on the seed.
 - patchcore: PatchCore's evidence on φ at 256 pixels a side, without training (benchmarks/patchcore.py).
 - patchcore-whole: the same on pictures of their own size, where 256 pixels hide the defects: boards and mosaics.
@@ -100,9 +101,10 @@ def runs(name: str, methods: Sequence[str], seeds: Sequence[int]) -> list[tuple[
     return chosen
 
 
-def measure_ours(name: str, recipe: str, seed: int, prepared: Prepared, models: Path, minutes: float) -> Row:
+def measure_ours(name: str, method: str, seed: int, prepared: Prepared, models: Path, minutes: float) -> Row:
     """Train, calibrate where the set has its own normals for it, evaluate on the test split."""
-    out, chosen = models / f"{name}-{recipe}-{seed}", SETS[name]
+    out, chosen = models / f"{name}-{method}-{seed}", SETS[name]
+    recipe = "large-parts" if method == "parts" and chosen.whole else method
     model, report = out / "model", out / "report"
     options = ["--recipe", recipe, "--max-minutes", f"{minutes:g}", "--seed", str(seed)]
     options += chosen.more.split() if recipe == "surfaces" else []

@@ -85,7 +85,7 @@ def test_ours_is_calibrated_where_the_set_has_normals_for_it(tmp_path: Path, mon
     assert [call[0] for call in calls] == ["train", "calibrate", "evaluate"]
     assert calls[1][2] == "normals"
     assert calls[2][calls[2].index("--alpha") + 1] == "0.01"
-    assert row["command"] == "anomaly train mosaics --recipe parts --max-minutes 10 --seed 3"
+    assert row["command"] == "anomaly train mosaics --recipe large-parts --max-minutes 10 --seed 3"
     assert row["tpr_at_threshold"] == 0.5
     assert "method" not in row  # that is the recipe's name, not the recipe's training.method
     calls.clear()
