@@ -31,15 +31,25 @@ class ImageMetrics:
     num_anomalous: int
 
 
-def image_metrics(scores: ScoreArray, labels: Labels, *, seed: int = 0, num_bootstrap: int = 2000) -> ImageMetrics:
+def image_metrics(
+    scores: ScoreArray,
+    labels: Labels,
+    *,
+    parts: Sequence[str] | None = None,
+    seed: int = 0,
+    num_bootstrap: int = 2000,
+) -> ImageMetrics:
     """Measure the ranking of a test split; raises DataError unless there are both normal and anomalous images.
 
     `auroc_ci95` is the percentile interval of a bootstrap that redraws normals and anomalies separately. It speaks of
     other test images, not of other training runs, and it shrinks to a point where the two do not overlap at all.
+    `parts` (n,) say which part each normal shows: then whole parts are redrawn, with all their images, and the interval
+    speaks of other parts (a cluster bootstrap: Davison and Hinkley 1997, section 3.8).
     """
     normal, anomalous = _split(scores, labels)
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
-    aurocs = _bootstrap_aurocs(normal, anomalous, np.random.default_rng(seed), num_bootstrap)
+    shown = np.arange(len(normal)) if parts is None else _parts_of_sorted(scores, labels, parts)
+    aurocs = _bootstrap_aurocs(normal, anomalous, shown, np.random.default_rng(seed), num_bootstrap)
     low, high = np.quantile(aurocs, [0.025, 0.975])
     return ImageMetrics(
         auroc=auroc(scores, labels),
@@ -107,16 +117,29 @@ def _places(normal: NDArray[np.float64], anomalous: NDArray[np.float64]) -> tupl
     return np.searchsorted(normal, anomalous, side="left"), np.searchsorted(normal, anomalous, side="right")
 
 
+def _parts_of_sorted(scores: ScoreArray, labels: Labels, parts: Sequence[str]) -> NDArray[np.intp]:
+    """The number of the part of each normal, in the order of `_split`."""
+    numbers = np.unique(np.array(parts)[~labels], return_inverse=True)[1]
+    return numbers[np.argsort(scores[~labels].astype(np.float64), kind="stable")]
+
+
 def _bootstrap_aurocs(
-    normal: NDArray[np.float64], anomalous: NDArray[np.float64], rng: np.random.Generator, num_bootstrap: int
+    normal: NDArray[np.float64],
+    anomalous: NDArray[np.float64],
+    shown: NDArray[np.intp],
+    rng: np.random.Generator,
+    num_bootstrap: int,
 ) -> NDArray[np.float64]:
-    """AUROCs of resampled splits, without sorting again: redrawn normals only change how many stand at each place."""
-    n, m = len(normal), len(anomalous)
+    """AUROCs of resampled splits, without sorting again: redrawn normals only change how many stand at each place.
+
+    `shown` has the part of each normal, numbered from 0.
+    """
+    num_parts, m = int(shown.max()) + 1, len(anomalous)
     num_below, num_not_above = _places(normal, anomalous)
     aurocs = np.empty(num_bootstrap)
     for i in range(num_bootstrap):
-        num_drawn = np.bincount(rng.integers(0, n, n), minlength=n)
+        num_drawn = np.bincount(rng.integers(0, num_parts, num_parts), minlength=num_parts)[shown]
         num_among_first = np.concatenate(([0], np.cumsum(num_drawn)))
         wins_twice = num_among_first[num_below] + num_among_first[num_not_above]
-        aurocs[i] = wins_twice[rng.integers(0, m, m)].sum() / (2 * n * m)
+        aurocs[i] = wins_twice[rng.integers(0, m, m)].sum() / (2 * num_among_first[-1] * m)
     return aurocs

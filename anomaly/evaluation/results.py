@@ -1,6 +1,6 @@
 """What an evaluation found, as plain arrays, and which images are worth looking at."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,8 +62,9 @@ class Evaluation:
     name, fitted on `num_baseline` normal images; `pixel` is None where the data set has no masks; `failures` are (path,
     reason). `seed` is of the one training that is measured. `standardised` has the terms in standard deviations above
     the mean of the *select* normals. `counted` is None where parts are not told apart; else it is True for one normal
-    image of each part that the model has not seen. `detectability` is what the bundle says of itself, not measured on
-    this data; None where it says nothing. `region` is a sentence on what counts, where not all does.
+    image of each part that the model has not seen, and `parts` has the part of each image, "" of an anomaly.
+    `detectability` is what the bundle says of itself, not measured on this data; None where it says nothing. `region`
+    is a sentence on what counts, where not all does.
     """
 
     title: str
@@ -89,6 +90,7 @@ class Evaluation:
     num_calibration: int
     seed: int
     counted: NDArray[np.bool_] | None = None
+    parts: Sequence[str] | None = None
     detectability: DetectabilityRecord | None = None
     region: str | None = None
 

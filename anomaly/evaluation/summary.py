@@ -48,7 +48,7 @@ def summarise(evaluation: Evaluation) -> Summary:
     scores, labels = evaluation.scores, evaluation.labels
     fpr, tpr = rates_at(scores, labels, evaluation.threshold)
     return Summary(
-        image=image_metrics(scores, labels),
+        image=image_metrics(scores, labels, parts=evaluation.parts),
         fpr_at_threshold=fpr,
         tpr_at_threshold=tpr,
         auroc_by_kind=auroc_by_kind(scores, labels, evaluation.kinds),

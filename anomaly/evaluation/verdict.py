@@ -37,8 +37,9 @@ def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
 def ranking_sentence(evaluation: Evaluation, summary: Summary) -> str:
     """How good the scores are, without a threshold, and how many images and trainings stand behind that."""
     low, high = summary.image.auroc_ci95
+    interval = "95% interval" if evaluation.parts is None else "95% interval over other parts,"
     return (
-        f"AUROC {percent(summary.image.auroc)} (95% interval {percent(low)} to {percent(high)}): of a normal and an "
+        f"AUROC {percent(summary.image.auroc)} ({interval} {percent(low)} to {percent(high)}): of a normal and an "
         f"anomalous image, {evaluation.model} gives the anomalous one the higher score "
         f"{100 * summary.image.auroc:.1f} times in 100. Measured on {summary.image.num_normal} normal and "
         f"{summary.image.num_anomalous} anomalous images, of one training (seed {evaluation.seed})."

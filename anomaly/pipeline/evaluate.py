@@ -147,6 +147,7 @@ def evaluate_bundle(
         evaluation = replace(
             _evaluation(detector, dataset, scored, test_store, baselines, alpha, limits),
             counted=counted_normals(dataset, scored.samples, scored.pixels, known),
+            parts=[dataset.parts.get(sample.path, "") for sample in scored.samples] if dataset.parts else None,
         )
         summary = summarise(evaluation)
         forgotten = groups_forgotten(detector.bundle.manifest.data, groups)

@@ -104,6 +104,38 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 0.88 <= covered / 100 <= 0.99
 
 
+def test_ten_pictures_of_each_part_tell_as_much_as_one() -> None:
+    """Ten alike of each of twelve parts: the interval is that of twelve normals, not of 120."""
+    rng = np.random.default_rng(5)
+    normal, anomalous = np.sort(rng.normal(size=12)), rng.normal(size=40) + 1
+    scores = np.concatenate([np.repeat(normal, 10), anomalous])
+    labels = np.arange(160) >= 120
+    parts = [f"part {row // 10:02}" if row < 120 else "" for row in range(160)]
+    order = rng.permutation(160)
+    found = image_metrics(scores[order], labels[order], parts=[parts[row] for row in order]).auroc_ci95
+    alone = image_metrics(np.concatenate([normal, anomalous]), np.arange(52) >= 12).auroc_ci95
+    assert found == pytest.approx(alone, abs=0.01)
+    low, high = image_metrics(scores, labels).auroc_ci95
+    assert high - low < 0.75 * (found[1] - found[0])
+
+
+def test_parts_of_unlike_numbers_of_pictures_agree_with_a_plain_cluster_bootstrap() -> None:
+    rng = np.random.default_rng(6)
+    shown = np.repeat(np.arange(15), rng.integers(1, 9, 15))
+    normal = (rng.normal(size=15)[shown] + 0.3 * rng.normal(size=len(shown))).round(1)
+    anomalous = rng.normal(1, 1, 50).round(1)
+    labels = np.arange(len(shown) + 50) >= len(shown)
+    redrawn = []
+    for _ in range(4000):
+        drawn = np.concatenate([normal[shown == part] for part in rng.integers(0, 15, 15)])
+        scores = np.concatenate([drawn, rng.choice(anomalous, 50)])
+        redrawn.append(auroc(scores, np.arange(len(scores)) >= len(drawn)))
+    found = image_metrics(
+        np.concatenate([normal, anomalous]), labels, parts=[*map(str, shown), *[""] * 50], num_bootstrap=4000
+    )
+    assert tuple(np.quantile(redrawn, [0.025, 0.975])) == pytest.approx(found.auroc_ci95, abs=0.01)
+
+
 def test_seed_fixes_the_interval() -> None:
     rng = np.random.default_rng(0)
     labels = rng.random(300) < 0.5
