@@ -131,7 +131,11 @@ def _shapes(bundle: Bundle) -> dict[str, str]:
     """What is said of batches, sides of pixels and of heatmaps."""
     recipe = bundle.manifest.recipe
     if not recipe.has_generator:
-        batch = f"It takes one picture at a time, of any height h and width w that are multiples of {STRIDE}."
+        batch = (
+            f"It takes one picture at a time, of any height h and width w that are multiples of {STRIDE}. A picture is "
+            "computed as a whole, in about 1,000 bytes of memory a pixel: 1 GB a megapixel. `anomaly score` needs less "
+            "for large pictures, because it computes them in strips."
+        )
         return {"batch": batch, "n": "1", "sides": "h, w", "map_sides": f"h / {PLACE}, w / {PLACE}"}
     sides = f"{recipe.preprocess.size}, {recipe.preprocess.size}"
     return {"batch": "A batch has any number n of images.", "n": "n", "sides": sides, "map_sides": sides}
