@@ -16,7 +16,7 @@ Liu 2023 (SimpleNet), §3.3 (a discriminator of features).
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, grid_sample, interpolate
+from torch.nn.functional import avg_pool2d, conv2d, grid_sample, interpolate
 
 from anomaly.config import FeaturesConfig, Place
 from anomaly.config.places import PLACE
@@ -70,7 +70,7 @@ class MainAxes(Frozen):
 
     def forward(self, maps: Tensor) -> Tensor:
         """The vectors."""
-        return torch.einsum("bchw,dc->bdhw", maps - self.centre[:, None, None], self.axes)
+        return conv2d(maps, self.axes[:, :, None, None], -self.axes @ self.centre)
 
 
 class PlaceMemory(Frozen):
@@ -87,15 +87,19 @@ class PlaceMemory(Frozen):
     def forward(self, m: Tensor, where: Tensor) -> Tensor:
         """The distance (b, h, w) of each place from the nearest; `where` (h, w, 2) are shares of height and width.
 
-        |k|² − 2·m·k finds the nearest, but is too inexact for a small distance, which would be rounding only.
+        The nearest k has the largest m·k − |k|²/2, which is too inexact for a small distance itself: that would be
+        rounding only. Each chunk's nearest is therefore measured.
         """
         b, _, h, w = m.shape
         lies = (where * self.closeness).reshape(1, h * w, 2).expand(b, -1, -1)
         own = torch.cat([m.flatten(2).mT, lies], dim=2)
-        parts = [(kept.square().sum(dim=1) - 2 * own @ kept.T).min(dim=2) for kept in torch.split(self.places, _CHUNK)]
-        best = torch.stack([part.values for part in parts]).argmin(dim=0, keepdim=True)
-        nearest = torch.stack([part.indices for part in parts]).gather(0, best)[0] + best[0] * _CHUNK
-        distance: Tensor = torch.linalg.vector_norm(own - self.places[nearest], dim=2)
+        with_one = torch.cat([own, torch.ones_like(own[:, :, :1])], dim=2)
+        of_chunks = []
+        for kept in torch.split(self.places, _CHUNK):
+            half = kept.square().sum(dim=1, keepdim=True) / 2
+            nearest = (with_one @ torch.cat([kept, -half], dim=1).T).argmax(dim=2)
+            of_chunks.append(torch.linalg.vector_norm(own - kept[nearest], dim=2))
+        distance = torch.stack(of_chunks).amin(dim=0)
         return distance.reshape(b, h, w)
 
 

@@ -117,6 +117,8 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
         InUseError: the run to resume is being trained.
         DeviceError: no such device.
     """
+    require("training", "torch", *WITH_TORCH)  # before hours of work, at whose end the graph is made
+    _check_name(options.out)
     dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
     watch.on_data(describe(dataset))
     return train_on(dataset, options, watch)
@@ -124,8 +126,6 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
 
 def train_on(dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainWatch()) -> TrainSummary:
     """The same on a data set that is open: `options.data` is its name."""
-    require("training", "torch", *WITH_TORCH)  # before hours of work, at whose end the graph is made
-    _check_name(options.out)
     device = resolve_device(options.device)
     samples = dataset.train_normals()
     limits = Limits.for_pixels(options.max_pixels)

@@ -18,6 +18,7 @@ from anomaly.data import Dataset, Limits, Sample, describe, open_dataset, to_arr
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import AnomalyError, DataError, ImageError, UsageError
 from anomaly.evaluation.metrics import image_metrics
+from anomaly.extras import WITH_TORCH, require
 from anomaly.inference import load_detector
 from anomaly.pipeline.train import TrainOptions, train_on
 from anomaly.recipes import Survey, candidates, survey
@@ -86,6 +87,7 @@ def try_recipes(
         UsageError: no such recipe, or fewer than two of them.
         DeviceError: no such device.
     """
+    require("training", "torch", *WITH_TORCH)
     dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
     on_data(describe(dataset))
     limits = Limits.for_pixels(options.max_pixels)
