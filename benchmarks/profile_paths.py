@@ -13,6 +13,7 @@ and change.
 import argparse
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from anomaly.data import Limits, Picture, Pixels, decode, preprocess, read_all
+from anomaly.data import Limits, Picture, Pixels, decode, preprocess, read_all, to_array
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, bytes_of
 from anomaly.inference import Detector, load_detector
 from anomaly.pipeline.results import write_results
@@ -32,6 +33,7 @@ from benchmarks.serving import Program, serving
 
 ROUNDS = 3
 PHOTOGRAPH = (4000, 3000)
+MOST_DECODED = 2**30  # bytes: 500 photographs at once would be 18 GB
 HEAD = f"{'':22}{'file':>9}{'decode':>9}{'resize':>9}{'evidence':>10}{'rows':>9}{'sum':>9}{'command':>9}"
 
 
@@ -91,7 +93,8 @@ def _step_by_step(name: str, folder: Path, detector: Detector, model: Path, out:
     paths = sorted(map(str, folder.iterdir()))
     config = detector.preprocess
     data = [Path(path).read_bytes() for path in paths]
-    seen = [decode(each, name=name) for each in data]
+    num_seen = max(MOST_DECODED // to_array(decode(data[0], name=name)).nbytes, 1)
+    seen = [decode(each, name=name) for each in data[:num_seen]]
     pictures = list(read_all(((path, Path(path)) for path in paths), config))
     pixels = np.stack([picture.pixels for picture in pictures if isinstance(picture, Picture)])
     evidence = detector.evidence(pixels)
@@ -108,7 +111,7 @@ def _step_by_step(name: str, folder: Path, detector: Detector, model: Path, out:
 
     steps = [
         _us(lambda: [bytes_of(Path(path), name, DEFAULT_LIMITS) for path in paths], len(paths)),
-        _us(lambda: [decode(each, name=name, limits=Limits()) for each in data], len(data)),
+        _us(lambda: deque((decode(each, name=name, limits=Limits()) for each in data), maxlen=0), len(data)),
         _us(lambda: [preprocess(each, config) for each in seen], len(seen)),
         _us(lambda: [detector.evidence(pixels[i : i + 256]) for i in range(0, len(pixels), 256)], len(pixels)),
         _us(rows, len(paths)),
