@@ -119,6 +119,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     """
     require("training", "torch", *WITH_TORCH)  # before hours of work, at whose end the graph is made
     _check_name(options.out)
+    resolve_device(options.device)
     dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
     watch.on_data(describe(dataset))
     return train_on(dataset, options, watch)
