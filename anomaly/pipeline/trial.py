@@ -21,7 +21,8 @@ from anomaly.evaluation.metrics import image_metrics
 from anomaly.extras import WITH_TORCH, require
 from anomaly.inference import load_detector
 from anomaly.pipeline.train import TrainOptions, train_on
-from anomaly.recipes import Survey, candidates, survey
+from anomaly.recipes import Survey, candidates, read_recipe, survey
+from anomaly.runtime import resolve_device
 from anomaly.training.places.spoilt import CHOOSING, spoilt_images
 
 MOST_LEARNT, MOST_JUDGED = 2000, 60  # images
@@ -88,6 +89,9 @@ def try_recipes(
         DeviceError: no such device.
     """
     require("training", "torch", *WITH_TORCH)
+    resolve_device(options.device)
+    for name in options.recipes:
+        read_recipe(name)
     dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
     on_data(describe(dataset))
     limits = Limits.for_pixels(options.max_pixels)

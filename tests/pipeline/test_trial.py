@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from anomaly.data import open_dataset
-from anomaly.errors import DataError, UsageError
+from anomaly.errors import DataError, DeviceError, UsageError
 from anomaly.pipeline import trial
 from anomaly.pipeline.train import TrainOptions, TrainSummary
 from anomaly.pipeline.trial import Trial, TrialOptions, TrialSummary, try_recipes
@@ -119,6 +119,13 @@ def test_few_normals_and_one_recipe_are_refused(tmp_path: Path, brief: tuple[str
         try_recipes(TrialOptions(str(tmp_path / "few"), brief))
     with pytest.raises(UsageError, match="give at least two"):
         try_recipes(TrialOptions("digits", brief[:1], ("0",)))
+
+
+def test_an_unknown_recipe_or_device_is_refused_before_anything_is_trained(brief: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="digit"):
+        try_recipes(TrialOptions("digits", (brief[0], "digit"), ("0",)))
+    with pytest.raises(DeviceError, match="none"):
+        try_recipes(TrialOptions("digits", brief, ("0",), device="none"))
 
 
 def test_grey_and_coloured_pictures_are_spoilt_together(tmp_path: Path, brief: tuple[str, ...]) -> None:
