@@ -15,7 +15,7 @@ pictures, and keeps its rows in the folder of `--models`. Methods:
 - by-place: the nearest normal at the same place, of the same φ at 256 pixels a side, without training.
 - registration: phase correlation and a z-map, on the boards (benchmarks/registration.py).
 
-Recipes were chosen on training splits alone. Nothing here chooses anything.
+Nothing here chooses anything. What chose the recipes: docs/experiments.md.
 """
 
 import argparse
