@@ -20,9 +20,8 @@ _PREFACE = """# Real parts
 `python -m benchmarks.parts --write docs/parts.md` makes this page of `benchmarks/results/parts.jsonl`. Each row of ours
 is one `anomaly train` and one `anomaly evaluate`; without `--write` the program runs what has no row yet. Figures are
 image AUROC / pixel AUROC / AUPRO in %, ± the standard deviation of the first over seeds; the second and third stand
-where there are masks. Which maps the evidence of `parts` sees was
-chosen with test figures of the tiles, the transistors and ELPV in view (docs/experiments.md), so those rows are somewhat
-too good; nothing else was chosen by test images. `parts` is the recipe
+where there are masks. Which maps the evidence of `parts` sees was chosen with test figures of the tiles, the
+transistors and ELPV in view (docs/experiments.md), so those rows are somewhat too good. `parts` is the recipe
 `large-parts` on boards and mosaics, where 256 pixels a side hide the defects.
 
 All methods see the same splits. PCA and 3-NN (nearest neighbours) see 64 × 64 grey pixels. **PatchCore's evidence** is
