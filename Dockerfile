@@ -1,33 +1,48 @@
-# The scoring service with the bundles of models/. No container engine was at hand to build this file where it was
-# written: its install line is that of `make run`, which CI runs on a plain machine, without the extra for reports. Where no
-# bundle searches for latents, '.[onnx,server]' is enough, and the image is a third as large.
+# The scoring service with the bundles of models/. docs/deploy.md says how to run it; `make image-check` builds and tries it.
 #
 #   docker build -t anomaly .
-#   docker run --rm -p 127.0.0.1:8000:8000 anomaly
-#   docker run --rm -p 127.0.0.1:8000:8000 --gpus all anomaly      # torch from the package index brings CUDA on x86-64
+#   docker build -t anomaly --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu .      # torch without CUDA
+#   docker build -t anomaly --build-arg EXTRAS=server,onnx .                                    # no torch: ONNX Runtime
 
-FROM python:3.11-slim AS build
+ARG BASE=python:3.11-slim
+
+FROM ${BASE} AS build
+ARG EXTRAS=torch,pretrained,server
+ARG TORCH_INDEX=
 WORKDIR /build
-RUN python -m venv /opt/anomaly
+RUN python3 -m venv /opt/anomaly
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY anomaly anomaly
 COPY service service
-RUN /opt/anomaly/bin/python -m pip install --no-cache-dir --constraint constraints.txt '.[torch,pretrained,server]'
+RUN if [ -n "$TORCH_INDEX" ]; then \
+        /opt/anomaly/bin/python -m pip install --no-cache-dir --constraint constraints.txt --no-deps --index-url "$TORCH_INDEX" torch; \
+    fi
+RUN /opt/anomaly/bin/python -m pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]"
 
-FROM python:3.11-slim
-RUN useradd --system --create-home --uid 10001 anomaly
+FROM ${BASE}
+LABEL org.opencontainers.image.title="anomaly" \
+      org.opencontainers.image.description="Says of an image how abnormal it is, where, and with what confidence." \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="MIT"
+RUN groupadd --gid 10001 anomaly \
+    && useradd --uid 10001 --gid anomaly --create-home anomaly \
+    && install --directory --owner=anomaly --group=anomaly /srv/keys /srv/models /srv/history
 COPY --from=build /opt/anomaly /opt/anomaly
-COPY models /srv/models
+COPY --chown=anomaly:anomaly models /srv/models
 COPY docs/examples /srv/docs/examples
 WORKDIR /srv
-USER anomaly
-ENV PATH=/opt/anomaly/bin:$PATH PYTHONUNBUFFERED=1 ANOMALY_LOG_FORMAT=json
+USER 10001:10001
 
-# Inside a container the service must listen on all addresses to be reached at all; --insecure allows that. Who can reach it
-# is decided by what is published: the lines above publish to this machine only. To publish further, mount a file of keys and
-# give --keys FILE in the place of --insecure. It answers to loopback names and to numeric
-# addresses; give further names in ANOMALY_ALLOWED_HOSTS (separated by commas).
+# Inside a container the service must listen on all addresses to be reached at all; ANOMALY_INSECURE allows that without
+# keys. Who can reach it is decided by what is published. With ANOMALY_KEYS, a file of keys, keys are asked for.
+ENV PATH=/opt/anomaly/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    ANOMALY_HOST=0.0.0.0 \
+    ANOMALY_INSECURE=true \
+    ANOMALY_MODELS=/srv/models \
+    ANOMALY_LOG_FORMAT=json
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
-CMD ["anomaly", "serve", "--models", "models/", "--default-model", "mnist", "--host", "0.0.0.0", "--port", "8000", "--insecure"]
+CMD ["anomaly", "serve", "--default-model", "mnist"]

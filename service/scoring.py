@@ -174,7 +174,10 @@ class Scoring:
             for i, (submission, each) in enumerate(zip(submissions, judged, strict=True))
             if isinstance(each, JudgedImage)
         }
-        numbers = await self._history.add(list(entries.values())) if entries else []
+        if not entries:
+            return {}
+        with self._telemetry.keeping():
+            numbers = await self._history.add(list(entries.values()))
         return dict(zip(entries, numbers, strict=True))
 
     def _explain(self, error: Exception) -> Problem:

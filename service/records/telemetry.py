@@ -6,7 +6,7 @@ of series grow.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -43,6 +43,7 @@ class Telemetry:
         self._p_value = Histogram("anomaly_p_value", "p-values.", MODEL, buckets=P_VALUES, registry=registry)
         self._drift = Gauge("anomaly_drift_log10_martingale", "Evidence of drift.", MODEL, registry=registry)
         self._alarm = Gauge("anomaly_drift_alarm", "1 once the drift alarm is on.", MODEL, registry=registry)
+        self._keep = _seconds("anomaly_history_seconds", "A request's wait for its rows' commit.", [], registry)
         self._history = Counter("anomaly_history_failures", "Scored images not kept in the history.", registry=registry)
         self._unkept = Gauge("anomaly_history_failing", "1 while the history cannot be written.", registry=registry)
 
@@ -60,14 +61,13 @@ class Telemetry:
         self._series(self._requests, route, str(code)).inc()
         self._series(self._seconds, route).observe(seconds)
 
-    @contextmanager
-    def decoding(self) -> Iterator[None]:
+    def decoding(self) -> AbstractContextManager[None]:
         """Time the decoding of one image."""
-        start = perf_counter()
-        try:
-            yield
-        finally:
-            self._decode.observe(perf_counter() - start)
+        return _timing(self._decode)
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """Time one request's wait until the history has its rows."""
+        return _timing(self._keep)
 
     def observe_batch(self, bundle: Bundle, queue_s: Sequence[float], inference_s: float) -> None:
         """Note one device batch: each image's wait, and the time of all in the networks."""
@@ -109,6 +109,15 @@ class Telemetry:
     def exposition(self) -> bytes:
         """All series in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+@contextmanager
+def _timing(metric: Histogram) -> Iterator[None]:
+    start = perf_counter()
+    try:
+        yield
+    finally:
+        metric.observe(perf_counter() - start)
 
 
 def _seconds(name: str, documentation: str, labels: Sequence[str], registry: CollectorRegistry) -> Histogram:

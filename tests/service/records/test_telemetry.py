@@ -108,3 +108,17 @@ def test_apps_do_not_share_their_counts() -> None:
     first.observe_request("/score", 200, 0.1)
     assert b'route="/score"' in first.exposition()
     assert b'route="/score"' not in second.exposition()
+
+
+def test_a_requests_wait_for_the_history_is_timed(tmp_path: Path) -> None:
+    with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite") as kept:
+        kept.batch(png(1), png(2), b"text")
+        kept.score(png(3))
+        kept.score(b"text")
+        assert value(kept, "anomaly_history_seconds_count") == 2
+        assert 0 < value(kept, "anomaly_history_seconds_sum") < 20
+
+
+def test_without_a_history_there_is_nothing_to_wait_for(own: Instance) -> None:
+    own.score(png(1))
+    assert value(own, "anomaly_history_seconds_count") == 0

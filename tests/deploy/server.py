@@ -1,0 +1,61 @@
+"""The service as `deploy/compose.yaml` runs it, but on this machine: with keys, a history and the shipped model."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.edge.keys import add_key
+from tests.deploy.expressions import ROOT
+from tests.service.processes import running
+
+IMAGES = {name: (ROOT / "docs" / "examples" / name).read_bytes() for name in ("zero.png", "six.png")}
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A running server, and the key by which it may be read."""
+
+    client: httpx.Client
+    key: str
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"{self.client.base_url.host}:{self.client.base_url.port}"
+
+    def send_some(self) -> None:
+        """A normal image, an anomalous one, a damaged one alone and in a batch, a call without a key."""
+        answers = [self._score(data) for data in IMAGES.values()]
+        assert [answer.json()["is_anomalous"] for answer in answers] == [False, True]
+        assert self._score(b"text").status_code == 415
+        files = [("files", (name, data)) for name, data in (IMAGES | {"damaged.png": b"text"}).items()]
+        assert self.client.post("/score/batch", files=files).status_code == 200
+        assert httpx.get(self.client.base_url.join("/models")).status_code == 401
+
+    def series(self) -> dict[str, list[dict[str, str]]]:
+        """All series that `/metrics` has: their labels, by name."""
+        found: dict[str, list[dict[str, str]]] = {}
+        for family in text_string_to_metric_families(self.client.get("/metrics").text):
+            for sample in family.samples:
+                found.setdefault(sample.name, []).append(dict(sample.labels))
+        return found
+
+    def _score(self, data: bytes) -> httpx.Response:
+        return self.client.post("/score", content=data, headers={"Content-Type": "image/png"})
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[Watched]:
+    """Such a server, with its files in `folder`."""
+    shutil.copytree(ROOT / "models" / "mnist", folder / "models" / "mnist")
+    keys = folder / "keys.txt"
+    key = add_key(keys, "prometheus", ["score"])
+    settings = {"ANOMALY_KEYS": str(keys), "ANOMALY_HISTORY": str(folder / "history.sqlite")}
+    with running(folder / "models", **settings) as process:
+        process.client.headers["Authorization"] = f"Bearer {key}"
+        yield Watched(process.client, key)

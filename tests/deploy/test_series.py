@@ -1,0 +1,72 @@
+"""Every series and label that the dashboard or an alert names is one that a real server has."""
+
+import re
+
+import pytest
+
+from service.errors import INTERNAL, STATUS
+from tests.deploy.expressions import PANELS, RULES, filled, groupings, queries, selectors, variable_selectors
+from tests.deploy.server import Watched
+
+OF_PROMETHEUS = {"up": {"instance", "job"}, "ALERTS": {"alertname", "alertstate", "instance", "job", "severity"}}
+"""Series that Prometheus makes by itself."""
+OF_TARGET = {"instance", "job"}
+"""Labels that Prometheus adds to all that it reads."""
+EXPRESSIONS = queries() | {rule["alert"]: rule["expr"] for rule in RULES}
+CODES = {str(status) for status, _ in [*STATUS.values(), INTERNAL]} | {code for _, code in [*STATUS.values(), INTERNAL]}
+
+
+def labels_of(server: Watched, name: str) -> set[str]:
+    series = server.series()
+    assert name in OF_PROMETHEUS or name in series, f"the server has no series {name}"
+    return OF_PROMETHEUS.get(name) or OF_TARGET.union(*series[name])
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_an_expression_names_series_and_labels_that_there_are(server: Watched, name: str) -> None:
+    read = selectors(filled(EXPRESSIONS[name]))
+    assert read
+    for selector in read:
+        assert {label for label, _, _ in selector.wanted} <= labels_of(server, selector.name), selector
+    assert groupings(EXPRESSIONS[name]) <= set.union(*(labels_of(server, selector.name) for selector in read))
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_an_expression_wants_values_that_there_are(server: Watched, name: str) -> None:
+    """Each alternative of a pattern is met; a code of an error need not have happened."""
+    series = server.series()
+    for selector in selectors(filled(EXPRESSIONS[name])):
+        for label, _, pattern in selector.wanted:
+            if label in OF_TARGET:
+                continue
+            values = CODES if label == "code" else {each[label] for each in series[selector.name]}
+            for alternative in [pattern] if "(" in pattern else pattern.split("|"):
+                if not alternative.startswith("/v2/"):
+                    assert any(re.fullmatch(alternative, value) for value in values), (selector, alternative, values)
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=[panel["title"] for panel in PANELS])
+def test_a_legend_names_labels_that_its_expression_keeps(
+    server: Watched, panel: dict[str, list[dict[str, str]]]
+) -> None:
+    for target in panel["targets"]:
+        used = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+        read = selectors(filled(target["expr"]))
+        all_labels = set.union(*(labels_of(server, selector.name) for selector in read))
+        assert used <= (groupings(target["expr"]) or all_labels)
+
+
+def test_variables_are_read_from_series_that_there_are(server: Watched) -> None:
+    found = {}
+    for selector, label in variable_selectors():
+        assert {label, *(each for each, _, _ in selector.wanted)} <= labels_of(server, selector.name)
+        found[label] = selector.name
+    assert found == {"instance": "anomaly_queue_images", "model": "anomaly_images_total"}
+
+
+def test_everything_that_is_measured_is_on_the_dashboard(server: Watched) -> None:
+    def family(name: str) -> str:
+        return re.sub(r"_(total|bucket|sum|count|created)$", "", name)
+
+    shown = {family(selector.name) for text in queries().values() for selector in selectors(filled(text))}
+    assert {family(name) for name in server.series()} == shown
