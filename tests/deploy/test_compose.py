@@ -21,12 +21,12 @@ ANOMALY = SERVICES["anomaly"]
 DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 
 
-def compose(password: str | None) -> subprocess.CompletedProcess[str]:
-    """The file as compose resolves it, where this password is chosen for Grafana."""
-    command = ["docker-compose", "--file", str(COMPOSE), "config"]
-    chosen = {name: value for name, value in os.environ.items() if name != "GRAFANA_PASSWORD"}
-    chosen |= {"GRAFANA_PASSWORD": password} if password else {}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=chosen)
+def compose(choices: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """The file as compose resolves it with this text for `.env`, written to `choices`."""
+    choices.write_text(text, "utf-8")
+    command = ["docker-compose", "--env-file", str(choices), "--file", str(COMPOSE), "config"]
+    path = {"PATH": os.environ["PATH"]}  # and nothing else that somebody has chosen here
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=path)
 
 
 def mounts(service: str) -> list[list[str]]:
@@ -40,8 +40,8 @@ needs_compose = pytest.mark.skipif(
 
 
 @needs_compose
-def test_compose_accepts_the_file() -> None:
-    done = compose("chosen")
+def test_compose_accepts_the_file(tmp_path: Path) -> None:
+    done = compose(tmp_path / ".env", "GRAFANA_PASSWORD=chosen\n")
     assert done.returncode == 0, done.stderr
     resolved = yaml.safe_load(done.stdout)["services"]
     assert resolved.keys() == SERVICES.keys()
@@ -50,8 +50,8 @@ def test_compose_accepts_the_file() -> None:
 
 
 @needs_compose
-def test_grafana_has_no_password_that_everybody_knows() -> None:
-    done = compose(None)
+def test_grafana_has_no_password_that_everybody_knows(tmp_path: Path) -> None:
+    done = compose(tmp_path / ".env", "")
     assert done.returncode != 0
     assert "GRAFANA_PASSWORD" in done.stderr
 
