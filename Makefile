@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .PHONY: help install run test hostile check format clean load load-throughput load-overload load-clients \
-	load-bad-clients load-stops load-history load-soak
+	load-bad-clients load-stops load-history load-soak watch-kills
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -48,6 +48,9 @@ load-history: install ## kill -9 twenty times while a history is kept; every ack
 	$(BIN)/python -m benchmarks.history_kills
 load-soak: install ## a quarter of an hour of everything
 	$(BIN)/python -m benchmarks.soak
+
+watch-kills: install ## 10,000 files dropped at once, the watcher killed (-9) ten times; to a file, a webhook, MQTT
+	$(BIN)/python -m benchmarks.watch_kills
 
 check: install ## lint, format check, types, layers
 	$(BIN)/ruff check .

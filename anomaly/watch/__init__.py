@@ -1,0 +1,6 @@
+"""`anomaly watch`: scores what is dropped into a folder, and reports each picture at least once, whatever happens.
+
+arrivals  which files are whole            journal   what was accepted, scored and reported; on disk
+changes   when to look                     targets   where reports go: a file, a webhook, MQTT
+sorting   where pictures go afterwards     watching  the loop that joins them
+"""
