@@ -15,6 +15,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 START_S = 20.0
+OPEN = ("allow_anonymous true", "max_queued_messages 100000")
 
 
 def mosquitto() -> str | None:
@@ -30,14 +31,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def broker(folder: Path, *, port: int = 0, settings: Sequence[str] = ("allow_anonymous true",)) -> Iterator[int]:
+def broker(folder: Path, *, port: int = 0, settings: Sequence[str] = OPEN) -> Iterator[int]:
     """A broker with these lines in its configuration, ready to take connections; its port."""
     program = mosquitto()
     if program is None:
         raise SystemExit("mosquitto is not installed: apt-get install mosquitto")
     port = port or free_port()
     configuration = folder / f"mosquitto-{port}.conf"
-    lines = [f"listener {port} 127.0.0.1", "max_queued_messages 0", *settings]
+    lines = [f"listener {port} 127.0.0.1", *settings]
     configuration.write_text("\n".join(lines) + "\n")
     process = subprocess.Popen(
         [program, "-c", str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -152,15 +152,24 @@ def _endpoint() -> Iterator[tuple[str, list[dict[str, object]]]]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            rows.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            size = int(self.headers["Content-Length"])
+            body = self.rfile.read(size)
+            if len(body) < size:
+                return  # its sender was killed
+            rows.append(json.loads(body))
             self.send_response(204)
             self.end_headers()
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # the library's name
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Taking)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Connections end when their client is killed."""
+
+    server = Server(("127.0.0.1", 0), Taking)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
