@@ -29,7 +29,7 @@ from benchmarks.brokers import broker, subscribed
 from benchmarks.drawings import draw_line, write_files
 
 SIDE = 28
-POLL_S = 0.01
+POLL_S = 0.1
 MOST_S = 1800.0
 
 Received = Callable[[], list[dict[str, object]]]
@@ -100,7 +100,7 @@ def kill_and_look(model: Path, target: str, *, num_files: int, times: int) -> Ou
             wanted = num_files * (turn + 1) // (times + 1)
             memory = max(memory, _wait(watcher, lambda: len({row["path"] for row in received()}), wanted))
             if turn < times:
-                time.sleep(random.uniform(0, 0.2))  # noqa: S311  # no secret
+                time.sleep(random.uniform(0, 0.3))  # noqa: S311  # no secret
                 watcher.kill()
             else:
                 watcher.send_signal(signal.SIGTERM)

@@ -2,5 +2,6 @@
 
 arrivals  which files are whole            journal   what was accepted, scored and reported; on disk
 changes   when to look                     targets   where reports go: a file, a webhook, MQTT
-sorting   where pictures go afterwards     watching  the loop that joins them
+sorting   where pictures go afterwards     retry     when to try again what has failed
+watching  the loop that joins them
 """

@@ -5,6 +5,7 @@ Linux by a lease on the file, Windows and Windows shares by refusing to open it.
 without a change is taken as it is, so that no file waits for ever.
 """
 
+import hashlib
 import os
 import signal
 import stat
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomaly.data.files.listing import is_left_out, list_images
-from anomaly.watch.journal import Arrival, Knows
+from anomaly.watch.journal import Arrival
 
 OPEN_AT_MOST_S = 60.0
 """How long a file that does not change may stay open for writing before it is taken nevertheless."""
@@ -39,7 +40,7 @@ class Arrivals:
     def __init__(
         self,
         folder: Path,
-        knows: Knows,
+        knows: Callable[[Arrival], bool],
         *,
         settle_s: float,
         skipped: Sequence[Path] = (),
@@ -115,6 +116,17 @@ def arrival_of(path: Path, name: str) -> Arrival | None:
     except OSError:
         return None
     return Arrival(name, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
+def report_id(folder: Path, arrival: Arrival) -> str:
+    """What tells a report that comes twice: 16 hexadecimal digits of SHA-256 over path, size, time and content."""
+    try:
+        with (folder / arrival.path).open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+    except OSError:  # the row says why
+        content = b""
+    name = os.fsencode(Path(arrival.path).as_posix())
+    return hashlib.sha256(b"%b\0%d\0%d\0%b" % (name, arrival.size, arrival.mtime_ns, content)).hexdigest()[:16]
 
 
 def cannot_be_opened(path: Path) -> bool:

@@ -12,7 +12,7 @@ no memory shared with others, so it works on network drives that have locks.
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,6 +198,3 @@ def _arrival(found: Sequence[object]) -> Arrival:
 def _report(found: tuple[bytes, int, int, str, str]) -> Report:
     *key, report_id, row = found
     return Report(_arrival(key), report_id, json.loads(row))
-
-
-Knows = Callable[[Arrival], bool]

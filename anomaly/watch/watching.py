@@ -4,8 +4,6 @@ It takes one batch after another, whatever waits: pictures of more are never in 
 two batches wait to be scored, and nothing is scored while many reports wait for their target. Files wait in the folder.
 """
 
-import hashlib
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -23,9 +21,10 @@ from anomaly.inference import ALPHA, Detector, load_detector
 from anomaly.locks import held
 from anomaly.pipeline.results import ResultRow
 from anomaly.pipeline.score import Reading, columns_of, score_rows
-from anomaly.watch.arrivals import Arrivals, arrival_of, cannot_be_opened, is_open_for_writing
+from anomaly.watch.arrivals import Arrivals, arrival_of, cannot_be_opened, is_open_for_writing, report_id
 from anomaly.watch.changes import changes
 from anomaly.watch.journal import Arrival, Journal, Report, open_journal
+from anomaly.watch.retry import Retry
 from anomaly.watch.sorting import Sorting
 from anomaly.watch.targets.target import DeliveryError, Target, check_target, open_target
 from anomaly.watch.targets.webhook import read_secret
@@ -36,7 +35,7 @@ MAX_WAITING = 10_000
 _REPORTS_AT_ONCE = 100
 _WORK_S = 1.0
 _COMMIT_S = 0.2  # arrived reports are committed so often, not one by one: a commit waits for the disk
-_FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 60.0
+_LOOK_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,8 @@ class _Watching:
     def __post_init__(self) -> None:
         self._reading = Reading(self.detector, Limits.for_pixels(self.options.max_pixels))
         self._batch = chunk_size(self.detector.preprocess)
-        self._delivering = _Retry("reports wait in the journal", self.say)
-        self._moving = _Retry("pictures stay in the folder", self.say)
+        self._delivering = Retry("reports wait in the journal", self.say)
+        self._moving = Retry("pictures stay in the folder", self.say)
         self._device = self.folder.stat().st_dev
         self._is_away = False
 
@@ -196,7 +195,7 @@ class _Watching:
         batch = self.journal.accepted(self._batch)
         if not batch or self.journal.count("scored") >= MAX_WAITING or not self._is_there():
             return False
-        ids = [_id_of(self.folder, arrival) for arrival in batch]
+        ids = [report_id(self.folder, arrival) for arrival in batch]
         paths = [str(self.options.folder / arrival.path) for arrival in batch]
         rows = list(score_rows(self._reading, paths, self.options.alpha))
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -244,15 +243,17 @@ class _Watching:
             if not reports:
                 return
             moved: list[Arrival] = []
-            try:
-                for report in reports:
+            failure = ""
+            for report in reports:
+                try:
                     self.sorting.move(report)
                     moved.append(report.arrival)
-            except OSError as error:
-                self._moving.fail(f"{error.filename or 'a picture'} cannot be moved: {error.strerror or error}")
+                except OSError as error:
+                    failure = f"{error.filename or report.arrival.path} cannot be moved: {error.strerror or error}"
+            self.journal.withdraw(moved)
+            if failure:
+                self._moving.fail(failure)
                 return
-            finally:
-                self.journal.withdraw(moved)
             self._moving.succeed()
 
     def _is_there(self) -> bool:
@@ -261,12 +262,8 @@ class _Watching:
         Raises:
             StorageError: it was emptied of the lock, or replaced, on the same disk: what holds the lock is gone.
         """
-        try:
-            is_there = (self.folder / LOCK).exists()
-            is_same_disk = self.folder.stat().st_dev == self._device
-        except OSError:
-            is_there = is_same_disk = False
-        if not is_there and is_same_disk:
+        is_there = (self.folder / LOCK).exists()
+        if not is_there and self._is_replaced():
             raise StorageError(
                 f"{self.folder} was replaced, or its file {LOCK} was deleted; start `anomaly watch` again"
             )
@@ -275,40 +272,13 @@ class _Watching:
             self.say(f"{self.folder} is {'there again' if is_there else 'not there; waiting until it is'}")
         return is_there
 
-
-class _Retry:
-    """When to try again what has failed: after a second, two, four, at most a minute. The first failure is said."""
-
-    def __init__(self, meanwhile: str, say: Callable[[str], None]) -> None:
-        self._meanwhile = meanwhile
-        self._say = say
-        self._reason = ""
-        self._wait_s = _FIRST_RETRY_S
-        self._next = 0.0
-
-    @property
-    def is_due(self) -> bool:
-        return time.monotonic() >= self._next
-
-    def fail(self, reason: str) -> None:
-        self._next = time.monotonic() + self._wait_s
-        self._wait_s = min(2 * self._wait_s, _LAST_RETRY_S)
-        if reason != self._reason:
-            self._say(f"{reason}; {self._meanwhile}, and it is tried again")
-        self._reason = reason
-
-    def succeed(self) -> None:
-        if self._reason:
-            self._say(f"it works again: {self._reason}")
-        self._reason, self._wait_s, self._next = "", _FIRST_RETRY_S, 0.0
-
-
-def _id_of(folder: Path, arrival: Arrival) -> str:
-    """What tells a report that comes twice: 16 hexadecimal digits of SHA-256 over path, size, time and content."""
-    try:
-        with (folder / arrival.path).open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").digest()
-    except OSError:  # the row says why
-        content = b""
-    name = os.fsencode(Path(arrival.path).as_posix())
-    return hashlib.sha256(b"%b\0%d\0%d\0%b" % (name, arrival.size, arrival.mtime_ns, content)).hexdigest()[:16]
+    def _is_replaced(self) -> bool:
+        """Whether a folder is there on the same disk, but not with the lock. It is looked twice: it may be moving."""
+        for _ in range(2):
+            time.sleep(_LOOK_AGAIN_S)
+            try:
+                if self.folder.stat().st_dev != self._device or (self.folder / LOCK).exists():
+                    return False
+            except OSError:
+                return False
+        return True

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from anomaly.errors import InUseError, StorageError, UsageError
+from anomaly.watch import retry
 from anomaly.watch import watching as watching_module
 from anomaly.watch.journal import Arrival, Journal, open_journal
 from anomaly.watch.watching import JOURNAL, LOCK, WatchOptions, watch_folder
@@ -122,7 +123,7 @@ def test_reports_wait_for_an_endpoint_that_is_down(
     bigan_dir: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through a restart, too; in order, and each once where nothing is killed."""
-    monkeypatch.setattr(watching_module, "_FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(retry, "FIRST_S", 0.05)
     endpoint = Endpoint(statuses=[503, 503, 200, 503])
     write_images(folder, normals()[:4])
     with serving(endpoint), watching(bigan_dir, folder, endpoint.address) as watcher:
@@ -147,7 +148,7 @@ def test_reports_wait_for_an_endpoint_that_is_down(
 def test_no_more_is_scored_than_may_wait(bigan_dir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching_module, "MAX_WAITING", 6)
     monkeypatch.setattr(watching_module, "chunk_size", lambda config: 4)
-    monkeypatch.setattr(watching_module, "_FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(retry, "FIRST_S", 0.05)
     most: dict[str, int] = {}
     counted = Journal.count
 
