@@ -11,7 +11,8 @@ import pytest
 from anomaly.errors import InUseError, StorageError, UsageError
 from anomaly.watch import retry
 from anomaly.watch import watching as watching_module
-from anomaly.watch.journal import Arrival, Journal, open_journal
+from anomaly.watch.journal import Arrival, Journal, Report, open_journal
+from anomaly.watch.sorting import Sorting
 from anomaly.watch.watching import JOURNAL, LOCK, WatchOptions, watch_folder
 from tests.cli.calls import call, read_rows
 from tests.digit_images import normals, others, write_images
@@ -117,6 +118,33 @@ def test_pictures_are_sorted_after_their_report(bigan_dir: Path, folder: Path, o
     with watching(bigan_dir, folder, out, move_to=folder):
         pass
     assert len(rows_of(out)) == 82
+
+
+def test_a_picture_that_cannot_be_moved_holds_up_no_other(
+    bigan_dir: Path, folder: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_S", 0.05)
+    is_locked = threading.Event()
+    is_locked.set()
+    move = Sorting.move
+
+    def refuse_one(sorting: Sorting, report: Report) -> None:
+        if report.arrival.path == "0001.png" and is_locked.is_set():
+            raise PermissionError(13, "used by another process", "0001.png")
+        move(sorting, report)
+
+    monkeypatch.setattr(Sorting, "move", refuse_one)
+    write_images(folder, normals()[:4])
+    with watching(bigan_dir, folder, out, move_to=tmp_path / "out") as watcher:
+        wait_for(lambda: [path.name for path in folder.glob("*.png")] == ["0001.png"])
+        wait_for(lambda: len(watcher.said) == 1)
+        is_locked.clear()
+        wait_for(lambda: not list(folder.glob("*.png")))
+        wait_for(lambda: len(watcher.said) == 2)
+    assert watcher.said[0] == (
+        "0001.png cannot be moved: used by another process; pictures stay in the folder, and it is tried again"
+    )
+    assert len(rows_of(out)) == 4
 
 
 def test_reports_wait_for_an_endpoint_that_is_down(
