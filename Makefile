@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .PHONY: help install run test hostile check format clean load load-throughput load-overload load-clients \
-	load-bad-clients load-stops load-history load-soak image-check
+	load-bad-clients load-stops load-history load-soak image-check watch-kills
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -51,6 +51,8 @@ load-soak: install ## a quarter of an hour of everything
 
 image-check: install ## build the container images, start them without a network, post images; as root
 	$(BIN)/python -m benchmarks.image_check $(IMAGE)
+watch-kills: install ## 10,000 files dropped at once, the watcher killed (-9) ten times; to a file, a webhook, MQTT
+	$(BIN)/python -m benchmarks.watch_kills
 
 check: install ## lint, format check, types, layers
 	$(BIN)/ruff check .

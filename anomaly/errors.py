@@ -2,6 +2,7 @@
 
     AnomalyError
     ├── UsageError              options that do not fit together, or a value out of range
+    │   └── InputError          what the scikit-learn estimator is given; a ValueError too
     ├── DeviceError             the requested device is not available
     ├── DataError               a data set that cannot be understood or used
     │   └── ImageError          one image that cannot be used; names it
@@ -29,6 +30,10 @@ class AnomalyError(Exception):
 
 class UsageError(AnomalyError):
     """Options that do not fit together, or a value out of range."""
+
+
+class InputError(UsageError, ValueError):
+    """What the scikit-learn estimator is given and cannot use; a ValueError, as callers of scikit-learn expect it."""
 
 
 class DeviceError(AnomalyError):

@@ -60,14 +60,28 @@ def notes_on_names(paths: Iterable[str], out: Path) -> list[str]:
     return [f"{num} paths are not UTF-8 text; {out.name} has them {_NOT_UTF8[out.suffix]}"] if num else []
 
 
-def _write_csv(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
+def write_csv(rows: Iterable[ResultRow], file: TextIO, columns: Iterable[str], *, header: bool = True) -> None:
     """Null is an empty field, true and false are lower case, floats keep every digit."""
+    names = list(columns)
+    writer = csv.writer(_LineFeeds(file), lineterminator="\r\n")
+    if header:
+        writer.writerow(names)
+    for row in rows:
+        values = [row.get(name) for name in names]
+        writer.writerow([_WORDS[value] if isinstance(value, bool) else value for value in values])
+
+
+def write_jsonl(rows: Iterable[ResultRow], file: TextIO, columns: Iterable[str]) -> None:
+    """One object a line; bytes of paths that are not UTF-8 are escaped, so the text is ASCII."""
+    names = list(columns)
+    for row in rows:
+        json.dump({name: row.get(name) for name in names}, file, allow_nan=False)
+        file.write("\n")
+
+
+def _write_csv(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
     with _open(path) as file:
-        writer = csv.writer(_LineFeeds(file), lineterminator="\r\n")
-        writer.writerow(columns)
-        for row in rows:
-            values = [row.get(name) for name in columns]
-            writer.writerow([_WORDS[value] if isinstance(value, bool) else value for value in values])
+        write_csv(rows, file, columns)
 
 
 @dataclass(frozen=True)
@@ -82,9 +96,7 @@ class _LineFeeds:
 
 def _write_jsonl(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
     with _open(path) as file:
-        for row in rows:
-            json.dump({name: row.get(name) for name in columns}, file, allow_nan=False)
-            file.write("\n")
+        write_jsonl(rows, file, columns)
 
 
 def _write_parquet(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, type]) -> None:

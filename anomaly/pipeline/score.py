@@ -92,7 +92,7 @@ def score_paths(
     drawing = nullcontext() if heatmaps is None else writing_folder(heatmaps, "heatmaps")
     with writing_file(out, "the results"), drawing:
         return _score_all(
-            _Reading(load_detector(model, device=device, engine=engine), Limits.for_pixels(max_pixels)),
+            Reading(load_detector(model, device=device, engine=engine), Limits.for_pixels(max_pixels)),
             *found,
             out,
             alpha=alpha,
@@ -104,7 +104,7 @@ def score_paths(
 
 
 def _score_all(
-    reading: "_Reading",
+    reading: "Reading",
     paths: Sequence[str],
     left_out: Sequence[LeftOut],
     out: Path,
@@ -121,23 +121,23 @@ def _score_all(
 
     def counted() -> Iterator[ResultRow]:
         nonlocal num_failed, num_anomalous
-        for row in _rows(reading, paths, alpha, heatmaps):
+        for row in score_rows(reading, paths, alpha, heatmaps):
             num_failed += row["error"] is not None
             num_anomalous += row.get("is_anomalous") is True
             on_image()
             yield row
 
-    columns = {"path": str, "score": float, "p_value": float, "is_anomalous": bool, "threshold": float}
-    columns |= dict.fromkeys(detector.bundle.manifest.terms, float)
+    columns = columns_of(detector)
     calibration = detector.calibration
     no_threshold = calibration.shortage(alpha)
     shortages = [no_threshold]
     if fdr is None:
-        write_results(counted(), out, columns | {"error": str})
+        write_results(counted(), out, columns)
     else:
         rows = list(counted())
         p_values = np.array([p for row in rows if isinstance(p := row.get("p_value"), float)])
-        write_results(_with_fdr(rows, p_values, fdr), out, columns | {"fdr_rejected": bool, "error": str})
+        error = {"error": columns.pop("error")}  # it stays the last
+        write_results(_with_fdr(rows, p_values, fdr), out, columns | {"fdr_rejected": bool} | error)
         shortages.append(fdr_shortage(p_values, fdr, calibration.num_calibration))
     missing = [shortage for shortage in shortages if shortage is not None]
     num_flagged = num_anomalous if no_threshold is None else None
@@ -146,7 +146,7 @@ def _score_all(
 
 
 @dataclass
-class _Reading:
+class Reading:
     """The detector, how large pictures may be, and what is to be said of those that were read."""
 
     detector: Detector
@@ -154,7 +154,16 @@ class _Reading:
     remarks: Counter[Remark] = field(default_factory=Counter)
 
 
-def _rows(reading: _Reading, paths: Sequence[str], alpha: float, heatmaps: Path | None) -> Iterator[ResultRow]:
+def columns_of(detector: Detector) -> dict[str, type]:
+    """The columns of result rows, in order."""
+    columns: dict[str, type] = {"path": str, "score": float, "p_value": float, "is_anomalous": bool, "threshold": float}
+    return columns | dict.fromkeys(detector.bundle.manifest.terms, float) | {"error": str}
+
+
+def score_rows(
+    reading: Reading, paths: Sequence[str], alpha: float, heatmaps: Path | None = None
+) -> Iterator[ResultRow]:
+    """One row an image, in order; heatmaps go into that folder."""
     detector = reading.detector
     stream = read_all(((path, Path(path)) for path in paths), detector.preprocess, limits=reading.limits)
     num = chunk_size(detector.preprocess)
@@ -207,7 +216,7 @@ class _Drawable:
 
 
 def _draw_heatmaps(
-    reading: _Reading, images: Sequence[_Drawable], maps: Sequence[NDArray[np.float32]], folder: Path
+    reading: Reading, images: Sequence[_Drawable], maps: Sequence[NDArray[np.float32]], folder: Path
 ) -> None:
     """`folder`/NUMBER_NAME.png: each image with its heatmap over it, the strongest place boxed if it is anomalous."""
     from anomaly.report.heat import overlay

@@ -14,6 +14,7 @@ _FORMS: dict[Form, str] = {
     "idx": "MNIST's files",
     "manifest": "a manifest",
     "digits": "the built-in digits",
+    "arrays": "arrays in memory",
 }
 _LABELS: tuple[Label | None, ...] = ("normal", "anomalous", None)
 _MAX_KINDS = 8

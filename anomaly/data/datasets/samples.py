@@ -18,7 +18,7 @@ from anomaly.errors import DataError
 
 Split = Literal["train", "test"]
 Label = Literal["normal", "anomalous"]
-Form = Literal["folder", "mvtec", "classes", "idx", "manifest", "digits"]
+Form = Literal["folder", "mvtec", "classes", "idx", "manifest", "digits", "arrays"]
 HOLD_OUT_EVERY = 5
 _NORMAL_WORDS = frozenset(["good", "ok", "normal", "pass", "passed"])
 
@@ -28,7 +28,8 @@ class Sample:
     """One image of a data set.
 
     `path` is what result rows show: the file's path, or a name such as "mnist/test/00007" for an image that has no file
-    of its own, whose `pixels` are then in memory: uint8 (h, w). `kind` is the class or the defect, "" if there is none.
+    of its own, whose `pixels` are then in memory: uint8 (h, w[, c]). `kind` is the class or the defect, "" if there is
+    none.
     `masked` tells whether the data set has masks at all; `masks` are this image's mask files, which are united.
     `group` is the part that a manifest says it shows, "" where it says nothing.
     """

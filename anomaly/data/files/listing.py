@@ -43,6 +43,12 @@ def is_image_name(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
+def is_left_out(path: Path, folder: Path) -> bool:
+    """Whether `list_images` leaves out this file, which lies in `folder` at any depth."""
+    is_hidden = any(_has_hidden_name(name) for name in path.relative_to(folder).parts)
+    return _why_left_out(path, is_hidden) is not None
+
+
 def _has_hidden_name(name: str) -> bool:
     """Whether a file or folder of that name is hidden, or is made by an operating system or a storage device."""
     return name.startswith(".") or is_system_name(name)

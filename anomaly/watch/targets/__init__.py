@@ -1,0 +1,1 @@
+"""Where reports go: a file, a webhook, or MQTT."""

@@ -1,0 +1,92 @@
+"""Reports appended to a CSV file or to JSON lines. Each is on the disk before it counts as arrived."""
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from anomaly.errors import UsageError
+from anomaly.files import storing
+from anomaly.locks import writing_file
+from anomaly.pipeline.results import ResultRow, write_csv, write_jsonl
+from anomaly.watch.targets.target import DeliveryError
+
+_CHUNK = 2**20  # bytes
+
+
+class AppendedFile:
+    """A file that grows by a row a report. It may be moved away at any time; the next row makes a new one."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._path = path
+        self._columns = list(columns)
+        self._is_csv = path.suffix == ".csv"
+        self._held = ExitStack()
+        self._held.enter_context(writing_file(path, "the results"))
+        try:
+            if path.exists():
+                with storing("the results", path.parent, instead="give another --to"):
+                    _remove_torn_row(path, self._is_csv)
+                self._check_columns()
+        except BaseException:
+            self._held.close()
+            raise
+
+    def deliver(self, rows: Sequence[ResultRow]) -> Iterator[int]:
+        """See `Target`. What could be written of the rows only in part is taken back."""
+        try:
+            with self._path.open("ab") as file:
+                size = file.tell()
+                try:
+                    file.write(self._text_of(rows, header=not size))
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:
+                    os.truncate(self._path, size)
+                    raise
+        except OSError as error:
+            raise DeliveryError(f"{self._path} cannot be written: {error.strerror or error}") from error
+        yield len(rows)
+
+    def close(self) -> None:
+        """See `Target`."""
+        self._held.close()
+
+    def _text_of(self, rows: Sequence[ResultRow], *, header: bool) -> bytes:
+        text = io.StringIO()
+        if self._is_csv:
+            write_csv(rows, text, self._columns, header=header)
+        else:
+            write_jsonl(rows, text, self._columns)
+        return text.getvalue().encode(errors=sys.getfilesystemencodeerrors())
+
+    def _check_columns(self) -> None:
+        if not self._is_csv:
+            return
+        with self._path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            found = next(csv.reader(file), None)
+        if found is not None and found != self._columns:
+            raise UsageError(
+                f"{self._path} has other columns than the reports of this model ({', '.join(self._columns)}); give "
+                "another --to, or move it away"
+            )
+
+
+def _remove_torn_row(path: Path, is_csv: bool) -> None:
+    """A row that a crash has cut off is written again, so what there is of it goes.
+
+    A row of CSV ends at a line feed that is not between quotes: after an even number of them.
+    """
+    end = position = 0
+    is_quoted = False
+    with path.open("r+b") as file:
+        while chunk := file.read(_CHUNK):
+            for line in io.BytesIO(chunk):
+                position += len(line)
+                is_quoted ^= is_csv and line.count(b'"') % 2 == 1
+                if line.endswith(b"\n") and not is_quoted:
+                    end = position
+        file.truncate(end)
