@@ -109,10 +109,18 @@ class Settings(BaseSettings):
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Images decoded at the same time."""
 
-    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
-        return [each.strip().lower() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
+    def _names(cls, value: object) -> object:
+        return _split(value) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        try:
+            return [ipaddress.ip_network(each) for each in _split(value)] if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError(f"{error}; give addresses or networks, such as 127.0.0.1,10.0.0.0/8") from None
 
     @field_validator("root_path")
     @classmethod
@@ -163,6 +171,10 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def _split(value: str) -> list[str]:
+    return [each.strip().lower() for each in value.split(",") if each.strip()]
 
 
 def _explain(location: tuple[str, ...], message: str) -> str:

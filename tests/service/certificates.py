@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "proxies.md").read_text("utf-8")
 OPENSSL = re.findall(r"^openssl .*?(?<!\\)\n", PAGE, flags=re.DOTALL | re.MULTILINE)[0].replace("\\\n", " ")
 
 
-def make_certificate(folder: Path) -> dict[str, Path]:
+def make_certificate(folder: Path) -> dict[str, Any]:
     """A key and a certificate for plant.example and 127.0.0.1, as settings."""
     if not shutil.which("openssl"):
         pytest.skip("there is no openssl; install it with: apt-get install openssl")

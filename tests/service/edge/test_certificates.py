@@ -1,6 +1,7 @@
 """What is wrong with a certificate or its key is one sentence, before anything is served."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.service.certificates import make_certificate
 
 def test_a_certificate_and_its_key_can_be_in_two_files_or_one(tmp_path: Path) -> None:
     made = make_certificate(tmp_path)
-    read_certificate(Settings(**made))  # type: ignore[arg-type]
+    read_certificate(Settings(**made))
     both = tmp_path / "both.pem"
     both.write_bytes(made["tls_key"].read_bytes() + made["tls_cert"].read_bytes())
     read_certificate(Settings(tls_cert=both))
@@ -25,7 +26,7 @@ def test_mistakes(tmp_path: Path) -> None:
     text.write_text("no certificate")
     sealed = tmp_path / "sealed.pem"
     sealed.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIHj\n-----END ENCRYPTED PRIVATE KEY-----\n")
-    mistakes = {
+    mistakes: dict[str, dict[str, Any]] = {
         f"--tls-cert, {tmp_path / 'nowhere'}, cannot be read: No such file": {"tls_cert": tmp_path / "nowhere"},
         f"--tls-key, {tmp_path}, cannot be read: Is a directory": made | {"tls_key": tmp_path},
         f"The key {other['tls_key']} does not belong to the certificate": made | {"tls_key": other["tls_key"]},
@@ -36,7 +37,7 @@ def test_mistakes(tmp_path: Path) -> None:
     }
     for said, given in mistakes.items():
         with pytest.raises(UsageError) as refused:
-            read_certificate(Settings(**given))  # type: ignore[arg-type]
+            read_certificate(Settings(**given))
         assert said in str(refused.value)
     with pytest.raises(UsageError, match="tls_key is given without tls_cert"):
         read_settings(tls_key=made["tls_key"])

@@ -39,9 +39,9 @@ def test_the_page_and_the_documentation_work_under_the_prefix(elsewhere: Browser
         finish(page, shown=2)
         assert verdicts(page) == {"a.png": "anomalous", "b.png": "normal"}
         page.get_by_role("link", name="History").click()
-        expect(page.locator("#history-rows li")).to_have_count(2)
+        expect(page.locator("#history").get_by_text("a.png").first).to_be_visible()
         page.goto(f"http://{client.headers['Host']}/anomaly/docs")
-        expect(page.get_by_text("Score one image").first).to_be_visible()
+        expect(page.locator(".opblock").first).to_be_visible()
         page.close()
 
 
