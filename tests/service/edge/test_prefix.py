@@ -66,4 +66,4 @@ def test_own_paths_are_all_that_there_are(tmp_path: Path) -> None:
     add_bundle(tmp_path, "m")
     app = create_app(Settings(models=tmp_path), load=load_tagged)
     paths = {context.path for context in iter_route_contexts(app.routes)}
-    assert {path.split("/")[1] for path in paths} - {""} <= set(OWN_PATHS)
+    assert {path.split("/")[1] for path in paths if path} - {""} <= set(OWN_PATHS)
