@@ -85,12 +85,16 @@ class Body:
             return (await self._read_form(grow, ONE, max_files=1))[0]
         if not (self._kind.startswith("image/") or self._kind in (BYTES, "")):
             raise self._unsupported(ONE)
-        data = b"".join([piece async for piece in self._pieces(grow)])
+        data = await self.read_all(grow)
         if not (data or self._kind):
             raise self._unsupported(ONE)
         if data.startswith(IN_TEXT):
             raise UnsupportedContentError("The body is an image in base64; decode it, and send the bytes.")
         return Upload(NAMELESS, data)
+
+    async def read_all(self, grow: Grow) -> bytes:
+        """The whole body, whatever it is. Raises UploadTooLargeError or ClientDisconnect."""
+        return b"".join([piece async for piece in self._pieces(grow)])
 
     async def read_many(self, grow: Grow) -> list[Upload]:
         """All images of a form, in order. Raises as `read_one` does."""

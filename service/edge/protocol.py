@@ -60,6 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_leaving = False
         self._is_refused = False
         self._is_shed = False
+        self.url = b""  # uvicorn sets it at the first request
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         """Accept a peer, unless there are too many."""
@@ -237,8 +238,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _write_error(self, problem: Problem, *, stays_open: bool) -> None:
-        """An answer in the one shape of errors."""
-        body = json.dumps(problem.body()).encode()
+        """An answer in the shape of errors that its path has."""
+        body = json.dumps(problem.body(self.url.decode("latin-1").partition("?")[0])).encode()
         headers = {name.decode(): value.decode() for name, value in self.server_state.default_headers}
         headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))} | problem.headers
         if not stays_open:
