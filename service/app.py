@@ -133,6 +133,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call it
         telemetry={"tracing": False, "metrics": False, "logs": False},  # the framework's, looked for on every request
         responses={"default": {"model": ErrorAnswer, "description": "Any error"}},
         lifespan=lifespan,

@@ -32,6 +32,7 @@ from service.schemas.inference import (
     ServerMetadata,
     TensorMetadata,
 )
+from service.schemas.samples import INFER_ANSWER, INFER_REQUEST
 from service.scoring import Submission
 
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
@@ -50,7 +51,11 @@ def _fails(statuses: dict[int | str, str]) -> dict[int | str, dict[str, Any]]:
 ERRORS = _fails({400: "A parameter, a tensor or the body is malformed", 404: "No such model", "default": "Any error"})
 INFER: dict[str, Any] = {
     "responses": {
-        200: {"model": InferAnswer, "description": "With binary outputs the JSON object is followed by their bytes"},
+        200: {
+            "model": InferAnswer,
+            "description": "With binary outputs the JSON object is followed by their bytes",
+            "content": {"application/json": {"example": INFER_ANSWER}},
+        },
     }
     | _fails(
         {
@@ -60,7 +65,7 @@ INFER: dict[str, Any] = {
             503: "Not ready, too busy or too late: see Retry-After",
         }
     ),
-    "openapi_extra": NEEDS_KEY | describe_body(InferRequest, required=True),
+    "openapi_extra": NEEDS_KEY | describe_body(InferRequest, required=True, sample=INFER_REQUEST),
 }
 
 router = APIRouter(prefix=PROTOCOL, tags=["open inference protocol"], responses=ERRORS)

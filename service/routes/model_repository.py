@@ -28,7 +28,7 @@ router = APIRouter(prefix=f"{PROTOCOL}/repository", tags=["open inference protoc
 
 
 @router.post("/index", openapi_extra=describe_body(IndexRequest, required=False))
-async def index(request: Request, parts: Parts) -> list[IndexEntry]:
+async def repository_index(request: Request, parts: Parts) -> list[IndexEntry]:
     """Every version of every bundle that is served or lies in the models folder."""
     only_ready = (await _read(IndexRequest, request)).ready
     left_out = await asyncio.to_thread(parts.loading.left_out)
@@ -39,7 +39,7 @@ async def index(request: Request, parts: Parts) -> list[IndexEntry]:
 
 
 @router.post("/models/{name}/load", response_class=Response, openapi_extra=LOAD, responses=REFUSED)
-async def load(request: Request, name: str, parts: Parts) -> Response:
+async def load_model(request: Request, name: str, parts: Parts) -> Response:
     """Verify, warm and serve every version of a bundle as it lies in the models folder now."""
     if parameters := (await _read(LoadRequest, request)).parameters:
         raise MalformedRequestError(
@@ -51,7 +51,7 @@ async def load(request: Request, name: str, parts: Parts) -> Response:
 
 
 @router.post("/models/{name}/unload", response_class=Response, openapi_extra=LOAD)
-async def unload(request: Request, name: str, parts: Parts) -> Response:
+async def unload_model(request: Request, name: str, parts: Parts) -> Response:
     """Serve no version of a bundle any more, until it is loaded again."""
     parameters = (await _read(LoadRequest, request)).parameters
     if unknown := parameters.keys() - {DEPENDENTS}:

@@ -83,8 +83,8 @@ def form_fields(schema: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-def describe_body(schema: type[BaseModel], *, required: bool) -> dict[str, Any]:
-    """A body in JSON that the framework does not read either."""
+def describe_body(schema: type[BaseModel], *, required: bool, sample: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A body in JSON that the framework does not read either, with a sample of it."""
     whole = schema.model_json_schema()
     definitions = whole.pop("$defs", {})
 
@@ -97,6 +97,5 @@ def describe_body(schema: type[BaseModel], *, required: bool) -> dict[str, Any]:
             return {key: inlined(value) for key, value in part.items()}
         return [inlined(each) for each in part] if isinstance(part, list) else part
 
-    examples = whole.pop("examples", [])
-    content = {"schema": inlined(whole)} | ({"example": examples[0]} if examples else {})
+    content = {"schema": inlined(whole)} | ({"example": sample} if sample else {})
     return {"requestBody": {"required": required, "content": {"application/json": content}}}

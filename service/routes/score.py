@@ -20,6 +20,7 @@ from service.routes.drawing import draw_heatmap, draw_image
 from service.routes.query import describe_query, form_fields, read_query, with_fields
 from service.routes.state import State, parts_of
 from service.schemas.base import ErrorAnswer, ErrorDetail
+from service.schemas.samples import BATCH_ANSWER, FORM, FORM_OF_MANY, SCORE_ANSWER, answered
 from service.schemas.score import (
     BatchAnswer,
     BatchQuery,
@@ -50,7 +51,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _form(field: str, schema: dict[str, Any], query: type[BaseModel]) -> dict[str, Any]:
+def _form(field: str, schema: dict[str, Any], query: type[BaseModel], sample: dict[str, Any]) -> dict[str, Any]:
     """A form may also have what the query may."""
     form = {
         "type": "object",
@@ -58,15 +59,16 @@ def _form(field: str, schema: dict[str, Any], query: type[BaseModel]) -> dict[st
         "properties": {field: schema} | form_fields(query),
         "additionalProperties": False,
     }
-    return {"multipart/form-data": {"schema": form}}
+    return {"multipart/form-data": {"schema": form, "example": sample}}
 
 
 @router.post(
     "/score",
     response_model=ScoreAnswer | IllustratedAnswer,
+    responses=answered(SCORE_ANSWER),
     openapi_extra=NEEDS_KEY
     | describe_query(ScoreQuery)
-    | _body(_form("file", BINARY, ScoreQuery) | {"image/*": {"schema": BINARY}, BYTES: {"schema": BINARY}}),
+    | _body(_form("file", BINARY, ScoreQuery, FORM) | {"image/*": {"schema": BINARY}, BYTES: {"schema": BINARY}}),
 )
 async def score(request: Request) -> Response:
     """Score one image: as a form's field `file`, or as the raw body with `Content-Type: image/…`.
@@ -96,9 +98,10 @@ async def score(request: Request) -> Response:
 @router.post(
     "/score/batch",
     response_model=BatchAnswer,
+    responses=answered(BATCH_ANSWER),
     openapi_extra=NEEDS_KEY
     | describe_query(BatchQuery)
-    | _body(_form("files", {"type": "array", "items": BINARY, "minItems": 1}, BatchQuery)),
+    | _body(_form("files", {"type": "array", "items": BINARY, "minItems": 1}, BatchQuery, FORM_OF_MANY)),
 )
 async def score_batch(request: Request) -> Response:
     """Score many images: a form's fields `files`. Results come in order, an error object where an image failed.

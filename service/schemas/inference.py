@@ -14,13 +14,6 @@ PASSED_OVER = frozenset(
     {"priority", "timeout", "sequence_id", "sequence_start", "sequence_end", "content_type", "headers"}
 )
 """Parameters of Triton's scheduler and of MLServer's codecs: no score depends on them."""
-SAMPLE_IMAGE = (
-    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAA9klEQVR4nGNgGKJAtO7Tj8VLAlSxSLFUfPr379+///++zlPBkOz79+/banMVFZWi"
-    "kxf40ORkP/37NxNqxvRDaLKq//6tYoVx9vaiSib8e6II5yx5bcTAwMDAwATlKzDsvw+XnMPvi6xR8/5vbyTupjPIkl7/jiBzDe8YIhn7lgFFrbpS"
-    "PLKdDIzIklYMx1EkUXT+Z7iPJOnLcBNZUu/XTyRJXmQpBnfTXReRJB8iyynO+7YARfGC1XAm24TXeihyDGL3KqAsjqAnaHIMDF7PoVGR8LEMJobw"
-    "Xobvzs83TRgYiuZO/oAhyaBfwsAWuvTM1jvohpIBAC5KTNovstfNAAAAAElFTkSuQmCC"
-)
-"""docs/examples/zero.png in base64: a picture of 28 × 28 pixels."""
 
 
 class ProtocolSchema(BaseModel):
@@ -88,18 +81,6 @@ class InferOutput(ProtocolSchema):
 class InferRequest(ProtocolSchema):
     """Images to score."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "42",
-                    "parameters": {"alpha": 0.05},
-                    "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [SAMPLE_IMAGE]}],
-                }
-            ]
-        }
-    )
-
     id: str | None = None
     """Goes back in the answer."""
     parameters: InferParameters = InferParameters()
@@ -123,29 +104,6 @@ class InferredTensor(ProtocolSchema):
 
 class InferAnswer(ProtocolSchema):
     """What was found in the images, in their order."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "model_name": "mnist",
-                    "model_version": "2",
-                    "id": "42",
-                    "parameters": {
-                        "digest": "79754aae9a85572320760adac18abefbfa772d822dbad48bb398f8a475ebdbac",
-                        "alpha": 0.05,
-                    },
-                    "outputs": [
-                        {"name": "score", "shape": [1], "datatype": "FP64", "data": [1.376]},
-                        {"name": "p_value", "shape": [1], "datatype": "FP64", "data": [0.911]},
-                        {"name": "is_anomalous", "shape": [1], "datatype": "INT8", "data": [0]},
-                        {"name": "threshold", "shape": [1], "datatype": "FP64", "data": [4.11]},
-                        {"name": "residual", "shape": [1], "datatype": "FP64", "data": [61.08]},
-                    ],
-                }
-            ]
-        }
-    )
 
     model_name: str
     model_version: str
