@@ -12,9 +12,9 @@ gets its answer, with the word that the connection closes, where it would otherw
 
 While the server cannot accept an image, load shedding answers what the app would refuse, and the body is discarded.
 
-A client may offer to go on in another protocol, as Java's does with HTTP/2 (`Upgrade: h2c`). That may be passed over (RFC
-9110, section 7.8). But the parser then takes the body for the other protocol's, and uvicorn loses it. Here such a request
-is parsed once more without the offer.
+A client may offer to go on in another protocol, as Java's does with HTTP/2 (`Upgrade: h2c`). That may be passed over
+(RFC 9110, section 7.8). But the parser then takes the body for the other protocol's, and uvicorn loses it. Here such a
+request is parsed once more without the offer.
 """
 
 import asyncio

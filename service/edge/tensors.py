@@ -110,7 +110,7 @@ class InferBody:
 def parse_json(schema: type[Schema], text: bytes) -> Schema:
     """A body that is a JSON object. Raises MalformedRequestError, which does not repeat what may be large."""
     try:
-        return schema.model_validate_json(text)
+        return schema.model_validate_json(text, strict=True)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)[:5]
         raise MalformedRequestError(

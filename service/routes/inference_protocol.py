@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response, Security
 
 from anomaly.inference import Detector
-from service.edge.bodies import Body, disconnection
+from service.edge.bodies import BYTES, Body, disconnection
 from service.edge.callers import BEARER, NEEDS_KEY, check_scope
 from service.edge.keys import Scope
 from service.edge.tensors import IMAGE, JSON_VALUE_BYTES, InferBody, Pixels
@@ -37,6 +37,7 @@ from service.scoring import Submission
 
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
 PLATFORM = "anomaly_bundle"
+BINARY = {"type": "string", "format": "binary"}
 LARGE_BYTES = 2**16
 """From here on a body is read, and an answer made, in another thread: the event loop would stand still."""
 MODEL, MODEL_VERSION = "/models/{name}", "/models/{name}/versions/{version}"
@@ -54,7 +55,7 @@ INFER: dict[str, Any] = {
         200: {
             "model": InferAnswer,
             "description": "With binary outputs the JSON object is followed by their bytes",
-            "content": {"application/json": {"example": INFER_ANSWER}},
+            "content": {"application/json": {"example": INFER_ANSWER}, BYTES: {"schema": BINARY}},
         },
     }
     | _fails(
