@@ -27,7 +27,7 @@ from tests.service.processes import running
 ROOT = Path(__file__).parents[1]
 MODEL = "mnist"
 PICTURE = ROOT / "docs" / "examples" / "six.png"
-URL, KEY = "http://127.0.0.1:8000", "anomaly_KEY"
+ADDRESS, KEY = "127.0.0.1:8000", "anomaly_KEY"
 QUICK_JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 ONLY_CODE = "apis,models,supportingFiles,apiTests=false,modelTests=false,apiDocs=false,modelDocs=false"
 
@@ -57,7 +57,9 @@ class Line:
 
     def run(self, command: list[str], name: str, program: str) -> str:
         """What a program prints; it is put into a file of this name."""
-        (self.folder / name).write_text(program.replace(URL, self.url).replace(KEY, self.key), "utf-8")
+        (self.folder / name).write_text(
+            program.replace(ADDRESS, self.url.removeprefix("http://")).replace(KEY, self.key), "utf-8"
+        )
         clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         done = subprocess.run(
             [*command, name], cwd=self.folder, env=clean, capture_output=True, text=True, check=False, timeout=120
@@ -162,9 +164,10 @@ def test_a_generated_client_scores(line: Line) -> None:
     assert line.has_score(line.run(python, "generated.py", program))
     infer = line.document["paths"]["/v2/models/{name}/infer"]["post"]
     sample = infer["requestBody"]["content"]["application/json"]["example"]
+    base = f"http://{ADDRESS}"
     program = f"""
 from anomaly_client import ApiClient, Configuration, InferRequest, OpenInferenceProtocolApi
-with ApiClient(Configuration({URL!r}, access_token={KEY!r})) as client:
+with ApiClient(Configuration({base!r}, access_token={KEY!r})) as client:
     answer = OpenInferenceProtocolApi(client).infer({MODEL!r}, InferRequest.from_dict({sample!r}))
     print(dict((output.name, output.data[0]) for output in answer.outputs))
 """
