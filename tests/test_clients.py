@@ -57,9 +57,8 @@ class Line:
 
     def run(self, command: list[str], name: str, program: str) -> str:
         """What a program prints; it is put into a file of this name."""
-        (self.folder / name).write_text(
-            program.replace(ADDRESS, self.url.removeprefix("http://")).replace(KEY, self.key), "utf-8"
-        )
+        own = program.replace(ADDRESS, self.url.removeprefix("http://")).replace(KEY, self.key)
+        (self.folder / name).write_text(own, "utf-8")
         clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         done = subprocess.run(
             [*command, name], cwd=self.folder, env=clean, capture_output=True, text=True, check=False, timeout=120
