@@ -40,7 +40,7 @@ from service.models.repository import find_bundles
 from service.records.drift import DriftWatch
 from service.records.history import History, Retention
 from service.records.telemetry import Telemetry
-from service.routes import admin, docs, health, history, models, page, score
+from service.routes import admin, docs, health, history, inference_protocol, model_repository, models, page, score
 from service.routes.direct import AnswerDirectly, calls_of
 from service.routes.state import State
 from service.schemas.base import ErrorAnswer
@@ -136,12 +136,15 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call it
         telemetry={"tracing": False, "metrics": False, "logs": False},  # the framework's, looked for on every request
         responses={"default": {"model": ErrorAnswer, "description": "Any error"}},
         servers=[{"url": settings.root_path}] if settings.root_path else None,
         lifespan=lifespan,
     )
     app.include_router(score.router)  # for the documentation
+    app.include_router(inference_protocol.router)
+    app.include_router(model_repository.router, dependencies=[Security(needs(Scope.ADMIN))])
     app.include_router(admin.router, dependencies=[Security(needs(Scope.ADMIN))])
     app.include_router(history.router, dependencies=[Security(needs(Scope.SCORE))])
     app.include_router(models.router, dependencies=[Security(BEARER)])
@@ -160,7 +163,7 @@ def create_app(
     app.add_middleware(SecureAnswers)
     app.add_middleware(LogRequests, observe=telemetry.observe_request)
     app.state.shedding = LoadShedding(
-        calls_of(score.router.routes),
+        [*calls_of(score.router.routes), *inference_protocol.SCORING],
         full=lambda: admission.full_for(pool.detectors),
         callers=callers,
         observe=telemetry.observe_request,

@@ -24,17 +24,19 @@
         └── ShuttingDownError         the server has been told to stop
 
 Every answer that is an error has one shape: `{"error": {"code": "…", "message": "…"}}`. Clients may rely on its code.
+Below PROTOCOL it has that of the Open Inference Protocol instead: `{"error": "…"}`.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from anomaly import errors as library
 
@@ -168,6 +170,8 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
 
 FRAMEWORK_CODES = {400: "malformed_request", 404: "not_found", 405: "method_not_allowed"}
 INTERNAL = (500, "internal_error")
+PROTOCOL = "/v2"
+"""The path of the Open Inference Protocol; its calls lie below."""
 RETRY_AFTER_S = {
     "overloaded": 1,
     "deadline_exceeded": 5,
@@ -190,9 +194,25 @@ class Problem:
     message: str
     headers: dict[str, str]
 
-    def body(self) -> dict[str, dict[str, str]]:
-        """The one shape of all errors."""
+    def body(self, path: str) -> dict[str, str] | dict[str, dict[str, str]]:
+        """The one shape of all errors, or the protocol's, by the path that was asked for."""
+        if path == PROTOCOL or path.startswith(f"{PROTOCOL}/"):
+            return {"error": self.message}
         return {"error": {"code": self.code, "message": self.message}}
+
+
+class ErrorResponse(Response):
+    """The answer to a request that failed; its shape follows from the request's path."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(status_code=problem.status)
+        self.problem = problem
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        problem = self.problem
+        answer = JSONResponse(problem.body(scope.get("path", "")), problem.status, problem.headers)
+        await answer(scope, receive, send)
 
 
 def describe(error: Exception) -> Problem:
@@ -208,16 +228,15 @@ def describe(error: Exception) -> Problem:
     return Problem(status, code, _sentence(error) if status != 500 else "The server failed; its log says why.", headers)
 
 
-def error_response(error: Exception) -> JSONResponse:
+def error_response(error: Exception) -> ErrorResponse:
     """The answer to a request that failed with `error`."""
-    problem = describe(error)
-    return JSONResponse(problem.body(), problem.status, problem.headers)
+    return ErrorResponse(describe(error))
 
 
 def answer_errors(app: FastAPI) -> None:
     """Answer every error of `app`, the framework's own included, in the one shape."""
 
-    async def answer(request: Request, error: Exception) -> JSONResponse:
+    async def answer(request: Request, error: Exception) -> ErrorResponse:
         return error_response(error)
 
     for kind in (library.AnomalyError, HTTPException, RequestValidationError, ClientDisconnect, Exception):

@@ -112,15 +112,39 @@ class Scoring:
         *,
         alpha: float,
         disconnected: Disconnection,
+        heatmap: bool = False,
     ) -> list[JudgedImage | Problem]:
         """Score the images of a request, at least one, in order. What goes wrong with one image stays with it.
 
         Raises OverloadedError if so many are too many, and what ends the request.
         """
+        self._grow(reservation, submissions, detector)
+        outcomes = await self._score(submissions, detector, reservation, alpha, disconnected, heatmap=heatmap)
+        return [self._explain(each) if isinstance(each, Exception) else each for each in outcomes]
+
+    async def score_all(
+        self,
+        submissions: Sequence[Submission],
+        detector: Detector,
+        reservation: Reservation,
+        *,
+        alpha: float,
+        disconnected: Disconnection,
+        heatmap: bool = False,
+    ) -> list[JudgedImage]:
+        """Score all images of a request, or none: raises what goes wrong with the first that fails, counting nothing.
+
+        Raises OverloadedError if so many are too many, and what ends the request.
+        """
+        self._grow(reservation, submissions, detector)
+        outcomes = await self._score(
+            submissions, detector, reservation, alpha, disconnected, heatmap=heatmap, ends_request=(Exception,)
+        )
+        return [each for each in outcomes if isinstance(each, JudgedImage)]  # which all are
+
+    def _grow(self, reservation: Reservation, submissions: Sequence[Submission], detector: Detector) -> None:
         num_more = len(submissions) - 1
         reservation.grow(num_images=num_more, num_bytes=num_more * _pixel_bytes(detector))
-        outcomes = await self._score(submissions, detector, reservation, alpha, disconnected)
-        return [self._explain(each) if isinstance(each, Exception) else each for each in outcomes]
 
     async def _score(
         self,
@@ -131,6 +155,7 @@ class Scoring:
         disconnected: Disconnection,
         *,
         heatmap: bool = False,
+        ends_request: tuple[type[Exception], ...] = ENDS_REQUEST,
     ) -> list[JudgedImage | Exception]:
         weights = await _weights(submissions, detector, reservation)
         reservation.restart()  # the deadline bounds what we take, not how long an upload took
@@ -141,7 +166,7 @@ class Scoring:
         with abandoning(answers, deadline=reservation.deadline, disconnected=disconnected):
             outcomes = [await _outcome(answer) for answer in answers]
         for outcome in outcomes:  # before any is judged, so that nothing is counted of a request that fails
-            if isinstance(outcome, ENDS_REQUEST):
+            if isinstance(outcome, ends_request):
                 raise outcome
         pairs = zip(submissions, outcomes, strict=True)
         judged = [self._judge(submission, outcome, detector, alpha) for submission, outcome in pairs]
@@ -157,8 +182,6 @@ class Scoring:
         """One image's verdict, counted and watched; or what went wrong with it."""
         if isinstance(outcome, Exception):
             return outcome
-        if not all(map(math.isfinite, (outcome.score, *outcome.terms.values()))):
-            return ArithmeticError(f"the detector gave a score or a term that is not finite: {outcome.score}")
         calibration = detector.calibration
         verdict = calibration.judge(outcome.score, alpha)
         self._telemetry.observe_score(detector.bundle, outcome.score, verdict.p_value, verdict.is_anomalous)
@@ -205,9 +228,12 @@ async def _weights(submissions: Sequence[Submission], detector: Detector, reserv
 
 async def _outcome(answer: asyncio.Future[Scored]) -> Scored | Exception:
     try:
-        return await answer
+        scored = await answer
     except Exception as error:
         return error
+    if not all(map(math.isfinite, (scored.score, *scored.terms.values()))):
+        return ArithmeticError(f"the detector gave a score or a term that is not finite: {scored.score}")
+    return scored
 
 
 def _entry(data: bytes, judged: JudgedImage, detector: Detector, time: str) -> HistoryEntry:

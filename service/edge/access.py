@@ -23,7 +23,7 @@ from service.errors import CrossSiteError, ServiceError, UnknownHostError, error
 from service.settings import Settings, is_loopback
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 
 
 def check_exposure(settings: Settings) -> None:

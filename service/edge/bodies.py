@@ -91,12 +91,16 @@ class Body:
         if not (self._kind.startswith("image/") or self._kind in (BYTES, "")):
             raise self._unsupported(ONE)
         name = _name_in_head(self._request)
-        data = b"".join([piece async for piece in self._pieces(grow)])
+        data = await self.read_all(grow)
         if not (data or self._kind):
             raise self._unsupported(ONE)
         if data.startswith(IN_TEXT):
             raise UnsupportedContentError("The body is an image in base64; decode it, and send the bytes.")
         return Upload(name, data)
+
+    async def read_all(self, grow: Grow) -> bytes:
+        """The whole body, whatever it is. Raises UploadTooLargeError or ClientDisconnect."""
+        return b"".join([piece async for piece in self._pieces(grow)])
 
     async def read_many(self, grow: Grow) -> list[Upload]:
         """All images of a form, in order; it may have a text for each of them too. Raises as `read_one` does."""

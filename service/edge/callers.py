@@ -23,7 +23,7 @@ from service.edge.rates import RateLimit
 from service.errors import ForbiddenError, RateLimitError, ServiceError, UnauthenticatedError, error_response
 from service.settings import Settings, is_loopback
 
-PUBLIC = frozenset({"/", "/healthz", "/readyz"})
+PUBLIC = frozenset({"/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 """The paths that need no key; nor does what is below PUBLIC_FOLDER, the page's own parts."""
 PUBLIC_FOLDER = "/static/"
 

@@ -9,6 +9,8 @@ its id, as every answer (docs/adr/0023-service-packages.md has what this gains).
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from starlette.routing import compile_path
+
 from service.edge.callers import Callers, check_key
 from service.edge.headers import HEADERS
 from service.edge.keys import Scope
@@ -18,9 +20,10 @@ from service.errors import OverloadedError, Problem, ServiceError, describe
 
 
 class LoadShedding:
-    """Refuses `calls`, each a method and a path, while `full` gives a reason to; None if an image may be accepted.
+    """Refuses `calls` while `full` gives a reason to; None if an image may be accepted.
 
-    Paths may begin with `root_path`. The log names the client that `proxies` tell.
+    A call is a method and a path, which may have parameters, and may begin with `root_path`. The log names the client
+    that `proxies` tell.
     """
 
     def __init__(
@@ -33,9 +36,9 @@ class LoadShedding:
         root_path: str,
         proxies: TrustedProxies,
     ) -> None:
-        self._paths = {
-            (method.encode(), f"{prefix}{path}".encode()): path for method, path in calls for prefix in {"", root_path}
-        }
+        known = [(method.encode(), prefix + path, path) for method, path in calls for prefix in {"", root_path}]
+        self._paths = {(method, asked.encode()): path for method, asked, path in known if "{" not in path}
+        self._patterns = [(method, compile_path(asked)[0], path) for method, asked, path in known if "{" in path]
         self._proxies = proxies
         self._full = full
         self._callers = callers
@@ -45,7 +48,7 @@ class LoadShedding:
         self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]], client: str | None
     ) -> Problem | None:
         """The whole answer to a request that is refused, by its head; None if it may go on to the app."""
-        path = self._paths.get((method, url.partition(b"?")[0]))
+        path = self._paths.get((method, url.partition(b"?")[0])) or self._template(method, url)
         error: ServiceError | None = self._full() if path else None
         if path is None or error is None:
             return None
@@ -63,3 +66,8 @@ class LoadShedding:
         log_request(method.decode(), path, problem.status, 0.0, caller=caller.name if caller else None, client=client)
         request_id.reset(token)
         return replace(problem, headers=HEADERS | problem.headers | {"X-Request-ID": identity})
+
+    def _template(self, method: bytes, url: bytes) -> str | None:
+        """The path with parameters that a request is for, as the routes have it."""
+        asked = url.partition(b"?")[0].decode("latin-1")
+        return next((path for name, form, path in self._patterns if name == method and form.match(asked)), None)

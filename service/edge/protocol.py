@@ -11,6 +11,10 @@ When the server is told to stop, connections without a request stay open for a m
 gets its answer, with the word that the connection closes, where it would otherwise meet a closed one.
 
 While the server cannot accept an image, load shedding answers what the app would refuse, and the body is discarded.
+
+A client may offer to go on in another protocol, as Java's does with HTTP/2 (`Upgrade: h2c`). That may be passed over
+(RFC 9110, section 7.8). But the parser then takes the body for the other protocol's, and uvicorn loses it. Here such a
+request is parsed once more without the offer.
 """
 
 import asyncio
@@ -20,6 +24,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.edge.load_shedding import LoadShedding
@@ -60,6 +65,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_leaving = False
         self._is_refused = False
         self._is_shed = False
+        self._is_offer = False
+        self.url = b""  # uvicorn sets it at the first request
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         """Accept a peer, unless there are too many."""
@@ -81,7 +88,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._start_receiving()
         self._extra_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         if self._extra_bytes > MAX_HEAD_BYTES:
             message = f"The request's head has more than the {MAX_HEAD_BYTES} bytes accepted."
             self._refuse(Problem(431, "head_too_large", message, {}))
@@ -96,6 +104,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """The head is complete: the app is called, unless the request is shed."""
         if self.transport.is_closing():
             return  # after the last answer nothing is processed
+        if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
+            self._is_offer = True
+            return
         if refusal := self._shed():
             self._is_shed = True
             self._write_error(refusal, stays_open=self._stays_open())
@@ -113,6 +124,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All is there."""
+        if self._is_offer:
+            return
         self._stop_receiving()
         self._extra_bytes = 0
         if self.transport.is_closing():
@@ -126,6 +139,30 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._stays_open():
             self.transport.close()
         self.on_response_complete()
+
+    def _parse(self, data: bytes) -> None:
+        """As uvicorn does, but a head with an offer is parsed again without it, and then what came behind it."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._head_without_offer() + data[upgrade.args[0] :] if self._is_offer else b""
+                self._is_offer = False
+            except httptools.HttpParserError:
+                message = "Invalid HTTP request received."
+                self.logger.warning(message)
+                self.send_400_response(message)
+                return
+            else:
+                return
+
+    def _head_without_offer(self) -> bytes:
+        """The head that the parser has stopped at, for a new one."""
+        start = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        lines = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        return b"\r\n".join([start, *lines, b"", b""])
 
     def _stays_open(self) -> bool:
         """Whether the connection stays open after this request; with HTTP/1.0 none does, as with uvicorn."""
@@ -237,8 +274,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _write_error(self, problem: Problem, *, stays_open: bool) -> None:
-        """An answer in the one shape of errors."""
-        body = json.dumps(problem.body()).encode()
+        """An answer in the shape of errors that its path has."""
+        body = json.dumps(problem.body(self.url.decode("latin-1").partition("?")[0])).encode()
         headers = {name.decode(): value.decode() for name, value in self.server_state.default_headers}
         headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))} | problem.headers
         if not stays_open:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from anomaly.config import PreprocessConfig
-from anomaly.data import Limits, Picture, read
+from anomaly.data import Limits, Picture, Pixels, read
 from anomaly.data.decoding.decode import side_lengths
-from anomaly.errors import ImageError
+from anomaly.errors import ImageError, ImageTooLargeError
 from service.settings import Settings
 
 
@@ -20,18 +20,25 @@ class Uploads:
         self.limits = Limits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
         self._timed = timed
 
-    def prepare(self, data: bytes, config: PreprocessConfig, *, name: str) -> Picture:
-        """Decode and preprocess the image in `data`; errors call it `name`. Raises ImageError."""
+    def prepare(self, data: bytes | Pixels, config: PreprocessConfig, *, name: str) -> Picture:
+        """Decode and preprocess the image in `data`, a file's bytes or an array; errors call it `name`.
+
+        Raises ImageError.
+        """
+        if not isinstance(data, bytes) and (num := data.shape[0] * data.shape[1]) > self.limits.max_pixels:
+            raise ImageTooLargeError(f"{name} has {num} pixels; at most {self.limits.max_pixels} are accepted")
         with self._timed():
             return read(data, config, name=name, limits=self.limits)
 
-    def num_pixels(self, data: bytes, config: PreprocessConfig) -> int:
+    def num_pixels(self, data: bytes | Pixels, config: PreprocessConfig) -> int:
         """How many pixels the networks will see of a picture that keeps its shape, told by its first bytes.
 
         0 for what is no image, which `prepare` refuses.
         """
         try:
-            width, height = side_lengths(data, limits=self.limits)
+            width, height = (
+                side_lengths(data, limits=self.limits) if isinstance(data, bytes) else (data.shape[1], data.shape[0])
+            )
         except ImageError:
             return 0
         return round(width * height * float(config.scale) ** 2)

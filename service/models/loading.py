@@ -33,7 +33,7 @@ class Loading:
         self._pool = pool
         self._find = find
         self._load = load
-        self._unloaded: set[tuple[str, int]] = set()
+        self._unloaded: set[tuple[str, int | None]] = set()  # None: all versions, those yet to come too
         self._one_at_a_time = threading.Lock()
         self._stopped = threading.Event()
 
@@ -53,7 +53,7 @@ class Loading:
         Raises BundleNotFoundError if the models folder is gone.
         """
         with self._one_at_a_time:
-            refs = [ref for ref in self._find() if (ref.name, ref.version) not in self._unloaded]
+            refs = [r for r in self._find() if self._unloaded.isdisjoint({(r.name, r.version), (r.name, None)})]
             return self._fill_each([self._pool.slot(ref) for ref in refs if not self._serves(ref)])
 
     def reload(self, name: str, version: int | None) -> Detector:
@@ -68,10 +68,42 @@ class Loading:
                 what = "bundle" if version is None else f"version {version} of a bundle"
                 raise ModelNotFoundError(f"There is no {what} called {name[:80]!r} in the models folder.")
             slot = self._fill(self._pool.slot(ref))
-            self._unloaded.discard((ref.name, ref.version))
+            if (name, None) in self._unloaded:  # of a model that was unloaded, this version alone comes back
+                self._unloaded |= {(name, other) for other in there}
+            self._unloaded -= {(name, None), (name, ref.version)}
         if slot.detector is None or slot.failure:
             raise BundleRefusedError(f"The bundle {name!r}, version {ref.version}, is refused: {slot.failure}")
         return slot.detector
+
+    def load_model(self, name: str) -> None:
+        """Take every version of a name as it lies there now, the highest first; what has not changed serves on.
+
+        Raises ModelNotFoundError if there is none, BundleRefusedError if one fails: the others are served, and what
+        served before in its place serves on.
+        """
+        with self._one_at_a_time:
+            refs = sorted((ref for ref in self._find() if ref.name == name), reverse=True)
+            if not refs:
+                raise ModelNotFoundError(f"There is no bundle called {name[:80]!r} in the models folder.")
+            self._unloaded = {each for each in self._unloaded if each[0] != name}
+            slots = self._fill_each([self._pool.slot(ref) for ref in refs if not self._serves(ref)])
+        if refused := [f"version {slot.version}: {slot.failure}" for slot in slots if slot.failure]:
+            raise BundleRefusedError(f"Of the bundle {name!r} are refused: {'; '.join(refused)}")
+
+    def unload_model(self, name: str) -> None:
+        """Serve no version of a name any more, nor one that is yet to come, until it is loaded by name again.
+
+        Raises ModelNotFoundError if none is known.
+        """
+        with self._one_at_a_time:
+            self._pool.drop_model(name)
+            self._unloaded.add((name, None))
+        logger.info("bundle %s is unloaded", name)
+
+    def left_out(self) -> list[BundleRef]:
+        """What lies in the models folder and is not in the pool. Raises BundleNotFoundError if the folder is gone."""
+        known = {(slot.name, slot.version) for slot in self._pool}
+        return [ref for ref in self._find() if (ref.name, ref.version) not in known]
 
     def unload(self, name: str, version: int) -> None:
         """Serve a version no more, until it is loaded by name again; requests that have their detector are answered.

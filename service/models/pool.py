@@ -6,7 +6,7 @@ bundles of this pool only: no file is ever opened because of what a request says
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anomaly.bundle import BundleRef
@@ -144,6 +144,10 @@ class Pool:
         loaded = [v for v, slot in slots.items() if slot.detector]
         current = model.current if model.current in slots else max(loaded or slots, default=0)
         self._replace(Model(name, slots, current))
+
+    def drop_model(self, name: str) -> None:
+        """Forget a name. Raises ModelNotFoundError if it is not known."""
+        self._replace(replace(self.model(name), slots={}))
 
     def _replace(self, model: Model) -> None:
         models = {**self._models, model.name: model}

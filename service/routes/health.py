@@ -29,14 +29,12 @@ async def readyz(request: Request, response: Response, parts: Parts) -> ReadyAns
     A bundle is settled when it is loaded or known to be broken. Where there are keys, a caller without one is not
     told which bundles these are.
     """
-    pool = parts.pool
-    slots = pool.current if caller_of(request) else []
-    is_ready = pool.is_ready and not parts.admission.is_closed and not parts.batcher.failure
-    if not is_ready:
+    slots = parts.pool.current if caller_of(request) else []
+    if not parts.is_ready:
         response.status_code = 503
         response.headers["Retry-After"] = "5"
     return ReadyAnswer(
-        ready=is_ready,
+        ready=parts.is_ready,
         loaded=[_name(slot) for slot in slots if slot.detector],
         loading=[_name(slot) for slot in slots if not slot.is_settled],
         failed=[f"{_name(slot)}: {slot.failure}" for slot in slots if slot.failure],

@@ -93,3 +93,21 @@ def form_fields(schema: type[BaseModel]) -> dict[str, Any]:
         name: next(iter(field.get("anyOf", [field]))) | {"description": field["description"]}
         for name, field in properties.items()
     }
+
+
+def describe_body(schema: type[BaseModel], *, required: bool, sample: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A body in JSON that the framework does not read either, with a sample of it."""
+    whole = schema.model_json_schema()
+    definitions = whole.pop("$defs", {})
+
+    def inlined(part: Any) -> Any:
+        if isinstance(part, dict) and "$ref" in part:
+            return inlined(
+                definitions[part["$ref"].rpartition("/")[2]] | {k: v for k, v in part.items() if k != "$ref"}
+            )
+        if isinstance(part, dict):
+            return {key: inlined(value) for key, value in part.items()}
+        return [inlined(each) for each in part] if isinstance(part, list) else part
+
+    content = {"schema": inlined(whole)} | ({"example": sample} if sample else {})
+    return {"requestBody": {"required": required, "content": {"application/json": content}}}

@@ -22,6 +22,7 @@ from service.routes.drawing import draw_heatmap, draw_image
 from service.routes.query import describe_head, form_fields, read_head, with_fields
 from service.routes.state import State, parts_of
 from service.schemas.base import ErrorAnswer, ErrorDetail
+from service.schemas.samples import BATCH_ANSWER, FORM, FORM_OF_MANY, SCORE_ANSWER, answered
 from service.schemas.score import (
     BatchAnswer,
     BatchQuery,
@@ -54,7 +55,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _form(field: str, schema: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+def _form(field: str, schema: dict[str, Any], fields: dict[str, Any], sample: dict[str, Any]) -> dict[str, Any]:
     """A form may also have what the query may."""
     form = {
         "type": "object",
@@ -62,16 +63,18 @@ def _form(field: str, schema: dict[str, Any], fields: dict[str, Any]) -> dict[st
         "properties": {field: schema} | fields,
         "additionalProperties": False,
     }
-    return {"multipart/form-data": {"schema": form}}
+    return {"multipart/form-data": {"schema": form, "example": sample}}
 
 
 @router.post(
     "/score",
     response_model=ScoreAnswer | IllustratedAnswer,
+    responses=answered(SCORE_ANSWER),
     openapi_extra=NEEDS_KEY
     | describe_head(ScoreQuery)
     | _body(
-        _form("file", BINARY, form_fields(ScoreQuery)) | {"image/*": {"schema": BINARY}, BYTES: {"schema": BINARY}}
+        _form("file", BINARY, form_fields(ScoreQuery), FORM)
+        | {"image/*": {"schema": BINARY}, BYTES: {"schema": BINARY}}
     ),
 )
 async def score(request: Request) -> Response:
@@ -105,10 +108,16 @@ async def score(request: Request) -> Response:
 @router.post(
     "/score/batch",
     response_model=BatchAnswer,
+    responses=answered(BATCH_ANSWER),
     openapi_extra=NEEDS_KEY
     | describe_head(BatchQuery)
     | _body(
-        _form("files", {"type": "array", "items": BINARY, "minItems": 1}, form_fields(BatchQuery) | DESCRIBED_PARTS)
+        _form(
+            "files",
+            {"type": "array", "items": BINARY, "minItems": 1},
+            form_fields(BatchQuery) | DESCRIBED_PARTS,
+            FORM_OF_MANY,
+        )
     ),
 )
 async def score_batch(request: Request) -> Response:

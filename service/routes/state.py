@@ -34,6 +34,11 @@ class State:
     drift: DriftWatch
     history: History | None
 
+    @property
+    def is_ready(self) -> bool:
+        """Able to score: all current bundles are settled, one at least is loaded, no stop is due, all threads live."""
+        return self.pool.is_ready and not self.admission.is_closed and not self.batcher.failure
+
 
 def parts_of(request: Request) -> State:
     """The parts of the app that got this request."""

@@ -31,7 +31,7 @@ def test_the_table(error: Exception, status: int, code: str) -> None:
 def test_the_unforeseen_tells_nothing(error: Exception) -> None:
     problem = describe(error)
     assert (problem.status, problem.code) == (500, "internal_error")
-    assert "secret" not in str(problem.body())
+    assert "secret" not in str(problem.body("/score"))
 
 
 def test_every_error_of_the_service_has_a_status() -> None:
@@ -44,3 +44,16 @@ def test_every_503_says_when_to_come_back() -> None:
         assert (status == 503) == (code in RETRY_AFTER_S)
         if status == 503:
             assert int(describe(kind("x")).headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/score", {"code": "forbidden", "message": "x"}),
+        ("/v20", {"code": "forbidden", "message": "x"}),
+        ("/v2", "x"),
+        ("/v2/models/m", "x"),
+    ],
+)
+def test_the_path_tells_the_shape(path: str, shape: object) -> None:
+    assert describe(errors.ForbiddenError("x")).body(path) == {"error": shape}

@@ -221,3 +221,32 @@ def test_a_request_that_is_on_its_way_when_the_server_stops_is_answered(tmp_path
     assert status_and_code(answers[0]) == (503, "shutting_down")
     assert b"connection: close" in answers[0]
     assert b"retry-after" in answers[0].lower()
+
+
+OFFER = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA\r\n"
+"""As Java's client sends it with its first request."""
+
+
+@pytest.mark.parametrize("step", [1, 50, 10_000])
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_the_offer_of_another_protocol_is_passed_over_and_the_body_is_read(
+    instance: Instance, step: int, is_chunked: bool
+) -> None:
+    image = png(7)
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(image), image) if is_chunked else image
+    length = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {len(image)}"
+    head = f"POST /score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n{OFFER}{length}\r\n\r\n"
+    last = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    sent = (head.encode() + body) * 2 + last.encode()
+    with connected(instance) as connection:
+        for start in range(0, len(sent), step):
+            connection.sendall(sent[start : start + step])
+        answers = rest(connection)
+    assert answers.count(b"HTTP/1.1 200 OK") == 3
+    assert answers.count(b'"score":7.0') == 2
+
+
+def test_a_connect_is_refused_once(instance: Instance) -> None:
+    with connected(instance) as connection:
+        connection.sendall(b"CONNECT example.org:443 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert rest(connection).startswith(b"HTTP/1.1 4")

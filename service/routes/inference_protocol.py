@@ -1,0 +1,198 @@
+"""The Open Inference Protocol, version 2, below `/v2`: health, metadata and `infer`.
+
+What happens between request and answer is `service.scoring`, as for `/score`. `service.edge.tensors` reads what is
+sent, `service.routes.inference_answers` makes the answer.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib.metadata import version as version_of
+from typing import Any
+
+from fastapi import APIRouter, Request, Response, Security
+
+from anomaly.inference import Detector
+from service.edge.bodies import BYTES, Body, disconnection
+from service.edge.callers import BEARER, NEEDS_KEY, check_scope
+from service.edge.keys import Scope
+from service.edge.tensors import IMAGE, JSON_VALUE_BYTES, InferBody, Pixels
+from service.engine.admission import Reservation
+from service.errors import PROTOCOL, ModelNotFoundError, NotReadyError
+from service.routes.inference_answers import HEADER_LENGTH, HEATMAP, Outcomes, Wanted, answer, described
+from service.routes.query import describe_body
+from service.routes.state import Parts, State, parts_of
+from service.schemas.inference import (
+    InferAnswer,
+    InferRequest,
+    ModelHealth,
+    ModelMetadata,
+    ProtocolError,
+    ServerHealth,
+    ServerMetadata,
+    TensorMetadata,
+)
+from service.schemas.samples import INFER_ANSWER, INFER_REQUEST
+from service.scoring import Submission
+
+EXTENSIONS = ["binary_tensor_data", "model_repository"]
+PLATFORM = "anomaly_bundle"
+BINARY = {"type": "string", "format": "binary"}
+LARGE_BYTES = 2**16
+"""From here on a body is read, and an answer made, in another thread: the event loop would stand still."""
+MODEL, MODEL_VERSION = "/models/{name}", "/models/{name}/versions/{version}"
+SCORING = [("POST", f"{PROTOCOL}{path}/infer") for path in (MODEL, MODEL_VERSION)]
+"""The calls that are refused by their heads while the server is full."""
+
+
+def _fails(statuses: dict[int | str, str]) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ProtocolError, "description": meaning} for status, meaning in statuses.items()}
+
+
+ERRORS = _fails({400: "A parameter, a tensor or the body is malformed", 404: "No such model", "default": "Any error"})
+INFER: dict[str, Any] = {
+    "responses": {
+        200: {
+            "model": InferAnswer,
+            "description": "With binary outputs the JSON object is followed by their bytes",
+            "content": {"application/json": {"example": INFER_ANSWER}, BYTES: {"schema": BINARY}},
+        },
+    }
+    | _fails(
+        {
+            413: "Too many bytes, pixels, values or images",
+            415: "Not an accepted image format, or a compressed body",
+            422: "An image that cannot be decoded",
+            503: "Not ready, too busy or too late: see Retry-After",
+        }
+    ),
+    "openapi_extra": NEEDS_KEY | describe_body(InferRequest, required=True, sample=INFER_REQUEST),
+}
+
+router = APIRouter(prefix=PROTOCOL, tags=["open inference protocol"], responses=ERRORS)
+needs_key = [Security(BEARER)]
+
+
+@router.get("", dependencies=needs_key)
+@router.get("/", dependencies=needs_key, include_in_schema=False)
+async def server_metadata() -> ServerMetadata:
+    """The server's name, version and extensions."""
+    return ServerMetadata(name="anomaly", version=version_of("anomaly"), extensions=EXTENSIONS)
+
+
+@router.get("/health/live", response_model_exclude_none=True)
+async def server_live() -> ServerHealth:
+    """Alive: the process answers."""
+    return ServerHealth()
+
+
+@router.get("/health/ready")
+async def server_ready(parts: Parts) -> ServerHealth:
+    """Able to score, as `/readyz` has it; else 503."""
+    if not parts.is_ready:
+        raise NotReadyError("The server is not able to score now; GET /readyz says why.")
+    return ServerHealth(ready=True)
+
+
+@router.get(MODEL, dependencies=needs_key)
+async def model_metadata(name: str, parts: Parts) -> ModelMetadata:
+    """What a model takes and gives, by its current version."""
+    return _metadata(name, None, parts)
+
+
+@router.get(MODEL_VERSION, dependencies=needs_key)
+async def version_metadata(name: str, version: str, parts: Parts) -> ModelMetadata:
+    """What a version of a model takes and gives."""
+    return _metadata(name, version, parts)
+
+
+@router.get(f"{MODEL}/ready", dependencies=needs_key)
+async def model_ready(name: str, parts: Parts) -> ModelHealth:
+    """Whether a model's current version is able to score; else 503."""
+    _detector(name, None, parts)
+    return ModelHealth(name=name)
+
+
+@router.get(f"{MODEL_VERSION}/ready", dependencies=needs_key)
+async def version_ready(name: str, version: str, parts: Parts) -> ModelHealth:
+    """Whether a version of a model is able to score; else 503."""
+    _detector(name, version, parts)
+    return ModelHealth(name=name)
+
+
+@router.post(f"{MODEL}/infer", **INFER)
+async def infer(request: Request, name: str) -> Response:
+    """Score images by a model's current version."""
+    return await _infer(request, name, None)
+
+
+@router.post(f"{MODEL_VERSION}/infer", **INFER)
+async def version_infer(request: Request, name: str, version: str) -> Response:
+    """Score images by a version of a model."""
+    return await _infer(request, name, version)
+
+
+async def _infer(request: Request, name: str, version: str | None) -> Response:
+    check_scope(request, Scope.SCORE)
+    parts = parts_of(request)
+    detector = _detector(name, version, parts)
+    body = Body(request, parts.body_limits)
+    with parts.scoring.admit(detector, num_bytes=body.announced_bytes) as reservation:
+        sent = InferBody.split(await body.read_all(reservation.grow), request.headers.get(HEADER_LENGTH))
+        reservation.grow(num_bytes=JSON_VALUE_BYTES * sent.num_values)
+        parse = partial(sent.parse, max_images=parts.body_limits.max_files)
+        asked, images = await asyncio.to_thread(parse) if len(sent.head) > LARGE_BYTES else parse()
+        del sent, parse  # with the body, which may be large
+        wanted = Wanted(asked, detector)
+        alpha = asked.parameters.alpha or parts.settings.alpha
+        names = [f"{IMAGE}[{number}]" for number in range(len(images))]
+        score: Callable[..., Awaitable[Outcomes]] = (
+            parts.scoring.score_many if wanted.errors else parts.scoring.score_all
+        )
+        outcomes = await score(
+            [_submission(name, image, detector, parts) for name, image in zip(names, images, strict=True)],
+            detector,
+            reservation,
+            alpha=alpha,
+            heatmap=wanted.heatmap,
+            disconnected=partial(disconnection, request),
+        )
+        return await _answer(asked, wanted, outcomes, detector, reservation, alpha)
+
+
+async def _answer(
+    asked: InferRequest,
+    wanted: Wanted,
+    outcomes: Outcomes,
+    detector: Detector,
+    reservation: Reservation,
+    alpha: float,
+) -> Response:
+    if not wanted.heatmap:
+        return answer(asked, wanted, outcomes, detector, alpha)
+    reservation.grow(num_bytes=wanted.count_maps(outcomes) * (4 if wanted.is_binary[HEATMAP] else JSON_VALUE_BYTES))
+    return await asyncio.to_thread(answer, asked, wanted, outcomes, detector, alpha)
+
+
+def _submission(name: str, image: bytes | Pixels, detector: Detector, parts: State) -> Submission:
+    read = partial(parts.uploads.prepare, image, detector.preprocess, name=name)
+    num_pixels = partial(parts.uploads.num_pixels, image, detector.preprocess)
+    return Submission(name, image if isinstance(image, bytes) else image.tobytes(), read, num_pixels)
+
+
+def _metadata(name: str, version: str | None, parts: State) -> ModelMetadata:
+    detector = _detector(name, version, parts)
+    return ModelMetadata(
+        name=name,
+        versions=[str(number) for number, slot in parts.pool.model(name).slots.items() if slot.detector],
+        platform=PLATFORM,
+        inputs=[TensorMetadata(name=IMAGE, datatype="BYTES", shape=[-1])],
+        outputs=described(detector),
+    )
+
+
+def _detector(name: str, version: str | None, parts: State) -> Detector:
+    """Raises ModelNotFoundError, ModelUnavailableError or NotReadyError."""
+    if version is not None and not (version.isascii() and version.isdigit() and len(version) < 20):
+        raise ModelNotFoundError(f"The model {name[:80]!r} has no version {version[:80]!r}; versions are numbers.")
+    return parts.pool.get(name, None if version is None else int(version))

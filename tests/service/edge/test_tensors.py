@@ -1,0 +1,156 @@
+import json
+from base64 import b64encode
+from struct import pack
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.edge import tensors
+from service.edge.tensors import InferBody, Output
+from service.errors import MalformedRequestError, UploadTooLargeError
+
+PIXELS = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+
+
+def image_input(datatype: str, shape: list[int], **rest: Any) -> dict[str, Any]:
+    return {"inputs": [{"name": "image", "datatype": datatype, "shape": shape, **rest}]}
+
+
+def in_json(datatype: str, shape: list[int], data: Any) -> InferBody:
+    return InferBody.split(json.dumps(image_input(datatype, shape, data=data)).encode(), None)
+
+
+def binary(datatype: str, shape: list[int], tail: bytes, *, size: int | None = None) -> InferBody:
+    sized = {"binary_data_size": len(tail) if size is None else size}
+    head = json.dumps(image_input(datatype, shape, parameters=sized)).encode()
+    return InferBody.split(head + tail, str(len(head)))
+
+
+def images_of(body: InferBody) -> list[Any]:
+    return [each if isinstance(each, bytes) else each.tolist() for each in body.parse(max_images=8)[1]]
+
+
+def why_not(body: InferBody) -> str:
+    with pytest.raises(MalformedRequestError) as error:
+        body.parse(max_images=8)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("shape", [[2], [2, 1]])
+def test_encoded_images_by_both_ways(shape: list[int]) -> None:
+    data: list[Any] = [b64encode(each).decode() for each in (b"\x89PNG", b"")]
+    nested = data if len(shape) == 1 else [[each] for each in data]
+    tail = b"".join(pack("<I", len(each)) + each for each in (b"\x89PNG", b""))
+    assert images_of(in_json("BYTES", shape, data)) == [b"\x89PNG", b""]
+    assert images_of(in_json("BYTES", shape, nested)) == [b"\x89PNG", b""]
+    assert images_of(binary("BYTES", shape, tail)) == [b"\x89PNG", b""]
+
+
+@pytest.mark.parametrize("shape", [[2, 3, 4], [1, 2, 3, 4]])
+def test_pixels_nested_flat_and_binary(shape: list[int]) -> None:
+    pixels = PIXELS.reshape(shape)
+    for body in (
+        in_json("UINT8", shape, pixels.tolist()),
+        in_json("UINT8", shape, pixels.ravel().tolist()),
+        binary("UINT8", shape, pixels.tobytes()),
+    ):
+        assert images_of(body) == pixels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        ([0] * 23, "shape"),
+        ([256] + [0] * 23, "from 0 to 255"),
+        ([-1] + [0] * 23, "from 0 to 255"),
+        ([0.5] + [0] * 23, "whole numbers"),
+        ([True] * 24, "whole numbers"),
+        (["0"] * 24, "whole numbers"),
+        ([2**70] + [0] * 23, "whole numbers"),
+        ([[0, 0], [0]], "lists of one size"),
+        ([[[]]], "whole numbers"),
+        ([], "whole numbers"),
+        ([[0] * 12] * 2, "shape"),
+    ],
+)
+def test_data_that_are_no_pixels_of_this_shape_are_refused(data: Any, word: str) -> None:
+    assert word in why_not(in_json("UINT8", [2, 3, 4], data))
+
+
+@pytest.mark.parametrize("data", [["no base64!"], ["AAA"], [5], [None], ["äöü="], [{}]])
+def test_an_element_that_is_no_base64_is_named(data: list[Any]) -> None:
+    assert "Element 0" in why_not(in_json("BYTES", [1], data))
+
+
+@pytest.mark.parametrize(
+    "tail", [b"", b"\1\0\0", b"\2\0\0\0a", b"\1\0\0\0ab", b"\1\0\0\0a\1\0\0\0b", b"\xff\xff\xff\xffa"]
+)
+def test_binary_elements_that_do_not_end_where_they_say_are_refused(tail: bytes) -> None:
+    assert "1 elements" in why_not(binary("BYTES", [1], tail))
+
+
+@pytest.mark.parametrize(
+    ("datatype", "shape"),
+    [("UINT8", [4]), ("UINT8", [1, 1, 2, 3, 4]), ("BYTES", [2, 2]), ("FP32", [2, 3, 4]), ("uint8", [2, 3, 4])],
+)
+def test_other_types_and_shapes_are_told_what_there_is(datatype: str, shape: list[int]) -> None:
+    assert "It may be BYTES" in why_not(in_json(datatype, shape, [0]))
+
+
+@pytest.mark.parametrize("shape", [[0], [-1], [2, 0, 3]])
+def test_an_empty_shape_is_refused(shape: list[int]) -> None:
+    assert "no image" in why_not(in_json("UINT8", shape, []))
+
+
+def test_sizes_that_contradict_each_other_are_refused() -> None:
+    assert "Behind the JSON object are 24 bytes" in why_not(binary("UINT8", [2, 3, 4], PIXELS.tobytes(), size=23))
+    assert "needs data" in why_not(InferBody.split(json.dumps(image_input("BYTES", [1])).encode(), None))
+    both = image_input("BYTES", [1], data=["AAAA"], parameters={"binary_data_size": 3})
+    assert "give one" in why_not(InferBody.split(json.dumps(both).encode(), None))
+    assert "25" in why_not(binary("UINT8", [1, 5, 5], bytes(24)))
+
+
+@pytest.mark.parametrize("length", ["0", "-1", "999", "two", "²", ""])
+def test_a_header_length_that_is_no_part_of_the_body_is_refused(length: str) -> None:
+    with pytest.raises(MalformedRequestError, match="from 1 to 2"):
+        InferBody.split(b"{}", length)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "nonsense", '{"inputs": 5}', '{"inputs": [{"name": "image"}]}', "\xff", "[" * 10_000]
+)
+def test_json_that_is_no_request_is_refused(text: str) -> None:
+    assert why_not(InferBody.split(text.encode("latin-1"), None))
+
+
+def test_an_unknown_parameter_is_refused_and_one_of_a_scheduler_is_passed_over() -> None:
+    request = image_input("UINT8", [1, 1, 1], data=[0])
+    mistyped = json.dumps(request | {"parameters": {"alhpa": 0.1}}).encode()
+    assert "alhpa" in why_not(InferBody.split(mistyped, None))
+    scheduled = json.dumps(request | {"parameters": {"priority": 1, "timeout": 5}, "model_name": "m"}).encode()
+    asked, _ = InferBody.split(scheduled, None).parse(max_images=1)
+    assert asked.parameters.alpha is None
+
+
+def test_too_many_images_or_values_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UploadTooLargeError, match="at most 1 "):
+        in_json("UINT8", [2, 3, 4], PIXELS.tolist()).parse(max_images=1)
+    monkeypatch.setattr(tensors, "MAX_JSON_VALUES", 20)
+    with pytest.raises(UploadTooLargeError, match="as binary data"):
+        in_json("UINT8", [2, 3, 4], PIXELS.tolist())
+
+
+def test_the_request_is_kept_without_its_images() -> None:
+    asked, _ = in_json("UINT8", [2, 3, 4], PIXELS.tolist()).parse(max_images=2)
+    assert asked.inputs == []
+
+
+def test_outputs_as_json_and_as_bytes() -> None:
+    numbers = Output.of("score", "FP64", [1.5, float("nan")])
+    assert numbers.to_json() == [1.5, None]
+    np.testing.assert_array_equal(np.frombuffer(numbers.to_bytes(), "<f8"), [1.5, np.nan])
+    texts = Output.of("error", "BYTES", ["", "ä"])
+    assert (texts.to_json(), texts.to_bytes()) == (["", "ä"], b"\0\0\0\0\2\0\0\0\xc3\xa4")
+    verdicts = Output.of("is_anomalous", "INT8", [1, 0, -1])
+    assert (verdicts.to_json(), verdicts.to_bytes()) == ([1, 0, -1], b"\1\0\xff")

@@ -1,0 +1,200 @@
+"""The Open Inference Protocol over real connections, with a detector whose score is a number written in the image."""
+
+import re
+import socket
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from service.edge.keys import add_key
+from tests.service.edge.test_load_shedding import full_instance
+from tests.service.fakes import POISON, SIDE, Instance, open_instance, picture, png, tagged
+
+MODEL = "/v2/models/m"
+
+
+def infer(
+    instance: Instance, *images: bytes, path: str = MODEL, outputs: list[str] | None = None, **parameters: Any
+) -> httpx.Response:
+    request: dict[str, Any] = {
+        "inputs": [
+            {
+                "name": "image",
+                "datatype": "BYTES",
+                "shape": [len(images)],
+                "data": [b64encode(each).decode() for each in images],
+            }
+        ]
+    }
+    if outputs is not None:
+        request["outputs"] = [{"name": name} for name in outputs]
+    return instance.client.post(f"{path}/infer", json=request | {"parameters": parameters})
+
+
+def outputs_of(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    return {each["name"]: each["data"] for each in answer.json()["outputs"]}
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    """Of the protocol's shape: one sentence."""
+    assert list(answer.json()) == ["error"]
+    return answer.status_code, str(answer.json()["error"])
+
+
+def test_images_are_scored_in_order_with_all_that_a_score_has(instance: Instance) -> None:
+    answer = infer(instance, png(7), png(95))
+    assert {name: answer.json()[name] for name in ("model_name", "model_version", "parameters")} == {
+        "model_name": "m",
+        "model_version": "1",
+        "parameters": {"digest": "digest of m/1", "alpha": 0.05},
+    }
+    assert outputs_of(answer) == {
+        "score": [7.0, 95.0],
+        "p_value": [0.93, 0.05],
+        "is_anomalous": [0, 1],
+        "threshold": [94.0, 94.0],
+        "residual": [3.5, 47.5],
+    }
+    by_score = instance.score(png(95)).json()
+    assert (by_score["score"], by_score["p_value"], by_score["threshold"]) == (95.0, 0.05, 94.0)
+
+
+def test_pixels_are_scored_as_the_file_that_holds_them(instance: Instance) -> None:
+    pixels = np.stack([tagged(7)[0], tagged(2**20)[0]])
+    listed = {"name": "image", "datatype": "UINT8", "shape": [2, SIDE, SIDE, 1], "data": pixels[..., None].tolist()}
+    answer = instance.client.post(f"{MODEL}/infer", json={"inputs": [listed]})
+    assert outputs_of(answer)["score"] == [7.0, 2.0**20]
+
+
+def test_alpha_is_a_parameter_and_too_small_a_one_has_no_verdict(instance: Instance) -> None:
+    assert outputs_of(infer(instance, png(92), alpha=0.1))["is_anomalous"] == [1]
+    answer = infer(instance, png(92), alpha=0.001)
+    found = outputs_of(answer)
+    assert (found["threshold"], found["is_anomalous"], found["score"]) == ([None], [-1], [92.0])
+    assert "999" in answer.json()["parameters"]["message"]
+
+
+def test_only_the_outputs_that_are_asked_for_in_their_order(instance: Instance) -> None:
+    assert list(outputs_of(infer(instance, png(7), outputs=["threshold", "score"]))) == ["threshold", "score"]
+    status, message = refusal(infer(instance, png(7), outputs=["label"]))
+    assert (status, "residual" in message) == (400, True)
+    assert refusal(infer(instance, png(7), outputs=["score", "score"]))[0] == 400
+
+
+def test_heatmaps_have_the_images_size_and_come_when_asked_for(instance: Instance) -> None:
+    answer = infer(instance, picture(5, 3), picture(5, 3), outputs=["heatmap"])
+    (heatmap,) = answer.json()["outputs"]
+    assert (heatmap["shape"], heatmap["datatype"], set(heatmap["data"])) == ([2, 3, 5], "FP32", {0.5})
+    status, message = refusal(infer(instance, picture(5, 3), picture(3, 5), outputs=["heatmap"]))
+    assert (status, "several sizes" in message) == (400, True)
+
+
+def test_an_image_that_fails_fails_its_request_and_is_named(instance: Instance) -> None:
+    status, message = refusal(infer(instance, png(1), picture(8, 8)[:40], png(3)))
+    assert (status, "image[1]" in message) == (422, True)
+    assert refusal(infer(instance, b"text"))[0] == 415
+    assert refusal(infer(instance, picture(101, 100)))[0] == 413
+    assert refusal(infer(instance, png(POISON))) == (500, "The server failed; its log says why.")
+
+
+def test_whoever_asks_for_errors_gets_the_scores_of_the_others(instance: Instance) -> None:
+    found = outputs_of(infer(instance, png(1), b"text", png(3), outputs=["score", "is_anomalous", "error", "heatmap"]))
+    assert (found["score"], found["is_anomalous"]) == ([1.0, None, 3.0], [0, -1, 0])
+    assert [bool(each) for each in found["error"]] == [False, True, False]
+    assert found["heatmap"].count(None) == SIDE**2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v2/models/other", 404),
+        ("GET", "/v2/models/m/versions/2", 404),
+        ("GET", "/v2/models/m/versions/v1/ready", 404),
+        ("POST", "/v2/models/other/infer", 404),
+        ("GET", "/v2/models/m/infer", 405),
+        ("PUT", "/v2", 405),
+        ("GET", "/v2/nothing", 404),
+        ("POST", "/v2/models/m/infer", 400),
+    ],
+)
+def test_every_refusal_has_the_protocols_shape(instance: Instance, method: str, path: str, status: int) -> None:
+    assert refusal(instance.client.request(method, path))[0] == status
+
+
+def test_refusals_from_before_the_routes_have_it_too(instance: Instance) -> None:
+    url = f"{MODEL}/infer"
+    assert refusal(instance.client.post(url, headers={"Host": "evil.example"}))[0] == 400
+    assert refusal(instance.client.post(url, headers={"Origin": "http://evil.example"}))[0] == 403
+    assert refusal(instance.client.post(url, content=bytes(20_001)))[0] == 413
+    assert refusal(instance.client.post(url, content=b"x", headers={"Content-Encoding": "gzip"}))[0] == 415
+    with socket.create_connection((instance.client.base_url.host, instance.client.base_url.port or 0)) as connection:
+        connection.sendall(f"GET {url} HTTP/1.1\r\nHost: 127.0.0.1\r\nX: {'x' * 70_000}".encode())
+        assert re.search(rb'\r\n\r\n\{"error": "[^"]+"\}$', connection.recv(4096))
+
+
+def test_too_many_images_are_refused(instance: Instance) -> None:
+    assert refusal(infer(instance, *[png(1)] * 5))[0] == 413
+    assert outputs_of(infer(instance, *[png(1)] * 4))["score"] == [1.0] * 4
+
+
+def test_a_full_server_refuses_by_the_head_in_the_protocols_shape_and_counts_it(tmp_path: Path) -> None:
+    with full_instance(tmp_path) as instance:
+        for path in (MODEL, f"{MODEL}/versions/1"):
+            answer = instance.client.post(f"{path}/infer", content=b"no request")
+            assert refusal(answer)[0] == 503
+            assert int(answer.headers["Retry-After"]) > 0
+        series = instance.client.get("/metrics").text
+    assert 'anomaly_requests_total{code="503",route="/v2/models/{name}/infer"} 1.0' in series
+    assert 'anomaly_requests_total{code="503",route="/v2/models/{name}/versions/{version}/infer"} 1.0' in series
+
+
+def test_keys_and_their_rates_hold_here_too(tmp_path: Path) -> None:
+    key = add_key(tmp_path / "keys.txt", "line", ["score"])
+    with open_instance(tmp_path / "models", keys=tmp_path / "keys.txt", rate_limit=0.001, rate_burst=1) as instance:
+        answer = infer(instance, png(1))
+        assert (refusal(answer)[0], answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+        instance.client.headers["Authorization"] = f"Bearer {key}"
+        assert infer(instance, png(1)).status_code == 200
+        answer = infer(instance, png(1))
+        assert (refusal(answer)[0], int(answer.headers["Retry-After"]) > 0) == (429, True)
+
+
+def test_history_drift_and_metrics_have_the_images_but_none_of_a_request_that_fails(tmp_path: Path) -> None:
+    with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite") as instance:
+        assert infer(instance, png(5), b"text").status_code == 415
+        assert infer(instance, png(7), png(95)).status_code == 200
+        rows = instance.client.get("/history").json()["items"]
+        assert [(row["score"], row["filename"]) for row in rows] == [(95.0, "image[1]"), (7.0, "image[0]")]
+        assert instance.client.get("/models/m/drift").json()["num_scores"] == 2
+        series = instance.client.get("/metrics").text
+    assert 'anomaly_images_total{model="m",verdict="anomalous",version="1"} 1.0' in series
+    assert 'anomaly_requests_total{code="200",route="/v2/models/{name}/infer"} 1.0' in series
+
+
+def test_health_and_metadata(instance: Instance) -> None:
+    get = instance.client.get
+    assert get("/v2/health/live").json() == {"live": True}
+    assert get("/v2/health/ready").json() == {"live": True, "ready": True}
+    assert get("/v2").json() == get("/v2/").json()
+    assert get("/v2").json()["extensions"] == ["binary_tensor_data", "model_repository"]
+    assert get(f"{MODEL}/ready").json() == get(f"{MODEL}/versions/1/ready").json() == {"name": "m", "ready": True}
+    metadata = get(MODEL).json()
+    assert metadata == get(f"{MODEL}/versions/1").json()
+    assert (metadata["name"], metadata["versions"], metadata["platform"]) == ("m", ["1"], "anomaly_bundle")
+    assert metadata["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [-1]}]
+    answered = {each["name"]: each["datatype"] for each in infer(instance, png(1)).json()["outputs"]}
+    described = {each["name"]: each["datatype"] for each in metadata["outputs"]}
+    assert described == answered | {"heatmap": "FP32", "error": "BYTES"}
+
+
+def test_a_server_that_stops_is_not_ready_but_alive(tmp_path: Path) -> None:
+    with open_instance(tmp_path) as instance:
+        instance.app.state.stop()
+        assert instance.client.get("/v2/health/live").status_code == 200
+        assert refusal(instance.client.get("/v2/health/ready"))[0] == 503
+        assert refusal(infer(instance, png(1)))[0] == 503
