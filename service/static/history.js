@@ -2,9 +2,9 @@
 
 import { ask, request, withQuery } from "./api.js";
 import { correctionButtons } from "./corrections.js";
-import { find, make, save } from "./dom.js";
+import { find, make, named, save } from "./dom.js";
 import { chosenModel } from "./models.js";
-import { NAMES, SIGNS, number } from "./verdicts.js";
+import { NAMES, SIGNS, number, rankOf } from "./verdicts.js";
 
 const PAGE = 50;
 const TIMES = ["since", "until"];
@@ -60,14 +60,14 @@ async function told(work) {
 }
 
 function rowOf(entry) {
-  const verdict = entry.is_anomalous === null ? "open" : entry.is_anomalous ? "anomalous" : "normal";
+  const verdict = entry.is_anomalous === null ? "none" : entry.is_anomalous ? "anomalous" : "normal";
   const row = make("li", { className: "panel" }, make("span", { className: "thumbnail" }));
   row.dataset.verdict = verdict;
   const facts = [
     new Date(entry.time).toLocaleString(),
     `${entry.model}, version ${entry.version}`,
     `score ${number(entry.score)}`,
-    `p ${number(entry.p_value)}`,
+    rankOf(entry.p_value, null),
   ];
   const corrected = paragraph("faint", "");
   const buttons = make("div", { className: "correction", role: "group", ariaLabel: `Correct ${entry.filename}` });
@@ -76,9 +76,9 @@ function rowOf(entry) {
     corrected.textContent = correction ? `${what} by ${by}.` : "";
   };
   tell(entry.correction, entry.corrected_by ?? "somebody");
-  buttons.append(...correctionButtons(entry.id, entry.correction, tell));
+  buttons.append(...correctionButtons([entry.id], entry.correction, tell));
   row.append(
-    make("div", {}, paragraph("name", entry.filename), paragraph("faint", facts.join(" · "))),
+    make("div", {}, named("p", entry.filename), paragraph("faint", facts.join(" · "))),
     make("div", {}, paragraph("verdict", `${SIGNS[verdict]} ${NAMES[verdict]}`), corrected),
     buttons,
   );

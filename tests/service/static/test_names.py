@@ -43,7 +43,7 @@ def test_hostile_file_names_are_inert(page: Page) -> None:
     page.set_viewport_size({"width": 1280, "height": 2000})
     drop(page, dict.fromkeys(HOSTILE, b"broken"))
     finish(page, shown=2 * len(HOSTILE))
-    assert page.locator("main :is(script, iframe, a[href], img, svg:not(.chart))").count() == 0
+    assert page.locator("#inspect :is(script, iframe, a[href], img, svg:not(.chart))").count() == 0
     assert alarms == []
 
 
