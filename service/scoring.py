@@ -37,22 +37,25 @@ ENDS_REQUEST = (DeadlineError, EngineFailedError, ClientDisconnect)
 
 @dataclass(frozen=True)
 class Submission:
-    """One image to score: its name, its bytes as they were sent, and how to decode them, which another thread does.
+    """One image to score: its file's name, its bytes as they were sent, and how to decode them (in another thread).
 
-    `num_pixels` says how many pixels the networks will see; it is asked where pictures keep their shapes.
+    `num_pixels` says how many pixels the networks will see; it is asked where pictures keep their shapes. `part` is
+    what the picture shows. None where the client did not say.
     """
 
-    name: str
+    name: str | None
     data: bytes
     read: Callable[[], Picture]
     num_pixels: Callable[[], int]
+    part: str | None = None
 
 
 @dataclass(frozen=True)
 class JudgedImage:
     """One scored image and its verdict; `message` says why there is no threshold, if there is none."""
 
-    name: str
+    name: str | None
+    part: str | None
     scored: Scored
     verdict: Verdict
     alpha: float
@@ -160,7 +163,7 @@ class Scoring:
         verdict = calibration.judge(outcome.score, alpha)
         self._telemetry.observe_score(detector.bundle, outcome.score, verdict.p_value, verdict.is_anomalous)
         self._drift.add(detector.bundle, outcome.score, verdict.p_value)
-        return JudgedImage(submission.name, outcome, verdict, alpha, calibration.shortage(alpha))
+        return JudgedImage(submission.name, submission.part, outcome, verdict, alpha, calibration.shortage(alpha))
 
     async def _keep(
         self, submissions: Sequence[Submission], judged: Sequence[JudgedImage | Exception], detector: Detector
@@ -213,6 +216,7 @@ def _entry(data: bytes, judged: JudgedImage, detector: Detector, time: str) -> H
         version=bundle.version,
         digest=bundle.digest,
         filename=judged.name,
+        part=judged.part,
         data=data,
         pixels=judged.scored.picture.pixels,
         score=judged.scored.score,
@@ -220,6 +224,7 @@ def _entry(data: bytes, judged: JudgedImage, detector: Detector, time: str) -> H
         threshold=judged.verdict.threshold,
         alpha=judged.alpha,
         is_anomalous=judged.verdict.is_anomalous,
+        terms=judged.scored.terms,
     )
 
 

@@ -10,16 +10,21 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect
 
-from service.edge.forms import FormPart, FormReader
+from service.edge.filenames import filename_of
+from service.edge.forms import MAX_TEXTS, FormPart, FormReader
+from service.edge.headers import header
 from service.errors import MalformedRequestError, UnsupportedContentError, UploadTooLargeError
+from service.schemas.labels import FILE_NAME
 
 FORM, BYTES = "multipart/form-data", "application/octet-stream"
 ONE, MANY = "file", "files"
 IMAGE_FIELD = re.compile(r"(file|image|img|picture|photo|upload)s?[-_]?\d*(\[\d*\])?", re.IGNORECASE)
 """How clients call the field of an image, or of one among several: file, files[], image, image_2, files[0]."""
-NAMELESS = "the image"
 IN_TEXT = (b"data:", b"iVBORw0KGgo", b"/9j/")
 """How a data URL begins, and the base64 of PNG and JPEG."""
 ADVICE = {
@@ -32,9 +37,9 @@ ADVICE = {
 
 @dataclass(frozen=True)
 class Upload:
-    """One image as it was sent."""
+    """One image as it was sent; `name` is its file's, None if none came with it."""
 
-    name: str
+    name: str | None
     data: bytes
 
 
@@ -82,31 +87,33 @@ class Body:
         Raises MalformedRequestError, UnsupportedContentError, UploadTooLargeError or ClientDisconnect.
         """
         if self.is_form:
-            return (await self._read_form(grow, ONE, max_files=1))[0]
+            return (await self._read_form(grow, ONE, max_files=1, max_texts=MAX_TEXTS))[0]
         if not (self._kind.startswith("image/") or self._kind in (BYTES, "")):
             raise self._unsupported(ONE)
+        name = _name_in_head(self._request)
         data = b"".join([piece async for piece in self._pieces(grow)])
         if not (data or self._kind):
             raise self._unsupported(ONE)
         if data.startswith(IN_TEXT):
             raise UnsupportedContentError("The body is an image in base64; decode it, and send the bytes.")
-        return Upload(NAMELESS, data)
+        return Upload(name, data)
 
     async def read_many(self, grow: Grow) -> list[Upload]:
-        """All images of a form, in order. Raises as `read_one` does."""
+        """All images of a form, in order; it may have a text for each of them too. Raises as `read_one` does."""
         if not self.is_form:
             raise self._unsupported(MANY)
-        return await self._read_form(grow, MANY, max_files=self._limits.max_files)
+        most = self._limits.max_files
+        return await self._read_form(grow, MANY, max_files=most, max_texts=MAX_TEXTS + most)
 
-    async def _read_form(self, grow: Grow, field: str, *, max_files: int) -> list[Upload]:
-        reader = FormReader(self._type, max_files=max_files)
+    async def _read_form(self, grow: Grow, field: str, *, max_files: int, max_texts: int) -> list[Upload]:
+        reader = FormReader(self._type, max_files=max_files, max_texts=max_texts)
         async for piece in self._pieces(grow):
             reader.feed(piece)
         files = []
         for part in reader.finish():
             _check_field(part, field)
             if part.is_file:
-                files.append(Upload(part.filename or NAMELESS, await part.take()))
+                files.append(Upload(_checked(part.filename, "form"), await part.take()))
             else:
                 self.texts.append((part.name, (await part.take()).decode("utf-8", "replace")))
         if not files:
@@ -144,6 +151,23 @@ def _announced_bytes(request: Request, limits: BodyLimits) -> int:
     if int(length) > limits.max_bytes:
         raise UploadTooLargeError(f"The body has {length} bytes; at most {limits.max_bytes} are accepted.")
     return int(length)
+
+
+def _name_in_head(request: Request) -> str | None:
+    """The file's name by the head of a request whose body is the image (RFC 6266)."""
+    disposition = header(request.scope, b"content-disposition")
+    if disposition is None:
+        return None
+    raw = disposition.encode("latin-1")
+    return _checked(filename_of(raw, parse_options_header(raw)[1].get(b"filename")), "header Content-Disposition")
+
+
+def _checked(name: str | None, place: str) -> str | None:
+    """A file's name, None if it is empty. Raises RequestValidationError."""
+    try:
+        return FILE_NAME.validate_python(name) if name else None
+    except ValidationError as error:
+        raise RequestValidationError([{**each, "loc": (place, "filename")} for each in error.errors()]) from None
 
 
 def _check_field(part: FormPart, field: str) -> None:

@@ -17,7 +17,7 @@ from service.edge.filenames import as_text, filename_of
 from service.errors import MalformedRequestError, UploadTooLargeError
 
 MAX_TEXTS = 16
-"""Fields without a file in one form."""
+"""Fields without a file in a form with one image; one with several may have as many more as it may have images."""
 MAX_TEXT_BYTES = 1024
 """Bytes of one such field."""
 MAX_PREAMBLE_BYTES = 64 * 2**10
@@ -67,7 +67,7 @@ class FormPart:
 class FormReader:
     """Reads one form, piece by piece. `feed` and `finish` raise MalformedRequestError or UploadTooLargeError."""
 
-    def __init__(self, content_type: str, *, max_files: int) -> None:
+    def __init__(self, content_type: str, *, max_files: int, max_texts: int = MAX_TEXTS) -> None:
         """`content_type` is the request's header, which names the boundary."""
         _, options = parse_options_header(content_type)
         if not (boundary := options.get(b"boundary")):
@@ -92,6 +92,7 @@ class FormReader:
         self._delimiter = b"--" + boundary
         self._closing = b"\r\n--" + boundary + b"--"
         self._max_files = max_files
+        self._max_texts = max_texts
         self._parts: list[FormPart] = []
         self._num_files = 0
         self._preamble: bytearray | None = bytearray()  # None once the first boundary has come
@@ -215,8 +216,8 @@ class FormReader:
                 f"The form has more files than the {self._max_files} accepted here; send several as 'files' to "
                 "/score/batch, and what is too much for one request in further ones."
             )
-        if len(self._parts) - self._num_files > MAX_TEXTS:
-            raise MalformedRequestError(f"The form has more than {MAX_TEXTS} fields without a file.")
+        if len(self._parts) - self._num_files > self._max_texts:
+            raise MalformedRequestError(f"The form has more than {self._max_texts} fields without a file.")
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         self._note_read(data, end)

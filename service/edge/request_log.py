@@ -2,8 +2,8 @@
 
 Lines go to standard error, one an event, as text or as JSON. The id is a context variable, and each request runs in a
 context of its own, so a line has its request's id whoever writes it, the framework and the server included. Lines have
-a request's route (`/models/{name}`), its status and its key's name, but neither its address nor its headers, in which
-there may be keys.
+a request's route (`/models/{name}`), its status and its key's name, and which parts and files it is about, but neither
+its address nor its headers, in which there may be keys.
 """
 
 import itertools
@@ -11,11 +11,12 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any, TextIO
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,6 +40,11 @@ SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 def choose_id(offered: str | None) -> str:
     """A request's id: the one that its client gave, if it can be copied into lines and headers; else a new one."""
     return offered if offered and SANE_ID.fullmatch(offered) else f"{_START}{next(_count):08x}"
+
+
+def note_images(scope: Scope, parts: Sequence[str | None], filenames: Sequence[str | None]) -> None:
+    """Let a request's line say which images it is about, in order."""
+    scope["state"]["images"] = {"parts": parts, "filenames": filenames}
 
 
 class LogRequests:
@@ -76,12 +82,24 @@ class LogRequests:
     def _note(self, scope: Scope, code: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
         self.observe(route, code, seconds)
-        caller, (client, *_) = scope.get("state", {}).get("caller"), scope.get("client") or [None]
-        log_request(scope["method"], route, code, seconds, caller=caller.name if caller else None, client=client)
+        state, (client, *_) = scope.get("state", {}), scope.get("client") or [None]
+        caller = state.get("caller")
+        name = caller.name if caller else None
+        images = state.get("images", {})
+        log_request(scope["method"], route, code, seconds, caller=name, client=client, images=images)
 
 
-def log_request(method: str, route: str, code: int, seconds: float, *, caller: str | None, client: str | None) -> None:
-    """The line of one answered request."""
+def log_request(
+    method: str,
+    route: str,
+    code: int,
+    seconds: float,
+    *,
+    caller: str | None,
+    client: str | None,
+    images: Mapping[str, Sequence[str | None]] = MappingProxyType({}),
+) -> None:
+    """The line of one answered request; `images` are names of fields, with what they say of each image."""
     if not logger.isEnabledFor(logging.INFO):
         return
     fields = {
@@ -91,9 +109,11 @@ def log_request(method: str, route: str, code: int, seconds: float, *, caller: s
         "seconds": round(seconds, 6),
         "caller": caller,
         "client": client,
+        **images,
     }
-    args = fields["method"], route, code, seconds * 1e3
-    logger.info("%s %s %d in %.1f ms", *args, extra={"fields": fields})
+    said = "".join(f" {name}={values!r}" for name, values in images.items() if any(values))
+    args = fields["method"], route, code, seconds * 1e3, said
+    logger.info("%s %s %d in %.1f ms%s", *args, extra={"fields": fields})
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 import asyncio
 import csv
 import io
+import json
 from collections.abc import AsyncIterator
-from dataclasses import astuple, fields
+from dataclasses import fields
 from functools import partial
 from typing import Annotated, Any
 
@@ -133,4 +134,10 @@ def _lines(rows: Any) -> str:
 
 
 def _cells(row: StoredEntry) -> list[object]:
-    return [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in astuple(row)]
+    return [_cell(value) for value in vars(row).values()]
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -1,4 +1,4 @@
-"""Parameters read by their schema, for the calls that the framework does not read (`direct`): of a query or a form.
+"""Parameters read by their schema, for the calls that the framework does not read (`direct`): of query, head or form.
 
 What is refused, and how, is the same as with the framework; beyond that, a parameter may not have two values.
 """
@@ -11,29 +11,39 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
+from service.edge.filenames import as_text
+from service.edge.headers import header
 from service.errors import MalformedRequestError
 
+PART_HEADER = "X-Part-ID"
+_PART_HEADER = PART_HEADER.lower().encode()
 Query = TypeVar("Query", bound=BaseModel)
 
 
-def read_query(schema: type[Query], request: Request) -> Query:
-    """The request's parameters. Raises RequestValidationError or MalformedRequestError."""
-    if not request.scope["query_string"]:
-        defaults: Query = _defaults(schema)
-        return defaults
-    return _read(schema, request.query_params.multi_items(), "query")
+def read_head(schema: type[Query], request: Request) -> Query:
+    """The parameters in a request's head: in its query, and the part that it names in PART_HEADER.
+
+    Raises RequestValidationError or MalformedRequestError.
+    """
+    query: Query = _defaults(schema)
+    if request.scope["query_string"]:
+        query = _read(schema, request.query_params.multi_items(), "query")
+    if part := header(request.scope, _PART_HEADER):
+        query = with_fields(query, [("part", as_text(part.encode("latin-1")))], f"header {PART_HEADER}")
+    return query
 
 
-def with_fields(query: Query, fields: Sequence[tuple[str, str]]) -> Query:
-    """The query, and a form's fields of the same names. Raises as `read_query` does, also where the two contradict."""
+def with_fields(query: Query, fields: Sequence[tuple[str, str]], place: str = "form") -> Query:
+    """The query, and fields of the same names. Raises as `read_head` does, also where the two contradict."""
     if not fields:
         return query
-    given = _read(type(query), fields, "form")
+    given = _read(type(query), fields, place)
     chosen = {name: getattr(given, name) for name in given.model_fields_set}
     for name in given.model_fields_set & query.model_fields_set:
         if chosen[name] != getattr(query, name):
             raise MalformedRequestError(
-                f"{name!r} is {getattr(query, name)!r} in the query and {chosen[name]!r} in the form; give it once."
+                f"{name!r} is {getattr(query, name)!r} in the query or a header, and {chosen[name]!r} in the {place}; "
+                "give it once."
             )
     return query.model_copy(update=chosen)
 
@@ -63,13 +73,15 @@ def _defaults(schema: type[Query]) -> Query:
     return schema()  # frozen, so all requests may share it
 
 
-def describe_query(schema: type[BaseModel]) -> dict[str, Any]:
+def describe_head(schema: type[BaseModel]) -> dict[str, Any]:
     """The same parameters for the OpenAPI document."""
     properties: dict[str, dict[str, Any]] = schema.model_json_schema()["properties"]
+    described = [(name, "query", field) for name, field in properties.items()]
+    described.append((PART_HEADER, "header", properties["part"]))
     return {
         "parameters": [
-            {"name": name, "in": "query", "required": False, "schema": field, "description": field["description"]}
-            for name, field in properties.items()
+            {"name": name, "in": place, "required": False, "schema": field, "description": field["description"]}
+            for name, place, field in described
         ]
     }
 

@@ -1,7 +1,7 @@
 """`POST /score` and `POST /score/batch`: images in, scores out. What happens in between is `service.scoring`."""
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -15,9 +15,11 @@ from anomaly.scoring import strongest_place
 from service.edge.bodies import BYTES, Body, Upload, disconnection
 from service.edge.callers import NEEDS_KEY, check_scope
 from service.edge.keys import Scope as KeyScope
+from service.edge.request_log import note_images
 from service.engine.admission import Reservation
+from service.routes.batch_parts import DESCRIBED_PARTS, parts_of_files
 from service.routes.drawing import draw_heatmap, draw_image
-from service.routes.query import describe_query, form_fields, read_query, with_fields
+from service.routes.query import describe_head, form_fields, read_head, with_fields
 from service.routes.state import State, parts_of
 from service.schemas.base import ErrorAnswer, ErrorDetail
 from service.schemas.score import (
@@ -32,6 +34,8 @@ from service.schemas.score import (
 )
 from service.scoring import JudgedImage, Submission
 
+NAMELESS = "the image"
+"""How errors call an image without a name."""
 BINARY = {"type": "string", "format": "binary"}
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "A parameter or the body is malformed"},
@@ -50,12 +54,12 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _form(field: str, schema: dict[str, Any], query: type[BaseModel]) -> dict[str, Any]:
+def _form(field: str, schema: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
     """A form may also have what the query may."""
     form = {
         "type": "object",
         "required": [field],
-        "properties": {field: schema} | form_fields(query),
+        "properties": {field: schema} | fields,
         "additionalProperties": False,
     }
     return {"multipart/form-data": {"schema": form}}
@@ -65,24 +69,29 @@ def _form(field: str, schema: dict[str, Any], query: type[BaseModel]) -> dict[st
     "/score",
     response_model=ScoreAnswer | IllustratedAnswer,
     openapi_extra=NEEDS_KEY
-    | describe_query(ScoreQuery)
-    | _body(_form("file", BINARY, ScoreQuery) | {"image/*": {"schema": BINARY}, BYTES: {"schema": BINARY}}),
+    | describe_head(ScoreQuery)
+    | _body(
+        _form("file", BINARY, form_fields(ScoreQuery)) | {"image/*": {"schema": BINARY}, BYTES: {"schema": BINARY}}
+    ),
 )
 async def score(request: Request) -> Response:
     """Score one image: as a form's field `file`, or as the raw body with `Content-Type: image/…`.
 
-    The parameters may also be fields of the form.
+    The parameters may also be fields of the form. The file's name is `name`, else that of the form's file, or in a raw
+    body's `Content-Disposition`.
     """
     check_scope(request, KeyScope.SCORE)
-    query, parts = read_query(ScoreQuery, request), parts_of(request)
+    query, parts = read_head(ScoreQuery, request), parts_of(request)
     body = Body(request, parts.body_limits)
     named = _detector_named(query, body, parts)
     with parts.scoring.admit(named, num_bytes=body.announced_bytes) as reservation:
         upload = await body.read_one(reservation.grow)
         query = with_fields(query, body.texts)
+        upload = replace(upload, name=query.name) if query.name else upload
+        note_images(request.scope, [query.part], [upload.name])
         detector = named or _assigned(reservation, query, parts)
         judged = await parts.scoring.score_one(
-            _submission(upload, detector, parts),
+            _submission(upload, query.part, detector, parts),
             detector,
             reservation,
             alpha=query.alpha or parts.settings.alpha,
@@ -97,24 +106,28 @@ async def score(request: Request) -> Response:
     "/score/batch",
     response_model=BatchAnswer,
     openapi_extra=NEEDS_KEY
-    | describe_query(BatchQuery)
-    | _body(_form("files", {"type": "array", "items": BINARY, "minItems": 1}, BatchQuery)),
+    | describe_head(BatchQuery)
+    | _body(
+        _form("files", {"type": "array", "items": BINARY, "minItems": 1}, form_fields(BatchQuery) | DESCRIBED_PARTS)
+    ),
 )
 async def score_batch(request: Request) -> Response:
     """Score many images: a form's fields `files`. Results come in order, an error object where an image failed.
 
-    The parameters may also be fields of the form.
+    The parameters may also be fields of the form. `part` is one for all images, or in the form one for each, in order.
     """
     check_scope(request, KeyScope.SCORE)
-    query, parts = read_query(BatchQuery, request), parts_of(request)
+    query, parts = read_head(BatchQuery, request), parts_of(request)
     body = Body(request, parts.body_limits)
     named = _detector_named(query, body, parts)
     with parts.scoring.admit(named, num_bytes=body.announced_bytes) as reservation:
         uploads = await body.read_many(reservation.grow)
-        query = with_fields(query, body.texts)
+        query, shown = parts_of_files(query, body.texts, len(uploads))
+        note_images(request.scope, shown, [upload.name for upload in uploads])
         detector = named or _assigned(reservation, query, parts)
+        submitted = zip(uploads, shown, strict=True)
         outcomes = await parts.scoring.score_many(
-            [_submission(upload, detector, parts) for upload in uploads],
+            [_submission(upload, part, detector, parts) for upload, part in submitted],
             detector,
             reservation,
             alpha=query.alpha or parts.settings.alpha,
@@ -123,8 +136,10 @@ async def score_batch(request: Request) -> Response:
         results = [
             ImageScore(**_describe(outcome))
             if isinstance(outcome, JudgedImage)
-            else ImageFailure(filename=upload.name, error=ErrorDetail(code=outcome.code, message=outcome.message))
-            for upload, outcome in zip(uploads, outcomes, strict=True)
+            else ImageFailure(
+                part=part, filename=upload.name, error=ErrorDetail(code=outcome.code, message=outcome.message)
+            )
+            for upload, part, outcome in zip(uploads, shown, outcomes, strict=True)
         ]
         return _json(BatchAnswer(**_identify(detector), results=results))
 
@@ -151,10 +166,10 @@ def _assigned(reservation: Reservation, query: BatchQuery, parts: State) -> Dete
     return detector
 
 
-def _submission(upload: Upload, detector: Detector, parts: State) -> Submission:
-    read = partial(parts.uploads.prepare, upload.data, detector.preprocess, name=upload.name)
+def _submission(upload: Upload, part: str | None, detector: Detector, parts: State) -> Submission:
+    read = partial(parts.uploads.prepare, upload.data, detector.preprocess, name=upload.name or NAMELESS)
     num_pixels = partial(parts.uploads.num_pixels, upload.data, detector.preprocess)
-    return Submission(upload.name, upload.data, read, num_pixels)
+    return Submission(upload.name, upload.data, read, num_pixels, part)
 
 
 def _identify(detector: Detector) -> dict[str, Any]:
@@ -165,6 +180,7 @@ def _identify(detector: Detector) -> dict[str, Any]:
 def _describe(judged: JudgedImage) -> dict[str, Any]:
     """The fields of an ImageScore."""
     return {
+        "part": judged.part,
         "filename": judged.name,
         "score": judged.scored.score,
         "p_value": judged.verdict.p_value,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from service.schemas.base import ModelIdentity, Schema
+from service.schemas.labels import MAX_NAME, MAX_PART
 
 VerdictFilter = Literal["normal", "anomalous", "none"]
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
@@ -26,6 +27,12 @@ class HistoryFilters(Schema):
 
     model: str | None = None
     """Scored by this model."""
+    part: str | None = Field(default=None, min_length=1, max_length=MAX_PART)
+    """With this text anywhere in the part; capital and small letters are the same."""
+    name: str | None = Field(default=None, min_length=1, max_length=MAX_NAME)
+    """With this text anywhere in the file name; capital and small letters are the same."""
+    request_id: str | None = Field(default=None, min_length=1, max_length=64)
+    """Scored by the request that has exactly this id."""
     verdict: VerdictFilter | None = None
     """With this verdict; `none`: without one."""
     correction: VerdictFilter | None = None
@@ -53,7 +60,8 @@ class HistoryRow(ModelIdentity):
     request_id: str
     time: str
     """UTC, ISO 8601."""
-    filename: str
+    filename: str | None
+    """As it was sent; null where none was sent."""
     image_hash: str
     """SHA-256 of the bytes as sent."""
     score: float
@@ -63,8 +71,13 @@ class HistoryRow(ModelIdentity):
     is_anomalous: bool | None
     correction: Literal["normal", "anomalous"] | None
     corrected_by: str | None
-    """The name of the key; `local` where no keys are asked for."""
+    """Who corrected it, or took the correction back: the name of the key; `local` where no keys are asked for."""
     corrected_at: str | None
+    """When."""
+    part: str | None
+    """Which part it shows; null where nothing was sent."""
+    terms: dict[str, float] | None
+    """The evidence that the score is made of; null in rows that an older version kept."""
     has_thumbnail: bool
 
 

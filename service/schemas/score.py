@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, FiniteFloat
 
 from service.schemas.base import ErrorAnswer, ModelIdentity, Schema
+from service.schemas.labels import FileName, PartId
 
 Alpha = Annotated[float, Field(ge=1e-9, lt=1.0, allow_inf_nan=False)]
 
@@ -18,11 +19,15 @@ class BatchQuery(Schema):
     """One of its versions; the highest if left out."""
     alpha: Alpha | None = None
     """The share of normal images that may be called anomalous."""
+    part: PartId | None = None
+    """Which part the images show: kept in the history, logged, and part of the answer."""
 
 
 class ScoreQuery(BatchQuery):
-    """As for a batch; one image can also be explained."""
+    """As for a batch; one image can also be named and explained."""
 
+    name: FileName | None = None
+    """The image file's real name, in the place of the one that it was sent with."""
     heatmap: bool = False
     """Answer with heatmap and reconstruction too."""
 
@@ -30,8 +35,10 @@ class ScoreQuery(BatchQuery):
 class ImageScore(Schema):
     """What was found in one image. Raw score, threshold and p-value are three things and never share a field."""
 
-    filename: str
-    """As it was sent."""
+    part: str | None
+    """Which part it shows, as it was sent; null where nothing was sent."""
+    filename: str | None
+    """As it was sent; null where nothing was sent."""
     score: FiniteFloat
     """How anomalous, on the model's own scale: higher is more."""
     p_value: FiniteFloat
@@ -81,7 +88,8 @@ class IllustratedAnswer(ScoreAnswer):
 class ImageFailure(ErrorAnswer):
     """In a batch: this image could not be scored; its neighbours were."""
 
-    filename: str
+    part: str | None
+    filename: str | None
 
 
 class BatchAnswer(ModelIdentity):

@@ -55,7 +55,7 @@ class Case:
     raw: bytes
     status: int = 200
     scores: tuple[float, ...] = (7.0,)
-    names: tuple[str, ...] | None = None
+    names: tuple[str | None, ...] | None = None
     code: str = ""
     says: str = ""
 
@@ -64,7 +64,7 @@ class Case:
         return Row(SECTION, self.what, "scored" if self.status == 200 else f"{self.status}: “… {self.says} …”")
 
 
-def scored(what: str, raw: bytes, *scores: float, names: tuple[str, ...] | None = None) -> Case:
+def scored(what: str, raw: bytes, *scores: float, names: tuple[str | None, ...] | None = None) -> Case:
     return Case(what, raw, scores=scores or (7.0,), names=names)
 
 
@@ -233,7 +233,7 @@ NAMES = (
     scored(
         "no file name, but the type of an image",
         request(form((b'Content-Disposition: form-data; name="file"\r\nContent-Type: image/png', SEVEN))),
-        names=("the image",),
+        names=(None,),
     ),
     scored("heads in other cases", request(form((NAMED.lower(), SEVEN)), "Multipart/Form-Data; BOUNDARY=XyZ")),
     scored("a boundary in quotes", request(form((NAMED, SEVEN)), 'multipart/form-data; charset=utf-8; boundary="XyZ"')),
@@ -272,7 +272,7 @@ NAMES = (
     ),
 )
 RAW = (
-    scored("the bytes as `image/png`", request(SEVEN, "image/png"), names=("the image",)),
+    scored("the bytes as `image/png`", request(SEVEN, "image/png"), names=(None,)),
     scored("the bytes as another `image/…`", request(SEVEN, "image/jpg")),
     scored("the bytes as `application/octet-stream`", request(SEVEN, "application/octet-stream")),
     scored("the bytes without a type", request(SEVEN, None)),

@@ -93,7 +93,8 @@ async def never() -> None:
 
 
 def submission(tag: int) -> Submission:
-    return Submission(f"{tag}.png", b"%d" % tag, partial(Picture, tagged(tag), height=8, width=8), lambda: 64)
+    read = partial(Picture, tagged(tag), height=8, width=8)
+    return Submission(f"{tag}.png", b"%d" % tag, read, lambda: 64, part=f"part {tag}")
 
 
 def broken() -> Submission:
@@ -106,6 +107,7 @@ def broken() -> Submission:
 def test_one_image_is_judged_counted_and_watched() -> None:
     scene = Scene()
     judged = scene.one(submission(95))
+    assert judged.part == "part 95"
     assert (judged.name, judged.scored.score, judged.verdict.p_value) == ("95.png", 95.0, 0.05)
     assert (judged.verdict.threshold, judged.verdict.is_anomalous, judged.alpha, judged.message) == (
         94.0,
@@ -134,6 +136,7 @@ def test_of_many_each_has_its_place_and_failures_are_counted(tag: int) -> None:
     assert codes == [30.0, "undecodable_image", "internal_error", 10.0]
     assert [each.history_id for each in found if isinstance(each, JudgedImage)] == [10, 11]
     (kept,) = history.groups
+    assert [(entry.part, entry.terms) for entry in kept] == [(f"part {i}", {"residual": i / 2}) for i in (30, 10)]
     assert [(entry.filename, entry.data, entry.score) for entry in kept] == [
         ("30.png", b"30", 30.0),
         ("10.png", b"10", 10.0),

@@ -3,7 +3,8 @@
 The history keeps no images, only the SHA-256 of the bytes as they were sent. Whoever keeps the files has them labelled
 here. No image is in both splits: of the confirmed normals four of five, by their hash, are to calibrate with (`train`,
 which is what `anomaly calibrate` reads), the rest and all anomalous ones are to evaluate on (`test`). The same hash is
-always in the same split, however many corrections there are.
+always in the same split, however many corrections there are. Where it is known which part an image shows, the hash is
+the part's: what calibrates says nothing new of another picture of the same part. The manifest names it (`group`).
 """
 
 import csv
@@ -27,10 +28,11 @@ EVALUATE_EVERY = 5
 
 @dataclass(frozen=True)
 class Corrected:
-    """What was last said of an image, and whether it had been flagged when it was last scored before that."""
+    """What was last said of an image, whether it had been flagged when it was scored, and which part it shows."""
 
     label: Correction
     was_flagged: bool
+    part: str | None
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,9 @@ def export_corrections(
             f"none of {len(paths)} files is one of the {len(corrected)} corrected images of {history}; give the files "
             "as they were sent, byte for byte"
         )
-    rows = [
-        (path, corrected[digest].label, split_of(digest, corrected[digest].label)) for digest, path in found.items()
-    ]
+    rows = [_row(path, digest, corrected[digest]) for digest, path in found.items()]
     _write(out, sorted(rows))
-    places = [(label, split) for _, label, split in rows]
+    places = [(label, split) for _, label, split, _ in rows]
     return Export(
         num_calibrate=places.count(("normal", "train")),
         num_evaluate_normal=places.count(("normal", "test")),
@@ -90,24 +90,31 @@ def read_corrections(history: Path) -> dict[str, Corrected]:
 
     Raises UsageError if it is no history.
     """
-    query = (
-        "SELECT image_hash, correction, is_anomalous FROM images WHERE correction IS NOT NULL ORDER BY corrected_at, id"
-    )
     try:
         check_unused_log(history)
-        with reading(history) as connection:
-            found = connection.execute(query).fetchall()
+        with reading(history, oldest=1) as connection:
+            columns = [column for _, column, *_ in connection.execute("PRAGMA table_info(images)")]
+            found = connection.execute(
+                f"SELECT image_hash, correction, is_anomalous, {'part' if 'part' in columns else 'NULL'} FROM images "  # noqa: S608  # one of two words
+                "WHERE correction IS NOT NULL ORDER BY corrected_at, id"
+            ).fetchall()
     except (sqlite3.Error, OSError) as error:
         raise UsageError(
             f"the history {history} cannot be read: {error}; name the file that `anomaly serve --history` writes"
         ) from error
-    return {digest: Corrected(label, flagged == 1) for digest, label, flagged in found}
+    return {digest: Corrected(label, flagged == 1, part) for digest, label, flagged, part in found}
 
 
 def split_of(digest: str, label: Correction) -> str:
-    """Where an image belongs: by its label and its hash, and by nothing else."""
+    """Where an image belongs: by its label and a hash, its own or that of its part, and by nothing else."""
     is_for_evaluation = label == "anomalous" or int(digest[:8], 16) % EVALUATE_EVERY == 0
     return "test" if is_for_evaluation else "train"
+
+
+def _row(path: str, digest: str, corrected: Corrected) -> tuple[str, Correction, str, str]:
+    """A line of the manifest: path, label, split, group."""
+    key = digest if corrected.part is None else sha256(corrected.part.encode()).hexdigest()
+    return path, corrected.label, split_of(key, corrected.label), corrected.part or ""
 
 
 def _hash(path: str) -> str | None:
@@ -118,13 +125,13 @@ def _hash(path: str) -> str | None:
         return None  # a file that cannot be read is none that was corrected
 
 
-def _write(out: Path, rows: Sequence[tuple[str, Correction, str]]) -> None:
+def _write(out: Path, rows: Sequence[tuple[str, Correction, str, str]]) -> None:
     with (
         storing("the manifest", out.parent, instead="give another --out"),
         replacing(out) as work,
         work.open("w", encoding="utf-8", errors=sys.getfilesystemencodeerrors(), newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "label", "split", "mask"])
-        for path, label, split in rows:
-            writer.writerow([os.path.relpath(path, out.resolve().parent), label, split, ""])
+        writer.writerow(["path", "label", "split", "mask", "group"])
+        for path, label, split, group in rows:
+            writer.writerow([os.path.relpath(path, out.resolve().parent), label, split, "", group])

@@ -52,6 +52,9 @@ def _conditions(filters: HistoryFilters) -> list[tuple[str, object]]:
     correction = None if filters.correction == "none" else filters.correction
     wanted: list[tuple[object, str, object]] = [
         (filters.model, "model = ?", filters.model),
+        (filters.part, "part GLOB ?", filters.part and containing(filters.part)),
+        (filters.name, "filename GLOB ?", filters.name and containing(filters.name)),
+        (filters.request_id, "request_id = ?", filters.request_id),
         (filters.verdict, "is_anomalous IS ?", verdict),
         (filters.correction, "correction IS ?", correction),
         (filters.since, "time >= ?", filters.since and as_text(filters.since)),
@@ -60,6 +63,19 @@ def _conditions(filters: HistoryFilters) -> list[tuple[str, object]]:
         (filters.max_score, "score <= ?", filters.max_score),
     ]
     return [(sql, value) for asked, sql, value in wanted if asked is not None]
+
+
+def containing(text: str) -> str:
+    """The pattern of SQLite's GLOB for what has `text` in it, in small letters or capitals.
+
+    LIKE knows only the letters of ASCII, and a function of Python's would hold up those who score, once for each row.
+    """
+    return f"*{''.join(map(_either_case, text))}*"
+
+
+def _either_case(character: str) -> str:
+    cases = {each for each in (character, character.lower(), character.upper()) if len(each) == 1}
+    return f"[{''.join(sorted(cases))}]" if len(cases) > 1 or character in "*?[" else character
 
 
 @contextmanager

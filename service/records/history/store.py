@@ -3,8 +3,12 @@
 SQLite in WAL mode, so that readers and the one writer do not wait for each other. Commits are synchronous=FULL: an
 acknowledged row survives the loss of power, not only of the process (docs/adr/0013-history.md). Space of deleted rows
 goes back to the file system at once (auto_vacuum=FULL), so that the file is as large as what it holds.
+
+A file of an older version gets the columns it lacks when its writer opens it, in one transaction; its rows stay as they
+are. The table is not written anew, so it takes no time whatever the file's size.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -13,7 +17,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +28,7 @@ from anomaly.errors import UsageError
 Correction = Literal["normal", "anomalous"]
 
 APPLICATION_ID = 0x416E6F6D  # "Anom" in the file's head: no other program's database is ever written to
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_S = 0.5
 """How long another program's lock on the file is waited for."""
 THUMBNAIL_SIDE = 96
@@ -38,17 +42,19 @@ CREATE TABLE images (
     filename TEXT NOT NULL, image_hash TEXT NOT NULL,
     score REAL NOT NULL, p_value REAL NOT NULL, threshold REAL, alpha REAL NOT NULL, is_anomalous INTEGER,
     correction TEXT CHECK (correction IN ('normal', 'anomalous')), corrected_by TEXT, corrected_at TEXT,
-    thumbnail BLOB
+    thumbnail BLOB, part TEXT, terms TEXT
 );
 CREATE INDEX images_by_time ON images (time);
 CREATE INDEX images_corrected ON images (image_hash) WHERE correction IS NOT NULL;
 """
+UPGRADES = {1: ("ALTER TABLE images ADD COLUMN part TEXT", "ALTER TABLE images ADD COLUMN terms TEXT")}
+"""By the version of a file: what makes it one of the next version."""
 COLUMNS = (
     "id", "request_id", "time", "model", "version", "digest", "filename", "image_hash", "score", "p_value", "threshold",
-    "alpha", "is_anomalous", "correction", "corrected_by", "corrected_at",
+    "alpha", "is_anomalous", "correction", "corrected_by", "corrected_at", "part", "terms",
 )  # fmt: skip
 SELECT = f"SELECT {', '.join(COLUMNS)}, thumbnail IS NOT NULL FROM images"  # noqa: S608  # the names are above
-_INSERTED = (*COLUMNS[1:13], "thumbnail")
+_INSERTED = (*COLUMNS[1:13], "part", "terms", "thumbnail")
 INSERT = f"INSERT INTO images ({', '.join(_INSERTED)}) VALUES ({', '.join('?' * len(_INSERTED))})"  # noqa: S608
 
 
@@ -61,7 +67,8 @@ class HistoryEntry:
     model: str
     version: int
     digest: str
-    filename: str
+    filename: str | None
+    part: str | None
     data: bytes = field(repr=False)
     pixels: NDArray[np.uint8] = field(repr=False)
     score: float
@@ -69,19 +76,23 @@ class HistoryEntry:
     threshold: float | None
     alpha: float
     is_anomalous: bool | None
+    terms: dict[str, float]
 
     def values(self, *, with_thumbnail: bool) -> tuple[object, ...]:
         """What INSERT takes. Hashes and draws, so it is not for the event loop."""
         return (
-            self.request_id, self.time, self.model, self.version, self.digest, self.filename,
+            self.request_id, self.time, self.model, self.version, self.digest, self.filename or "",
             sha256(self.data).hexdigest(), self.score, self.p_value, self.threshold, self.alpha, self.is_anomalous,
-            draw_thumbnail(self.pixels) if with_thumbnail else None,
+            self.part, json.dumps(self.terms), draw_thumbnail(self.pixels) if with_thumbnail else None,
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class StoredEntry:
-    """One image of the history; times are UTC in ISO 8601, `image_hash` is the SHA-256 of the bytes as sent."""
+    """One image of the history; times are UTC in ISO 8601, `image_hash` is the SHA-256 of the bytes as sent.
+
+    `filename` and `part` are None where the client did not say, `terms` is None in rows of version 1.
+    """
 
     id: int
     request_id: str
@@ -89,7 +100,7 @@ class StoredEntry:
     model: str
     version: int
     digest: str
-    filename: str
+    filename: str | None
     image_hash: str
     score: float
     p_value: float
@@ -99,19 +110,23 @@ class StoredEntry:
     correction: Correction | None
     corrected_by: str | None
     corrected_at: str | None
+    part: str | None
+    terms: dict[str, float] | None
     has_thumbnail: bool
 
     @classmethod
     def of(cls, values: tuple[object, ...]) -> "StoredEntry":
         """From what SELECT gives."""
-        named = dict(zip((*COLUMNS, "has_thumbnail"), values, strict=True))
+        named: dict[str, Any] = dict(zip((*COLUMNS, "has_thumbnail"), values, strict=True))
         for name in ("is_anomalous", "has_thumbnail"):
             named[name] = None if named[name] is None else bool(named[name])
-        return cls(**named)  # type: ignore[arg-type]  # the schema has the types
+        named["filename"] = named["filename"] or None  # the column may not be null, since version 1
+        named["terms"] = named["terms"] and json.loads(named["terms"])
+        return cls(**named)
 
 
 def open_store(path: Path) -> sqlite3.Connection:
-    """The file for its one writer, made if it is not there, readable by its owner only.
+    """The file for its one writer, made if it is not there, of this version, readable by its owner only.
 
     Raises UsageError if it is something else than a history; sqlite3.Error or OSError if it cannot be opened.
     """
@@ -124,6 +139,7 @@ def open_store(path: Path) -> sqlite3.Connection:
                 f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; "
                 "COMMIT;"
             )
+        upgrade_store(connection)
         check_store(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -133,6 +149,19 @@ def open_store(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def upgrade_store(connection: sqlite3.Connection) -> None:
+    """Make a history of an older version one of this version; anything else stays as it is. Raises sqlite3.Error."""
+    application, version = _kind_of(connection)
+    if application != APPLICATION_ID or version not in UPGRADES:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    while (version := _kind_of(connection)[1]) in UPGRADES:  # asked again: only now nobody else changes it
+        for statement in UPGRADES[version]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {version + 1}")
+    connection.execute("COMMIT")
 
 
 def checkpoint_log(connection: sqlite3.Connection) -> None:
@@ -147,8 +176,12 @@ def checkpoint_log(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def reading(path: Path, check_place: Callable[[], None] = lambda: None) -> Iterator[sqlite3.Connection]:
+def reading(
+    path: Path, check_place: Callable[[], None] = lambda: None, *, oldest: int = SCHEMA_VERSION
+) -> Iterator[sqlite3.Connection]:
     """A connection for one reader, of a file that must be there. Raises UsageError or sqlite3.Error.
+
+    `oldest` is the oldest version that the reader knows how to read.
 
     It is opened read-only. A connection that may write brings the log into the file when it is the last to close; if
     the file was replaced, that is the log of another file. `check_place` raises if the file at the path is not the one
@@ -157,21 +190,27 @@ def reading(path: Path, check_place: Callable[[], None] = lambda: None) -> Itera
     """
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=BUSY_S, uri=True)) as connection:
         check_place()
-        check_store(connection, path)
+        check_store(connection, path, oldest=oldest)
         yield connection
         check_place()
 
 
-def check_store(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise UsageError unless the file is a history of this version."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
+def check_store(connection: sqlite3.Connection, path: Path, *, oldest: int = SCHEMA_VERSION) -> None:
+    """Raise UsageError unless the file is a history of this version, or of one since `oldest`."""
+    application, version = _kind_of(connection)
+    if application != APPLICATION_ID or not oldest <= version <= SCHEMA_VERSION:
         what = f"of version {version}" if application == APPLICATION_ID else "of another program"
         raise UsageError(
             f"{path} is a database {what}, and not a history of version {SCHEMA_VERSION}; name a file that is not "
             "there yet, or one that `anomaly serve --history` made."
         )
+
+
+def _kind_of(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Whose file it is, and of which version."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return application, version
 
 
 def as_text(moment: datetime) -> str:

@@ -131,7 +131,7 @@ class History:
     async def correct(self, number: int, correction: Correction | None, by: str) -> StoredEntry | None:
         """Note what a person says of an image; the row as it is now, None if there is none of this number.
 
-        Raises HistoryUnavailableError.
+        With None a correction is taken back; the row then says who did so, and when. Raises HistoryUnavailableError.
         """
         row: StoredEntry | None = await self._do(partial(_correct, number, correction, by))
         return row
@@ -267,9 +267,10 @@ def _do_alone(job: _Write, connection: sqlite3.Connection) -> Any:
 
 
 def _correct(number: int, correction: Correction | None, by: str, connection: sqlite3.Connection) -> StoredEntry | None:
-    noted = (correction, by, as_text(datetime.now(UTC))) if correction else (None, None, None)
     connection.execute(
-        "UPDATE images SET correction = ?, corrected_by = ?, corrected_at = ? WHERE id = ?", (*noted, number)
+        "UPDATE images SET correction = ?, corrected_by = ?, corrected_at = ? WHERE id = ? "
+        "AND (? IS NOT NULL OR correction IS NOT NULL)",  # of what was never corrected nothing is taken back
+        (correction, by, as_text(datetime.now(UTC)), number, correction),
     )
     values = connection.execute(f"{SELECT} WHERE id = ?", (number,)).fetchone()
     return None if values is None else StoredEntry.of(values)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
-from service.edge.bodies import NAMELESS, Body, BodyLimits, Upload
+from service.edge.bodies import Body, BodyLimits, Upload
 from service.edge.forms import MAX_PREAMBLE_BYTES, MAX_TEXT_BYTES, MAX_TEXTS
 from service.errors import MalformedRequestError, OverloadedError, UnsupportedContentError, UploadTooLargeError
 
@@ -118,9 +118,9 @@ def test_a_file_in_any_other_field_is_refused_by_its_name(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("zéro.png".encode(), "zéro.png"), (b"z\xe9ro.png", "zéro.png"), (b"", NAMELESS)]
+    ("name", "expected"), [("zéro.png".encode(), "zéro.png"), (b"z\xe9ro.png", "zéro.png"), (b"", None)]
 )
-def test_names_are_read_as_utf_8_or_else_latin_1(name: bytes, expected: str) -> None:
+def test_names_are_read_as_utf_8_or_else_latin_1(name: bytes, expected: str | None) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="' + name + b'"\r\n\r\n'
     assert read(head + b"data\r\n--x--") == [Upload(expected, b"data")]
 
@@ -139,7 +139,9 @@ def test_texts_beside_the_files_are_kept_up_to_a_number_and_a_size() -> None:
     assert asyncio.run(body.read_many(Reserved())) == [Upload("a.png", b"yes")]
     assert body.texts == [(f"note-{i}", "ä" * i) for i in range(MAX_TEXTS)]
     with pytest.raises(MalformedRequestError, match="more than 16 fields"):
-        read(*texts, file(b"yes"), b"--x--")
+        read_one(Client(*texts, file(b"yes"), b"--x--"), Reserved())
+    several = Body(request(Client(*texts, file(b"yes"), b"--x--"), FORM), BodyLimits(MAX_BYTES, 1))
+    assert asyncio.run(several.read_many(Reserved())) == [Upload("a.png", b"yes")]  # one more for each file
     with pytest.raises(MalformedRequestError, match="text of more than 1024 bytes"):
         read(part(b"x" * (MAX_TEXT_BYTES + 1), 'name="model"'), file(b"yes"), b"--x--")
 
@@ -195,7 +197,7 @@ def test_a_client_that_hangs_up_ends_the_reading(content_type: str) -> None:
 
 def test_a_raw_image_is_taken_as_it_is_and_other_types_are_not() -> None:
     for content_type in ("Image/PNG", "application/octet-stream", ""):
-        assert read_one(Client(b"da", b"ta"), Reserved(), content_type=content_type) == Upload(NAMELESS, b"data")
+        assert read_one(Client(b"da", b"ta"), Reserved(), content_type=content_type) == Upload(None, b"data")
     with pytest.raises(UnsupportedContentError, match="text/plain"):
         read_one(Client(b"data"), Reserved(), content_type="text/plain")
 

@@ -214,6 +214,11 @@ def test_a_correction_is_noted_with_the_name_of_its_key(tmp_path: Path) -> None:
         guarded.ask("/score", guarded.score)
         for key, name in ((guarded.score, "line-3"), (guarded.both, "plant")):
             assert guarded.ask("/history/{number}/correction", key).json()["corrected_by"] == name
+        bearer = {"Authorization": f"Bearer {guarded.score}"}
+        taken = guarded.client.put("/history/1/correction", json={"correction": None}, headers=bearer)
+        (row,) = guarded.ask("/history", guarded.score).json()["items"]
+        assert taken.json() == row
+        assert (row["correction"], row["corrected_by"]) == (None, "line-3")  # who took back what `plant` had said
 
 
 def test_no_key_is_in_any_log(

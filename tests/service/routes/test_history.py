@@ -41,7 +41,10 @@ def test_a_row_is_what_was_answered(keeping: Instance) -> None:
     answer = keeping.client.post("/score", **sent).json()  # type: ignore[arg-type]
     (row,) = listed(keeping)
     assert abs(datetime.fromisoformat(row.pop("time")).timestamp() - time.time()) < 60
-    same = ("model", "version", "digest", "filename", "score", "p_value", "threshold", "alpha", "is_anomalous")
+    same = (
+        "model", "version", "digest", "filename", "part", "score", "p_value", "threshold", "alpha", "is_anomalous",
+        "terms",
+    )  # fmt: skip
     assert row == {name: answer[name] for name in same} | {
         "id": answer["history_id"], "request_id": "mine", "image_hash": hashlib.sha256(png(7)).hexdigest(),
         "correction": None, "corrected_by": None, "corrected_at": None, "has_thumbnail": True,
@@ -96,7 +99,7 @@ def test_a_correction(keeping: Instance) -> None:
     row = answer.json()
     assert (row["id"], row["correction"], row["corrected_by"]) == (2, "anomalous", "local")
     assert listed(keeping, correction="anomalous") == [row]
-    assert correct(keeping, 2, None).json()["corrected_by"] is None
+    assert correct(keeping, 2, None).json()["correction"] is None
     assert listed(keeping, correction="anomalous") == []
 
 

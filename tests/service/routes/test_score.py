@@ -26,12 +26,12 @@ def test_a_form_and_a_raw_body_get_the_same_complete_answer(instance: Instance) 
     form = instance.client.post("/score", files={"file": ("seven.png", png(7))}).json()
     raw = instance.score(png(7)).json()
     expected = {
-        "model": "m", "version": 1, "digest": "digest of m/1", "filename": "seven.png", "score": 7.0, "p_value": 0.93,
-        "threshold": 94.0, "is_anomalous": False, "alpha": 0.05, "message": None, "terms": {"residual": 3.5},
-        "history_id": None,
+        "model": "m", "version": 1, "digest": "digest of m/1", "part": None, "filename": "seven.png", "score": 7.0,
+        "p_value": 0.93, "threshold": 94.0, "is_anomalous": False, "alpha": 0.05, "message": None,
+        "terms": {"residual": 3.5}, "history_id": None,
     }  # fmt: skip
     assert expected == form
-    assert expected == raw | {"filename": "seven.png"}
+    assert expected | {"filename": None} == raw
 
 
 @pytest.mark.parametrize(("tag", "is_anomalous"), [(94, False), (95, True)])
@@ -208,7 +208,7 @@ def test_a_batch_answers_in_order_and_a_broken_image_keeps_its_place(instance: I
     results = body["results"]
     assert [result["filename"] for result in results] == ["0.png", "1.png", "2.png", "3.png"]
     assert [result.get("score") for result in results] == [30.0, None, 10.0, None]
-    assert {"error", "filename"} == set(results[1])
+    assert {"error", "filename", "part"} == set(results[1])
     assert [results[i]["error"]["code"] for i in (1, 3)] == ["unsupported_format", "undecodable_image"]
 
 
@@ -241,4 +241,6 @@ def test_every_call_is_documented(instance: Instance) -> None:
     assert {"/score", "/score/batch"} | models | administration | watching | history == set(paths)
     body = paths["/score"]["post"]["requestBody"]["content"]
     assert {"multipart/form-data", "image/*", "application/octet-stream"} == set(body)
-    assert {"file", "model", "version", "alpha", "heatmap"} == set(body["multipart/form-data"]["schema"]["properties"])
+    fields = {"file", "model", "version", "alpha", "part", "name", "heatmap"}
+    assert fields == set(body["multipart/form-data"]["schema"]["properties"])
+    assert fields - {"file"} | {"X-Part-ID"} == {each["name"] for each in paths["/score"]["post"]["parameters"]}

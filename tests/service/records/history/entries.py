@@ -19,8 +19,10 @@ def found(number: int = 0, **fields: Any) -> HistoryEntry:
     """The entry of an image whose bytes are `number` in digits."""
     chosen: dict[str, Any] = {
         "request_id": "r", "time": f"2026-01-01T00:00:00.{number % 1000:03d}+00:00", "model": "m", "version": 1,
-        "digest": "d", "filename": f"{number}.png", "data": b"%d" % number, "pixels": np.zeros((1, 8, 8), np.uint8),
+        "digest": "d", "filename": f"{number}.png", "part": None, "data": b"%d" % number,
+        "pixels": np.zeros((1, 8, 8), np.uint8),
         "score": float(number), "p_value": 0.5, "threshold": 9.0, "alpha": 0.05, "is_anomalous": False,
+        "terms": {"residual": number / 2},
     }  # fmt: skip
     return HistoryEntry(**(chosen | fields))
 

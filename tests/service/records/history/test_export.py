@@ -96,3 +96,22 @@ def test_mistakes(history: Path, images: Path, tmp_path: Path) -> None:
     for name in ("nowhere", "text"):
         with pytest.raises(UsageError, match="anomaly serve --history"):
             read_corrections(tmp_path / name)
+
+
+def test_pictures_of_one_part_are_in_one_split_and_the_manifest_names_it(tmp_path: Path) -> None:
+    with writing(tmp_path / "history.sqlite") as do:
+        do(lambda history: history.add([found(i, part=f"part {i % 8}" if i < 40 else None) for i in range(50)]))
+        for i in range(50):
+            do(lambda history, i=i: history.correct(i + 1, "normal", "a"))  # type: ignore[misc]
+    (tmp_path / "images").mkdir()
+    for i in range(50):
+        (tmp_path / "images" / f"{i}.png").write_bytes(b"%d" % i)
+    export_corrections(tmp_path / "history.sqlite", [tmp_path / "images"], tmp_path / "out.csv")
+    of_part: dict[str, set[str]] = {}
+    for row in rows(tmp_path / "out.csv"):
+        i = int(Path(row["path"]).stem)
+        assert row["group"] == (f"part {i % 8}" if i < 40 else "")
+        of_part.setdefault(row["group"], set()).add(row["split"])
+    assert of_part.pop("") == {"train", "test"}
+    assert sorted(map(tuple, of_part.values()), reverse=True) == [("train",)] * 6 + [("test",)] * 2
+    assert {s.group for s in open_dataset(str(tmp_path / "out.csv")).samples} == {"", *(f"part {i}" for i in range(8))}

@@ -34,6 +34,7 @@ def test_an_id_is_given_when_its_row_can_be_read_by_others(path: Path) -> None:
     newest = rows[0]
     assert (newest.id, newest.filename, newest.score, newest.is_anomalous) == (2, "8.png", 8.0, False)
     assert newest.image_hash == hashlib.sha256(b"8").hexdigest()
+    assert (newest.part, newest.terms) == (None, {"residual": 4.0})
     assert (newest.correction, newest.corrected_by, newest.corrected_at, newest.has_thumbnail) == (None,) * 3 + (False,)
     assert kept(path) == [3, 2, 1]
 
@@ -80,6 +81,16 @@ def test_a_correction_says_who_and_when_and_can_be_taken_back(path: Path) -> Non
         assert do(lambda history: history.correct(2, "normal", "line-3")) is None
     assert read_page(path, HistoryFilters(), limit=1)[0] == [row]  # it survives a restart
     with writing(path) as do:
+        taken = do(lambda history: history.correct(1, None, "line-4"))
+        assert do(lambda history: history.correct(1, None, "line-5")) == taken  # there is nothing left to take back
+    assert taken is not None
+    assert (taken.correction, taken.corrected_by) == (None, "line-4")
+    assert str(row.corrected_at) <= str(taken.corrected_at) <= as_text(datetime.now(UTC))
+
+
+def test_what_was_never_corrected_is_taken_back_by_nobody(path: Path) -> None:
+    with writing(path) as do:
+        do(lambda history: history.add([found(1)]))
         row = do(lambda history: history.correct(1, None, "line-3"))
     assert row is not None
     assert (row.correction, row.corrected_by, row.corrected_at) == (None, None, None)
@@ -264,11 +275,11 @@ def test_nothing_but_a_history_is_opened(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE mine (a)")
     connection.close()
     with sqlite3.connect(tmp_path / "later") as connection:
-        connection.executescript(f"CREATE TABLE t (a); PRAGMA application_id={0x416E6F6D}; PRAGMA user_version=2")
+        connection.executescript(f"CREATE TABLE t (a); PRAGMA application_id={0x416E6F6D}; PRAGMA user_version=3")
     connection.close()
     (tmp_path / "folder").mkdir()
     for name, said in {
-        "text": "not a database", "other": "of another program", "later": "of version 2", "folder": "cannot be opened",
+        "text": "not a database", "other": "of another program", "later": "of version 3", "folder": "cannot be opened",
         "no/such/folder": "cannot be opened",
     }.items():  # fmt: skip
         with pytest.raises(UsageError, match=said):
