@@ -1,7 +1,7 @@
 // The desk is cleared at once, and the last clearing can be undone, with all that was scored and what still waited.
 
 import { desk } from "./desk.js";
-import { find } from "./dom.js";
+import { find, focusSoon } from "./dom.js";
 import { releaseThumbnails } from "./pictures.js";
 import { scoreAll, stopScoring } from "./scoring.js";
 import { count } from "./verdicts.js";
@@ -23,7 +23,7 @@ export function connectClearing() {
     desk.restore(removed.items);
     scoreAll(removed.waited);
     forget();
-    find("clear").focus();
+    focusSoon("clear");
   });
   find("forget-cleared").addEventListener("click", forget);
 }

@@ -42,6 +42,9 @@ export function oncePerFrame(render) {
   };
 }
 
+/** Give the keys to an element that the next frame will show. */
+export const focusSoon = (id) => requestAnimationFrame(() => find(id).focus());
+
 /** Let the browser save `content` as a file. */
 export function save(content, name) {
   const url = URL.createObjectURL(content);

@@ -5,9 +5,9 @@
 
 import { ask, withQuery } from "./api.js";
 import { find, showName } from "./dom.js";
+import { formOf } from "./form.js";
 import { chosenModel, keepsHistory } from "./models.js";
 import { Queue } from "./queue.js";
-import { shortageOf } from "./verdicts.js";
 
 const POLL_MS = 1000;
 const BLINK_MS = 250;
@@ -41,7 +41,7 @@ export function connectLine() {
 
 /** Begin to follow the chosen model. */
 export function showLine() {
-  leaveLine();
+  stop();
   following = new AbortController();
   newest = null;
   showName(find("line-model"), chosenModel());
@@ -53,6 +53,11 @@ export function showLine() {
 
 /** Follow no longer. */
 export function leaveLine() {
+  stop();
+  if (document.fullscreenElement) document.exitFullscreen();
+}
+
+function stop() {
   following?.abort();
   following = null;
   queue.clear();
@@ -65,9 +70,7 @@ export function judge(files) {
 }
 
 async function score([file, model], signal) {
-  const body = new FormData();
-  body.append("file", file, file.name);
-  const answer = await ask(withQuery("score", { model }), { method: "POST", body, signal });
+  const answer = await ask(withQuery("score", { model }), { method: "POST", body: formOf(file, file.name), signal });
   const isLate = answer.history_id && answer.history_id < newest; // another has been scored since
   if (!signal.aborted && !isLate) showVerdict({ ...answer, id: answer.history_id, time: new Date() });
 }
@@ -91,10 +94,10 @@ async function follow(model, signal) {
   }
 }
 
-function showVerdict({ id, is_anomalous: isAnomalous, alpha, message, filename, time }) {
+function showVerdict({ id, is_anomalous: isAnomalous, message, part, filename, time }) {
   const state = isAnomalous === null ? "none" : isAnomalous ? "bad" : "good";
   const why = state === "none" ? message ?? "The model has too few calibration images for the rate that is set." : "";
-  show(state, { why, name: filename, time: new Date(time) });
+  show(state, { why, name: [part, filename].filter(Boolean).join(" · "), time: new Date(time) });
   newest = id ?? newest;
 }
 

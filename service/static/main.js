@@ -13,6 +13,7 @@ import { connectIntake } from "./intake.js";
 import { connectLine, judge, leaveLine, showLine } from "./line.js";
 import { connectModels, listModels } from "./models.js";
 import { connectProgress } from "./progress.js";
+import { connectRecord } from "./record.js";
 import { scoreAll } from "./scoring.js";
 import { connectTools } from "./tools.js";
 import { connectViewer, openViewer } from "./viewer.js";
@@ -29,6 +30,7 @@ async function begin() {
   connectGallery(openViewer);
   connectViewer(focusItem);
   connectHistory();
+  connectRecord();
   connectDrift();
   connectLine();
   connectProgress();

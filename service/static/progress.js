@@ -1,7 +1,7 @@
 // How far the scoring is, what it will take still, and how it is stopped, taken up again and repeated.
 
 import { desk } from "./desk.js";
-import { find, oncePerFrame } from "./dom.js";
+import { find, focusSoon, oncePerFrame } from "./dom.js";
 import { inWords } from "./pace.js";
 import { scoreAll, secondsFor, stopScoring } from "./scoring.js";
 import { count } from "./verdicts.js";
@@ -11,7 +11,7 @@ export function connectProgress() {
   desk.addEventListener("change", oncePerFrame(show));
   find("stop").addEventListener("click", () => {
     stopScoring();
-    find("again").focus();
+    focusSoon("again");
   });
   find("again").addEventListener("click", () => scoreAll(desk.pieces("unscored", "failed")));
 }

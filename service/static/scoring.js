@@ -3,6 +3,7 @@
 import { ask, withQuery } from "./api.js";
 import { desk } from "./desk.js";
 import { find } from "./dom.js";
+import { formOf } from "./form.js";
 import { numCalibrationOf, preprocessOf } from "./models.js";
 import { Pace } from "./pace.js";
 import { mapOf, png } from "./png.js";
@@ -35,10 +36,8 @@ export function stopScoring() {
 export const secondsFor = (numPieces) => pace.secondsFor(numPieces);
 
 async function score([item, model], signal) {
-  const body = new FormData();
-  body.append("file", item.file, item.file.name);
-  const query = { model, alpha: desk.alpha, heatmap: true };
-  const sent = await ask(withQuery("score", query), { method: "POST", body, signal });
+  const query = withQuery("score", { model, alpha: desk.alpha, heatmap: true });
+  const sent = await ask(query, { method: "POST", body: formOf(item.file, item.name), signal });
   const { heatmap, reconstruction, ...answer } = sent;
   const numCalibration = await numCalibrationOf(answer.model, answer.version);
   const preprocess = await preprocessOf(answer.model, answer.version, answer.digest);
