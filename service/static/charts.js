@@ -4,7 +4,7 @@ import { draw } from "./dom.js";
 
 const [WIDTH, HEIGHT] = [320, 220];
 const AREA = { left: 40, right: WIDTH - 12, top: 10, bottom: HEIGHT - 34 };
-const WORDY = { ...AREA, left: 84 }; // with room for words at the left
+const WORDY = { ...AREA, left: 98 }; // with room for words at the left
 
 /** A ROC curve of points in [0, 1]², with the point in force marked. */
 export function drawRoc(points, here) {

@@ -21,9 +21,14 @@ function show() {
   find("alpha-meaning").textContent =
     `An image is called anomalous if hardly any normal image scores as high: of normal images, at most ` +
     `${percent(desk.alpha)} are called so in the long run.`;
-  const [[item, model] = []] = desk.pieces("none");
-  find("alpha-shortage").textContent = item ? shortageOf(desk.alpha, desk.result(item, model).numCalibration) : "";
+  const [piece] = desk.pieces("none");
+  find("alpha-shortage").textContent = piece ? whyNone(...piece) : "";
   showOthers();
+}
+
+function whyNone(item, model) {
+  const whose = desk.models.length > 1 ? model : undefined;
+  return shortageOf(desk.alpha, desk.result(item, model).numCalibration, whose);
 }
 
 function showOthers() {

@@ -44,11 +44,11 @@ export function rankOf(p, n) {
 const grain = (n) => 1 / (n + 1);
 
 /** Why this alpha has no verdicts, or "" where it has. */
-export function shortageOf(alpha, n) {
+export function shortageOf(alpha, n, whose = "this model") {
   if (n === null || alpha >= grain(n)) return "";
   const needed = Math.ceil(1 / alpha - 1 - 1e-9);
   return (
-    `No verdict: this model compares with ${count(n)} normal images, which is enough for false-alarm rates from ` +
+    `No verdict: ${whose} compares with ${count(n)} normal images, which is enough for false-alarm rates from ` +
     `${percent(grain(n))} up. A rate of ${percent(alpha)} needs at least ${count(needed)}. Choose a larger rate, or ` +
     "have the model calibrated with more normal images."
   );

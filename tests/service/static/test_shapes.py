@@ -21,6 +21,10 @@ PLACES = """(panes) => panes.map((pane) => {
   const [x, y] = [(frame.left - sheet.left) / sheet.width, (frame.top - sheet.top) / sheet.height];
   return [sheet.width / sheet.height, x, y];
 })"""
+MIDDLE = """(pane) => [
+  (pane.scrollLeft + pane.clientWidth / 2) / pane.scrollWidth,
+  (pane.scrollTop + pane.clientHeight / 2) / pane.scrollHeight,
+]"""
 PLACED = """async ([resize, width, height]) => {
   const { placed } = await import("./static/placing.js");
   const canvas = new OffscreenCanvas(32, 32);
@@ -94,8 +98,7 @@ def test_the_middle_of_what_is_seen_stays_when_the_zoom_changes(
     finish(page, shown=1)
     tiles(page).locator("button").click()
     set_range(page, "#zoom", 4)
-    middle = "(p) => [(p.scrollLeft + p.clientWidth / 2) / p.scrollWidth, (p.scrollTop + p.clientHeight / 2) / p.scrollHeight]"
-    assert page.locator("#viewer .pane").first.evaluate(middle) == pytest.approx([0.5, 0.5], abs=0.02)
+    assert page.locator("#viewer .pane").first.evaluate(MIDDLE) == pytest.approx([0.5, 0.5], abs=0.02)
 
 
 @pytest.mark.parametrize(
