@@ -42,6 +42,7 @@ function renderNow() {
   find("shown").textContent = isAll ? "" : `${count(items.length)} of ${count(desk.items.length)} shown`;
   const list = find("tiles");
   list.classList.toggle("rows", desk.models.length > 1);
+  list.classList.toggle("labelled", desk.items.some(({ label }) => label));
   const isOther = Number(list.dataset.models) !== desk.models.length;
   list.dataset.models = desk.models.length;
   if (items.length && (isOther || !list.childElementCount)) place(list, 0, 1); // one to measure by

@@ -43,7 +43,7 @@ function build(button, item) {
   button.classList.toggle("compared", isComparing);
   const label = make("span", { className: "label" }, item.label ? `labelled ${item.label}` : "");
   const parts = isComparing ? columnsOf(item) : singleOf(item, desk.models[0]);
-  button.replaceChildren(named("span", item.name), label, ...parts);
+  button.replaceChildren(named("span", item.name), ...parts, label);
 }
 
 function singleOf(item, model) {

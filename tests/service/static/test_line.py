@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, FilePayload, Page, Route, expect
@@ -15,7 +16,7 @@ GREEN, RED = "rgb(142, 227, 171)", "rgb(161, 18, 18)"
 
 
 @contextmanager
-def a_line(context: BrowserContext, folder: Path, **settings: object) -> Iterator[tuple[Instance, Page]]:
+def a_line(context: BrowserContext, folder: Path, **settings: Any) -> Iterator[tuple[Instance, Page]]:
     """A server with a history, and its screen."""
     with open_instance(folder / "models", history=folder / "history.sqlite", **settings) as instance:
         page = context.new_page()
