@@ -18,13 +18,16 @@ from fastapi_offline import FastAPIOffline
 
 from anomaly.errors import AnomalyError, BundleError, UsageError
 from anomaly.inference import Detector, load_detector
-from service.edge.access import GuardAccess, check_exposure
+from service.edge.access import GuardAccess, check_exposure, host_name
 from service.edge.bodies import BodyLimits
 from service.edge.callers import BEARER, Callers, IdentifyCallers, needs
+from service.edge.certificates import read_certificate
 from service.edge.headers import SecureAnswers
 from service.edge.heads import AnswerHeads
 from service.edge.keys import Keyring, Scope
 from service.edge.load_shedding import LoadShedding
+from service.edge.prefix import StripPrefix
+from service.edge.proxies import HeedProxies, TrustedProxies
 from service.edge.request_log import LogRequests, logging_to
 from service.edge.server import Server
 from service.engine.admission import SHARE_OF_BATCH, Admission
@@ -135,6 +138,7 @@ def create_app(
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # the framework's, looked for on every request
         responses={"default": {"model": ErrorAnswer, "description": "Any error"}},
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         lifespan=lifespan,
     )
     app.include_router(score.router)  # for the documentation
@@ -148,6 +152,11 @@ def create_app(
     app.add_middleware(AnswerHeads)
     app.add_middleware(IdentifyCallers, callers=callers)
     app.add_middleware(GuardAccess, settings=settings)
+    proxies = TrustedProxies(settings.trusted_proxies)
+    if settings.trusted_proxies:
+        app.add_middleware(HeedProxies, proxies=proxies)
+    if settings.root_path:
+        app.add_middleware(StripPrefix, root_path=settings.root_path)
     app.add_middleware(SecureAnswers)
     app.add_middleware(LogRequests, observe=telemetry.observe_request)
     app.state.shedding = LoadShedding(
@@ -155,6 +164,8 @@ def create_app(
         full=lambda: admission.full_for(pool.detectors),
         callers=callers,
         observe=telemetry.observe_request,
+        root_path=settings.root_path,
+        proxies=proxies,
     )
     app.state.refresh = refresh
     app.state.stop = admission.close
@@ -165,11 +176,12 @@ def serve(settings: Settings) -> None:
     """Serve until told to stop by a signal; then answer what was accepted, and return or exit with 0.
 
     Says on standard output where it listens, and what to try, once it can score. SIGHUP lets it take what has changed
-    on disk, bundles and keys.
-    Raises UsageError if it may not or cannot listen there, BundleError if no bundle can be loaded, EngineFailedError if
-    one of its threads dies.
+    on disk: bundles, keys and certificate.
+    Raises UsageError if it may not or cannot listen there, or its certificate cannot be used, BundleError if no bundle
+    can be loaded, EngineFailedError if one of its threads dies.
     """
     check_exposure(settings)
+    read_certificate(settings)
     failures: list[AnomalyError] = []
 
     def give_up(error: AnomalyError) -> None:
@@ -186,11 +198,15 @@ def serve(settings: Settings) -> None:
     def fail(reason: str) -> None:
         give_up(EngineFailedError(f"The server cannot score any more and has stopped: {reason}. Start it again."))
 
+    def refresh() -> None:
+        app.state.refresh()
+        server.renew_certificate()
+
     app = create_app(settings, on_settled=settle, on_failure=fail)
     listener = _listen(settings.host, settings.port)
     server = Server(app, settings, shedding=app.state.shedding, on_stop=app.state.stop)
     if hasattr(signal, "SIGHUP"):  # not on Windows
-        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=app.state.refresh, daemon=True).start())
+        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=refresh, daemon=True).start())
     signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it has shut down
     with suppress(KeyboardInterrupt), logging_to(sys.stderr, settings):
         server.run(sockets=[listener])
@@ -226,14 +242,18 @@ def _listen(host: str, port: int) -> socket.socket:
 def _invitation(pool: Pool, settings: Settings, address: tuple[str, int]) -> str:
     host, port = address
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # where to call what listens everywhere
-    base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    if settings.tls_cert and settings.allowed_hosts:
+        host = host_name(settings.allowed_hosts[0])  # the certificate is for a name
+    scheme = "https" if settings.tls_cert else "http"
+    base = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{settings.root_path}"
     loaded = [slot for slot in pool.current if slot.detector]
     query = "" if pool.default_model else f"?model={loaded[0].name}"
     picture = SAMPLE if SAMPLE.exists() else "picture.png"
     key = "-H 'Authorization: Bearer KEY' " if settings.keys else ""
+    trust = f"--cacert {settings.tls_cert} " if settings.tls_cert else ""
     return (
         f"Serving {', '.join(f'{slot.name} (version {slot.version})' for slot in loaded)} on {base}/\n"
-        f"Open it in a browser, or try:\n\n  curl {key}-F file=@{picture} '{base}/score{query}'\n"
+        f"Open it in a browser, or try:\n\n  curl {trust}{key}-F file=@{picture} '{base}/score{query}'\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,6 +13,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from anomaly.errors import UsageError
 from anomaly.inference import EngineName
 
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+OWN_PATHS = (
+    "admin", "docs", "healthz", "history", "history.csv", "metrics", "models", "openapi.json", "readyz", "score",
+    "static", "static-offline-docs", "v2",
+)  # fmt: skip
+"""How the paths of the service begin: a prefix that did too could not be told from them."""
 SAMPLE = Path("docs/examples/zero.png")
 """The picture that the server suggests to try first, where it is there."""
 
@@ -39,7 +46,16 @@ class Settings(BaseSettings):
     insecure: bool = False
     """Listen on other addresses too without keys, although anyone who reaches them may score."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    """Names beside the loopback ones by which this server may be called, separated by commas."""
+    """Names beside the loopback ones by which this server may be called, separated by commas; of each the port too, if
+    browsers show one and a proxy does not pass it on."""
+    root_path: str = ""
+    """The path under which a proxy shows the service, such as /anomaly, be it passed on or stripped."""
+    trusted_proxies: Annotated[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], NoDecode] = ()
+    """Addresses or networks of the proxies whose X-Forwarded-For, -Proto and -Host are believed, with commas."""
+    tls_cert: Path | None = None
+    """The certificate with which the server speaks HTTPS itself, a PEM file; without one, it speaks HTTP."""
+    tls_key: Path | None = None
+    """The certificate's private key, a PEM file without a password; without one, it is in the certificate's file."""
 
     keys: Path | None = None
     """The file of API keys, as `anomaly keys` makes it; without one, no key is asked for."""
@@ -95,8 +111,32 @@ class Settings(BaseSettings):
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
-        return [host.strip().lower() for host in value.split(",") if host.strip()] if isinstance(value, str) else value
+    def _names(cls, value: object) -> object:
+        return _split(value) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        try:
+            return [ipaddress.ip_network(each) for each in _split(value)] if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError(f"{error}; give addresses or networks, such as 127.0.0.1,10.0.0.0/8") from None
+
+    @field_validator("root_path")
+    @classmethod
+    def _a_path(cls, value: str) -> str:
+        path = f"/{stripped}" if (stripped := value.strip("/")) else ""
+        if not ROOT_PATH.fullmatch(path):
+            raise ValueError(f"{value!r} is no path of letters, digits and - . _ ~ such as /anomaly")
+        if path and path.split("/")[1] in OWN_PATHS:
+            raise ValueError(f"{value!r} begins with one of the service's own paths, {', '.join(OWN_PATHS)}; change it")
+        return path
+
+    @model_validator(mode="after")
+    def _a_key_has_a_certificate(self) -> Self:
+        if self.tls_key and not self.tls_cert:
+            raise ValueError("tls_key is given without tls_cert; give the certificate too (--tls-cert)")
+        return self
 
     @model_validator(mode="after")
     def _a_full_request_fits(self) -> Self:
@@ -131,6 +171,10 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def _split(value: str) -> list[str]:
+    return [each.strip().lower() for each in value.split(",") if each.strip()]
 
 
 def _explain(location: tuple[str, ...], message: str) -> str:

@@ -35,6 +35,22 @@ def serve(
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Listen on any address without access control.")
     ] = None,
+    allowed_hosts: Annotated[
+        str | None, typer.Option(help="Further names by which browsers call it, as plant.example,plant.example:8443.")
+    ] = None,
+    root_path: Annotated[
+        str | None, typer.Option(help="The path under which a proxy shows it, such as /anomaly. Default: none.")
+    ] = None,
+    trusted_proxies: Annotated[
+        str | None,
+        typer.Option(help="Addresses or networks of proxies whose X-Forwarded-… is believed. Default: none."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Speak HTTPS with this certificate, a PEM file. Without: HTTP.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="The certificate's key, a PEM file. Default: it is in the certificate's file.")
+    ] = None,
 ) -> None:
     """Serve the bundles over HTTP: POST /score, POST /score/batch, GET /models, and a page at /.
 
@@ -58,6 +74,11 @@ def serve(
                 history=history,
                 history_thumbnails=history_thumbnails,
                 insecure=insecure,
+                allowed_hosts=allowed_hosts,
+                root_path=root_path,
+                trusted_proxies=trusted_proxies,
+                tls_cert=tls_cert,
+                tls_key=tls_key,
             )
         )
 

@@ -3,7 +3,7 @@
 A key is sent as `Authorization: Bearer KEY`, or as the password of `Basic`, for which browsers have a form. If the
 server has keys, every path but PUBLIC needs one, paths that do not exist too. A route that needs a scope declares it
 (`needs`). Without keys everybody who reaches the server may score; they may administer it only if it listens on
-loopback.
+loopback, and no settings say that others reach it through a proxy.
 """
 
 import base64
@@ -66,7 +66,8 @@ class Callers:
     def __init__(self, settings: Settings, keyring: Keyring) -> None:
         self.keyring = keyring
         self.rate = RateLimit(settings.rate_limit, settings.rate_burst)
-        trusted = frozenset(Scope) if is_loopback(settings.host) else frozenset({Scope.SCORE})
+        is_local = is_loopback(settings.host) and not (settings.trusted_proxies or settings.allowed_hosts)
+        trusted = frozenset(Scope) if is_local else frozenset({Scope.SCORE})
         self.anyone = Key("anyone", trusted, sha256="")
 
     def identify(self, path: str, headers: list[tuple[bytes, bytes]]) -> Key | None:

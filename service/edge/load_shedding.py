@@ -12,12 +12,16 @@ from dataclasses import replace
 from service.edge.callers import Callers, check_key
 from service.edge.headers import HEADERS
 from service.edge.keys import Scope
+from service.edge.proxies import TrustedProxies
 from service.edge.request_log import Observe, choose_id, log_request, request_id
 from service.errors import OverloadedError, Problem, ServiceError, describe
 
 
 class LoadShedding:
-    """Refuses `calls`, each a method and a path, while `full` gives a reason to; None if an image may be accepted."""
+    """Refuses `calls`, each a method and a path, while `full` gives a reason to; None if an image may be accepted.
+
+    Paths may begin with `root_path`. The log names the client that `proxies` tell.
+    """
 
     def __init__(
         self,
@@ -25,8 +29,14 @@ class LoadShedding:
         full: Callable[[], OverloadedError | None],
         callers: Callers,
         observe: Observe,
+        *,
+        root_path: str,
+        proxies: TrustedProxies,
     ) -> None:
-        self._paths = {(method.encode(), path.encode()): path for method, path in calls}
+        self._paths = {
+            (method.encode(), f"{prefix}{path}".encode()): path for method, path in calls for prefix in {"", root_path}
+        }
+        self._proxies = proxies
         self._full = full
         self._callers = callers
         self._observe = observe
@@ -49,6 +59,7 @@ class LoadShedding:
         offered = next((value.decode("latin-1") for name, value in headers if name == b"x-request-id"), None)
         token = request_id.set(identity := choose_id(offered))
         self._observe(path, problem.status, 0.0)
+        client = self._proxies.client_of(client, headers)
         log_request(method.decode(), path, problem.status, 0.0, caller=caller.name if caller else None, client=client)
         request_id.reset(token)
         return replace(problem, headers=HEADERS | problem.headers | {"X-Request-ID": identity})

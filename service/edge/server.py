@@ -1,5 +1,9 @@
 """uvicorn's server, with limits on what it waits for; it says at once that it is about to stop."""
 
+import asyncio
+import logging
+import socket
+import ssl
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -8,9 +12,13 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from anomaly.errors import UsageError
+from service.edge.certificates import read_certificate
 from service.edge.load_shedding import LoadShedding
 from service.edge.protocol import BoundedProtocol, PeerLimits
 from service.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 75
 """How long a connection may wait for its next request. Clients of a production line pause for less: a close may cross
@@ -40,9 +48,43 @@ class Server(uvicorn.Server):
             "proxy_headers": False,
             "timeout_keep_alive": KEEP_ALIVE_S,
             "timeout_graceful_shutdown": settings.grace_s,
+            "ssl_certfile": settings.tls_cert,
+            "ssl_keyfile": settings.tls_key,
         }
         super().__init__(uvicorn.Config(app, **(chosen | options)))
         self._on_stop = on_stop
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on the sockets as uvicorn does, but wait no longer for a peer's part of TLS than for its request."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets=[])
+        config = self.config
+        make: Callable[..., asyncio.Protocol] = config.http_protocol_class
+        protocol = partial(make, config=config, server_state=self.server_state, app_state=self.lifespan.state)
+        limit_s = self._settings.receive_timeout_s if config.ssl else None
+        for listener in sockets or []:
+            server = await self._loop.create_server(
+                protocol,
+                sock=listener,
+                ssl=config.ssl,
+                backlog=config.backlog,
+                ssl_handshake_timeout=limit_s,
+                ssl_shutdown_timeout=limit_s,
+            )
+            self.servers.append(server)
+
+    def renew_certificate(self) -> None:
+        """Show the certificate that the files have now to peers that connect from here on; a bad one is only logged."""
+        if self.started and self.config.ssl:
+            self._loop.call_soon_threadsafe(self._read_certificate, self.config.ssl)  # only the loop's thread uses it
+
+    def _read_certificate(self, context: ssl.SSLContext) -> None:
+        try:
+            read_certificate(self._settings)  # first into nothing: a bad one must not spoil the one in use
+            read_certificate(self._settings, context)
+        except UsageError as error:
+            logger.error("the certificate stays as it was: %s", error)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called at a signal."""

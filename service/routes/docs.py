@@ -8,7 +8,8 @@ from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
-ASSETS = "/static-offline-docs"  # where FastAPIOffline serves them
+ASSETS = "static-offline-docs"
+"""Where FastAPIOffline serves them; relative to the page, as a proxy may show both under another path."""
 INLINE = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 router = APIRouter(include_in_schema=False)
@@ -18,7 +19,7 @@ router = APIRouter(include_in_schema=False)
 async def docs(request: Request) -> HTMLResponse:
     """Swagger UI."""
     page = get_swagger_ui_html(
-        openapi_url=request.app.openapi_url,
+        openapi_url=request.app.openapi_url.removeprefix("/"),
         title=f"{request.app.title} – API",
         swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
         swagger_css_url=f"{ASSETS}/swagger-ui.css",

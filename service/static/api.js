@@ -14,6 +14,17 @@ const LEADS = {
   500: "The server failed.",
   503: "The server is busy.",
 };
+// By the code of the error, where its status does not say who refused, or what.
+const LEADS_OF_CODES = {
+  unknown_host: "The server does not know the address that you called it by.",
+  cross_site_request: "The server does not know this page's address as its own.",
+};
+// What is no error of the server's own comes from what is in front of it.
+const PROXY = {
+  413: "A proxy in front of the server takes no file of this size. Its limit is set there.",
+  502: "A proxy in front of the server cannot reach it.",
+  504: "A proxy in front of the server did not wait for it.",
+};
 const OFFLINE = "The server cannot be reached. Check the network and that it is running.";
 const PASSING = [408, 429, 502, 503, 504]; // worth another try
 
@@ -26,6 +37,11 @@ export class Problem extends Error {
 
   get isOffline() {
     return this.status === 0;
+  }
+
+  /** Nobody, or only a proxy in front of the server, has answered. */
+  get isUnreached() {
+    return [0, 502, 504].includes(this.status);
   }
 
   /** Passes for certain, as often as it is met. */
@@ -78,9 +94,14 @@ async function reaching(work) {
 }
 
 async function problemOf(response) {
-  const { code, message = "" } = (await response.json().catch(() => ({}))).error ?? {};
-  const lead = LEADS[response.status] ?? `The server answered ${response.status}.`;
+  const { code = "", message = "" } = (await response.json().catch(() => ({}))).error ?? {};
+  const lead = leadOf(response.status, code);
   return new Problem(response.status, `${lead} ${sentence(message)}`.trim(), { code, waitS: secondsIn(response) });
+}
+
+function leadOf(status, code) {
+  if (!code) return PROXY[status] ?? `Something in front of the server, such as a proxy, answered ${status}.`;
+  return LEADS_OF_CODES[code] ?? LEADS[status] ?? `The server answered ${status}.`;
 }
 
 function secondsIn(response) {

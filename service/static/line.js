@@ -30,7 +30,7 @@ const queue = new Queue({
   atOnce: 1, // so that the last one stays
   work: score,
   fail: ([file], problem) => show("failed", { why: problem.message, name: file.name, time: new Date() }),
-  report: (text, { isOffline }) => text && show(isOffline ? "lost" : "waiting", { why: text }),
+  report: (text, { isUnreached }) => text && show(isUnreached ? "lost" : "waiting", { why: text }),
 });
 
 /** Connect the buttons. */
@@ -87,7 +87,7 @@ async function follow(model, signal) {
       if (signal.aborted) return;
       tries += 1;
       newest = null; // so that it is shown again
-      show(problem.isOffline ? "lost" : "none", { why: problem.message });
+      show(problem.isUnreached ? "lost" : "none", { why: problem.message });
       waitMs = 1000 * Math.max(problem.waitS, Math.min(MAX_WAIT_S, tries));
     }
     await pause(waitMs, signal);

@@ -1,5 +1,6 @@
 """A detector whose score is a number written in the image, and a server around it."""
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -139,7 +140,11 @@ def served(app: FastAPI, settings: Settings = SETTINGS, **options: Any) -> Itera
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False, timeout=20) as client:
+            scheme = "https" if settings.tls_cert else "http"
+            trusted = ssl.create_default_context(cafile=settings.tls_cert) if settings.tls_cert else True
+            with httpx.Client(
+                base_url=f"{scheme}://{host}:{port}", verify=trusted, trust_env=False, timeout=20
+            ) as client:
                 yield client
         finally:
             app.state.stop()

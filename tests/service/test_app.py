@@ -15,6 +15,7 @@ from service import app as service_app
 from service.app import serve
 from service.edge.keys import add_key, remove_key
 from service.settings import Settings
+from tests.service.certificates import make_certificate
 from tests.service.fakes import Instance, TaggedDetector, add_bundle, load_tagged, open_instance, png
 from tests.service.routes.test_score import code
 
@@ -91,6 +92,24 @@ def test_the_invitation_names_a_model_where_there_is_no_default(
     said = capsys.readouterr().out
     assert "/score?model=first'" in said
     assert "http://[::1]:" in said
+
+
+def test_the_invitation_names_scheme_name_and_path_by_which_it_is_called(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_bundle(models / "served", "m")
+    made = make_certificate(tmp_path / "tls")
+    monkeypatch.setattr(service_app, "_invitation", leaving(service_app._invitation))
+    port = free_port()
+    names = ("plant.example",)
+    serve(Settings(models=models / "served", port=port, device="cpu", root_path="a", allowed_hosts=names, **made))
+    said = capsys.readouterr().out
+    assert f"on https://plant.example:{port}/a/\n" in said
+    assert f"--cacert {made['tls_cert']} -F file=@" in said
+    assert f"'https://plant.example:{port}/a/score'" in said
+    made["tls_key"].unlink()
+    with pytest.raises(UsageError, match="--tls-key"):
+        serve(Settings(models=models / "served", port=port, device="cpu", **made))
 
 
 def test_sighup_takes_what_has_changed_and_never_harms(models: Path, tmp_path: Path) -> None:

@@ -12,7 +12,13 @@ LOCAL = Settings()
 
 
 def status(
-    *, method: str = "GET", host: str | None = "127.0.0.1:8000", origin: str | None = None, settings: Settings = LOCAL
+    *,
+    method: str = "GET",
+    host: str | None = "127.0.0.1:8000",
+    origin: str | None = None,
+    fetched_from: str | None = None,
+    forwarded: str | None = None,
+    settings: Settings = LOCAL,
 ) -> int:
     """What a guarded app that always says 200 answers."""
     answers: list[int] = []
@@ -27,8 +33,11 @@ def status(
         if message["type"] == "http.response.start":
             answers.append(message["status"])
 
-    headers = [(k, v.encode()) for k, v in ((b"host", host), (b"origin", origin)) if v is not None]
-    scope = {"type": "http", "method": method, "headers": headers}
+    given = ((b"host", host), (b"origin", origin), (b"sec-fetch-site", fetched_from))
+    headers = [(k, v.encode()) for k, v in given if v is not None]
+    scope: Scope = {"type": "http", "method": method, "headers": headers}
+    if forwarded:
+        scope["state"] = {"forwarded_host": forwarded}
     asyncio.run(GuardAccess(app, settings)(scope, receive, send))
     return answers[0]
 
@@ -84,6 +93,48 @@ def test_only_own_pages_may_post(origin: str | None, expected: int) -> None:
 
 def test_a_rebound_name_is_refused_although_host_and_origin_agree() -> None:
     assert status(method="POST", host="evil.example", origin="http://evil.example") == 400
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed", "expected"),
+    [
+        ("http://plant.example", ("plant.example",), 200),
+        ("https://plant.example", ("plant.example",), 200),
+        ("http://plant.example:8080", ("plant.example:8080",), 200),
+        ("http://plant.example:8080", ("plant.example",), 403),  # another program of that machine
+        ("http://plant.example", ("other.example",), 403),
+        ("http://plant.example", (), 403),
+    ],
+)
+def test_a_page_of_an_allowed_name_is_its_own_whatever_the_proxy_made_of_the_host(
+    origin: str, allowed: tuple[str, ...], expected: int
+) -> None:
+    assert expected == status(method="POST", origin=origin, settings=Settings(allowed_hosts=allowed))
+    host = origin.partition("://")[2]
+    assert status(host=host, settings=Settings(allowed_hosts=allowed)) == (200 if "plant" in str(allowed) else 400)
+
+
+@pytest.mark.parametrize(("site", "expected"), [("same-origin", 200), ("same-site", 403), ("cross-site", 403)])
+def test_a_browser_that_says_that_it_is_the_same_origin_is_believed(site: str, expected: int) -> None:
+    assert expected == status(method="POST", origin="https://plant.example", fetched_from=site)
+    assert status(method="POST", host="evil.example", origin="http://evil.example", fetched_from=site) == 400
+
+
+def test_what_a_trusted_proxy_was_called_by_is_checked_besides_the_host() -> None:
+    known = Settings(allowed_hosts=("plant.example",))
+    own = "http://plant.example:8443"
+    assert status(method="POST", origin=own, forwarded="plant.example:8443", settings=known) == 200
+    assert status(method="POST", origin="http://evil.example", forwarded="plant.example", settings=known) == 403
+    assert status(forwarded="evil.example", settings=known) == 400
+    assert status(host="evil.example", forwarded="127.0.0.1", settings=known) == 400  # a name that was re-bound
+
+
+def test_behind_a_trusted_proxy_keys_are_needed_on_loopback_too() -> None:
+    proxied = {"trusted_proxies": "127.0.0.1"}
+    with pytest.raises(UsageError, match="--trusted-proxies"):
+        check_exposure(Settings(**proxied))  # type: ignore[arg-type]
+    check_exposure(Settings(**proxied, insecure=True))  # type: ignore[arg-type]
+    check_exposure(Settings(**proxied, keys=Path("keys.txt")))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.3.2.1"])

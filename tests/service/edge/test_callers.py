@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from service.app import create_app
-from service.edge.callers import PUBLIC, PUBLIC_FOLDER
-from service.edge.keys import add_key, read_keys, remove_key
+from service.edge.callers import PUBLIC, PUBLIC_FOLDER, Callers
+from service.edge.keys import Keyring, Scope, add_key, read_keys, remove_key
 from service.settings import Settings
 from tests.service.fakes import add_bundle, load_tagged, open_instance, png, served
 from tests.service.routes.test_score import code
@@ -207,6 +207,12 @@ def test_keys_are_read_anew_when_told_so(tmp_path: Path) -> None:
         guarded.app.state.refresh()
         assert guarded.ask("/score", new).status_code == 200
         assert guarded.ask("/score", guarded.score).status_code == 401
+
+
+@pytest.mark.parametrize("given", [{"allowed_hosts": "plant.example"}, {"trusted_proxies": "127.0.0.1"}])
+def test_where_a_proxy_lets_others_in_nobody_administers_without_a_key(given: dict[str, Any]) -> None:
+    assert Callers(Settings(), Keyring(None)).anyone.scopes == frozenset(Scope)
+    assert Callers(Settings(**given), Keyring(None)).anyone.scopes == {Scope.SCORE}
 
 
 def test_a_correction_is_noted_with_the_name_of_its_key(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_a_peer_that_does_not_take_its_answers_is_cut_off(impatient: Instance) -
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(10)
         connection.connect(("127.0.0.1", impatient.client.base_url.port or 0))
-        connection.sendall(f"GET {asset} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() * num_asked)
+        connection.sendall(f"GET /{asset} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() * num_asked)
         time.sleep(3 * TIMEOUT_S)
         num_received = 0
         with suppress(ConnectionResetError):

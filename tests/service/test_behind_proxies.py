@@ -1,0 +1,100 @@
+"""The service behind nginx and HAProxy: calls, uploads, the client's address, and what is refused with which words."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.edge.request_log import logging_to
+from service.settings import Settings
+from tests.service.fakes import Instance, open_instance, png
+from tests.service.proxies import HAPROXY, NAME, NGINX, block, proxied
+from tests.service.routes.test_score import code
+
+DOCUMENTED = {NGINX: block("nginx"), HAPROXY: block("haproxy")}
+SETTINGS: dict[str, Any] = {
+    "root_path": "/anomaly", "allowed_hosts": (NAME,), "trusted_proxies": "127.0.0.1", "insecure": True,
+}  # fmt: skip
+PLAIN = "server { listen 80; location / { proxy_pass http://127.0.0.1:8000; } }"
+STRIPPED = "server { listen 80; location /anomaly/ { proxy_pass http://127.0.0.1:8000/; } }"
+
+
+@contextmanager
+def behind(program: str, conf: str, folder: Path, **settings: Any) -> Iterator[tuple[httpx.Client, Instance]]:
+    """A client that calls a server as `plant.example` through a proxy, and the server."""
+    with open_instance(folder / "models", **settings) as instance:
+        upstream = instance.client.base_url.port or 0
+        with proxied(program, conf, upstream, folder / "proxy") as port:
+            head = {"Host": f"{NAME}:{port}"}
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=head, trust_env=False, timeout=20) as client:
+                yield client, instance
+
+
+def own_page(client: httpx.Client) -> dict[str, str]:
+    """What a browser sends with a request of the server's own page."""
+    return {"Origin": f"http://{client.headers['Host']}"}
+
+
+@pytest.mark.parametrize("program", DOCUMENTED, ids=["nginx", "haproxy"])
+def test_the_documented_block_shows_all_of_it_under_its_prefix(program: str, tmp_path: Path) -> None:
+    stream = io.StringIO()
+    with (
+        logging_to(stream, Settings(log_format="json")),
+        behind(program, DOCUMENTED[program], tmp_path, **SETTINGS) as (client, _),
+    ):
+        redirected = client.get("/anomaly")
+        assert redirected.status_code == 308
+        assert redirected.headers["Location"].endswith("/anomaly/")
+        assert "<title>anomaly</title>" in client.get("/anomaly/").text
+        assert client.get("/anomaly/static/main.js").headers["Content-Type"].startswith("text/javascript")
+        assert client.get("/anomaly/static-offline-docs/swagger-ui.css").status_code == 200
+        assert client.get("/anomaly/openapi.json").json()["servers"] == [{"url": "/anomaly"}]
+        large = png(7) + bytes(3 * 2**20)  # more than nginx takes unless told to
+        head = {"X-Forwarded-For": "203.0.113.9", "X-Part-ID": "A-17", **own_page(client)}
+        answer = client.post("/anomaly/score", files={"file": ("seven.png", large)}, headers=head).json()
+        assert (answer["score"], answer["part"], answer["filename"]) == (7.0, "A-17", "seven.png")
+        chunked = iter([png(7)[:20], png(7)[20:]])
+        answer = client.post("/anomaly/score", content=chunked, headers=head | {"Content-Type": "image/png"}).json()
+        assert answer["score"] == 7.0
+        foreign = client.post("/anomaly/score", content=png(7), headers={"Origin": "http://evil.example"})
+        assert code(foreign) == (403, "cross_site_request")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines() if '"/score"' in line]
+    # the proxy appends 127.0.0.1, which is trusted here, so what the client says of itself is taken
+    assert {line["client"] for line in lines if line["status"] == 200} == {"203.0.113.9"}
+
+
+@pytest.mark.parametrize("conf", [PLAIN, STRIPPED], ids=["plain", "stripped"])
+def test_a_plain_proxy_pass_works_or_the_refusal_says_what_to_change(conf: str, tmp_path: Path) -> None:
+    with behind(NGINX, conf, tmp_path, root_path="/anomaly") as (client, instance):
+        assert "<title>anomaly</title>" in client.get("/anomaly/").text
+        image = {"Content-Type": "image/png", **own_page(client)}
+        refused = client.post("/anomaly/score", content=png(7), headers=image)
+        assert code(refused) == (403, "cross_site_request")
+        host = client.headers["Host"]
+        upstream = f"'127.0.0.1:{instance.client.base_url.port}'"
+        for words in (f"http://{host}", upstream, f"--allowed-hosts {host} (ANOMALY_ALLOWED_HOSTS)", "the header Host"):
+            assert words in refused.json()["error"]["message"]
+        secure = image | {"Sec-Fetch-Site": "same-origin"}  # as browsers add it to what they send over HTTPS
+        assert client.post("/anomaly/score", content=png(7), headers=secure).json()["score"] == 7.0
+        other = image | {"Sec-Fetch-Site": "cross-site"}
+        assert client.post("/anomaly/score", content=png(7), headers=other).status_code == 403
+
+
+def test_a_name_that_the_server_does_not_know_is_refused_with_the_option(tmp_path: Path) -> None:
+    with behind(HAPROXY, DOCUMENTED[HAPROXY], tmp_path, root_path="/anomaly") as (client, _):
+        refused = client.get("/anomaly/models")
+        assert code(refused) == (400, "unknown_host")
+        message = refused.json()["error"]["message"]
+        assert f"'{NAME}', which the header Host names" in message
+        assert f"--allowed-hosts {NAME} (ANOMALY_ALLOWED_HOSTS)" in message
+
+
+def test_a_health_check_of_haproxys_finds_the_server_ready(tmp_path: Path) -> None:
+    with behind(HAPROXY, DOCUMENTED[HAPROXY], tmp_path, **SETTINGS) as (client, _):
+        assert client.get("/anomaly/readyz").json()["ready"] is True
+        assert client.get("/elsewhere").status_code == 503  # HAProxy's own: the block is for the prefix only
