@@ -21,6 +21,7 @@ from benchmarks.serving import serving
 CHROMIUM = Path("/usr/bin/chromium")
 NUM_DIGITS = 300
 WIDE, NARROW = ViewportSize(width=1280, height=860), ViewportSize(width=390, height=844)
+SCREEN = ViewportSize(width=640, height=400)
 
 
 def main() -> None:
@@ -50,6 +51,11 @@ def main() -> None:
             page.close()
             page = _open(browser, url, digits / "digit-7", NARROW, "dark")
             _keep(page, options.out / "page-phone.png")
+            page.close()
+            some = [sorted(folder.iterdir())[0] for folder in sorted(digits.iterdir())[:3]]
+            _draw_compared(browser, url, some, options.out / "page-compare.png")
+            good, bad = (sorted((digits / kind).iterdir())[0] for kind in ("good", "digit-7"))
+            _draw_line(browser, url, {"good": good, "bad": bad}, options.out)
             browser.close()
 
 
@@ -71,6 +77,31 @@ def _open(browser: Browser, url: str, folder: Path, size: ViewportSize, theme: L
     page.locator("#workbench").wait_for()
     page.locator("#progress-bar").wait_for(state="hidden", timeout=300_000)
     return page
+
+
+def _draw_compared(browser: Browser, url: str, files: list[Path], path: Path) -> None:
+    """Some digits, judged by `mnist` and by `mnist-anogan` beside it."""
+    page = browser.new_page(viewport=WIDE, color_scheme="light")
+    page.goto(url)
+    page.locator("#compare summary").click()
+    page.get_by_label("mnist-anogan").check()
+    page.keyboard.press("Escape")
+    page.set_input_files("#files", files)
+    page.locator("#workbench").wait_for()
+    page.locator("#progress-bar").wait_for(state="hidden", timeout=300_000)
+    _keep(page, path)
+    page.close()
+
+
+def _draw_line(browser: Browser, url: str, files: dict[str, Path], out: Path) -> None:
+    """The screen for the line with each verdict."""
+    page = browser.new_page(viewport=SCREEN, color_scheme="light")
+    page.goto(f"{url}#line")
+    for verdict, file in files.items():
+        page.set_input_files("#files", file)
+        page.locator(f"#line[data-state={verdict}]").wait_for()
+        _keep(page, out / f"page-line-{verdict}.png")
+    page.close()
 
 
 def _keep(page: Page, path: Path) -> None:

@@ -39,6 +39,16 @@ export class Problem extends Error {
     return this.status === 0;
   }
 
+  /** Nobody, or only a proxy in front of the server, has answered. */
+  get isUnreached() {
+    return [0, 502, 504].includes(this.status);
+  }
+
+  /** Passes for certain, as often as it is met. */
+  get isTooOften() {
+    return this.status === 429;
+  }
+
   get isPassing() {
     return PASSING.includes(this.status);
   }
@@ -100,7 +110,5 @@ function secondsIn(response) {
   return Number.isFinite(seconds) ? Math.max(0, seconds) : 0;
 }
 
-function sentence(text) {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return !begun || /[.!?]$/.test(begun) ? begun : `${begun}.`;
-}
+// It may begin with the name of a file, which stays as it is.
+const sentence = (text) => (!text || /[.!?]$/.test(text) ? text : `${text}.`);

@@ -1,4 +1,4 @@
-// What a person says of a verdict: kept by the server's history, where it is on.
+// What a person says of an image: kept by the server's history, where it is on.
 
 import { request } from "./api.js";
 import { make } from "./dom.js";
@@ -9,8 +9,8 @@ const CHOICES = [
   ["No correction", null],
 ];
 
-/** Buttons that correct the history's entry `id`; `onCorrected(correction)` is called once the server has kept it. */
-export function correctionButtons(id, current, onCorrected) {
+/** Buttons that correct these entries of the history; `onCorrected(correction)` is called once the server has it. */
+export function correctionButtons(ids, current, onCorrected) {
   const trouble = make("span", { className: "warning", role: "alert" });
   const buttons = CHOICES.map(([text]) => make("button", { type: "button" }, text));
   const press = (correction) => {
@@ -19,7 +19,7 @@ export function correctionButtons(id, current, onCorrected) {
   buttons.forEach((button, i) => {
     button.addEventListener("click", async () => {
       const correction = CHOICES[i][1];
-      trouble.textContent = await correct(id, correction);
+      trouble.textContent = await correct(ids, correction);
       if (trouble.textContent) return;
       press(correction);
       onCorrected(correction);
@@ -30,10 +30,11 @@ export function correctionButtons(id, current, onCorrected) {
 }
 
 // Says what went wrong, or "".
-async function correct(id, correction) {
+async function correct(ids, correction) {
   const headers = { "Content-Type": "application/json" };
+  const body = JSON.stringify({ correction });
   try {
-    await request(`history/${id}/correction`, { method: "PUT", headers, body: JSON.stringify({ correction }) });
+    for (const id of ids) await request(`history/${id}/correction`, { method: "PUT", headers, body });
     return "";
   } catch (problem) {
     return problem.message;

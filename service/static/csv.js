@@ -3,22 +3,23 @@
 import { desk } from "./desk.js";
 
 const COLUMNS = [
-  ["name", ({ name }) => name],
-  ["verdict", (item) => desk.verdict(item)],
+  ["name", ({ item }) => item.name],
+  ["verdict", ({ item, model }) => desk.verdict(item, model)],
   ["score", ({ answer }) => answer?.score],
   ["p_value", ({ answer }) => answer?.p_value],
   ["alpha", () => desk.alpha],
-  ["label", ({ label }) => label],
+  ["label", ({ item }) => item.label],
   ["correction", ({ correction }) => correction],
-  ["model", ({ answer }) => answer?.model],
+  ["model", ({ model }) => model],
   ["version", ({ answer }) => answer?.version],
   ["digest", ({ answer }) => answer?.digest],
   ["error", ({ problem }) => problem],
 ];
 
-/** The items as a file's text, a row each. */
+/** The items as a file's text: a row for each of them and each model that judges. */
 export function csvOf(items) {
-  const rows = items.map((item) => COLUMNS.map(([, read]) => read(item)));
+  const asked = items.flatMap((item) => desk.models.map((model) => ({ item, model, ...desk.result(item, model) })));
+  const rows = asked.map((each) => COLUMNS.map(([, read]) => read(each)));
   return [COLUMNS.map(([name]) => name), ...rows].map((cells) => `${cells.map(cell).join(",")}\r\n`).join("");
 }
 

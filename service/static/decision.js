@@ -1,8 +1,8 @@
-// The decision: a slider for the false-alarm rate, and how many images it calls what.
+// The decision: a slider for the false-alarm rate, and how many images each model calls what.
 
 import { desk } from "./desk.js";
-import { find, oncePerFrame } from "./dom.js";
-import { STEPS, alphaAt, number, percent, positionOf, shortageOf } from "./verdicts.js";
+import { find, make, named, oncePerFrame } from "./dom.js";
+import { NAMES, SIGNS, STEPS, alphaAt, count, percent, positionOf, shortageOf } from "./verdicts.js";
 
 /** Connect the slider and the counts. */
 export function connectDecision() {
@@ -14,18 +14,47 @@ export function connectDecision() {
 }
 
 function show() {
-  const counts = { anomalous: 0, normal: 0, other: 0 };
-  for (const item of desk.items) {
-    const verdict = desk.verdict(item);
-    counts[verdict in counts ? verdict : "other"] += 1;
-  }
-  for (const [kind, count] of Object.entries(counts)) find(`num-${kind}`).textContent = count;
+  for (const [kind, num] of Object.entries(countsOf(desk.models[0]))) find(`num-${kind}`).textContent = num;
   if (alphaAt(find("alpha").valueAsNumber) !== desk.alpha) find("alpha").value = positionOf(desk.alpha);
   find("alpha").ariaValueText = percent(desk.alpha);
   find("alpha-value").textContent = percent(desk.alpha);
   find("alpha-meaning").textContent =
-    `Anomalous is what has a p-value of at most ${number(desk.alpha)}: of normal images, at most ` +
-    `${percent(desk.alpha)} in the long run.`;
-  const open = desk.items.find((item) => desk.verdict(item) === "open");
-  find("alpha-shortage").textContent = open ? shortageOf(desk.alpha, open.numCalibration) : "";
+    `An image is called anomalous if hardly any normal image scores as high: of normal images, at most ` +
+    `${percent(desk.alpha)} are called so in the long run.`;
+  const [piece] = desk.pieces("none");
+  find("alpha-shortage").textContent = piece ? whyNone(...piece) : "";
+  showOthers();
+}
+
+function whyNone(item, model) {
+  const whose = desk.models.length > 1 ? model : undefined;
+  return shortageOf(desk.alpha, desk.result(item, model).numCalibration, whose);
+}
+
+function showOthers() {
+  const isComparing = desk.models.length > 1;
+  find("others").hidden = !isComparing;
+  if (!isComparing) return;
+  find("counted").textContent = desk.models[0];
+  find("others-counts").replaceChildren(...desk.models.slice(1).map(lineOf));
+  const disputed = desk.items.filter((item) => desk.isDisputed(item)).length;
+  find("num-disputed").textContent = disputed
+    ? `The models say different things of ${count(disputed)} of ${count(desk.items.length)} images.`
+    : "The models agree on all images.";
+}
+
+function lineOf(model) {
+  const counts = countsOf(model);
+  const kinds = ["anomalous", "normal"].map((kind) => `${SIGNS[kind]} ${count(counts[kind])} ${NAMES[kind]}`);
+  const text = [...kinds, `${count(counts.other)} other`].join(" · ");
+  return make("li", {}, named("span", model), make("span", {}, text));
+}
+
+function countsOf(model) {
+  const counts = { anomalous: 0, normal: 0, other: 0 };
+  for (const item of desk.items) {
+    const verdict = desk.verdict(item, model);
+    counts[verdict in counts ? verdict : "other"] += 1;
+  }
+  return counts;
 }

@@ -1,15 +1,22 @@
 // What lies on the desk: the images of this tab, and how they are looked at. Views listen for
 // "change", whose detail is the item, if only one has changed.
 //
-// An item: { id, name, file, label, answer, numCalibration, problem, size, heatmap, reconstruction, region,
-// correction }. `label` and `correction` are "normal", "anomalous" or null; `answer` is the server's, null before;
-// `heatmap`, `reconstruction` and `region` are PNG files (Blob), `region` null where the model has none; `size` is the
-// heatmap's [width, height].
+// An item: { id, name, file, label, results }; `label` is "normal", "anomalous" or null. `results` has by a model's
+// name what it says of the image. A result: { answer, numCalibration, problem, size, heatmap, reconstruction,
+// preprocess, region, correction }; `answer` is the server's, null before; `heatmap`, `reconstruction` and `region` are
+// PNG files (Blob), the last two null where the model has none; `size` is the picture's [width, height];
+// `correction` is "normal", "anomalous" or null.
 
 import { verdictOf } from "./verdicts.js";
 
+const EMPTY = Object.freeze({
+  ...{ answer: null, numCalibration: null, problem: null, correction: null },
+  ...{ size: null, heatmap: null, reconstruction: null, preprocess: null, region: null },
+});
+
 class Desk extends EventTarget {
   items = [];
+  models = []; // the names of those that judge, side by side; sorting, filters and counts follow the first
   alpha = 0.05;
   isAlphaChosen = false; // by the person
   show = "all";
@@ -20,19 +27,35 @@ class Desk extends EventTarget {
 
   /** Put files on the desk; returns their items. */
   add(entries) {
-    const items = entries.map(({ file, name, label }) => ({
-      ...{ id: this.#nextId++, name, file, label },
-      ...{ answer: null, numCalibration: null, problem: null, correction: null },
-      ...{ size: null, heatmap: null, reconstruction: null, region: null },
-    }));
+    const items = entries.map((entry) => ({ ...entry, id: this.#nextId++, results: new Map() }));
     this.items = [...this.items, ...items];
     this.#tell();
     return items;
   }
 
-  /** Change an item. */
-  update(item, changes) {
-    Object.assign(item, changes);
+  /** Put items back before all others. */
+  restore(items) {
+    this.items = [...items, ...this.items];
+    this.#tell();
+  }
+
+  /** Let these [item, model] wait for an answer. */
+  await(pieces) {
+    for (const [item, model] of pieces) item.results.set(model, { ...EMPTY });
+    this.#tell();
+  }
+
+  /** Wait no longer; returns the [item, model] that did. */
+  giveUp() {
+    const pieces = this.pieces("waiting");
+    for (const [item, model] of pieces) item.results.delete(model);
+    this.#tell();
+    return pieces;
+  }
+
+  /** Change what a model says of an item. */
+  update(item, model, changes) {
+    Object.assign(item.results.get(model), changes);
     this.#tell(item);
   }
 
@@ -47,21 +70,38 @@ class Desk extends EventTarget {
     this.#tell();
   }
 
-  verdict(item) {
-    return verdictOf(item, this.alpha);
+  /** What a model, if not told the first, says of an item; undefined before it was asked. */
+  result(item, model = this.models[0]) {
+    return item.results.get(model);
+  }
+
+  verdict(item, model = this.models[0]) {
+    return verdictOf(item.results.get(model), this.alpha);
+  }
+
+  /** The [item, model] of these verdicts, of the models that judge. */
+  pieces(...verdicts) {
+    const all = this.items.flatMap((item) => this.models.map((model) => [item, model]));
+    return all.filter(([item, model]) => verdicts.includes(this.verdict(item, model)));
+  }
+
+  /** Whether the models that judge an item say different things of it. */
+  isDisputed(item) {
+    return new Set(this.models.map((model) => kindOf(this.verdict(item, model)))).size > 1;
   }
 
   /** The items to show, in order. */
   arranged() {
-    return this.items.filter((item) => this.#isShown(item)).sort(ORDERS[this.sort]);
+    const order = ORDERS[this.sort];
+    return this.items.filter((item) => this.#isShown(item)).sort((a, b) => order(a, b, this) || a.id - b.id);
   }
 
   #isShown(item) {
-    const verdict = this.verdict(item);
-    const kind = verdict === "anomalous" || verdict === "normal" ? verdict : "other";
-    if (this.show !== "all" && this.show !== kind) return false;
+    if (this.show === "disputed" && !this.isDisputed(item)) return false;
+    if (!["all", "disputed", kindOf(this.verdict(item))].includes(this.show)) return false;
     if (this.minScore === -Infinity && this.maxScore === Infinity) return true;
-    return item.answer !== null && item.answer.score >= this.minScore && item.answer.score <= this.maxScore;
+    const { answer } = this.result(item) ?? EMPTY;
+    return answer !== null && answer.score >= this.minScore && answer.score <= this.maxScore;
   }
 
   #tell(detail = null) {
@@ -69,16 +109,18 @@ class Desk extends EventTarget {
   }
 }
 
-const byScore = (sign) => (a, b) => {
-  if (!a.answer || !b.answer) return Boolean(b.answer) - Boolean(a.answer) || a.id - b.id;
-  return sign * (a.answer.score - b.answer.score) || a.id - b.id;
+const kindOf = (verdict) => (verdict === "anomalous" || verdict === "normal" ? verdict : "other");
+
+const byScore = (sign) => (a, b, desk) => {
+  const [first, second] = [a, b].map((item) => desk.result(item)?.answer);
+  return first && second ? sign * (first.score - second.score) : Boolean(second) - Boolean(first);
 };
 
 const ORDERS = {
   highest: byScore(-1),
   lowest: byScore(1),
-  added: (a, b) => a.id - b.id,
-  name: (a, b) => a.name.localeCompare(b.name, "en", { numeric: true }) || a.id - b.id,
+  added: () => 0,
+  name: (a, b) => a.name.localeCompare(b.name, "en", { numeric: true }),
 };
 
 /** The one desk of the page. */

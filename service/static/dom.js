@@ -12,17 +12,21 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** An element with a name that somebody gave: as it is, in its own direction, and whole in a tooltip. */
+export const named = (tag, name) => showName(make(tag, { className: "name", dir: "auto" }), name);
+
+/** Put such a name into an element that `named` could have made. */
+export function showName(element, name) {
+  if (element.textContent !== name) Object.assign(element, { textContent: name, title: name });
+  return element;
+}
+
 /** An element of a drawing; its attributes are as SVG names them. */
 export function draw(tag, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);
   return element;
-}
-
-/** Put names and values into a `dl`. */
-export function list(target, pairs) {
-  target.replaceChildren(...pairs.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
 }
 
 /** Call `render` at most once a frame, however often the returned function is called. */
@@ -37,6 +41,9 @@ export function oncePerFrame(render) {
     });
   };
 }
+
+/** Give the keys to an element that the next frame will show. */
+export const focusSoon = (id) => requestAnimationFrame(() => find(id).focus());
 
 /** Let the browser save `content` as a file. */
 export function save(content, name) {

@@ -1,10 +1,10 @@
 // Drift of the chosen model: the martingale with its alarm line, and a histogram of the p-values lately.
 
 import { ask } from "./api.js";
-import { drawHistogram, drawMartingale } from "./charts.js";
+import { drawHistogram, drawMartingale, multiple } from "./charts.js";
 import { find } from "./dom.js";
 import { chosenModel } from "./models.js";
-import { number, percent } from "./verdicts.js";
+import { count, percent } from "./verdicts.js";
 
 /** Connect the button. */
 export function connectDrift() {
@@ -21,10 +21,12 @@ export async function showDrift() {
     status.textContent = verdictOf(drift);
     status.dataset.verdict = drift.alarm ? "anomalous" : "normal";
     find("drift-meaning").textContent =
-      `While nothing changes, it crosses the line with a probability of at most ${percent(drift.rate)}, ` +
-      "however long it runs.";
+      `It begins at 1 and grows while images score unlike the calibration images. The alarm is at ` +
+      `${multiple(-Math.log10(drift.rate))}. While nothing changes, it gets there with a probability of at most ` +
+      `${percent(drift.rate)}, however long the server runs.`;
     find("drift-window").textContent =
-      `The last ${drift.window.num.toLocaleString("en")}. A steady process fills all bins alike, to the dashed line.`;
+      `The last ${count(drift.window.num)}: on the left those that hardly any normal image equals, on the right ` +
+      "ordinary ones. While nothing changes, all bars reach the dashed line.";
     find("drift-martingale").replaceChildren(drawMartingale(drift.trajectory, -Math.log10(drift.rate)));
     find("drift-histogram").replaceChildren(drawHistogram(drift.window.counts));
     find("drift-body").hidden = false;
@@ -35,12 +37,15 @@ export async function showDrift() {
   }
 }
 
-function verdictOf({ alarm, alarm_at: at, num_scores: num, max_log10_martingale: most }) {
-  const scored = `${num.toLocaleString("en")} images scored.`;
+function verdictOf({ alarm, alarm_at: at, num_scores: num, max_log10_martingale: most, rate }) {
+  const scored = `${count(num)} images scored.`;
   if (!num) return "● Nothing scored yet since the server began to watch.";
-  if (!alarm) return `● No alarm. ${scored} The evidence was at most 10^${number(most)}.`;
-  return (
-    `▲ Alarm since image ${Number(at).toLocaleString("en")}: the images are not what the calibration images were. ` +
-    `${scored} See to the camera and the light, then calibrate anew.`
-  );
+  if (alarm) {
+    return (
+      `▲ Alarm since image ${count(Number(at))}: the images are not what the calibration images were. ${scored} ` +
+      "See to the camera and the light, then have the model calibrated again."
+    );
+  }
+  const alarmAt = multiple(-Math.log10(rate));
+  return `● No alarm. ${scored} The evidence of a change was at most ${multiple(most)}; the alarm is at ${alarmAt}.`;
 }

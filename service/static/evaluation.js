@@ -4,7 +4,7 @@ import { drawRoc } from "./charts.js";
 import { desk } from "./desk.js";
 import { find, oncePerFrame } from "./dom.js";
 import { confusionOf, rocOf } from "./roc.js";
-import { number } from "./verdicts.js";
+import { count, number } from "./verdicts.js";
 
 const CELLS = {
   "true-positive": "truePositive",
@@ -13,7 +13,8 @@ const CELLS = {
   "true-negative": "trueNegative",
 };
 
-const labelOf = (item) => item.correction ?? item.label;
+const labelOf = (item) => desk.result(item)?.correction ?? item.label;
+const answerOf = (item) => desk.result(item)?.answer;
 
 /** Connect the panel. It shows itself once there are labelled images of both kinds. */
 export function connectEvaluation() {
@@ -21,8 +22,8 @@ export function connectEvaluation() {
 }
 
 function show() {
-  const items = comparable(desk.items.filter((item) => item.answer && labelOf(item)));
-  const scores = (label) => items.filter((item) => labelOf(item) === label).map(({ answer }) => answer.score);
+  const items = comparable(desk.items.filter((item) => answerOf(item) && labelOf(item)));
+  const scores = (label) => items.filter((item) => labelOf(item) === label).map((item) => answerOf(item).score);
   const roc = rocOf(scores("normal"), scores("anomalous"));
   find("roc").hidden = !roc;
   if (!roc) return;
@@ -32,12 +33,14 @@ function show() {
   const here = [falsePositive / (falsePositive + trueNegative), truePositive / (truePositive + falseNegative)];
   find("roc-chart").replaceChildren(drawRoc(roc.points, here));
   find("roc-area").textContent = `AUROC ${number(100 * roc.area)} %`;
-  const { model, version } = items[0].answer;
-  find("roc-basis").textContent = `${items.length} labelled images, scored by ${model}, version ${version}.`;
+  find("roc-meaning").textContent =
+    `Of a normal and an anomalous image, the anomalous one scores higher in ${number(100 * roc.area)} of 100 cases.`;
+  const { model, version } = answerOf(items[0]);
+  find("roc-basis").textContent = `${count(items.length)} labelled images, scored by ${model}, version ${version}.`;
 }
 
-// Scores of different models are on different scales: those of the model that scored last are taken.
+// Scores of different versions are on different scales: those of the one that scored last are taken.
 function comparable(items) {
-  const digest = items.at(-1)?.answer.digest;
-  return items.filter(({ answer }) => answer.digest === digest);
+  const digest = items.length && answerOf(items.at(-1)).digest;
+  return items.filter((item) => answerOf(item).digest === digest);
 }

@@ -6,6 +6,7 @@
 import { desk } from "./desk.js";
 import { find, oncePerFrame } from "./dom.js";
 import { makeTile, showItem } from "./tile.js";
+import { count } from "./verdicts.js";
 
 const OVERSCAN = 2; // rows above and below the window
 
@@ -37,9 +38,14 @@ export function focusItem(item) {
 function renderNow() {
   items = desk.arranged();
   current = Math.max(0, Math.min(current, items.length - 1));
-  find("shown").textContent = items.length === desk.items.length ? "" : `${items.length} of ${desk.items.length} shown`;
+  const isAll = items.length === desk.items.length;
+  find("shown").textContent = isAll ? "" : `${count(items.length)} of ${count(desk.items.length)} shown`;
   const list = find("tiles");
-  if (items.length && !list.childElementCount) place(list, 0, 1); // one to measure by
+  list.classList.toggle("rows", desk.models.length > 1);
+  list.classList.toggle("labelled", desk.items.some(({ label }) => label));
+  const isOther = Number(list.dataset.models) !== desk.models.length;
+  list.dataset.models = desk.models.length;
+  if (items.length && (isOther || !list.childElementCount)) place(list, 0, 1); // one to measure by
   const { columns, rowHeight, top } = measure(list);
   const numRows = Math.ceil(items.length / columns);
   const first = Math.max(0, Math.floor(-top / rowHeight) - OVERSCAN);

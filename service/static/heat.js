@@ -6,8 +6,12 @@ const PLASMA = ["7e03a8", "a01a9c", "bc3587", "d35171", "e66c5c", "f58b47", "fda
   [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)),
 );
 
-/** Red, green, blue and opacity by the grey of a heatmap. */
-export const COLOURS = Array.from({ length: 256 }, (_, grey) => colourOf(grey));
+/** The colour by the grey of a heatmap, as a canvas has it in memory: red, green, blue, opacity. */
+export const COLOURS = new Uint32Array(Uint8ClampedArray.from({ length: 1024 }, byteOf).buffer);
+
+function byteOf(_, at) {
+  return colourOf(Math.floor(at / 4))[at % 4];
+}
 
 function colourOf(grey) {
   const heat = Math.log(Math.max(grey, NORMAL_GREY) / NORMAL_GREY) / Math.log(255 / NORMAL_GREY);

@@ -1,10 +1,11 @@
-// The history: what the server has scored, by whomever; a person's corrections; the same as CSV.
+// The history: what the server has scored, by whomever; searched, opened, corrected; the same as CSV.
 
 import { ask, request, withQuery } from "./api.js";
 import { correctionButtons } from "./corrections.js";
-import { find, make, save } from "./dom.js";
+import { find, make, named, save } from "./dom.js";
 import { chosenModel } from "./models.js";
-import { NAMES, SIGNS, number } from "./verdicts.js";
+import { openRecord, showThumbnail, verdictOfRow } from "./record.js";
+import { NAMES, SIGNS, number, rankOf } from "./verdicts.js";
 
 const PAGE = 50;
 const TIMES = ["since", "until"];
@@ -23,7 +24,7 @@ export function connectHistory() {
 /** Show the newest that pass the filter. */
 export async function showHistory() {
   next = null;
-  release(find("history-rows"));
+  find("history-rows").replaceChildren();
   await told(addPage);
 }
 
@@ -60,44 +61,45 @@ async function told(work) {
 }
 
 function rowOf(entry) {
-  const verdict = entry.is_anomalous === null ? "open" : entry.is_anomalous ? "anomalous" : "normal";
-  const row = make("li", { className: "panel" }, make("span", { className: "thumbnail" }));
+  const verdict = verdictOfRow(entry);
+  const row = make("li", { className: "panel" });
   row.dataset.verdict = verdict;
-  const facts = [
-    new Date(entry.time).toLocaleString(),
-    `${entry.model}, version ${entry.version}`,
-    `score ${number(entry.score)}`,
-    `p ${number(entry.p_value)}`,
-  ];
-  const corrected = paragraph("faint", "");
+  const told = make("p", { className: "faint" });
+  const tell = () => (told.textContent = corrected(entry));
   const buttons = make("div", { className: "correction", role: "group", ariaLabel: `Correct ${entry.filename}` });
-  const tell = (correction, by = "you") => {
-    const what = correction === verdict ? "Confirmed" : `Corrected to ${correction}`;
-    corrected.textContent = correction ? `${what} by ${by}.` : "";
-  };
-  tell(entry.correction, entry.corrected_by ?? "somebody");
-  buttons.append(...correctionButtons(entry.id, entry.correction, tell));
+  buttons.append(
+    ...correctionButtons([entry.id], entry.correction, (correction) => {
+      Object.assign(entry, { correction, corrected_by: "you" });
+      tell();
+    }),
+  );
+  tell();
   row.append(
-    make("div", {}, paragraph("name", entry.filename), paragraph("faint", facts.join(" · "))),
-    make("div", {}, paragraph("verdict", `${SIGNS[verdict]} ${NAMES[verdict]}`), corrected),
+    make("span", { className: "thumbnail" }),
+    namesOf(entry),
+    make("div", {}, make("p", { className: "verdict" }, `${SIGNS[verdict]} ${NAMES[verdict]}`), told),
     buttons,
   );
   if (entry.has_thumbnail) showThumbnail(row.firstElementChild, entry.id);
   return row;
 }
 
-const paragraph = (className, text) => make("p", { className }, text);
-
-async function showThumbnail(target, id) {
-  try {
-    const blob = await (await request(`history/${id}/thumbnail`)).blob();
-    target.append(make("img", { src: URL.createObjectURL(blob), alt: "" }));
-  } catch {
-    target.append(make("span", { className: "why" }, "picture lost"));
-  }
+function namesOf(entry) {
+  const open = make("button", { type: "button", className: "open" }, named("span", entry.filename ?? "without a name"));
+  open.addEventListener("click", () => openRecord(entry));
+  const facts = [
+    new Date(entry.time).toLocaleString(),
+    `${entry.model}, version ${entry.version}`,
+    `score ${number(entry.score)}`,
+    rankOf(entry.p_value, null),
+  ];
+  const part = entry.part ? [make("p", { className: "part" }, "Part ", named("span", entry.part))] : [];
+  return make("div", {}, open, ...part, make("p", { className: "faint" }, facts.join(" · ")));
 }
 
-function release(rows) {
-  for (const { src } of rows.querySelectorAll("img")) URL.revokeObjectURL(src);
-  rows.replaceChildren();
+/** What people said of a row. */
+function corrected({ correction, corrected_by: by, ...entry }) {
+  if (!correction) return by ? `Correction taken back by ${by}.` : "";
+  const what = correction === verdictOfRow(entry) ? "Confirmed" : `Corrected to ${correction}`;
+  return `${what} by ${by ?? "somebody"}.`;
 }

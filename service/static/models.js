@@ -1,16 +1,23 @@
-// The model picker: which bundles there are, which one judges, and the card that tells what it is.
+// Which models there are, which one judges, which others beside it, and the card that tells what a model is.
 
 import { ask } from "./api.js";
 import { desk } from "./desk.js";
-import { find, make } from "./dom.js";
+import { find, make, named } from "./dom.js";
 import { textOf } from "./markdown.js";
+import { png } from "./png.js";
 
 const POLL_MS = 1000;
-const regions = new Map(); // digest → promise of a region, or of null
+const STATES = { loading: "is being loaded", failed: "could not be loaded" };
+const preprocesses = new Map(); // digest → promise of what a bundle tells of its preprocessing
 let models = [];
+let wanted = new URLSearchParams(location.search).get("model"); // until there is one to choose
+let hasHistory = false;
 
 /** The name of the chosen model, or "" before there is one. */
 export const chosenModel = () => (find("model").disabled ? "" : find("model").value);
+
+/** Whether the server keeps a history. */
+export const keepsHistory = () => hasHistory;
 
 /** How many calibration images stand behind a version's p-values. Raises Problem. */
 export async function numCalibrationOf(name, version) {
@@ -18,15 +25,16 @@ export async function numCalibrationOf(name, version) {
   return versionOf(name, version)?.num_calibration ?? null;
 }
 
-/** The region of a bundle, a PNG in base64; null where whole pictures count, or where the server does not tell. */
-export function regionOf(name, version, digest) {
-  if (!regions.has(digest)) {
+/** How a bundle reads a picture: { resize, region, … }, `region` a PNG file or null; null if the server is silent. */
+export function preprocessOf(name, version, digest) {
+  if (!preprocesses.has(digest)) {
     const found = ask(`models/${encodeURIComponent(name)}`)
-      .then(({ versions }) => versions.find((each) => each.version === version)?.preprocess?.region ?? null)
-      .catch(() => regions.delete(digest) && null);
-    regions.set(digest, found);
+      .then(({ versions }) => versions.find((each) => each.version === version)?.preprocess ?? null)
+      .then((told) => told && { ...told, region: told.region && png(told.region) })
+      .catch(() => preprocesses.delete(digest) && null);
+    preprocesses.set(digest, found);
   }
-  return regions.get(digest);
+  return preprocesses.get(digest);
 }
 
 /** Ask which models there are, and again while some are being loaded. Raises Problem. */
@@ -40,8 +48,18 @@ export async function listModels() {
 
 /** Connect the picker; `onChosen` is called when another model is. */
 export function connectModels(onChosen) {
-  const card = find("card");
-  find("model").addEventListener("change", onChosen);
+  const [card, compare] = [find("card"), find("compare")];
+  find("model").addEventListener("change", () => {
+    offerOthers();
+    onChosen();
+  });
+  compare.addEventListener("change", tellDesk);
+  document.addEventListener("click", ({ target }) => compare.contains(target) || (compare.open = false));
+  compare.addEventListener("keydown", ({ key }) => {
+    if (key !== "Escape" || !compare.open) return;
+    compare.open = false;
+    compare.firstElementChild.focus();
+  });
   find("card-close").addEventListener("click", () => card.close());
   find("about").addEventListener("click", async () => {
     find("card-text").replaceChildren(make("p", {}, "…"));
@@ -61,18 +79,43 @@ async function cardOf(name) {
 }
 
 async function refresh() {
-  const before = chosenModel();
+  const before = chosenModel() || wanted;
   const isFirst = !models.length;
   const answer = await ask("models");
-  ({ models } = answer);
+  ({ models, history: hasHistory } = answer);
   if (isFirst && !desk.isAlphaChosen) desk.look({ alpha: answer.alpha });
   const ready = models.filter(isLoaded);
   const chosen = ready.find(({ name }) => name === before) ?? ready.find((model) => model.is_default) ?? ready[0];
   const select = find("model");
   select.replaceChildren(...(chosen ? models.map(optionOf) : [new Option(models.length ? "loading …" : "no model")]));
   select.disabled = find("about").disabled = !chosen;
+  if (chosen?.name === wanted) wanted = null;
   if (chosen) select.value = chosen.name;
+  offerOthers();
 }
+
+// Those that are loaded, but the chosen one; what was ticked stays ticked.
+function offerOthers() {
+  const others = models.filter((model) => isLoaded(model) && model.name !== chosenModel()).map(({ name }) => name);
+  const ticked = tickedModels();
+  find("compare-models").replaceChildren(
+    ...others.map((name) => {
+      const box = make("input", { type: "checkbox", value: name, checked: ticked.includes(name) });
+      return make("label", {}, box, named("span", name));
+    }),
+  );
+  find("compare").hidden = !others.length;
+  tellDesk();
+}
+
+function tellDesk() {
+  const ticked = tickedModels();
+  find("model").title = chosenModel();
+  find("compare").firstElementChild.textContent = ticked.length ? `Comparing ${ticked.length + 1} models` : "Compare";
+  desk.look({ models: chosenModel() ? [chosenModel(), ...ticked] : [] });
+}
+
+const tickedModels = () => [...find("compare-models").querySelectorAll(":checked")].map(({ value }) => value);
 
 const versionOf = (name, version) =>
   models.find((model) => model.name === name)?.versions.find((each) => each.version === version);
@@ -80,8 +123,8 @@ const currentOf = (model) => model.versions.find(({ version }) => version === mo
 const isLoaded = (model) => currentOf(model).status === "loaded";
 
 function optionOf(model) {
-  const { method, status, version } = currentOf(model);
-  const option = new Option(`${model.name} · version ${version} · ${method ?? status}`, model.name);
+  const { status, version } = currentOf(model);
+  const option = new Option(`${model.name} · ${STATES[status] ?? `version ${version}`}`, model.name);
   option.disabled = !isLoaded(model);
   return option;
 }

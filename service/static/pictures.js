@@ -1,25 +1,42 @@
 // Pictures on canvases: small ones for the gallery, kept in bounded number and released; heatmaps as colour.
+//
+// A picture: { file, kind, size, preprocess }, of an "original", or of a model's "reconstruction", "heatmap" or
+// "region", which cover the original exactly once they are stretched over it.
 
 import { COLOURS } from "./heat.js";
+import { placed } from "./placing.js";
 import { outlineOf } from "./region.js";
+import { Turns } from "./turns.js";
 
 const SMALL = 192; // pixels of a thumbnail's longer side
+const LARGE = 3072; // of a whole picture's
 const MAX_KEPT = 480;
-const kept = new Map(); // file → promise of an ImageBitmap, or of null where the browser cannot read it
+const decoding = new Turns(3); // a photograph takes a hundred megabytes while it is decoded
+const kept = new Map(); // file → { found, canvases }
 
-/** A thumbnail of an item's "original", "reconstruction" or "heatmap" into `canvas`; says whether there is one. */
-export async function paintThumbnail(canvas, item, kind) {
-  const bitmap = await thumbnail(item, kind);
-  if (bitmap?.width) paint(canvas, bitmap);
-  return Boolean(bitmap);
+/** What there is to paint of an item; null where it is not there, or not yet. */
+export function pictureOf(item, result, kind) {
+  const file = kind === "original" ? item.file : result?.[kind];
+  return file ? { file, kind, size: result?.size, preprocess: result?.preprocess } : null;
 }
 
-/** The whole picture, or the outline of the "region" over it, into `canvas`; says whether there is one. */
-export async function paintWhole(canvas, item, kind) {
-  const bitmap = await read(item, kind).catch(() => null);
+/** A thumbnail into `canvas`: the original's [width, height], or null where the browser cannot read the file. */
+export async function paintThumbnail(canvas, picture) {
+  const { bitmap, size } = (await thumbnail(picture, canvas)) ?? {};
+  if (bitmap?.width) paint(canvas, bitmap);
+  return size ?? null;
+}
+
+/** The whole picture into `canvas`; the same. */
+export async function paintWhole(canvas, picture) {
+  const found = decoding.take(async () => {
+    await null; // so that a canvas made just now is in the document
+    return canvas.isConnected ? read(picture, LARGE) : null;
+  });
+  const { bitmap, size } = (await found.catch(() => null)) ?? {};
   if (bitmap) paint(canvas, bitmap);
   bitmap?.close();
-  return Boolean(bitmap);
+  return size ?? null;
 }
 
 /** Release all thumbnails. */
@@ -27,33 +44,40 @@ export function releaseThumbnails() {
   for (const file of [...kept.keys()]) release(file);
 }
 
-function thumbnail(item, kind) {
-  const file = fileOf(item, kind);
-  const found = kept.get(file) ?? read(item, kind).then(shrink).catch(() => null);
+// A canvas that has left the document by the time of its turn, as in a gallery that scrolls by, needs nothing.
+async function thumbnail(picture, canvas) {
+  const { file } = picture;
+  const entry = kept.get(file) ?? { canvases: [] };
+  entry.canvases.push(canvas);
+  const isWanted = () => entry.canvases.some(({ isConnected }) => isConnected);
+  entry.found ??= decoding.take(async () => {
+    await null; // so that a canvas made just now is in the document
+    return isWanted() ? read(picture, SMALL).catch(() => null) : undefined;
+  });
   kept.delete(file);
-  kept.set(file, found); // the last of the map was used last
+  kept.set(file, entry); // the last of the map was used last
   if (kept.size > MAX_KEPT) release(kept.keys().next().value);
+  const found = await entry.found;
+  entry.canvases = [];
+  if (found === undefined && kept.get(file) === entry) kept.delete(file);
   return found;
 }
 
 function release(file) {
-  kept.get(file).then((bitmap) => bitmap?.close());
+  kept.get(file).found.then((found) => found?.bitmap.close());
   kept.delete(file);
 }
 
-async function read(item, kind) {
-  const bitmap = await createImageBitmap(fileOf(item, kind));
-  if (kind === "region") {
-    const shown = (await thumbnail(item, "original")) ?? (await thumbnail(item, "heatmap"));
-    return outlineOf(bitmap, shown);
-  }
-  return kind === "heatmap" ? coloured(bitmap) : bitmap;
+async function read({ file, kind, size, preprocess }, longest) {
+  const decoded = await createImageBitmap(file);
+  if (kind === "original") return { size: [decoded.width, decoded.height], bitmap: await shrink(decoded, longest) };
+  if (kind === "region") return { size, bitmap: await outlineOf(decoded, size) };
+  if (kind === "reconstruction") return { size, bitmap: await placed(decoded, size, preprocess) };
+  return { size, bitmap: await coloured(await shrink(decoded, longest)) };
 }
 
-const fileOf = (item, kind) => (kind === "original" ? item.file : item[kind]);
-
-async function shrink(bitmap) {
-  const scale = SMALL / Math.max(bitmap.width, bitmap.height);
+async function shrink(bitmap, longest) {
+  const scale = longest / Math.max(bitmap.width, bitmap.height);
   if (scale >= 1) return bitmap;
   const sides = [bitmap.width, bitmap.height];
   const [resizeWidth, resizeHeight] = sides.map((side) => Math.max(1, Math.round(side * scale)));
@@ -74,8 +98,9 @@ async function coloured(grey) {
   const context = canvas.getContext("2d");
   context.drawImage(grey, 0, 0);
   grey.close();
-  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
-  for (let i = 0; i < pixels.data.length; i += 4) pixels.data.set(COLOURS[pixels.data[i]], i);
-  context.putImageData(pixels, 0, 0);
+  const image = context.getImageData(0, 0, canvas.width, canvas.height);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let at = 0; at < pixels.length; at += 1) pixels[at] = COLOURS[image.data[4 * at]];
+  context.putImageData(image, 0, 0);
   return createImageBitmap(canvas);
 }

@@ -2,14 +2,16 @@
 
 import { ask } from "./api.js";
 
-const AT_ONCE = 4;
 const MAX_TRIES = 8;
 const MAX_WAIT_S = 30;
 
 export class Queue {
-  /** `work(item, signal)` does one piece, `fail(item, problem)` is told why one failed, `report(text)` why all wait. */
-  constructor({ work, fail, report }) {
-    Object.assign(this, { work, fail, report });
+  /**
+   * `work(item, signal)` does one piece, `fail(item, problem)` is told why one failed, `report(text, problem)` why all
+   * wait, with "" once they go on.
+   */
+  constructor({ work, fail, report, atOnce = 4 }) {
+    Object.assign(this, { work, fail, report, atOnce });
     this.waiting = [];
     this.numRunning = 0;
     this.hold = null;
@@ -19,7 +21,7 @@ export class Queue {
   /** Take pieces up, after those that wait. */
   add(items) {
     this.waiting.push(...items.map((item) => ({ item, tries: 0 })));
-    for (let i = 0; i < items.length && this.numRunning < AT_ONCE; i += 1) this.#run();
+    for (let i = 0; i < items.length && this.numRunning < this.atOnce; i += 1) this.#run();
   }
 
   /** Forget all pieces, those that are on their way too. */
@@ -44,7 +46,7 @@ export class Queue {
       await this.work(piece.item, signal);
     } catch (problem) {
       if (signal.aborted) return;
-      piece.tries += problem.isPassing ? 1 : 0;
+      piece.tries += problem.isPassing && !problem.isTooOften ? 1 : 0;
       if (problem.isOffline || (problem.isPassing && piece.tries < MAX_TRIES)) {
         this.waiting.unshift(piece);
         this.hold ??= this.#wait(problem, piece.tries, signal).finally(() => (this.hold = null));
@@ -56,13 +58,13 @@ export class Queue {
 
   async #wait(problem, tries, signal) {
     if (problem.isOffline) await this.#untilReachable(problem, signal);
-    else await this.#countDown(problem.message, Math.max(problem.waitS, backoffS(tries)), signal);
-    this.report("");
+    else await this.#countDown(problem, Math.max(problem.waitS, backoffS(tries)), signal);
+    this.report("", problem);
   }
 
   async #untilReachable(problem, signal) {
     for (let tries = 1; !signal.aborted; tries += 1) {
-      await this.#countDown(problem.message, backoffS(tries), signal);
+      await this.#countDown(problem, backoffS(tries), signal);
       try {
         return await ask("healthz");
       } catch (error) {
@@ -72,9 +74,9 @@ export class Queue {
     return null;
   }
 
-  async #countDown(message, seconds, signal) {
+  async #countDown(problem, seconds, signal) {
     for (let left = Math.ceil(seconds); left > 0 && !signal.aborted; left -= 1) {
-      this.report(`${message} Trying again in ${left} s.`);
+      this.report(`${problem.message} Trying again in ${left} s.`, problem);
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   }

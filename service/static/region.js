@@ -4,8 +4,8 @@ const LONG_SIDE = 512; // pixels of the drawing
 const WIDTH = 2; // of the line, just outside of the region
 const COLOUR = [80, 220, 100, 255]; // as in the reports
 
-/** The outline as a picture of this aspect ratio, from the region's bitmap, whose white is inside. */
-export function outlineOf(region, { width, height }) {
+/** The outline as a picture of a shape [width, height], from the region's bitmap, whose white is inside. */
+export function outlineOf(region, [width, height]) {
   const scale = LONG_SIDE / Math.max(width, height);
   const canvas = new OffscreenCanvas(Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale)));
   const context = canvas.getContext("2d");

@@ -1,47 +1,51 @@
-// Each image to `POST /score?heatmap=true`, a few at once; the answers come back to the desk.
+// Each image to `POST /score?heatmap=true` for each model that judges, a few at once; the answers come to the desk.
 
 import { ask, withQuery } from "./api.js";
 import { desk } from "./desk.js";
 import { find } from "./dom.js";
-import { chosenModel, numCalibrationOf, regionOf } from "./models.js";
+import { formOf } from "./form.js";
+import { numCalibrationOf, preprocessOf } from "./models.js";
+import { Pace } from "./pace.js";
+import { mapOf, png } from "./png.js";
 import { Queue } from "./queue.js";
 
+const pace = new Pace();
 const queue = new Queue({
   work: score,
-  fail: (item, problem) => desk.update(item, { problem: problem.message }),
+  fail: ([item, model], problem) => {
+    pace.note();
+    desk.update(item, model, { problem: problem.message });
+  },
   report: (text) => (find("trouble").textContent = text),
 });
 
-/** Score these items, now or when the server can. */
-export function scoreAll(items) {
-  for (const item of items) {
-    const pictures = { heatmap: null, reconstruction: null, region: null };
-    desk.update(item, { answer: null, problem: null, correction: null, ...pictures });
-  }
-  queue.add(items);
+/** Score these [item, model], now or when the server can. */
+export function scoreAll(pieces) {
+  if (!desk.pieces("waiting").length) pace.begin();
+  desk.await(pieces);
+  queue.add(pieces);
 }
 
-/** Score nothing more. */
-export const stopScoring = () => queue.clear();
+/** Score nothing more; returns the [item, model] that waited. */
+export function stopScoring() {
+  queue.clear();
+  return desk.giveUp();
+}
 
-async function score(item, signal) {
-  const body = new FormData();
-  body.append("file", item.file, item.file.name);
-  const query = { model: chosenModel(), alpha: desk.alpha, heatmap: true };
-  const answer = await ask(withQuery("score", query), { method: "POST", body, signal });
-  const { heatmap, reconstruction, ...found } = answer;
+/** Seconds that so many pieces will take at the present pace; null while nobody can tell. */
+export const secondsFor = (numPieces) => pace.secondsFor(numPieces);
+
+async function score([item, model], signal) {
+  const query = withQuery("score", { model, alpha: desk.alpha, heatmap: true });
+  const sent = await ask(query, { method: "POST", body: formOf(item.file, item.name), signal });
+  const { heatmap, reconstruction, ...answer } = sent;
   const numCalibration = await numCalibrationOf(answer.model, answer.version);
-  const region = await regionOf(answer.model, answer.version, answer.digest);
-  const pictures = {
-    heatmap: png(heatmap),
-    reconstruction: reconstruction && png(reconstruction), // null where the model has no G
-    region: region && png(region),
-  };
-  desk.update(item, { answer: found, numCalibration, size: sizeOf(heatmap), ...pictures });
+  const preprocess = await preprocessOf(answer.model, answer.version, answer.digest);
+  const { file, size } = await mapOf(heatmap);
+  if (signal.aborted) return;
+  pace.note();
+  desk.update(item, model, {
+    ...{ answer, numCalibration, preprocess, size },
+    ...{ heatmap: file, reconstruction: reconstruction && png(reconstruction), region: preprocess?.region ?? null },
+  });
 }
-
-const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-const png = (base64) => new Blob([bytesOf(base64)], { type: "image/png" });
-
-// Width and height: a PNG file has them at byte 16 and 20, big-endian.
-const sizeOf = (base64) => [16, 20].map((at) => new DataView(bytesOf(base64).buffer).getUint32(at));

@@ -1,20 +1,17 @@
-// One image, large: original, closest normal and heatmap side by side, with zoom; what was found; corrections.
+// One image, large: original, closest normal and heatmap of each model side by side; what was found; corrections.
 
 import { correctionButtons } from "./corrections.js";
 import { desk } from "./desk.js";
-import { find, list, make } from "./dom.js";
+import { find, make, named, showName } from "./dom.js";
+import { factsOf, termsOf, contradictionOf } from "./facts.js";
 import { paintWhole } from "./pictures.js";
-import { strengthText, strongestBox, times } from "./strongest.js";
+import { makeSheet } from "./sheet.js";
+import { strengthText } from "./strongest.js";
 import { corrected } from "./tile.js";
-import { NAMES, SIGNS, number } from "./verdicts.js";
+import { NAMES, SIGNS } from "./verdicts.js";
+import { connectZoom, setPaneShape, showWhole, zoomed } from "./zoom.js";
 
-const PANES = [
-  ["Image", ["original", "region"]],
-  ["Closest normal", ["reconstruction"]],
-  ["Heatmap", ["original", "heatmap", "region"]],
-];
-
-const OUTLYING = 6; // standard deviations, as in the reports
+const LOST = { absent: "Not there yet.", unread: "This browser cannot show the file." };
 
 let items = [];
 let index = 0;
@@ -22,16 +19,19 @@ let index = 0;
 /** Connect the dialog; `onClosed(item)` is told which image was looked at last. */
 export function connectViewer(onClosed) {
   const viewer = find("viewer");
+  connectZoom();
   find("viewer-close").addEventListener("click", () => viewer.close());
   find("viewer-previous").addEventListener("click", () => turn(-1));
   find("viewer-next").addEventListener("click", () => turn(1));
-  viewer.addEventListener("close", () => onClosed(items[index]));
+  viewer.addEventListener("close", () => {
+    find("viewer-panes").replaceChildren(); // a large picture takes much memory
+    onClosed(items[index]);
+  });
   viewer.addEventListener("keydown", ({ key, target }) => {
     if (target.type === "range" || target.closest(".pane")) return;
     if (key === "ArrowLeft") turn(-1);
     if (key === "ArrowRight") turn(1);
   });
-  find("zoom").addEventListener("input", zoom);
   desk.addEventListener("change", ({ detail }) => viewer.open && detail === items[index] && refresh(detail));
 }
 
@@ -48,102 +48,94 @@ function turn(step) {
   show();
 }
 
+const numAnswers = (item) => desk.models.filter((model) => desk.result(item, model)?.answer).length;
+let numShown = 0; // answers
+
 function show() {
   const item = items[index];
-  find("viewer-name").textContent = item.name;
+  numShown = numAnswers(item);
+  showName(find("viewer-name"), item.name);
   find("viewer-place").textContent = `${index + 1} of ${items.length}`;
   find("viewer-previous").ariaDisabled = String(index === 0); // a button that is disabled would lose the keys
   find("viewer-next").ariaDisabled = String(index === items.length - 1);
   find("viewer-panes").replaceChildren(...panesOf(item));
-  find("zoom").value = 1;
-  zoom();
+  const { size } = desk.models.map((model) => desk.result(item, model)).find((result) => result?.size) ?? {};
+  if (size) setPaneShape(size);
+  showWhole();
   describe(item);
   offerCorrection(item);
 }
 
-// Without the closest normal where the model can make none.
+// The image once; then, without the closest normal where a model can make none, those of each model.
 function panesOf(item) {
-  const shown = PANES.filter(([, [kind]]) => kind !== "reconstruction" || item.reconstruction || !item.heatmap);
-  return shown.map(([caption, kinds]) => pane(item, caption, kinds));
+  const [first] = desk.models;
+  const panes = [pane(item, first, "Image", ["original", "region"])];
+  for (const model of desk.models) {
+    const result = desk.result(item, model);
+    const whose = desk.models.length > 1 ? `, ${model}` : "";
+    if (result?.reconstruction) panes.push(pane(item, model, `Closest normal${whose}`, ["reconstruction"]));
+    if (result?.heatmap) panes.push(pane(item, model, `Heatmap${whose}`, ["original", "heatmap", "region"]));
+    else if (model === first) panes.push(pane(item, model, "Heatmap", ["heatmap"]));
+  }
+  return panes;
 }
 
-// Its answer has come, or its correction.
+// An answer has come, or a correction.
 function refresh(item) {
-  if (item.answer && !find("viewer-facts").childElementCount) show();
+  if (numAnswers(item) !== numShown) show();
   else describe(item);
 }
 
 function describe(item) {
-  const verdict = desk.verdict(item);
-  const { answer } = item;
-  find("viewer").dataset.verdict = verdict;
-  find("viewer-verdict").textContent = `${SIGNS[verdict]} ${item.problem ?? NAMES[verdict] + corrected(item)}`;
-  list(find("viewer-facts"), answer ? factsOf(item) : []);
-  list(find("viewer-terms"), answer ? termsOf(answer) : []);
-  find("viewer-contradiction").textContent = verdict === "normal" ? contradictionOf(answer) : "";
+  const answered = desk.models.filter((model) => desk.result(item, model)?.answer);
+  for (const figure of find("viewer-panes").children) figure.dataset.verdict = desk.verdict(item, figure.dataset.model);
+  find("viewer-verdict").replaceChildren(...desk.models.map((model) => verdictLine(item, model)));
+  find("viewer-contradiction").replaceChildren(...answered.flatMap((model) => contradictionOf(item, model)));
+  fill(find("viewer-facts"), factsOf(item, answered), answered);
+  fill(find("viewer-terms"), termsOf(item, answered), answered);
 }
 
+function verdictLine(item, model) {
+  const verdict = desk.verdict(item, model);
+  const { problem, correction } = desk.result(item, model) ?? {};
+  const says = make("span", {}, `${SIGNS[verdict]} ${problem ?? NAMES[verdict] + corrected(verdict, correction)}`);
+  const line = make("span", { className: "verdict" }, ...(desk.models.length > 1 ? [named("span", model)] : []), says);
+  line.dataset.verdict = verdict;
+  return line;
+}
+
+// A row a fact, a column a model.
+function fill(table, rows, models) {
+  const head = models.length > 1 ? [make("tr", {}, make("td"), ...models.map((model) => named("th", model)))] : [];
+  table.replaceChildren(
+    ...head,
+    ...rows.map(([name, values]) =>
+      make("tr", {}, make("th", { scope: "row" }, name), ...values.map((value) => make("td", {}, value))),
+    ),
+  );
+}
+
+// What a person says is said of the image, so of what each model said of it.
 function offerCorrection(item) {
-  const id = item.answer?.history_id;
-  const remember = (correction) => desk.update(item, { correction });
-  find("viewer-correction").replaceChildren(...(id ? correctionButtons(id, item.correction, remember) : []));
+  const kept = desk.models.filter((model) => desk.result(item, model)?.answer?.history_id);
+  const ids = kept.map((model) => desk.result(item, model).answer.history_id);
+  const remember = (correction) => kept.forEach((model) => desk.update(item, model, { correction }));
+  const current = kept.length ? desk.result(item, kept[0]).correction : null;
+  find("viewer-correction").replaceChildren(...(ids.length ? correctionButtons(ids, current, remember) : []));
 }
 
-const sign = (value) => (value < 0 ? "−" : "+") + number(Math.abs(value));
-
-// Each term on its own scale, and in standard deviations above normal images.
-const termsOf = ({ terms, standardised }) =>
-  Object.entries(terms).map(([name, value]) => [name, `${number(value)} (${sign(standardised[name])} σ)`]);
-
-// The term that is furthest out, of an image that is not called anomalous.
-function contradictionOf({ standardised }) {
-  const [name, value] = Object.entries(standardised).reduce((a, b) => (b[1] > a[1] ? b : a), ["", 0]);
-  if (value <= OUTLYING) return "";
-  return `${name} alone is ${number(value)} standard deviations above normal images, though the score is ordinary.`;
+function pane(item, model, caption, kinds) {
+  const result = desk.result(item, model);
+  const sheet = makeSheet({ item, result, kinds, paint, label: caption, lost: LOST });
+  const words = make("figcaption", { dir: "auto" }, caption);
+  if (kinds.includes("heatmap") && result?.heatmap) words.append(...strengthText(result));
+  const figure = make("figure", {}, zoomed(sheet, caption), words);
+  figure.dataset.model = model;
+  return figure;
 }
 
-function factsOf({ answer, label, numCalibration }) {
-  return [
-    ["score", number(answer.score)],
-    ["p-value", number(answer.p_value)],
-    ["false-alarm rate", number(desk.alpha)],
-    ["compared with", numCalibration === null ? "–" : `${numCalibration} normal images`],
-    ["strongest place", placeOf(answer.strongest)],
-    ["model", `${answer.model}, version ${answer.version}`],
-    ["labelled", label ?? "–"],
-  ];
-}
-
-const placeOf = (place) => (place ? `${times(place)} a normal image's, at ${place.x}, ${place.y}` : "–");
-
-function pane(item, caption, kinds) {
-  const stack = make("div", { className: "stack" });
-  for (const kind of kinds.filter((each) => each !== "region" || item.region)) {
-    const canvas = make("canvas", { className: kind, role: "img", ariaLabel: caption });
-    stack.append(canvas);
-    paintWhole(canvas, item, kind).then((isThere) => isThere || canvas.replaceWith(missing(kind)));
-  }
-  const words = make("figcaption", {}, caption);
-  if (item.heatmap && kinds.includes("heatmap")) {
-    stack.append(...strongestBox(item));
-    words.append(...strengthText(item));
-  }
-  const frame = make("div", { className: "pane", tabIndex: 0, role: "group", ariaLabel: caption }, stack);
-  frame.addEventListener("scroll", () => scrollTogether(frame));
-  return make("figure", {}, frame, words);
-}
-
-const missing = (kind) =>
-  make("p", { className: "why" }, kind === "original" ? "This browser cannot show the file." : "Not there yet.");
-
-function zoom() {
-  const factor = find("zoom").value;
-  find("viewer-panes").style.setProperty("--zoom", factor);
-  document.querySelector("output[for=zoom]").textContent = `${factor} ×`;
-}
-
-function scrollTogether(frame) {
-  for (const other of find("viewer-panes").querySelectorAll(".pane")) {
-    if (other !== frame) other.scrollTo(frame.scrollLeft, frame.scrollTop);
-  }
+async function paint(canvas, picture) {
+  const size = await paintWhole(canvas, picture);
+  if (size && canvas.isConnected) setPaneShape(size);
+  return size;
 }

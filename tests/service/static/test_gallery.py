@@ -88,7 +88,7 @@ def test_the_gallery_and_an_image_can_be_reached_turned_and_left_by_keys(page: P
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#viewer-name")).to_have_text("300.png")
-    expect(page.locator("#viewer-facts")).to_contain_text("compared with99 normal images")
+    expect(page.locator("#viewer-facts")).to_contain_text("above all 99 normal images")
     page.keyboard.press("Escape")
     expect(page.locator("#viewer")).to_be_hidden()
     expect(tile(page, "300.png").locator("button")).to_be_focused()

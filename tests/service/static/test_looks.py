@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from tests.service.fakes import Instance, png
 from tests.service.static.conftest import open_page
@@ -15,7 +15,11 @@ from tests.service.static.test_history import Stub, drift, entry
 LOOKS = [(width, theme) for width in (1280, 390) for theme in ("light", "dark")]
 LONG = "a-name-that-is-much-longer-than-any-tile-is-wide-" * 4 + ".png"
 ENTRIES = [entry(300, filename=LONG), entry(7, correction="normal", corrected_by="line-3")]
-VIEWS = ["empty", "gallery", "viewer", "card", "history", "drift", "key"]
+BESIDE = """async () => {
+  const { desk } = await import("./static/desk.js");
+  desk.look({ models: ["m", "another-model-with-a-long-name"] });
+}"""
+VIEWS = ["empty", "gallery", "viewer", "card", "cleared", "compare", "history", "record", "drift", "line", "key"]
 
 
 @pytest.fixture(params=LOOKS, ids=[f"{width}-{theme}" for width, theme in LOOKS])
@@ -48,14 +52,31 @@ def show(page: Page, view: str) -> None:
             page.keyboard.press("Escape")
             page.get_by_role("button", name="About it").click()
             expect(page.locator("#card .digest")).to_be_visible()
-        case "history":
+        case "cleared":
             page.keyboard.press("Escape")
+            page.get_by_role("button", name="Clear all").click()
+            expect(page.locator("#cleared")).to_be_visible()
+        case "compare":
+            page.get_by_role("button", name="Undo").click()
+            page.evaluate(BESIDE)
+            expect(tiles(page).first.locator(".column")).to_have_count(3)
+        case "history":
             Stub(page, ENTRIES)
             page.get_by_role("link", name="History").click()
             expect(page.locator("#history-rows li")).to_have_count(2)
+        case "record":
+            page.locator("#history-rows .open").first.click()
+            expect(page.locator("#record-terms")).to_contain_text("residual")
+            expect(page.locator("#record-picture img")).to_be_visible()
         case "drift":
+            page.keyboard.press("Escape")
             page.get_by_role("link", name="Drift").click()
             expect(page.locator("#drift-histogram .bin")).to_have_count(20)
+        case "line":
+            page.unroute_all()
+            page.evaluate("() => { location.hash = 'line'; }")
+            page.set_input_files("#files", FilePayload(name=LONG, mimeType="image/png", buffer=png(1000)))
+            expect(page.locator("#line[data-state=bad]")).to_be_visible()
         case "key":
             refusal = {"error": {"code": "unauthenticated", "message": "This needs a key."}}
             page.route("**/models", lambda route: route.fulfill(status=401, json=refusal))

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Dialog, Page, expect
 from tests.service.fakes import Instance, png
 from tests.service.static.desk import drop, finish, tiles, verdicts
 
+STATIC = Path(__file__).parents[3] / "service" / "static"
 HOSTILE = [
     "<img src=x onerror=alert(1)>.png",
     "<script>alert(1)</script>.png",
@@ -43,8 +44,32 @@ def test_hostile_file_names_are_inert(page: Page) -> None:
     page.set_viewport_size({"width": 1280, "height": 2000})
     drop(page, dict.fromkeys(HOSTILE, b"broken"))
     finish(page, shown=2 * len(HOSTILE))
-    assert page.locator("main :is(script, iframe, a[href], img, svg:not(.chart))").count() == 0
+    assert page.locator("#inspect :is(script, iframe, a[href], img, svg:not(.chart))").count() == 0
     assert alarms == []
+
+
+def test_names_are_shown_as_they_are_and_whole_in_a_tooltip(page: Page) -> None:
+    names = ["  two  spaces.png", "שלום עולם.png", "检查 ✅ é.png", "x" * 300 + "-17.png"]
+    drop(page, {name: png(i) for i, name in enumerate(names)})
+    finish(page, shown=len(names))
+    page.locator("#sort").select_option("added")
+    for index, name in enumerate(names):
+        shown = tiles(page).nth(index).locator(".name")
+        assert shown.text_content() == shown.get_attribute("title") == name
+    code = "(all) => all.map((each) => [getComputedStyle(each).whiteSpace, getComputedStyle(each).direction])"
+    styles = tiles(page).locator(".name").evaluate_all(code)
+    assert styles == [["pre", "ltr"], ["pre", "rtl"], ["pre", "ltr"], ["pre", "ltr"]]
+    tiles(page).nth(3).locator("button").click()
+    title = page.locator("#viewer-name")
+    assert title.text_content() == names[3]
+    assert title.evaluate("(each) => each.scrollWidth <= each.clientWidth && each.scrollHeight <= each.clientHeight")
+
+
+def test_no_text_of_the_page_is_for_programmers() -> None:
+    """Not a test of style: these stood there."""
+    scripts = "".join(path.read_text("utf-8") for path in STATIC.glob("*.js"))
+    for text in ("10^", "log₁₀", " σ", "martingale's"):
+        assert text not in scripts, text
 
 
 def test_markup_that_a_script_would_write_is_refused_by_the_policy(browser: Browser, line: Instance) -> None:

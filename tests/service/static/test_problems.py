@@ -114,7 +114,7 @@ def test_a_server_that_stays_busy_is_given_up_and_can_be_tried_again(page: Page)
         page.clock.run_for(1000)
         if "failed" in verdicts_now(page):
             break
-    expect(tile(page, "a.png")).to_contain_text("The server is busy. No.")
+    expect(tile(page, "a.png")).to_contain_text("The server is busy. no.")
     page.unroute("**/score?*")
     page.get_by_role("button", name="Try 1 again").click()
     page.clock.resume()
@@ -149,7 +149,7 @@ def test_clearing_forgets_what_waits_and_what_is_on_its_way(page: Page, line: In
     line.detector.gate.clear()
     try:
         drop(page, {f"{i}.png": png(i) for i in range(10)})
-        expect(page.locator("#progress")).to_have_text("Scored 0 of 10 …")
+        expect(page.locator("#progress-text")).to_have_text("Scored 0 of 10 …")
         page.get_by_role("button", name="Clear all").click()
         expect(tiles(page)).to_have_count(0)
     finally:

@@ -72,6 +72,45 @@ def test_a_correction_survives_a_killed_server(context: BrowserContext, tmp_path
         expect(rows).to_have_count(2)
 
 
+def test_the_history_is_searched_by_part_name_and_request_and_a_row_opens(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    add_bundle(tmp_path / "models", "m")
+    name = 'b"<i>".png'
+    with a_run(tmp_path, context) as page:
+        drop(page, {"a.png": png(3), name: png(1000)})
+        finish(page, shown=2)
+        url = page.url.partition("#")[0]
+        sent = {"data": png(50), "headers": {"Content-Type": "image/png", "X-Request-ID": "mine"}}
+        assert page.request.post(f"{url}score?part=A-17&name=camera.png", **sent).ok  # type: ignore[arg-type]
+        page.get_by_role("link", name="History").click()
+        rows, form = page.locator("#history-rows li"), page.locator("#history-filter")
+        expect(rows).to_have_count(3)
+        for field, text, found in (
+            ("part", "a-1", "camera.png"),
+            ("name", '"<I>', name),
+            ("request_id", "mine", "A-17"),
+        ):
+            form.locator(f"[name={field}]").fill(text)
+            page.keyboard.press("Enter")
+            expect(rows).to_have_count(1)
+            expect(rows).to_contain_text(found)
+            form.locator(f"[name={field}]").fill("")
+        rows.get_by_role("button", name="camera.png").click()
+        expect(page.locator("#record-facts")).to_contain_text("partA-17")
+        expect(page.locator("#record-facts")).to_contain_text("request idmine")
+        expect(page.locator("#record-terms")).to_have_text("residual25")
+        picture = page.locator("#record-picture img")
+        assert picture.evaluate("(img) => img.decode().then(() => img.naturalWidth)") == 8
+        page.keyboard.press("Escape")
+        for button, told in (("It is anomalous", "anomalous by local."), ("No correction", "taken back by local.")):
+            row = rows.filter(has_text="camera.png")
+            row.get_by_role("button", name=button).click()
+            expect(row).to_contain_text("by you")
+            form.get_by_role("button", name="Show", exact=True).click()
+            expect(row).to_contain_text(told)
+
+
 def test_the_drift_panel_shows_what_the_server_has_seen(context: BrowserContext, tmp_path: Path) -> None:
     add_bundle(tmp_path / "models", "m")
     with a_run(tmp_path, context) as page:
@@ -81,7 +120,7 @@ def test_the_drift_panel_shows_what_the_server_has_seen(context: BrowserContext,
         finish(page, shown=11)
         page.get_by_role("link", name="Drift").click()
         expect(page.locator("#drift-status")).to_contain_text("● No alarm. 11 images scored.")
-        expect(page.locator("#drift-window")).to_contain_text("The last 11.")
+        expect(page.locator("#drift-window")).to_contain_text("The last 11: ")
         expect(page.locator("#drift-histogram .bin")).to_have_count(20)
 
 
@@ -91,11 +130,11 @@ def test_all_images_can_be_scored_again_by_another_model(context: BrowserContext
     with a_run(tmp_path, context) as page:
         drop(page, {"a.png": png(94), "b.png": png(3)})
         finish(page, shown=2)
-        expect(tile(page, "a.png")).to_contain_text("score 94 · p 0.06")
+        expect(tile(page, "a.png")).to_contain_text("5 of 99 normal images score as high")
         page.route("**/score?*", with_large_heatmap)
         page.locator("#model").select_option("other")
         page.get_by_role("button", name="Score all with other").click()
-        expect(tile(page, "a.png")).to_contain_text("score 94.5 · p 0.05")  # `other` scores half more
+        expect(tile(page, "a.png")).to_contain_text("4 of 99 normal images score as high")  # by half more
         widths = tile(page, "a.png").locator("canvas").evaluate_all("(all) => all.map((canvas) => canvas.width)")
         assert widths == [8, 8, 8, 20]  # the new answer's heatmap
         page.get_by_role("link", name="History").click()

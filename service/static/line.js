@@ -1,0 +1,142 @@
+// The screen for the line: good or bad, of the image that was scored last, and nothing else.
+//
+// It follows the server's history, where one is kept, so that it shows what any program sent; and it takes images
+// itself. What is neither good nor bad looks like neither. It says what the server said: the slider has no part in it.
+
+import { ask, withQuery } from "./api.js";
+import { find, showName } from "./dom.js";
+import { formOf } from "./form.js";
+import { chosenModel, keepsHistory } from "./models.js";
+import { Queue } from "./queue.js";
+
+const POLL_MS = 1000;
+const BLINK_MS = 250;
+const MAX_WAIT_S = 5; // while nothing is reached: somebody waits in front of the screen
+const WORDS = {
+  waiting: "Waiting",
+  good: "Good",
+  bad: "Bad",
+  none: "No verdict",
+  failed: "Not scored",
+  lost: "No connection",
+};
+const AWAITING = "An image will be judged as soon as it comes.";
+const ONLY_HERE = "This server keeps no history, so only images that are given to this screen are judged.";
+
+let following = null; // AbortController, while the screen is there
+let newest = null; // the history's number of the latest image that was shown of it
+
+const queue = new Queue({
+  atOnce: 1, // so that the last one stays
+  work: score,
+  fail: ([file], problem) => show("failed", { why: problem.message, name: file.name, time: new Date() }),
+  report: (text, { isUnreached }) => text && show(isUnreached ? "lost" : "waiting", { why: text }),
+});
+
+/** Connect the buttons. */
+export function connectLine() {
+  find("line-choose").addEventListener("click", () => find("files").click());
+  find("line-full").addEventListener("click", () => find("line").requestFullscreen());
+}
+
+/** Begin to follow the chosen model. */
+export function showLine() {
+  stop();
+  following = new AbortController();
+  newest = null;
+  showName(find("line-model"), chosenModel());
+  if (!chosenModel()) show("lost", { why: "The server has not answered yet." });
+  else show("waiting", { why: keepsHistory() ? AWAITING : ONLY_HERE });
+  if (chosenModel() && keepsHistory()) follow(chosenModel(), following.signal);
+  keepAwake(following.signal);
+}
+
+/** Follow no longer. */
+export function leaveLine() {
+  stop();
+  if (document.fullscreenElement) document.exitFullscreen();
+}
+
+function stop() {
+  following?.abort();
+  following = null;
+  queue.clear();
+}
+
+/** Judge these files, the last of them to stay on the screen. They are not kept. */
+export function judge(files) {
+  if (files.length) show("waiting", { why: "Looking …" });
+  queue.add(files.map((file) => [file, chosenModel()]));
+}
+
+async function score([file, model], signal) {
+  const answer = await ask(withQuery("score", { model }), { method: "POST", body: formOf(file, file.name), signal });
+  const isLate = answer.history_id && answer.history_id < newest; // another has been scored since
+  if (!signal.aborted && !isLate) showVerdict({ ...answer, id: answer.history_id, time: new Date() });
+}
+
+async function follow(model, signal) {
+  for (let tries = 0; !signal.aborted; ) {
+    let waitMs = POLL_MS;
+    try {
+      const { items } = await ask(withQuery("history", { model, limit: 1 }), { signal });
+      if (tries) show("waiting", { why: AWAITING });
+      tries = 0;
+      if (items.length && items[0].id !== newest) showVerdict(items[0]);
+    } catch (problem) {
+      if (signal.aborted) return;
+      tries += 1;
+      newest = null; // so that it is shown again
+      show(problem.isUnreached ? "lost" : "none", { why: problem.message });
+      waitMs = 1000 * Math.max(problem.waitS, Math.min(MAX_WAIT_S, tries));
+    }
+    await pause(waitMs, signal);
+  }
+}
+
+function showVerdict({ id, is_anomalous: isAnomalous, message, part, filename, time }) {
+  const state = isAnomalous === null ? "none" : isAnomalous ? "bad" : "good";
+  const why = state === "none" ? message ?? "The model has too few calibration images for the rate that is set." : "";
+  show(state, { why, name: [part, filename].filter(Boolean).join(" · "), time: new Date(time) });
+  newest = id ?? newest;
+}
+
+// The same word again is noticed too, because it blinks.
+function show(state, { why = "", name = "", time = null } = {}) {
+  find("line").dataset.state = state;
+  find("line-word").textContent = WORDS[state];
+  find("line-why").textContent = why;
+  showName(find("line-name"), name);
+  find("line-time").textContent = time ? timeText(time) : "";
+  if (!matchMedia("(prefers-reduced-motion)").matches) {
+    find("line-verdict").animate([{ opacity: 0 }, { opacity: 1 }], BLINK_MS);
+  }
+}
+
+function timeText(time) {
+  const isToday = time.toDateString() === new Date().toDateString();
+  return isToday ? time.toLocaleTimeString() : time.toLocaleString();
+}
+
+// Ends early when the network is back, or somebody looks at the tab again.
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const ending = new AbortController();
+    const end = () => {
+      clearTimeout(timer);
+      ending.abort();
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    for (const [target, kind] of [[window, "online"], [document, "visibilitychange"], [signal, "abort"]]) {
+      target.addEventListener(kind, end, { signal: ending.signal });
+    }
+  });
+}
+
+// A screen that goes dark says nothing. Browsers may refuse.
+async function keepAwake(signal) {
+  const lock = await navigator.wakeLock?.request("screen").catch(() => null);
+  if (signal.aborted) lock?.release();
+  else signal.addEventListener("abort", () => lock?.release());
+}
