@@ -39,6 +39,7 @@ class LoadShedding:
         known = [(method.encode(), prefix + path, path) for method, path in calls for prefix in {"", root_path}]
         self._paths = {(method, asked.encode()): path for method, asked, path in known if "{" not in path}
         self._patterns = [(method, compile_path(asked)[0], path) for method, asked, path in known if "{" in path]
+        self._root_path = root_path
         self._proxies = proxies
         self._full = full
         self._callers = callers
@@ -66,6 +67,11 @@ class LoadShedding:
         log_request(method.decode(), path, problem.status, 0.0, caller=caller.name if caller else None, client=client)
         request_id.reset(token)
         return replace(problem, headers=HEADERS | problem.headers | {"X-Request-ID": identity})
+
+    def path_of(self, url: bytes) -> str:
+        """What a request asks the app for, by its URL: without the query, and without `root_path`."""
+        path = url.partition(b"?")[0].decode("latin-1")
+        return path.removeprefix(self._root_path) if path.startswith(f"{self._root_path}/") else path
 
     def _template(self, method: bytes, url: bytes) -> str | None:
         """The path with parameters that a request is for, as the routes have it."""

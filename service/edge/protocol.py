@@ -275,7 +275,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _write_error(self, problem: Problem, *, stays_open: bool) -> None:
         """An answer in the shape of errors that its path has."""
-        body = json.dumps(problem.body(self.url.decode("latin-1").partition("?")[0])).encode()
+        body = json.dumps(problem.body(self._shedding.path_of(self.url))).encode()
         headers = {name.decode(): value.decode() for name, value in self.server_state.default_headers}
         headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))} | problem.headers
         if not stays_open:

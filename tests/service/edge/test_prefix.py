@@ -41,6 +41,10 @@ def test_load_shedding_knows_the_prefix(prefixed: Instance) -> None:
     shedding = prefixed.app.state.shedding
     assert {(b"POST", path) for path in (b"/score", b"/plants/a-1/score")} <= set(shedding._paths)
     assert shedding._paths[b"POST", b"/plants/a-1/score"] == "/score"
+    for url in (b"/plants/a-1/v2/models/m/infer?x=1", b"/v2/models/m/infer"):
+        assert shedding.path_of(url) == "/v2/models/m/infer"  # by which the shape of its errors is chosen
+        assert shedding._template(b"POST", url) == "/v2/models/{name}/infer"
+    assert shedding.path_of(b"/plants/a-12/score") == "/plants/a-12/score"
 
 
 def test_no_link_of_the_pages_begins_at_the_root(prefixed: Instance) -> None:
