@@ -33,7 +33,7 @@ def phi_model(channels: int) -> "ModelProto":
         UsageError: the extra `pretrained` is not installed.
     """
     phi = PhiMaps(load_pretrained()).eval()
-    return traced(phi, {"x": torch.zeros(1, channels, *PHI_EXAMPLE)}, [PHI_MAPS], fold_constants=False, sides=STRIDE)
+    return traced(phi, {"x": torch.zeros(1, channels, *PHI_EXAMPLE)}, [PHI_MAPS], fold_constants=True, sides=STRIDE)
 
 
 def phi_features(channels: int) -> Callable[[Pixels], NDArray[np.float32]]:
