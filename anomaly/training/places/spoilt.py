@@ -13,7 +13,9 @@ from anomaly.networks.auxiliary.defect_kinds import spoil
 
 TEACHING = ("paste", "uneven", "grain", "contrast", "bent")
 CHOOSING = ("line", "blot", "shade", "blurred")
-_MOST = 512  # pixels of the side of the square that is spoilt
+SIDES = (128, 256, 512)
+"""Of the squares that are spoilt in large pictures, in pixels: the defects are drawn in proportion."""
+_SMALL = 256  # pixels of a side: smaller pictures are spoilt as a whole
 _STRIDE = 4  # of sides that every kind can be drawn in
 
 Pixels = NDArray[np.uint8]
@@ -24,12 +26,16 @@ def spoilt_images(
 ) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
     """Each of the images with one to three defects inside a square of it, and where they can be seen.
 
-    What is pasted comes from another of the images.
+    The squares of large pictures have several sizes: their defects may be small. What is pasted comes from another of
+    the images.
     """
     for row in rows:
         rng = np.random.default_rng((seed, row))
         image, donor = np.array(pixels[row]), pixels[rows[int(rng.integers(len(rows)))]]
-        side = min(*image.shape[1:], *donor.shape[1:], _MOST) // _STRIDE * _STRIDE
+        side = min(*image.shape[1:], *donor.shape[1:])
+        if side > _SMALL:
+            side = min(side, int(rng.choice(SIDES)))
+        side = side // _STRIDE * _STRIDE
         (top, left), (from_top, from_left) = (_corner(each, side, rng) for each in (image, donor))
         part = image[:, top : top + side, left : left + side]
         piece = donor[:, from_top : from_top + side, from_left : from_left + side]
