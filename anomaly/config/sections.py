@@ -113,7 +113,8 @@ class FeaturesConfig(Config):
     `standardise` says whether the evidence of a place is measured by what normals show at this place or anywhere.
     "auto" takes what tells spoilt *select* normals best. With `discriminator` one learns to tell normal places from
     negatives: normal ones moved by noise of `sigma` deviations ("auto": chosen alike), and, for the share `spoilt` of
-    them, places of images with synthetic defects.
+    them, places of images with synthetic defects. With `points` it sees the map at 1/4 too, point by point, and the
+    synthetic defects are small and many: for defects of a few pixels.
     """
 
     memory: int = Field(default=4096, ge=0, le=65536)
@@ -122,6 +123,7 @@ class FeaturesConfig(Config):
     places: Place | Literal["auto"] = "auto"
     standardise: Literal["auto", "place", "anywhere"] = "auto"
     discriminator: bool = True
+    points: bool = False
     sigma: Annotated[float, Field(gt=0.0, le=10.0)] | Literal["auto"] = "auto"
     spoilt: float = Field(default=0.0, ge=0.0, le=1.0)
 

@@ -102,7 +102,7 @@ def _exported(contents: Contents) -> "ModelProto":
 def _exported_places(contents: Contents) -> "ModelProto":
     """For pictures of any shape; the weights are inside."""
     networks = stored_places(contents, _CALLED).eval().requires_grad_(False)
-    with_points = networks.compares_points
+    with_points = networks.needs_points
     phi = phi_model(contents.manifest.recipe.preprocess.channels, with_points=with_points)
     num_features = NUM_FEATURES + NUM_FINE * with_points
     seen = torch.zeros(1, num_features, *(side // PLACE for side in PHI_EXAMPLE))

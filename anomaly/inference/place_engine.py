@@ -17,7 +17,7 @@ from anomaly.data import Pixels, PixelsOfImages
 from anomaly.data.pose import AS_IT_LIES, pose_of
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
 
-STRIP_PIXELS = 3 * 2**20  # of a strip with its margins: of more the memory grows, of fewer most of it is margin
+STRIP_PIXELS = 6 * 2**20  # of a strip with its margins, about 2 GB: of more the memory grows, of fewer most is margin
 SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
 
 Maps = NDArray[np.float32]

@@ -4,12 +4,13 @@ A place is a square of 8 pixels. φ's maps at 1/8 and 1/16, averaged over 3 × 3
 1/8 and turned onto the main axes of normal places. Two kinds of evidence:
 
 - *novelty*: the distance of a place's m, which is of the map at 1/16, from the nearest that a memory of normals keeps;
-- *doubt*: −logit of a discriminator D_patch of q, which is of both maps and whitened. It learnt from negatives.
+- *doubt*: −logit of a discriminator D_patch of q, which is of both maps and whitened. It learnt from negatives. It can
+  see the points of a place in the map at 1/4 too.
 
 Each is measured in standard deviations from what other normal images show at that place, and both are added.
 Where a place lies is known by its share of the picture's height and width, so a picture may be computed in strips. In
 pictures that are aligned it is the share of the reference's height and width instead (see `data.pose`).
-Shapes: x (b, c, h, w), h and w multiples of 16; m (b, MEMORY_DIMENSIONS, h/8, w/8); q (b, DIMENSIONS, h/8, w/8); maps
+Shapes: x (b, c, h, w), h and w multiples of 16; m (b, MEMORY_DIMENSIONS, h/8, w/8); q (b, dimensions, h/8, w/8); maps
 (b, 3, h/8, w/8): sum, novelty, doubt.
 Source: Roth 2022 (PatchCore), §3.1 (neighbours' means, a memory, the nearest); Defard 2021 (PaDiM), §3 (of a place);
 Liu 2023 (SimpleNet), §3.3 (a discriminator of features).
@@ -21,7 +22,7 @@ from torch.nn.functional import avg_pool2d, conv2d, grid_sample, interpolate, pi
 
 from anomaly.config import FeaturesConfig, Place
 from anomaly.config.places import PLACE
-from anomaly.networks.aligned_memory import FINE, AlignedMemory
+from anomaly.networks.aligned_memory import FINE, NUM_FINE, AlignedMemory
 from anomaly.networks.frozen import Frozen
 from anomaly.networks.pretrained import WIDTHS, PretrainedFeatures
 
@@ -76,8 +77,8 @@ class MainAxes(Frozen):
         self.axes = axes.float().contiguous()
 
     def forward(self, maps: Tensor) -> Tensor:
-        """The vectors."""
-        return conv2d(maps, self.axes[:, :, None, None], -self.axes @ self.centre)
+        """The vectors; of maps that have further features behind, these are left."""
+        return conv2d(maps[:, : len(self.centre)], self.axes[:, :, None, None], -self.axes @ self.centre)
 
 
 class PlaceMemory(Frozen):
@@ -134,9 +135,9 @@ class CellMemory(Frozen):
 class PlaceDiscriminator(nn.Module):
     """q → logits (b, h, w), high for normal; each place by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, dimensions: int) -> None:
         super().__init__()
-        self.hidden = nn.Conv2d(DIMENSIONS, _HIDDEN, 1)
+        self.hidden = nn.Conv2d(dimensions, _HIDDEN, 1)
         self.to_logits = nn.Conv2d(_HIDDEN, 1, 1)
 
     def forward(self, q: Tensor) -> Tensor:
@@ -170,16 +171,16 @@ class PlaceNetworks(nn.Module):
     def __init__(self, config: FeaturesConfig) -> None:
         super().__init__()
         self.phi = PretrainedFeatures()
-        self.axes = MainAxes(NUM_FEATURES, DIMENSIONS)
+        self.axes = MainAxes(*((NUM_FEATURES + NUM_FINE,) * 2 if config.points else (NUM_FEATURES, DIMENSIONS)))
         self.memory_axes = MainAxes(WIDTHS[16], MEMORY_DIMENSIONS)
         self.memory = memory_of(config)
-        self.D = PlaceDiscriminator() if config.discriminator else None
+        self.D = PlaceDiscriminator(len(self.axes.axes)) if config.discriminator else None
         self.statistics = PlaceStatistics()
 
     @property
-    def compares_points(self) -> bool:
-        """Whether φ's map at 1/4 is needed."""
-        return isinstance(self.memory, AlignedMemory)
+    def needs_points(self) -> bool:
+        """Whether φ's map at 1/4 is."""
+        return isinstance(self.memory, AlignedMemory) or len(self.axes.centre) > NUM_FEATURES
 
     def recall(self, maps: Tensor) -> Tensor:
         """m, by φ's maps."""
@@ -190,13 +191,13 @@ class PlaceNetworks(nn.Module):
         """(b, h, w), as it is."""
         if self.memory is None:
             return torch.zeros_like(maps[:, 0])
-        seen = maps[:, NUM_FEATURES:] if self.compares_points else self.recall(maps)
+        seen = maps[:, NUM_FEATURES:] if isinstance(self.memory, AlignedMemory) else self.recall(maps)
         novelty: Tensor = self.memory(seen, where)
         return novelty
 
     def evidence(self, maps: Tensor, where: Tensor) -> Tensor:
         """Novelty and doubt (b, 2, h, w) by φ's maps, as they are; 0 for what these networks do not have."""
-        doubt = torch.zeros_like(maps[:, 0]) if self.D is None else -self.D(self.axes(maps[:, :NUM_FEATURES]))
+        doubt = torch.zeros_like(maps[:, 0]) if self.D is None else -self.D(self.axes(maps))
         return torch.stack([self.novelty(maps, where), doubt], dim=1)
 
     def forward(self, x: Tensor, window: Tensor, pose: Tensor) -> Tensor:
@@ -204,7 +205,7 @@ class PlaceNetworks(nn.Module):
 
         `pose` (2, 3) is how the picture lies (see `data.pose`).
         """
-        return self.judge(PhiMaps(self.phi, with_points=self.compares_points)(x), window, pose)
+        return self.judge(PhiMaps(self.phi, with_points=self.needs_points)(x), window, pose)
 
     def judge(self, maps: Tensor, window: Tensor, pose: Tensor) -> Tensor:
         """The maps by those of φ."""

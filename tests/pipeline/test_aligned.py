@@ -1,4 +1,4 @@
-"""A model of a part that lies a little differently in each picture: chosen by itself, the same everywhere, and sharp."""
+"""A model of a part that lies a little differently in each picture: found out by itself, and the same everywhere."""
 
 import json
 import subprocess

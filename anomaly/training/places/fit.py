@@ -20,7 +20,6 @@ from anomaly.config import FeaturesConfig, Place, TrainingConfig
 from anomaly.config.places import PLACE
 from anomaly.data import PixelsOfImages
 from anomaly.networks.places import (
-    DIMENSIONS,
     NUM_FEATURES,
     CellMemory,
     MainAxes,
@@ -36,7 +35,7 @@ from anomaly.training.places.coreset import coreset
 from anomaly.training.places.discriminator import REPORT_EVERY, teach
 from anomaly.training.places.examples import ChosenBy, Example, Look
 from anomaly.training.places.pool import Extract, Pool, draw_pool
-from anomaly.training.places.spoilt import CHOOSING, TEACHING, spoilt_images
+from anomaly.training.places.spoilt import CHOOSING, TEACHING, spoilt_all_over, spoilt_images
 from anomaly.training.places.statistics import WAYS, auroc_of, place_statistics
 
 CLOSENESS = {Place.ANYWHERE: 0.0, Place.NEAR: 8.0}
@@ -93,8 +92,8 @@ def fit_places(
     reference = find_reference(pixels, train, select, is_needed=is_needed) if may_align else None
     look = Look(extract, reference)
     pool = draw_pool(pixels, train, config, extract, reference, seed)
-    networks.axes.fit(pool.places, whiten=True)
-    networks.memory_axes.fit(pool.places[:, WIDTHS[8] :], whiten=False)
+    networks.axes.fit(pool.places[:, : len(networks.axes.centre)], whiten=True)
+    networks.memory_axes.fit(pool.places[:, WIDTHS[8] : NUM_FEATURES], whiten=False)
     chosen_by = _chosen_by(pixels, select, look, seed)
     history: list[HistoryRow] = []
     if config.memory:
@@ -104,7 +103,7 @@ def fit_places(
         wrong = _spoilt_places(pixels, train, networks, config, extract, seed)
         normal = _vectors(networks.axes, pool.places)
         aurocs = []
-        for sigma in SIGMAS if config.sigma == "auto" else (config.sigma,):
+        for sigma in _sigmas(config):
             D, curves = teach(normal, wrong, sigma, config.spoilt, training, should_stop=should_stop)
             aurocs.append(chosen_by.auroc(partial(_doubt, D, networks.axes)))
             if aurocs[-1] == max(aurocs):
@@ -175,7 +174,7 @@ def _chosen_by(pixels: PixelsOfImages, select: Sequence[int], look: Look, seed: 
 
 @torch.no_grad()
 def _doubt(D: PlaceDiscriminator, axes: MainAxes, example: Example) -> Tensor:
-    doubt: Tensor = -D(axes(example.maps[:, :NUM_FEATURES]))[0]
+    doubt: Tensor = -D(axes(example.maps))[0]
     return doubt
 
 
@@ -188,13 +187,21 @@ def _spoilt_places(
     seed: int,
 ) -> Tensor:
     """(n, dimensions): places of spoilt *train* normals where they are spoilt."""
-    found = [torch.zeros(0, DIMENSIONS)]
+    found = [torch.zeros(0, len(networks.axes.axes))]
     rows = _as_many_as_fit(pixels, train, MAX_TAUGHT) if config.spoilt else []
-    for image, mask in spoilt_images(pixels, rows, TEACHING, seed):
-        q = networks.axes(torch.from_numpy(extract(image)[None, :NUM_FEATURES]))[0]
+    spoil = spoilt_all_over if config.points else spoilt_images
+    for image, mask in spoil(pixels, rows, TEACHING, seed):
+        q = networks.axes(torch.from_numpy(extract(image)[None]))[0]
         share = avg_pool2d(torch.from_numpy(mask).float()[None], PLACE)[0]
         found.append(q[:, share >= _SPOILT_SHARE].T)
     return torch.cat(found)
+
+
+def _sigmas(config: FeaturesConfig) -> Sequence[float]:
+    """Those to choose from; one does where no negative is a place that was moved."""
+    if config.sigma != "auto":
+        return (config.sigma,)
+    return SIGMAS if config.spoilt < 1 else SIGMAS[:1]
 
 
 def _as_many_as_fit(pixels: PixelsOfImages, rows: Sequence[int], most: int) -> list[int]:

@@ -28,7 +28,7 @@ Extract = Callable[[Pixels], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Pool:
-    """Places of normal images: drawn at random (n, NUM_FEATURES), where they lay (n, 2); of cells; and of points.
+    """Places of normal images: drawn at random (n, num_features), where they lay (n, 2); and of cells.
 
     `cells` (GRID · GRID, images, NUM_FEATURES) has a place of each cell of some images. `aligned` is None where
     pictures do not lie alike.
@@ -58,13 +58,12 @@ def draw_pool(
         maps = extract(pixels[row])
         if reference is not None and sums is not None:
             sums.add(torch.from_numpy(maps[NUM_FEATURES:]), pose_of(reference, pixels[row]).matrix)
-        maps = maps[:NUM_FEATURES]
         flat = maps.reshape(len(maps), -1)
         drawn = rng.choice(flat.shape[1], min(each, flat.shape[1]), replace=False)
         places.append(flat[:, drawn].T)
         where.append(where_of(maps).reshape(-1, 2)[drawn])
         if number in of_cells:
-            cells.append(_of_cells(maps, rng))
+            cells.append(_of_cells(maps[:NUM_FEATURES], rng))
     return Pool(
         torch.from_numpy(np.concatenate(places)),
         torch.cat(where),

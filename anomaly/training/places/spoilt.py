@@ -15,6 +15,8 @@ TEACHING = ("paste", "uneven", "grain", "contrast", "bent")
 CHOOSING = ("line", "blot", "shade", "blurred")
 SIDES = (128, 256, 512)
 """Of the squares that are spoilt in large pictures, in pixels: the defects are drawn in proportion."""
+SMALL_SIDES = (16, 24, 32, 48, 64)
+_PIXELS_EACH = 20_000  # of a picture, for each of its small squares
 _SMALL = 256  # pixels of a side: smaller pictures are spoilt as a whole
 _STRIDE = 4  # of sides that every kind can be drawn in
 
@@ -35,16 +37,41 @@ def spoilt_images(
         side = min(*image.shape[1:], *donor.shape[1:])
         if side > _SMALL:
             side = min(side, int(rng.choice(SIDES)))
-        side = side // _STRIDE * _STRIDE
-        (top, left), (from_top, from_left) = (_corner(each, side, rng) for each in (image, donor))
-        part = image[:, top : top + side, left : left + side]
-        piece = donor[:, from_top : from_top + side, from_left : from_left + side]
-        own, other = (each.astype(np.float32) / 127.5 - 1 for each in (part, piece))
-        spoilt, visible = spoil(own, other, rng, kinds)
-        part[:] = np.rint((spoilt + 1) * 127.5).clip(0, 255)
         mask = np.zeros(image.shape[1:], np.bool_)
-        mask[top : top + side, left : left + side] = visible
+        _spoil_square(image, mask, donor, side // _STRIDE * _STRIDE, kinds, rng)
         yield image, mask
+
+
+def spoilt_all_over(
+    pixels: PixelsOfImages, rows: Sequence[int], kinds: Sequence[str], seed: int
+) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
+    """The same with small defects in many small squares, which may lie over each other."""
+    for row in rows:
+        rng = np.random.default_rng((seed, row))
+        image, donor = np.array(pixels[row]), pixels[rows[int(rng.integers(len(rows)))]]
+        mask = np.zeros(image.shape[1:], np.bool_)
+        for _ in range(max(mask.size // _PIXELS_EACH, 1)):
+            side = min(*image.shape[1:], *donor.shape[1:], int(rng.choice(SMALL_SIDES)))
+            _spoil_square(image, mask, donor, side, kinds, rng)
+        yield image, mask
+
+
+def _spoil_square(
+    image: Pixels,
+    mask: NDArray[np.bool_],
+    donor: Pixels,
+    side: int,
+    kinds: Sequence[str],
+    rng: np.random.Generator,
+) -> None:
+    """In place, somewhere; `mask` gets what can be seen."""
+    (top, left), (from_top, from_left) = (_corner(each, side, rng) for each in (image, donor))
+    part = image[:, top : top + side, left : left + side]
+    piece = donor[:, from_top : from_top + side, from_left : from_left + side]
+    own, other = (each.astype(np.float32) / 127.5 - 1 for each in (part, piece))
+    spoilt, visible = spoil(own, other, rng, kinds)
+    part[:] = np.rint((spoilt + 1) * 127.5).clip(0, 255)
+    mask[top : top + side, left : left + side] |= visible
 
 
 def _corner(image: Pixels, side: int, rng: np.random.Generator) -> tuple[int, int]:
