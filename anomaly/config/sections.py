@@ -107,18 +107,23 @@ class FeaturesConfig(Config):
     """What `training.method="features"` learns from the maps of a pretrained network.
 
     `memory` is how many places of normal images are remembered, of which the nearest counts; 0 for no memory. `places`
-    says which of them a place is compared with; where it is "same", `memory_per_place` are remembered of each.
+    says which of them a place is compared with; where it is "same", `memory_per_place` are remembered of each, and
+    where it is "aligned", mean and deviation at `memory_grid` × `memory_grid` points of the object. "auto" takes
+    "aligned" only where the normals lie alike.
     `standardise` says whether the evidence of a place is measured by what normals show at this place or anywhere.
     "auto" takes what tells spoilt *select* normals best. With `discriminator` one learns to tell normal places from
     negatives: normal ones moved by noise of `sigma` deviations ("auto": chosen alike), and, for the share `spoilt` of
-    them, places of images with synthetic defects.
+    them, places of images with synthetic defects. With `points` it sees the map at 1/4 too, point by point, and the
+    synthetic defects are small and many: for defects of a few pixels.
     """
 
     memory: int = Field(default=4096, ge=0, le=65536)
     memory_per_place: int = Field(default=64, ge=1, le=1024)
+    memory_grid: int = Field(default=320, ge=16, le=512)
     places: Place | Literal["auto"] = "auto"
     standardise: Literal["auto", "place", "anywhere"] = "auto"
     discriminator: bool = True
+    points: bool = False
     sigma: Annotated[float, Field(gt=0.0, le=10.0)] | Literal["auto"] = "auto"
     spoilt: float = Field(default=0.0, ge=0.0, le=1.0)
 

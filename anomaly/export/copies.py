@@ -14,10 +14,10 @@ _ROOT = Path(anomaly.__file__).parents[1]  # of the modules' paths
 _INIT = b'"""A part of the project that made this folder: what reads images, copied as it is there."""\n'
 
 
-def copied_files(program: Path) -> dict[str, bytes]:
-    """The modules that the program imports, directly or not, and their packages, by their paths in the folder."""
+def copied_files(*programs: Path) -> dict[str, bytes]:
+    """The modules that the programs import, directly or not, and their packages, by their paths in the folder."""
     files: dict[str, bytes] = {}
-    waiting = list(_imported(program))
+    waiting = [module for program in programs for module in _imported(program)]
     while waiting:
         module = waiting.pop()
         name = module.relative_to(_ROOT).as_posix()

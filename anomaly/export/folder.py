@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from anomaly.bundle import Bundle
-from anomaly.config.places import NOTICE
+from anomaly.config.places import NOTICE, REFERENCE
 from anomaly.errors import ExportError, UsageError
 from anomaly.export.copies import copied_files
 from anomaly.export.readme import readme_of
@@ -32,7 +32,7 @@ TOLERANCE = 1e-4
 """What an exported score may differ by: of it and of the calibration scores' deviation together."""
 
 PROGRAMS = Path(__file__).with_name("programs")
-_PREDICT, _MODEL, _CHECK = "predict.py", "model.py", "check.py"
+_PREDICT, _MODEL, _CHECK, _REFERENCE = "predict.py", "model.py", "check.py", "reference.npy"
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,22 @@ def _files(bundle: Bundle, runtime: Runtime) -> dict[str, bytes]:
     }
     needed = ("numpy>=2.0", "pillow>=11.0", f"{runtime.library}>={version(runtime.library)}")
     return {
-        **copied_files(PROGRAMS / _PREDICT),
+        **copied_files(PROGRAMS / _PREDICT, PROGRAMS / _MODEL),
         **{name: (PROGRAMS / name).read_bytes() for name in (_PREDICT, _MODEL, _CHECK)},
         "model.json": (json.dumps(about, indent=2) + "\n").encode(),
         "golden.npz": _goldens(bundle),
         "requirements.txt": "".join(f"{line}\n" for line in needed).encode(),
         **({} if bundle.manifest.recipe.has_generator else {"NOTICE": f"{NOTICE}\n".encode()}),
+        **({} if REFERENCE not in bundle.contents.weights else {_REFERENCE: _reference(bundle)}),
         "README.md": readme_of(bundle, runtime, TOLERANCE).encode(),
         "LICENSE": (distribution("anomaly").read_text("licenses/LICENSE") or "").encode(),
     }
+
+
+def _reference(bundle: Bundle) -> bytes:
+    file = io.BytesIO()
+    np.save(file, bundle.contents.weights[REFERENCE])
+    return file.getvalue()
 
 
 def _goldens(bundle: Bundle) -> bytes:

@@ -1,7 +1,7 @@
 """The README.md of an exported folder: what somebody needs who has only the folder."""
 
 from anomaly.bundle import Bundle
-from anomaly.config.places import PLACE, STRIDE
+from anomaly.config.places import PLACE, REFERENCE, STRIDE
 from anomaly.export.runtimes import Runtime
 
 _TEXT = """# {name}, version {version}: an anomaly detector as a folder
@@ -46,7 +46,7 @@ The exit code is 0, 1 if a file has no score, or 2 for wrong usage and where it 
 | input | shape and type | what it is |
 |---|---|---|
 | `pixels` | ({n}, {channels}, {sides}) uint8 | {colours}, as `anomaly/data/reader.py` makes them |
-| `alpha` | () float64 | the false-alarm rate, between 0 and 1: `numpy.array(0.05)` |
+| `alpha` | () float64 | the false-alarm rate, between 0 and 1: `numpy.array(0.05)` |{pose}
 
 | output | shape and type | what it is |
 |---|---|---|
@@ -90,6 +90,9 @@ base64 that is laid over the whole picture. The reader makes all pixels outside 
 `restore_map(heatmap[0], about.preprocess, picture.height, picture.width)`.
 """
 
+_POSE = """
+| `pose` | (2, 3) float32 | how the picture lies: `pose_of` of `anomaly/data/pose.py`, by `reference.npy` |"""
+
 _NOTES = {
     Runtime.ONNX: (
         "ONNX Runtime reports its use to Microsoft unless it is told not to. `model.py` tells it so. A program of\n"
@@ -122,6 +125,7 @@ def readme_of(bundle: Bundle, runtime: Runtime, tolerance: float) -> str:
         num_terms=len(manifest.terms),
         terms=", ".join(manifest.terms),
         tolerance=tolerance,
+        pose=_POSE if REFERENCE in bundle.contents.weights else "",
         note=_NOTES[runtime],
         region="" if preprocess.region is None else _REGION,
     )

@@ -19,14 +19,16 @@ from anomaly.bundle import Contents, StoredGraph
 from anomaly.bundle.layout import WEIGHTS
 from anomaly.bundle.weights import layout_digest, places, to_bytes
 from anomaly.config.places import PLACE, STRIDE
+from anomaly.data.pose import AS_IT_LIES
 from anomaly.inference.engine import Engine
 from anomaly.inference.goldens import check_goldens
 from anomaly.inference.graph import EvidenceGraph
-from anomaly.inference.onnx_engine import LAYOUT, MAPS, OUTPUTS, TERMS, WINDOW, OnnxEngine, place_engine
+from anomaly.inference.onnx_engine import LAYOUT, MAPS, OUTPUTS, POSE, TERMS, WINDOW, OnnxEngine, place_engine
 from anomaly.inference.phi_features import PHI_EXAMPLE, PHI_MAPS, phi_model
 from anomaly.inference.torch_engine import stored_networks, stored_places
 from anomaly.inference.tracing import NUM_EXAMPLES, traced
 from anomaly.networks import PlaceNetworks, fold_batch_norm_at_run_time
+from anomaly.networks.aligned_memory import NUM_FINE
 from anomaly.networks.places import NUM_FEATURES
 
 if TYPE_CHECKING:
@@ -65,8 +67,8 @@ class _Judged(nn.Module):
         super().__init__()
         self.networks = networks
 
-    def forward(self, maps: Tensor, window: Tensor) -> Tensor:
-        return self.networks.judge(maps, window)
+    def forward(self, maps: Tensor, window: Tensor, pose: Tensor) -> Tensor:
+        return self.networks.judge(maps, window, pose)
 
 
 class _Flat(nn.Module):
@@ -100,9 +102,11 @@ def _exported(contents: Contents) -> "ModelProto":
 def _exported_places(contents: Contents) -> "ModelProto":
     """For pictures of any shape; the weights are inside."""
     networks = stored_places(contents, _CALLED).eval().requires_grad_(False)
-    phi = phi_model(contents.manifest.recipe.preprocess.channels)
-    seen = torch.zeros(1, NUM_FEATURES, *(side // PLACE for side in PHI_EXAMPLE))
-    inputs = {PHI_MAPS: seen, WINDOW: torch.ones(2)}
+    with_points = networks.needs_points
+    phi = phi_model(contents.manifest.recipe.preprocess.channels, with_points=with_points)
+    num_features = NUM_FEATURES + NUM_FINE * with_points
+    seen = torch.zeros(1, num_features, *(side // PLACE for side in PHI_EXAMPLE))
+    inputs = {PHI_MAPS: seen, WINDOW: torch.ones(2), POSE: torch.from_numpy(AS_IT_LIES)}
     judged = traced(_Judged(networks).eval(), inputs, [MAPS], fold_constants=False, sides=STRIDE // PLACE)
     _rename(judged, {f"networks.{name}": name for name in networks.state_dict()})
     named = add_prefix(judged, "judge.", rename_inputs=False, rename_outputs=False, rename_initializers=False)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from anomaly.bundle import Contents, StoredGraph
 from anomaly.bundle.layout import WEIGHTS
 from anomaly.bundle.weights import layout_digest
+from anomaly.config.places import REFERENCE
 from anomaly.data import Pixels, PixelsOfImages
 from anomaly.extras import import_onnxruntime
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms, num_threads
@@ -29,8 +30,8 @@ onnxruntime = import_onnxruntime()
 
 OUTPUTS = ("z_hat", "x_hat", "terms", "maps")
 TERMS, LAYOUT = "terms", "weights"  # in the graph's metadata, what it was made for: term names, weights' layout
-WINDOW, MAPS = "window", "maps"
-"""The second input and the output of a graph of places, whose first input is x."""
+WINDOW, POSE, MAPS = "window", "pose", "maps"
+"""The inputs after x, and the output, of a graph of places. One that was made before there were poses takes none."""
 BATCH_PIXELS = 2**15  # of all images of a batch: what a processor's cache holds of their feature maps
 MAX_BATCH_SIZE = 64
 _FATAL_ONLY = 4  # an error is raised, and whoever catches it says it
@@ -126,11 +127,21 @@ def place_engine(contents: Contents) -> PlaceEngine:
     if small.get_modelmeta().custom_metadata_map.get(LAYOUT) != layout_digest(contents.graph.weights):
         raise ValueError("its weights do not fit its graph")
     runs = partial(_run_places, small), partial(_run_places, large)
-    return PlaceEngine(EngineName.ONNXRUNTIME, *runs, threads, channels=contents.manifest.recipe.preprocess.channels)
+    return PlaceEngine(
+        EngineName.ONNXRUNTIME,
+        *runs,
+        threads,
+        channels=contents.manifest.recipe.preprocess.channels,
+        reference=None if (found := contents.weights.get(REFERENCE)) is None else found.astype(np.float32),
+    )
 
 
-def _run_places(session: "InferenceSession", pixels: Pixels, window: NDArray[np.float32]) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = session.run([MAPS], {"x": to_x(pixels), WINDOW: window})[0][0]
+def _run_places(
+    session: "InferenceSession", pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    inputs = {"x": to_x(pixels), WINDOW: window, POSE: pose}
+    taken = {value.name: inputs[value.name] for value in session.get_inputs()}
+    found: NDArray[np.float32] = session.run([MAPS], taken)[0][0]
     return found
 
 

@@ -4,7 +4,7 @@
 statistics and calibration scores. Terms are computed in single precision, what follows from them in double.
 
 Inputs: pixels (n, c, size, size) uint8; alpha () float64. Without G n is 1, height and width are any multiples of 16,
-and the heatmap is 8 times coarser.
+and the heatmap is 8 times coarser. Where pictures are aligned there is the pose (2, 3) float32 too (see `data.pose`).
 Outputs: score, p_value (n,) float64; threshold () float64, NaN where alpha has none; is_anomalous (n,) bool, False
 where there is no threshold; terms (n, num_terms) float64, in the order of the manifest, which stands in the model's
 metadata as `terms`; heatmap (n, size, size) float32.
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from anomaly.bundle import Bundle
 from anomaly.config import Precision
-from anomaly.config.places import STRIDE
+from anomaly.config.places import REFERENCE, STRIDE
+from anomaly.data.pose import AS_IT_LIES
 from anomaly.errors import UsageError
 from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.torch_engine import stored_networks, stored_places
@@ -44,6 +45,8 @@ def deployed_onnx(bundle: Bundle) -> bytes:
         "pixels": torch.zeros(shape[0], preprocess.channels, *shape[1:], dtype=torch.uint8),
         "alpha": torch.tensor(0.05, dtype=torch.float64),
     }
+    if REFERENCE in bundle.contents.weights:
+        inputs["pose"] = torch.from_numpy(AS_IT_LIES)
     sides = None if has_generator else STRIDE
     model = traced(DeployedModel(bundle).eval(), inputs, OUTPUTS, fold_constants=True, sides=sides)
     model.metadata_props.add(key="terms", value=",".join(bundle.manifest.terms))
@@ -80,15 +83,15 @@ class _TermsAndMaps(nn.Module):
 
 
 class _PlacesOfPictures(nn.Module):
-    """x (1, c, h, w) → terms (1, 3), the map of the sum (1, 1, h/8, w/8); the picture is one window."""
+    """x (1, c, h, w), pose → terms (1, 3), the map of the sum (1, 1, h/8, w/8); the picture is one window."""
 
     def __init__(self, networks: PlaceNetworks) -> None:
         super().__init__()
         self.networks = networks
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, pose: Tensor | None = None) -> tuple[Tensor, Tensor]:
         window = torch.stack([x.new_zeros(()), x.new_ones(()) * x.shape[2]])
-        maps = self.networks(x, window)
+        maps = self.networks(x, window, torch.from_numpy(AS_IT_LIES) if pose is None else pose)
         return maps.amax(dim=(2, 3)), maps[:, :1]
 
 
@@ -140,9 +143,9 @@ class DeployedModel(nn.Module):
         for name, constant in constants.items():
             self.register_buffer(name, torch.from_numpy(np.array(constant)))
 
-    def forward(self, pixels: Tensor, alpha: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, pixels: Tensor, alpha: Tensor, pose: Tensor | None = None) -> tuple[Tensor, ...]:
         """The outputs, in the order of OUTPUTS."""
-        found, maps = self.evidence(to_float(pixels))
+        found, maps = self.evidence(to_float(pixels)) if pose is None else self.evidence(to_float(pixels), pose)
         terms = found.double()
         score = self._score(terms)
         num_below = (self.scores < score[:, None]).sum(dim=1).double()

@@ -26,23 +26,27 @@ PHI_EXAMPLE = (2 * STRIDE, 3 * STRIDE)
 
 
 @cache
-def phi_model(channels: int) -> "ModelProto":
+def phi_model(channels: int, *, with_points: bool) -> "ModelProto":
     """φ's graph, x (1, channels, h, w) → PHI_MAPS (1, num_features, h/8, w/8), its weights inside; not to be changed.
+
+    The maps are those of `PhiMaps`.
 
     Raises:
         UsageError: the extra `pretrained` is not installed.
     """
-    phi = PhiMaps(load_pretrained()).eval()
-    return traced(phi, {"x": torch.zeros(1, channels, *PHI_EXAMPLE)}, [PHI_MAPS], fold_constants=False, sides=STRIDE)
+    phi = PhiMaps(load_pretrained(), with_points=with_points).eval()
+    return traced(phi, {"x": torch.zeros(1, channels, *PHI_EXAMPLE)}, [PHI_MAPS], fold_constants=True, sides=STRIDE)
 
 
 def phi_features(channels: int) -> Callable[[Pixels], NDArray[np.float32]]:
     """A function from one image (channels, h, w), its sides multiples of 16, to φ's maps (num_features, h/8, w/8).
 
+    The points of each place are among them.
+
     Raises:
         UsageError: the extra `pretrained` is not installed.
     """
-    session = session_of_model(phi_model(channels).SerializeToString(), num_threads())
+    session = session_of_model(phi_model(channels, with_points=True).SerializeToString(), num_threads())
 
     def maps_of(pixels: Pixels) -> NDArray[np.float32]:
         maps: NDArray[np.float32] = session.run([PHI_MAPS], {"x": to_x(pixels)})[0][0]

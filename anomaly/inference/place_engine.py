@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from anomaly.config.places import EVIDENCE, MARGIN, PLACE, STRIDE
 from anomaly.data import Pixels, PixelsOfImages
+from anomaly.data.pose import AS_IT_LIES, pose_of
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
 
-STRIP_PIXELS = 3 * 2**20  # of a strip with its margins: of more the memory grows, of fewer most of it is margin
+STRIP_PIXELS = 6 * 2**20  # of a strip with its margins, about 2 GB: of more the memory grows, of fewer most is margin
 SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
 
 Maps = NDArray[np.float32]
-Run = Callable[[Pixels, NDArray[np.float32]], Maps]
-"""Pixels (c, h, w) and the window (2,) → maps (3, h/8, w/8)."""
+Run = Callable[[Pixels, NDArray[np.float32], NDArray[np.float32]], Maps]
+"""Pixels (c, h, w), the window (2,) and the pose (2, 3) → maps (3, h/8, w/8)."""
 
 
 class PlaceEngine:
@@ -35,13 +36,18 @@ class PlaceEngine:
         threads: int,
         strip_pixels: int = STRIP_PIXELS,
         channels: int = 3,
+        reference: NDArray[np.float32] | None = None,
     ) -> None:
-        """`run_small` computes in the thread that calls it; `run_large` may use all of them."""
+        """`run_small` computes in the thread that calls it; `run_large` may use all of them.
+
+        With a `reference` each picture's pose is measured by it.
+        """
         self.name = name
         self._run_small, self._run_large = run_small, run_large
         self._threads = threads
         self._strip_pixels = strip_pixels
         self._channels = channels
+        self._reference = reference
         self._pool: tuple[int, ThreadPoolExecutor] | None = None  # with the process that it is of
 
     @property
@@ -70,8 +76,9 @@ class PlaceEngine:
     def _maps(self, image: Pixels) -> Maps:
         _, height, width = image.shape
         run = self._run_small if height * width <= SMALL else self._run_large
+        pose = AS_IT_LIES if self._reference is None else pose_of(self._reference, image).matrix
         strips = [
-            run(image[:, top:bottom], np.array([top, height], np.float32))[
+            run(image[:, top:bottom], np.array([top, height], np.float32), pose)[
                 :, (first - top) // PLACE : (last - top) // PLACE
             ]
             for first, last, top, bottom in strips_of(height, width, self._strip_pixels)

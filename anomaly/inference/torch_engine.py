@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from anomaly.bundle import Contents
 from anomaly.config import Recipe
+from anomaly.config.places import REFERENCE
 from anomaly.data import Pixels, PixelsOfImages
 from anomaly.errors import CorruptBundleError
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
@@ -134,15 +135,18 @@ def place_engine(
     own = copy.deepcopy(networks).eval().requires_grad_(False).to(device)
 
     @torch.inference_mode()
-    def run(pixels: Pixels, window: NDArray[np.float32]) -> NDArray[np.float32]:
-        at = torch.from_numpy(window).to(device)
+    def run(pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
+        at = [torch.from_numpy(each).to(device) for each in (window, pose)]
         if extract is None:
-            maps = own(to_float(torch.from_numpy(np.require(pixels[None], requirements="W")).to(device)), at)
+            maps = own(to_float(torch.from_numpy(np.require(pixels[None], requirements="W")).to(device)), *at)
         else:
-            maps = own.judge(torch.from_numpy(extract(pixels)).to(device)[None], at)
+            maps = own.judge(torch.from_numpy(extract(pixels)).to(device)[None], *at)
         return maps[0].cpu().numpy()  # type: ignore[no-any-return]
 
-    return PlaceEngine(EngineName.TORCH, run, run, threads=1)
+    reference = own.state_dict().get(REFERENCE)
+    return PlaceEngine(
+        EngineName.TORCH, run, run, threads=1, reference=None if reference is None else reference.cpu().numpy()
+    )
 
 
 def stored_places(contents: Contents, bundle: str) -> PlaceNetworks:

@@ -4,11 +4,13 @@ A place is a square of 8 pixels. φ's maps at 1/8 and 1/16, averaged over 3 × 3
 1/8 and turned onto the main axes of normal places. Two kinds of evidence:
 
 - *novelty*: the distance of a place's m, which is of the map at 1/16, from the nearest that a memory of normals keeps;
-- *doubt*: −logit of a discriminator D_patch of q, which is of both maps and whitened. It learnt from negatives.
+- *doubt*: −logit of a discriminator D_patch of q, which is of both maps and whitened. It learnt from negatives. It can
+  see the points of a place in the map at 1/4 too.
 
 Each is measured in standard deviations from what other normal images show at that place, and both are added.
-Where a place lies is known by its share of the picture's height and width, so a picture may be computed in strips.
-Shapes: x (b, c, h, w), h and w multiples of 16; m (b, MEMORY_DIMENSIONS, h/8, w/8); q (b, DIMENSIONS, h/8, w/8); maps
+Where a place lies is known by its share of the picture's height and width, so a picture may be computed in strips. In
+pictures that are aligned it is the share of the reference's height and width instead (see `data.pose`).
+Shapes: x (b, c, h, w), h and w multiples of 16; m (b, MEMORY_DIMENSIONS, h/8, w/8); q (b, dimensions, h/8, w/8); maps
 (b, 3, h/8, w/8): sum, novelty, doubt.
 Source: Roth 2022 (PatchCore), §3.1 (neighbours' means, a memory, the nearest); Defard 2021 (PaDiM), §3 (of a place);
 Liu 2023 (SimpleNet), §3.3 (a discriminator of features).
@@ -16,10 +18,11 @@ Liu 2023 (SimpleNet), §3.3 (a discriminator of features).
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d, grid_sample, interpolate
+from torch.nn.functional import avg_pool2d, conv2d, grid_sample, interpolate, pixel_unshuffle
 
 from anomaly.config import FeaturesConfig, Place
 from anomaly.config.places import PLACE
+from anomaly.networks.aligned_memory import FINE, NUM_FINE, AlignedMemory
 from anomaly.networks.frozen import Frozen
 from anomaly.networks.pretrained import WIDTHS, PretrainedFeatures
 
@@ -33,17 +36,22 @@ _CHUNK = 1024  # remembered places compared with at once
 
 
 class PhiMaps(nn.Module):
-    """x → φ's maps at 1/8, (b, NUM_FEATURES, h/8, w/8): first the finer one's features, then the coarser one's."""
+    """x → φ's maps at 1/8, (b, NUM_FEATURES, h/8, w/8): first the finer one's features, then the coarser one's.
 
-    def __init__(self, phi: PretrainedFeatures) -> None:
+    With `with_points` (b, NUM_FEATURES + NUM_FINE, h/8, w/8): the points of each place in the map at 1/4 follow.
+    """
+
+    def __init__(self, phi: PretrainedFeatures, *, with_points: bool) -> None:
         super().__init__()
         self.phi = phi
+        self.with_points = with_points
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         maps = self.phi(x)
         coarse = interpolate(_neighbours(maps[16]), scale_factor=2, mode="bilinear", align_corners=False)
-        return torch.cat([_neighbours(maps[8]), coarse], dim=1)
+        points = [pixel_unshuffle(_neighbours(maps[4]), FINE)] if self.with_points else []
+        return torch.cat([_neighbours(maps[8]), coarse, *points], dim=1)
 
 
 class MainAxes(Frozen):
@@ -69,8 +77,8 @@ class MainAxes(Frozen):
         self.axes = axes.float().contiguous()
 
     def forward(self, maps: Tensor) -> Tensor:
-        """The vectors."""
-        return conv2d(maps, self.axes[:, :, None, None], -self.axes @ self.centre)
+        """The vectors; of maps that have further features behind, these are left."""
+        return conv2d(maps[:, : len(self.centre)], self.axes[:, :, None, None], -self.axes @ self.centre)
 
 
 class PlaceMemory(Frozen):
@@ -127,9 +135,9 @@ class CellMemory(Frozen):
 class PlaceDiscriminator(nn.Module):
     """q → logits (b, h, w), high for normal; each place by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, dimensions: int) -> None:
         super().__init__()
-        self.hidden = nn.Conv2d(DIMENSIONS, _HIDDEN, 1)
+        self.hidden = nn.Conv2d(dimensions, _HIDDEN, 1)
         self.to_logits = nn.Conv2d(_HIDDEN, 1, 1)
 
     def forward(self, q: Tensor) -> Tensor:
@@ -163,40 +171,63 @@ class PlaceNetworks(nn.Module):
     def __init__(self, config: FeaturesConfig) -> None:
         super().__init__()
         self.phi = PretrainedFeatures()
-        self.axes = MainAxes(NUM_FEATURES, DIMENSIONS)
+        self.axes = MainAxes(*((NUM_FEATURES + NUM_FINE,) * 2 if config.points else (NUM_FEATURES, DIMENSIONS)))
         self.memory_axes = MainAxes(WIDTHS[16], MEMORY_DIMENSIONS)
         self.memory = memory_of(config)
-        self.D = PlaceDiscriminator() if config.discriminator else None
+        self.D = PlaceDiscriminator(len(self.axes.axes)) if config.discriminator else None
         self.statistics = PlaceStatistics()
+
+    @property
+    def needs_points(self) -> bool:
+        """Whether φ's map at 1/4 is."""
+        return isinstance(self.memory, AlignedMemory) or len(self.axes.centre) > NUM_FEATURES
 
     def recall(self, maps: Tensor) -> Tensor:
         """m, by φ's maps."""
-        m: Tensor = self.memory_axes(maps[:, -WIDTHS[16] :])
+        m: Tensor = self.memory_axes(maps[:, WIDTHS[8] : NUM_FEATURES])
         return m
+
+    def novelty(self, maps: Tensor, where: Tensor) -> Tensor:
+        """(b, h, w), as it is."""
+        if self.memory is None:
+            return torch.zeros_like(maps[:, 0])
+        seen = maps[:, NUM_FEATURES:] if isinstance(self.memory, AlignedMemory) else self.recall(maps)
+        novelty: Tensor = self.memory(seen, where)
+        return novelty
 
     def evidence(self, maps: Tensor, where: Tensor) -> Tensor:
         """Novelty and doubt (b, 2, h, w) by φ's maps, as they are; 0 for what these networks do not have."""
-        none = torch.zeros_like(maps[:, 0])
-        novelty = none if self.memory is None else self.memory(self.recall(maps), where)
-        doubt = none if self.D is None else -self.D(self.axes(maps))
-        return torch.stack([novelty, doubt], dim=1)
+        doubt = torch.zeros_like(maps[:, 0]) if self.D is None else -self.D(self.axes(maps))
+        return torch.stack([self.novelty(maps, where), doubt], dim=1)
 
-    def forward(self, x: Tensor, window: Tensor) -> Tensor:
-        """The maps; `window` (2,) is the first row of x in its picture, and the number of all its rows."""
-        return self.judge(PhiMaps(self.phi)(x), window)
+    def forward(self, x: Tensor, window: Tensor, pose: Tensor) -> Tensor:
+        """The maps; `window` (2,) is the first row of x in its picture, and the number of all its rows.
 
-    def judge(self, maps: Tensor, window: Tensor) -> Tensor:
+        `pose` (2, 3) is how the picture lies (see `data.pose`).
+        """
+        return self.judge(PhiMaps(self.phi, with_points=self.needs_points)(x), window, pose)
+
+    def judge(self, maps: Tensor, window: Tensor, pose: Tensor) -> Tensor:
         """The maps by those of φ."""
-        where = places_of(maps.shape[2], maps.shape[3], window)
+        where = posed(places_of(maps.shape[2], maps.shape[3], window), pose)
         own = self.statistics(self.evidence(maps, where), where)
         return torch.cat([own.sum(dim=1, keepdim=True), own], dim=1)
 
 
-def memory_of(config: FeaturesConfig) -> PlaceMemory | CellMemory | None:
+Memory = PlaceMemory | CellMemory | AlignedMemory
+
+
+def memory_of(config: FeaturesConfig) -> Memory | None:
     """An empty one, of the size that the configuration says; None where there is none, or its kind is still open."""
     if not config.memory or config.places == "auto":
         return None
-    return CellMemory(config.memory_per_place) if config.places is Place.SAME else PlaceMemory(config.memory)
+    match config.places:
+        case Place.SAME:
+            return CellMemory(config.memory_per_place)
+        case Place.ALIGNED:
+            return AlignedMemory(config.memory_grid)
+        case _:
+            return PlaceMemory(config.memory)
 
 
 def places_of(height: int, width: int, window: Tensor) -> Tensor:
@@ -204,6 +235,11 @@ def places_of(height: int, width: int, window: Tensor) -> Tensor:
     rows = (window[0] + PLACE * (torch.arange(height, device=window.device) + 0.5)) / window[1]
     columns = (torch.arange(width, device=window.device) + 0.5) / width
     return torch.stack([rows[:, None].expand(-1, width), columns[None].expand(height, -1)], dim=2)
+
+
+def posed(where: Tensor, pose: Tensor) -> Tensor:
+    """Where places of a picture (h, w, 2) that lies so (2, 3) are in the reference."""
+    return where @ pose[:, :2].T + pose[:, 2]
 
 
 def _neighbours(maps: Tensor) -> Tensor:

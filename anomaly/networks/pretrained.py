@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import pad, relu6
 
 from anomaly.config.places import PACKAGE
 from anomaly.errors import UsageError
@@ -70,7 +70,7 @@ class PretrainedFeatures(nn.Module):
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         """The maps, in the order of `WIDTHS`."""
         y = ((x + 1) * 127.5 - _MEAN) / _SCALE
-        y = _same(self.stem, y.expand(-1, 3, -1, -1)).clamp(0, 6)
+        y = relu6(_same(self.stem, y.expand(-1, 3, -1, -1)))
         maps = {}
         for index, block in enumerate(self.blocks):
             y = block(y)
@@ -91,8 +91,8 @@ class _Block(nn.Module):
         self.is_residual = stride == 1 and width == stage.width
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x if self.expand is None else self.expand(x).clamp(0, 6)
-        y = self.project(_same(self.depthwise, y).clamp(0, 6))
+        y: Tensor = x if self.expand is None else relu6(self.expand(x))
+        y = self.project(relu6(_same(self.depthwise, y)))
         return y + x if self.is_residual else y
 
 

@@ -9,7 +9,7 @@ from anomaly.export.copies import copied_files
 from anomaly.export.folder import PROGRAMS
 
 ROOT = Path(anomaly.__file__).parents[1]
-FILES = copied_files(PROGRAMS / "predict.py")
+FILES = copied_files(PROGRAMS / "predict.py", PROGRAMS / "model.py")
 ALLOWED = {"numpy", "PIL", "simplejpeg"}
 
 

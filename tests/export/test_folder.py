@@ -23,7 +23,7 @@ COMMON = {"predict.py", "model.py", "check.py", "model.json", "golden.npz", "req
 def test_the_files_are_these(runtime: str, model: set[str], request: pytest.FixtureRequest) -> None:
     out: Path = request.getfixturevalue(f"{runtime}_folder")
     found = {file.relative_to(out).as_posix() for file in out.rglob("*") if file.is_file()}
-    assert found == COMMON | model | set(copied_files(folder.PROGRAMS / "predict.py"))
+    assert found == COMMON | model | set(copied_files(folder.PROGRAMS / "predict.py", folder.PROGRAMS / "model.py"))
     for program in ("predict.py", "model.py", "check.py"):
         assert (out / program).read_bytes() == (folder.PROGRAMS / program).read_bytes()
     assert (out / "LICENSE").read_text("utf-8") == distribution("anomaly").read_text("licenses/LICENSE")

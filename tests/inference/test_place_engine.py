@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from anomaly.config import FeaturesConfig, Place
+from anomaly.config.places import REFERENCE
+from anomaly.data.pose import reference_of
 from anomaly.inference.engine import EngineName
 from anomaly.inference.place_engine import PlaceEngine, strips_of, to_x
-from anomaly.networks.places import PhiMaps, PlaceNetworks
+from anomaly.networks.aligned_memory import AlignedMemory
+from anomaly.networks.places import PhiMaps, PlaceMemory, PlaceNetworks
 
 
 @cache
@@ -20,22 +24,45 @@ def networks() -> PlaceNetworks:
         torch.manual_seed(0)
         made = PlaceNetworks(FeaturesConfig(memory=8, places=Place.ANYWHERE)).eval()
         x = torch.from_numpy(to_x(picture(128, 128)))
-        places = PhiMaps(made.phi)(x)[0].flatten(1).T.detach()
+        places = PhiMaps(made.phi, with_points=False)(x)[0].flatten(1).T.detach()
         made.axes.fit(places, whiten=True)
         made.memory_axes.fit(places[:, -len(made.memory_axes.centre) :], whiten=False)
-        assert made.memory is not None
+        assert isinstance(made.memory, PlaceMemory)
         made.memory.places = torch.randn_like(made.memory.places)
         return made
 
 
-@torch.no_grad()
-def run(pixels: NDArray[np.uint8], window: NDArray[np.float32]) -> NDArray[np.float32]:
-    maps: NDArray[np.float32] = networks()(torch.from_numpy(to_x(pixels)), torch.from_numpy(window))[0].numpy()
-    return maps
+@cache
+def aligned() -> PlaceNetworks:
+    """The same, but with a memory of points whose means are random; the reference is the first picture."""
+    made = PlaceNetworks(FeaturesConfig(places=Place.ALIGNED, memory_grid=64)).eval()
+    made.load_state_dict(networks().state_dict(), strict=False)
+    assert isinstance(made.memory, AlignedMemory)
+    made.memory.mean = torch.randn_like(made.memory.mean)
+    made.memory.is_known = torch.ones_like(made.memory.is_known)
+    made.memory.reference = torch.from_numpy(reference_of(tall(0)))
+    return made
 
 
-def engine(threads: int = 1, strip_pixels: int = 2**30) -> PlaceEngine:
-    return PlaceEngine(EngineName.TORCH, run, run, threads, strip_pixels)
+def tall(shift: int) -> NDArray[np.uint8]:
+    """(3, 640, 48)."""
+    rng = np.random.default_rng(7)
+    smooth = gaussian_filter(rng.normal(size=(700, 48)), 4)[20 + shift : 660 + shift]
+    return np.tile((128 + 60 * smooth / smooth.std()).clip(0, 255).astype(np.uint8), (3, 1, 1))
+
+
+def engine(threads: int = 1, strip_pixels: int = 2**30, made: PlaceNetworks | None = None) -> PlaceEngine:
+    used = made or networks()
+
+    @torch.no_grad()
+    def run(pixels: NDArray[np.uint8], *at: NDArray[np.float32]) -> NDArray[np.float32]:
+        maps: NDArray[np.float32] = used(torch.from_numpy(to_x(pixels)), *map(torch.from_numpy, at))[0].numpy()
+        return maps
+
+    reference = used.state_dict().get(REFERENCE)
+    return PlaceEngine(
+        EngineName.TORCH, run, run, threads, strip_pixels, reference=None if reference is None else reference.numpy()
+    )
 
 
 def picture(height: int, width: int) -> NDArray[np.uint8]:
@@ -49,6 +76,19 @@ def test_strips_of_any_rows_give_the_maps_of_one_pass(strip_rows: int) -> None:
     _, (strips,) = engine(strip_pixels=(strip_rows + 416) * 32).explain([image], np.empty((1, 0), np.float32))
     assert whole.std() > 0.1
     np.testing.assert_allclose(strips, whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("strip_rows", [16, 160])
+def test_strips_of_aligned_pictures_give_the_maps_of_one_pass(strip_rows: int) -> None:
+    image = tall(3)
+    _, (whole,) = engine(made=aligned()).explain([image], np.empty((1, 0), np.float32))
+    strips = engine(strip_pixels=(strip_rows + 416) * 48, made=aligned())
+    _, (joined,) = strips.explain([image], np.empty((1, 0), np.float32))
+    _, (as_it_lies,) = PlaceEngine(EngineName.TORCH, strips._run_small, strips._run_large, 1).explain(
+        [image], np.empty((1, 0), np.float32)
+    )
+    assert np.abs(whole - as_it_lies).max() > 0.1
+    np.testing.assert_allclose(joined, whole, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("most", [1, 10_000, 25_000, 10**9])

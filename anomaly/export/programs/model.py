@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+REFERENCE = HERE / "reference.npy"  # there where pictures are aligned
 IS_ONNX = not (HERE / "model.xml").exists()
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: ONNX Runtime would report its use to Microsoft
 try:
     import numpy as np
 
-    from anomaly.data import reader  # noqa: F401  # of the folder anomaly/ beside this file: it needs Pillow
+    from anomaly.data import pose, reader  # noqa: F401  # of the folder anomaly/ beside this file: they need Pillow
 
     runtime: Any = import_module("onnxruntime" if IS_ONNX else "openvino")
 except (ImportError, SyntaxError, TypeError) as error:  # the last two in a Python that is too old
@@ -28,10 +29,24 @@ def load_about() -> Any:
 
 def load_model() -> Any:
     """A function of pixels (n, channels, size, size) uint8 and alpha; it returns the outputs that README.md lists."""
+    run = _runtime()
+    if not REFERENCE.exists():
+        return lambda pixels, alpha: run({"pixels": pixels, "alpha": np.array(alpha)})
+    reference = np.load(REFERENCE)
+
+    def aligned(pixels: Any, alpha: float) -> Any:
+        how = pose.pose_of(reference, pixels[0]).matrix
+        return run({"pixels": pixels, "alpha": np.array(alpha), "pose": how})
+
+    return aligned
+
+
+def _runtime() -> Any:
+    """A function of the inputs by name."""
     if IS_ONNX:
         runtime.disable_telemetry_events()  # again for Windows, where the variable is not read
         session = runtime.InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
-        return lambda pixels, alpha: session.run(None, {"pixels": pixels, "alpha": np.array(alpha)})
+        return lambda inputs: session.run(None, inputs)
     in_single = {"INFERENCE_PRECISION_HINT": "f32"}  # some processors would take half of it, and score differently
     compiled = runtime.compile_model(HERE / "model.xml", "CPU", in_single)
-    return lambda pixels, alpha: compiled({"pixels": pixels, "alpha": np.array(alpha)}).to_tuple()
+    return lambda inputs: compiled(inputs).to_tuple()

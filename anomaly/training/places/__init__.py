@@ -1,5 +1,6 @@
 """What the method `features` learns: a whitening, a memory of normal places, a discriminator of them."""
 
-from anomaly.training.places.fit import Extract, PlacesTrained, fit_places
+from anomaly.training.places.fit import PlacesTrained, fit_places
+from anomaly.training.places.pool import Extract
 
 __all__ = ["Extract", "PlacesTrained", "fit_places"]

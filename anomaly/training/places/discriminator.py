@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from anomaly.config import TrainingConfig
-from anomaly.networks.places import DIMENSIONS, PlaceDiscriminator
+from anomaly.networks.places import PlaceDiscriminator
 from anomaly.training.curves import Curves, HistoryRow, means, to_rows
 from anomaly.training.optimizers import descend
 
@@ -33,15 +33,15 @@ def teach(
     """D_patch, taught by normal places and as many negatives, of which the share `spoilt` is from `wrong`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
-        D = PlaceDiscriminator()
+        D = PlaceDiscriminator(whitened.shape[1])
         optimizer = torch.optim.AdamW(D.parameters(), lr=training.learning_rate)
         num, num_spoilt = training.batch_size, round(spoilt * training.batch_size) if len(wrong) else 0
         history: list[HistoryRow] = []
         recent: list[Curves] = []
         for step in range(1, training.steps + 1):
             normal = whitened[torch.randint(len(whitened), (num,))]
-            negatives = _negatives(D, normal[num_spoilt:], sigma)
-            drawn = wrong[torch.randint(len(wrong), (num_spoilt,))] if num_spoilt else negatives[:0]
+            negatives = _negatives(D, normal[num_spoilt:], sigma) if num_spoilt < num else normal[:0]
+            drawn = wrong[torch.randint(len(wrong), (num_spoilt,))] if num_spoilt else normal[:0]
             logits = _logits(D, torch.cat([normal, negatives, drawn]))
             loss = softplus(-logits[:num]).mean() + softplus(logits[num:]).mean()
             recent.append({"loss_d": loss.detach(), "grad_d": descend(optimizer, loss)})
@@ -56,7 +56,7 @@ def teach(
 
 def _negatives(D: PlaceDiscriminator, normal: Tensor, sigma: float) -> Tensor:
     """Normal places moved by noise, then towards what D takes for normal, but never into them nor far away."""
-    radius = sigma * DIMENSIONS**0.5
+    radius = sigma * normal.shape[1] ** 0.5
     moved = sigma * torch.randn_like(normal)
     for _ in range(_ASCENT):
         at = (normal + moved).requires_grad_(True)

@@ -13,7 +13,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -21,23 +20,24 @@ from anomaly.config import FeaturesConfig, Place, TrainingConfig
 from anomaly.config.places import PLACE
 from anomaly.data import PixelsOfImages
 from anomaly.networks.places import (
-    DIMENSIONS,
-    GRID,
+    NUM_FEATURES,
     CellMemory,
     MainAxes,
+    Memory,
     PlaceDiscriminator,
     PlaceMemory,
     PlaceNetworks,
-    places_of,
 )
 from anomaly.networks.pretrained import WIDTHS
 from anomaly.training.curves import HistoryRow, means
+from anomaly.training.places.aligned import find_reference
 from anomaly.training.places.coreset import coreset
 from anomaly.training.places.discriminator import REPORT_EVERY, teach
-from anomaly.training.places.spoilt import CHOOSING, TEACHING, spoilt_images
-from anomaly.training.places.statistics import WAYS, auroc_of, best_auroc, place_statistics
+from anomaly.training.places.examples import ChosenBy, Example, Look
+from anomaly.training.places.pool import Extract, Pool, draw_pool
+from anomaly.training.places.spoilt import CHOOSING, TEACHING, spoilt_all_over, spoilt_images
+from anomaly.training.places.statistics import WAYS, auroc_of, place_statistics
 
-POOL = 40_000  # places of normal images that whitening, memory and D_patch learn from
 CLOSENESS = {Place.ANYWHERE: 0.0, Place.NEAR: 8.0}
 """What a whole height or width of distance weighs, as a distance of vectors."""
 SIGMAS = (0.5, 1.0, 2.0)
@@ -45,9 +45,6 @@ MAX_TAUGHT, MAX_CHOSEN_BY = 96, 40  # images that are spoilt
 _SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
 _SPOILT_SHARE = 0.25  # of a place's pixels
 
-Pixels = NDArray[np.uint8]
-Extract = Callable[[Pixels], NDArray[np.float32]]
-"""φ's maps of one image."""
 Turn = Callable[[Tensor], Tensor]
 """φ's maps (1, num_features, h, w) as vectors (1, dimensions, h, w)."""
 
@@ -72,31 +69,6 @@ class PlacesTrained:
         return self.num_steps
 
 
-@dataclass(frozen=True)
-class _Example:
-    """One image: φ's maps (1, num_features, h, w), and where its places lie (h, w, 2)."""
-
-    maps: Tensor
-    where: Tensor
-
-
-@dataclass(frozen=True)
-class _ChosenBy:
-    """Some *select* normals, and the same spoilt."""
-
-    own: list[_Example]
-    spoilt: list[_Example]
-
-    @property
-    def where(self) -> list[Tensor]:
-        return [each.where for each in self.own]
-
-    def auroc(self, evidence: Callable[[_Example], Tensor]) -> float:
-        """Of one kind of evidence (h, w)."""
-        own, spoilt = ([evidence(each)[None] for each in examples] for examples in (self.own, self.spoilt))
-        return best_auroc(own, spoilt, self.where)
-
-
 def fit_places(
     pixels: PixelsOfImages,
     train: Sequence[int],
@@ -115,18 +87,23 @@ def fit_places(
         DivergedError: a loss is not finite any more.
     """
     seed = training.seed
-    pool = _pool(pixels, train, config, extract, seed)
-    networks.axes.fit(pool.places, whiten=True)
-    networks.memory_axes.fit(pool.places[:, -WIDTHS[16] :], whiten=False)
-    chosen_by = _chosen_by(pixels, select, extract, seed)
+    may_align = bool(config.memory) and config.places in ("auto", Place.ALIGNED)
+    is_needed = config.places is Place.ALIGNED
+    reference = find_reference(pixels, train, select, is_needed=is_needed) if may_align else None
+    look = Look(extract, reference)
+    pool = draw_pool(pixels, train, config, extract, reference, seed)
+    networks.axes.fit(pool.places[:, : len(networks.axes.centre)], whiten=True)
+    networks.memory_axes.fit(pool.places[:, WIDTHS[8] : NUM_FEATURES], whiten=False)
+    chosen_by = _chosen_by(pixels, select, look, seed)
     history: list[HistoryRow] = []
     if config.memory:
         networks.memory, config = _remember(pool, networks, config, chosen_by)
+        chosen_by = chosen_by.seen_by(networks.memory)
     if networks.D is not None:
         wrong = _spoilt_places(pixels, train, networks, config, extract, seed)
         normal = _vectors(networks.axes, pool.places)
         aurocs = []
-        for sigma in SIGMAS if config.sigma == "auto" else (config.sigma,):
+        for sigma in _sigmas(config):
             D, curves = teach(normal, wrong, sigma, config.spoilt, training, should_stop=should_stop)
             aurocs.append(chosen_by.auroc(partial(_doubt, D, networks.axes)))
             if aurocs[-1] == max(aurocs):
@@ -136,72 +113,47 @@ def fit_places(
     own, spoilt = ([_evidence(networks, each) for each in examples] for examples in (chosen_by.own, chosen_by.spoilt))
     aurocs = [auroc_of(own, spoilt, chosen_by.where, way) for way in ways]
     way = ways[int(np.argmax(aurocs))]
-    evidence = [_evidence(networks, _example(extract(pixels[row]))) for row in select]
+    evidence = [_evidence(networks, look(pixels[row]).seen_by(networks.memory)) for row in select]
     networks.statistics = place_statistics(evidence, way)
     return PlacesTrained(networks.eval(), config.model_copy(update={"standardise": way}), history, len(history))
 
 
-@dataclass(frozen=True)
-class _Pool:
-    """Places of normal images: drawn at random (n, num_features), where they lay (n, 2); and of cells.
-
-    `cells` (GRID · GRID, images, num_features) has a place of each cell of some images.
-    """
-
-    places: Tensor
-    where: Tensor
-    cells: Tensor
-
-
-def _pool(pixels: PixelsOfImages, rows: Sequence[int], config: FeaturesConfig, extract: Extract, seed: int) -> _Pool:
-    rng = np.random.default_rng(seed)
-    each = max(-(-POOL // len(rows)), 4)
-    of_cells = set(np.linspace(0, len(rows) - 1, min(config.memory_per_place, len(rows))).round().astype(int).tolist())
-    places, where, cells = [], [], []
-    for number, row in enumerate(rows):
-        maps = extract(pixels[row])
-        flat = maps.reshape(len(maps), -1)
-        drawn = rng.choice(flat.shape[1], min(each, flat.shape[1]), replace=False)
-        places.append(flat[:, drawn].T)
-        where.append(_where(maps).reshape(-1, 2)[drawn])
-        if number in of_cells:
-            cells.append(_of_cells(maps, rng))
-    return _Pool(torch.from_numpy(np.concatenate(places)), torch.cat(where), torch.from_numpy(np.stack(cells, axis=1)))
-
-
-def _of_cells(maps: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """(GRID · GRID, num_features): a place of each cell, drawn at random."""
-    rows, columns = (
-        np.minimum(((np.arange(GRID)[:, None] + rng.random((GRID, GRID))) / GRID * side).astype(int), side - 1)
-        for side in maps.shape[1:]
-    )
-    return maps[:, rows, columns.T].reshape(len(maps), -1).T
-
-
 def _remember(
-    pool: _Pool, networks: PlaceNetworks, config: FeaturesConfig, chosen_by: _ChosenBy
-) -> tuple[PlaceMemory | CellMemory, FeaturesConfig]:
+    pool: Pool, networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy
+) -> tuple[Memory, FeaturesConfig]:
     """The memory; with "auto", of the way of comparing that tells spoilt normals best."""
-    choices = list(Place) if config.places == "auto" else [config.places]
+    choices = [config.places]
+    if config.places == "auto":  # where spoilt normals cannot tell, "aligned" if they lie alike, else the most general
+        choices = [*([Place.ALIGNED] if pool.aligned else []), Place.ANYWHERE, Place.NEAR, Place.SAME]
     memories = [_filled(pool, networks.recall, config.model_copy(update={"places": choice})) for choice in choices]
-    aurocs = [chosen_by.auroc(partial(_novelty, memory, networks.recall)) for memory in memories]
+    aurocs = []
+    for networks.memory in memories:
+        aurocs.append(chosen_by.seen_by(networks.memory).auroc(partial(_novelty, networks)))
     best = int(np.argmax(aurocs))
-    memory = memories[best]
-    size = "memory_per_place" if isinstance(memory, CellMemory) else "memory"
-    return memory, config.model_copy(update={"places": choices[best], size: memory.places.shape[-2]})
+    memory, sizes = memories[best], {}
+    if isinstance(memory, PlaceMemory):
+        sizes = {"memory": memory.places.shape[0]}
+    elif isinstance(memory, CellMemory):
+        sizes = {"memory_per_place": memory.places.shape[1]}
+    return memory, config.model_copy(update={"places": choices[best], **sizes})
 
 
-def _filled(pool: _Pool, recall: Turn, config: FeaturesConfig) -> PlaceMemory | CellMemory:
-    if config.places is Place.SAME:
-        cells = CellMemory(pool.cells.shape[1])
-        cells.places = torch.stack([_vectors(recall, each) for each in pool.cells.unbind(1)], dim=1).half()
-        return cells
+def _filled(pool: Pool, recall: Turn, config: FeaturesConfig) -> Memory:
     assert config.places != "auto", "it is chosen"
-    memory, closeness = PlaceMemory(config.memory), CLOSENESS[config.places]
-    places = torch.cat([_vectors(recall, pool.places), closeness * pool.where], dim=1)
-    memory.closeness = torch.tensor(closeness)
-    memory.places = places[coreset(places, config.memory)].contiguous()
-    return memory
+    match config.places:
+        case Place.ALIGNED:
+            assert pool.aligned is not None, "there is a reference"
+            return pool.aligned
+        case Place.SAME:
+            cells = CellMemory(pool.cells.shape[1])
+            cells.places = torch.stack([_vectors(recall, each) for each in pool.cells.unbind(1)], dim=1).half()
+            return cells
+        case _:
+            memory, closeness = PlaceMemory(config.memory), CLOSENESS[config.places]
+            places = torch.cat([_vectors(recall, pool.places), closeness * pool.where], dim=1)
+            memory.closeness = torch.tensor(closeness)
+            memory.places = places[coreset(places, config.memory)].contiguous()
+            return memory
 
 
 def _vectors(turn: Turn, places: Tensor) -> Tensor:
@@ -210,22 +162,18 @@ def _vectors(turn: Turn, places: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _novelty(memory: PlaceMemory | CellMemory, recall: Turn, example: _Example) -> Tensor:
-    novelty: Tensor = memory(recall(example.maps), example.where)[0]
-    return novelty
+def _novelty(networks: PlaceNetworks, example: Example) -> Tensor:
+    return networks.novelty(example.maps, example.where)[0]
 
 
-def _chosen_by(pixels: PixelsOfImages, select: Sequence[int], extract: Extract, seed: int) -> _ChosenBy:
+def _chosen_by(pixels: PixelsOfImages, select: Sequence[int], look: Look, seed: int) -> ChosenBy:
     rows = _as_many_as_fit(pixels, select, MAX_CHOSEN_BY)
-    spoilt = (image for image, _ in spoilt_images(pixels, rows, CHOOSING, seed))
-    return _ChosenBy(
-        [_example(extract(pixels[row])) for row in rows],
-        [_example(extract(image)) for image in spoilt],
-    )
+    spoilt = spoilt_images(pixels, rows, CHOOSING, seed)
+    return ChosenBy([look(pixels[row]) for row in rows], [look(image) for image, _ in spoilt])
 
 
 @torch.no_grad()
-def _doubt(D: PlaceDiscriminator, axes: MainAxes, example: _Example) -> Tensor:
+def _doubt(D: PlaceDiscriminator, axes: MainAxes, example: Example) -> Tensor:
     doubt: Tensor = -D(axes(example.maps))[0]
     return doubt
 
@@ -239,13 +187,21 @@ def _spoilt_places(
     seed: int,
 ) -> Tensor:
     """(n, dimensions): places of spoilt *train* normals where they are spoilt."""
-    found = [torch.zeros(0, DIMENSIONS)]
+    found = [torch.zeros(0, len(networks.axes.axes))]
     rows = _as_many_as_fit(pixels, train, MAX_TAUGHT) if config.spoilt else []
-    for image, mask in spoilt_images(pixels, rows, TEACHING, seed):
-        q = networks.axes(_example(extract(image)).maps)[0]
+    spoil = spoilt_all_over if config.points else spoilt_images
+    for image, mask in spoil(pixels, rows, TEACHING, seed):
+        q = networks.axes(torch.from_numpy(extract(image)[None]))[0]
         share = avg_pool2d(torch.from_numpy(mask).float()[None], PLACE)[0]
         found.append(q[:, share >= _SPOILT_SHARE].T)
     return torch.cat(found)
+
+
+def _sigmas(config: FeaturesConfig) -> Sequence[float]:
+    """Those to choose from; one does where no negative is a place that was moved."""
+    if config.sigma != "auto":
+        return (config.sigma,)
+    return SIGMAS if config.spoilt < 1 else SIGMAS[:1]
 
 
 def _as_many_as_fit(pixels: PixelsOfImages, rows: Sequence[int], most: int) -> list[int]:
@@ -256,14 +212,5 @@ def _as_many_as_fit(pixels: PixelsOfImages, rows: Sequence[int], most: int) -> l
 
 
 @torch.no_grad()
-def _evidence(networks: PlaceNetworks, example: _Example) -> Tensor:
+def _evidence(networks: PlaceNetworks, example: Example) -> Tensor:
     return networks.evidence(example.maps, example.where)[0]
-
-
-def _example(maps: NDArray[np.float32]) -> _Example:
-    return _Example(torch.from_numpy(maps)[None], _where(maps))
-
-
-def _where(maps: NDArray[np.float32] | Tensor) -> Tensor:
-    *_, height, width = maps.shape
-    return places_of(height, width, torch.tensor([0.0, float(PLACE * height)]))

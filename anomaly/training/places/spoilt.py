@@ -13,7 +13,11 @@ from anomaly.networks.auxiliary.defect_kinds import spoil
 
 TEACHING = ("paste", "uneven", "grain", "contrast", "bent")
 CHOOSING = ("line", "blot", "shade", "blurred")
-_MOST = 512  # pixels of the side of the square that is spoilt
+SIDES = (128, 256, 512)
+"""Of the squares that are spoilt in large pictures, in pixels: the defects are drawn in proportion."""
+SMALL_SIDES = (16, 24, 32, 48, 64)
+_PIXELS_EACH = 20_000  # of a picture, for each of its small squares
+_SMALL = 256  # pixels of a side: smaller pictures are spoilt as a whole
 _STRIDE = 4  # of sides that every kind can be drawn in
 
 Pixels = NDArray[np.uint8]
@@ -24,21 +28,50 @@ def spoilt_images(
 ) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
     """Each of the images with one to three defects inside a square of it, and where they can be seen.
 
-    What is pasted comes from another of the images.
+    The squares of large pictures have several sizes: their defects may be small. What is pasted comes from another of
+    the images.
     """
     for row in rows:
         rng = np.random.default_rng((seed, row))
         image, donor = np.array(pixels[row]), pixels[rows[int(rng.integers(len(rows)))]]
-        side = min(*image.shape[1:], *donor.shape[1:], _MOST) // _STRIDE * _STRIDE
-        (top, left), (from_top, from_left) = (_corner(each, side, rng) for each in (image, donor))
-        part = image[:, top : top + side, left : left + side]
-        piece = donor[:, from_top : from_top + side, from_left : from_left + side]
-        own, other = (each.astype(np.float32) / 127.5 - 1 for each in (part, piece))
-        spoilt, visible = spoil(own, other, rng, kinds)
-        part[:] = np.rint((spoilt + 1) * 127.5).clip(0, 255)
+        side = min(*image.shape[1:], *donor.shape[1:])
+        if side > _SMALL:
+            side = min(side, int(rng.choice(SIDES)))
         mask = np.zeros(image.shape[1:], np.bool_)
-        mask[top : top + side, left : left + side] = visible
+        _spoil_square(image, mask, donor, side // _STRIDE * _STRIDE, kinds, rng)
         yield image, mask
+
+
+def spoilt_all_over(
+    pixels: PixelsOfImages, rows: Sequence[int], kinds: Sequence[str], seed: int
+) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
+    """The same with small defects in many small squares, which may lie over each other."""
+    for row in rows:
+        rng = np.random.default_rng((seed, row))
+        image, donor = np.array(pixels[row]), pixels[rows[int(rng.integers(len(rows)))]]
+        mask = np.zeros(image.shape[1:], np.bool_)
+        for _ in range(max(mask.size // _PIXELS_EACH, 1)):
+            side = min(*image.shape[1:], *donor.shape[1:], int(rng.choice(SMALL_SIDES)))
+            _spoil_square(image, mask, donor, side, kinds, rng)
+        yield image, mask
+
+
+def _spoil_square(
+    image: Pixels,
+    mask: NDArray[np.bool_],
+    donor: Pixels,
+    side: int,
+    kinds: Sequence[str],
+    rng: np.random.Generator,
+) -> None:
+    """In place, somewhere; `mask` gets what can be seen."""
+    (top, left), (from_top, from_left) = (_corner(each, side, rng) for each in (image, donor))
+    part = image[:, top : top + side, left : left + side]
+    piece = donor[:, from_top : from_top + side, from_left : from_left + side]
+    own, other = (each.astype(np.float32) / 127.5 - 1 for each in (part, piece))
+    spoilt, visible = spoil(own, other, rng, kinds)
+    part[:] = np.rint((spoilt + 1) * 127.5).clip(0, 255)
+    mask[top : top + side, left : left + side] |= visible
 
 
 def _corner(image: Pixels, side: int, rng: np.random.Generator) -> tuple[int, int]:

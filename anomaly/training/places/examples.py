@@ -1,0 +1,69 @@
+"""Normals of the *select* set and the same spoilt, as φ sees them: by what choices are made.
+
+Shapes: pixels (c, h, w) uint8; evidence (h/8, w/8).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomaly.data.pose import pose_of
+from anomaly.networks.aligned_memory import AlignedMemory
+from anomaly.networks.places import Memory, posed
+from anomaly.training.places.pool import Extract, Pixels, where_of
+from anomaly.training.places.statistics import best_auroc
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image: φ's maps (1, num_features, h/8, w/8), and where its places lie (h/8, w/8, 2), and in the reference."""
+
+    maps: Tensor
+    where: Tensor
+    aligned: Tensor
+
+    def seen_by(self, memory: Memory | None) -> "Example":
+        """With `where` as the evidence of this memory has it."""
+        return replace(self, where=self.aligned) if isinstance(memory, AlignedMemory) else self
+
+
+@dataclass(frozen=True)
+class Look:
+    """Makes examples of images; with a `reference` they are aligned with it."""
+
+    extract: Extract
+    reference: NDArray[np.float32] | None
+
+    def __call__(self, image: Pixels) -> Example:
+        """An image (c, h, w)."""
+        maps = self.extract(image)
+        where = aligned = where_of(maps)
+        if self.reference is not None:
+            aligned = posed(where, torch.from_numpy(pose_of(self.reference, image).matrix))
+        return Example(torch.from_numpy(maps)[None], where, aligned)
+
+
+@dataclass(frozen=True)
+class ChosenBy:
+    """Some *select* normals, and the same spoilt."""
+
+    own: list[Example]
+    spoilt: list[Example]
+
+    @property
+    def where(self) -> list[Tensor]:
+        """Of each normal; where a spoilt one is aligned it lies a little differently, which changes nothing."""
+        return [each.where for each in self.own]
+
+    def seen_by(self, memory: Memory | None) -> "ChosenBy":
+        """See `Example`."""
+        return ChosenBy(*([each.seen_by(memory) for each in examples] for examples in (self.own, self.spoilt)))
+
+    def auroc(self, evidence: Callable[[Example], Tensor]) -> float:
+        """Of one kind of evidence."""
+        own, spoilt = ([evidence(each)[None] for each in examples] for examples in (self.own, self.spoilt))
+        return best_auroc(own, spoilt, self.where)

@@ -1,0 +1,87 @@
+"""One pass over the normals that train: places drawn at random, of cells, and what aligned pictures show at each point.
+
+Shapes: pixels (c, h, w) uint8; φ's maps (num_features, h/8, w/8), the points of each place behind; where (h/8, w/8, 2).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomaly.config import FeaturesConfig
+from anomaly.config.places import PLACE
+from anomaly.data import PixelsOfImages
+from anomaly.data.pose import pose_of
+from anomaly.networks.aligned_memory import AlignedMemory
+from anomaly.networks.places import GRID, NUM_FEATURES, places_of
+from anomaly.training.places.aligned import PointSums
+
+POOL = 40_000  # places of normal images that whitening, memory and D_patch learn from
+
+Pixels = NDArray[np.uint8]
+Extract = Callable[[Pixels], NDArray[np.float32]]
+"""φ's maps of one image."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Places of normal images: drawn at random (n, num_features), where they lay (n, 2); and of cells.
+
+    `cells` (GRID · GRID, images, NUM_FEATURES) has a place of each cell of some images. `aligned` is None where
+    pictures do not lie alike.
+    """
+
+    places: Tensor
+    where: Tensor
+    cells: Tensor
+    aligned: AlignedMemory | None
+
+
+def draw_pool(
+    pixels: PixelsOfImages,
+    rows: Sequence[int],
+    config: FeaturesConfig,
+    extract: Extract,
+    reference: NDArray[np.float32] | None,
+    seed: int,
+) -> Pool:
+    """From the images of these rows; with a `reference` they are aligned with it."""
+    rng = np.random.default_rng(seed)
+    each = max(-(-POOL // len(rows)), 4)
+    of_cells = set(np.linspace(0, len(rows) - 1, min(config.memory_per_place, len(rows))).round().astype(int).tolist())
+    places, where, cells = [], [], []
+    sums = None if reference is None else PointSums(reference, config.memory_grid)
+    for number, row in enumerate(rows):
+        maps = extract(pixels[row])
+        if reference is not None and sums is not None:
+            sums.add(torch.from_numpy(maps[NUM_FEATURES:]), pose_of(reference, pixels[row]).matrix)
+        flat = maps.reshape(len(maps), -1)
+        drawn = rng.choice(flat.shape[1], min(each, flat.shape[1]), replace=False)
+        places.append(flat[:, drawn].T)
+        where.append(where_of(maps).reshape(-1, 2)[drawn])
+        if number in of_cells:
+            cells.append(_of_cells(maps[:NUM_FEATURES], rng))
+    return Pool(
+        torch.from_numpy(np.concatenate(places)),
+        torch.cat(where),
+        torch.from_numpy(np.stack(cells, axis=1)),
+        None if sums is None else sums.memory(),
+    )
+
+
+def where_of(maps: NDArray[np.float32] | Tensor) -> Tensor:
+    """Where the places of a whole picture lie (h/8, w/8, 2)."""
+    *_, height, width = maps.shape
+    return places_of(height, width, torch.tensor([0.0, float(PLACE * height)]))
+
+
+def _of_cells(maps: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """(GRID · GRID, NUM_FEATURES): a place of each cell, drawn at random."""
+    rows, columns = (
+        np.minimum(((np.arange(GRID)[:, None] + rng.random((GRID, GRID))) / GRID * side).astype(int), side - 1)
+        for side in maps.shape[1:]
+    )
+    return maps[:, rows, columns.T].reshape(len(maps), -1).T

@@ -1,0 +1,57 @@
+"""Normals with drawn defects of any shape of picture: what is changed, how much of it, and always alike."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from anomaly.training.places.spoilt import SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
+
+ROWS = range(6)
+
+
+def pictures(height: int, width: int) -> list[NDArray[np.uint8]]:
+    rng = np.random.default_rng((height, width))
+    return [rng.integers(60, 200, (1, height, width), np.uint8) for _ in ROWS]
+
+
+def changed(made: Callable[..., Any], images: list[NDArray[np.uint8]]) -> list[NDArray[np.bool_]]:
+    spoilt = made(images, ROWS, TEACHING, 0)
+    return [(image != own).any(axis=0) for (image, _), own in zip(spoilt, images, strict=True)]
+
+
+@pytest.mark.parametrize("made", [spoilt_images, spoilt_all_over])
+def test_normals_themselves_stay_and_what_is_seen_has_changed(made: Callable[..., Any]) -> None:
+    images = pictures(96, 160)
+    before = [image.copy() for image in images]
+    again = [image for image, _ in made(images, ROWS, TEACHING, 0)]
+    for (image, mask), own, kept, same in zip(made(images, ROWS, TEACHING, 0), images, before, again, strict=True):
+        np.testing.assert_array_equal(own, kept)
+        np.testing.assert_array_equal(image, same)
+        assert image.shape == own.shape
+        assert mask.shape == own.shape[1:]
+        assert (image != own)[:, mask].any()
+
+
+def test_large_pictures_are_spoilt_in_squares_of_several_sizes() -> None:
+    sizes = set()
+    for places in changed(spoilt_images, pictures(600, 700)):
+        rows, columns = np.nonzero(places)
+        assert max(np.ptp(rows), np.ptp(columns)) < max(SIDES)
+        sizes.add(max(np.ptp(rows), np.ptp(columns)) // min(SIDES))
+    assert len(sizes) > 1
+
+
+def test_small_defects_lie_all_over() -> None:
+    places = changed(spoilt_all_over, pictures(600, 700))
+    num_squares = 600 * 700 // 20_000
+    for each in places:
+        assert each.mean() < num_squares * max(SMALL_SIDES) ** 2 / each.size
+        quarters = [half.any() for rows in np.array_split(each, 2) for half in np.array_split(rows, 2, axis=1)]
+        assert all(quarters)
+
+
+def test_pictures_smaller_than_any_square_are_spoilt_too() -> None:
+    assert all(places.any() for places in changed(spoilt_all_over, pictures(16, 48)))
