@@ -37,7 +37,7 @@ export function drawMartingale(trajectory, alarmAt) {
   return chart;
 }
 
-/** How the latest images rank among normal ones, in bins of one width, with the height of each while nothing changes. */
+/** How the latest images rank among normal ones, in bins of one width, with the height of each if nothing changes. */
 export function drawHistogram(counts) {
   const total = counts.reduce((sum, count) => sum + count, 0);
   const highest = Math.max(1, ...counts);

@@ -32,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_labelled_folder_shows_roc_and_counts_live(page: Page, folder: Path) -> None:
+    page.set_viewport_size({"width": 1280, "height": 1600})  # with room for all tiles
     page.set_input_files("#folder", folder)
     finish(page, shown=15)
     expect(page.locator("#left-out")).to_have_text(
