@@ -53,6 +53,6 @@ def test_the_documentation_loads_nothing_from_elsewhere(instance: Instance) -> N
     assets = re.findall(r"""(?:src|href)=["']([^"']+)["']""", html)
     assert assets
     for asset in assets:
-        assert asset.startswith("/")
-        assert instance.client.get(asset).status_code == 200
+        assert re.fullmatch(r"[\w-]+/[\w.-]+", asset)  # relative: a proxy may show the page below a path
+        assert instance.client.get(f"/{asset}").status_code == 200
     assert "//cdn" not in html
