@@ -108,7 +108,7 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         """
         scores = self._scores(X)
         if scores.threshold is None:
-            raise InputError(f"there is no threshold: {self.detector_.calibration.shortage(self.alpha)}")
+            raise InputError(self.detector_.calibration.shortage(self.alpha))
         return scores.threshold - scores.score
 
     def predict(self, X: Images) -> NDArray[np.int64]:

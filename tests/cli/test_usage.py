@@ -45,6 +45,7 @@ def test_these_are_the_verbs() -> None:
         "evaluate",
         "inspect",
         "serve",
+        "watch",
         "export",
         "recipes",
         "models",

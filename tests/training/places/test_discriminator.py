@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from anomaly.config import TrainingConfig
+from anomaly.config import Method, TrainingConfig
 from anomaly.training.places.discriminator import teach
 
-TRAINING = TrainingConfig(method="features", steps=150, batch_size=64, learning_rate=1e-2)
+TRAINING = TrainingConfig(method=Method.FEATURES, steps=150, batch_size=64, learning_rate=1e-2)
 
 
 @pytest.mark.parametrize("spoilt", [0.0, 0.25, 1.0])
