@@ -125,10 +125,14 @@ def _remember(
     choices = [config.places]
     if config.places == "auto":  # where spoilt normals cannot tell, "aligned" if they lie alike, else the most general
         choices = [*([Place.ALIGNED] if pool.aligned else []), Place.ANYWHERE, Place.NEAR, Place.SAME]
-    memories = [_filled(pool, networks.recall, config.model_copy(update={"places": choice})) for choice in choices]
-    aurocs = []
-    for networks.memory in memories:
+    memories: list[Memory] = []
+    aurocs: list[float] = []
+    for choice in choices:
+        networks.memory = _filled(pool, networks.recall, config.model_copy(update={"places": choice}))
+        memories.append(networks.memory)
         aurocs.append(chosen_by.seen_by(networks.memory).auroc(partial(_novelty, networks)))
+        if aurocs[-1] == 1:  # none can be better
+            break
     best = int(np.argmax(aurocs))
     memory, sizes = memories[best], {}
     if isinstance(memory, PlaceMemory):
