@@ -1,7 +1,8 @@
 """What several packages' tests share: a hypothesis profile, and tiny trained bundles."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -130,11 +131,14 @@ def turned_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def aligned_dir(turned_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that aligns pictures first, because it found that they lie alike."""
-    return _train_places(turned_parts, tmp_path_factory.mktemp("models") / "aligned", "large-parts", scale=1.0)
+    out = tmp_path_factory.mktemp("models") / "aligned"
+    return _train_places(turned_parts, out, "large-parts", {"discriminator": False}, scale=1.0)
 
 
-def _train_places(data: Path, out: Path, recipe: str, **preprocess: Any) -> Path:
-    brief = {"preprocess": preprocess, "training": {"steps": 20}, "features": {"memory": 64}}
+def _train_places(
+    data: Path, out: Path, recipe: str, features: Mapping[str, Any] = MappingProxyType({}), **preprocess: Any
+) -> Path:
+    brief = {"preprocess": preprocess, "training": {"steps": 20}, "features": {"memory": 64, **features}}
     train_bundle(TrainOptions(data=str(data), out=out, recipe=recipe, overrides=brief, device="cpu"))
     return out
 
