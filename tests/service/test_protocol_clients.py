@@ -130,7 +130,7 @@ def test_heatmaps_are_those_of_score_before_they_are_rounded(process: Process, c
     grey = np.asarray(Image.open(BytesIO(b64decode(drawing))))
     np.testing.assert_allclose(np.clip(heatmaps[0], 0, 1) * 255, grey, atol=0.51)
     assert (heatmaps.shape, heatmaps.dtype) == ((NUM_IMAGES, *SIZE[::-1]), np.float32)
-    np.testing.assert_array_equal(in_json.as_numpy("heatmap"), heatmaps)
+    np.testing.assert_allclose(in_json.as_numpy("heatmap"), heatmaps, rtol=1e-4, atol=1e-5)  # of other batches
 
 
 def test_without_threshold_there_is_no_number_and_no_verdict(client: Any, drawn: list[Path]) -> None:
