@@ -96,15 +96,18 @@ def kill_and_look(model: Path, target: str, *, num_files: int, times: int) -> Ou
         command += ["--move-to", str(sorted_into), "--settle", "0.2", "--device", "cpu"]
         started, memory = time.monotonic(), 0.0
         for turn in range(times + 1):
-            watcher = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            watcher = subprocess.Popen(command, stdout=subprocess.PIPE)
             wanted = num_files * (turn + 1) // (times + 1)
             memory = max(memory, _wait(watcher, lambda: len({row["path"] for row in received()}), wanted))
             if turn < times:
                 time.sleep(random.uniform(0, 0.3))  # noqa: S311  # no secret
                 watcher.kill()
             else:
+                assert watcher.stdout is not None
+                watcher.stdout.readline()  # it says that it watches: before, the signal would end it as any program
                 watcher.send_signal(signal.SIGTERM)
-            code = watcher.wait()
+            watcher.communicate()
+            code = watcher.returncode
             assert code == (-signal.SIGKILL if turn < times else 0), f"the watcher ended with {code}"
         seconds = time.monotonic() - started
         rows = received()
