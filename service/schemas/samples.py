@@ -15,6 +15,7 @@ IDENTITY = {
     "digest": "79754aae9a85572320760adac18abefbfa772d822dbad48bb398f8a475ebdbac",
 }
 FOUND: dict[str, Any] = {
+    "part": None,
     "filename": "zero.png",
     "score": 1.376,
     "p_value": 0.911,
@@ -30,6 +31,7 @@ BATCH_ANSWER = IDENTITY | {
     "results": [
         FOUND,
         {
+            "part": None,
             "filename": "notes.txt",
             "error": {"code": "unsupported_format", "message": "notes.txt: not an image of an accepted format"},
         },

@@ -19,14 +19,14 @@ from anomaly.training.places.statistics import best_auroc
 
 
 @dataclass(frozen=True)
-class Example:
+class PlaceExample:
     """One image: φ's maps (1, num_features, h/8, w/8), and where its places lie (h/8, w/8, 2), and in the reference."""
 
     maps: Tensor
     where: Tensor
     aligned: Tensor
 
-    def seen_by(self, memory: Memory | None) -> "Example":
+    def seen_by(self, memory: Memory | None) -> "PlaceExample":
         """With `where` as the evidence of this memory has it."""
         return replace(self, where=self.aligned) if isinstance(memory, AlignedMemory) else self
 
@@ -38,21 +38,21 @@ class Look:
     extract: Extract
     reference: NDArray[np.float32] | None
 
-    def __call__(self, image: Pixels) -> Example:
+    def __call__(self, image: Pixels) -> PlaceExample:
         """An image (c, h, w)."""
         maps = self.extract(image)
         where = aligned = where_of(maps)
         if self.reference is not None:
             aligned = posed(where, torch.from_numpy(pose_of(self.reference, image).matrix))
-        return Example(torch.from_numpy(maps)[None], where, aligned)
+        return PlaceExample(torch.from_numpy(maps)[None], where, aligned)
 
 
 @dataclass(frozen=True)
 class ChosenBy:
     """Some *select* normals, and the same spoilt."""
 
-    own: list[Example]
-    spoilt: list[Example]
+    own: list[PlaceExample]
+    spoilt: list[PlaceExample]
 
     @property
     def where(self) -> list[Tensor]:
@@ -60,10 +60,10 @@ class ChosenBy:
         return [each.where for each in self.own]
 
     def seen_by(self, memory: Memory | None) -> "ChosenBy":
-        """See `Example`."""
+        """See `PlaceExample`."""
         return ChosenBy(*([each.seen_by(memory) for each in examples] for examples in (self.own, self.spoilt)))
 
-    def auroc(self, evidence: Callable[[Example], Tensor]) -> float:
+    def auroc(self, evidence: Callable[[PlaceExample], Tensor]) -> float:
         """Of one kind of evidence."""
         own, spoilt = ([evidence(each)[None] for each in examples] for examples in (self.own, self.spoilt))
         return best_auroc(own, spoilt, self.where)

@@ -33,8 +33,8 @@ from anomaly.training.curves import HistoryRow, means
 from anomaly.training.places.aligned import find_reference
 from anomaly.training.places.coreset import coreset
 from anomaly.training.places.discriminator import REPORT_EVERY, teach
-from anomaly.training.places.examples import ChosenBy, Example, Look
-from anomaly.training.places.pool import Extract, Pool, draw_pool
+from anomaly.training.places.examples import ChosenBy, Look, PlaceExample
+from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.spoilt import CHOOSING, TEACHING, spoilt_all_over, spoilt_images
 from anomaly.training.places.statistics import WAYS, auroc_of, place_statistics
 
@@ -119,7 +119,7 @@ def fit_places(
 
 
 def _remember(
-    pool: Pool, networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy
+    pool: PlacePool, networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy
 ) -> tuple[Memory, FeaturesConfig]:
     """The memory; with "auto", of the way of comparing that tells spoilt normals best."""
     choices = [config.places]
@@ -142,7 +142,7 @@ def _remember(
     return memory, config.model_copy(update={"places": choices[best], **sizes})
 
 
-def _filled(pool: Pool, recall: Turn, config: FeaturesConfig) -> Memory:
+def _filled(pool: PlacePool, recall: Turn, config: FeaturesConfig) -> Memory:
     assert config.places != "auto", "it is chosen"
     match config.places:
         case Place.ALIGNED:
@@ -166,7 +166,7 @@ def _vectors(turn: Turn, places: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _novelty(networks: PlaceNetworks, example: Example) -> Tensor:
+def _novelty(networks: PlaceNetworks, example: PlaceExample) -> Tensor:
     return networks.novelty(example.maps, example.where)[0]
 
 
@@ -177,7 +177,7 @@ def _chosen_by(pixels: PixelsOfImages, select: Sequence[int], look: Look, seed: 
 
 
 @torch.no_grad()
-def _doubt(D: PlaceDiscriminator, axes: MainAxes, example: Example) -> Tensor:
+def _doubt(D: PlaceDiscriminator, axes: MainAxes, example: PlaceExample) -> Tensor:
     doubt: Tensor = -D(axes(example.maps))[0]
     return doubt
 
@@ -216,5 +216,5 @@ def _as_many_as_fit(pixels: PixelsOfImages, rows: Sequence[int], most: int) -> l
 
 
 @torch.no_grad()
-def _evidence(networks: PlaceNetworks, example: Example) -> Tensor:
+def _evidence(networks: PlaceNetworks, example: PlaceExample) -> Tensor:
     return networks.evidence(example.maps, example.where)[0]

@@ -27,7 +27,7 @@ Extract = Callable[[Pixels], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Pool:
+class PlacePool:
     """Places of normal images: drawn at random (n, num_features), where they lay (n, 2); and of cells.
 
     `cells` (GRID · GRID, images, NUM_FEATURES) has a place of each cell of some images. `aligned` is None where
@@ -47,7 +47,7 @@ def draw_pool(
     extract: Extract,
     reference: NDArray[np.float32] | None,
     seed: int,
-) -> Pool:
+) -> PlacePool:
     """From the images of these rows; with a `reference` they are aligned with it."""
     rng = np.random.default_rng(seed)
     each = max(-(-POOL // len(rows)), 4)
@@ -64,7 +64,7 @@ def draw_pool(
         where.append(where_of(maps).reshape(-1, 2)[drawn])
         if number in of_cells:
             cells.append(_of_cells(maps[:NUM_FEATURES], rng))
-    return Pool(
+    return PlacePool(
         torch.from_numpy(np.concatenate(places)),
         torch.cat(where),
         torch.from_numpy(np.stack(cells, axis=1)),
