@@ -77,7 +77,7 @@ def show(page: Page, view: str) -> None:
             page.evaluate("() => { location.hash = 'line'; }")
             page.set_input_files("#files", FilePayload(name=LONG, mimeType="image/png", buffer=png(1000)))
             expect(page.locator("#line[data-state=bad] #line-time")).not_to_be_empty()
-            page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+            page.evaluate("() => Promise.all(document.getAnimations().map((blink) => blink.finished))")
         case "key":
             refusal = {"error": {"code": "unauthenticated", "message": "This needs a key."}}
             page.route("**/models", lambda route: route.fulfill(status=401, json=refusal))
