@@ -120,9 +120,8 @@ def measure_ours(name: str, method: str, seed: int, prepared: Prepared, models: 
     _anomaly("evaluate", str(model), prepared.data, *alpha, *groups, "--out", str(report))
     metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
     own = {"command": shlex.join(["anomaly", "train", name, *options]), "train_s": train_s, "is_resumed": is_resumed}
-    return own | {
-        key: value for key, value in metrics.items() if key not in ("model", "method", "data", "failures", "seed")
-    }
+    left_out = ("model", "method", "data", "failures", "mask_failures", "seed")  # the paths are of this machine
+    return own | {key: value for key, value in metrics.items() if key not in left_out}
 
 
 def measure_baseline(name: str, method: str, prepared: Prepared, models: Path) -> Row:
