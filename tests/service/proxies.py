@@ -58,6 +58,7 @@ def proxied(program: str, block: str, upstream: int, folder: Path) -> Iterator[i
     """Run a proxy with this block in front of a server's port; gives its own port. Only ports of the block change."""
     if not shutil.which(program):
         name = Path(program).name
+        # skipped, not failed: the proxies are programs of Debian; `.ci/run` installs them
         pytest.skip(f"there is no {program}; install it with: apt-get install {name}")
     port = free_port()
     folder.mkdir()
