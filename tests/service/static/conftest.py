@@ -18,7 +18,6 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium; `.ci/run` installs it where it can."""
     if not CHROMIUM.exists():
         # skipped, not failed: a browser is no Python package, so `make test` cannot install it
-        # skipped, not failed: the browser is a program of Debian; `.ci/run` installs it
         pytest.skip(f"there is no {CHROMIUM}; install it with: apt-get install chromium")
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
