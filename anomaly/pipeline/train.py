@@ -170,7 +170,7 @@ def train_on(dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainW
             image_keys(store.pixels), seed=recipe.training.seed, groups=parts, with_report=not recipe.has_generator
         )
         record = data_record(dataset, store, split, normal=options.normal, groups=options.groups)
-        limit = _TimeLimit(options.max_minutes, has_encoder_phase=recipe.training.method is Method.F_ANOGAN)
+        limit = _TimeLimit(options.max_minutes, recipe, time.monotonic() if recipe.has_generator else None)
         with _curves(options) as on_rows:
             contents = learn_by(
                 recipe,
@@ -212,17 +212,22 @@ def train_on(dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainW
 
 @dataclass
 class _TimeLimit:
-    """Ends a training when its minutes are over; a game that an encoder follows has two thirds of them."""
+    """Ends a training when its minutes are over; a game that an encoder follows has two thirds of them.
+
+    Without `started`, they begin with the first steps: where φ's maps are computed before, which may take minutes.
+    """
 
     minutes: float | None
-    has_encoder_phase: bool
-    started: float = field(default_factory=time.monotonic)
+    recipe: Recipe
+    started: float | None
 
     def is_over(self, row: HistoryRow) -> bool:
         if self.minutes is None:
             return False
-        in_game = self.has_encoder_phase and "loss_d" in row
-        return time.monotonic() - self.started > 60 * self.minutes * (2 / 3 if in_game else 1)
+        if self.started is None:
+            self.started = time.monotonic()
+        in_game = self.recipe.training.method is Method.F_ANOGAN and "loss_d" in row
+        return time.monotonic() - self.started >= 60 * self.minutes * (2 / 3 if in_game else 1)
 
 
 def _watched(watch: TrainWatch, limit: _TimeLimit, step: int, row: HistoryRow) -> bool:

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from anomaly.pipeline.calibrate import calibrate_bundle
 from anomaly.pipeline.evaluate import evaluate_bundle
 from anomaly.pipeline.score import score_paths
 from anomaly.pipeline.train import TrainOptions, train_bundle
+from anomaly.training.places.pool import PlacePool, draw_pool
 
 
 def opened(file: Path) -> NDArray[np.uint8]:
@@ -91,6 +93,24 @@ def test_results_evaluation_and_new_thresholds(whole_places_dir: Path, drawn_par
 def test_there_is_nothing_to_resume(drawn_parts: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="leave --resume away"):
         train_bundle(TrainOptions(data=str(drawn_parts), out=tmp_path / "m", recipe="parts", resume=True))
+
+
+def test_minutes_are_counted_from_the_first_step(drawn_parts: Path, tmp_path: Path) -> None:
+    """The maps of the pretrained network come before it: an hour for them leaves the minute to D."""
+    brief = {"preprocess": {"scale": 1.0}, "features": {"memory": 64}, "training": {"steps": 20}}
+    options = TrainOptions(
+        str(drawn_parts), tmp_path / "m", "large-parts", brief, max_minutes=1.0, device="cpu", measures=False
+    )
+    clock = [0.0]
+
+    def an_hour_later(*args: Any, **kwargs: Any) -> PlacePool:
+        clock[0] += 3600.0
+        return draw_pool(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("anomaly.pipeline.train.time.monotonic", lambda: clock[0])
+        patch.setattr("anomaly.training.places.fit.draw_pool", an_hour_later)
+        assert train_bundle(options).bundle.manifest.num_steps == 20
 
 
 def test_without_the_weights_one_sentence_says_what_to_install(
