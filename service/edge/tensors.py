@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from service.errors import MalformedRequestError, UploadTooLargeError
 from service.schemas.inference import InferInput, InferRequest
+from service.schemas.labels import FILE_NAME, PartId
 
-IMAGE = "image"
-"""The one input."""
+IMAGE, PART, FILENAME = "image", "part", "filename"
+"""The inputs: the images, and, where they are sent, which part each of them shows and what its file is called."""
 MAX_JSON_VALUES = 2**22
 """Numbers and texts in one JSON object, sent or answered."""
 JSON_VALUE_BYTES = 64
@@ -31,8 +32,19 @@ PIXEL_RANKS = (3, 4)
 Pixels = NDArray[np.uint8]
 Images = Sequence[bytes | Pixels]
 Schema = TypeVar("Schema", bound=BaseModel)
+PART_ID: TypeAdapter[str] = TypeAdapter(PartId)
+LABELS = {PART: PART_ID, FILENAME: FILE_NAME}
 DTYPES: dict[str, str] = {"INT8": "i1", "FP32": "<f4", "FP64": "<f8", "BYTES": "O"}
 """Of outputs, as numpy calls them."""
+
+
+@dataclass(frozen=True)
+class SentImages:
+    """What a request has of its n images: encoded, or pixels (h, w[, c]); `part` and `filename` None where unknown."""
+
+    images: Images
+    parts: Sequence[str | None]
+    filenames: Sequence[str | None]
 
 
 @dataclass(frozen=True)
@@ -69,42 +81,92 @@ class InferBody:
         """How many values the JSON object has at most; base64 has none of the characters between them."""
         return sum(map(self.head.count, (b",", b"[", b"{")))
 
-    def parse(self, *, max_images: int) -> tuple[InferRequest, Images]:
-        """The request without its inputs, and these as images: encoded, or pixels (h, w[, c]).
+    def parse(self, *, max_images: int) -> tuple[InferRequest, SentImages]:
+        """The request without its inputs, and the images that these are.
 
         Raises MalformedRequestError, or UploadTooLargeError if there are too many.
         """
         request = parse_json(InferRequest, self.head)
-        if [each.name for each in request.inputs] != [IMAGE]:
+        inputs = {each.name: each for each in request.inputs}
+        if IMAGE not in inputs or len(inputs) < len(request.inputs) or not inputs.keys() <= {IMAGE, *LABELS}:
             names = ", ".join(repr(each.name[:40]) for each in request.inputs[:8]) or "none"
-            raise MalformedRequestError(f"The one input is {IMAGE!r}; this request has {names}.")
-        (tensor,) = request.inputs
-        size = tensor.parameters.binary_data_size
-        if (size is None) == (tensor.data is None):
-            raise MalformedRequestError(f"The input {IMAGE!r} needs data, or the parameter binary_data_size; give one.")
-        if len(self.tail) != (size or 0):
             raise MalformedRequestError(
-                f"Behind the JSON object are {len(self.tail)} bytes, but binary_data_size says {size or 0}. The header "
+                f"The inputs are {IMAGE!r} and, optionally, {PART!r} and {FILENAME!r}, each once; this request has "
+                f"{names}."
+            )
+        n = inputs[IMAGE].shape[0]
+        if n > max_images:
+            raise UploadTooLargeError(f"The request has {n} images; at most {max_images} are accepted.")
+        behind = self._behind(request.inputs)
+        labels = {name: _labels(inputs.get(name), behind.get(name), n) for name in LABELS}
+        sent = SentImages(_images(inputs[IMAGE], behind[IMAGE]), labels[PART], labels[FILENAME])
+        return request.model_copy(update={"inputs": []}), sent
+
+    def _behind(self, inputs: Sequence[InferInput]) -> dict[str, memoryview | None]:
+        """The binary data of each input, in their order; None for one whose data are in the JSON object."""
+        found: dict[str, memoryview | None] = {}
+        place = 0
+        for tensor in inputs:
+            size = tensor.parameters.binary_data_size
+            if (size is None) == (tensor.data is None):
+                raise MalformedRequestError(
+                    f"The input {tensor.name!r} needs data, or the parameter binary_data_size; give one."
+                )
+            found[tensor.name] = None if size is None else self.tail[place : place + size]
+            place += size or 0
+        if len(self.tail) != place:
+            raise MalformedRequestError(
+                f"Behind the JSON object are {len(self.tail)} bytes, but binary_data_size says {place}. The header "
                 "Inference-Header-Content-Length tells where the JSON object ends."
             )
-        if tensor.shape[0] > max_images:
-            raise UploadTooLargeError(f"The request has {tensor.shape[0]} images; at most {max_images} are accepted.")
-        return request.model_copy(update={"inputs": []}), self._images(tensor)
+        return found
 
-    def _images(self, tensor: InferInput) -> Images:
-        shape, data = tensor.shape, tensor.data
-        if min(shape) < 1:
-            raise MalformedRequestError(f"The shape {shape} has no image, or one without pixels.")
-        match tensor.datatype:
-            case "BYTES" if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
-                return _elements(self.tail, shape[0]) if data is None else _decoded(data, shape[0])
-            case "UINT8" if len(shape) in PIXEL_RANKS:
-                pixels = _raw_pixels(self.tail, shape) if data is None else _listed_pixels(data, shape)
-                return list(pixels)
+
+def _images(tensor: InferInput, behind: memoryview | None) -> Images:
+    shape = tensor.shape
+    if min(shape) < 1:
+        raise MalformedRequestError(f"The shape {shape} has no image, or one without pixels.")
+    match tensor.datatype:
+        case "BYTES" if _is_one_an_image(shape):
+            return _decoded(_texts(tensor)) if behind is None else _elements(IMAGE, behind, shape[0])
+        case "UINT8" if len(shape) in PIXEL_RANKS:
+            pixels = _listed_pixels(tensor.data or [], shape) if behind is None else _raw_pixels(behind, shape)
+            return list(pixels)
+    raise MalformedRequestError(
+        f"The input {IMAGE!r} is {tensor.datatype[:40]!r} of the shape {shape}. It may be BYTES of the shape [n], "
+        "or UINT8 of the shape [n, height, width, channels]; for grey also [n, height, width]."
+    )
+
+
+def _labels(tensor: InferInput | None, behind: memoryview | None, n: int) -> list[str | None]:
+    """A text for each of n images, None where it is empty; all None if there is no such input."""
+    if tensor is None:
+        return [None] * n
+    if tensor.datatype != "BYTES" or not _is_one_an_image(tensor.shape) or tensor.shape[0] != n:
         raise MalformedRequestError(
-            f"The input {IMAGE!r} is {tensor.datatype[:40]!r} of the shape {shape}. It may be BYTES of the shape [n], "
-            "or UINT8 of the shape [n, height, width, channels]; for grey also [n, height, width]."
+            f"The input {tensor.name!r} is {tensor.datatype[:40]!r} of the shape {tensor.shape}; it is BYTES of the "
+            f"shape [{n}], a text for each image."
         )
+    texts = _texts(tensor) if behind is None else _elements(tensor.name, behind, n)
+    return [_label(tensor.name, number, text) for number, text in enumerate(texts)]
+
+
+def _label(name: str, number: int, text: Any) -> str | None:
+    if isinstance(text, bytes):
+        try:
+            text = text.decode()
+        except UnicodeDecodeError:
+            raise MalformedRequestError(f"{name}[{number}] is not text in UTF-8.") from None
+    if text == "":
+        return None
+    try:
+        return LABELS[name].validate_python(text, strict=True)
+    except ValidationError as error:
+        raise MalformedRequestError(f"{name}[{number}]: {error.errors(include_url=False)[0]['msg']}") from None
+
+
+def _is_one_an_image(shape: list[int]) -> bool:
+    return len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
 
 
 def parse_json(schema: type[Schema], text: bytes) -> Schema:
@@ -146,7 +208,7 @@ class Output:
         return self.values.tobytes()
 
 
-def _elements(tail: memoryview, n: int) -> list[bytes]:
+def _elements(name: str, tail: memoryview, n: int) -> list[bytes]:
     found: list[bytes] = []
     place = 0
     while place < len(tail) and len(found) < n:
@@ -158,16 +220,23 @@ def _elements(tail: memoryview, n: int) -> list[bytes]:
         place += length
     if len(found) != n or place != len(tail):
         raise MalformedRequestError(
-            f"The binary data of {IMAGE!r} are not {n} elements, each with its length before it, as 4 bytes, "
+            f"The binary data of {name!r} are not {n} elements, each with its length before it, as 4 bytes, "
             "little-endian."
         )
     return found
 
 
-def _decoded(data: list[Any], n: int) -> list[bytes]:
-    texts = [each[0] if isinstance(each, list) and len(each) == 1 else each for each in data]
-    if len(texts) != n:
-        raise MalformedRequestError(f"The input {IMAGE!r} has {len(texts)} elements, but its shape says {n}.")
+def _texts(tensor: InferInput) -> list[Any]:
+    """An element an image; MLServer's clients have each in a list of its own."""
+    data = tensor.data or []
+    if len(data) != tensor.shape[0]:
+        raise MalformedRequestError(
+            f"The input {tensor.name!r} has {len(data)} elements, but its shape says {tensor.shape[0]}."
+        )
+    return [each[0] if isinstance(each, list) and len(each) == 1 else each for each in data]
+
+
+def _decoded(texts: list[Any]) -> list[bytes]:
     images = []
     for number, text in enumerate(texts):
         try:

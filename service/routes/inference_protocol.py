@@ -5,7 +5,7 @@ sent, `service.routes.inference_answers` makes the answer.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from importlib.metadata import version as version_of
 from typing import Any
@@ -16,11 +16,12 @@ from anomaly.inference import Detector
 from service.edge.bodies import BYTES, Body, disconnection
 from service.edge.callers import BEARER, NEEDS_KEY, check_scope
 from service.edge.keys import Scope
-from service.edge.tensors import IMAGE, JSON_VALUE_BYTES, InferBody, Pixels
+from service.edge.request_log import note_images
+from service.edge.tensors import IMAGE, JSON_VALUE_BYTES, PART, InferBody, Pixels, SentImages
 from service.engine.admission import Reservation
-from service.errors import PROTOCOL, ModelNotFoundError, NotReadyError
+from service.errors import PROTOCOL, MalformedRequestError, ModelNotFoundError, NotReadyError
 from service.routes.inference_answers import HEADER_LENGTH, HEATMAP, Outcomes, Wanted, answer, described
-from service.routes.query import describe_body
+from service.routes.query import PART_HEADER, describe_body, with_part_header
 from service.routes.state import Parts, State, parts_of
 from service.schemas.inference import (
     InferAnswer,
@@ -141,16 +142,21 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
         sent = InferBody.split(await body.read_all(reservation.grow), request.headers.get(HEADER_LENGTH))
         reservation.grow(num_bytes=JSON_VALUE_BYTES * sent.num_values)
         parse = partial(sent.parse, max_images=parts.body_limits.max_files)
-        asked, images = await asyncio.to_thread(parse) if len(sent.head) > LARGE_BYTES else parse()
+        asked, received = await asyncio.to_thread(parse) if len(sent.head) > LARGE_BYTES else parse()
         del sent, parse  # with the body, which may be large
-        wanted = Wanted(asked, detector)
+        wanted, shown = Wanted(asked, detector), _parts_shown(request, asked, received)
         alpha = asked.parameters.alpha or parts.settings.alpha
-        names = [f"{IMAGE}[{number}]" for number in range(len(images))]
+        note_images(request.scope, shown, received.filenames)
         score: Callable[..., Awaitable[Outcomes]] = (
             parts.scoring.score_many if wanted.errors else parts.scoring.score_all
         )
         outcomes = await score(
-            [_submission(name, image, detector, parts) for name, image in zip(names, images, strict=True)],
+            [
+                _submission(image, f"{IMAGE}[{number}]", filename, part, detector, parts)
+                for number, (image, filename, part) in enumerate(
+                    zip(received.images, received.filenames, shown, strict=True)
+                )
+            ],
             detector,
             reservation,
             alpha=alpha,
@@ -174,10 +180,25 @@ async def _answer(
     return await asyncio.to_thread(answer, asked, wanted, outcomes, detector, alpha)
 
 
-def _submission(name: str, image: bytes | Pixels, detector: Detector, parts: State) -> Submission:
-    read = partial(parts.uploads.prepare, image, detector.preprocess, name=name)
+def _parts_shown(request: Request, asked: InferRequest, received: SentImages) -> Sequence[str | None]:
+    """Of each image: by the input, or one for all by the parameter or the header."""
+    part = with_part_header(asked.parameters, request).part
+    if part is None:
+        return received.parts
+    if any(received.parts):
+        raise MalformedRequestError(
+            f"The part is {part!r} in the parameters or in {PART_HEADER}, and the request has the input {PART!r}; give "
+            "one part for all images, or the input."
+        )
+    return [part] * len(received.images)
+
+
+def _submission(
+    image: bytes | Pixels, place: str, filename: str | None, part: str | None, detector: Detector, parts: State
+) -> Submission:
+    read = partial(parts.uploads.prepare, image, detector.preprocess, name=place)
     num_pixels = partial(parts.uploads.num_pixels, image, detector.preprocess)
-    return Submission(name, image if isinstance(image, bytes) else image.tobytes(), read, num_pixels)
+    return Submission(filename, image if isinstance(image, bytes) else image.tobytes(), read, num_pixels, part)
 
 
 def _metadata(name: str, version: str | None, parts: State) -> ModelMetadata:

@@ -28,9 +28,13 @@ def read_head(schema: type[Query], request: Request) -> Query:
     query: Query = _defaults(schema)
     if request.scope["query_string"]:
         query = _read(schema, request.query_params.multi_items(), "query")
-    if part := header(request.scope, _PART_HEADER):
-        query = with_fields(query, [("part", as_text(part.encode("latin-1")))], f"header {PART_HEADER}")
-    return query
+    return with_part_header(query, request)
+
+
+def with_part_header(query: Query, request: Request) -> Query:
+    """The query with the part that PART_HEADER names. Raises as `read_head` does."""
+    part = header(request.scope, _PART_HEADER)
+    return with_fields(query, [("part", as_text(part.encode("latin-1")))], f"header {PART_HEADER}") if part else query
 
 
 def with_fields(query: Query, fields: Sequence[tuple[str, str]], place: str = "form") -> Query:

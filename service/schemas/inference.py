@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.schemas.labels import PartId
 from service.schemas.score import Alpha
 
 PASSED_OVER = frozenset(
@@ -54,21 +55,27 @@ class InferParameters(ProtocolParameters):
 
     alpha: Alpha | None = None
     """The share of normal images that may be called anomalous; the server's own if left out."""
+    part: PartId | None = None
+    """Which part all of the images show; for one each, send the input `part`."""
     binary_data_output: bool = False
     """Whether outputs are answered as bytes behind the JSON object."""
 
 
 class InferInput(ProtocolSchema):
-    """The tensor `image`: encoded images (BYTES, [n]), or pixels (UINT8, [n, height, width, channels])."""
+    """The tensor `image`: encoded images (BYTES, [n]), or pixels (UINT8, [n, height, width, channels]).
+
+    Beside it may stand `part` and `filename` (BYTES, [n]): a text for each image, empty where it is not known.
+    """
 
     name: str
-    """image"""
+    """image, part or filename"""
     shape: list[int] = Field(min_length=1, max_length=8)
     datatype: str
     """BYTES or UINT8."""
     parameters: InputParameters = InputParameters()
     data: list[Any] | None = None
-    """BYTES: a string in base64 for each image. UINT8: numbers from 0 to 255, nested or flat. Left out if binary."""
+    """BYTES: a string for each image: the image in base64; part or name as it is. UINT8: numbers from 0 to 255, nested
+    or flat. Left out if binary."""
 
 
 class InferOutput(ProtocolSchema):
@@ -85,7 +92,7 @@ class InferRequest(ProtocolSchema):
     """Goes back in the answer."""
     parameters: InferParameters = InferParameters()
     inputs: list[InferInput]
-    """One: `image`."""
+    """`image`, and `part` and `filename` if they are to be kept."""
     outputs: list[InferOutput] | None = None
     """Those that are wanted; without it all but `heatmap` and `error`."""
 

@@ -133,6 +133,19 @@ def test_heatmaps_are_those_of_score_before_they_are_rounded(process: Process, c
     np.testing.assert_allclose(in_json.as_numpy("heatmap"), heatmaps, rtol=1e-4, atol=1e-5)  # of other batches
 
 
+@pytest.mark.parametrize("binary", [True, False])
+def test_parts_and_names_are_inputs_of_their_own(client: Any, drawn: list[Path], binary: bool) -> None:
+    labels = []
+    for name, values in (("part", ["A-1", "ä", "", "", "A-5"]), ("filename", [path.name for path in drawn])):
+        labels.append(triton.InferInput(name, [len(values)], "BYTES"))
+        labels[-1].set_data_from_numpy(np.array([value.encode() for value in values], object), binary_data=binary)
+    alone = client.infer(MODEL, [encoded(drawn, binary=True)]).as_numpy("score")
+    labelled = client.infer(MODEL, [labels[0], encoded(drawn, binary=True), labels[1]]).as_numpy("score")
+    np.testing.assert_allclose(labelled, alone, rtol=1e-5)
+    with pytest.raises(InferenceServerException, match=r"shape \[1\], a text for each image"):
+        client.infer(MODEL, [encoded(drawn[:1], binary=True), labels[0]])
+
+
 def test_without_threshold_there_is_no_number_and_no_verdict(client: Any, drawn: list[Path]) -> None:
     for binary in (True, False):
         answer = client.infer(
@@ -262,4 +275,7 @@ def test_a_request_for_another_model_is_told_what_this_one_takes(process: Proces
     example["inputs"].append({"name": "input1", "shape": [3], "datatype": "BOOL", "data": [True]})
     answer = process.client.post(f"/v2/models/{MODEL}/infer", json=example)
     assert answer.status_code == 400
-    assert answer.json() == {"error": "The one input is 'image'; this request has 'image', 'input1'."}
+    assert answer.json() == {
+        "error": "The inputs are 'image' and, optionally, 'part' and 'filename', each once; this request has 'image', "
+        "'input1'."
+    }

@@ -28,7 +28,7 @@ def binary(datatype: str, shape: list[int], tail: bytes, *, size: int | None = N
 
 
 def images_of(body: InferBody) -> list[Any]:
-    return [each if isinstance(each, bytes) else each.tolist() for each in body.parse(max_images=8)[1]]
+    return [each if isinstance(each, bytes) else each.tolist() for each in body.parse(max_images=8)[1].images]
 
 
 def why_not(body: InferBody) -> str:
@@ -154,3 +154,61 @@ def test_outputs_as_json_and_as_bytes() -> None:
     assert (texts.to_json(), texts.to_bytes()) == (["", "ä"], b"\0\0\0\0\2\0\0\0\xc3\xa4")
     verdicts = Output.of("is_anomalous", "INT8", [1, 0, -1])
     assert (verdicts.to_json(), verdicts.to_bytes()) == ([1, 0, -1], b"\1\0\xff")
+
+
+def labelled(*inputs: dict[str, Any], tail: bytes = b"") -> InferBody:
+    """A request of two images and further inputs."""
+    image = {"name": "image", "datatype": "BYTES", "shape": [2], "data": ["YQ==", "Yg=="]}
+    head = json.dumps({"inputs": [image, *inputs]}).encode()
+    return InferBody.split(head + tail, str(len(head)))
+
+
+def texts(name: str, *data: Any, shape: list[int] | None = None, **rest: Any) -> dict[str, Any]:
+    return {"name": name, "datatype": "BYTES", "shape": shape or [len(data)], "data": list(data)} | rest
+
+
+def test_parts_and_names_are_texts_for_each_image() -> None:
+    sent = labelled(texts("filename", "ä.png", ""), texts("part", ["A-1"], ["A-2"], shape=[2, 1])).parse(max_images=8)[
+        1
+    ]
+    assert (sent.parts, sent.filenames) == (["A-1", "A-2"], ["ä.png", None])
+    alone = labelled().parse(max_images=8)[1]
+    assert (alone.parts, alone.filenames) == ([None, None], [None, None])
+
+
+def test_binary_inputs_lie_behind_each_other_in_their_order() -> None:
+    elements = {name: b"".join(pack("<I", len(each)) + each for each in found) for name, found in {
+        "part": (b"A-1", "\u00e4".encode()), "filename": (b"", b"b.png")}.items()}  # fmt: skip
+    inputs = [
+        {"name": name, "datatype": "BYTES", "shape": [2], "parameters": {"binary_data_size": len(data)}}
+        for name, data in elements.items()
+    ]
+    for order in (1, -1):
+        ordered = list(elements.values())[::order]
+        sent = labelled(*inputs[::order], tail=b"".join(ordered)).parse(max_images=8)[1]
+        assert (sent.images, sent.parts, sent.filenames) == ([b"a", b"b"], ["A-1", "ä"], [None, "b.png"])
+    assert "Behind the JSON object are" in why_not(labelled(*inputs, tail=elements["part"]))
+
+
+@pytest.mark.parametrize(
+    ("further", "words"),
+    [
+        (texts("part", "A"), "shape [2]"),
+        (texts("part", "A", "B", shape=[3]), "shape [2]"),
+        (texts("part", "A", "B", "C", shape=[2]), "3 elements"),
+        (texts("part", "A", "B", datatype="UINT8"), "BYTES"),
+        (texts("part", "A", 5), "part[1]"),
+        (texts("part", "A", "B" * 200), "part[1]"),
+        (texts("filename", "a", "b\nc"), "filename[1]"),
+        (texts("serial", "A", "B"), "'serial'"),
+        (texts("image", "YQ==", "Yg=="), "each once"),
+    ],
+)
+def test_labels_that_are_none_are_refused_by_name(further: dict[str, Any], words: str) -> None:
+    assert words in why_not(labelled(further))
+
+
+def test_labels_that_are_no_text_are_refused() -> None:
+    data = pack("<I", 1) + b"A" + pack("<I", 1) + b"\xff"
+    sized = {"name": "part", "datatype": "BYTES", "shape": [2], "parameters": {"binary_data_size": len(data)}}
+    assert why_not(labelled(sized, tail=data)) == "part[1] is not text in UTF-8."

@@ -15,6 +15,7 @@ from tests.service.edge.test_load_shedding import full_instance
 from tests.service.fakes import POISON, SIDE, Instance, open_instance, picture, png, tagged
 
 MODEL = "/v2/models/m"
+LOG = "service.edge.request_log"
 
 
 def infer(
@@ -169,11 +170,37 @@ def test_history_drift_and_metrics_have_the_images_but_none_of_a_request_that_fa
         assert infer(instance, png(5), b"text").status_code == 415
         assert infer(instance, png(7), png(95)).status_code == 200
         rows = instance.client.get("/history").json()["items"]
-        assert [(row["score"], row["filename"]) for row in rows] == [(95.0, "image[1]"), (7.0, "image[0]")]
+        assert [(row["score"], row["filename"], row["part"]) for row in rows] == [(95.0, None, None), (7.0, None, None)]
         assert instance.client.get("/models/m/drift").json()["num_scores"] == 2
         series = instance.client.get("/metrics").text
     assert 'anomaly_images_total{model="m",verdict="anomalous",version="1"} 1.0' in series
     assert 'anomaly_requests_total{code="200",route="/v2/models/{name}/infer"} 1.0' in series
+
+
+def test_parts_and_names_are_kept_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def labelled(name: str, *data: str) -> dict[str, Any]:
+        return {"name": name, "datatype": "BYTES", "shape": [len(data)], "data": list(data)}
+
+    image = labelled("image", *(b64encode(png(tag)).decode() for tag in (7, 95)))
+    each = {"inputs": [image, labelled("part", "A-1", ""), labelled("filename", "", "b.png")]}
+    with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite") as instance:
+
+        def post(request: dict[str, Any], **headers: str) -> httpx.Response:
+            return instance.client.post(f"{MODEL}/infer", json=request, headers=headers)
+
+        with caplog.at_level("INFO", LOG):
+            assert post(each).status_code == 200
+        assert infer(instance, png(1), part="B 2").status_code == 200
+        assert post({"inputs": [image]}, **{"X-Part-ID": "C"}).status_code == 200
+        assert (
+            "give it once" in refusal(post({"inputs": [image], "parameters": {"part": "D"}}, **{"X-Part-ID": "C"}))[1]
+        )
+        assert "one part for all" in refusal(post(each, **{"X-Part-ID": "C"}))[1]
+        rows = instance.client.get("/history").json()["items"]
+    kept = [(row["part"], row["filename"]) for row in reversed(rows)]
+    assert kept == [("A-1", None), (None, "b.png"), ("B 2", None), ("C", None), ("C", None)]
+    (line,) = (record.getMessage() for record in caplog.records if record.name == LOG)
+    assert line.endswith(" parts=['A-1', None] filenames=[None, 'b.png']")
 
 
 def test_health_and_metadata(instance: Instance) -> None:
