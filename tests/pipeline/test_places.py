@@ -97,7 +97,11 @@ def test_there_is_nothing_to_resume(drawn_parts: Path, tmp_path: Path) -> None:
 
 def test_minutes_are_counted_from_the_first_step(drawn_parts: Path, tmp_path: Path) -> None:
     """The maps of the pretrained network come before it: an hour for them leaves the minute to D."""
-    brief = {"preprocess": {"scale": 1.0}, "features": {"memory": 64}, "training": {"steps": 20}}
+    brief: dict[str, dict[str, Any]] = {
+        "preprocess": {"scale": 1.0},
+        "features": {"memory": 64},
+        "training": {"steps": 20},
+    }
     options = TrainOptions(
         str(drawn_parts), tmp_path / "m", "large-parts", brief, max_minutes=1.0, device="cpu", measures=False
     )
