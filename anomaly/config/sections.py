@@ -106,10 +106,14 @@ class AuxiliaryConfig(Config):
 class FeaturesConfig(Config):
     """What `training.method="features"` learns from the maps of a pretrained network.
 
-    `memory` is how many places of normal images are remembered, of which the nearest counts; 0 for no memory. `places`
+    `memory` is how many places of normal images are remembered, of which the nearest counts; 0 for no memory. They are
+    remembered by the map at 1/16 ("coarse"), or by those at 1/8 and 1/16 ("both"): `memory_maps`. `places`
     says which of them a place is compared with; where it is "same", `memory_per_place` are remembered of each, and
     where it is "aligned", mean and deviation at `memory_grid` × `memory_grid` points of the object. "auto" takes
     "aligned" only where the normals lie alike.
+    Where spoilt *select* normals are told clearly better by memory or discriminator alone, the other is dropped:
+    `memory` is 0 then, or `discriminator` false.
+
     `standardise` says whether the evidence of a place is measured by what normals show at this place or anywhere.
     "auto" takes what tells spoilt *select* normals best. With `discriminator` one learns to tell normal places from
     negatives: normal ones moved by noise of `sigma` deviations ("auto": chosen alike), and, for the share `spoilt` of
@@ -118,6 +122,7 @@ class FeaturesConfig(Config):
     """
 
     memory: int = Field(default=4096, ge=0, le=65536)
+    memory_maps: Literal["coarse", "both"] = "coarse"
     memory_per_place: int = Field(default=64, ge=1, le=1024)
     memory_grid: int = Field(default=320, ge=16, le=512)
     places: Place | Literal["auto"] = "auto"

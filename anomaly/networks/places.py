@@ -3,14 +3,15 @@
 A place is a square of 8 pixels. φ's maps at 1/8 and 1/16, averaged over 3 × 3 neighbours, are laid over each other at
 1/8 and turned onto the main axes of normal places. Two kinds of evidence:
 
-- *novelty*: the distance of a place's m, which is of the map at 1/16, from the nearest that a memory of normals keeps;
+- *novelty*: the distance of a place's m, which is of the map at 1/16 or of both, from the nearest that a memory of
+  normals keeps;
 - *doubt*: −logit of a discriminator D_patch of q, which is of both maps and whitened. It learnt from negatives. It can
   see the points of a place in the map at 1/4 too.
 
 Each is measured in standard deviations from what other normal images show at that place, and both are added.
 Where a place lies is known by its share of the picture's height and width, so a picture may be computed in strips. In
 pictures that are aligned it is the share of the reference's height and width instead (see `data.pose`).
-Shapes: x (b, c, h, w), h and w multiples of 16; m (b, MEMORY_DIMENSIONS, h/8, w/8); q (b, dimensions, h/8, w/8); maps
+Shapes: x (b, c, h, w), h and w multiples of 16; m (b, k, h/8, w/8); q (b, dimensions, h/8, w/8); maps
 (b, 3, h/8, w/8): sum, novelty, doubt.
 Source: Roth 2022 (PatchCore), §3.1 (neighbours' means, a memory, the nearest); Defard 2021 (PaDiM), §3 (of a place);
 Liu 2023 (SimpleNet), §3.3 (a discriminator of features).
@@ -27,12 +28,13 @@ from anomaly.networks.frozen import Frozen
 from anomaly.networks.pretrained import WIDTHS, PretrainedFeatures
 
 NUM_FEATURES = WIDTHS[8] + WIDTHS[16]
-DIMENSIONS, MEMORY_DIMENSIONS = 128, 64
+DIMENSIONS, COARSE_DIMENSIONS = 128, 64
 GRID = 32  # of the statistics: places of each are interpolated between GRID × GRID
 _HIDDEN = 128
 _LEAST_SPREAD = 1e-3
 _LEAST_VARIANCE = 0.01  # beside that of an axis: a direction in which normals agree is not magnified without end
 _CHUNK = 1024  # remembered places compared with at once
+_CELL_CHUNK = 8  # of those of each place, where these are compared with
 
 
 class PhiMaps(nn.Module):
@@ -65,9 +67,15 @@ class MainAxes(Frozen):
         self.register_buffer("centre", torch.zeros(num_features))
         self.register_buffer("axes", torch.zeros(dimensions, num_features))
 
-    def fit(self, places: Tensor, *, whiten: bool) -> None:
-        """By normal places (n, num_features). The axes are those of the correlations: each channel counts alike."""
+    def fit(self, places: Tensor, *, whiten: bool, by_channel: bool = True) -> None:
+        """By normal places (n, num_features).
+
+        `by_channel`: the axes are those of the correlations, so that each channel counts alike; else those of the
+        covariances, in units of the root mean square of the channels' deviations.
+        """
         spread = places.std(dim=0).clamp_min(_LEAST_SPREAD)
+        if not by_channel:
+            spread = spread.square().mean().sqrt().expand_as(spread)
         self.centre = places.mean(dim=0)
         values, vectors = torch.linalg.eigh(torch.cov(((places - self.centre) / spread).double().T))
         chosen = values.argsort(descending=True)[: len(self.axes)]
@@ -87,9 +95,9 @@ class PlaceMemory(Frozen):
     places: Tensor
     closeness: Tensor
 
-    def __init__(self, num: int) -> None:
+    def __init__(self, num: int, dimensions: int) -> None:
         super().__init__()
-        self.register_buffer("places", torch.zeros(num, MEMORY_DIMENSIONS + 2))
+        self.register_buffer("places", torch.zeros(num, dimensions + 2))
         self.register_buffer("closeness", torch.zeros(()))
 
     def forward(self, m: Tensor, where: Tensor) -> Tensor:
@@ -116,19 +124,23 @@ class CellMemory(Frozen):
 
     places: Tensor
 
-    def __init__(self, num: int) -> None:
+    def __init__(self, num: int, dimensions: int) -> None:
         super().__init__()
-        self.register_buffer("places", torch.zeros(GRID * GRID, num, MEMORY_DIMENSIONS, dtype=torch.float16))
+        self.register_buffer("places", torch.zeros(GRID * GRID, num, dimensions, dtype=torch.float16))
 
     def forward(self, m: Tensor, where: Tensor) -> Tensor:
         """The distance (b, h, w) of each place from the nearest of its cell."""
         b, _, h, w = m.shape
         cells = (where * GRID).long().clamp_max(GRID - 1)
-        kept = self.places[(cells[..., 0] * GRID + cells[..., 1]).flatten()].float()
+        cell = (cells[..., 0] * GRID + cells[..., 1]).flatten()
         own = m.flatten(2).permute(2, 0, 1)
-        nearest = (kept.square().sum(dim=2)[:, None] - 2 * own @ kept.mT).argmin(dim=2, keepdim=True)
-        found = kept.gather(1, nearest.expand(-1, -1, MEMORY_DIMENSIONS))
-        distance: Tensor = torch.linalg.vector_norm(own - found, dim=2)
+        of_chunks = []
+        for places in torch.split(self.places, _CELL_CHUNK, dim=1):
+            kept = places[cell].float()
+            nearest = (kept.square().sum(dim=2)[:, None] - 2 * own @ kept.mT).argmin(dim=2, keepdim=True)
+            found = kept.gather(1, nearest.expand(-1, -1, kept.shape[2]))
+            of_chunks.append(torch.linalg.vector_norm(own - found, dim=2))
+        distance = torch.stack(of_chunks).amin(dim=0)
         return distance.T.reshape(b, h, w)
 
 
@@ -172,8 +184,9 @@ class PlaceNetworks(nn.Module):
         super().__init__()
         self.phi = PretrainedFeatures()
         self.axes = MainAxes(*((NUM_FEATURES + NUM_FINE,) * 2 if config.points else (NUM_FEATURES, DIMENSIONS)))
-        self.memory_axes = MainAxes(WIDTHS[16], MEMORY_DIMENSIONS)
-        self.memory = memory_of(config)
+        coarse = config.memory_maps == "coarse"
+        self.memory_axes = MainAxes(*((WIDTHS[16], COARSE_DIMENSIONS) if coarse else (NUM_FEATURES, NUM_FEATURES)))
+        self.memory = memory_of(config, len(self.memory_axes.axes))
         self.D = PlaceDiscriminator(len(self.axes.axes)) if config.discriminator else None
         self.statistics = PlaceStatistics()
 
@@ -184,7 +197,7 @@ class PlaceNetworks(nn.Module):
 
     def recall(self, maps: Tensor) -> Tensor:
         """m, by φ's maps."""
-        m: Tensor = self.memory_axes(maps[:, WIDTHS[8] : NUM_FEATURES])
+        m: Tensor = self.memory_axes(maps[:, NUM_FEATURES - len(self.memory_axes.centre) : NUM_FEATURES])
         return m
 
     def novelty(self, maps: Tensor, where: Tensor) -> Tensor:
@@ -217,17 +230,17 @@ class PlaceNetworks(nn.Module):
 Memory = PlaceMemory | CellMemory | AlignedMemory
 
 
-def memory_of(config: FeaturesConfig) -> Memory | None:
-    """An empty one, of the size that the configuration says; None where there is none, or its kind is still open."""
+def memory_of(config: FeaturesConfig, dimensions: int) -> Memory | None:
+    """An empty one of m with so many `dimensions`; None where there is none, or its kind is still open."""
     if not config.memory or config.places == "auto":
         return None
     match config.places:
         case Place.SAME:
-            return CellMemory(config.memory_per_place)
+            return CellMemory(config.memory_per_place, dimensions)
         case Place.ALIGNED:
             return AlignedMemory(config.memory_grid)
         case _:
-            return PlaceMemory(config.memory)
+            return PlaceMemory(config.memory, dimensions)
 
 
 def places_of(height: int, width: int, window: Tensor) -> Tensor:

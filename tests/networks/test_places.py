@@ -3,15 +3,19 @@
 import pytest
 import torch
 
+from anomaly.config import FeaturesConfig
 from anomaly.networks.places import (
+    COARSE_DIMENSIONS,
     GRID,
-    MEMORY_DIMENSIONS,
+    NUM_FEATURES,
     CellMemory,
     MainAxes,
     PlaceMemory,
+    PlaceNetworks,
     PlaceStatistics,
     places_of,
 )
+from anomaly.networks.pretrained import WIDTHS
 
 
 def drawn(*shape: int) -> torch.Tensor:
@@ -21,9 +25,9 @@ def drawn(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("closeness", [0.0, 8.0])
 def test_the_distance_is_that_of_the_nearest_remembered_place(closeness: float) -> None:
     """More are remembered than are compared with at once."""
-    memory, q = PlaceMemory(1500), drawn(2, MEMORY_DIMENSIONS, 3, 4)
+    memory, q = PlaceMemory(1500, COARSE_DIMENSIONS), drawn(2, COARSE_DIMENSIONS, 3, 4)
     where = places_of(3, 4, torch.tensor([0.0, 24.0]))
-    kept_q, kept_where = drawn(1500, MEMORY_DIMENSIONS), torch.rand(1500, 2, generator=torch.Generator().manual_seed(1))
+    kept_q, kept_where = drawn(1500, COARSE_DIMENSIONS), torch.rand(1500, 2, generator=torch.Generator().manual_seed(1))
     memory.places = torch.cat([kept_q, closeness * kept_where], dim=1)
     memory.closeness = torch.tensor(closeness)
     found = memory(q, where)
@@ -37,9 +41,10 @@ def test_the_distance_is_that_of_the_nearest_remembered_place(closeness: float) 
 
 
 def test_a_place_is_compared_with_those_of_its_own_cell() -> None:
-    memory, q = CellMemory(2), torch.zeros(1, MEMORY_DIMENSIONS, 2 * GRID, GRID)
+    """More are remembered of each than are compared with at once; the nearest is the last."""
+    memory, q = CellMemory(19, 5), torch.zeros(1, 5, 2 * GRID, GRID)
     memory.places = torch.zeros_like(memory.places)
-    memory.places[:, :, 0] = torch.arange(GRID * GRID)[:, None] + torch.tensor([1, 3])
+    memory.places[:, :, 0] = torch.arange(GRID * GRID)[:, None] + torch.arange(19, 0, -1)
     found = memory(q, places_of(2 * GRID, GRID, torch.tensor([0.0, 16.0 * GRID])))[0]
     expected = torch.arange(GRID * GRID).reshape(GRID, GRID).repeat_interleave(2, dim=0) + 1
     torch.testing.assert_close(found, expected.float())
@@ -93,3 +98,25 @@ def test_whitened_axes_vary_alike_but_for_those_that_hardly_vary() -> None:
     deviations = _turned(axes, places).std(dim=1)
     torch.testing.assert_close(deviations[:5], torch.ones(5), atol=0.02, rtol=0)
     assert (deviations[5:] < 0.01).all()
+
+
+def test_both_maps_are_remembered_as_they_are() -> None:
+    """All distances in the same unit, whatever the channels' scales; what varies little counts little."""
+    scales = torch.logspace(-2, 1, NUM_FEATURES)
+    maps = torch.cat([drawn(300, NUM_FEATURES) * scales + 2, drawn(300, 9)], dim=1)[:, :, None, None]
+    networks = PlaceNetworks(FeaturesConfig(memory_maps="both"))
+    networks.memory_axes.fit(maps[:, :NUM_FEATURES, 0, 0], whiten=False, by_channel=False)
+    m = networks.recall(maps)[:, :, 0, 0].double()
+    seen = maps[:, :NUM_FEATURES, 0, 0].double()
+    unit = seen.var(dim=0).mean().sqrt()
+    torch.testing.assert_close(torch.cdist(m, m), torch.cdist(seen, seen) / unit, rtol=1e-3, atol=1e-3)
+
+
+def test_only_the_map_at_a_sixteenth_is_remembered_where_the_recipe_says_so() -> None:
+    maps = drawn(50, NUM_FEATURES, 1, 1)
+    networks = PlaceNetworks(FeaturesConfig())
+    networks.memory_axes.fit(maps[:, WIDTHS[8] :, 0, 0], whiten=False)
+    m = networks.recall(maps)
+    assert m.shape == (50, COARSE_DIMENSIONS, 1, 1)
+    maps[:, : WIDTHS[8]] = 7
+    torch.testing.assert_close(networks.recall(maps), m)

@@ -28,19 +28,20 @@ from anomaly.networks.places import (
     PlaceMemory,
     PlaceNetworks,
 )
-from anomaly.networks.pretrained import WIDTHS
 from anomaly.training.curves import HistoryRow, means
 from anomaly.training.places.aligned import find_reference
 from anomaly.training.places.coreset import coreset
 from anomaly.training.places.discriminator import REPORT_EVERY, teach
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample
 from anomaly.training.places.pool import Extract, PlacePool, draw_pool
-from anomaly.training.places.spoilt import CHOOSING, TEACHING, spoilt_all_over, spoilt_images
-from anomaly.training.places.statistics import WAYS, auroc_of, place_statistics
+from anomaly.training.places.spoilt import CHOOSING, SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
+from anomaly.training.places.statistics import WAYS, Way, auroc_of, place_statistics
 
 CLOSENESS = {Place.ANYWHERE: 0.0, Place.NEAR: 8.0}
 """What a whole height or width of distance weighs, as a distance of vectors."""
 SIGMAS = (0.5, 1.0, 2.0)
+CLEARLY = 0.01
+"""By so much AUROC spoilt normals must be told better by one kind of evidence alone, for the other to be dropped."""
 MAX_TAUGHT, MAX_CHOSEN_BY = 96, 40  # images that are spoilt
 _SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
 _SPOILT_SHARE = 0.25  # of a place's pixels
@@ -93,8 +94,9 @@ def fit_places(
     look = Look(extract, reference)
     pool = draw_pool(pixels, train, config, extract, reference, seed)
     networks.axes.fit(pool.places[:, : len(networks.axes.centre)], whiten=True)
-    networks.memory_axes.fit(pool.places[:, WIDTHS[8] : NUM_FEATURES], whiten=False)
-    chosen_by = _chosen_by(pixels, select, look, seed)
+    remembered = pool.places[:, NUM_FEATURES - len(networks.memory_axes.centre) : NUM_FEATURES]
+    networks.memory_axes.fit(remembered, whiten=False, by_channel=config.memory_maps == "coarse")
+    chosen_by = _chosen_by(pixels, select, look, config, seed)
     history: list[HistoryRow] = []
     if config.memory:
         networks.memory, config = _remember(pool, networks, config, chosen_by)
@@ -109,13 +111,36 @@ def fit_places(
             if aurocs[-1] == max(aurocs):
                 networks.D, history, config = D, curves, config.model_copy(update={"sigma": sigma})
         on_rows(history)
-    ways = WAYS if config.standardise == "auto" else (config.standardise,)
-    own, spoilt = ([_evidence(networks, each) for each in examples] for examples in (chosen_by.own, chosen_by.spoilt))
-    aurocs = [auroc_of(own, spoilt, chosen_by.where, way) for way in ways]
-    way = ways[int(np.argmax(aurocs))]
+    config, way = choose_evidence(networks, config, chosen_by)
     evidence = [_evidence(networks, look(pixels[row]).seen_by(networks.memory)) for row in select]
     networks.statistics = place_statistics(evidence, way)
     return PlacesTrained(networks.eval(), config.model_copy(update={"standardise": way}), history, len(history))
+
+
+def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy) -> tuple[FeaturesConfig, Way]:
+    """Which of memory and D are kept, and the way that what they show is measured.
+
+    Both are, unless spoilt normals are told clearly better by one alone.
+    """
+    ways = WAYS if config.standardise == "auto" else (config.standardise,)
+    own, spoilt = ([_evidence(networks, each) for each in examples] for examples in (chosen_by.own, chosen_by.spoilt))
+
+    def best(kinds: slice) -> tuple[float, Way]:
+        of_kinds = [[each[kinds] for each in examples] for examples in (own, spoilt)]
+        aurocs = [auroc_of(of_kinds[0], of_kinds[1], chosen_by.where, way) for way in ways]
+        return max(aurocs), ways[int(np.argmax(aurocs))]
+
+    both, way = best(slice(0, 2))
+    if networks.memory is None or networks.D is None:
+        return config, way
+    (by_novelty, way_of_novelty), (by_doubt, way_of_doubt) = best(slice(0, 1)), best(slice(1, 2))
+    if max(by_novelty, by_doubt) < both + CLEARLY:
+        return config, way
+    if by_novelty > by_doubt:
+        networks.D = None
+        return config.model_copy(update={"discriminator": False}), way_of_novelty
+    networks.memory = None
+    return config.model_copy(update={"memory": 0}), way_of_doubt
 
 
 def _remember(
@@ -128,7 +153,7 @@ def _remember(
     memories: list[Memory] = []
     aurocs: list[float] = []
     for choice in choices:
-        networks.memory = _filled(pool, networks.recall, config.model_copy(update={"places": choice}))
+        networks.memory = _filled(pool, networks, config.model_copy(update={"places": choice}))
         memories.append(networks.memory)
         aurocs.append(chosen_by.seen_by(networks.memory).auroc(partial(_novelty, networks)))
         if aurocs[-1] == 1:  # none can be better
@@ -142,19 +167,20 @@ def _remember(
     return memory, config.model_copy(update={"places": choices[best], **sizes})
 
 
-def _filled(pool: PlacePool, recall: Turn, config: FeaturesConfig) -> Memory:
+def _filled(pool: PlacePool, networks: PlaceNetworks, config: FeaturesConfig) -> Memory:
     assert config.places != "auto", "it is chosen"
     match config.places:
         case Place.ALIGNED:
             assert pool.aligned is not None, "there is a reference"
             return pool.aligned
         case Place.SAME:
-            cells = CellMemory(pool.cells.shape[1])
-            cells.places = torch.stack([_vectors(recall, each) for each in pool.cells.unbind(1)], dim=1).half()
+            cells = CellMemory(pool.cells.shape[1], len(networks.memory_axes.axes))
+            cells.places = torch.stack([_vectors(networks.recall, each) for each in pool.cells.unbind(1)], dim=1).half()
             return cells
         case _:
-            memory, closeness = PlaceMemory(config.memory), CLOSENESS[config.places]
-            places = torch.cat([_vectors(recall, pool.places), closeness * pool.where], dim=1)
+            memory = PlaceMemory(config.memory, len(networks.memory_axes.axes))
+            closeness = CLOSENESS[config.places]
+            places = torch.cat([_vectors(networks.recall, pool.places), closeness * pool.where], dim=1)
             memory.closeness = torch.tensor(closeness)
             memory.places = places[coreset(places, config.memory)].contiguous()
             return memory
@@ -170,9 +196,11 @@ def _novelty(networks: PlaceNetworks, example: PlaceExample) -> Tensor:
     return networks.novelty(example.maps, example.where)[0]
 
 
-def _chosen_by(pixels: PixelsOfImages, select: Sequence[int], look: Look, seed: int) -> ChosenBy:
+def _chosen_by(
+    pixels: PixelsOfImages, select: Sequence[int], look: Look, config: FeaturesConfig, seed: int
+) -> ChosenBy:
     rows = _as_many_as_fit(pixels, select, MAX_CHOSEN_BY)
-    spoilt = spoilt_images(pixels, rows, CHOOSING, seed)
+    spoilt = spoilt_images(pixels, rows, CHOOSING, seed, SMALL_SIDES if config.points else SIDES)
     return ChosenBy([look(pixels[row]) for row in rows], [look(image) for image, _ in spoilt])
 
 

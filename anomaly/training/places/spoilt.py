@@ -24,19 +24,19 @@ Pixels = NDArray[np.uint8]
 
 
 def spoilt_images(
-    pixels: PixelsOfImages, rows: Sequence[int], kinds: Sequence[str], seed: int
+    pixels: PixelsOfImages, rows: Sequence[int], kinds: Sequence[str], seed: int, sides: Sequence[int] = SIDES
 ) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
     """Each of the images with one to three defects inside a square of it, and where they can be seen.
 
-    The squares of large pictures have several sizes: their defects may be small. What is pasted comes from another of
-    the images.
+    The squares of large pictures have one of these `sides`, in pixels: their defects may be small. What is pasted comes
+    from another of the images.
     """
     for row in rows:
         rng = np.random.default_rng((seed, row))
         image, donor = np.array(pixels[row]), pixels[rows[int(rng.integers(len(rows)))]]
         side = min(*image.shape[1:], *donor.shape[1:])
         if side > _SMALL:
-            side = min(side, int(rng.choice(SIDES)))
+            side = min(side, int(rng.choice(sides)))
         mask = np.zeros(image.shape[1:], np.bool_)
         _spoil_square(image, mask, donor, side // _STRIDE * _STRIDE, kinds, rng)
         yield image, mask
