@@ -14,10 +14,10 @@ TITLES = {
     "cifar10": "CIFAR-10, one class normal",
 }
 NOTES = {
-    "magnetic-tile-apart": "No tile is in training and in test, so these figures tell of new parts. The recipe `parts`, "
-    "on pretrained features, stands in [parts](parts.md); all here is from scratch.",
-    "magnetic-tile": "This split leaks: of nearly every test normal, and of no defect, another picture of the same tile "
-    "is among the training images.",
+    "magnetic-tile-apart": "No tile is in training and in test, so these figures tell of new parts. The recipe "
+    "`parts`, on pretrained features, stands in [parts](parts.md); all here is from scratch.",
+    "magnetic-tile": "This split leaks: of nearly every test normal, and of no defect, another picture of the same "
+    "tile is among the training images.",
 }
 DEVELOPMENT = {"mnist": {"2", "8"}, "cifar10": {"cat", "ship"}}
 """The normal classes on whose training images recipes were chosen."""
