@@ -32,7 +32,7 @@ class PValueCounts:
 
     @property
     def num_images(self) -> int:
-        """m."""
+        """How many images there are, m."""
         return int(self._counts.sum())
 
     def threshold(self, q: float) -> float:

@@ -58,7 +58,7 @@ def _in_tar(shard: Shard, limits: Limits) -> Iterator[Named]:
         tarfile.open(fileobj=file, mode="r|*", tarinfo=_StrictHeader) as archive,
     ):
         for member in archive:
-            archive.members.clear()  # or it would keep the headers of all  # type: ignore[attr-defined]
+            archive.members = []  # type: ignore[attr-defined]  # or it would keep the headers of all
             if not member.isreg() or not is_image(member.name):
                 continue
             name = f"{shard.name}/{member.name}"

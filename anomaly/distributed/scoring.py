@@ -1,7 +1,7 @@
 """One shard: scored, and its rows written as one Parquet file; or found to be done.
 
-What decides about the rows is in the metadata of the file: the digest of the bundle, the fingerprint of the input and
-the options. A shard is done where a file says the same as is wanted, and the input has not changed since it was written.
+What decides about the rows is in the metadata of the file: the digest of the bundle, the fingerprint of the input, and
+the options. A shard is done where a file says what is wanted, and the input has not changed since it was written.
 A file holds nothing else than depends on these: no time, no machine, no address. So it is the same, byte for byte,
 whoever writes it, and from wherever the same shard is read.
 """
@@ -98,12 +98,13 @@ def score_shard(scorer: ShardScorer, shard: Shard) -> ShardSummary:
     before = state_of(shard)
     wanted = describe(scorer.digest, before.fingerprint, scorer.recipe)
     found = scorer.destination.look(shard.result)
-    if found is not None and found.modified_ns >= before.modified_ns:
+    if found is not None:
         with scorer.destination.open(shard.result) as file:
             said = said_by(file)
-            if said is not None and said["of"] == wanted:
+            if said is not None and said["of"] == wanted and found.modified_ns >= before.modified_ns:
                 file.seek(0)
                 return summary_of(file, scorer.num_calibration, is_new=False)
+        scorer.destination.delete(shard.result)  # of another input or model: it may not stay if this one fails
     data = BytesIO()
     rows = score_rows(scorer.reading, images_of(shard, scorer.reading.limits), scorer.recipe.alpha)
     write_parquet(rows, data, columns_of(scorer.reading.detector), metadata_of(wanted, None))

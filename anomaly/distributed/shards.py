@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from anomaly.data.files.listing import IMAGE_SUFFIXES
-from anomaly.distributed.storage import Entry, Storage, storage_and_name
+from anomaly.distributed.storage import Entry, Storage, absolute, storage_and_name
 from anomaly.errors import DataError
 
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -62,7 +62,7 @@ def list_shards(source: str) -> Iterator[Shard]:
         DataError: SRC is not there, is no shard, or names one twice.
     """
     storage, name = storage_and_name(source)
-    whole = Storage(source)
+    whole = Storage(absolute(source))
     entry = whole.look()
     if entry is None:
         raise DataError(f"{source} does not exist; expected a folder, a shard, or a .txt file that lists shards")
@@ -113,7 +113,7 @@ def _in_folder(storage: Storage, path: str, root_name: str) -> Iterator[Shard]:
 
 
 def _listed(storage: Storage, name: str) -> Iterator[Shard]:
-    """A line each; those that are relative are so to the folder of the list. Empty ones and # comments are no shards."""
+    """One a line, relative to the folder of the list. Empty lines and those that begin with # are none."""
     with storage.open(name) as file:
         text = file.read().decode("utf-8-sig", errors="surrogateescape")
     lines = [line.strip() for line in text.splitlines()]

@@ -1,7 +1,7 @@
 """A folder on a disk or in an object store, by pyarrow's file systems; their credentials are as these take them.
 
-Names are relative to the folder, with "/" between their parts. A file is written at once or not at all: on a disk beside
-its place and renamed into it, in an object store by one put.
+Names are relative to the folder, with "/" between their parts. A file is written at once or not at all: on a disk
+beside its place and renamed into it, in an object store by one put.
 """
 
 from collections.abc import Iterator
@@ -94,9 +94,9 @@ class Storage:
         """
         with storing(name, Path(self.address), instead="choose another --out"):
             if self.is_local:
-                path = self.local(name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(path, data)
+                place = self.local(name)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(place, data)
             else:
                 with self._files.open_output_stream(self._path(name), compression=None) as file:
                     file.write(data)
@@ -135,9 +135,14 @@ def storage_and_name(address: str) -> tuple[Storage, str]:
     if "://" not in address:
         path = Path(address).absolute()
         return Storage(str(path.parent)), path.name
-    path, question, query = address.partition("?")
-    folder, _, name = path.rstrip("/").rpartition("/")
+    whole, question, query = address.partition("?")
+    folder, _, name = whole.rstrip("/").rpartition("/")
     return Storage(folder + question + query), name
+
+
+def absolute(address: str) -> str:
+    """The same for processes that run in other folders."""
+    return address if "://" in address else str(Path(address).absolute())
 
 
 @lru_cache(maxsize=16)
