@@ -6,6 +6,7 @@ names, and those that begin with "_", are left out.
 """
 
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -114,18 +115,20 @@ def _in_folder(storage: Storage, path: str, root_name: str) -> Iterator[Shard]:
 
 def _listed(storage: Storage, name: str) -> Iterator[Shard]:
     """One a line, relative to the folder of the list. Empty lines and those that begin with # are none."""
-    with storage.open(name) as file:
-        text = file.read().decode("utf-8-sig", errors="surrogateescape")
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    hashes = np.fromiter((hash(_absolute(storage, line)) for line in lines), np.int64, len(lines))
-    if len(np.unique(hashes)) < len(lines):
+    hashes = np.fromiter((hash(_absolute(storage, line)) for line in _lines(storage, name)), np.int64)
+    if len(np.unique(hashes)) < len(hashes):
         raise DataError(f"{storage}/{name} names a shard twice; name each once")
-    for line in lines:
+    for line in _lines(storage, name):
         folder, base = storage_and_name(_absolute(storage, line))
         shown = line.partition("://")[2].partition("?")[0] if "://" in line else line
         kept = [part for part in PurePosixPath(shown).parts if part not in ("/", ".", "..")]
         yield Shard("/".join(kept), _kind_of(base) or ShardKind.FOLDER, folder, base)
+
+
+def _lines(storage: Storage, name: str) -> Iterator[str]:
+    with storage.stream(name) as file, io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape") as text:
+        stripped = (line.strip() for line in text)
+        yield from (line for line in stripped if line and not line.startswith("#"))
 
 
 def _absolute(storage: Storage, line: str) -> str:
