@@ -11,7 +11,6 @@ import pytest
 from pyarrow import parquet
 
 from anomaly.calibration import reject_fdr
-from anomaly.cli import archive as verb
 from anomaly.locks import writing_folder
 from benchmarks.archives import draw_ring, hashes, leftovers, write_tars
 from tests.cli.calls import call, done, refused
@@ -213,4 +212,3 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     (out / ".shard-00000.tar.parquet.12-ab.partial").write_bytes(b"half")
     done("archive", MNIST, source, "--out", out, *OPTIONS)
     assert leftovers(out) == []
-    assert verb.__doc__
