@@ -2,8 +2,8 @@
 
     python -m benchmarks.archive_ray_data [--model models/mnist] [--shards 20] [--images 500] [--ids 100000,1000000]
 
-The same Parquet shards are scored by `anomaly archive --ray` and by a pipeline of Ray Data (read_parquet, map_batches by
-two actors with the same scoring, write_parquet), on one cluster. Then Ray Data is given checkpoints of so many ids, as
+The same Parquet shards are scored by `anomaly archive --ray` and by a pipeline of Ray Data (read_parquet, map_batches
+by two actors with the same scoring, write_parquet), on one cluster. Then Ray Data is given checkpoints of so many ids, as
 strings such as images have, and a run with nothing left to do is measured: the time, and the memory that its processes
 take at most beyond that before. Needs `ray[data]` and psutil.
 """
@@ -80,9 +80,8 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary, ray_cluster(1, 1) as cluster:
         source = write_parquets(Path(temporary) / "src", options.shards, options.images)
-        print(
-            f"{options.shards * options.images:,} images\n\n| by | s | MiB beyond the idle cluster, at most |\n|---|---|---|"
-        )
+        print(f"{options.shards * options.images:,} images\n")
+        print("| by | s | MiB beyond the idle cluster, at most |\n|---|---|---|")
         tasks = command(options.model, source, Path(temporary) / "tasks", "--workers", 2, "--ray", cluster.address)
         print(_line("anomaly archive --ray", cluster, tasks), flush=True)
         words = [options.model.resolve(), source, Path(temporary) / "data", cluster.address]
