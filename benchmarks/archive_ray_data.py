@@ -3,9 +3,9 @@
     python -m benchmarks.archive_ray_data [--model models/mnist] [--shards 20] [--images 500] [--ids 100000,1000000]
 
 The same Parquet shards are scored by `anomaly archive --ray` and by a pipeline of Ray Data (read_parquet, map_batches
-by two actors with the same scoring, write_parquet), on one cluster. Then Ray Data is given checkpoints of so many ids, as
-strings such as images have, and a run with nothing left to do is measured: the time, and the memory that its processes
-take at most beyond that before. Needs `ray[data]` and psutil.
+by two actors with the same scoring, write_parquet), on one cluster. Then Ray Data is given checkpoints of so many ids,
+as strings such as images have, and a run with nothing left to do is measured: the time, and the memory that its
+processes take at most beyond that before. Needs `ray[data]` and psutil.
 """
 
 import argparse
