@@ -43,6 +43,7 @@ class RayCluster:
         environment = os.environ | {
             _MARK: str(self.folder),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",  # 15 else: on a busy machine its workers would come last
             "PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]),
         }
         log = self.folder / f"node-{len(self.nodes)}.log"
