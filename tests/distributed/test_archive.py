@@ -11,6 +11,10 @@ import pytest
 from pyarrow import parquet
 
 from anomaly.calibration import reject_fdr
+from anomaly.data import Limits
+from anomaly.distributed.reading import images_of
+from anomaly.distributed.shards import list_shards
+from anomaly.errors import DataError
 from anomaly.locks import writing_folder
 from benchmarks.archives import draw_ring, hashes, leftovers, write_tars
 from tests.cli.calls import call, done, refused
@@ -104,19 +108,11 @@ def test_what_is_done_is_not_done_again_and_what_has_changed_is(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", broken_tars())
-def test_a_damaged_shard_is_said_to_be_so(kind: str) -> None:
-    from anomaly.data import Limits
-    from anomaly.distributed.reading import images_of
-    from anomaly.distributed.shards import list_shards
-    from anomaly.errors import DataError
-
-    path = Path(os.environ["PYTEST_CURRENT_TEST"].split("::")[0]).with_name(f".{os.getpid()}-{kind}.tar")
-    try:
-        path.write_bytes(broken_tars()[kind])
-        with pytest.raises(DataError, match=r"damaged or cannot be read \(.+\)"):
-            list(images_of(next(list_shards(str(path))), Limits()))
-    finally:
-        path.unlink()
+def test_a_damaged_shard_is_said_to_be_so(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{kind}.tar"
+    path.write_bytes(broken_tars()[kind])
+    with pytest.raises(DataError, match=r"damaged or cannot be read \(.+\)"):
+        list(images_of(next(list_shards(str(path))), Limits()))
 
 
 def test_a_corrupt_shard_costs_itself_alone_with_its_reason(tmp_path: Path) -> None:
