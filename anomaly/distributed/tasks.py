@@ -93,7 +93,7 @@ class Worker(Generic[State, Item, Result]):
             return Answer(error=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
 
 
-class Pool(Protocol[Given, Result]):
+class WorkerPool(Protocol[Given, Result]):
     """Places for workers, counted from 0. Each does one thing at a time."""
 
     @property
@@ -140,7 +140,7 @@ def run_tasks(
         yield from drive(pool, items)
 
 
-def drive(pool: Pool[Item, Result], items: Iterable[Item]) -> Iterator[Outcome[Item, Result]]:
+def drive(pool: WorkerPool[Item, Result], items: Iterable[Item]) -> Iterator[Outcome[Item, Result]]:
     """Keep the workers of a pool busy until there are no items left."""
     remaining = iter(items)
     first = list(islice(remaining, pool.num))  # no more workers than items
@@ -161,7 +161,7 @@ def drive(pool: Pool[Item, Result], items: Iterable[Item]) -> Iterator[Outcome[I
                 pool.release(place)  # makes room for a worker that a cluster has to start again elsewhere
 
 
-def _pool(worker: Worker[State, Item, Result], workers: Workers) -> "AbstractContextManager[Pool[Item, Result]]":
+def _pool(worker: Worker[State, Item, Result], workers: Workers) -> "AbstractContextManager[WorkerPool[Item, Result]]":
     if workers.ray is not None:
         from anomaly.distributed.cluster import Cluster  # here: Ray may not be installed
 
