@@ -8,7 +8,8 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .PHONY: help install run test hostile check format clean load load-throughput load-overload load-clients \
-	load-bad-clients load-stops load-history load-page load-soak image-check watch-kills
+	load-bad-clients load-stops load-history load-page load-soak image-check watch-kills \
+	archive-speed archive-kills archive-memory archive-ray-data
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -55,6 +56,14 @@ image-check: install ## build the container images, start them without a network
 	$(BIN)/python -m benchmarks.image_check $(IMAGE)
 watch-kills: install ## 10,000 files dropped at once, the watcher killed (-9) ten times; to a file, a webhook, MQTT
 	$(BIN)/python -m benchmarks.watch_kills
+archive-speed: install ## 20,000 images in 40 tar shards: two workers of a Ray cluster beside two plain processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.archive_speed
+archive-kills: install ## kill -9 of a worker, a Ray node, its head, the driver, five times each; the same bytes must be there
+	$(BIN)/python -m benchmarks.archive_kills
+archive-memory: install ## what memory the loop over shards takes, from a thousand to a million
+	$(BIN)/python -m benchmarks.archive_memory
+archive-ray-data: install ## what Ray Data and its checkpoints cost beside tasks of Ray
+	$(BIN)/python -m benchmarks.archive_ray_data
 
 check: install ## lint, format check, types, layers
 	$(BIN)/ruff check .

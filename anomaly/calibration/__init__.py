@@ -10,6 +10,7 @@ from anomaly.calibration.conformal import (
     reject_fdr,
 )
 from anomaly.calibration.drift import Drift, Martingale
+from anomaly.calibration.p_value_counts import PValueCounts
 from anomaly.calibration.ranks import OnlineRanks
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Drift",
     "Martingale",
     "OnlineRanks",
+    "PValueCounts",
     "Verdict",
     "check_alpha",
     "fdr_shortage",

@@ -105,7 +105,12 @@ def reject_fdr(p_values: FloatArray, q: float) -> NDArray[np.bool_]:
     """
     from scipy.stats import false_discovery_control  # here, because it takes a second to import
 
-    return np.asarray(false_discovery_control(p_values) <= _rounded_up(q), dtype=np.bool_)
+    return within_fdr(false_discovery_control(p_values), q)
+
+
+def within_fdr(adjusted: FloatArray, q: float) -> NDArray[np.bool_]:
+    """Which p-values, adjusted for the number of images as Benjamini and Hochberg do, are within q."""
+    return np.asarray(adjusted <= _rounded_up(q), dtype=np.bool_)
 
 
 def fdr_shortage(p_values: FloatArray, q: float, num_calibration: int) -> str | None:
@@ -114,10 +119,16 @@ def fdr_shortage(p_values: FloatArray, q: float, num_calibration: int) -> str | 
     No p-value is below 1 / (n_cal + 1). With it, k of m images can be flagged only if it is at most q·k/m; k are those
     that have it, or, to be fair to a run without any, all m.
     """
-    m, n = len(p_values), num_calibration
-    num_extreme = int((p_values <= 1 / (n + 1)).sum())
+    if reject_fdr(p_values, q).any():
+        return None
+    return fdr_shortage_of(len(p_values), int((p_values <= 1 / (num_calibration + 1)).sum()), q, num_calibration)
+
+
+def fdr_shortage_of(num_images: int, num_extreme: int, q: float, num_calibration: int) -> str | None:
+    """`fdr_shortage` of images of which none is flagged; `num_extreme` of them have the least p-value there is."""
+    m, n = num_images, num_calibration
     k = num_extreme or m
-    if not m or _can_flag(k, m, n, q) or reject_fdr(p_values, q).any():
+    if not m or _can_flag(k, m, n, q):
         return None
     needed = math.ceil(m / (k * Fraction(q))) - 1
     if _can_flag(k, m, needed - 1, q):

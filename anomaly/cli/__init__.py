@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 done, but some inputs could not be scored; 2 wrong usage, 
 
 import typer
 
+from anomaly.cli.archive import archive
 from anomaly.cli.calibrate import calibrate
 from anomaly.cli.data import data
 from anomaly.cli.evaluate import evaluate
@@ -36,7 +37,7 @@ app = _Program(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (data, region, train, calibrate, score, evaluate, inspect, serve, watch, export):
+for verb in (data, region, train, calibrate, score, evaluate, inspect, serve, watch, archive, export):
     app.command()(verb)
 for name, verbs in {"recipes": recipes_app, "models": models_app, "keys": keys_app, "history": history_app}.items():
     app.add_typer(verbs, name=name)

@@ -1,6 +1,7 @@
 """Progress on a terminal: images read or scored, training steps with their losses. One line a minute in a log file."""
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Column
 
 if TYPE_CHECKING:
+    from anomaly.distributed.tally import Tally
     from anomaly.recipes import Resolved
 
 _LOG_EVERY_S = 60.0
@@ -34,6 +36,48 @@ class ImageBar:
 
     def advance(self) -> None:
         """One more image is done."""
+        self._progress.advance(self._task)
+
+
+class ArchiveBar:
+    """Shards, with images a second and errors by kind, and the time that remains."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = _progress(console)
+        self._task = self._progress.add_task("Scoring shards", total=None)
+        self._total = 0
+        self._logged_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def start(self, total: int) -> None:
+        """The number of shards is known."""
+        self._total = total
+        self._progress.update(self._task, total=total)
+
+    def shard(self, tally: "Tally") -> None:
+        """One more shard is done, or has failed."""
+        errors = "; ".join(f"{num:,} × {kind}" for kind, num in tally.errors.most_common(3))
+        told = f"{tally.images_per_second:,.0f} images/s{'  ' if errors else ''}{errors}"
+        self._progress.update(self._task, completed=tally.num_shards, curves=escape(told))
+        if not self._console.is_terminal and time.monotonic() - self._logged_at > _LOG_EVERY_S:
+            remaining_s = (self._total - tally.num_shards) * tally.seconds / tally.num_shards
+            left = timedelta(seconds=round(remaining_s))
+            self._console.print(f"shard {tally.num_shards:,}/{self._total:,}  {left} left  {escape(told)}")
+            self._logged_at = time.monotonic()
+
+    def marking(self) -> None:
+        """All are scored; now the column `fdr_rejected` is set."""
+        self._progress.update(self._task, description="Marking shards", completed=0)
+
+    def marked(self) -> None:
+        """One more shard has the column."""
         self._progress.advance(self._task)
 
 

@@ -15,7 +15,7 @@ from anomaly.data.keys import distinct_rows, image_keys
 from anomaly.data.masks.coding import Mask, looks_inverted
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map, to_pixels
 from anomaly.data.ragged import PixelsOfImages, blank, chunk_size, take, together
-from anomaly.data.reader import Picture, Source, read, read_all, told
+from anomaly.data.reader import Named, Picture, Source, read, read_all, told
 from anomaly.data.splits import NormalSplit, few_parts, one_of_each, split_distinct, split_normals
 from anomaly.data.store import PixelStore
 
@@ -26,6 +26,7 @@ __all__ = [
     "LeftOut",
     "Limits",
     "Mask",
+    "Named",
     "NormalSplit",
     "Picture",
     "PixelStore",

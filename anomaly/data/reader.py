@@ -29,6 +29,9 @@ _SMALL = 2**14  # pixels: up to here pictures of one size are preprocessed toget
 Source: TypeAlias = Path | bytes | Image.Image | Pixels
 """A file, the bytes of one, a PIL image, or a uint8 array (h, w), (h, w, 1), (h, w, 3) in RGB order, or (h, w, 4)."""
 
+Named: TypeAlias = tuple[str, Source | ImageError]
+"""An image and what it is called; an error where it is known already why it cannot be used."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -61,13 +64,15 @@ def told(remarks: Counter[Remark]) -> list[str]:
 
 
 def read_all(
-    sources: Iterable[tuple[str, Source]],
+    sources: Iterable[Named],
     config: Preprocessing,
     *,
     limits: Limits = DEFAULT_LIMITS,
     workers: int | None = None,
 ) -> Iterator[Picture | ImageError]:
     """Images with their names, in order and ahead of use; one that cannot be used is an error among the others.
+
+    So is one of which the caller knows already why it cannot be used, and gives the error in its place.
 
     `workers` is the number of threads (see `map_ahead`), each of which is at most 4 · 16 images ahead. Where larger
     pictures than usual are allowed they are decoded one after another, so that one at a time takes memory.
@@ -84,7 +89,7 @@ class _Pace:
     def __init__(self) -> None:
         self._image_s = _TASK_S
 
-    def chunks(self, sources: Iterable[tuple[str, Source]]) -> Iterator[list[tuple[str, Source]]]:
+    def chunks(self, sources: Iterable[Named]) -> Iterator[list[Named]]:
         """All sources, in order."""
         remaining = iter(sources)
         while chunk := list(islice(remaining, max(1, min(_CHUNK, int(_TASK_S / self._image_s))))):
@@ -92,8 +97,8 @@ class _Pace:
 
     def timed(
         self,
-        read_chunk: Callable[[list[tuple[str, Source]]], list[Picture | ImageError]],
-        chunk: list[tuple[str, Source]],
+        read_chunk: Callable[[list[Named]], list[Picture | ImageError]],
+        chunk: list[Named],
     ) -> list[Picture | ImageError]:
         """`read_chunk(chunk)`; for threads."""
         started = time.perf_counter()
@@ -102,11 +107,13 @@ class _Pace:
         return results
 
 
-def _read_chunk(sources: list[tuple[str, Source]], config: Preprocessing, limits: Limits) -> list[Picture | ImageError]:
+def _read_chunk(sources: list[Named], config: Preprocessing, limits: Limits) -> list[Picture | ImageError]:
     results: dict[int, Picture | ImageError] = {}
     waiting: defaultdict[tuple[object, ...], dict[int, Seen]] = defaultdict(dict)
     for place, (name, source) in enumerate(sources):
         try:
+            if isinstance(source, ImageError):
+                raise source
             seen = _look(source, config, name, limits)
         except ImageError as error:
             results[place] = type(error)(str(error))  # without its traceback, which keeps the whole file in memory

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
-from typing import TextIO
+from types import MappingProxyType, ModuleType
+from typing import BinaryIO, TextIO
 
 from anomaly.errors import UsageError
 from anomaly.files import replacing, storing, to_text
@@ -79,6 +79,24 @@ def write_jsonl(rows: Iterable[ResultRow], file: TextIO, columns: Iterable[str])
         file.write("\n")
 
 
+def write_parquet(
+    rows: Iterable[ResultRow],
+    sink: Path | BinaryIO,
+    columns: Mapping[str, type],
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Row groups of a fixed size, and no times: the same rows and metadata are the same bytes, by one pyarrow."""
+    pa = _pyarrow()
+    from pyarrow import parquet
+
+    types = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
+    schema = pa.schema([(name, types[kind]) for name, kind in columns.items()], metadata=dict(metadata) or None)
+    remaining = iter(rows)
+    with parquet.ParquetWriter(sink, schema) as writer:
+        while group := [_utf8(row) for row in islice(remaining, _ROWS_A_GROUP)]:
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+
+
 def _write_csv(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
     with _open(path) as file:
         write_csv(rows, file, columns)
@@ -97,17 +115,6 @@ class _LineFeeds:
 def _write_jsonl(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
     with _open(path) as file:
         write_jsonl(rows, file, columns)
-
-
-def _write_parquet(rows: Iterator[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
-    pa = _pyarrow()
-    from pyarrow import parquet
-
-    types = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
-    schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
-    with parquet.ParquetWriter(path, schema) as writer:
-        while group := [_utf8(row) for row in islice(rows, _ROWS_A_GROUP)]:
-            writer.write_table(pa.Table.from_pylist(group, schema=schema))
 
 
 def _utf8(row: ResultRow) -> dict[str, Value]:
@@ -131,5 +138,5 @@ def _pyarrow() -> ModuleType:
 _WRITERS: dict[str, Callable[[Iterator[ResultRow], Path, Mapping[str, type]], None]] = {
     ".csv": _write_csv,
     ".jsonl": _write_jsonl,
-    ".parquet": _write_parquet,
+    ".parquet": write_parquet,
 }

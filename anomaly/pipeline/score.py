@@ -1,7 +1,7 @@
 """`anomaly score`: one row an image, in the order of the inputs; images stream through, whatever their number."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -16,8 +16,10 @@ from anomaly.calibration import check_alpha, fdr_shortage, reject_fdr
 from anomaly.data import (
     LeftOut,
     Limits,
+    Named,
     Picture,
     Remark,
+    Source,
     chunk_size,
     decode,
     expand_inputs,
@@ -121,7 +123,7 @@ def _score_all(
 
     def counted() -> Iterator[ResultRow]:
         nonlocal num_failed, num_anomalous
-        for row in score_rows(reading, paths, alpha, heatmaps):
+        for row in score_rows(reading, ((path, Path(path)) for path in paths), alpha, heatmaps):
             num_failed += row["error"] is not None
             num_anomalous += row.get("is_anomalous") is True
             on_image()
@@ -147,10 +149,14 @@ def _score_all(
 
 @dataclass
 class Reading:
-    """The detector, how large pictures may be, and what is to be said of those that were read."""
+    """The detector, how large pictures may be, and what is to be said of those that were read.
+
+    `num_threads` are those that decode (see `read_all`).
+    """
 
     detector: Detector
     limits: Limits
+    num_threads: int | None = None
     remarks: Counter[Remark] = field(default_factory=Counter)
 
 
@@ -161,14 +167,25 @@ def columns_of(detector: Detector) -> dict[str, type]:
 
 
 def score_rows(
-    reading: Reading, paths: Sequence[str], alpha: float, heatmaps: Path | None = None
+    reading: Reading, sources: Iterable[Named], alpha: float, heatmaps: Path | None = None
 ) -> Iterator[ResultRow]:
-    """One row an image, in order; heatmaps go into that folder."""
+    """One row an image, in order: its name is the path. Heatmaps go into that folder.
+
+    Images are scored in the same chunks whoever calls, so that their rows are the same to the last bit.
+    """
     detector = reading.detector
-    stream = read_all(((path, Path(path)) for path in paths), detector.preprocess, limits=reading.limits)
-    num = chunk_size(detector.preprocess)
-    for first in range(0, len(paths), num):
-        chunk = list(islice(stream, num))
+    ahead: deque[Named] = deque()  # read, but without a row yet
+
+    def noted() -> Iterator[Named]:
+        for name, source in sources:
+            # bytes may be large, and only a heatmap needs them again
+            ahead.append((name, b"" if heatmaps is None else source))
+            yield name, source
+
+    stream = read_all(noted(), detector.preprocess, limits=reading.limits, workers=reading.num_threads)
+    num_rows = 0
+    while chunk := list(islice(stream, chunk_size(detector.preprocess))):
+        named = [ahead.popleft() for _ in chunk]
         readable = [image.pixels for image in chunk if isinstance(image, Picture)]
         reading.remarks.update(remark for image in chunk if isinstance(image, Picture) for remark in image.remarks)
         scored: list[dict[str, Value]] = []
@@ -180,15 +197,16 @@ def score_rows(
                 maps = detector.explain(pixels, evidence.z_hat).heatmap
                 verdicts = iter(result["is_anomalous"] is True for result in scored)
                 drawable = [
-                    _Drawable(number, paths[number], image, next(verdicts))
-                    for number, image in enumerate(chunk, start=first)
-                    if isinstance(image, Picture)
+                    _Drawable(number, name, source, image, next(verdicts))
+                    for number, ((name, source), image) in enumerate(zip(named, chunk, strict=True), start=num_rows)
+                    if isinstance(image, Picture) and not isinstance(source, ImageError)
                 ]
                 _draw_heatmaps(reading, drawable, maps, heatmaps)
         results = iter(scored)
-        for path, image in zip(paths[first:], chunk, strict=False):
+        for (name, _), image in zip(named, chunk, strict=True):
             result = next(results) if isinstance(image, Picture) else {"error": str(image)}
-            yield {"path": path, **result}
+            yield {"path": name, **result}
+        num_rows += len(chunk)
 
 
 def _scored(detector: Detector, evidence: Evidence, alpha: float) -> Iterator[dict[str, Value]]:
@@ -207,10 +225,11 @@ def _scored(detector: Detector, evidence: Evidence, alpha: float) -> Iterator[di
 
 @dataclass(frozen=True)
 class _Drawable:
-    """An image to draw: its row's number from 0, its path, what was read of it, and whether it is called anomalous."""
+    """An image to draw: its row's number from 0, its path, itself and what was read of it, and if it is anomalous."""
 
     number: int
     path: str
+    source: Source
     picture: Picture
     is_anomalous: bool
 
@@ -226,15 +245,22 @@ def _draw_heatmaps(
     for image, small in zip(images, maps, strict=True):
         heatmap = restore_map(small, config, image.picture.height, image.picture.width)
         with suppress(ImageError):  # a file that went away since it was scored has its row, but no picture
-            file = Path(image.path)
-            original = to_array(decode(file, name=image.path, limits=reading.limits, value_range=config.range))
+            original = _original(image.source, image.path, reading.limits, config.range)
             drawn = overlay(_to_rgb(original), heatmap)
             if image.is_anomalous and (place := strongest_place(heatmap)):
                 drawn = label_place(drawn, place)
             png = BytesIO()
             PIL.Image.fromarray(drawn).save(png, "PNG")
             with storing("heatmaps", folder, instead="choose another folder"):
-                (folder / heatmap_name(image.number, file.stem[:_MAX_STEM])).write_bytes(mark(png.getvalue()))
+                (folder / heatmap_name(image.number, Path(image.path).stem[:_MAX_STEM])).write_bytes(
+                    mark(png.getvalue())
+                )
+
+
+def _original(source: Source, name: str, limits: Limits, value_range: int) -> NDArray[np.uint8]:
+    if isinstance(source, Path | bytes):
+        return to_array(decode(source, name=name, limits=limits, value_range=value_range))
+    return to_array(source)
 
 
 def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -197,7 +197,7 @@ class _Watching:
             return False
         ids = [report_id(self.folder, arrival) for arrival in batch]
         paths = [str(self.options.folder / arrival.path) for arrival in batch]
-        rows = list(score_rows(self._reading, paths, self.options.alpha))
+        rows = list(score_rows(self._reading, [(path, Path(path)) for path in paths], self.options.alpha))
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         if not self._is_there():
             return False  # what is in the rows may be that the network has gone

@@ -46,6 +46,7 @@ def test_these_are_the_verbs() -> None:
         "inspect",
         "serve",
         "watch",
+        "archive",
         "export",
         "recipes",
         "models",

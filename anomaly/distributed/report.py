@@ -1,0 +1,188 @@
+"""`anomaly archive --report DEST`: one page on an archive that is done, from its files of results.
+
+Takes the same memory however many images there are. Only the strangest images are read again, from SRC.
+"""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.data import Limits, Picture, decode, read, restore_map, to_array, to_pixels, together
+from anomaly.distributed.archive import MANIFEST
+from anomaly.distributed.reading import images_of
+from anomaly.distributed.shards import Shard, list_shards
+from anomaly.distributed.status import read_json, read_plan
+from anomaly.distributed.storage import Storage, absolute
+from anomaly.errors import AnomalyError, DataError, ImageError
+from anomaly.evaluation import Example
+from anomaly.inference import Detector, load_detector
+from anomaly.report import require_report
+from anomaly.scoring import strongest_place
+
+PAGE = "_report.html"
+NUM_STRANGEST, NUM_SHARDS = 100, 50
+_BINS = 40
+
+
+@dataclass(frozen=True, order=True)
+class _Strange:
+    """One of the images with the highest scores; `row` is its place in its shard, from 0."""
+
+    score: float
+    p_value: float
+    path: str
+    row: int
+    shard: Shard = field(compare=False)
+
+
+class _Bins:
+    """Counts of values in bins of equal width."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.edges = np.linspace(low, high, _BINS + 1)
+        self.counts = np.zeros(_BINS, dtype=np.int64)
+        self.below = self.above = 0
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        self.counts += np.histogram(values, self.edges)[0]
+        self.below += int((values < self.edges[0]).sum())
+        self.above += int((values > self.edges[-1]).sum())
+
+
+def report_archive(out: str, *, model: Path | None = None, device: str = "auto", engine: str = "auto") -> str:
+    """Write DEST/_report.html, and return where it is.
+
+    `model` is needed where the bundle is no longer where it was.
+
+    Raises:
+        DataError: DEST is not of a run that has ended, or has other results than its manifest says.
+        BundleError: the bundle cannot be used.  UsageError: the extra `report` is missing.
+        StorageError: DEST cannot be written.
+    """
+    require_report("the report of an archive")
+    from anomaly.report.archive_page import ArchiveFindings, BinnedCounts, FlaggedShard, render_archive
+    from anomaly.report.histogram import visible_range
+
+    destination = Storage(absolute(out))
+    read_plan(destination)
+    if destination.look(MANIFEST) is None:
+        raise DataError(f"the run that writes {destination} has not ended: there is no {MANIFEST}; run it to its end")
+    manifest = read_json(destination, MANIFEST)
+    detector = load_detector(model or manifest["model"], device=device, engine=engine)
+    if detector.bundle.digest != manifest["digest"]:
+        raise DataError(
+            f"the bundle {detector.bundle.ref.path} is not the one that scored {destination}; give that one as MODEL"
+        )
+    calibration, alpha = detector.calibration, manifest["recipe"]["alpha"]
+    threshold = calibration.threshold(alpha)
+    normals = calibration.scores
+    scores = _Bins(*visible_range(normals, np.zeros(len(normals), dtype=bool), threshold))
+    p_values, shares = _Bins(0.0, 1.0), _Bins(0.0, 1.0)
+    strangest: list[_Strange] = []
+    flagged: list[tuple[float, str, FlaggedShard]] = []
+    num_flagged = 0
+    for shard, table in _results(destination, manifest["source"]):
+        scored = table.filter(table["score"].is_valid())
+        own = scored["score"].to_numpy()
+        scores.add(own)
+        p_values.add(scored["p_value"].to_numpy())
+        strangest = heapq.nlargest(NUM_STRANGEST, [*strangest, *_strangest_of(shard, table)])
+        column = "is_anomalous" if manifest["fdr"] is None else "fdr_rejected"
+        found = FlaggedShard(shard.name, len(own), scored[column].to_pylist().count(True))
+        num_flagged += found.num_flagged
+        if found.num_scored:
+            shares.add(np.array([found.share]))
+            flagged = heapq.nlargest(NUM_SHARDS, [*flagged, (found.share, shard.name, found)])
+    examples, unreadable = _examples(detector, strangest, Limits.for_pixels(manifest["recipe"]["max_pixels"]))
+    binned = [BinnedCounts(b.edges, b.counts, b.below, b.above) for b in (scores, p_values, shares)]
+    page = render_archive(
+        ArchiveFindings(
+            model=f"{detector.bundle.name}/{detector.bundle.version}",
+            manifest=manifest,
+            threshold=threshold,
+            flagged_by=f"false-alarm rate {alpha:g}" if manifest["fdr"] is None else f"FDR {manifest['fdr']:g}",
+            num_flagged=num_flagged,
+            scores=binned[0],
+            p_values=binned[1],
+            shares=binned[2],
+            shards=[found for _, _, found in flagged],
+            strangest=examples,
+            unreadable=unreadable,
+        )
+    )
+    destination.write(PAGE, page.encode("utf-8", errors="backslashreplace"))
+    return f"{destination}/{PAGE}"
+
+
+def _results(destination: Storage, source: str) -> Iterator[tuple[Shard, Any]]:
+    """Each shard that has results, with them."""
+    from pyarrow import parquet
+
+    for shard in list_shards(source):
+        if destination.look(shard.result) is not None:
+            with destination.open(shard.result) as file:
+                yield shard, parquet.read_table(file)
+
+
+def _strangest_of(shard: Shard, table: Any) -> list[_Strange]:
+    scores = table["score"].to_numpy()  # NaN where there is none
+    rows = np.argsort(-scores, kind="stable")[:NUM_STRANGEST]
+    paths, p_values = table["path"], table["p_value"]
+    return [
+        _Strange(float(scores[row]), p_values[int(row)].as_py(), paths[int(row)].as_py(), int(row), shard)
+        for row in rows
+        if not np.isnan(scores[row])
+    ]
+
+
+def _examples(
+    detector: Detector, strangest: list[_Strange], limits: Limits
+) -> tuple[list[Example], list[tuple[str, str]]]:
+    """The images with their heatmaps, highest score first; and those that cannot be read again, with the reasons."""
+    examples: list[Example] = []
+    unreadable: list[tuple[str, str]] = []
+    by_shard = sorted(strangest, key=lambda strange: (strange.shard.name, strange.row))
+    for _, group in groupby(by_shard, key=lambda strange: strange.shard.name):
+        wanted = {strange.row: strange for strange in group}
+        shard = next(iter(wanted.values())).shard
+        try:
+            for row, (name, source) in enumerate(images_of(shard, limits)):
+                if row in wanted:
+                    strange = wanted.pop(row)
+                    try:
+                        assert isinstance(source, bytes), "it had a score"
+                        examples.append(_example(detector, strange, source, limits))
+                    except ImageError as error:
+                        unreadable.append((name, str(error)))
+        except AnomalyError as error:
+            unreadable += [(strange.path, str(error)) for strange in wanted.values()]
+    return sorted(examples, key=lambda example: -example.score), unreadable
+
+
+def _example(detector: Detector, strange: _Strange, data: bytes, limits: Limits) -> Example:
+    config = detector.preprocess
+    picture: Picture = read(data, config, name=strange.path, limits=limits)
+    pixels = together([picture.pixels], config)
+    explanation = detector.explain(pixels, detector.evidence(pixels).z_hat)
+    original = to_array(decode(data, name=strange.path, limits=limits, value_range=config.range))
+    heatmap = restore_map(explanation.heatmap[0], config, *original.shape[:2])
+    x_hat = None if explanation.x_hat is None else to_pixels(explanation.x_hat)[0].transpose(1, 2, 0)
+    return Example(
+        group="",
+        path=strange.path,
+        kind="",
+        score=strange.score,
+        p_value=strange.p_value,
+        image=original,
+        reconstruction=x_hat[:, :, 0] if x_hat is not None and x_hat.shape[2] == 1 else x_hat,
+        heatmap=heatmap.clip(0, 1),
+        strongest=strongest_place(heatmap),
+        standardised={},
+        mask=None,
+    )

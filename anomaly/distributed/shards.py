@@ -1,0 +1,153 @@
+"""The shards of an archive: which there are, and by what it is known that one has changed.
+
+A shard is a tar file (packed or not), a Parquet file, or a folder with the images that lie directly in it. SRC is a
+folder, in which shards are found at any depth; one shard; or a text file (.txt) that names a shard in each line. Hidden
+names, and those that begin with "_", are left out.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from anomaly.data.files.listing import IMAGE_SUFFIXES
+from anomaly.distributed.storage import Entry, Storage, absolute, storage_and_name
+from anomaly.errors import DataError
+
+_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_LISTING = ".txt"
+
+
+class ShardKind(StrEnum):
+    """What a shard is."""
+
+    TAR = "tar"
+    PARQUET = "parquet"
+    FOLDER = "folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Images that are scored together. `name` is that of its results, below DEST and without their suffix.
+
+    It lies at `path` in `storage`.
+    """
+
+    name: str
+    kind: ShardKind
+    storage: Storage
+    path: str
+
+    @property
+    def result(self) -> str:
+        """The file of its results, below DEST."""
+        return f"{self.name}.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class InputState:
+    """What a shard was when it was looked at: the names and sizes of its files as a hash, and when the last changed."""
+
+    fingerprint: str
+    modified_ns: int
+
+
+def list_shards(source: str) -> Iterator[Shard]:
+    """The shards of SRC, one after another, in a fixed order.
+
+    Raises:
+        DataError: SRC is not there, is no shard, or names one twice.
+    """
+    storage, name = storage_and_name(source)
+    whole = Storage(absolute(source))
+    entry = whole.look()
+    if entry is None:
+        raise DataError(f"{source} does not exist; expected a folder, a shard, or a .txt file that lists shards")
+    if entry.is_folder:
+        yield from _in_folder(whole, "", name)
+    elif name.lower().endswith(_LISTING):
+        yield from _listed(storage, name)
+    elif (kind := _kind_of(name)) is not None:
+        yield Shard(name, kind, storage, name)
+    else:
+        raise DataError(f"{source} is no shard; expected a folder, .tar, .parquet, or a .txt file that lists shards")
+
+
+def state_of(shard: Shard) -> InputState:
+    """As it is now. Raises DataError where it is gone."""
+    files = folder_images(shard) if shard.kind is ShardKind.FOLDER else [_file(shard)]
+    digest = hashlib.sha256(shard.kind.encode())
+    for file in files:
+        digest.update(f"\0{file.name}\0{file.num_bytes}".encode())
+    return InputState(digest.hexdigest(), max((file.modified_ns for file in files), default=0))
+
+
+def folder_images(shard: Shard) -> list[Entry]:
+    """The images directly in a folder, sorted by name."""
+    return [entry for entry in shard.storage.list(shard.path) if not entry.is_folder and is_image(entry.name)]
+
+
+def is_image(name: str) -> bool:
+    """Whether its suffix is an image's."""
+    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _in_folder(storage: Storage, path: str, root_name: str) -> Iterator[Shard]:
+    entries = storage.list(path)
+    if any(not entry.is_folder and is_image(entry.name) for entry in entries):
+        if not path and any(entry.name == root_name for entry in entries):
+            raise DataError(
+                f"{storage} has images, and a folder {root_name!r} too, whose results would have the same name; move "
+                "the images into a folder of their own"
+            )
+        yield Shard(path or root_name, ShardKind.FOLDER, storage, path)
+    for entry in entries:
+        below = f"{path}/{entry.name}" if path else entry.name
+        if entry.is_folder:
+            yield from _in_folder(storage, below, root_name)
+        elif (kind := _kind_of(entry.name)) is not None:
+            yield Shard(below, kind, storage, below)
+
+
+def _listed(storage: Storage, name: str) -> Iterator[Shard]:
+    """One a line, relative to the folder of the list. Empty lines and those that begin with # are none."""
+    hashes = np.fromiter((hash(_absolute(storage, line)) for line in _lines(storage, name)), np.int64)
+    hashes.sort()  # in place: 8 bytes a shard are all that the list takes
+    if (hashes[1:] == hashes[:-1]).any():
+        raise DataError(f"{storage}/{name} names a shard twice; name each once")
+    for line in _lines(storage, name):
+        folder, base = storage_and_name(_absolute(storage, line))
+        shown = line.partition("://")[2].partition("?")[0] if "://" in line else line
+        kept = [part for part in PurePosixPath(shown).parts if part not in ("/", ".", "..")]
+        yield Shard("/".join(kept), _kind_of(base) or ShardKind.FOLDER, folder, base)
+
+
+def _lines(storage: Storage, name: str) -> Iterator[str]:
+    with storage.stream(name) as file, io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape") as text:
+        stripped = (line.strip() for line in text)
+        yield from (line for line in stripped if line and not line.startswith("#"))
+
+
+def _absolute(storage: Storage, line: str) -> str:
+    if "://" in line or line.startswith("/"):
+        return line.rstrip("/")
+    path, question, query = storage.address.partition("?")
+    return f"{path}/{line}".rstrip("/") + question + query
+
+
+def _kind_of(name: str) -> ShardKind | None:
+    lower = name.lower()
+    if lower.endswith(_TARS):
+        return ShardKind.TAR
+    return ShardKind.PARQUET if lower.endswith(".parquet") else None
+
+
+def _file(shard: Shard) -> Entry:
+    entry = shard.storage.look(shard.path)
+    if entry is None or entry.is_folder:
+        raise DataError(f"{shard.name} is not there any more" if entry is None else f"{shard.name} is a folder")
+    return entry

@@ -1,0 +1,100 @@
+"""`_report.html` of an archive: how scores and p-values are spread, what is flagged where, the strangest images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from anomaly.evaluation.results import Example, is_alarm
+from anomaly.report.heat import LEGEND
+from anomaly.report.page import Chart, ShownExample
+from anomaly.report.pictures import data_uri, draw_example, legend_uri
+from anomaly.report.plots import DARK, LIGHT, Theme, draw_png
+
+
+@dataclass(frozen=True)
+class BinnedCounts:
+    """Counts between edges (n + 1,), ascending; `below` and `above` are beyond them."""
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    below: int = 0
+    above: int = 0
+
+
+@dataclass(frozen=True)
+class FlaggedShard:
+    """A shard, its images that have a score, and how many of them are flagged."""
+
+    name: str
+    num_scored: int
+    num_flagged: int
+
+    @property
+    def share(self) -> float:
+        """Flagged of those that have a score."""
+        return self.num_flagged / self.num_scored
+
+
+@dataclass(frozen=True)
+class ArchiveFindings:
+    """What the page shows. `manifest` is what `_manifest.json` says; `flagged_by` says what flags an image."""
+
+    model: str
+    manifest: dict[str, object]
+    threshold: float | None
+    flagged_by: str
+    num_flagged: int
+    scores: BinnedCounts
+    p_values: BinnedCounts
+    shares: BinnedCounts
+    shards: Sequence[FlaggedShard]
+    strangest: Sequence[Example]
+    unreadable: Sequence[tuple[str, str]]
+
+
+def render_archive(findings: ArchiveFindings) -> str:
+    """The whole page as HTML, which needs no other file. File names pass jinja's autoescape."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    package = files(__package__)
+    template = environment.from_string(package.joinpath("archive.html.jinja").read_text("utf-8"))
+    return template.render(
+        findings=findings,
+        manifest=findings.manifest,
+        css=package.joinpath("report.css").read_text("utf-8"),
+        charts=[
+            _chart("How the scores are spread", "Anomaly score", findings.scores, findings.threshold),
+            _chart("How the p-values are spread", "p-value", findings.p_values),
+            _chart("Flagged share by shard", "Share of a shard's images", findings.shares),
+        ],
+        examples=[_shown(example, findings.threshold) for example in findings.strangest],
+        legend=legend_uri(),
+        legend_words=LEGEND,
+    )
+
+
+def _chart(title: str, label: str, binned: BinnedCounts, threshold: float | None = None) -> Chart:
+    def draw_with(theme: Theme) -> bytes:
+        def draw(axes: Axes) -> None:
+            axes.stairs(binned.counts, binned.edges, fill=True, color=theme.normal, alpha=0.4)
+            axes.stairs(binned.counts, binned.edges, color=theme.normal, linewidth=1.5)
+            if threshold is not None:
+                axes.axvline(threshold, color=theme.ink, linewidth=1.3, linestyle=(0, (5, 2)), label="threshold")
+                axes.legend(frameon=False, labelcolor=theme.ink, fontsize=8)
+            axes.set(xlabel=label, ylabel="Number", yscale="symlog")
+            beyond = [f"{n:,} {where}" for n, where in ((binned.below, "below"), (binned.above, "above")) if n]
+            if beyond:
+                axes.set_xlabel(f"{label} (beyond the axis: {', '.join(beyond)})")
+
+        return draw_png(title, draw, theme)
+
+    return Chart(title, data_uri(draw_with(LIGHT)), data_uri(draw_with(DARK)))
+
+
+def _shown(example: Example, threshold: float | None) -> ShownExample:
+    alarm = is_alarm(example.score, threshold)
+    return ShownExample(example, draw_example(example, is_alarm=alarm), alarm, None)

@@ -1,0 +1,210 @@
+"""`anomaly archive` on this machine: each image its row, each shard its file, the same bytes whatever happens."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from anomaly.calibration import reject_fdr
+from anomaly.data import Limits
+from anomaly.distributed.reading import images_of
+from anomaly.distributed.shards import list_shards
+from anomaly.errors import DataError
+from anomaly.locks import writing_folder
+from benchmarks.archives import draw_ring, hashes, leftovers, write_tars
+from tests.cli.calls import call, done, refused
+from tests.distributed.archives import broken_tars, write_every_layout, write_folder, write_tar
+
+MNIST = Path(__file__).parents[2] / "models" / "mnist"
+OPTIONS = ("--workers", "1", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def every_layout(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An archive with shards of all kinds, and its results."""
+    folder = tmp_path_factory.mktemp("archive")
+    source, out = write_every_layout(folder / "src"), folder / "dest"
+    told = call("archive", MNIST, source, "--out", out, *OPTIONS)
+    assert told.exit_code == 1, told.output  # for the picture that is cut off
+    assert "6 of 6 shards" in told.stdout
+    return source, out
+
+
+def rows_of(path: Path) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = parquet.read_table(path).to_pylist()
+    return rows
+
+
+def manifest_of(out: Path) -> dict[str, object]:
+    content: dict[str, object] = json.loads((out / "_manifest.json").read_text())
+    return content
+
+
+def test_each_shard_has_its_file_and_each_image_its_row(every_layout: tuple[Path, Path]) -> None:
+    _, out = every_layout
+    names = ["bytes.parquet", "deep/faces.parquet", "deep/line 1", "odd.tar", "packed.tar.gz", "plain.tar"]
+    assert list(hashes(out)) == sorted(f"{name}.parquet" for name in names)
+    assert [row["path"] for row in rows_of(out / "plain.tar.parquet")] == [f"plain.tar/{n:06d}.png" for n in range(8)]
+    assert [row["path"] for row in rows_of(out / "deep" / "line 1.parquet")] == [
+        f"deep/line 1/{n}.png" for n in range(8)
+    ]
+    assert rows_of(out / "deep" / "faces.parquet.parquet")[3]["path"] == "deep/faces.parquet/3.png"
+    assert rows_of(out / "bytes.parquet.parquet")[3]["path"] == "bytes.parquet/000003"
+    assert leftovers(out) == []
+
+
+def test_rows_are_those_of_anomaly_score(every_layout: tuple[Path, Path], tmp_path: Path) -> None:
+    source, out = every_layout
+    results = tmp_path / "results.parquet"
+    done("score", MNIST, source / "deep" / "line 1", "--out", results, "--device", "cpu")
+    expected = [{**row, "path": None} for row in rows_of(results)]
+    assert [{**row, "path": None} for row in rows_of(out / "deep" / "line 1.parquet")] == expected
+
+
+def test_odd_names_harm_nothing_and_a_picture_that_is_cut_off_costs_its_row(every_layout: tuple[Path, Path]) -> None:
+    rows = rows_of(every_layout[1] / "odd.tar.parquet")
+    names = ["../../outside.png", "/etc/absolute.png", "twice.png", "twice.png", "cut-off.png", "größe.PNG"]
+    assert [row["path"] for row in rows] == [f"odd.tar/{name}" for name in names]
+    errors = [row["error"] for row in rows]
+    assert errors[:4] == [None] * 4
+    assert "odd.tar/cut-off.png: " in str(errors[4])
+    assert errors[5] is None
+    assert rows[0]["score"] == rows[2]["score"] != rows[3]["score"]
+
+
+def test_the_manifest_counts_and_names_the_bundle(every_layout: tuple[Path, Path]) -> None:
+    manifest = manifest_of(every_layout[1])
+    assert (manifest["num_shards"], manifest["num_rows"], manifest["num_failed"]) == (6, 46, 1)
+    assert manifest["failed_shards"] == {}
+    assert sum(manifest["errors"].values()) == 1  # type: ignore[attr-defined]
+    said = json.loads(parquet.read_schema(every_layout[1] / "odd.tar.parquet").metadata[b"anomaly"])
+    assert said["of"]["digest"] == manifest["digest"]
+
+
+def test_what_is_done_is_not_done_again_and_what_has_changed_is(tmp_path: Path) -> None:
+    source, out = write_tars(tmp_path / "src", 3, 5), tmp_path / "dest"
+    done("archive", MNIST, source, "--out", out, *OPTIONS)
+    before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.parquet")}
+    os.utime(out / "shard-00000.tar.parquet")
+    (out / "shard-00002.tar.parquet").write_bytes(b"cut off")
+    write_tar(source / "shard-00001.tar", 900)
+    assert "1 of 3 shards" in done("archive", "--status", out).stdout
+    first = hashes(out)
+    again = done("archive", MNIST, source, "--out", out, *OPTIONS)
+    assert "18 rows, 5 of them before" in again.stdout
+    assert hashes(out)["shard-00000.tar.parquet"] == first["shard-00000.tar.parquet"]
+    assert hashes(out)["shard-00001.tar.parquet"] != first["shard-00001.tar.parquet"]
+    assert (out / "shard-00002.tar.parquet").stat().st_mtime_ns > before["shard-00002.tar.parquet"]
+    told = done("archive", "--status", out).stdout
+    assert "3 of 3 shards" in told
+    assert "the run has ended: 18 rows" in told
+    assert "18 rows, " in done("archive", MNIST, source, "--out", out, "--alpha", "0.1", *OPTIONS).stdout
+    assert hashes(out)["shard-00000.tar.parquet"] != first["shard-00000.tar.parquet"]
+
+
+@pytest.mark.parametrize("kind", broken_tars())
+def test_a_damaged_shard_is_said_to_be_so(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{kind}.tar"
+    path.write_bytes(broken_tars()[kind])
+    with pytest.raises(DataError, match=r"damaged or cannot be read \(.+\)"):
+        list(images_of(next(list_shards(str(path))), Limits()))
+
+
+def test_a_corrupt_shard_costs_itself_alone_with_its_reason(tmp_path: Path) -> None:
+    source, out = write_tars(tmp_path / "src", 2, 5), tmp_path / "dest"
+    done("archive", MNIST, source, "--out", out, *OPTIONS)
+    expected = hashes(out)
+    (source / "shard-00001.tar").write_bytes(broken_tars()["damaged-header"])
+    (source / "table.parquet").write_bytes(b"PAR1 no more")
+    told = call("archive", MNIST, source, "--out", out, *OPTIONS)
+    assert told.exit_code == 1
+    assert "1 of 3 shards" in told.stdout
+    assert "Traceback" not in told.output
+    assert hashes(out) == {"shard-00000.tar.parquet": expected["shard-00000.tar.parquet"]}
+    failed = manifest_of(out)["failed_shards"]
+    assert list(failed) == ["shard-00001.tar", "table.parquet"]  # type: ignore[call-overload]
+    assert "damaged" in failed["shard-00001.tar"]  # type: ignore[index]
+
+
+def test_fdr_flags_as_over_all_rows_and_the_column_can_be_changed_and_taken_away(tmp_path: Path) -> None:
+    source, out = write_tars(tmp_path / "src", 3, 40), tmp_path / "dest"
+    done("archive", MNIST, source, "--out", out, *OPTIONS)
+    plain = hashes(out)
+    told = done("archive", MNIST, source, "--out", out, "--fdr", "0.2", *OPTIONS)
+    assert "120 of them before" in told.stdout
+    tables = [parquet.read_table(path) for path in sorted(out.glob("*.parquet"))]
+    assert tables[0].column_names[-2:] == ["fdr_rejected", "error"]
+    p_values = np.concatenate([table["p_value"].to_numpy() for table in tables])
+    flags = [flag for table in tables for flag in table["fdr_rejected"].to_pylist()]
+    assert flags == reject_fdr(p_values, 0.2).tolist()
+    assert 0 < sum(flags) < len(flags)
+    marked = hashes(out)
+    fresh = tmp_path / "fresh"
+    done("archive", MNIST, source, "--out", fresh, "--fdr", "0.2", *OPTIONS)
+    assert hashes(fresh) == marked
+    done("archive", MNIST, source, "--out", out, *OPTIONS)
+    assert hashes(out) == plain
+
+
+def test_a_list_names_shards(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", 0)
+    write_folder(tmp_path / "line", 50)
+    listing = tmp_path / "shards.txt"
+    listing.write_text(f"# two\na.tar\n\n{tmp_path / 'line'}\n")
+    out = tmp_path / "dest"
+    done("archive", MNIST, listing, "--out", out, *OPTIONS)
+    assert {Path(name).name for name in hashes(out)} == {"a.tar.parquet", "line.parquet"}
+    listing.write_text("a.tar\na.tar\n")
+    assert "twice" in refused("archive", MNIST, listing, "--out", out, *OPTIONS)
+
+
+@pytest.fixture
+def nothing_done(tmp_path: Path) -> Iterator[Path]:
+    source = tmp_path / "src"
+    (source / "inner").mkdir(parents=True)
+    (source / "0.png").write_bytes(draw_ring(0))
+    yield source
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock") in (
+        ["0.png"],
+        ["0.png", "0.png"],
+    )
+
+
+def test_mistakes_are_one_sentence_each(nothing_done: Path) -> None:
+    source, out = nothing_done, nothing_done.parent / "dest"
+    for arguments, said in {
+        (MNIST, source): "--out DEST",
+        (MNIST, source, "--out", out, "--status", out): "--out DEST",
+        (MNIST, source, "--out", source / "inner"): "lies within SRC",
+        (MNIST, source / "none", "--out", out): "does not exist",
+        (MNIST, source / "0.png", "--out", out): "is no shard",
+        (MNIST, source / "inner", "--out", out): "has no shards",
+        (MNIST, "s3://key:secret@bucket/x", "--out", out): "credentials",
+        (MNIST, "ftp://bucket/x", "--out", out): "cannot be opened",
+        (MNIST, source, "--out", out, "--fdr", "2"): "between 0 and 1",
+        (source, source, "--out", out): "no bundle",
+        (MNIST, source, "--out", out, "--ray", "127.0.0.1:9"): "no Ray cluster answers",
+        ("--status", source): "holds no results",
+        ("--report", source): "holds no results",
+    }.items():
+        assert said in refused("archive", *arguments), arguments
+        shutil.rmtree(out, ignore_errors=True)
+
+
+def test_a_second_driver_is_refused_on_a_disk(tmp_path: Path) -> None:
+    source, out = write_tars(tmp_path / "src", 1, 2), tmp_path / "dest"
+    with writing_folder(out, "the results of an archive"):
+        assert "is being written by process" in refused("archive", MNIST, source, "--out", out, *OPTIONS)
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    source, out = write_tars(tmp_path / "src", 1, 2), tmp_path / "dest"
+    out.mkdir()
+    (out / ".shard-00000.tar.parquet.12-ab.partial").write_bytes(b"half")
+    done("archive", MNIST, source, "--out", out, *OPTIONS)
+    assert leftovers(out) == []

@@ -1,0 +1,44 @@
+"""The page of an archive: what is flagged where, and the strangest images, read again from their shards."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from anomaly.distributed.report import report_archive
+from anomaly.errors import DataError
+from benchmarks.archives import write_tars
+from tests.cli.calls import done
+
+MNIST = Path(__file__).parents[2] / "models" / "mnist"
+
+
+def test_the_page_has_histograms_shards_and_the_strangest_images(tmp_path: Path) -> None:
+    source, out = write_tars(tmp_path / "src<b>", 2, 60), tmp_path / "dest"
+    done("archive", MNIST, source, "--out", out, "--workers", "1", "--device", "cpu")
+    told = done("archive", "--report", out, "--device", "cpu").stdout
+    assert told == f"{out}/_report.html is written\n"
+    page = (out / "_report.html").read_text("utf-8")
+    tables = [parquet.read_table(path) for path in sorted(out.glob("*.parquet"))]
+    scores = np.concatenate([table["score"].to_numpy() for table in tables])
+    paths = [path for table in tables for path in table["path"].to_pylist()]
+    num_flagged = sum(table["is_anomalous"].to_pylist().count(True) for table in tables)
+    assert f"{num_flagged} of 120 images are\n    flagged" in page
+    strangest = [paths[row] for row in np.argsort(-scores, kind="stable")[:100]]
+    assert re.findall(r'<figcaption>\s*<span class="path">(.*?)</span>', page) == strangest
+    assert page.count('alt="heatmap over the image"') == 100
+    assert page.count("<source srcset=") == 3
+    assert "src<b>" not in page
+    assert "src&lt;b&gt;" in page
+    assert "<script" not in page
+    assert "http" not in page
+
+    (source / "shard-00001.tar").unlink()
+    report_archive(str(out), device="cpu")  # what is gone is left out, and its results with it
+    with pytest.raises(DataError, match="is not the one that scored"):
+        report_archive(str(out), model=MNIST.with_name("mnist-anogan"), device="cpu")
+    (out / "_manifest.json").unlink()
+    with pytest.raises(DataError, match="has not ended"):
+        report_archive(str(out), device="cpu")
