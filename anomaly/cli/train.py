@@ -80,6 +80,15 @@ def train(
     device: Annotated[
         str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_MACHINE)
     ] = "auto",
+    nproc: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Train by N processes of this machine, each on its part of every batch; one a GPU where there are any.",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = 1,
     max_pixels: MaxPixels = MAX_PIXELS,
     tensorboard: Annotated[
         Path | None,
@@ -91,6 +100,7 @@ def train(
         needs_torch("anomaly train")
         from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle
         from anomaly.recipes import merged, parse_overrides
+        from anomaly.training import is_follower
 
         shortcuts = {"preprocess": {"size": size}, "training": {"steps": steps, "seed": seed}}
         given = {
@@ -117,7 +127,9 @@ def train(
             tensorboard=tensorboard,
             max_pixels=max_pixels,
             command=_command(),
+            nproc=nproc,
         )
+        out.quiet = err.quiet = is_follower()
         with TrainingBar(err, max_minutes) as bar:
             watch = TrainWatch(
                 bar.recipe, bar.reading, bar.image, bar.step, bar.calibrating, bar.warn, say_data, bar.measuring
