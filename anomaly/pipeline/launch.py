@@ -106,7 +106,6 @@ def _send(events: Events, name: str, *arguments: object) -> None:
 @contextmanager
 def _shown(events: Events, watch: TrainWatch) -> Iterator[None]:
     """Until the block ends, what comes is what `watch` is called with."""
-
     errors: list[Exception] = []
 
     def show() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from anomaly.config import Method, NetworkPlan, TrainingConfig
+from anomaly.config import Method, NetworkPlan
 from anomaly.errors import CheckpointError, DivergedError
 from anomaly.networks import Generator
 from anomaly.runtime import to_float
