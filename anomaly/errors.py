@@ -15,6 +15,7 @@
     │   └── CorruptBundleError  files differ from what was written
     ├── StorageError            a file that cannot be written: no space, no permission, no locks
     ├── InUseError              another process is writing there; names it
+    ├── ClusterError            worker processes, or a cluster's, that cannot be started or reached
     ├── ExportError             an exported model that does not score as its bundle
     └── TrainingError
         ├── DivergedError       losses or weights are no longer finite
@@ -83,6 +84,10 @@ class StorageError(AnomalyError):
 
 class InUseError(AnomalyError):
     """Another process is writing there. The message says which, and since when."""
+
+
+class ClusterError(AnomalyError):
+    """Worker processes, on this machine or on a cluster, that cannot be started or reached."""
 
 
 class ExportError(AnomalyError):

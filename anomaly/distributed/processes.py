@@ -1,0 +1,154 @@
+"""Workers as processes of this machine."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, Generic, Self
+
+from anomaly.distributed.tasks import ATTEMPTS, Answer, Item, Result, Worker, Workers
+from anomaly.errors import AnomalyError, ClusterError
+
+_DIED = f"the worker died of it {ATTEMPTS} times, killed by the system (is the memory full?) or by a fault of a library"
+_worker: list[Worker[Any, Any, Any]] = []  # that of this process, if it is one
+
+
+class Processes(Generic[Item, Result]):
+    """A process for each place. One that dies is known by its place, which an executor of many would not tell."""
+
+    def __init__(self, worker: Worker[Any, Item, Result], workers: Workers) -> None:
+        self._worker = worker
+        self._workers = workers
+        self._num = workers.num or _num_places(workers)
+        self._executors: dict[int, ProcessPoolExecutor] = {}
+        self._pending: dict[Future[Any], int] = {}
+        self._items: dict[int, Item] = {}  # a place that has none is being prepared
+        self._attempts: dict[int, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for executor in self._executors.values():
+            _kill(executor)
+
+    @property
+    def num(self) -> int:
+        """How many places there are."""
+        return self._num
+
+    def prepare(self, place: int) -> None:
+        """Begin to start a worker."""
+        self._attempts[place] = 1
+        self._begin(place)
+
+    def submit(self, place: int, item: Item) -> None:
+        """Begin an item with the worker there."""
+        self._items[place] = item
+        self._attempts[place] = 1
+        self._begin(place)
+
+    def release(self, place: int) -> None:
+        """End the worker there, if it has not died."""
+        if (executor := self._executors.pop(place, None)) is not None:
+            executor.shutdown()
+
+    def wait(self) -> list[tuple[int, Answer[Result]]]:
+        """Until some have ended what they do. Raises what a worker cannot be prepared for."""
+        ended: list[tuple[int, Answer[Result]]] = []
+        while not ended:
+            for future in wait(self._pending, return_when=FIRST_COMPLETED).done:
+                place = self._pending.pop(future)
+                try:
+                    told = future.result()
+                except BrokenProcessPool as error:
+                    _kill(self._executors.pop(place))
+                    if self._attempts[place] < ATTEMPTS:
+                        self._attempts[place] += 1
+                        self._begin(place)
+                        continue
+                    if place not in self._items:
+                        raise ClusterError("the worker processes die while they start; is the memory full?") from error
+                    told = Answer(error=_DIED)
+                if isinstance(told, AnomalyError):
+                    raise told
+                self._items.pop(place, None)
+                ended.append((place, told or Answer()))
+        return ended
+
+    def _begin(self, place: int) -> None:
+        with _environment(self._workers, place):  # a process is started where the place has none
+            if place not in self._executors:
+                context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads as they are
+                self._executors[place] = ProcessPoolExecutor(1, context, _become, (self._worker,))
+            executor = self._executors[place]
+            future = executor.submit(_run, self._items[place]) if place in self._items else executor.submit(_prepare)
+        self._pending[future] = place
+
+
+@contextmanager
+def _environment(workers: Workers, place: int) -> Iterator[None]:
+    """What libraries read when they are loaded: how many threads, and which GPUs."""
+    wanted = {"OMP_NUM_THREADS": str(workers.cpus)}
+    if workers.gpus:
+        first = place * workers.gpus
+        numbers = range(int(first), max(int(first) + 1, int(first + workers.gpus)))
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = visible.split(",") if visible else None
+        wanted["CUDA_VISIBLE_DEVICES"] = ",".join(names[n] if names else str(n) for n in numbers)
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _num_places(workers: Workers) -> int:
+    """As many as this machine has cores, or GPUs, for."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    by_cores = max(1, cores // workers.cpus)
+    if not workers.gpus:
+        return by_cores
+    import torch  # here: it takes seconds, and what scores on a GPU has it
+
+    num_gpus = torch.cuda.device_count()
+    if num_gpus < workers.gpus:
+        raise ClusterError(f"each worker is to have {workers.gpus:g} GPUs, and this machine has {num_gpus}")
+    return min(by_cores, int(num_gpus / workers.gpus))
+
+
+def _kill(executor: ProcessPoolExecutor) -> None:
+    for process in list((executor._processes or {}).values()):  # Python 3.14 has `kill_workers` for this
+        process.kill()
+    executor.shutdown(cancel_futures=True)
+
+
+def _become(worker: Worker[Any, Any, Any]) -> None:
+    """This process is a worker from now on. Ctrl-C is for its parent, and it does not outlive that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _worker.append(worker)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _prepare() -> AnomalyError | None:
+    return _worker[0].prepare()
+
+
+def _run(item: Any) -> Answer[Any]:
+    return _worker[0].run(item)
