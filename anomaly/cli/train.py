@@ -11,7 +11,6 @@ from rich.markup import escape
 from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, err, left_out, names, needs_torch, out, usage
 from anomaly.cli.data import say_data
 from anomaly.cli.progress import TrainingBar
-from anomaly.errors import UsageError
 
 _RECIPE, _RUN, _MACHINE = "What is learnt", "This run", "Machine and files"
 
@@ -85,7 +84,7 @@ def train(
         typer.Option(
             metavar="N",
             min=1,
-            help="Train by N processes of this machine, each on its part of every batch; one a GPU where there are any.",
+            help="Train by N processes of this machine, each on its part of every batch; one a GPU, if any.",
             rich_help_panel=_MACHINE,
         ),
     ] = 1,
@@ -99,24 +98,14 @@ def train(
     with usage():
         needs_torch("anomaly train")
         from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle
-        from anomaly.recipes import merged, parse_overrides
+        from anomaly.recipes import options_of
         from anomaly.training import is_follower
 
-        shortcuts = {"preprocess": {"size": size}, "training": {"steps": steps, "seed": seed}}
-        given = {
-            section: {name: value for name, value in fields.items() if value is not None}
-            for section, fields in shortcuts.items()
-        }
-        overrides = parse_overrides(set_ or ())
-        for section, fields in given.items():
-            if twice := fields.keys() & overrides.get(section, {}).keys():
-                name = min(twice)
-                raise UsageError(f"{section}.{name} is set twice, by --set and by --{name}; leave one of them away")
         options = TrainOptions(
             data=data,
             out=out_,
             recipe=recipe,
-            overrides=merged(overrides, given),
+            overrides=options_of(set_ or (), size=size, steps=steps, seed=seed),
             normal=names(normal),
             groups=groups,
             region=region,

@@ -25,8 +25,8 @@ def check_nproc(options: TrainOptions) -> None:
         raise UsageError(f"--device {options.device} is one device, and each process needs its own; give --device cuda")
     if device.type == "cuda" and options.nproc > torch.cuda.device_count():
         raise UsageError(
-            f"--nproc {options.nproc}: there are {torch.cuda.device_count()} CUDA GPUs here, and each process needs its "
-            "own; give a lower --nproc, or --device cpu"
+            f"--nproc {options.nproc}: there are {torch.cuda.device_count()} CUDA GPUs here, and each process needs "
+            "its own; give a lower --nproc, or --device cpu"
         )
 
 

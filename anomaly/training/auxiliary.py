@@ -49,7 +49,7 @@ def settle(
 
 
 def _share_of_mean(own_mean: Tensor, num: int, ranks: Ranks) -> Tensor:
-    """The mean over ranks of these is the mean over all `num` examples, also where some ranks have one more, or none."""
+    """Their mean over ranks is the mean over all `num` examples, also where some ranks have one more, or none."""
     num_own = len(range(ranks.rank, num, ranks.size))
     if num_own * ranks.size == num:
         return own_mean

@@ -1,8 +1,8 @@
 """Ranks: the processes that train one model together, each on its rows of every batch (data parallelism).
 
-All ranks draw the same batch, noise and masks, because draws depend on the seed and the step alone. Rank r of n uses the
-rows r, r + n, r + 2n, … of them. So n ranks compute what one does, up to rounding. Rank 0 leads: it reads and writes
-files, keeps the averaged networks, watches the clock, and tells the others what is done.
+All ranks draw the same batch, noise and masks, because draws depend on the seed and the step alone. Rank r of n uses
+the rows r, r + n, r + 2n, … of them. So n ranks compute what one does, up to rounding. Rank 0 leads: it reads and
+writes files, keeps the averaged networks, watches the clock, and tells the others what is done.
 
 The process group is PyTorch's: gloo on CPUs, NCCL among GPUs. Whoever starts the processes sets its environment
 variables, as torchrun does.

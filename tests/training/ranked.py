@@ -62,7 +62,9 @@ def train(folder: Path, name: str, ranks: Ranks = ALONE, *, kept: Checkpoint | N
     trained = fit(
         pixels, np.arange(NUM), plan, config, device=CPU, checkpoint=kept, ranks=ranks, should_stop=should_stop
     )
-    rows = {f"curve/{key}": torch.tensor([row[key] for row in trained.history if key in row]) for key in _names(trained)}
+    rows = {
+        f"curve/{key}": torch.tensor([row[key] for row in trained.history if key in row]) for key in _names(trained)
+    }
     weights = {name: tensor.contiguous() for name, tensor in trained.networks.state_dict().items()}
     save_file(weights | rows, folder / f"{name}{' killed' if stop else ' resumed' if kept else ''}-{ranks.size}")
 
