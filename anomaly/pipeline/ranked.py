@@ -36,8 +36,8 @@ def check_recipe(recipe: Recipe, ranks: Ranks) -> None:
         return
     if not recipe.has_generator:
         raise UsageError(
-            f"{recipe.training.method} cannot be trained by {ranks.size} processes: almost all of its time goes into "
-            "a memory, each place of which is chosen by all before it; leave --nproc away. `anomaly train-many` trains "
+            f"{recipe.training.method} cannot be trained by {ranks.size} processes: most of its time goes into a "
+            "memory of places, each of which is chosen by all before it; leave --nproc away. `anomaly train-many` trains "
             "several models at once"
         )
     batch_size = recipe.training.batch_size
