@@ -10,7 +10,7 @@ of `anomaly train`. Relative paths are relative to the plan's folder.
 
 import csv
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from anomaly.pipeline.train_options import TrainOptions
 from anomaly.recipes import AUTO, options_of
 
 BUILT_IN = "digits"
+_BEYOND = ""  # names the cells that have no column
 
 
 class PlanRow(Config):
@@ -71,7 +72,7 @@ def read_plan(path: Path, models: Path, *, device: str = "auto") -> list[Planned
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, restkey=_BEYOND)
             _check_columns(path, reader.fieldnames or [])
             found = [_planned(path, reader.line_num, cells, models, device) for cells in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -81,7 +82,7 @@ def read_plan(path: Path, models: Path, *, device: str = "auto") -> list[Planned
     return list(_each_name_once(found))
 
 
-def _check_columns(path: Path, names: "list[str] | tuple[str, ...]") -> None:
+def _check_columns(path: Path, names: Sequence[str]) -> None:
     known = [field.alias or name for name, field in PlanRow.model_fields.items()]
     if missing := [name for name in ("data", "name") if name not in names]:
         raise UsageError(f"the plan {path} has no column {' and no column '.join(missing)}; its first row names them")
@@ -89,10 +90,10 @@ def _check_columns(path: Path, names: "list[str] | tuple[str, ...]") -> None:
         raise UsageError(f"the plan {path} has a column {unknown[0]!r}; there are {', '.join(known)}")
 
 
-def _planned(path: Path, line: int, cells: "dict[str | None, str | None]", models: Path, device: str) -> Planned:
+def _planned(path: Path, line: int, cells: dict[str, str], models: Path, device: str) -> Planned:
     given = {name: value.strip() for name, value in cells.items() if isinstance(value, str) and value.strip()}
     planned = Planned(line, given.get("name", ""), given.get("recipe", AUTO))
-    if None in cells:
+    if _BEYOND in cells:
         return replace(planned, problem="it has more cells than the first row; quote what contains a comma")
     try:
         row = PlanRow.model_validate(given)
@@ -123,8 +124,14 @@ def _options(row: PlanRow, folder: Path, models: Path, device: str) -> TrainOpti
 
 def _command(row: PlanRow, options: TrainOptions) -> str:
     """The call of `anomaly train` that does the same. A version that has it is that of this row."""
-    given = {"recipe": options.recipe, "normal": row.normal, "groups": row.groups, "region": options.region}
-    given |= {"size": row.size, "steps": row.steps, "seed": row.seed, "max-minutes": row.max_minutes}
+    given: dict[str, object] = {"recipe": options.recipe, "normal": row.normal, "groups": row.groups}
+    given |= {
+        "region": options.region,
+        "size": row.size,
+        "steps": row.steps,
+        "seed": row.seed,
+        "max-minutes": row.max_minutes,
+    }
     words = ["anomaly", "train", options.data, "--out", str(options.out)]
     words += [word for name, value in given.items() if value not in (None, "") for word in (f"--{name}", str(value))]
     return shlex.join(words + [word for field in shlex.split(row.set_) for word in ("--set", field)])

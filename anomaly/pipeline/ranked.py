@@ -21,7 +21,7 @@ def check_nproc(options: TrainOptions) -> None:
     device = resolve_device(options.device)
     if device.type == "mps":
         raise UsageError("an Apple GPU is one device for one process; leave --nproc away, or use --device cpu")
-    if device.index is not None:
+    if ":" in options.device:
         raise UsageError(f"--device {options.device} is one device, and each process needs its own; give --device cuda")
     if device.type == "cuda" and options.nproc > torch.cuda.device_count():
         raise UsageError(
@@ -37,8 +37,8 @@ def check_recipe(recipe: Recipe, ranks: Ranks) -> None:
     if not recipe.has_generator:
         raise UsageError(
             f"{recipe.training.method} cannot be trained by {ranks.size} processes: most of its time goes into a "
-            "memory of places, each of which is chosen by all before it; leave --nproc away. `anomaly train-many` trains "
-            "several models at once"
+            "memory of places, each of which is chosen by all before it; leave --nproc away. `anomaly train-many` "
+            "trains several models at once"
         )
     batch_size = recipe.training.batch_size
     if batch_size % ranks.size or batch_size < 2 * ranks.size:

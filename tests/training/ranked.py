@@ -15,7 +15,7 @@ from torch import Tensor
 from anomaly.config import Architecture, Method, NetworkPlan, TrainingConfig
 from anomaly.runtime import to_float
 from anomaly.training import ALONE, Checkpoint, Ranks, fit, follow, following, joined, loop
-from anomaly.training.state import TrainingState
+from anomaly.training.state import TrainingState, new_state
 from tests.training.runs import CPU, digits, network, training
 
 NUM, SIZE = 100, 2
@@ -108,7 +108,7 @@ def rank(number: int, folder: Path, port: int) -> None:
 
 def _go_astray(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Rank 1 begins with other weights, and rounds its statistics and spectral vectors otherwise in each step."""
-    new_state, step, run_steps = following.new_state, loop._step, following.run_steps
+    step = loop._step
 
     def other_weights(*arguments: object, **options: object) -> TrainingState:
         state: TrainingState = new_state(*arguments, **options)  # type: ignore[arg-type]
@@ -125,7 +125,7 @@ def _go_astray(patch: pytest.MonkeyPatch, folder: Path) -> None:
         return curves
 
     def kept(state: TrainingState, *arguments: object) -> None:
-        run_steps(state, *arguments)  # type: ignore[arg-type]
+        loop.run_steps(state, *arguments)  # type: ignore[arg-type]
         tensors = {name: t.detach().contiguous() for name, t in state.networks.state_dict().items()}
         save_file(tensors, folder / f"networks of {state.networks.plan.encoder}-{state.ranks.rank}")
 

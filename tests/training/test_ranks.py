@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.multiprocessing.spawn import spawn
 
 from anomaly.training.auxiliary import _share_of_mean
 from anomaly.training.ranks import Ranks
@@ -15,7 +16,7 @@ from tests.training.ranked import CASES, SIZE, free_port, in_double, rank, resul
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of what one rank and two have learnt."""
     folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.start_processes(rank, (folder, free_port()), SIZE, start_method="spawn")
+    spawn(rank, (folder, free_port()), SIZE)  # type: ignore[no-untyped-call]
     with pytest.MonkeyPatch.context() as patch, in_double(patch):
         for name in CASES:
             train(folder, name)
