@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from anomaly.data import Label, open_dataset
+from anomaly.data import open_dataset
 from anomaly.inference import load_detector
 from anomaly.pipeline.train import TrainOptions, train_bundle
 
@@ -50,7 +50,7 @@ def main() -> None:
                 )
                 seconds = time.monotonic() - started
                 scores = load_detector(Path(folder) / "model").score([sample.source for sample in samples]).score
-            auroc = roc_auc_score([sample.label is Label.ANOMALOUS for sample in samples], np.asarray(scores))
+            auroc = roc_auc_score([sample.label == "anomalous" for sample in samples], np.asarray(scores))
             print(f"| {nproc} | {seed} | {100 * auroc:.2f} | {seconds:.0f} |", flush=True)
 
 

@@ -5,17 +5,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from anomaly.bundle import load
-from tests.cli.calls import TINY, call, done, refused, sets
+from tests.cli.calls import TINY, call, done, refused
 
 DIGITS = ("train", "digits", "--normal", "0", *TINY)
 PROGRAM = [sys.executable, "-c", "from anomaly.cli import app; app()"]
-ENDLESS = sets("training.steps=1000000")
+PATIENCE_S = 250  # on a busy machine: each process loads torch
 
 
 def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
@@ -48,25 +50,25 @@ def test_a_method_that_cannot_be_divided_is_refused_by_name(tmp_path: Path) -> N
     assert "features cannot be trained by 2 processes" in refused(*options, "--nproc", "2")
 
 
-def test_a_killed_process_ends_all_and_the_training_goes_on_with_resume(tmp_path: Path) -> None:
-    training = started(tmp_path / "m", "--nproc", "2")
-    ranks = ranks_of(training, tmp_path / "m")
-    ranks[1].send_signal(signal.SIGKILL)
-    stdout, stderr = training.communicate(timeout=100)
+def test_a_killed_process_ends_all(tmp_path: Path) -> None:
+    with started(tmp_path / "m") as training:
+        ranks = ranks_of(training, tmp_path / "m")
+        ranks[1].send_signal(signal.SIGKILL)
+        stdout, stderr = training.communicate(timeout=PATIENCE_S)
     assert (training.returncode, stdout) == (2, "")
-    assert "error: rank 1 of the 2 processes was killed (SIGKILL); the others were ended." in stderr
+    assert "error: rank 1 of the 2 processes was killed (SIGKILL); the others were ended. Go on from" in stderr
     assert "Traceback" not in stderr
-    assert_gone(ranks.values())
+    assert_gone(ranks)
 
 
 def test_ctrl_c_ends_all(tmp_path: Path) -> None:
-    training = started(tmp_path / "m", "--nproc", "2")
-    ranks = ranks_of(training, tmp_path / "m")
-    os.killpg(training.pid, signal.SIGINT)  # as a terminal does
-    _, stderr = training.communicate(timeout=100)
+    with started(tmp_path / "m") as training:
+        ranks = ranks_of(training, tmp_path / "m")
+        os.killpg(training.pid, signal.SIGINT)  # as a terminal does
+        _, stderr = training.communicate(timeout=PATIENCE_S)
     assert training.returncode in (1, 130)
     assert "Traceback" not in stderr
-    assert_gone(ranks.values())
+    assert_gone(ranks)
 
 
 def test_torchrun_itself_may_start_them(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_torchrun_itself_may_start_them(tmp_path: Path) -> None:
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
         words = [*torchrun, str(program), *options, *more]
-        return subprocess.run(words, capture_output=True, text=True, timeout=200, env=environment, check=False)
+        return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, env=environment, check=False)
 
     good, bad = run(), run("--set", "training.batch_size=7")
     assert good.returncode == 0, good.stderr
@@ -93,33 +95,35 @@ def test_one_process_is_no_process_group(tmp_path: Path) -> None:
     assert call(*DIGITS, "--out", tmp_path / "m", "--nproc", "1").exit_code == 0
 
 
-def started(out: Path, *options: str) -> "subprocess.Popen[str]":
-    words = [*PROGRAM, *map(str, DIGITS), "--out", str(out), *ENDLESS, *options]
-    words.remove("--steps")
-    words.remove("10")
-    return subprocess.Popen(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+@contextmanager
+def started(out: Path) -> "Iterator[subprocess.Popen[str]]":
+    """A training by two processes that would not end by itself; nothing of it is left behind."""
+    words = [*PROGRAM, *map(str, DIGITS), "--out", str(out), "--nproc", "2"]
+    words[words.index("--steps") + 1] = "1000000"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
+    ) as training:
+        try:
+            yield training
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(training.pid, signal.SIGKILL)
 
 
-def ranks_of(training: "subprocess.Popen[str]", out: Path) -> dict[int, psutil.Process]:
-    """The processes by rank, when they train."""
-    until = time.monotonic() + 100
+def ranks_of(training: "subprocess.Popen[str]", out: Path) -> list[psutil.Process]:
+    """The processes in the order of their ranks, when they are about to train."""
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         assert training.poll() is None, training.communicate()
         children = psutil.Process(training.pid).children()
         ranks = [child for child in children if "multiprocessing.spawn" in " ".join(child.cmdline())]
         if len(ranks) == 2 and list(out.glob(".training/run-*/pixels.u8")):
-            return dict(enumerate(sorted(ranks, key=psutil.Process.create_time)))  # they are started in order
+            return sorted(ranks, key=psutil.Process.create_time)  # they are started in order
         time.sleep(0.2)
     raise AssertionError("the training does not begin")
 
 
-def assert_gone(processes: "dict[int, psutil.Process] | object") -> None:
-    _, alive = psutil.wait_procs(list(processes), timeout=20)  # type: ignore[call-overload]
+def assert_gone(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=20)
     assert not alive

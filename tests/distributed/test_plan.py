@@ -53,7 +53,7 @@ def test_a_row_has_the_options_of_a_training(tmp_path: Path) -> None:
         ("digits,a/b,,", "name: a/b is the name of a model, and of its folder"),
         ("digits,.a,,", "name: .a is the name of a model"),
         ("digits,a,ten,", "steps: Input should be a valid integer"),
-        ("digits,a,,training.speed=1", "training.speed"),
+        ("digits,a,,training.speed=1", "the section training has no field 'speed'"),
         ("digits,a,5,training.steps=6", "training.steps is set twice, by --set and by --steps"),
         ("digits,a,,'training.steps=6", "No closing quotation"),
         ("digits,a,,,more", "it has more cells than the first row"),
