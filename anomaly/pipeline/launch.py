@@ -132,16 +132,16 @@ def _shown(events: Events, watch: TrainWatch) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The agent's own log tells of processes and signals, which is no message for a user."""
-    log = logging.getLogger("torch.distributed")
-    handler, propagates = logging.NullHandler(), log.propagate
-    log.addHandler(handler)
-    log.propagate = False
+    """The agent logs processes and signals, which tell a user nothing; PyTorch's loggers have handlers of their own."""
+    found = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.partition(".")[0] == "torch"]
+    before = [(log, log.handlers, log.propagate) for log in found if log.handlers or log.name == "torch"]
+    for log, _, _ in before:
+        log.handlers, log.propagate = [logging.NullHandler()], False
     try:
         yield
     finally:
-        log.removeHandler(handler)
-        log.propagate = propagates
+        for log, handlers, propagates in before:
+            log.handlers, log.propagate = handlers, propagates
 
 
 @contextmanager
