@@ -53,13 +53,15 @@ def train_many(
         for number, one in enumerate(train_rows(rows, places), start=1):
             ended.append(one)
             err.print(f"{number} of {len(rows)}: {escape(one.row.name)} {_how(one)}")
-    table = Table(
-        "line", "name", "recipe", "what", "version", "minutes", "warnings", "reason", box=None, pad_edge=False
-    )
-    for one in sorted(ended, key=lambda one: one.row.line):
+    table = Table("line", "name", "recipe", "what", "version", "minutes", "warnings", box=None, pad_edge=False)
+    ended.sort(key=lambda one: one.row.line)
+    for one in ended:
         table.add_row(str(one.row.line), escape(one.row.name), escape(one.row.recipe), _how(one), *_cells(one))
     out.print(table)
-    if any(one.error for one in ended):
+    failed = [one for one in ended if one.error]
+    for one in failed:  # whole sentences: a column would break them
+        out.print(f"line {one.row.line}, {escape(one.row.name)}, has failed: {escape(one.error or '')}", soft_wrap=True)
+    if failed:
         raise typer.Exit(1)
 
 
@@ -69,5 +71,5 @@ def _how(one: "Ended") -> str:
 
 def _cells(one: "Ended") -> list[str]:
     if one.result is None:
-        return ["–", "–", "–", escape(one.error or "")]
-    return [str(one.result.version), f"{one.result.seconds / 60:.1f}", str(one.result.num_warnings), ""]
+        return ["–", "–", "–"]
+    return [str(one.result.version), f"{one.result.seconds / 60:.1f}", str(one.result.num_warnings)]
