@@ -19,7 +19,8 @@
     ├── ExportError             an exported model that does not score as its bundle
     └── TrainingError
         ├── DivergedError       losses or weights are no longer finite
-        └── CheckpointError     nothing to resume from, or it belongs to another run
+        ├── CheckpointError     nothing to resume from, or it belongs to another run
+        └── LostRankError       a process of a training on several has ended
 
 A message says what is wrong, what was found, what was expected, and what to do about it.
 """
@@ -103,3 +104,7 @@ class DivergedError(TrainingError):
 
 class CheckpointError(TrainingError):
     """There is nothing to resume from, or it belongs to another run."""
+
+
+class LostRankError(TrainingError):
+    """A process of a training on several has ended before its time. The message says which, where that is known."""

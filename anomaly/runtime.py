@@ -61,6 +61,11 @@ def to_float(pixels: Tensor) -> Tensor:
     return pixels.to(torch.float32).div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
 
 
+def widened(tensor: Tensor) -> Tensor:
+    """In single precision where it is in a shorter one; in double precision it stays."""
+    return tensor if tensor.dtype is torch.float64 else tensor.float()
+
+
 @contextmanager
 def single_threaded() -> Iterator[None]:
     """One thread for torch: where products are small, threads that wait for each other cost more than they gain."""

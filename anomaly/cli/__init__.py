@@ -20,6 +20,7 @@ from anomaly.cli.score import score
 from anomaly.cli.serve import serve
 from anomaly.cli.streams import make_lenient
 from anomaly.cli.train import train
+from anomaly.cli.train_many import train_many
 from anomaly.cli.watch import watch
 
 
@@ -37,7 +38,7 @@ app = _Program(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (data, region, train, calibrate, score, evaluate, inspect, serve, watch, archive, export):
+for verb in (data, region, train, train_many, calibrate, score, evaluate, inspect, serve, watch, archive, export):
     app.command()(verb)
 for name, verbs in {"recipes": recipes_app, "models": models_app, "keys": keys_app, "history": history_app}.items():
     app.add_typer(verbs, name=name)

@@ -11,7 +11,6 @@ from rich.markup import escape
 from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, err, left_out, names, needs_torch, out, usage
 from anomaly.cli.data import say_data
 from anomaly.cli.progress import TrainingBar
-from anomaly.errors import UsageError
 
 _RECIPE, _RUN, _MACHINE = "What is learnt", "This run", "Machine and files"
 
@@ -80,6 +79,15 @@ def train(
     device: Annotated[
         str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_MACHINE)
     ] = "auto",
+    nproc: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Train by N processes of this machine, each on its part of every batch; one a GPU, if any.",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = 1,
     max_pixels: MaxPixels = MAX_PIXELS,
     tensorboard: Annotated[
         Path | None,
@@ -90,23 +98,14 @@ def train(
     with usage():
         needs_torch("anomaly train")
         from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle
-        from anomaly.recipes import merged, parse_overrides
+        from anomaly.recipes import options_of
+        from anomaly.training import is_follower
 
-        shortcuts = {"preprocess": {"size": size}, "training": {"steps": steps, "seed": seed}}
-        given = {
-            section: {name: value for name, value in fields.items() if value is not None}
-            for section, fields in shortcuts.items()
-        }
-        overrides = parse_overrides(set_ or ())
-        for section, fields in given.items():
-            if twice := fields.keys() & overrides.get(section, {}).keys():
-                name = min(twice)
-                raise UsageError(f"{section}.{name} is set twice, by --set and by --{name}; leave one of them away")
         options = TrainOptions(
             data=data,
             out=out_,
             recipe=recipe,
-            overrides=merged(overrides, given),
+            overrides=options_of(set_ or (), size=size, steps=steps, seed=seed),
             normal=names(normal),
             groups=groups,
             region=region,
@@ -117,7 +116,9 @@ def train(
             tensorboard=tensorboard,
             max_pixels=max_pixels,
             command=_command(),
+            nproc=nproc,
         )
+        out.quiet = err.quiet = is_follower()
         with TrainingBar(err, max_minutes) as bar:
             watch = TrainWatch(
                 bar.recipe, bar.reading, bar.image, bar.step, bar.calibrating, bar.warn, say_data, bar.measuring

@@ -13,7 +13,7 @@ from anomaly.data import NormalSplit, PixelsOfImages
 from anomaly.inference.phi_features import phi_features
 from anomaly.inference.torch_engine import TorchEngine, place_engine
 from anomaly.networks.pretrained import load_pretrained
-from anomaly.training import Checkpoint, LearnWatch, learn, learn_places
+from anomaly.training import Checkpoint, LearnWatch, Ranks, learn, learn_places
 
 
 def learn_by(
@@ -25,9 +25,10 @@ def learn_by(
     device: torch.device,
     checkpoint: Checkpoint,
     decoder: Mapping[str, Tensor] | None,
+    ranks: Ranks,
     watch: LearnWatch,
 ) -> Contents:
-    """See `learn` and `learn_places`, which has no checkpoint: it takes minutes."""
+    """See `learn` and `learn_places`, which has no checkpoint and one rank only: it takes minutes."""
     if recipe.has_generator:
         return learn(
             np.asarray(pixels),
@@ -38,6 +39,7 @@ def learn_by(
             device=device,
             checkpoint=checkpoint,
             decoder=decoder,
+            ranks=ranks,
             watch=watch,
         )
     extract = phi_features(recipe.preprocess.channels)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from anomaly.config import Method, Precision, Recipe, feature_names
 from anomaly.config.places import PACKAGE
 from anomaly.config.region import region_note
 from anomaly.data import Dataset, Limits, PixelStore, describe, few_parts, image_keys, open_dataset, split_distinct
-from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import UsageError
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
@@ -23,59 +22,28 @@ from anomaly.inference import ALPHA
 from anomaly.inference.evidence_onnx import with_graph
 from anomaly.networks import Networks
 from anomaly.pipeline.detectability import with_detectability
+from anomaly.pipeline.launch import launch
 from anomaly.pipeline.learning import learn_by
+from anomaly.pipeline.ranked import check_nproc, check_recipe, device_of_rank, telling_failures
 from anomaly.pipeline.record import data_record, identity, sets_sentences
 from anomaly.pipeline.region import with_region
-from anomaly.recipes import AUTO, Resolved, Sections, range_note, resolve, scale_note, sides, survey
+from anomaly.pipeline.train_options import TrainOptions, TrainWatch
+from anomaly.recipes import Resolved, range_note, resolve, scale_note, sides, survey
 from anomaly.runtime import is_fast_at_bf16, resolve_device
-from anomaly.training import Checkpoint, HistoryRow, LearnWatch, run_folder, tensorboard_files
+from anomaly.training import (
+    ALONE,
+    Checkpoint,
+    HistoryRow,
+    LearnWatch,
+    Ranks,
+    follow,
+    is_ranked,
+    joined,
+    run_folder,
+    tensorboard_files,
+)
 
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """The options of `anomaly train`: the data, a recipe with fields set on top of it, and what belongs to this run.
-
-    `groups` says which part each image shows, "" where every image is a part of its own (see `open_dataset`).
-    `overrides` are fields of the recipe by section, such as {"training": {"steps": 1000}}. `region` is a file of a mask
-    or of polygons (see `regions.reading`). `init_decoder` is a bundle, usually an autoencoder's, whose decoder G begins
-    as. Larger images than `max_pixels` are left out. `command` is recorded in the bundle. `measures`: whether it is
-    measured how small a defect is found, which takes up to a minute.
-    """
-
-    data: str
-    out: Path
-    recipe: str = AUTO
-    overrides: Sections = field(default_factory=dict)
-    normal: tuple[str, ...] = ()
-    groups: str = ""
-    region: Path | None = None
-    init_decoder: Path | None = None
-    max_minutes: float | None = None
-    device: str = "auto"
-    resume: bool = False
-    tensorboard: Path | None = None
-    max_pixels: int = DEFAULT_LIMITS.max_pixels
-    command: str = ""
-    measures: bool = True
-
-
-@dataclass(frozen=True)
-class TrainWatch:
-    """How a caller watches: the recipe, the images read, the steps done with the curves' means, the calibration begun.
-
-    What the data were taken for comes before all of them, in sentences.
-    And each warning, once: what goes wrong in training, and what to change. A resumed run gives its earlier ones too.
-    Where normals were held out to report on, `on_measuring` comes last: how small a defect is found is measured.
-    """
-
-    on_recipe: Callable[[Resolved], None] = lambda resolved: None
-    on_reading: Callable[[int], None] = lambda total: None
-    on_image: Callable[[], None] = lambda: None
-    on_step: Callable[[int, HistoryRow], None] = lambda step, row: None
-    on_calibrating: Callable[[], None] = lambda: None
-    on_warning: Callable[[str], None] = lambda warning: None
-    on_data: Callable[[Sequence[str]], None] = lambda sentences: None
-    on_measuring: Callable[[], None] = lambda: None
+__all__ = ["TrainOptions", "TrainSummary", "TrainWatch", "train_bundle", "train_on"]
 
 
 @dataclass(frozen=True)
@@ -109,9 +77,12 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
 
     What is needed to resume is kept in `options.out/.training`, in a folder for each run.
 
+    With `options.nproc` several processes train it (see `pipeline.launch`). Where torchrun started this process, it is
+    one of them: all get the same summary, and rank 0 alone calls `watch`.
+
     Raises:
         DataError: the data cannot be used.
-        TrainingError: training diverged, or there is nothing to resume.
+        TrainingError: training diverged, there is nothing to resume, or one of several processes has ended.
         UsageError: the options do not fit together.
         StorageError: `options.out` cannot be written.
         InUseError: the run to resume is being trained.
@@ -119,14 +90,32 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     """
     require("training", "torch", *WITH_TORCH)  # before hours of work, at whose end the graph is made
     _check_name(options.out)
-    resolve_device(options.device)
+    if options.nproc > 1:
+        check_nproc(options)
+        return TrainSummary(load(launch(train_bundle, options, watch)))
+    if not is_ranked():
+        resolve_device(options.device)
+        return _train(options, watch)
+    options = replace(options, device=device_of_rank(options.device))
+    with joined(resolve_device(options.device)) as ranks:
+        if not ranks.leads:
+            return TrainSummary(load(Path(follow(ranks, resolve_device(options.device)))))
+        with telling_failures(ranks):
+            summary = _train(options, watch, ranks)
+        ranks.tell({"done": str(summary.bundle.ref.path.resolve())})
+        return summary
+
+
+def _train(options: TrainOptions, watch: TrainWatch, ranks: Ranks = ALONE) -> TrainSummary:
     dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
     watch.on_data(describe(dataset))
-    return train_on(dataset, options, watch)
+    return train_on(dataset, options, watch, ranks)
 
 
-def train_on(dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainWatch()) -> TrainSummary:
-    """The same on a data set that is open: `options.data` is its name."""
+def train_on(
+    dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainWatch(), ranks: Ranks = ALONE
+) -> TrainSummary:
+    """The same on a data set that is open: `options.data` is its name; in this process, one of the `ranks`."""
     device = resolve_device(options.device)
     samples = dataset.train_normals()
     limits = Limits.for_pixels(options.max_pixels)
@@ -135,6 +124,7 @@ def train_on(dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainW
     resolved = resolve(options.recipe, overrides, found)
     recipe = resolved.recipe
     _check_feature_layer(resolved)
+    check_recipe(recipe, ranks)
     decoder = _read_decoder(recipe, options.init_decoder)
     if not recipe.has_generator:
         require("a recipe with pretrained features", "pretrained", PACKAGE)
@@ -182,6 +172,7 @@ def train_on(dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainW
                     run.checkpoint, identity(record, parts), resume=options.resume, take_over=run.take_over
                 ),
                 decoder=decoder,
+                ranks=ranks,
                 watch=LearnWatch(
                     lambda step, row: _watched(watch, limit, step, row), on_rows, watch.on_warning, watch.on_calibrating
                 ),

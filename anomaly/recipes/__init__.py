@@ -1,7 +1,7 @@
 """Recipes as TOML files, and how one becomes the recipe for given images."""
 
 from anomaly.recipes.files import RecipeFile, Sections, read_recipe, recipe_names
-from anomaly.recipes.overrides import merged, parse_overrides
+from anomaly.recipes.overrides import merged, options_of, parse_overrides
 from anomaly.recipes.resolve import AUTO, Resolved, candidates, resolve, to_recipe
 from anomaly.recipes.survey import Survey, range_note, scale_note, sides, survey
 
@@ -13,6 +13,7 @@ __all__ = [
     "Survey",
     "candidates",
     "merged",
+    "options_of",
     "parse_overrides",
     "range_note",
     "read_recipe",

@@ -25,6 +25,27 @@ def parse_overrides(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
     return sections
 
 
+def options_of(
+    texts: Sequence[str], *, size: int | None = None, steps: int | None = None, seed: int | None = None
+) -> dict[str, dict[str, Any]]:
+    """The fields of texts, with those that have an option of their own.
+
+    Raises:
+        UsageError: as `parse_overrides`, or a field is given in both ways.
+    """
+    shortcuts = {"preprocess": {"size": size}, "training": {"steps": steps, "seed": seed}}
+    given = {
+        section: {name: value for name, value in fields.items() if value is not None}
+        for section, fields in shortcuts.items()
+    }
+    overrides = parse_overrides(texts)
+    for section, fields in given.items():
+        if twice := fields.keys() & overrides.get(section, {}).keys():
+            name = min(twice)
+            raise UsageError(f"{section}.{name} is set twice, by --set and by --{name}; leave one of them away")
+    return merged(overrides, given)
+
+
 def merged(*layers: Sections) -> dict[str, dict[str, Any]]:
     """Sections laid over each other, the last on top."""
     names = dict.fromkeys(name for layer in layers for name in layer)

@@ -12,18 +12,25 @@ from anomaly.networks import Auxiliary, Batches, Networks
 from anomaly.runtime import autocast, to_float
 from anomaly.training.curves import Curves
 from anomaly.training.optimizers import descend
+from anomaly.training.ranks import ALONE, Ranks
 
 _BATCH_SIZE = 16  # images at a time: all at once may be more than a device holds
 
 
 def auxiliary_step(
-    auxiliary: Auxiliary, optimizer: torch.optim.Optimizer, x: Tensor, config: TrainingConfig, step: int
+    auxiliary: Auxiliary,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    config: TrainingConfig,
+    step: int,
+    ranks: Ranks = ALONE,
 ) -> Curves:
-    """One step on images x (b, c, size, size)."""
+    """One step on images x (b, c, size, size), which are those of all ranks: each learns from its own examples."""
     auxiliary.train().requires_grad_(True)
     with autocast(x.device, config.precision):
-        loss = auxiliary.loss(x, seed=config.seed, step=step)
-    grad = descend(optimizer, loss)
+        images, targets = auxiliary.examples(x, seed=config.seed, step=step)
+        loss = _share_of_mean(auxiliary.loss(ranks.own(images), ranks.own(targets)), len(images), ranks)
+    grad = descend(optimizer, loss, ranks)
     return {f"loss_{auxiliary.name}": loss.detach(), f"grad_{auxiliary.name}": grad}
 
 
@@ -39,6 +46,14 @@ def settle(
     for auxiliary in networks.all_auxiliaries():
         auxiliary.settle(plan, _batches(pixels, train, device), _batches(pixels, select, device))
     networks.plan = plan
+
+
+def _share_of_mean(own_mean: Tensor, num: int, ranks: Ranks) -> Tensor:
+    """Their mean over ranks is the mean over all `num` examples, also where some ranks have one more, or none."""
+    num_own = len(range(ranks.rank, num, ranks.size))
+    if num_own * ranks.size == num:
+        return own_mean
+    return (own_mean if num_own else own_mean.nan_to_num()) * (num_own * ranks.size / num)
 
 
 def _batches(pixels: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device) -> Batches:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from anomaly.errors import DivergedError
+from anomaly.runtime import widened
+from anomaly.training.ranks import ALONE, Ranks
 
 Curves = dict[str, Tensor]
 """What one step shows, as tensors still on the device."""
@@ -16,14 +18,16 @@ HistoryRow = dict[str, float]
 """The same as numbers, with the `step`."""
 
 
-def to_rows(recent: Sequence[Curves], step: int) -> list[HistoryRow]:
-    """One row a step, the last of which is `step`: all in one transfer from the device.
+def to_rows(recent: Sequence[Curves], step: int, ranks: Ranks = ALONE) -> list[HistoryRow]:
+    """One row a step, the last of which is `step`: all in one transfer from the device, the means over all ranks.
 
     Raises:
         DivergedError: a number is not finite.
     """
     names = list(recent[0])
-    table = torch.stack([torch.stack([curves[name].float() for name in names]) for curves in recent]).tolist()
+    on_device = torch.stack([torch.stack([widened(curves[name]) for name in names]) for curves in recent])
+    ranks.average_([on_device])
+    table = on_device.tolist()
     first = step - len(recent) + 1
     for number, values in enumerate(table, start=first):
         broken = [name for name, value in zip(names, values, strict=True) if not math.isfinite(value)]

@@ -1,13 +1,12 @@
-"""The training loop, the same for every method.
+"""One training, the same for every method: its state, new or resumed, its steps, the curves, checkpoints, the result.
 
-Step t draws its images and its z from (seed, t) alone, so a run that is killed and resumed ends in the same weights as
-one that was not. A callback says when to stop.
+A run that is killed and resumed ends in the same weights as one that was not. A callback says when to stop.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +18,14 @@ from torch import Tensor
 from anomaly.config import Method, NetworkPlan, TrainingConfig
 from anomaly.errors import CheckpointError
 from anomaly.networks import Networks, draw
-from anomaly.runtime import seed_of, seeded_rng, to_float
-from anomaly.training.augmentation import augment
-from anomaly.training.auxiliary import auxiliary_step
+from anomaly.runtime import seeded_rng, to_float
 from anomaly.training.criterion import stop_criterion
-from anomaly.training.curves import Curves, HistoryRow, diverged, means, to_rows
-from anomaly.training.state import TrainingState, encoder_from, load_checkpoint, new_state, save_checkpoint
-from anomaly.training.steps import autoencoder_step, encoder_step, game_step
+from anomaly.training.curves import HistoryRow, diverged, means
+from anomaly.training.following import tell_start
+from anomaly.training.loop import REPORT_EVERY, run_steps
+from anomaly.training.ranks import ALONE, Ranks
+from anomaly.training.state import TrainingState, load_checkpoint, new_state, save_checkpoint
 
-REPORT_EVERY = 10
 JUDGE_EVERY = 100
 MAX_JUDGED = 512  # images
 CHECKPOINT_EVERY_S = 60.0
@@ -72,6 +70,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     decoder: Mapping[str, Tensor] | None = None,
     select: NDArray[np.int64] | None = None,
+    ranks: Ranks = ALONE,
     should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False,
     on_rows: Callable[[Sequence[HistoryRow]], object] = lambda rows: None,
 ) -> Trained:
@@ -87,50 +86,43 @@ def fit(
 
     `on_rows(rows)` gets every row of the curves once and in order, those of a resumed run's earlier part first.
 
+    Where there are several `ranks`, rank 0 calls this, and the others `follow`; the pixels are a memory-mapped file.
+
     Raises:
         DivergedError: a loss or a weight is not finite any more.
         CheckpointError: resuming was asked for and is not possible.
     """
-    state = new_state(plan, config, device, decoder=decoder)
-    run = _run_id(plan, config, checkpoint.data, decoder) if checkpoint else ""
+    run = _run_id(plan, config, checkpoint.data, decoder, ranks) if checkpoint else ""
+    state = new_state(plan, config, device, decoder=decoder, ranks=ranks)
+    resumed = None
     if checkpoint and checkpoint.resume:
         checkpoint.take_over(run)
-        load_checkpoint(state, checkpoint.path, run=run)
+        load_checkpoint(state, resumed := checkpoint.path, run=run)
         if state.step > config.steps:
             raise CheckpointError(
                 f"the checkpoint {checkpoint.path} is at step {state.step:,}, beyond the {config.steps:,} asked for; "
                 "give at least as many steps, or train without --resume to start anew"
             )
         on_rows(state.history)
-    saved_at = time.monotonic()
-    num_batches = config.d_steps + config.g_steps - 1
-    batches = _batches(len(rows), config, start=state.step * num_batches)
+    tell_start(ranks, pixels, rows, plan, config, checkpoint=resumed, run=run)
     judge = _judge_by(pixels, select, plan, config, device)
-    recent: list[Curves] = []
-    with torch.random.fork_rng(devices=[]):
-        while state.step < (last := _last_step(state, config)):
-            x = [to_float(torch.from_numpy(pixels[rows[next(batches)]]).to(device)) for _ in range(num_batches)]
-            recent.append(_step(state, x, config))
-            state.step += 1
-            state.update_ema(config.ema_decay)
-            if state.step % REPORT_EVERY and state.step not in (last, state.encoder_from):
-                continue
-            state.history += to_rows(recent, state.step)
-            if state.step % JUDGE_EVERY == 0:
-                state.history[-1] |= judge(state)
-            new = state.history[-len(recent) :]
-            recent.clear()
-            on_rows(new)
-            row = means(new)
-            stop = should_stop(state.step, row)
-            if stop and state.encoder_from is not None and state.step < state.encoder_from:
-                state.encoder_from, stop = state.step, False
-            done = stop or state.step == _last_step(state, config)
-            if checkpoint and (done or time.monotonic() - saved_at >= checkpoint.every_s):
-                save_checkpoint(state, checkpoint.path, run=run)
-                saved_at = time.monotonic()
-            if stop:
-                break
+    saved_at = time.monotonic()
+
+    def report(new: list[HistoryRow]) -> bool:
+        state.history += new
+        if state.step % JUDGE_EVERY == 0:
+            state.history[-1] |= judge(state)
+            new[-1] = state.history[-1]
+        on_rows(new)
+        return should_stop(state.step, means(new))
+
+    def save(done: bool) -> None:
+        nonlocal saved_at
+        if checkpoint and (done or time.monotonic() - saved_at >= checkpoint.every_s):
+            save_checkpoint(state, checkpoint.path, run=run)
+            saved_at = time.monotonic()
+
+    run_steps(state, pixels, rows, config, report=report, save=save)
     networks = state.result()
     broken = [name for name, weight in networks.state_dict().items() if not weight.isfinite().all()]
     if broken:  # by the last step, whose losses no later one shows
@@ -163,61 +155,14 @@ def _judge_by(
     return judge
 
 
-def _last_step(state: TrainingState, config: TrainingConfig) -> int:
-    """The configured steps; fewer where the game was cut short: its encoder then has half as many as the game had."""
-    if state.encoder_from is None or state.encoder_from == encoder_from(config):
-        return config.steps
-    return min(config.steps, state.encoder_from + max(state.encoder_from // 2, 1))
-
-
-def _step(state: TrainingState, batches: list[Tensor], config: TrainingConfig) -> Curves:
-    """Auxiliary discriminators get images as they are: moved ones are blurred by interpolation, scored ones are not."""
-    moved = batches
-    if config.augment:
-        moved = [augment(batch, seeded_rng("augment", config.seed, state.step, i)) for i, batch in enumerate(batches)]
-    curves = _main_step(state, moved, config)
-    for auxiliary in state.networks.all_auxiliaries():
-        optimizer = state.optimizers_auxiliary[auxiliary.name]
-        curves |= auxiliary_step(auxiliary, optimizer, batches[-1], config, state.step)
-    return curves
-
-
-def _main_step(state: TrainingState, batches: list[Tensor], config: TrainingConfig) -> Curves:
-    torch.manual_seed(seed_of("step", config.seed, state.step))  # for dropout and the gradient penalty
-    x = batches[-1]
-    if config.method is Method.AUTOENCODER:
-        return autoencoder_step(state, x, config)
-    if state.encoder_from is not None and state.step >= state.encoder_from:
-        if state.step == state.encoder_from:
-            state.networks.load_state_dict(state.ema.state_dict())
-        return encoder_step(state, x, config)
-    plan = state.networks.plan
-    shape = (len(batches) * len(x), plan.latent_dim)
-    z = draw(plan.prior, shape, seeded_rng("latents", config.seed, state.step)).to(x.device)
-    return game_step(state, list(zip(batches, z.chunk(len(batches)), strict=True)), config)
-
-
-def _batches(n: int, config: TrainingConfig, *, start: int) -> Iterator[NDArray[np.int64]]:
-    """Index batches, endless, beginning with that of step `start`: one shuffle of all images after another."""
-    epoch, position = divmod(start * config.batch_size, n)
-    order = _shuffle(n, config.seed, epoch)[position:]
-    while True:
-        while len(order) < config.batch_size:
-            epoch += 1
-            order = np.concatenate([order, _shuffle(n, config.seed, epoch)])
-        batch, order = order[: config.batch_size], order[config.batch_size :]
-        yield np.sort(batch)
-
-
-def _shuffle(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    order: NDArray[np.int64] = torch.randperm(n, generator=seeded_rng("epoch", seed, epoch)).numpy()
-    return order
-
-
-def _run_id(plan: NetworkPlan, config: TrainingConfig, data: str, decoder: Mapping[str, Tensor] | None) -> str:
+def _run_id(
+    plan: NetworkPlan, config: TrainingConfig, data: str, decoder: Mapping[str, Tensor] | None, ranks: Ranks
+) -> str:
     """A digest of all that decides the weights. A resumed run may have more steps where they change no earlier one."""
     free = {"steps"} if config.method is not Method.F_ANOGAN else set()
     chosen = [plan.model_dump(mode="json"), config.model_dump(mode="json", exclude=free), data]
+    if ranks.size > 1:  # which changes how sums are rounded
+        chosen.append(f"{ranks.size} ranks")
     if decoder is not None:
         chosen += [hashlib.sha256(decoder[name].numpy().tobytes()).hexdigest() for name in sorted(decoder)]
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()

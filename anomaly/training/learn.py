@@ -30,6 +30,7 @@ from anomaly.training.curves import HistoryRow
 from anomaly.training.diagnostics import Diagnostics
 from anomaly.training.fit import Checkpoint, Trained, fit
 from anomaly.training.places import Extract, PlacesTrained, fit_places
+from anomaly.training.ranks import ALONE, Ranks
 
 NUM_GOLDEN = 4
 GOLDEN_SIDE = 256  # pixels, of a crop at most
@@ -78,6 +79,7 @@ def learn(
     device: torch.device,
     checkpoint: Checkpoint | None = None,
     decoder: Mapping[str, Tensor] | None = None,
+    ranks: Ranks = ALONE,
     watch: LearnWatch = LearnWatch(),
 ) -> Contents:
     """What a bundle holds, learnt from normal images (n, c, size, size), which may be memory-mapped.
@@ -104,6 +106,7 @@ def learn(
         checkpoint=checkpoint,
         decoder=decoder,
         select=np.array(split.select),
+        ranks=ranks,
         should_stop=watch.should_stop,
         on_rows=on_rows,
     )

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from anomaly.config import Loss
+from anomaly.training.ranks import ALONE, Ranks
 
 
 def discriminator_loss(loss: Loss, real: Tensor, fake: Tensor) -> Tensor:
@@ -54,9 +55,11 @@ def value(loss: Loss, real: Tensor, fake: Tensor) -> Tensor:
     return -softplus(-real).mean() - softplus(fake).mean()
 
 
-def gradient_penalty(judge: Callable[..., Tensor], real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+def gradient_penalty(
+    judge: Callable[..., Tensor], real: Sequence[Tensor], fake: Sequence[Tensor], ranks: Ranks = ALONE
+) -> Tensor:
     """E (‖∇ D‖ − 1)² between reals and fakes (Gulrajani 2017, eq. 3), the gradient by all of D's inputs together."""
-    weight = torch.rand(len(real[0]), device=real[0].device)
+    weight = ranks.own(torch.rand(ranks.size * len(real[0]), device=real[0].device))
     between = [
         torch.lerp(a, b.to(a.dtype), weight.view(-1, *[1] * (a.dim() - 1))).requires_grad_()
         for a, b in zip(real, fake, strict=True)

@@ -55,8 +55,8 @@ class RunFolder:
             if found is None:
                 _check_some(earlier, work)
                 raise CheckpointError(
-                    f"the checkpoint {earlier[0]} belongs to another run: its images, options or seed differ. "
-                    "Give the same options as before, or train without --resume to start anew"
+                    f"the checkpoint {earlier[0]} belongs to another run: its images, options, seed or number of ranks "
+                    "differ. Give the same options as before, or train without --resume to start anew"
                 )
             with held(found.parent / LOCK, _RUN.format(found.parent), instead=_ANEW):
                 found.replace(self.checkpoint)

@@ -29,6 +29,8 @@ from anomaly.networks import (
 from anomaly.runtime import place
 from anomaly.training.curves import HistoryRow
 from anomaly.training.optimizers import auxiliary_optimizer, game_optimizer
+from anomaly.training.ranks import ALONE, Ranks
+from anomaly.training.whole_batch import see_whole_batches
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class TrainingState:
     encoder_from: int | None = None
     best: Best | None = None
     history: list[HistoryRow] = field(default_factory=list)
+    ranks: Ranks = ALONE
 
     def update_ema(self, decay: float) -> None:
         """Move `ema` towards `networks` by 1 − decay, weights and batch statistics alike; by more in early steps.
@@ -91,7 +94,12 @@ class TrainingState:
 
 
 def new_state(
-    plan: NetworkPlan, config: TrainingConfig, device: torch.device, *, decoder: Mapping[str, Tensor] | None = None
+    plan: NetworkPlan,
+    config: TrainingConfig,
+    device: torch.device,
+    *,
+    decoder: Mapping[str, Tensor] | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainingState:
     """Step 0: initial weights drawn from the seed alone, or G's those of a `decoder`."""
     with torch.random.fork_rng(devices=[]):
@@ -104,6 +112,7 @@ def new_state(
         networks.G.load_state_dict(dict(decoder))
     place(networks, device)
     ema = copy_sharing_frozen(networks).requires_grad_(False)
+    see_whole_batches(networks, config.batch_size // ranks.size, ranks)
     judging = [p for discriminator in networks.discriminators() for p in discriminator.parameters()]
     generating = [p for part in (networks.G, networks.E) if part is not None for p in part.parameters()]
     return TrainingState(
@@ -113,6 +122,7 @@ def new_state(
         optimizer_d=game_optimizer(judging, config) if judging else None,
         optimizers_auxiliary={a.name: auxiliary_optimizer(a) for a in networks.all_auxiliaries()},
         encoder_from=encoder_from(config),
+        ranks=ranks,
     )
 
 
@@ -165,7 +175,7 @@ def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
         raise CheckpointError(f"the checkpoint {path} cannot be read ({error}); train without --resume") from error
     if metadata.get("run") != run:
         raise CheckpointError(
-            f"the checkpoint {path} belongs to another run: its images, options or seed differ. "
+            f"the checkpoint {path} belongs to another run: its images, options, seed or number of ranks differ. "
             "Give the same options as before, or train without --resume to start anew"
         )
     for prefix, optimizer in _optimizers(state).items():

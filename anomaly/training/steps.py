@@ -6,13 +6,14 @@ tensors still on the device.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from anomaly.config import TrainingConfig, default_feature_layer
 from anomaly.networks import Networks
-from anomaly.runtime import autocast
+from anomaly.runtime import autocast, widened
 from anomaly.scoring.terms import izi_f
 from anomaly.training.curves import Curves
 from anomaly.training.losses import (
@@ -77,8 +78,8 @@ def autoencoder_step(state: TrainingState, x: Tensor, config: TrainingConfig) ->
     """E and G learn to reconstruct: mean |x − G(E(x))|, and nothing else."""
     networks = state.networks
     with autocast(x.device, config.precision):
-        loss = cycle_x_loss(x, networks.G(networks.encode(x)).float())
-    grad_g = descend(state.optimizer_g, loss)
+        loss = cycle_x_loss(x, widened(networks.G(networks.encode(x))))
+    grad_g = descend(state.optimizer_g, loss, state.ranks)
     return {"cycle_x": loss.detach(), "grad_g": grad_g}
 
 
@@ -92,8 +93,8 @@ def encoder_step(state: TrainingState, x: Tensor, config: TrainingConfig) -> Cur
         x_hat = networks.G(networks.encode(x))
         features, features_hat = networks.judge(x).features, networks.judge(x_hat).features
         layer = default_feature_layer(networks.plan) or ""
-        loss = izi_f(x, x_hat.float(), features[layer].float(), features_hat[layer].float()).mean()
-    grad_g = descend(state.optimizer_g, loss)
+        loss = izi_f(x, widened(x_hat), widened(features[layer]), widened(features_hat[layer])).mean()
+    grad_g = descend(state.optimizer_g, loss, state.ranks)
     return {"izi_f": loss.detach(), "grad_g": grad_g}
 
 
@@ -134,9 +135,10 @@ def _move_discriminators(state: TrainingState, move: _Move, config: TrainingConf
             outputs.append((real, fake))
             loss_d = loss_d + discriminator_loss(config.loss, real, fake)
             if config.gradient_penalty:
-                penalty = gradient_penalty(lambda *a, D=contest.judge: D(*a).logits.float(), contest.real, contest.fake)
+                judge = partial(_logits, contest.judge)
+                penalty = gradient_penalty(judge, contest.real, contest.fake, state.ranks)
                 loss_d = loss_d + config.gradient_penalty * penalty
-    grad_d = descend(state.optimizer_d, loss_d)
+    grad_d = descend(state.optimizer_d, loss_d, state.ranks)
     if config.clip_weights:
         with torch.no_grad():
             for weight in state.optimizer_d.param_groups[0]["params"]:
@@ -155,23 +157,23 @@ def _move_generator(state: TrainingState, move: _Move, config: TrainingConfig) -
                 real, fake = _outputs(contest, apart=networks.plan.discriminator_batch_norm)
                 loss_g = loss_g + encoder_loss(config.loss, real)
             else:
-                fake = contest.judge(*contest.fake).logits.float()
+                fake = _logits(contest.judge, *contest.fake)
             loss_g = loss_g + generator_loss(config.loss, fake)
         loss = config.adversarial * loss_g
         if move.z_hat is not None:
             x_cycle = networks.G(move.z_hat) if move.x_cycle is None else move.x_cycle
             z_cycle = networks.encode(move.x_fake) if move.z_cycle is None else move.z_cycle
             losses = {
-                "cycle_x": cycle_x_loss(move.x, x_cycle.float()),
-                "cycle_z": cycle_z_loss(move.z, z_cycle.float()),
+                "cycle_x": cycle_x_loss(move.x, widened(x_cycle)),
+                "cycle_z": cycle_z_loss(move.z, widened(z_cycle)),
             }
             loss = loss + config.cycle_x * losses["cycle_x"] + config.cycle_z * losses["cycle_z"]
         elif (
             networks.E is not None and state.encoder_from is None
         ):  # beside the game, which it does not touch: a start for the search
-            losses = {"cycle_z": cycle_z_loss(move.z, networks.encode(move.x_fake.detach()).float())}
+            losses = {"cycle_z": cycle_z_loss(move.z, widened(networks.encode(move.x_fake.detach())))}
             loss = loss + losses["cycle_z"]
-    grad_g = descend(state.optimizer_g, loss)
+    grad_g = descend(state.optimizer_g, loss, state.ranks)
     _let_learn(networks, learn=True)
     return {"loss_g": loss_g.detach(), **{name: t.detach() for name, t in losses.items()}, "grad_g": grad_g}
 
@@ -179,10 +181,14 @@ def _move_generator(state: TrainingState, move: _Move, config: TrainingConfig) -
 def _outputs(contest: _Contest, *, apart: bool) -> tuple[Tensor, Tensor]:
     """D of the reals and of the fakes (b,): as one batch, or as two, so that a batch norm does not mix them."""
     if apart:
-        return contest.judge(*contest.real).logits.float(), contest.judge(*contest.fake).logits.float()
+        return _logits(contest.judge, *contest.real), _logits(contest.judge, *contest.fake)
     both = [torch.cat([a, b.to(a.dtype)]) for a, b in zip(contest.real, contest.fake, strict=True)]
-    real, fake = contest.judge(*both).logits.float().chunk(2)
+    real, fake = _logits(contest.judge, *both).chunk(2)
     return real, fake
+
+
+def _logits(judge: nn.Module, *inputs: Tensor) -> Tensor:
+    return widened(judge(*inputs).logits)
 
 
 def _let_learn(networks: Networks, *, learn: bool) -> None:
@@ -205,5 +211,5 @@ def _curves(config: TrainingConfig, move: _Move, real: Tensor, fake: Tensor) -> 
 
 def _mean_distance(x: Tensor) -> Tensor:
     """The mean Euclidean distance of a batch's images from each other."""
-    flat = x.float().flatten(1)
+    flat = widened(x).flatten(1)
     return torch.cdist(flat, flat).sum() / (len(x) * (len(x) - 1))

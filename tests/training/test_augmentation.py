@@ -1,4 +1,3 @@
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -7,11 +6,12 @@ from torch import Tensor
 
 from anomaly.config import Method
 from anomaly.runtime import seeded_rng, to_float
+from anomaly.training import loop
 from anomaly.training.augmentation import augment
+from anomaly.training.ranks import Ranks
 from anomaly.training.state import new_state
 from tests.training.runs import CPU, assert_resumes, digits, first_weight, network, run, training
 
-fit = import_module("anomaly.training.fit")
 SIDE = 32
 
 
@@ -73,11 +73,11 @@ def test_a_stopped_training_goes_on_with_the_images_it_would_have_seen(tmp_path:
 def test_no_image_is_trained_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Tensor] = []
 
-    def note(x: Tensor, rng: torch.Generator) -> Tensor:
-        seen.append(augment(x, rng))
+    def note(x: Tensor, rng: torch.Generator, ranks: Ranks) -> Tensor:
+        seen.append(augment(x, rng, ranks))
         return seen[-1]
 
-    monkeypatch.setattr(fit, "augment", note)
+    monkeypatch.setattr(loop, "augment", note)
     run(training(Method.BIGAN, steps=3, d_steps=2, augment=True))
     assert len(seen) == 6
     assert len({batch.numpy().tobytes() for batch in seen}) == 6
@@ -96,8 +96,8 @@ def test_auxiliary_discriminators_see_images_as_they_are(monkeypatch: pytest.Mon
         shown.append(x)
         return {}
 
-    monkeypatch.setattr(fit, "auxiliary_step", note)
+    monkeypatch.setattr(loop, "auxiliary_step", note)
     x = to_float(torch.from_numpy(digits(8)))
-    fit._step(state, [x], config)
+    loop._step(state, [x], config, x)
     assert len(shown) == 2
     assert all(torch.equal(seen, x) for seen in shown)

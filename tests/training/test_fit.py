@@ -1,22 +1,20 @@
 import math
 import re
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from anomaly.config import Method, NetworkPlan, TrainingConfig
+from anomaly.config import Method, NetworkPlan
 from anomaly.errors import CheckpointError, DivergedError
 from anomaly.networks import Generator
 from anomaly.runtime import to_float
-from anomaly.training import HistoryRow, fit
-from anomaly.training.fit import _batches
+from anomaly.training import HistoryRow, fit, loop
+from anomaly.training.loop import _batches
 from anomaly.training.state import TrainingState
 from tests.training.runs import CPU, assert_same_weights, checkpoint, digits, first_weight, network, run, training
 
-LOOP = import_module("anomaly.training.fit")  # the module; the package gives the function of that name
 each_method = pytest.mark.parametrize("method", list(Method))
 
 
@@ -158,11 +156,11 @@ def test_should_stop_is_told_means_every_ten_steps_and_stops() -> None:
 
 
 def test_the_last_steps_are_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def step_number(state: TrainingState, x: list[torch.Tensor], config: TrainingConfig) -> dict[str, torch.Tensor]:
+    def step_number(state: TrainingState, *_: object) -> dict[str, torch.Tensor]:
         return {"loss_d": torch.tensor(float(state.step))}
 
     told: list[HistoryRow] = []
-    monkeypatch.setattr(LOOP, "_step", step_number)
+    monkeypatch.setattr(loop, "_step", step_number)
     fit(
         digits(20),
         np.arange(20),
@@ -256,18 +254,18 @@ def test_images_that_are_not_finite_diverge(monkeypatch: pytest.MonkeyPatch) -> 
         x[0, 0, 0, 0] = math.nan
         return x
 
-    monkeypatch.setattr(LOOP, "to_float", spoil)
+    monkeypatch.setattr(loop, "to_float", spoil)
     with pytest.raises(DivergedError, match=r"loss_d, value, .* not finite in step 1\."):
         run(training(Method.ANOGAN))
 
 
 def test_weights_broken_by_the_very_last_step_are_not_given_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def overflow(state: TrainingState, x: list[torch.Tensor], config: TrainingConfig) -> dict[str, torch.Tensor]:
+    def overflow(state: TrainingState, *_: object) -> dict[str, torch.Tensor]:
         with torch.no_grad():
             first_weight(state.networks)[0, 0] = math.inf
         return {"loss_d": torch.tensor(1.0)}
 
-    monkeypatch.setattr(LOOP, "_step", overflow)
+    monkeypatch.setattr(loop, "_step", overflow)
     with pytest.raises(DivergedError, match=r"G\.project\.0\.weight not finite in step 1\."):
         run(training(Method.BIGAN, 1))
 

@@ -27,9 +27,13 @@ class SeenThroughALens(Auxiliary):
         super().__init__()
         self.discriminator = nn.Sequential(Lens(), nn.Conv2d(4, 1, 1))
 
-    def loss(self, x: Tensor, *, seed: int, step: int) -> Tensor:
+    def examples(self, x: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """The images, and their mean grey."""
+        return x, x.mean(dim=(1, 2, 3))
+
+    def loss(self, images: Tensor, targets: Tensor) -> Tensor:
         """The square of what is missing to the mean."""
-        missing: Tensor = self.discriminator(x).mean(dim=(1, 2, 3)) - x.mean(dim=(1, 2, 3))
+        missing: Tensor = self.discriminator(images).mean(dim=(1, 2, 3)) - targets
         return missing.square().mean()
 
     def forward(self, x: Tensor) -> AuxiliaryEvidence:

@@ -187,11 +187,11 @@ def test_a_file_of_tensors_that_names_no_run_is_refused(tmp_path: Path) -> None:
 )
 def test_a_checkpoint_of_other_options_is_refused(config: TrainingConfig, tmp_path: Path) -> None:
     run(training(Method.BIGAN, 10), checkpoint=checkpoint(tmp_path))
-    with pytest.raises(CheckpointError, match="its images, options or seed differ"):
+    with pytest.raises(CheckpointError, match="its images, options, seed or number of ranks differ"):
         resume(tmp_path, config)
 
 
 def test_a_checkpoint_of_other_images_is_refused(tmp_path: Path) -> None:
     run(training(Method.BIGAN, 10), checkpoint=checkpoint(tmp_path))
-    with pytest.raises(CheckpointError, match="its images, options or seed differ"):
+    with pytest.raises(CheckpointError, match="its images, options, seed or number of ranks differ"):
         resume(tmp_path, data="another fingerprint")

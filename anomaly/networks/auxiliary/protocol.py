@@ -34,8 +34,15 @@ class Auxiliary(nn.Module, ABC):
     discriminator: nn.Module
 
     @abstractmethod
-    def loss(self, x: Tensor, *, seed: int, step: int) -> Tensor:
-        """What the discriminator minimises in this step; random draws depend on `seed` and `step` only."""
+    def examples(self, x: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """What the discriminator learns from in this step: images made of a batch, and what is asked of each.
+
+        Random draws depend on `seed` and `step` only.
+        """
+
+    @abstractmethod
+    def loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        """What the discriminator minimises: the mean over `examples`, or some of them."""
 
     def settle(self, plan: NetworkPlan, train: Batches, select: Batches) -> None:
         """Once after training: use the *train* and *select* images, as a memory bank does. By default nothing."""

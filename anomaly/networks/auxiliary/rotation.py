@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, pad
 from anomaly.config import NetworkPlan
 from anomaly.networks.auxiliary.protocol import Auxiliary, AuxiliaryEvidence
 from anomaly.networks.blocks import LEAK, down
-from anomaly.runtime import seeded_rng
+from anomaly.runtime import seeded_rng, widened
 
 NUM_ROTATIONS = 4
 WIDTH = 32
@@ -32,11 +32,15 @@ class Rotation(Auxiliary):
         super().__init__()
         self.discriminator = RotationDiscriminator(plan)
 
-    def loss(self, x: Tensor, *, seed: int, step: int) -> Tensor:
-        """The cross-entropy of the right rotations; images are mirrored at random and shifted a little."""
+    def examples(self, x: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """Copies of images in all rotations, and these; images are mirrored at random and shifted a little."""
         copies = rotated(_vary(x[:MAX_IMAGES], seeded_rng("turns", seed, step)))
         rotations = torch.arange(NUM_ROTATIONS, device=x.device).repeat_interleave(len(copies) // NUM_ROTATIONS)
-        return cross_entropy(self.discriminator(copies).float(), rotations)
+        return copies, rotations
+
+    def loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        """The cross-entropy of the right rotations."""
+        return cross_entropy(widened(self.discriminator(images)), targets)
 
     def forward(self, x: Tensor) -> AuxiliaryEvidence:
         """How unsure it is; no maps."""

@@ -14,7 +14,7 @@ from anomaly.config import NetworkPlan
 from anomaly.networks.auxiliary.memory_bank import MemoryBank
 from anomaly.networks.auxiliary.patches import PatchDiscriminator, doubt, standardise
 from anomaly.networks.auxiliary.protocol import Auxiliary, AuxiliaryEvidence, Batches
-from anomaly.runtime import seed_of
+from anomaly.runtime import seed_of, widened
 
 MIN_IMAGES, MAX_IMAGES = 6, 24  # a step; between them as many as have MAX_PIXELS
 MAX_PIXELS = 6 * 256**2
@@ -31,15 +31,19 @@ class SyntheticDefects(Auxiliary):
         self.discriminator = PatchDiscriminator(plan)
         self.memory_bank = MemoryBank(plan) if plan.memory_bank else None
 
-    def loss(self, x: Tensor, *, seed: int, step: int) -> Tensor:
-        """The loss of D_patch, which tells normal places from spoilt ones.
+    def examples(self, x: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """Normal and spoilt images, and their spoilt pixels.
 
         Images are spoilt after they were standardised, so that defects are as clear in dark images.
         """
         rng = np.random.default_rng(seed_of("negatives", seed, step))
-        images, spoilt = (t.to(x.device) for t in _examples(standardise(x).cpu().numpy(), rng))
-        logits = self.discriminator(images).logits.float()
-        return patch_loss(logits, max_pool2d(spoilt, images.shape[-1] // logits.shape[-1]))
+        images, spoilt = _examples(standardise(x).cpu().numpy(), rng)
+        return images.to(x), spoilt.to(x)
+
+    def loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        """The loss of D_patch, which tells normal places from spoilt ones."""
+        logits = widened(self.discriminator(images).logits)
+        return patch_loss(logits, max_pool2d(targets, images.shape[-1] // logits.shape[-1]))
 
     @torch.no_grad()
     def settle(self, plan: NetworkPlan, train: Batches, select: Batches) -> None:

@@ -62,7 +62,7 @@ def test_the_loss_is_the_cross_entropy_of_the_right_rotations() -> None:
     auxiliary, x = rotation(), torch.rand(3, 1, 8, 8)
     copies = rotated(_vary(x, seeded_rng("turns", 5, 7)))
     with torch.no_grad():
-        logits, loss = auxiliary.discriminator(copies), auxiliary.loss(x, seed=5, step=7)
+        logits, loss = auxiliary.discriminator(copies), auxiliary.loss(*auxiliary.examples(x, seed=5, step=7))
     right = torch.tensor([quarters for quarters in range(NUM_ROTATIONS) for _ in range(3)])
     torch.testing.assert_close(loss, cross_entropy(logits, right))
     torch.testing.assert_close(loss, rotation_doubt(logits).mean())
@@ -91,7 +91,7 @@ def test_it_learns_which_way_unseen_digits_stand_and_doubts_others() -> None:
     pixels = digits(150)
     x, unseen = to_float(torch.from_numpy(pixels[:110])), to_float(torch.from_numpy(pixels[110:]))
     for step in range(60):
-        descend(optimizer, auxiliary.loss(x[(step * 32) % 96 :][:32], seed=0, step=step))
+        descend(optimizer, auxiliary.loss(*auxiliary.examples(x[(step * 32) % 96 :][:32], seed=0, step=step)))
     auxiliary.eval()
     with torch.no_grad():
         normal, noise = (auxiliary(t).term for t in (unseen, torch.randn_like(unseen)))

@@ -58,7 +58,7 @@ def test_it_learns_to_tell_where_unseen_surfaces_are_spoilt() -> None:
     optimizer = auxiliary_optimizer(auxiliary)
     x = torch.from_numpy(surfaces(16, 32))
     for step in range(60):
-        descend(optimizer, auxiliary.loss(x, seed=0, step=step))
+        descend(optimizer, auxiliary.loss(*auxiliary.examples(x, seed=0, step=step)))
     auxiliary.eval()
     logits, where = _judged(auxiliary.discriminator, surfaces(24, 32, seed=1))
     assert logits[where < 0.5].mean() > logits[where > 0.5].mean() + 1
@@ -76,7 +76,8 @@ def test_the_examples_of_a_step_are_drawn_by_the_seed_and_the_step_alone() -> No
     auxiliary, x = synthetic_defects(32).eval(), torch.from_numpy(surfaces(4, 32))
     with torch.no_grad():
         first, again, later, other = (
-            auxiliary.loss(x, seed=seed, step=step).item() for seed, step in ((0, 1), (0, 1), (0, 2), (1, 1))
+            auxiliary.loss(*auxiliary.examples(x, seed=seed, step=step)).item()
+            for seed, step in ((0, 1), (0, 1), (0, 2), (1, 1))
         )
     assert first == again
     assert len({first, later, other}) == 3

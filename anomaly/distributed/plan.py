@@ -1,0 +1,147 @@
+"""A plan of many trainings: a CSV file with a row a model.
+
+    data,name,recipe,normal,steps,set
+    station-1/good,station-1,,,,
+    station-2/good,station-2,surfaces,,5000,training.batch_size=32 score.combine=paper
+
+`data` and `name` are needed; an empty cell is an option that is not given. The other columns are named as the options
+of `anomaly train`. Relative paths are relative to the plan's folder.
+"""
+
+import csv
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator
+
+from anomaly.config.sections import Config
+from anomaly.errors import AnomalyError, UsageError
+from anomaly.files import is_system_name
+from anomaly.pipeline.train_options import TrainOptions
+from anomaly.recipes import AUTO, options_of
+
+BUILT_IN = "digits"
+_BEYOND = ""  # names the cells that have no column
+
+
+class PlanRow(Config):
+    """One model, as its row has it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    data: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+    recipe: str = AUTO
+    set_: str = Field(default="", alias="set")
+    normal: str = ""
+    groups: str = ""
+    region: Path | None = None
+    size: int | None = None
+    steps: int | None = None
+    seed: int | None = None
+    max_minutes: float | None = Field(default=None, ge=0.0)
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_folder_name(cls, name: str) -> str:
+        if name != Path(name).name or name.startswith(".") or is_system_name(name):
+            raise ValueError(
+                f"{name} is the name of a model, and of its folder; choose one without / and a dot before it"
+            )
+        return name
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A row: its line in the file, what it asks for, or why it cannot be done."""
+
+    line: int
+    name: str
+    recipe: str
+    options: TrainOptions | None = None
+    problem: str | None = None
+
+
+def read_plan(path: Path, models: Path, *, device: str = "auto") -> list[Planned]:
+    """The rows of a plan; `models` holds the new versions, in a folder for each name.
+
+    Raises:
+        UsageError: the file cannot be read, its columns are others, or it has no rows.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restkey=_BEYOND)
+            _check_columns(path, reader.fieldnames or [])
+            found = [_planned(path, reader.line_num, cells, models, device) for cells in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"the plan {path} cannot be read: {error}; expected a CSV file in UTF-8") from error
+    if not found:
+        raise UsageError(f"the plan {path} has no rows; give one a model, with its data and its name")
+    return list(_each_name_once(found))
+
+
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    known = [field.alias or name for name, field in PlanRow.model_fields.items()]
+    if missing := [name for name in ("data", "name") if name not in names]:
+        raise UsageError(f"the plan {path} has no column {' and no column '.join(missing)}; its first row names them")
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"the plan {path} has a column {unknown[0]!r}; there are {', '.join(known)}")
+
+
+def _planned(path: Path, line: int, cells: dict[str, str], models: Path, device: str) -> Planned:
+    given = {name: value.strip() for name, value in cells.items() if isinstance(value, str) and value.strip()}
+    planned = Planned(line, given.get("name", ""), given.get("recipe", AUTO))
+    if _BEYOND in cells:
+        return replace(planned, problem="it has more cells than the first row; quote what contains a comma")
+    try:
+        row = PlanRow.model_validate(given)
+        return replace(planned, options=_options(row, path.absolute().parent, models.absolute(), device))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        return replace(planned, problem=f"{where}: {problem['msg'].removeprefix('Value error, ')}")
+    except (AnomalyError, ValueError) as error:  # ValueError: quotes of `set` that do not end
+        return replace(planned, problem=str(error))
+
+
+def _options(row: PlanRow, folder: Path, models: Path, device: str) -> TrainOptions:
+    recipe = str(folder / row.recipe) if row.recipe.endswith(".toml") else row.recipe
+    options = TrainOptions(
+        data=row.data if row.data == BUILT_IN else str(folder / row.data),
+        out=models / row.name,
+        recipe=recipe,
+        overrides=options_of(shlex.split(row.set_), size=row.size, steps=row.steps, seed=row.seed),
+        normal=tuple(name.strip() for name in row.normal.split(",") if name.strip()),
+        groups=row.groups,
+        region=row.region and folder / row.region,
+        max_minutes=row.max_minutes,
+        device=device,
+    )
+    return replace(options, command=_command(row, options))
+
+
+def _command(row: PlanRow, options: TrainOptions) -> str:
+    """The call of `anomaly train` that does the same. A version that has it is that of this row."""
+    given: dict[str, object] = {"recipe": options.recipe, "normal": row.normal, "groups": row.groups}
+    given |= {
+        "region": options.region,
+        "size": row.size,
+        "steps": row.steps,
+        "seed": row.seed,
+        "max-minutes": row.max_minutes,
+    }
+    words = ["anomaly", "train", options.data, "--out", str(options.out)]
+    words += [word for name, value in given.items() if value not in (None, "") for word in (f"--{name}", str(value))]
+    return shlex.join(words + [word for field in shlex.split(row.set_) for word in ("--set", field)])
+
+
+def _each_name_once(rows: list[Planned]) -> Iterator[Planned]:
+    first: dict[str, int] = {}
+    for row in rows:
+        line = first.setdefault(row.name, row.line)
+        if row.problem is None and line != row.line:
+            yield replace(row, options=None, problem=f"line {line} has this name too; give each model its own")
+        else:
+            yield row

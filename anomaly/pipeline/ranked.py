@@ -1,0 +1,71 @@
+"""What a training on several ranks asks of its options and its recipe, and where each rank computes."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from pydantic import ValidationError
+
+from anomaly.config import Recipe
+from anomaly.errors import AnomalyError, LostRankError, UsageError
+from anomaly.pipeline.train_options import TrainOptions
+from anomaly.runtime import resolve_device
+from anomaly.training import Ranks, is_ranked
+
+
+def check_nproc(options: TrainOptions) -> None:
+    """Raises UsageError where this machine cannot train with so many processes; before they are started."""
+    if is_ranked():
+        raise UsageError("torchrun has started this process as one of several; leave --nproc away")
+    device = resolve_device(options.device)
+    if device.type == "mps":
+        raise UsageError("an Apple GPU is one device for one process; leave --nproc away, or use --device cpu")
+    if ":" in options.device:
+        raise UsageError(f"--device {options.device} is one device, and each process needs its own; give --device cuda")
+    if device.type == "cuda" and options.nproc > torch.cuda.device_count():
+        raise UsageError(
+            f"--nproc {options.nproc}: there are {torch.cuda.device_count()} CUDA GPUs here, and each process needs "
+            "its own; give a lower --nproc, or --device cpu"
+        )
+
+
+def check_recipe(recipe: Recipe, ranks: Ranks) -> None:
+    """Raises UsageError where these ranks cannot share the work of a recipe."""
+    if ranks.size == 1:
+        return
+    if not recipe.has_generator:
+        raise UsageError(
+            f"{recipe.training.method} cannot be trained by {ranks.size} processes: most of its time goes into a "
+            "memory of places, each of which is chosen by all before it; leave --nproc away. `anomaly train-many` "
+            "trains several models at once"
+        )
+    batch_size = recipe.training.batch_size
+    if batch_size % ranks.size or batch_size < 2 * ranks.size:
+        raise UsageError(
+            f"training.batch_size={batch_size} cannot be divided among {ranks.size} processes: each takes the same "
+            f"number of images, 2 or more; give --set training.batch_size={_nearest(batch_size, ranks.size)}, or "
+            "another --nproc"
+        )
+
+
+def device_of_rank(name: str) -> str:
+    """A device for this process alone, of those that `name` means: among GPUs that of its rank on the machine."""
+    device = resolve_device(name)
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if device.type == "cuda" else device.type
+
+
+@contextmanager
+def telling_failures(ranks: Ranks) -> Iterator[None]:
+    """Where rank 0 cannot go on, the others need not wait; a bug of ours ends them by ending this process."""
+    try:
+        yield
+    except LostRankError:
+        raise
+    except (AnomalyError, OSError, ValidationError) as error:
+        ranks.tell({"failed": str(error)})
+        raise
+
+
+def _nearest(batch_size: int, num_ranks: int) -> int:
+    return max(round(batch_size / num_ranks), 2) * num_ranks

@@ -1,0 +1,58 @@
+"""What a training is asked for, and how it is watched."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.recipes import AUTO, Resolved, Sections
+from anomaly.training import HistoryRow
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The options of `anomaly train`: the data, a recipe with fields set on top of it, and what belongs to this run.
+
+    `groups` says which part each image shows, "" where every image is a part of its own (see `open_dataset`).
+    `overrides` are fields of the recipe by section, such as {"training": {"steps": 1000}}. `region` is a file of a mask
+    or of polygons (see `regions.reading`). `init_decoder` is a bundle, usually an autoencoder's, whose decoder G begins
+    as. Larger images than `max_pixels` are left out. `command` is recorded in the bundle. `measures`: whether it is
+    measured how small a defect is found, which takes up to a minute. `nproc` is how many processes of this machine
+    train it together (see `training.ranks`).
+    """
+
+    data: str
+    out: Path
+    recipe: str = AUTO
+    overrides: Sections = field(default_factory=dict)
+    normal: tuple[str, ...] = ()
+    groups: str = ""
+    region: Path | None = None
+    init_decoder: Path | None = None
+    max_minutes: float | None = None
+    device: str = "auto"
+    resume: bool = False
+    tensorboard: Path | None = None
+    max_pixels: int = DEFAULT_LIMITS.max_pixels
+    command: str = ""
+    measures: bool = True
+    nproc: int = 1
+
+
+@dataclass(frozen=True)
+class TrainWatch:
+    """How a caller watches: the recipe, the images read, the steps done with the curves' means, the calibration begun.
+
+    What the data were taken for comes before all of them, in sentences.
+    And each warning, once: what goes wrong in training, and what to change. A resumed run gives its earlier ones too.
+    Where normals were held out to report on, `on_measuring` comes last: how small a defect is found is measured.
+    """
+
+    on_recipe: Callable[[Resolved], None] = lambda resolved: None
+    on_reading: Callable[[int], None] = lambda total: None
+    on_image: Callable[[], None] = lambda: None
+    on_step: Callable[[int, HistoryRow], None] = lambda step, row: None
+    on_calibrating: Callable[[], None] = lambda: None
+    on_warning: Callable[[str], None] = lambda warning: None
+    on_data: Callable[[Sequence[str]], None] = lambda sentences: None
+    on_measuring: Callable[[], None] = lambda: None

@@ -1,0 +1,110 @@
+"""`anomaly train-many`: each row a model, a failing one alone, and the same command again does what is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from anomaly.bundle import load
+from benchmarks.ray_clusters import ray_cluster
+from tests.cli.calls import call, done, refused
+
+TINY = "network.width=4 network.latent_dim=2 training.batch_size=8"
+COLUMNS = "data,name,recipe,normal,steps,set\n"
+PROGRAM = [sys.executable, "-c", "from anomaly.cli import app; app()"]
+
+
+def row(name: str, steps: int = 10, data: str = "digits", normal: str = "0") -> str:
+    return f"{data},{name},digits,{normal},{steps},{TINY}\n"
+
+
+def plan(folder: Path, *rows: str) -> Path:
+    path = folder / "plan.csv"
+    path.write_text(COLUMNS + "".join(rows))
+    return path
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    """What, version and reason of each name."""
+    lines = [line.split() for line in text.splitlines()]
+    return {line[1]: line[3:] for line in lines if line[0].isdecimal()}
+
+
+def test_each_row_a_model_and_a_failing_one_alone(tmp_path: Path) -> None:
+    rows = (row("zeros"), row("none", data="not-there"), row("ones", normal="1"))
+    options = ("--out", tmp_path / "models", "--workers", "2", "--device", "cpu")
+    first = call("train-many", plan(tmp_path, *rows), *options)
+    assert first.exit_code == 1
+    table = cells(first.stdout)
+    assert table["zeros"][:2] == table["ones"][:2] == ["trained", "1"]
+    assert table["none"][0] == "failed"
+    (why,) = (line for line in first.stdout.splitlines() if line.startswith("line 3, none, has failed: "))
+    assert str(tmp_path / "not-there") in why
+    zeros = load(tmp_path / "models" / "zeros")
+    assert zeros.manifest.num_steps == 10
+
+    other = plan(tmp_path, row("zeros"), row("ones", steps=20, normal="1"))
+    again = done("train-many", other, *options)
+    table = cells(again.stdout)
+    assert table["zeros"][:3] == ["was", "there", "1"]
+    assert table["ones"][:2] == ["resumed", "2"]  # more steps go on from the last one
+    assert load(tmp_path / "models" / "ones").manifest.num_steps == 20
+
+
+def test_a_version_is_what_anomaly_train_makes(tmp_path: Path) -> None:
+    """By the command that it records."""
+    done("train-many", plan(tmp_path, row("zeros")), "--out", tmp_path / "models", "--device", "cpu")
+    bundle = load(tmp_path / "models" / "zeros")
+    words = bundle.manifest.command.split()
+    assert words[:5] == ["anomaly", "train", "digits", "--out", str(tmp_path / "models" / "zeros")]
+    done(*words[1:], "--device", "cpu")
+    weights = [(bundle.ref.path.parent / n / "weights.safetensors").read_bytes() for n in ("1", "2")]
+    assert weights[0] == weights[1]
+
+
+def test_what_was_killed_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    """Ctrl-C at the first model that has ended; its training's checkpoint is kept, the others' too."""
+    path = plan(tmp_path, row("zeros"), row("long", steps=1_000_000))
+    words = ["train-many", str(path), "--out", str(tmp_path / "models"), "--workers", "1", "--device", "cpu"]
+    with subprocess.Popen(
+        [*PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline() == "1 of 2: zeros trained\n"
+        until = time.monotonic() + 100
+        while not list(tmp_path.glob("models/long/.training/run-*/pixels.u8")) and time.monotonic() < until:
+            time.sleep(0.2)
+        os.killpg(running.pid, signal.SIGINT)
+        running.communicate(timeout=100)
+    assert running.returncode in (1, 130)
+    assert "was there" in done("train-many", plan(tmp_path, row("zeros")), *words[2:]).stdout
+
+
+def test_on_a_ray_cluster(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    path = plan(tmp_path, row("zeros"), row("none", data="not-there"), row("ones", normal="1"))
+    words = ["train-many", str(path), "--out", str(tmp_path / "models"), "--device", "cpu"]
+    with ray_cluster(1, 1) as cluster:
+        ran = subprocess.run(
+            [*PROGRAM, *words, "--ray", cluster.address], capture_output=True, text=True, timeout=250, check=False
+        )
+    assert ran.returncode == 1, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert {name: found[0] for name, found in cells(ran.stdout).items()} == {
+        "zeros": "trained",
+        "none": "failed",
+        "ones": "trained",
+    }
+    assert load(tmp_path / "models" / "ones").manifest.num_steps == 10
+
+
+def test_what_cannot_be_begun_is_one_sentence(tmp_path: Path) -> None:
+    path = plan(tmp_path, row("zeros"))
+    assert "no Ray cluster answers at 127.0.0.1:1" in refused(
+        "train-many", path, "--out", tmp_path / "models", "--ray", "127.0.0.1:1"
+    )
+    assert "cannot be read" in refused("train-many", tmp_path / "none.csv", "--out", tmp_path / "models")

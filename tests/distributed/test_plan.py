@@ -1,0 +1,84 @@
+"""What rows of a plan ask for, and which plans are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from anomaly.distributed.plan import Planned, read_plan
+from anomaly.errors import UsageError
+
+MODELS = Path("models")
+
+
+def plan(folder: Path, text: str) -> list[Planned]:
+    path = folder / "plan.csv"
+    path.write_text(text, encoding="utf-8-sig")
+    return read_plan(path, MODELS, device="cpu")
+
+
+def problem_of(folder: Path, cells: str, columns: str = "data,name,steps,set") -> str | None:
+    (row,) = plan(folder, f"{columns}\n{cells}\n")
+    assert (row.options is None) == (row.problem is not None)
+    return row.problem
+
+
+def test_a_row_has_the_options_of_a_training(tmp_path: Path) -> None:
+    text = (
+        "name,data,recipe,normal,size,steps,seed,max_minutes,set,groups,region\n"
+        'station-1,good/1,own.toml,"0, 1",32,50,3,1.5,training.batch_size=8 network.width=4,group,mask.png\n'
+        "zeros,digits,,0,,,,,,,\n"
+    )
+    first, second = plan(tmp_path, text)
+    options = first.options
+    assert options is not None
+    assert (options.data, options.out) == (str(tmp_path / "good/1"), MODELS.absolute() / "station-1")
+    assert (options.recipe, options.region) == (str(tmp_path / "own.toml"), tmp_path / "mask.png")
+    assert (options.normal, options.groups, options.max_minutes) == (("0", "1"), "group", 1.5)
+    assert options.overrides == {
+        "training": {"batch_size": 8, "steps": 50, "seed": 3},
+        "network": {"width": 4},
+        "preprocess": {"size": 32},
+    }
+    assert second.options is not None
+    assert (
+        second.options.command == f"anomaly train digits --out {MODELS.absolute() / 'zeros'} --recipe auto --normal 0"
+    )
+    assert (first.line, second.line) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        (",a,,", "data: Field required"),
+        ("digits,a/b,,", "name: a/b is the name of a model, and of its folder"),
+        ("digits,.a,,", "name: .a is the name of a model"),
+        ("digits,a,ten,", "steps: Input should be a valid integer"),
+        ("digits,a,,training.speed=1", "the section training has no field 'speed'"),
+        ("digits,a,5,training.steps=6", "training.steps is set twice, by --set and by --steps"),
+        ("digits,a,,'training.steps=6", "No closing quotation"),
+        ("digits,a,,,more", "it has more cells than the first row"),
+    ],
+)
+def test_a_row_that_cannot_be_done_says_why(tmp_path: Path, cells: str, why: str) -> None:
+    assert why in (problem_of(tmp_path, cells) or "")
+
+
+def test_a_name_is_given_once(tmp_path: Path) -> None:
+    rows = plan(tmp_path, "data,name\ndigits,a\ndigits,a\n")
+    assert [row.problem for row in rows] == [None, "line 2 has this name too; give each model its own"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("data,name\n", "has no rows"),
+        ("", "has no column data and no column name"),
+        ("data\ndigits\n", "has no column name"),
+        ("data,name,speed\ndigits,a,1\n", "has a column 'speed'; there are data, name, recipe, set,"),
+    ],
+)
+def test_a_plan_that_is_none_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        plan(tmp_path, text)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_plan(tmp_path / "none.csv", MODELS)
