@@ -8,22 +8,25 @@ from rich.markup import escape
 
 from anomaly.cli.console import err, out, usage
 from anomaly.cli.progress import ImageBar
+from anomaly.extras import require
 
 history_app = typer.Typer(help="Use the history that `anomaly serve --history` keeps.", no_args_is_help=True)
 
 
 @history_app.command("export")
 def history_export(
-    history: Annotated[Path, typer.Argument(help="The file of `anomaly serve --history`.")],
+    history: Annotated[str, typer.Argument(help="The file, or the URL of the database, of `anomaly serve --history`.")],
     images: Annotated[list[Path], typer.Option(help="A folder of the image files as they were sent; may be repeated.")],
     out_: Annotated[Path, typer.Option("--out", help="The manifest to write, a .csv.")],
 ) -> None:
     """Make a data set of corrected images: `anomaly calibrate` reads one part of it, `anomaly evaluate` the other."""
     with usage():
+        require("anomaly history export", "server", "fastapi", "pydantic_settings", "sqlalchemy")
         from service.records.history.export import export_corrections
+        from service.settings import place_of
 
         with ImageBar(err, "Looking") as bar:
-            made = export_corrections(history, images, out_, on_total=bar.start, on_image=bar.advance)
+            made = export_corrections(place_of(history), images, out_, on_total=bar.start, on_image=bar.advance)
     out.print(
         f"wrote {escape(str(out_))}: {made.num_calibrate} normal images to calibrate with; to evaluate on, "
         f"{made.num_evaluate_normal} normal and {made.num_evaluate_anomalous} anomalous"
