@@ -72,7 +72,9 @@ def test_settings_ports_and_probes_are_those_of_the_service(tmp_path: Path) -> N
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert CONTAINER[probe]["httpGet"]["path"] in paths
         assert CONTAINER[probe]["httpGet"]["port"] == port["name"] == served["targetPort"]
-    assert POD["terminationGracePeriodSeconds"] > settings.grace_s + CONTAINER["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert (
+        POD["terminationGracePeriodSeconds"] > settings.grace_s + CONTAINER["lifecycle"]["preStop"]["sleep"]["seconds"]
+    )
     assert CONTAINER["args"] == ["anomaly", "serve"]
 
 

@@ -6,7 +6,7 @@ their own and never wait for the writer. `streams` goes on with each model's dri
 turns corrections into a data set for `anomaly calibrate` and `anomaly evaluate`.
 """
 
-from service.records.history.choice import store_of
+from service.records.history.choice import restart_drift, store_of
 from service.records.history.entries import Correction, HistoryEntry, StoredEntry, as_text
 from service.records.history.reader import read_page, read_thumbnail
 from service.records.history.streams import DriftStreams
@@ -22,5 +22,6 @@ __all__ = [
     "as_text",
     "read_page",
     "read_thumbnail",
+    "restart_drift",
     "store_of",
 ]

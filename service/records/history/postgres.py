@@ -38,6 +38,8 @@ NUM_READERS = 4
 SAMPLE = 1000
 """Rows by which the size of all is estimated."""
 _NEW_IDS = text("SELECT nextval(pg_get_serial_sequence('images', 'id')) FROM generate_series(1, :num)")
+_SOUND = re.compile(r"[^@\s]* [\d,]*")
+"""A host and a port. A password with a sign that has a meaning in a URL ends up in either."""
 _WRONG = re.compile(r"authentication failed|no password supplied|no pg_hba|does not exist|permission denied")
 """In what a database says that answers, but lets nobody in, and will not by itself."""
 
@@ -51,7 +53,9 @@ class PostgresStore:
     def __init__(self, url: str) -> None:
         try:
             parts = conninfo_to_dict(url)
-        except psycopg.Error:  # its message may have a part of the password
+            if not _SOUND.fullmatch(f"{parts.get('host') or ''} {parts.get('port') or ''}"):
+                raise ValueError
+        except (psycopg.Error, ValueError):  # the message may have a part of the password
             raise UsageError(
                 "The history's URL cannot be read; give postgresql://USER@HOST:PORT/DATABASE, with %40 for @, %3A for "
                 ": and %2F for / in a password, or leave the password to PGPASSFILE or PGPASSWORD."
@@ -72,10 +76,14 @@ class PostgresStore:
         """
         try:
             self._check()
+        except UsageError:
+            self.close()
+            raise
         except exc.DBAPIError as error:
             said = str(error.orig).strip().partition("\n")[0]
             if isinstance(error, exc.OperationalError) and not _WRONG.search(said):
                 return said
+            self.close()
             raise UsageError(
                 f"The history's database {self.name} cannot be used: {said}. Check user, password (PGPASSFILE, "
                 "PGPASSWORD, or in the URL), database and what the user may do in it."
@@ -151,8 +159,12 @@ class PostgresStore:
             self._url, connect_timeout=CONNECT_S, application_name="anomaly",
             keepalives_idle=5, keepalives_interval=2, keepalives_count=3, tcp_user_timeout=10_000,
         )  # fmt: skip
-        connection.execute(LIMITS)
-        connection.commit()
+        try:
+            connection.execute(LIMITS)
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
         self._open_ones.add(connection)
         return connection
 

@@ -13,11 +13,11 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from service.records.drift import Observe, Watched, warn_of_drift
 from service.records.history.entries import HistoryEntry, as_text
-from service.records.history.tables import drift
+from service.records.history.tables import drift, images
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +85,15 @@ class DriftStreams:
         if not connection.execute(_UPDATE, {"of": digest, **values}).rowcount:
             connection.execute(_INSERT, {"digest": digest, **values})
         return is_alarm
+
+
+def forget_drift(model: str, connection: Connection) -> int:
+    """Let the streams of all versions of a model that have rows begin anew; how many there were.
+
+    Servers notice at their next row of it.
+    """
+    digests = select(images.c.digest).where(images.c.model == model)
+    return connection.execute(delete(drift).where(drift.c.digest.in_(digests))).rowcount
 
 
 def _feed(watched: Watched, entries: Sequence[HistoryEntry]) -> tuple[bool, dict[str, object]]:

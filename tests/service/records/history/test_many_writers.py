@@ -2,14 +2,17 @@
 
 import threading
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from anomaly.calibration import Drift, generator_of
-from service.records.history import DriftStreams, sqlite, store_of, writer
+from anomaly.errors import UsageError
+from service.records.history import DriftStreams, restart_drift, sqlite, store_of, writer
 from service.records.history.tables import drift, images
 from tests.service.records.history.entries import CALIBRATION, Place, found, page, reading, writing
 
@@ -132,3 +135,23 @@ def test_who_has_seen_a_row_has_seen_all_before_it(place: Place) -> None:
     rows = [row.id for row in page(place)[0]][::-1]
     assert seen == rows
     assert len(rows) == 3 * 40 * 2
+
+
+def test_drift_begins_anew_when_a_person_says_so_while_servers_run(place: Place) -> None:
+    with writing(place) as one, writing(place) as other:
+        one(lambda history: history.add([found(score=1000.0), found(score=3.0, model="n", digest="e")]))
+        other(lambda history: history.add([found(score=1000.0)]))
+        assert restart_drift(place, "m") == 1
+        one(lambda history: history.add([found(score=1.0)]))
+        other(lambda history: history.add([found(score=2.0)]))
+    assert stored(place).to_bytes() == alone([1.0, 2.0]).to_bytes()
+    assert stored(place, "e").to_bytes() == alone([3.0], "e").to_bytes()
+    assert restart_drift(place, "nothing") == 0
+
+
+def test_what_is_no_history_is_not_made_one(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere", SecretStr("postgresql://me:secret@127.0.0.1:1/x")):
+        with pytest.raises(UsageError, match="cannot be used") as caught:
+            restart_drift(path, "m")
+        assert "secret" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
