@@ -17,6 +17,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -183,9 +185,9 @@ class Pair:
         with tempfile.TemporaryDirectory() as temporary:
             server = start(self._models, default_model=self._model, history=Path(temporary) / "history.sqlite")
             try:
-                connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-                for image in order:
-                    _post(connection, self._images[image], "alone")
+                with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+                    for image in order:
+                        _post(connection, self._images[image], "alone")
                 return _drift_of(server, self._model)
             finally:
                 server.process.kill()
@@ -203,7 +205,8 @@ class _Played:
         self.servers: list[Program] = []
 
     def __enter__(self) -> "_Played":
-        self.servers = [self._start() for _ in range(2)]
+        with ThreadPoolExecutor(2) as threads:
+            self.servers = [each.result() for each in [threads.submit(self._start) for _ in range(2)]]
         self._proxy = balancing([server.port for server in self.servers])
         self._port = self._proxy.__enter__()
         return self
@@ -266,6 +269,7 @@ class _Played:
             number, score = body.get("history_id"), body.get("score")
             self.answers.append(Answer(request_id, image, sent, answered, status, number, score))
             num += 1
+        connection.close()
 
     def _start(self, port: int = 0) -> Program:
         return start(self._pair._models, port=port, default_model=self._pair._model, history=self._url)
@@ -280,10 +284,11 @@ def _post(connection: http.client.HTTPConnection, data: bytes, request_id: str) 
 
 
 def _put(port: int, path: str, body: dict[str, Any]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request("PUT", path, json.dumps(body), {"Content-Type": "application/json"})
-    assert connection.getresponse().status == 200
-    connection.close()
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("PUT", path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 200
 
 
 def _in_order(told: Sequence[Answer]) -> bool:

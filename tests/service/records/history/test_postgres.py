@@ -182,11 +182,10 @@ def test_a_server_that_holds_the_lock_and_says_nothing_loses_it(
     """As one does that is frozen, or whose machine has lost its power."""
     short = postgres_module.LIMITS.replace("session_timeout = '5s'", "session_timeout = '1s'")
     monkeypatch.setattr(postgres_module, "LIMITS", short.replace("'1500ms'", "'200ms'"))
-    with closing(store_of(url)) as frozen, writing(url) as do:
-        with suppress(DBAPIError), frozen.writing():
-            assert do(lambda history: history.add([found(1)])) == [None]
-            assert "lock timeout" in str(do(_failure))
-            do(lambda history: _again(history, 2))
+    with closing(store_of(url)) as frozen, writing(url) as do, suppress(DBAPIError), frozen.writing():
+        assert do(lambda history: history.add([found(1)])) == [None]
+        assert "lock timeout" in str(do(_failure))
+        do(lambda history: _again(history, 2))
     assert len(kept(url)) == 1
 
 
