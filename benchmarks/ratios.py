@@ -51,7 +51,7 @@ def main() -> None:
         write_files(folder, NUM_FILES[options.side], draw_line if options.side == 28 else draw_texture, options.side)
         ratios = []
         for start in range(options.starts):
-            servers = []
+            servers: list[Program] = []
             for checkout in (ROOT, before):
                 history = Path(temporary) / f"{start}-{len(servers)}.sqlite"
                 settings = {"history": history} if options.history else {}

@@ -1,6 +1,7 @@
 """What only a database has: its URL, who is let in, how it starts, and what happens when it stops or freezes."""
 
 import logging
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -224,3 +225,9 @@ def test_a_text_that_a_database_cannot_have_costs_its_row(url: SecretStr, caplog
         assert do(lambda history: history.add([found(1, part="a\0b")])) == [None]
         assert do(_failure) is None
     assert "is not kept in the history" in caplog.text
+
+
+def test_without_its_driver_one_sentence_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UsageError, match=r"^A history in PostgreSQL needs psycopg: pip install 'anomaly\[postgres\]'$"):
+        store_of(SecretStr("postgresql://127.0.0.1/x"))
