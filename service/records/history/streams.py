@@ -26,6 +26,10 @@ _INSERT = insert(drift)
 _UPDATE = update(drift).where(drift.c.digest == bindparam("of"))
 
 
+Moved = tuple[HistoryEntry, bool]
+"""The last entry of a bundle in a commit, and whether it or one before it has set off the alarm."""
+
+
 class DriftStreams:
     """Those of all bundles that this process has inserted rows of. For the writer's thread, but for `read`."""
 
@@ -36,17 +40,14 @@ class DriftStreams:
         self._watched: dict[str, Watched] = {}
         """As they are in the store, or were: the number of scores there tells."""
 
-    def advance(self, entries: Sequence[HistoryEntry], connection: Connection) -> list[tuple[HistoryEntry, bool]]:
-        """Feed rows that were just inserted, in the order of their ids.
-
-        The last entry of each bundle, and whether its alarm has gone off: for `tell`, after the commit.
-        """
+    def advance(self, entries: Sequence[HistoryEntry], connection: Connection) -> list[Moved]:
+        """Feed rows that were just inserted, in the order of their ids; what is for `tell`, after the commit."""
         by_digest: dict[str, list[HistoryEntry]] = {}
         for entry in entries:
             by_digest.setdefault(entry.digest, []).append(entry)
         return [(each[-1], self._advance_one(digest, each, connection)) for digest, each in by_digest.items()]
 
-    def tell(self, moved: Sequence[tuple[HistoryEntry, bool]]) -> None:
+    def tell(self, moved: Sequence[Moved]) -> None:
         """What `advance` gave is committed."""
         for entry, is_alarm in moved:
             watched = self._watched[entry.digest]

@@ -35,7 +35,7 @@ from service.records.history.entries import Correction, HistoryEntry, StoredEntr
 from service.records.history.jobs import Addition, Change, Job
 from service.records.history.rows import Values, alone, correct_row, delete_older, delete_oldest, insert_rows
 from service.records.history.store import EXPECTED, Store, concerns_one, reason
-from service.records.history.streams import DriftStreams
+from service.records.history.streams import DriftStreams, Moved
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -181,7 +181,7 @@ class History:
         """Do a group's work in one transaction, and answer. Returns whether there are more rows to delete."""
         was_same = bool(group) or self._store.is_same()
         try:
-            results, more = self._write(group)
+            results, moved, more = self._write(group)
         except Exception as error:
             self._degrade(reason(error), retry_s=RETRY_S, error=None if isinstance(error, EXPECTED) else error)
             self._store.drop()
@@ -189,14 +189,15 @@ class History:
             results = [HistoryUnavailableError(f"The history cannot be written now: {self._degraded}.") for _ in group]
             more = False
         else:
+            self._streams.tell(moved)
             # an empty commit shows that the store answers; one that made a file, that it can be written
             if group or self._try_again_at == math.inf or not was_same:
                 self._recover()
         self._loop.call_soon_threadsafe(_settle, group, results)
         return more
 
-    def _write(self, group: Sequence[Job]) -> tuple[list[Any], bool]:
-        """Each job's result or error, once they are committed, and whether there are more rows to delete.
+    def _write(self, group: Sequence[Job]) -> tuple[list[Any], list[Moved], bool]:
+        """What is committed: each job's result or error, and the streams; and whether there are more rows to delete.
 
         All rows go in one statement. Only if something is wrong with one, it is found by doing each job alone.
         """
@@ -211,16 +212,16 @@ class History:
             self._streams.forget()
         return self._transact(group, lambda connection: [self._do_alone(job, connection) for job in group])
 
-    def _transact(self, group: Sequence[Job], work: Callable[[Connection], list[Any]]) -> tuple[list[Any], bool]:
+    def _transact(
+        self, group: Sequence[Job], work: Callable[[Connection], list[Any]]
+    ) -> tuple[list[Any], list[Moved], bool]:
         with self._store.writing() as connection:
             results = work(connection)
             kept = [
                 job.entries for job, result in zip(group, results, strict=True) if not isinstance(result, Exception)
             ]
             moved = self._streams.advance([entry for entries in kept for entry in entries], connection)
-            more = self._delete_old(connection)
-        self._streams.tell(moved)
-        return results, more
+            return results, moved, self._delete_old(connection)
 
     def _do_jobs(self, group: Sequence[Job], connection: Connection) -> list[Any]:
         ids = iter(self._insert([values for job in group for values in job.rows], connection))
