@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .PHONY: help install run test hostile check format clean load load-throughput load-overload load-clients \
-	load-bad-clients load-stops load-history load-page load-soak image-check watch-kills \
+	load-bad-clients load-stops load-history load-replicas load-page load-soak image-check watch-kills \
 	archive-speed archive-kills archive-memory archive-ray-data
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ hostile: install ## 5,000 damaged images, bombs, and 5,000 requests made from th
 	ANOMALY_HOSTILE_IMAGES=5000 ANOMALY_API_EXAMPLES=500 $(BIN)/python -m pytest --timeout 1800 -s \
 	    tests/service/test_hostile_images.py tests/service/test_api.py
 
-load: load-throughput load-overload load-clients load-bad-clients load-stops load-history load-page load-soak ## all load tests; half an hour
+load: load-throughput load-overload load-clients load-bad-clients load-stops load-history load-replicas load-page load-soak ## all load tests; half an hour
 load-throughput: install ## images a second beside Detector.score, plain FastAPI and, with LITSERVE=PYTHON, LitServe
 	$(BIN)/python -m benchmarks.throughput --side 28 $(if $(LITSERVE),--litserve $(LITSERVE))
 	$(BIN)/python -m benchmarks.throughput --side 256 $(if $(LITSERVE),--litserve $(LITSERVE))
@@ -47,6 +47,8 @@ load-stops: install ## kill -9 twenty times, SIGTERM ten times, under load
 	$(BIN)/python -m benchmarks.stops
 load-history: install ## kill -9 twenty times while a history is kept; every acknowledged row must be there
 	$(BIN)/python -m benchmarks.history_kills
+load-replicas: install ## two servers over one PostgreSQL: 10,000 requests, kill -9 of one, the database stopped for 30 s
+	$(BIN)/python -m benchmarks.replicas
 load-page: install ## a thousand photographs dropped on the page at once; needs /usr/bin/chromium
 	$(BIN)/python -m benchmarks.page_many
 load-soak: install ## a quarter of an hour of everything

@@ -31,9 +31,10 @@ def upgraded(bundle: Path, models: Path) -> Path:
     return copy
 
 
-def start_server(checkout: Path, models: Path, name: str) -> Program:
-    """A server by this checkout's code; returns when it says where it listens."""
+def start_server(checkout: Path, models: Path, name: str, **more: Path) -> Program:
+    """A server by this checkout's code, with further settings; returns when it says where it listens."""
     settings = {"ANOMALY_MODELS": str(models), "ANOMALY_DEFAULT_MODEL": name, "ANOMALY_PORT": "0"}
+    settings |= {f"ANOMALY_{name.upper()}": str(value) for name, value in more.items()}
     everything = environment(checkout) | settings | {"ANOMALY_LOG_LEVEL": "error"}
     process = subprocess.Popen([*CLI, "serve"], cwd=checkout, env=everything, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

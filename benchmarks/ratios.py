@@ -1,7 +1,7 @@
 """How fast the service of this checkout is beside one of before: two servers at once, load going to one and the other.
 
     git worktree add ../before 66b0e31
-    python -m benchmarks.ratios --before ../before [--side 28|256] [--form] [--pairs 16] [--starts 1]
+    python -m benchmarks.ratios --before ../before [--side 28|256] [--form] [--history] [--pairs 16] [--starts 1]
 
 Each checkout serves with its own code: the shipped model at 28 × 28 pixels, or a bundle of 256 × 256 that the old
 checkout has trained, upgraded for this one. The ratios are medians over the pairs, this checkout's figure to the
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--before", type=Path, required=True, help="a checkout of the project as it was")
     parser.add_argument("--side", type=int, choices=list(NUM_FILES), default=28)
     parser.add_argument("--form", action="store_true", help="forms in the place of raw bodies")
+    parser.add_argument("--history", action="store_true", help="each server keeps one, in a file")
     parser.add_argument("--pairs", type=int, default=16, help="of halves for each start of the servers")
     parser.add_argument("--starts", type=int, default=1, help="of both servers: one start differs from the next")
     parser.add_argument("--seconds", type=float, default=2.5, help="of load in each half of a pair")
@@ -49,8 +50,12 @@ def main() -> None:
         folder = Path(temporary) / "images"
         write_files(folder, NUM_FILES[options.side], draw_line if options.side == 28 else draw_texture, options.side)
         ratios = []
-        for _ in range(options.starts):
-            servers = [start_server(checkout, models[checkout], bundle.name) for checkout in (ROOT, before)]
+        for start in range(options.starts):
+            servers: list[Program] = []
+            for checkout in (ROOT, before):
+                history = Path(temporary) / f"{start}-{len(servers)}.sqlite"
+                settings = {"history": history} if options.history else {}
+                servers.append(start_server(checkout, models[checkout], bundle.name, **settings))
             try:
                 ratios += _compare(servers, folder, options)
             finally:

@@ -38,7 +38,7 @@ from service.models.loading import Loader, Loading
 from service.models.pool import Pool
 from service.models.repository import find_bundles
 from service.records.drift import DriftWatch
-from service.records.history import History, Retention
+from service.records.history import DriftStreams, History, Retention, store_of
 from service.records.telemetry import Telemetry
 from service.routes import admin, docs, health, history, inference_protocol, model_repository, models, page, score
 from service.routes.direct import AnswerDirectly, calls_of
@@ -222,7 +222,11 @@ def _open_history(settings: Settings, telemetry: Telemetry) -> History | None:
         return None
     retention = Retention(settings.history_days, settings.history_bytes)
     return History(
-        settings.history, retention, thumbnails=settings.history_thumbnails, on_failure=telemetry.count_unkept
+        store_of(settings.history),
+        retention,
+        thumbnails=settings.history_thumbnails,
+        streams=DriftStreams(settings.drift_rate, telemetry.observe_drift),
+        on_failure=telemetry.count_unkept,
     )
 
 

@@ -18,7 +18,7 @@
         ├── DeadlineError             a request that was accepted could not be answered in time
         ├── HistoryOffError           the server keeps no history
         ├── HistoryRowNotFoundError   no such row, or it has no thumbnail
-        ├── HistoryUnavailableError   the history's file cannot be read or written now
+        ├── HistoryUnavailableError   the history cannot be read or written now
         ├── DeviceMemoryError         the device has no memory even for one image
         ├── EngineFailedError         a thread of the server died; it scores nothing any more
         └── ShuttingDownError         the server has been told to stop
@@ -117,7 +117,7 @@ class HistoryRowNotFoundError(ServiceError):
 
 
 class HistoryUnavailableError(ServiceError):
-    """The history's file cannot be read or written now; images are scored all the same."""
+    """The history cannot be read or written now; images are scored all the same."""
 
 
 class DeviceMemoryError(ServiceError):

@@ -185,7 +185,8 @@ class Scoring:
         calibration = detector.calibration
         verdict = calibration.judge(outcome.score, alpha)
         self._telemetry.observe_score(detector.bundle, outcome.score, verdict.p_value, verdict.is_anomalous)
-        self._drift.add(detector.bundle, outcome.score, verdict.p_value)
+        if self._history is None:  # which else watches drift in the order of its rows
+            self._drift.add(detector.bundle, outcome.score, verdict.p_value)
         return JudgedImage(submission.name, submission.part, outcome, verdict, alpha, calibration.shortage(alpha))
 
     async def _keep(
@@ -254,6 +255,7 @@ def _entry(data: bytes, judged: JudgedImage, detector: Detector, time: str) -> H
         alpha=judged.alpha,
         is_anomalous=judged.verdict.is_anomalous,
         terms=judged.scored.terms,
+        calibration=bundle.contents.calibration.scores,
     )
 
 

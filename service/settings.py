@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from anomaly.errors import UsageError
@@ -64,14 +64,15 @@ class Settings(BaseSettings):
     rate_burst: int = Field(default=200, ge=1)
     """Requests that one key may make at once."""
 
-    history: Path | None = None
-    """The SQLite file that keeps what is scored, and people's corrections; without one, nothing is kept."""
+    history: Path | SecretStr | None = None
+    """What keeps what is scored, and people's corrections: a SQLite file, or the URL of a PostgreSQL database; without
+    it, nothing is kept."""
     history_thumbnails: bool = False
     """Keep a small picture of each image in the history too."""
     history_days: float | None = Field(default=None, gt=0.0, le=36_500.0)
     """Days after which rows of the history are deleted, corrected ones too; without it, age deletes none."""
     history_bytes: int = Field(default=2**30, ge=2**20)
-    """The size of the history's file beyond which its oldest rows are deleted."""
+    """The size of the history beyond which its oldest rows are deleted: of the file, or about that of all rows."""
     drift_rate: float = Field(default=0.01, gt=0.0, lt=1.0)
     """The probability that the drift alarm of a model may ever sound while nothing changes."""
 
@@ -108,6 +109,11 @@ class Settings(BaseSettings):
     """Images in one batch request."""
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Images decoded at the same time."""
+
+    @field_validator("history", mode="before")
+    @classmethod
+    def _place(cls, value: object) -> object:
+        return place_of(value) if isinstance(value, str) else value
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
@@ -162,6 +168,11 @@ def read_settings(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise UsageError("; ".join(_explain(tuple(map(str, e["loc"])), e["msg"]) for e in error.errors())) from None
+
+
+def place_of(history: str) -> Path | SecretStr:
+    """Where a history is kept: a file's path, or a database's URL, which may have a password."""
+    return SecretStr(history) if re.match(r"postgres(ql)?://", history) else Path(history)
 
 
 @lru_cache(maxsize=1024)  # asked for every request

@@ -9,7 +9,7 @@ from anomaly.calibration.conformal import (
     num_needed,
     reject_fdr,
 )
-from anomaly.calibration.drift import Drift, Martingale
+from anomaly.calibration.drift import Drift, Martingale, generator_of
 from anomaly.calibration.p_value_counts import PValueCounts
 from anomaly.calibration.ranks import OnlineRanks
 
@@ -22,6 +22,7 @@ __all__ = [
     "Verdict",
     "check_alpha",
     "fdr_shortage",
+    "generator_of",
     "num_allowed",
     "num_needed",
     "reject_fdr",

@@ -14,11 +14,15 @@ Source: Vovk, Gammerman and Shafer 2005, Algorithmic Learning in a Random World,
 conformal predictors); Blackwell and MacQueen 1973 for the urn.
 """
 
+from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+_NUMBERS = ("state", "inc")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Rank:
 
 
 class OnlineRanks:
-    """The ranks of one stream. Takes 24 bytes and more for each calibration score, however long the stream is."""
+    """The ranks of one stream. Takes 24 bytes for each calibration score, however long the stream is."""
 
     def __init__(self, calibration: NDArray[np.float64], rng: np.random.Generator) -> None:
         """`calibration`: ascending, (n_cal,)."""
@@ -60,6 +64,19 @@ class OnlineRanks:
         """N."""
         return self._counts.total
 
+    def state(self) -> dict[str, NDArray[np.uint64]]:
+        """What the stream has changed: its counts, and where the generator of random numbers is."""
+        return {"counts": np.array(self._counts.tree), "generator": _words_of(self._rng)}
+
+    def restore(self, state: Mapping[str, NDArray[np.uint64]]) -> None:
+        """Go on where another one was, made of the same calibration and generator. Raises ValueError if it was not."""
+        counts = array("Q", state["counts"].tobytes())
+        if len(counts) != self._num_gaps + 1:
+            raise ValueError(f"counts of {len(counts) - 2} calibration scores, and not of {len(self._scores)}")
+        self._counts.tree = counts
+        self._counts.total = self._counts.before(self._num_gaps)
+        _set_words(self._rng, state["generator"])
+
     def _rank(self, score: float) -> Rank:
         gap = self._num_gaps - 1 - self._place(score)
         above = self._counts.before(gap)
@@ -77,22 +94,37 @@ class _Counts:
 
     def __init__(self, size: int) -> None:
         self.total = size
-        self._tree = [i & -i for i in range(size + 1)]  # each count is 1
+        self.tree = array("Q", (i & -i for i in range(size + 1)))  # each count is 1
 
     def increment(self, index: int) -> None:
         self.total += 1
         i = index + 1
-        while i < len(self._tree):
-            self._tree[i] += 1
+        while i < len(self.tree):
+            self.tree[i] += 1
             i += i & -i
 
     def before(self, index: int) -> int:
         """The sum of the first `index` counts."""
         summed = 0
         while index:
-            summed += self._tree[index]
+            summed += self.tree[index]
             index &= index - 1
         return summed
+
+
+def _words_of(rng: np.random.Generator) -> NDArray[np.uint64]:
+    """The two numbers of 128 bits that a PCG64 is at (O'Neill 2014), in four words."""
+    numbers: dict[str, int] = rng.bit_generator.state["state"]
+    return np.array([word for name in _NUMBERS for word in divmod(numbers[name], 2**64)], np.uint64)
+
+
+def _set_words(rng: np.random.Generator, words: NDArray[np.uint64]) -> None:
+    high_low: list[int] = words.tolist()
+    numbers = {name: high_low[2 * i] * 2**64 + high_low[2 * i + 1] for i, name in enumerate(_NUMBERS)}
+    rng.bit_generator.state = {
+        **rng.bit_generator.state,
+        "state": numbers,
+    }  # doubles leave no half word
 
 
 def _sorted_among_equals(scores: list[float], rng: np.random.Generator) -> list[float]:

@@ -8,22 +8,30 @@ from rich.markup import escape
 
 from anomaly.cli.console import err, out, usage
 from anomaly.cli.progress import ImageBar
+from anomaly.extras import require
+
+LIBRARIES = ("fastapi", "pydantic_settings", "sqlalchemy")
 
 history_app = typer.Typer(help="Use the history that `anomaly serve --history` keeps.", no_args_is_help=True)
 
 
+Place = Annotated[str, typer.Argument(help="The file, or the URL of the database, of `anomaly serve --history`.")]
+
+
 @history_app.command("export")
 def history_export(
-    history: Annotated[Path, typer.Argument(help="The file of `anomaly serve --history`.")],
+    history: Place,
     images: Annotated[list[Path], typer.Option(help="A folder of the image files as they were sent; may be repeated.")],
     out_: Annotated[Path, typer.Option("--out", help="The manifest to write, a .csv.")],
 ) -> None:
     """Make a data set of corrected images: `anomaly calibrate` reads one part of it, `anomaly evaluate` the other."""
     with usage():
+        require("anomaly history export", "server", *LIBRARIES)
         from service.records.history.export import export_corrections
+        from service.settings import place_of
 
         with ImageBar(err, "Looking") as bar:
-            made = export_corrections(history, images, out_, on_total=bar.start, on_image=bar.advance)
+            made = export_corrections(place_of(history), images, out_, on_total=bar.start, on_image=bar.advance)
     out.print(
         f"wrote {escape(str(out_))}: {made.num_calibrate} normal images to calibrate with; to evaluate on, "
         f"{made.num_evaluate_normal} normal and {made.num_evaluate_anomalous} anomalous"
@@ -36,3 +44,17 @@ def history_export(
         )
     if made.num_missing:
         err.print(f"{made.num_missing} corrected images have no file there")
+
+
+@history_app.command("restart-drift")
+def history_restart_drift(history: Place, model: Annotated[str, typer.Argument(help="The name of the model.")]) -> None:
+    """Let the drift of a model begin anew, and its alarm end: when what had changed is as it was. Rows stay."""
+    with usage():
+        require("anomaly history restart-drift", "server", *LIBRARIES)
+        from service.records.history import restart_drift
+        from service.settings import place_of
+
+        num = restart_drift(place_of(history), model)
+    out.print(
+        f"the drift of {escape(model)} begins anew, in {num} versions" if num else f"{escape(model)} has no drift"
+    )

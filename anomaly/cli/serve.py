@@ -26,8 +26,11 @@ def serve(
         Path | None, typer.Option(help="The file of API keys, made by `anomaly keys add`. Without: none are asked for.")
     ] = None,
     history: Annotated[
-        Path | None,
-        typer.Option(help="Keep what is scored, and people's corrections, in this SQLite file. Without: nothing."),
+        str | None,
+        typer.Option(
+            help="Keep what is scored, and people's corrections, in this SQLite file, or in the PostgreSQL database of "
+            "this URL, postgresql://…. Without: nothing.",
+        ),
     ] = None,
     history_thumbnails: Annotated[
         bool | None, typer.Option("--history-thumbnails", help="Keep a small picture of each image there too.")
@@ -85,5 +88,8 @@ def serve(
 
 def require_server() -> None:
     """Raises UsageError where a library of the extra `server` is not installed."""
-    libraries = ("fastapi", "fastapi_offline", "prometheus_client", "pydantic_settings", "python_multipart", "uvicorn")
+    libraries = (
+        "fastapi", "fastapi_offline", "prometheus_client", "pydantic_settings", "python_multipart", "sqlalchemy",
+        "uvicorn",
+    )  # fmt: skip
     require("anomaly serve", "server", *libraries)

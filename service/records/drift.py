@@ -1,7 +1,7 @@
-"""Drift of each model that scores: one watch a bundle's digest, for as long as the process lives.
+"""Drift of each model that scores: one watch a bundle's digest.
 
-A new bundle, or a new process, begins again with the calibration alone; the alarm's guarantee is for each such stream.
-Every score that is answered is fed, in the order of the answers.
+Where there is a history, it keeps what is watched (`records/history/streams.py`), and every row is fed. Without one, it
+is in memory: every score that is answered is fed, in the order of the answers, for as long as the process lives.
 """
 
 import logging
@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anomaly.bundle import Bundle
-from anomaly.calibration import Drift
+from anomaly.calibration import Drift, generator_of
 
 logger = logging.getLogger(__name__)
+
+Observe = Callable[[str, int, float, bool], None]
+"""Told of a model's name, its version, log10 M and whether its alarm is on."""
 
 
 @dataclass
@@ -24,12 +28,33 @@ class Watched:
     drift: Drift
     alarm_time: datetime | None = None
 
+    @classmethod
+    def new(cls, digest: str, calibration: NDArray[np.float64], rate: float) -> "Watched":
+        """That of a bundle that has scored nothing yet; `calibration`: ascending, `rate`: of its alarm."""
+        return cls(Drift(calibration, rate=rate, rng=generator_of(digest)))
+
+    def add(self, score: float, p_value: float) -> bool:
+        """Watch one score; whether it has set off the alarm."""
+        is_first = self.drift.add(score, p_value)
+        if is_first:
+            self.alarm_time = datetime.now(UTC)
+        return is_first
+
+
+def warn_of_drift(model: str, version: int, drift: Drift) -> None:
+    """One line in the log, when an alarm has gone off."""
+    logger.warning(
+        "drift: the scores of %s version %d are no longer distributed as its calibration's (after %d images, "
+        "false-alarm rate %g); look at camera and light, then calibrate again",
+        *(model, version, drift.alarm_at, drift.rate),
+    )
+
 
 class DriftWatch:
-    """All bundles'. For the event loop's thread; takes some ten microseconds a score."""
+    """All bundles', in memory. For the event loop's thread; takes some ten microseconds a score."""
 
-    def __init__(self, rate: float, *, observe: Callable[[Bundle, float, bool], None]) -> None:
-        """`rate`: of each alarm; `observe` is told of log10 M and of the alarm after each score."""
+    def __init__(self, rate: float, *, observe: Observe) -> None:
+        """`rate`: of each alarm; `observe` is told after each score."""
         self.rate = rate
         self._observe = observe
         self._watched: dict[str, Watched] = {}
@@ -37,20 +62,14 @@ class DriftWatch:
     def add(self, bundle: Bundle, score: float, p_value: float) -> None:
         """Watch a score that `bundle` gave."""
         watched = self.of(bundle)
-        if watched.drift.add(score, p_value):
-            watched.alarm_time = datetime.now(UTC)
-            logger.warning(
-                "drift: the scores of %s version %d are no longer distributed as its calibration's (after %d images, "
-                "false-alarm rate %g); look at camera and light, then calibrate again",
-                *(bundle.name, bundle.version, watched.drift.num_scores, self.rate),
-            )
-        self._observe(bundle, watched.drift.log10_martingale, watched.alarm_time is not None)
+        if watched.add(score, p_value):
+            warn_of_drift(bundle.name, bundle.version, watched.drift)
+        self._observe(bundle.name, bundle.version, watched.drift.log10_martingale, watched.alarm_time is not None)
 
     def of(self, bundle: Bundle) -> Watched:
         """What is watched of a bundle, from its first score on."""
         watched = self._watched.get(bundle.digest)
         if watched is None:
             calibration = bundle.contents.calibration.scores
-            drift = Drift(calibration, rate=self.rate, rng=np.random.default_rng())
-            watched = self._watched[bundle.digest] = Watched(drift)
+            watched = self._watched[bundle.digest] = Watched.new(bundle.digest, calibration, self.rate)
         return watched

@@ -85,9 +85,9 @@ class Telemetry:
         self._series(self._score, *labels).observe(score)
         self._series(self._p_value, *labels).observe(p_value)
 
-    def observe_drift(self, bundle: Bundle, log10_martingale: float, is_alarm: bool) -> None:
+    def observe_drift(self, model: str, version: int, log10_martingale: float, is_alarm: bool) -> None:
         """Note the evidence against a steady process, and whether its alarm is on."""
-        labels = bundle.name, str(bundle.version)
+        labels = model, str(version)
         self._series(self._drift, *labels).set(log10_martingale)
         self._series(self._alarm, *labels).set(is_alarm)
 

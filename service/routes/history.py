@@ -1,6 +1,5 @@
 """`/history`: what was scored, page by page or as CSV, and what people say of it."""
 
-import asyncio
 import csv
 import io
 import json
@@ -28,7 +27,7 @@ from service.schemas.history import CorrectionBody, HistoryAnswer, HistoryFilter
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorAnswer, "description": "The server keeps no history, or has no such row or thumbnail"},
-    503: {"model": ErrorAnswer, "description": "The history's file cannot be used now"},
+    503: {"model": ErrorAnswer, "description": "The history cannot be used now"},
 }
 BODY_ERRORS: dict[int | str, dict[str, Any]] = {
     413: {"model": ErrorAnswer, "description": "Too many bytes"},
@@ -61,8 +60,7 @@ Kept = Annotated[History, Depends(_history)]
 @router.get("/history")
 async def history(query: Annotated[HistoryQuery, Query()], kept: Kept) -> HistoryAnswer:
     """Scored images, newest first, a page at a time."""
-    read = partial(read_page, kept.place.path, query, check_place=kept.place.check)
-    rows, following = await asyncio.to_thread(read, before=query.before, limit=query.limit)
+    rows, following = await kept.read(partial(read_page, query, before=query.before, limit=query.limit))
     return HistoryAnswer(items=[HistoryRow.model_validate(vars(row)) for row in rows], next=following)
 
 
@@ -73,14 +71,14 @@ async def history(query: Annotated[HistoryQuery, Query()], kept: Kept) -> Histor
 )
 async def history_csv(query: Annotated[HistoryFilters, Query()], kept: Kept) -> Response:
     """All of them as CSV. A text that a spreadsheet would take for a formula begins with an apostrophe."""
-    read = partial(read_page, kept.place.path, query, limit=CSV_ROWS, check_place=kept.place.check)
-    rows, following = await asyncio.to_thread(read)
+    read = partial(read_page, query, limit=CSV_ROWS)
+    rows, following = await kept.read(read)
 
     async def pieces() -> AsyncIterator[str]:
         yield _lines([CSV_COLUMNS, *map(_cells, rows)])
         before = following
         while before is not None:
-            more, before = await asyncio.to_thread(read, before=before)
+            more, before = await kept.read(partial(read, before=before))
             yield _lines(map(_cells, more))
 
     headers = {"Content-Disposition": 'attachment; filename="history.csv"'}
@@ -94,7 +92,7 @@ async def history_csv(query: Annotated[HistoryFilters, Query()], kept: Kept) -> 
 )
 async def thumbnail(number: RowId, kept: Kept) -> Response:
     """The image, small, as the model saw it; only with `--history-thumbnails`."""
-    found = await asyncio.to_thread(read_thumbnail, kept.place.path, number, kept.place.check)
+    found = await kept.read(partial(read_thumbnail, number))
     if found is None:
         raise HistoryRowNotFoundError(f"The history has no thumbnail of an image {number}.")
     return Response(found, media_type="image/webp")

@@ -12,7 +12,7 @@ from service.schemas.models import ModelDetail, ModelsAnswer, ModelSummary, Vers
 
 NOT_USABLE: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorAnswer, "description": "No such model or version"},
-    503: {"model": ErrorAnswer, "description": "It is being loaded, or has failed"},
+    503: {"model": ErrorAnswer, "description": "It is being loaded, or has failed; or the history cannot be read now"},
 }
 
 router = APIRouter(tags=["models"])
@@ -54,7 +54,7 @@ async def model(name: str, parts: Parts) -> ModelDetail:
 async def drift(name: str, query: Annotated[DriftQuery, Query()], parts: Parts) -> DriftAnswer:
     """Whether what a model scores is still as its calibration images were."""
     bundle = parts.pool.get(name, query.version).bundle
-    watched = parts.drift.of(bundle)
+    watched = await parts.history.drift(bundle) if parts.history else parts.drift.of(bundle)
     found = watched.drift
     return DriftAnswer(
         model=bundle.name,

@@ -24,7 +24,7 @@ class DriftWindow(Schema):
 
 
 class DriftAnswer(ModelIdentity):
-    """Whether the scores are still distributed as the calibration's, since the server began to watch."""
+    """Whether the scores are still distributed as the calibration's, since it began to be watched."""
 
     rate: float
     """The probability that the alarm ever sounds while nothing changes."""
@@ -33,7 +33,7 @@ class DriftAnswer(ModelIdentity):
     """The evidence against a steady process, of which 1/rate is the alarm's line."""
     max_log10_martingale: float
     alarm: bool
-    """On from its first crossing until another bundle, or the server, begins again."""
+    """On from its first crossing until another bundle, or the watch, begins again."""
     alarm_at: int | None
     """The number of the score that set it off."""
     alarm_time: datetime | None

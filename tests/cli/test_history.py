@@ -13,6 +13,7 @@ from anomaly.bundle import load
 from tests.cli.calls import done, refused
 from tests.digit_images import normals, others, write_images
 from tests.service.processes import running
+from tests.service.records.history.entries import found, writing
 
 SERVICE = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
 
@@ -61,3 +62,15 @@ def test_mistakes_are_sentences(tmp_path: Path) -> None:
     (tmp_path / "text.sqlite").write_text("no database" * 999)
     assert "cannot be read" in refused("history", "export", tmp_path / "text.sqlite", *out)
     assert "a folder that exists" in refused("serve", "--models", tmp_path, "--history", tmp_path / "no" / "h.sqlite")
+    assert "cannot be used" in refused("history", "restart-drift", tmp_path / "text.sqlite", "mnist")
+    for verb in (("serve", "--models", tmp_path, "--history"), ("history", "restart-drift")):
+        said = refused(*verb, "postgresql://line:s3cret@db:s3cret/x", *([] if verb[0] == "serve" else ["mnist"]))
+        assert "URL cannot be read" in said
+        assert "s3cret" not in said
+
+
+def test_drift_is_restarted(tmp_path: Path) -> None:
+    with writing(tmp_path / "history.sqlite") as do:
+        do(lambda history: history.add([found(1, model="mnist")]))
+    for said in ("begins anew, in 1 versions", "has no drift"):
+        assert said in done("history", "restart-drift", tmp_path / "history.sqlite", "mnist").stdout

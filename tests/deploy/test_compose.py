@@ -98,7 +98,7 @@ def test_the_settings_are_those_of_the_service() -> None:
     assert (ROOT / "models" / chosen.default_model).is_dir()
     places = [Path(place) for _, place, *mode in mounts("anomaly") if not mode]
     for written in (chosen.keys, chosen.history):
-        assert written is not None
+        assert isinstance(written, Path)
         assert written.parent in places
     assert float(ANOMALY["stop_grace_period"].removesuffix("s")) > chosen.grace_s
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from service.records.history import read_page, writer
-from service.schemas.history import HistoryFilters
+from service.records.history import writer
 from tests.field.rows import Row
 from tests.service.fakes import Instance, open_instance, picture, png
+from tests.service.records.history.entries import kept
 
 TIMEOUT_S, RATE, LIMIT_S = 0.4, 10_000, 4.0
 ROWS = (
@@ -83,7 +83,7 @@ def numbers(instance: Instance, *tags: int) -> list[int | None]:
 
 
 def rows_of(path: Path) -> list[int]:
-    return [row.id for row in read_page(path, HistoryFilters(), limit=10)[0]][::-1]
+    return kept(path)[::-1]
 
 
 def test_a_history_that_a_rotation_moves_loses_no_row_that_has_a_number(

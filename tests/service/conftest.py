@@ -1,7 +1,10 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from benchmarks.postgres import PostgresServer, running_postgres
 from tests.service.fakes import Instance, open_instance
 
 
@@ -11,3 +14,23 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     models = tmp_path_factory.mktemp("models")
     with open_instance(models, max_upload_bytes=20_000, max_pixels=10_000, max_files=4, max_queue=64) as instance:
         yield instance
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of Debian's, shared by all tests; one that stops it starts it again."""
+    try:
+        with running_postgres() as server:
+            yield server
+    except FileNotFoundError as error:
+        # skipped, not failed: PostgreSQL is a program of Debian; `.ci/run` installs it
+        pytest.skip(f"{error}; install it with: apt-get install postgresql")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | SecretStr:
+    """Of a history that is not there yet: a file, or a database."""
+    if request.param == "sqlite":
+        return tmp_path / "history.sqlite"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return SecretStr(server.new_database())

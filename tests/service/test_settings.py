@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import pytest
+from pydantic import SecretStr
 
 from anomaly.errors import UsageError
 from service.settings import Settings, read_settings
@@ -36,3 +39,12 @@ def test_a_mistake_is_one_sentence_that_names_it(given: dict[str, object], expec
 
 def test_every_setting_is_documented() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_a_history_is_a_file_or_the_url_of_a_database_whose_password_is_not_shown() -> None:
+    assert read_settings(history="history.sqlite").history == Path("history.sqlite")
+    for url in ("postgresql://u:s3cret@h/d", "postgres://u:s3cret@h/d"):
+        settings = read_settings(history=url)
+        assert isinstance(settings.history, SecretStr)
+        assert settings.history.get_secret_value() == url
+        assert "s3cret" not in repr(settings)

@@ -1,16 +1,20 @@
-"""The history: what was scored and what people said of it, in one SQLite file. Off unless a file is named.
+"""The history: what was scored and what people said of it. Off unless a place for it is named.
 
-One thread writes (`writer`), in group commits. Each reader has a connection of its own (`reader`) and never waits for
-the writer, as the file has a write-ahead log. `store` says what is kept and how the file looks. `export` turns
-corrections into a data set for `anomaly calibrate` and `anomaly evaluate`.
+It is in one SQLite file (`sqlite`), or in a PostgreSQL database that many servers share (`postgres`); `tables` are the
+same in both. In each server one thread writes (`writer`), in group commits. Readers (`reader`) have connections of
+their own and never wait for the writer. `streams` goes on with each model's drift in the same transactions. `export`
+turns corrections into a data set for `anomaly calibrate` and `anomaly evaluate`.
 """
 
+from service.records.history.choice import restart_drift, store_of
+from service.records.history.entries import Correction, HistoryEntry, StoredEntry, as_text
 from service.records.history.reader import read_page, read_thumbnail
-from service.records.history.store import Correction, HistoryEntry, StoredEntry, as_text
+from service.records.history.streams import DriftStreams
 from service.records.history.writer import History, Retention
 
 __all__ = [
     "Correction",
+    "DriftStreams",
     "History",
     "HistoryEntry",
     "Retention",
@@ -18,4 +22,6 @@ __all__ = [
     "as_text",
     "read_page",
     "read_thumbnail",
+    "restart_drift",
+    "store_of",
 ]

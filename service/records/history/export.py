@@ -9,18 +9,24 @@ the part's: what calibrates says nothing new of another picture of the same part
 
 import csv
 import os
-import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from pydantic import SecretStr
+from sqlalchemy import inspect, null, select
+
 from anomaly.data import expand_inputs
 from anomaly.errors import DataError, UsageError
 from anomaly.files import replacing, storing
+from service.records.history.choice import store_of
+from service.records.history.entries import Correction
 from service.records.history.place import check_unused_log
-from service.records.history.store import Correction, reading
+from service.records.history.store import EXPECTED, reason
+from service.records.history.tables import images as kept
 
 EVALUATE_EVERY = 5
 """One of so many confirmed normals is evaluated on."""
@@ -47,7 +53,7 @@ class Export:
 
 
 def export_corrections(
-    history: Path,
+    history: Path | SecretStr,
     images: Sequence[Path],
     out: Path,
     *,
@@ -85,24 +91,28 @@ def export_corrections(
     )
 
 
-def read_corrections(history: Path) -> dict[str, Corrected]:
+def read_corrections(history: Path | SecretStr) -> dict[str, Corrected]:
     """By the images' hashes; where one image was corrected more than once, the last time counts.
 
     Raises UsageError if it is no history.
     """
     try:
-        check_unused_log(history)
-        with reading(history, oldest=1) as connection:
-            columns = [column for _, column, *_ in connection.execute("PRAGMA table_info(images)")]
+        if isinstance(history, Path):
+            check_unused_log(history)
+        with closing(store_of(history)) as store, store.reading(oldest=1) as connection:
+            has_parts = any(column["name"] == "part" for column in inspect(connection).get_columns("images"))
             found = connection.execute(
-                f"SELECT image_hash, correction, is_anomalous, {'part' if 'part' in columns else 'NULL'} FROM images "  # noqa: S608  # one of two words
-                "WHERE correction IS NOT NULL ORDER BY corrected_at, id"
-            ).fetchall()
-    except (sqlite3.Error, OSError) as error:
+                select(kept.c.image_hash, kept.c.correction, kept.c.is_anomalous, kept.c.part if has_parts else null())
+                .where(kept.c.correction.is_not(None))
+                .order_by(kept.c.corrected_at, kept.c.id)
+            ).all()
+    except EXPECTED as error:
+        if isinstance(error, UsageError):
+            raise
         raise UsageError(
-            f"the history {history} cannot be read: {error}; name the file that `anomaly serve --history` writes"
+            f"the history {history} cannot be read: {reason(error)}; name what `anomaly serve --history` writes"
         ) from error
-    return {digest: Corrected(label, flagged == 1, part) for digest, label, flagged, part in found}
+    return {digest: Corrected(label, flagged is True, part) for digest, label, flagged, part in found}
 
 
 def split_of(digest: str, label: Correction) -> str:

@@ -1,68 +1,66 @@
 """Reading the history: pages by key, newest first, so that a page costs the same however far back it lies.
 
-All of it blocks, and is for a thread of its own. Each call has a connection for itself and a short transaction: a
-reader that stays would keep the write-ahead log from being emptied.
+All of it blocks, and is for a thread of its own. Each call has a short transaction: a reader of SQLite that stays would
+keep the write-ahead log from being emptied.
 """
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
-from anomaly.errors import UsageError
-from service.errors import HistoryUnavailableError
-from service.records.history.store import SELECT, StoredEntry, as_text, reading
+from sqlalchemy import ColumnElement, Connection, false, select
+
+from service.records.history.entries import StoredEntry, as_text
+from service.records.history.tables import ENTRY, images
 from service.schemas.history import HistoryFilters, VerdictFilter
 
-_VERDICTS: dict[VerdictFilter, int | None] = {"normal": 0, "anomalous": 1, "none": None}
+_VERDICTS: dict[VerdictFilter, bool | None] = {"normal": False, "anomalous": True, "none": None}
 
 
 def read_page(
-    path: Path,
-    filters: HistoryFilters,
-    *,
-    before: int | None = None,
-    limit: int,
-    check_place: Callable[[], None] = lambda: None,
+    filters: HistoryFilters, connection: Connection, *, before: int | None = None, limit: int
 ) -> tuple[list[StoredEntry], int | None]:
-    """The newest rows, or the newest of those before a row, and the id that the next page is before, if there is one.
-
-    `check_place` raises OSError if the file at `path` is no longer the one that is written, as `HistoryPlace.check`.
-    Raises HistoryUnavailableError, as all functions here do.
-    """
-    conditions = _conditions(filters) + ([("id < ?", before)] if before is not None else [])
-    where = f" WHERE {' AND '.join(sql for sql, _ in conditions)}" if conditions else ""
-    query = f"{SELECT}{where} ORDER BY id DESC LIMIT ?"
-    with _available(path, check_place) as connection:
-        found = connection.execute(query, (*(value for _, value in conditions), limit + 1)).fetchall()
-    rows = [StoredEntry.of(values) for values in found[:limit]]
+    """The newest rows, or the newest of those before a row; and the id that the next page is before, if any."""
+    query = ENTRY.where(*_conditions(filters, connection.dialect.name)).order_by(images.c.id.desc()).limit(limit + 1)
+    if before is not None:
+        query = query.where(images.c.id < before)
+    found = connection.execute(query).mappings().all()
+    rows = [StoredEntry.of(row) for row in found[:limit]]
     return rows, rows[-1].id if len(found) > limit else None
 
 
-def read_thumbnail(path: Path, number: int, check_place: Callable[[], None] = lambda: None) -> bytes | None:
+def read_thumbnail(number: int, connection: Connection) -> bytes | None:
     """A row's thumbnail, a WebP file; None if it has none, or there is no such row."""
-    with _available(path, check_place) as connection:
-        found = connection.execute("SELECT thumbnail FROM images WHERE id = ?", (number,)).fetchone()
-    return found[0] if found else None
+    return connection.execute(select(images.c.thumbnail).where(images.c.id == number)).scalar_one_or_none()
 
 
-def _conditions(filters: HistoryFilters) -> list[tuple[str, object]]:
-    """SQL with one parameter each."""
+def _conditions(filters: HistoryFilters, dialect: str) -> list[ColumnElement[bool]]:
+    contains = _contains_by_glob if dialect == "sqlite" else _contains_by_pattern
     verdict = _VERDICTS[filters.verdict] if filters.verdict else None
     correction = None if filters.correction == "none" else filters.correction
-    wanted: list[tuple[object, str, object]] = [
-        (filters.model, "model = ?", filters.model),
-        (filters.part, "part GLOB ?", filters.part and containing(filters.part)),
-        (filters.name, "filename GLOB ?", filters.name and containing(filters.name)),
-        (filters.request_id, "request_id = ?", filters.request_id),
-        (filters.verdict, "is_anomalous IS ?", verdict),
-        (filters.correction, "correction IS ?", correction),
-        (filters.since, "time >= ?", filters.since and as_text(filters.since)),
-        (filters.until, "time < ?", filters.until and as_text(filters.until)),
-        (filters.min_score, "score >= ?", filters.min_score),
-        (filters.max_score, "score <= ?", filters.max_score),
+    of = images.c
+    wanted: list[tuple[object, Callable[[], ColumnElement[bool]]]] = [
+        (filters.model, lambda: of.model == filters.model),
+        (filters.part, lambda: contains(of.part, filters.part or "")),
+        (filters.name, lambda: contains(of.filename, filters.name or "")),
+        (filters.request_id, lambda: of.request_id == filters.request_id),
+        (filters.verdict, lambda: of.is_anomalous.is_(verdict)),
+        (filters.correction, lambda: of.correction == correction if correction else of.correction.is_(None)),
+        (filters.since, lambda: of.time >= as_text(filters.since)),  # type: ignore[arg-type]
+        (filters.until, lambda: of.time < as_text(filters.until)),  # type: ignore[arg-type]
+        (filters.min_score, lambda: of.score >= filters.min_score),
+        (filters.max_score, lambda: of.score <= filters.max_score),
     ]
-    return [(sql, value) for asked, sql, value in wanted if asked is not None]
+    texts = (filters.model, filters.part, filters.name, filters.request_id)
+    if any("\0" in text for text in texts if text):  # PostgreSQL knows no such text, so no row has it
+        return [false()]
+    return [condition() for asked, condition in wanted if asked is not None]
+
+
+def _contains_by_glob(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    return column.op("GLOB", is_comparison=True)(containing(text))
+
+
+def _contains_by_pattern(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    return column.op("~", is_comparison=True)("".join(f"[{cases}]" for cases in map(_cases_in_pattern, text)))
 
 
 def containing(text: str) -> str:
@@ -74,14 +72,15 @@ def containing(text: str) -> str:
 
 
 def _either_case(character: str) -> str:
+    cases = _cases(character)
+    return f"[{cases}]" if len(cases) > 1 or character in "*?[" else character
+
+
+def _cases_in_pattern(character: str) -> str:
+    r"""For the brackets of a regular expression of PostgreSQL's, where only ^ and \ mean more than themselves alone."""
+    return f"\\{character}" if character in "^\\" else _cases(character)
+
+
+def _cases(character: str) -> str:
     cases = {each for each in (character, character.lower(), character.upper()) if len(each) == 1}
-    return f"[{''.join(sorted(cases))}]" if len(cases) > 1 or character in "*?[" else character
-
-
-@contextmanager
-def _available(path: Path, check_place: Callable[[], None]) -> Iterator[sqlite3.Connection]:
-    try:
-        with reading(path, check_place) as connection:
-            yield connection
-    except (sqlite3.Error, OSError, UsageError) as error:
-        raise HistoryUnavailableError(f"The history cannot be read now: {error}.") from error
+    return "".join(sorted(cases))

@@ -1,235 +1,67 @@
-"""The file: its schema, how it is opened, and what one row holds.
+"""Where the history is kept: what its writer and its readers need of a store, be it a file or a database server.
 
-SQLite in WAL mode, so that readers and the one writer do not wait for each other. Commits are synchronous=FULL: an
-acknowledged row survives the loss of power, not only of the process (docs/adr/0013-history.md). Space of deleted rows
-goes back to the file system at once (auto_vacuum=FULL), so that the file is as large as what it holds.
-
-A file of an older version gets the columns it lacks when its writer opens it, in one transaction; its rows stay as they
-are. The table is not written anew, so it takes no time whatever the file's size.
+One writing transaction is open at a time, in the whole store. So ids ascend in the order of the commits: whoever has
+seen a row has seen all rows before it that were ever committed.
 """
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from hashlib import sha256
-from io import BytesIO
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from sqlalchemy import Connection, exc
 
 from anomaly.errors import UsageError
 
-Correction = Literal["normal", "anomalous"]
 
-APPLICATION_ID = 0x416E6F6D  # "Anom" in the file's head: no other program's database is ever written to
-SCHEMA_VERSION = 2
-BUSY_S = 0.5
-"""How long another program's lock on the file is waited for."""
-THUMBNAIL_SIDE = 96
-"""The longest side of a thumbnail, in pixels."""
+class Store(Protocol):
+    """A history's place. All of it blocks. What fails raises sqlalchemy.exc.SQLAlchemyError, OSError or UsageError."""
 
-SCHEMA = """
-CREATE TABLE images (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    request_id TEXT NOT NULL, time TEXT NOT NULL,
-    model TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL,
-    filename TEXT NOT NULL, image_hash TEXT NOT NULL,
-    score REAL NOT NULL, p_value REAL NOT NULL, threshold REAL, alpha REAL NOT NULL, is_anomalous INTEGER,
-    correction TEXT CHECK (correction IN ('normal', 'anomalous')), corrected_by TEXT, corrected_at TEXT,
-    thumbnail BLOB, part TEXT, terms TEXT
-);
-CREATE INDEX images_by_time ON images (time);
-CREATE INDEX images_corrected ON images (image_hash) WHERE correction IS NOT NULL;
-"""
-UPGRADES = {1: ("ALTER TABLE images ADD COLUMN part TEXT", "ALTER TABLE images ADD COLUMN terms TEXT")}
-"""By the version of a file: what makes it one of the next version."""
-COLUMNS = (
-    "id", "request_id", "time", "model", "version", "digest", "filename", "image_hash", "score", "p_value", "threshold",
-    "alpha", "is_anomalous", "correction", "corrected_by", "corrected_at", "part", "terms",
-)  # fmt: skip
-SELECT = f"SELECT {', '.join(COLUMNS)}, thumbnail IS NOT NULL FROM images"  # noqa: S608  # the names are above
-_INSERTED = (*COLUMNS[1:13], "part", "terms", "thumbnail")
-INSERT = f"INSERT INTO images ({', '.join(_INSERTED)}) VALUES ({', '.join('?' * len(_INSERTED))})"  # noqa: S608
+    retention_s: float
+    """How long after one look at what is too old or too much the next is due."""
 
+    def open(self) -> str | None:
+        """Make or upgrade the tables. Why they cannot be written now, if that may end by itself.
 
-@dataclass(frozen=True)
-class HistoryEntry:
-    """One scored image on its way into the history: `data` as it was sent, `pixels` (c, h, w) as it was seen."""
+        Raises UsageError, with what to do, if it will not.
+        """
 
-    request_id: str
-    time: str
-    model: str
-    version: int
-    digest: str
-    filename: str | None
-    part: str | None
-    data: bytes = field(repr=False)
-    pixels: NDArray[np.uint8] = field(repr=False)
-    score: float
-    p_value: float
-    threshold: float | None
-    alpha: float
-    is_anomalous: bool | None
-    terms: dict[str, float]
+    def writing(self) -> AbstractContextManager[Connection]:
+        """The one writing transaction, which is durable when this is left without an error."""
 
-    def values(self, *, with_thumbnail: bool) -> tuple[object, ...]:
-        """What INSERT takes. Hashes and draws, so it is not for the event loop."""
-        return (
-            self.request_id, self.time, self.model, self.version, self.digest, self.filename or "",
-            sha256(self.data).hexdigest(), self.score, self.p_value, self.threshold, self.alpha, self.is_anomalous,
-            self.part, json.dumps(self.terms), draw_thumbnail(self.pixels) if with_thumbnail else None,
-        )  # fmt: skip
+    def reading(self, *, oldest: int = ...) -> AbstractContextManager[Connection]:
+        """For one reader, who never waits for the writer. `oldest`: the oldest version that it knows how to read."""
+
+    def new_ids(self, connection: Connection, num: int) -> Sequence[int]:
+        """Ids for so many rows, ascending, each above all that were ever given."""
+
+    def num_too_many(self, connection: Connection, max_bytes: int) -> int:
+        """About how many of the oldest rows must go for the store to have no more bytes than that."""
+
+    def is_same(self) -> bool:
+        """Whether what is there is what is open, as far as that can be told without asking much."""
+
+    def drop(self) -> None:
+        """After a failure: let go of what is open. The next transaction opens it anew."""
+
+    def close(self) -> None:
+        """After `drop`, for good. Whoever still waits for an answer gets an error, as far as that can be done."""
 
 
-@dataclass(frozen=True)
-class StoredEntry:
-    """One image of the history; times are UTC in ISO 8601, `image_hash` is the SHA-256 of the bytes as sent.
-
-    `filename` and `part` are None where the client did not say, `terms` is None in rows of version 1.
-    """
-
-    id: int
-    request_id: str
-    time: str
-    model: str
-    version: int
-    digest: str
-    filename: str | None
-    image_hash: str
-    score: float
-    p_value: float
-    threshold: float | None
-    alpha: float
-    is_anomalous: bool | None
-    correction: Correction | None
-    corrected_by: str | None
-    corrected_at: str | None
-    part: str | None
-    terms: dict[str, float] | None
-    has_thumbnail: bool
-
-    @classmethod
-    def of(cls, values: tuple[object, ...]) -> "StoredEntry":
-        """From what SELECT gives."""
-        named: dict[str, Any] = dict(zip((*COLUMNS, "has_thumbnail"), values, strict=True))
-        for name in ("is_anomalous", "has_thumbnail"):
-            named[name] = None if named[name] is None else bool(named[name])
-        named["filename"] = named["filename"] or None  # the column may not be null, since version 1
-        named["terms"] = named["terms"] and json.loads(named["terms"])
-        return cls(**named)
+EXPECTED = (exc.SQLAlchemyError, sqlite3.Error, OSError, UsageError)
+"""What a store may raise when it cannot be used."""
 
 
-def open_store(path: Path) -> sqlite3.Connection:
-    """The file for its one writer, made if it is not there, of this version, readable by its owner only.
-
-    Raises UsageError if it is something else than a history; sqlite3.Error or OSError if it cannot be opened.
-    """
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    try:
-        if connection.execute("PRAGMA schema_version").fetchone() == (0,):
-            connection.execute("PRAGMA auto_vacuum = FULL")
-            connection.executescript(
-                f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; "
-                "COMMIT;"
-            )
-        upgrade_store(connection)
-        check_store(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA journal_size_limit = {16 * 2**20}")
-        connection.execute("SELECT id FROM images LIMIT 1").fetchone()  # makes the log beside the file
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def concerns_one(error: Exception) -> bool:
+    """Whether an error is about the values of one row, and says nothing of what else waits."""
+    if not isinstance(error, exc.DBAPIError):
+        return not isinstance(error, exc.SQLAlchemyError | sqlite3.Error | OSError | MemoryError)
+    if isinstance(error, exc.ProgrammingError | exc.NotSupportedError):
+        return isinstance(error.orig, sqlite3.Error)  # PostgreSQL says so of tables that are gone, too
+    return isinstance(error, exc.DataError | exc.IntegrityError)
 
 
-def upgrade_store(connection: sqlite3.Connection) -> None:
-    """Make a history of an older version one of this version; anything else stays as it is. Raises sqlite3.Error."""
-    application, version = _kind_of(connection)
-    if application != APPLICATION_ID or version not in UPGRADES:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    while (version := _kind_of(connection)[1]) in UPGRADES:  # asked again: only now nobody else changes it
-        for statement in UPGRADES[version]:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {version + 1}")
-    connection.execute("COMMIT")
-
-
-def checkpoint_log(connection: sqlite3.Connection) -> None:
-    """Write all that is in the log into the file itself, by whatever names the two go now.
-
-    SQLite does not do so when it closes a file that was renamed, and deletes the log when it makes a new one there.
-    Raises sqlite3.Error.
-    """
-    is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if is_busy:
-        raise sqlite3.OperationalError("the history's log is in use")
-
-
-@contextmanager
-def reading(
-    path: Path, check_place: Callable[[], None] = lambda: None, *, oldest: int = SCHEMA_VERSION
-) -> Iterator[sqlite3.Connection]:
-    """A connection for one reader, of a file that must be there. Raises UsageError or sqlite3.Error.
-
-    `oldest` is the oldest version that the reader knows how to read.
-
-    It is opened read-only. A connection that may write brings the log into the file when it is the last to close; if
-    the file was replaced, that is the log of another file. `check_place` raises if the file at the path is not the one
-    that is meant. It is asked before the log is opened, as to open another file beside a log in use would harm both,
-    and again when all is read.
-    """
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=BUSY_S, uri=True)) as connection:
-        check_place()
-        check_store(connection, path, oldest=oldest)
-        yield connection
-        check_place()
-
-
-def check_store(connection: sqlite3.Connection, path: Path, *, oldest: int = SCHEMA_VERSION) -> None:
-    """Raise UsageError unless the file is a history of this version, or of one since `oldest`."""
-    application, version = _kind_of(connection)
-    if application != APPLICATION_ID or not oldest <= version <= SCHEMA_VERSION:
-        what = f"of version {version}" if application == APPLICATION_ID else "of another program"
-        raise UsageError(
-            f"{path} is a database {what}, and not a history of version {SCHEMA_VERSION}; name a file that is not "
-            "there yet, or one that `anomaly serve --history` made."
-        )
-
-
-def _kind_of(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Whose file it is, and of which version."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return application, version
-
-
-def as_text(moment: datetime) -> str:
-    """A time as rows have it, which sorts as text does: UTC; what has no zone is taken for UTC.
-
-    What lies beyond the calendar's ends in UTC is at them.
-    """
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    try:
-        moment = moment.astimezone(UTC)
-    except OverflowError:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.isoformat(timespec="milliseconds")
-
-
-def draw_thumbnail(pixels: NDArray[np.uint8]) -> bytes:
-    """A small WebP file of an image (c, h, w), grey or colour."""
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    buffer = BytesIO()
-    image.save(buffer, "WEBP", quality=80)
-    return buffer.getvalue()
+def reason(error: Exception) -> str:
+    """What went wrong, in one line: the database's own words, without the statement and its values."""
+    said = str(error.orig if isinstance(error, exc.DBAPIError) and error.orig else error)
+    return said.strip().partition("\n")[0].removesuffix(".")

@@ -3,9 +3,10 @@
 A row is acknowledged, by its id, only when it is committed. One commit for many rows means one flush for many images.
 What is wrong with a row itself costs that row, and its group is committed.
 
-Nothing here may harm scoring. While the file cannot be written (a full disk, a lock, a broken file), images are not
-kept but counted, one line in the log says since when and why, and every RETRY_S a new connection is tried. A disk that
-hangs is waited for no longer than ACKNOWLEDGE_S.
+Nothing here may harm scoring. While the store cannot be written (a full disk, a lock, a database that is stopped),
+images are not kept but counted, and one line in the log says since when and why. Every RETRY_S the next row is the
+test whether it can be again; meanwhile no other is taken, so that nothing gathers. A store that hangs is waited for no
+longer than ACKNOWLEDGE_S.
 
 A file that is renamed, removed or replaced stays open here, and takes rows that nobody would find. So before and after
 each commit, and each PLACE_S, the name is looked up. If it is another file by now, that is one that cannot be written:
@@ -15,7 +16,6 @@ its rows so far are brought into it, and it is left.
 import asyncio
 import logging
 import math
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,28 +23,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
-from anomaly.errors import UsageError
+from sqlalchemy import Connection
+
+from anomaly.bundle import Bundle
 from service.errors import HistoryUnavailableError
-from service.records.history.place import HistoryPlace
-from service.records.history.store import (
-    INSERT,
-    SELECT,
-    Correction,
-    HistoryEntry,
-    StoredEntry,
-    as_text,
-    checkpoint_log,
-    open_store,
-)
+from service.records.drift import Watched
+from service.records.history.entries import Correction, HistoryEntry, StoredEntry
+from service.records.history.jobs import Addition, Change, Job
+from service.records.history.rows import Values, alone, correct_row, delete_older, delete_oldest, insert_rows
+from service.records.history.store import EXPECTED, Store, concerns_one, reason
+from service.records.history.streams import DriftStreams, Moved
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 ACKNOWLEDGE_S = 2.0
 """How long an answer waits for its row's commit at the most."""
+READ_S = 10.0
+"""How long a reader waits for its rows at the most."""
 RETRY_S = 1.0
 MAX_GROUP = 256
 """Jobs of one commit."""
@@ -56,52 +55,39 @@ MAX_DELETED = 1024
 """Rows that one commit deletes at the most, so that no answer waits for many; what is left over follows at once."""
 
 
-_EXPECTED = (sqlite3.Error, OSError, UsageError)
-_OF_ALL = (sqlite3.DatabaseError, OSError, MemoryError)
-"""What the disk or the file says concerns all that waits."""
-_OF_ONE = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
-"""But these of SQLite's errors are about the values of one row."""
-
-
 @dataclass(frozen=True)
 class Retention:
-    """How long rows are kept: days, and bytes of the whole file; the oldest go first. None: no limit."""
+    """How long rows are kept: days, and bytes of the whole history; the oldest go first. None: no limit."""
 
     max_days: float | None
     max_bytes: int | None
 
 
-@dataclass(eq=False)
-class _Write:
-    work: Callable[[sqlite3.Connection], Any]
-    answer: "asyncio.Future[Any]"
-
-
 class History:
-    """A history file that is being written. `start` and `close` it on the event loop that uses it."""
+    """A history that is being written. `start` and `close` it on the event loop that uses it."""
 
     def __init__(
-        self, path: Path, retention: Retention, *, thumbnails: bool, on_failure: Callable[[int], None]
+        self,
+        store: Store,
+        retention: Retention,
+        *,
+        thumbnails: bool,
+        streams: DriftStreams,
+        on_failure: Callable[[int], None],
     ) -> None:
-        """`on_failure` is told of how many images were not kept. Raises UsageError if the file cannot be used."""
-        self.place = HistoryPlace(path)
-        """Where it is written; its `check` is for readers."""
+        """`on_failure` is told of how many images were not kept. Raises UsageError if the store can never be used."""
+        self._store = store
         self._retention = retention
+        self._retention_at = 0.0
         self._thumbnails = thumbnails
+        self._streams = streams
         self._on_failure = on_failure
-        self._jobs: SimpleQueue[_Write | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._is_closed = False
         self._degraded: str | None = None
         self._try_again_at = 0.0
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
-        self._connection: sqlite3.Connection | None = None
-        try:
-            self._open()
-        except (sqlite3.Error, OSError) as error:
-            raise UsageError(
-                f"The history {path} cannot be opened: {error}. Name a file in a folder that exists and may be "
-                "written to, or leave --history out."
-            ) from None
+        self._unreachable = store.open()
 
     @property
     def failure(self) -> str | None:
@@ -111,6 +97,8 @@ class History:
     def start(self) -> None:
         """Start the thread."""
         self._loop = asyncio.get_running_loop()
+        if self._unreachable:
+            self._degrade(self._unreachable, retry_s=RETRY_S)
         self._thread.start()
 
     async def close(self) -> None:
@@ -118,11 +106,12 @@ class History:
         self._is_closed = True
         self._jobs.put(None)  # wakes the thread
         await asyncio.to_thread(self._thread.join, ACKNOWLEDGE_S)
+        self._store.close()
 
     async def add(self, entries: Sequence[HistoryEntry]) -> list[int | None]:
         """Keep scored images; their ids once they are committed, or None for each if they could not be kept."""
         try:
-            ids: list[int | None] = await self._do(partial(self._insert, entries))
+            ids: list[int | None] = await self._do(partial(Addition, entries, self._thumbnails))
         except HistoryUnavailableError:
             self._on_failure(len(entries))
             return [None] * len(entries)
@@ -133,33 +122,53 @@ class History:
 
         With None a correction is taken back; the row then says who did so, and when. Raises HistoryUnavailableError.
         """
-        row: StoredEntry | None = await self._do(partial(_correct, number, correction, by))
+        row: StoredEntry | None = await self._do(partial(Change, partial(correct_row, number, correction, by)))
         return row
 
-    async def _do(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """What a reader finds, in a thread of its own. Raises HistoryUnavailableError."""
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(self._read, work), READ_S)
+        except TimeoutError:
+            raise HistoryUnavailableError("The history cannot be read now: it does not answer.") from None
+
+    async def drift(self, bundle: Bundle) -> Watched:
+        """What is watched of a bundle, by all servers that share this history. Raises HistoryUnavailableError."""
+        return await self.read(partial(self._streams.read, bundle.digest, bundle.contents.calibration.scores))
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self._store.reading() as connection:
+                return work(connection)
+        except EXPECTED as error:
+            raise HistoryUnavailableError(f"The history cannot be read now: {reason(error)}.") from error
+
+    async def _do(self, job_of: "Callable[[asyncio.Future[Any]], Job]") -> Any:
         if time.monotonic() < self._try_again_at:
             raise HistoryUnavailableError(f"The history cannot be written now: {self._degraded}.")
-        job = _Write(work, self._loop.create_future())
+        if self._degraded:
+            self._try_again_at = math.inf  # this one is the test
+        job = job_of(self._loop.create_future())
         self._jobs.put(job)
         try:
             return await asyncio.wait_for(job.answer, ACKNOWLEDGE_S)
         except TimeoutError:
             self._degrade(f"a commit takes more than {ACKNOWLEDGE_S:g} s", retry_s=math.inf)
             self._jobs.put(None)  # for the thread to find when it is back: nothing else would tell it
-            raise HistoryUnavailableError("The history cannot be written now: its disk does not answer.") from None
+            raise HistoryUnavailableError("The history cannot be written now: it does not answer.") from None
 
     def _run(self) -> None:
         more, last = False, time.monotonic()
         while not (self._is_closed and self._jobs.empty()):
             group = self._take(0.0 if more else PLACE_S)
-            if group is None and not more and time.monotonic() - last < IDLE_S and self.place.is_same():
+            if group is None and not more and time.monotonic() - last < IDLE_S and self._store.is_same():
                 continue
             more, last = self._commit(group or []), time.monotonic()
-        self._drop_connection()
+        self._store.drop()
 
-    def _take(self, wait_s: float) -> list[_Write] | None:
+    def _take(self, wait_s: float) -> list[Job] | None:
         """What waits; None if for `wait_s` seconds nothing came."""
-        taken: list[_Write | None] = []
+        taken: list[Job | None] = []
         with suppress(Empty):
             taken.append(self._jobs.get(timeout=wait_s) if wait_s else self._jobs.get_nowait())
             while len(taken) < MAX_GROUP:
@@ -168,57 +177,88 @@ class History:
             return None
         return [job for job in taken if job is not None and not job.answer.done()]
 
-    def _commit(self, group: Sequence[_Write]) -> bool:
+    def _commit(self, group: Sequence[Job]) -> bool:
         """Do a group's work in one transaction, and answer. Returns whether there are more rows to delete."""
-        results: list[Any]
-        file = self.place.file
+        was_same = bool(group) or self._store.is_same()
         try:
-            connection = self._connection or self._open()
-            self.place.check()
-            connection.execute("BEGIN IMMEDIATE")
-            results = [_do_alone(job, connection) for job in group]
-            more = self._delete_old(connection)
-            connection.execute("COMMIT")
-            self.place.check()
+            results, moved, more = self._write(group)
         except Exception as error:
-            self._degrade(str(error), retry_s=RETRY_S, error=None if isinstance(error, _EXPECTED) else error)
-            self._drop_connection()
-            results = [HistoryUnavailableError(f"The history cannot be written now: {error}.") for _ in group]
+            self._degrade(reason(error), retry_s=RETRY_S, error=None if isinstance(error, EXPECTED) else error)
+            self._store.drop()
+            self._streams.forget()
+            results = [HistoryUnavailableError(f"The history cannot be written now: {self._degraded}.") for _ in group]
             more = False
         else:
-            # an empty commit shows that the disk answers; one that made a file, that it can be written
-            if group or self._try_again_at == math.inf or self.place.file != file:
+            self._streams.tell(moved)
+            # an empty commit shows that the store answers; one that made a file, that it can be written
+            if group or self._try_again_at == math.inf or not was_same:
                 self._recover()
         self._loop.call_soon_threadsafe(_settle, group, results)
         return more
 
-    def _insert(self, entries: Sequence[HistoryEntry], connection: sqlite3.Connection) -> list[int | None]:
-        values = (entry.values(with_thumbnail=self._thumbnails) for entry in entries)
-        return [connection.execute(INSERT, each).lastrowid for each in values]
+    def _write(self, group: Sequence[Job]) -> tuple[list[Any], list[Moved], bool]:
+        """What is committed: each job's result or error, and the streams; and whether there are more rows to delete.
 
-    def _delete_old(self, connection: sqlite3.Connection) -> bool:
-        """Enforce retention, as far as MAX_DELETED rows; whether that was not enough."""
+        All rows go in one statement. Only if something is wrong with one, it is found by doing each job alone.
+        """
+        for job in group:
+            with suppress(Exception):  # it fails again when it is done
+                job.prepare()
+        try:
+            return self._transact(group, lambda connection: self._do_jobs(group, connection))
+        except Exception as error:
+            if not concerns_one(error):
+                raise
+            self._streams.forget()
+        return self._transact(group, lambda connection: [self._do_alone(job, connection) for job in group])
+
+    def _transact(
+        self, group: Sequence[Job], work: Callable[[Connection], list[Any]]
+    ) -> tuple[list[Any], list[Moved], bool]:
+        with self._store.writing() as connection:
+            results = work(connection)
+            kept = [
+                job.entries for job, result in zip(group, results, strict=True) if not isinstance(result, Exception)
+            ]
+            moved = self._streams.advance([entry for entries in kept for entry in entries], connection)
+            return results, moved, self._delete_old(connection)
+
+    def _do_jobs(self, group: Sequence[Job], connection: Connection) -> list[Any]:
+        ids = iter(self._insert([values for job in group for values in job.rows], connection))
+        return [job.done(ids, connection) for job in group]
+
+    def _do_alone(self, job: Job, connection: Connection) -> Any:
+        result = alone(lambda: self._do_jobs([job], connection)[0], connection)
+        if isinstance(result, Exception):
+            return HistoryUnavailableError(f"The history cannot take this: {reason(result)}.")
+        return result
+
+    def _insert(self, rows: Sequence[Values], connection: Connection) -> Sequence[int]:
+        """The ids of these rows, ascending."""
+        return insert_rows(rows, self._store.new_ids(connection, len(rows)), connection) if rows else ()
+
+    def _delete_old(self, connection: Connection) -> bool:
+        """Enforce retention, if it is time, as far as MAX_DELETED rows; whether that was not enough."""
+        if time.monotonic() < self._retention_at:
+            return False
         num_left = MAX_DELETED
         if self._retention.max_days is not None:
-            oldest = as_text(datetime.now(UTC) - timedelta(days=self._retention.max_days))
-            num_left -= connection.execute(
-                "DELETE FROM images WHERE id IN (SELECT id FROM images WHERE time < ? ORDER BY time LIMIT ?)",
-                (oldest, num_left),
-            ).rowcount
+            oldest = datetime.now(UTC) - timedelta(days=self._retention.max_days)
+            num_left -= delete_older(oldest, connection, limit=num_left)
         if self._retention.max_bytes is not None:
-            while num_left > 0 and _num_bytes(connection) > self._retention.max_bytes:
-                deleted = connection.execute(
-                    "DELETE FROM images WHERE id IN (SELECT id FROM images ORDER BY id LIMIT 64)"
-                ).rowcount
+            while num_left > 0 and (num := self._store.num_too_many(connection, self._retention.max_bytes)):
+                deleted = delete_oldest(connection, limit=min(num, num_left))
                 if not deleted:
                     break
                 num_left -= deleted
+        if num_left > 0:
+            self._retention_at = time.monotonic() + self._store.retention_s
         return num_left <= 0
 
-    def _degrade(self, reason: str, *, retry_s: float, error: Exception | None = None) -> None:
+    def _degrade(self, why: str, *, retry_s: float, error: Exception | None = None) -> None:
         if self._degraded is None:
-            logger.error("the history is not written, images are scored on: %s", reason, exc_info=error)
-        self._degraded = reason
+            logger.error("the history is not written, images are scored on: %s", why, exc_info=error)
+        self._degraded = why
         self._try_again_at = time.monotonic() + retry_s
 
     def _recover(self) -> None:
@@ -226,65 +266,8 @@ class History:
             logger.warning("the history is written again")
         self._degraded, self._try_again_at = None, 0.0
 
-    def _open(self) -> sqlite3.Connection:
-        self.place.check_log()
-        self._connection = open_store(self.place.path)
-        self.place.opened()
-        return self._connection
 
-    def _drop_connection(self) -> None:
-        """Close the file; one that was moved only when all its rows are in it."""
-        if self._connection is None:
-            return
-        try:
-            self.place.check()
-        except FileNotFoundError:
-            try:
-                self._connection.rollback()
-                checkpoint_log(self._connection)
-            except sqlite3.Error as error:
-                logger.error("rows of the history that was moved are still in its log: %s", error)
-                return
-        with suppress(sqlite3.Error):
-            self._connection.close()
-        self._connection = None
-        self.place.closed()
-
-
-def _do_alone(job: _Write, connection: sqlite3.Connection) -> Any:
-    """A job's result, or its error if what it holds cannot be kept: then nothing of it is done."""
-    connection.execute("SAVEPOINT job")
-    try:
-        result = job.work(connection)
-    except Exception as error:
-        if isinstance(error, _OF_ALL) and not isinstance(error, _OF_ONE):
-            raise
-        logger.error("an image or a correction is not kept in the history: %s", error, exc_info=error)
-        connection.execute("ROLLBACK TO job")
-        result = HistoryUnavailableError(f"The history cannot take this: {error}.")
-    connection.execute("RELEASE job")
-    return result
-
-
-def _correct(number: int, correction: Correction | None, by: str, connection: sqlite3.Connection) -> StoredEntry | None:
-    connection.execute(
-        "UPDATE images SET correction = ?, corrected_by = ?, corrected_at = ? WHERE id = ? "
-        "AND (? IS NOT NULL OR correction IS NOT NULL)",  # of what was never corrected nothing is taken back
-        (correction, by, as_text(datetime.now(UTC)), number, correction),
-    )
-    values = connection.execute(f"{SELECT} WHERE id = ?", (number,)).fetchone()
-    return None if values is None else StoredEntry.of(values)
-
-
-def _num_bytes(connection: sqlite3.Connection) -> int:
-    """What the file will have after this transaction, which gives free pages back."""
-    size, pages, free = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
-    )
-    return int(size * (pages - free))
-
-
-def _settle(group: Sequence[_Write], results: Sequence[Any]) -> None:
+def _settle(group: Sequence[Job], results: Sequence[Any]) -> None:
     for job, result in zip(group, results, strict=True):
         if job.answer.done():
             continue

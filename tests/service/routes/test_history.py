@@ -16,14 +16,15 @@ from PIL import Image
 
 from service.records.history import History
 from tests.service.fakes import NOT_FINITE, Instance, open_instance, picture, png
+from tests.service.records.history.entries import Place
 from tests.service.records.test_telemetry import value
 from tests.service.routes.test_score import code
 
 
 @pytest.fixture
-def keeping(tmp_path: Path) -> Iterator[Instance]:
-    """A server that keeps a history with thumbnails."""
-    with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite", history_thumbnails=True) as instance:
+def keeping(place: Place, tmp_path: Path) -> Iterator[Instance]:
+    """A server that keeps a history with thumbnails, in a file or in a database."""
+    with open_instance(tmp_path / "models", history=place, history_thumbnails=True) as instance:
         yield instance
 
 

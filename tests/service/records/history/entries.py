@@ -1,17 +1,29 @@
-"""Scored images for a history, without a server, and a history without one."""
+"""Scored images for a history, without a server, and a history without one, in a file or in a database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import SecretStr
+from sqlalchemy import Connection
 
-from service.records.history import History, HistoryEntry, Retention, read_page
+from service.records.history import (
+    DriftStreams,
+    History,
+    HistoryEntry,
+    Retention,
+    StoredEntry,
+    read_page,
+    store_of,
+)
 from service.schemas.history import HistoryFilters
 
 T = TypeVar("T")
+Place = Path | SecretStr
+CALIBRATION = np.arange(99.0)
 FOREVER = Retention(None, None)
 
 
@@ -22,15 +34,27 @@ def found(number: int = 0, **fields: Any) -> HistoryEntry:
         "digest": "d", "filename": f"{number}.png", "part": None, "data": b"%d" % number,
         "pixels": np.zeros((1, 8, 8), np.uint8),
         "score": float(number), "p_value": 0.5, "threshold": 9.0, "alpha": 0.05, "is_anomalous": False,
-        "terms": {"residual": number / 2},
+        "terms": {"residual": number / 2}, "calibration": CALIBRATION,
     }  # fmt: skip
     return HistoryEntry(**(chosen | fields))
 
 
-def kept(path: Path) -> list[int]:
+@contextmanager
+def reading(place: Place) -> Iterator[Connection]:
+    with closing(store_of(place)) as store, store.reading() as connection:
+        yield connection
+
+
+def page(
+    place: Place, filters: HistoryFilters | None = None, *, before: int | None = None, limit: int = 500
+) -> tuple[list[StoredEntry], int | None]:
+    with reading(place) as connection:
+        return read_page(filters or HistoryFilters(), connection, before=before, limit=limit)
+
+
+def kept(place: Place) -> list[int]:
     """The ids that are there, newest first."""
-    rows, _ = read_page(path, HistoryFilters(), limit=500)
-    return [row.id for row in rows]
+    return [row.id for row in page(place)[0]]
 
 
 class Unkept:
@@ -43,12 +67,19 @@ class Unkept:
         self.num += num_images
 
 
+def made(
+    place: Place, retention: Retention = FOREVER, *, thumbnails: bool = False, unkept: Unkept | None = None
+) -> History:
+    streams = DriftStreams(0.01, lambda *_: None)
+    return History(store_of(place), retention, thumbnails=thumbnails, streams=streams, on_failure=unkept or Unkept())
+
+
 @contextmanager
 def writing(
-    path: Path, *, retention: Retention = FOREVER, thumbnails: bool = False, unkept: Unkept | None = None
+    place: Place, *, retention: Retention = FOREVER, thumbnails: bool = False, unkept: Unkept | None = None
 ) -> Iterator[Callable[[Callable[[History], Awaitable[T]]], T]]:
     """A history that is being written, on an event loop of its own: call what comes with what is to be awaited."""
-    history = History(path, retention, thumbnails=thumbnails, on_failure=unkept or Unkept())
+    history = made(place, retention, thumbnails=thumbnails, unkept=unkept)
     with asyncio.Runner() as runner:
 
         async def start() -> None:
@@ -61,5 +92,7 @@ def writing(
             return runner.run(run())
 
         runner.run(start())
-        yield do
-        runner.run(history.close())
+        try:
+            yield do
+        finally:
+            runner.run(history.close())

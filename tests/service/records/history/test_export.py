@@ -3,25 +3,26 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from anomaly.data import open_dataset
 from anomaly.errors import DataError, UsageError
+from benchmarks.postgres import PostgresServer
 from service.records.history.export import export_corrections, read_corrections, split_of
-from tests.service.records.history.entries import found, writing
+from tests.service.records.history.entries import Place, found, writing
 
 NORMALS, ANOMALOUS, UNTOUCHED = range(40), range(40, 50), range(50, 55)
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> Path:
+def history(place: Place) -> Place:
     """Fifty corrected images, of which image 3 had been flagged, and five that nobody has looked at."""
-    path = tmp_path / "history.sqlite"
-    with writing(path) as do:
+    with writing(place) as do:
         do(lambda history: history.add([found(i, is_anomalous=i == 3) for i in range(55)]))
         for numbers, label in ((NORMALS, "normal"), (ANOMALOUS, "anomalous")):
             for i in numbers:
                 do(lambda history, i=i, label=label: history.correct(i + 1, label, "a"))  # type: ignore[misc]
-    return path
+    return place
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_each_corrected_file_is_listed_once_with_its_label_and_one_split(
-    history: Path, images: Path, tmp_path: Path
+    history: Place, images: Path, tmp_path: Path
 ) -> None:
     made = export_corrections(history, [images], tmp_path / "out.csv")
     listed = rows(tmp_path / "out.csv")
@@ -58,7 +59,7 @@ def test_each_corrected_file_is_listed_once_with_its_label_and_one_split(
     assert (made.num_evaluate_anomalous, made.num_missing, made.num_flagged_normals) == (10, 0, 1)
 
 
-def test_what_calibrates_is_never_evaluated_on(history: Path, images: Path, tmp_path: Path) -> None:
+def test_what_calibrates_is_never_evaluated_on(history: Place, images: Path, tmp_path: Path) -> None:
     export_corrections(history, [images], tmp_path / "out.csv")
     dataset = open_dataset(str(tmp_path / "out.csv"))
     bytes_of = [{Path(s.path).read_bytes() for s in samples} for samples in (dataset.train_normals(), dataset.test())]
@@ -73,40 +74,52 @@ def test_the_split_goes_by_the_hash_alone() -> None:
     assert {split_of(each, "anomalous") for each in hashes} == {"test"}
 
 
-def test_the_last_correction_of_an_image_counts(history: Path) -> None:
+def test_the_last_correction_of_an_image_counts(history: Place) -> None:
     with writing(history) as do:
         (number,) = do(lambda history: history.add([found(7)]))
         do(lambda history: history.correct(int(number or 0), "anomalous", "b"))
     assert read_corrections(history)[sha256(b"7").hexdigest()].label == "anomalous"
 
 
-def test_what_has_no_file_is_counted(history: Path, images: Path, tmp_path: Path) -> None:
+def test_what_has_no_file_is_counted(history: Place, images: Path, tmp_path: Path) -> None:
     (images / "deep" / "file-00.png").unlink()
     assert export_corrections(history, [images], tmp_path / "out.csv").num_missing == 1
 
 
-def test_mistakes(history: Path, images: Path, tmp_path: Path) -> None:
+def test_mistakes(history: Place, images: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none of 1 files"):
         export_corrections(history, [tmp_path / "nowhere"], tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     for out in (tmp_path / "out.txt", tmp_path / "no" / "out.csv"):
         with pytest.raises(UsageError, match="in a folder that exists"):
             export_corrections(history, [images], out)
+
+
+def test_what_is_no_history_has_no_corrections(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database" * 99)
     for name in ("nowhere", "text"):
         with pytest.raises(UsageError, match="anomaly serve --history"):
             read_corrections(tmp_path / name)
 
 
-def test_pictures_of_one_part_are_in_one_split_and_the_manifest_names_it(tmp_path: Path) -> None:
-    with writing(tmp_path / "history.sqlite") as do:
+def test_a_database_that_has_none_is_left_empty(postgres: PostgresServer) -> None:
+    url = SecretStr(postgres.new_database())
+    for _ in range(2):
+        with pytest.raises(UsageError, match="has no history, and not one of version 3"):
+            read_corrections(url)
+    with pytest.raises(UsageError, match=r"the history \*+ cannot be read: .*Connection refused"):
+        read_corrections(SecretStr("postgresql://me:secret@127.0.0.1:1/x"))
+
+
+def test_pictures_of_one_part_are_in_one_split_and_the_manifest_names_it(place: Place, tmp_path: Path) -> None:
+    with writing(place) as do:
         do(lambda history: history.add([found(i, part=f"part {i % 8}" if i < 40 else None) for i in range(50)]))
         for i in range(50):
             do(lambda history, i=i: history.correct(i + 1, "normal", "a"))  # type: ignore[misc]
     (tmp_path / "images").mkdir()
     for i in range(50):
         (tmp_path / "images" / f"{i}.png").write_bytes(b"%d" % i)
-    export_corrections(tmp_path / "history.sqlite", [tmp_path / "images"], tmp_path / "out.csv")
+    export_corrections(place, [tmp_path / "images"], tmp_path / "out.csv")
     of_part: dict[str, set[str]] = {}
     for row in rows(tmp_path / "out.csv"):
         i = int(Path(row["path"]).stem)

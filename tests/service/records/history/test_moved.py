@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from service.records.history import History, writer
-from service.records.history.store import open_store
+from service.records.history.sqlite import open_file
 from tests.service.records.history.entries import Unkept, found, kept, writing
 
 RETRY_S = 0.05
@@ -46,7 +47,7 @@ def replace(path: Path) -> None:
 
 def replace_in_one_step(path: Path) -> None:
     shutil.copy(path, elsewhere(path))
-    open_store(path.with_name("other.sqlite")).close()
+    open_file(path.with_name("other.sqlite")).close()
     path.with_name("other.sqlite").replace(path)
 
 
@@ -124,9 +125,9 @@ def test_a_file_that_is_moved_before_the_end_has_all_its_rows(path: Path) -> Non
 def test_a_file_that_is_moved_during_a_commit_gives_no_numbers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     insert = History._insert
 
-    def moving(self: History, entries: Any, connection: sqlite3.Connection) -> Any:
+    def moving(self: History, rows: Any, connection: Connection) -> Any:
         rename(path)
-        return insert(self, entries, connection)
+        return insert(self, rows, connection)
 
     with writing(path) as do:
         with monkeypatch.context() as patch:

@@ -9,10 +9,9 @@ from shutil import copytree
 import pytest
 
 from benchmarks.history_kills import kill_and_look
-from service.records.history import read_page
-from service.schemas.history import HistoryFilters
 from tests.digit_images import normals, write_images
 from tests.service.processes import Process, running
+from tests.service.records.history.entries import kept
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits a running process, and kills it")
 
@@ -53,8 +52,7 @@ def test_a_full_disk_costs_rows_and_no_score_and_ends_by_itself(
             assert time.monotonic() < deadline
             time.sleep(0.1)
         acknowledged.append(number)
-    rows, _ = read_page(history, HistoryFilters(), limit=500)
-    assert [row.id for row in rows][::-1] == acknowledged
+    assert kept(history)[::-1] == acknowledged
     told = [line for line in capfd.readouterr().err.splitlines() if "the history is" in line]
     assert ["not written" in told[0], "written again" in told[-1]] == [True, True]
     assert len(told) == 2

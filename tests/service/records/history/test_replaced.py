@@ -3,16 +3,18 @@
 import subprocess
 import sys
 import time
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from anomaly.errors import UsageError
 from service.errors import HistoryUnavailableError
 from service.records.history import History, StoredEntry, read_page, read_thumbnail, writer
 from service.records.history.export import read_corrections
-from service.records.history.store import reading
+from service.records.history.tables import images
 from service.schemas.history import HistoryFilters
 from tests.service.records.history.entries import found, kept, writing
 
@@ -50,12 +52,11 @@ def replace(path: Path, other: Path) -> str:
 
 
 async def read(history: History) -> list[StoredEntry]:
-    place = history.place
-    return read_page(place.path, HistoryFilters(), limit=9, check_place=place.check)[0]
+    return (await history.read(partial(read_page, HistoryFilters(), limit=9)))[0]
 
 
 async def thumbnail(history: History) -> bytes | None:
-    return read_thumbnail(history.place.path, 1, history.place.check)
+    return await history.read(partial(read_thumbnail, 1))
 
 
 def test_what_was_put_in_place_is_not_opened_by_readers(
@@ -115,9 +116,9 @@ def test_a_log_that_could_not_be_brought_into_its_file_is_not_taken_for_anothers
 
 async def _leave(history: History) -> None:
     """As after a failure, but with the log in its place, which a reader's connection keeps there."""
-    with reading(history.place.path) as connection:
-        connection.execute("SELECT id FROM images").fetchone()
-        history._drop_connection()
+    with history._store.reading() as connection:
+        connection.execute(select(images.c.id)).all()
+        history._store.drop()
 
 
 async def _failure(history: History) -> str | None:

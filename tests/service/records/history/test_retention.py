@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from service.records.history import Retention, as_text, writer
-from service.records.history.store import reading
-from tests.service.records.history.entries import found, kept, writing
+from service.records.history.tables import images
+from tests.service.records.history.entries import Place, found, kept, reading, writing
 
 
 @pytest.fixture
@@ -16,12 +17,12 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "history.sqlite"
 
 
-def test_age(path: Path) -> None:
+def test_age(place: Place) -> None:
     now = datetime.now(UTC)
     times = [as_text(now - timedelta(days=days)) for days in (9, 3.1, 2.9, 0)]
-    with writing(path, retention=Retention(3, None)) as do:
+    with writing(place, retention=Retention(3, None)) as do:
         assert do(lambda history: history.add([found(i, time=each) for i, each in enumerate(times)])) == [1, 2, 3, 4]
-    assert kept(path) == [4, 3]
+    assert kept(place) == [4, 3]
 
 
 def test_size_bounds_the_file_and_the_oldest_go_first(path: Path) -> None:
@@ -37,7 +38,7 @@ def test_size_bounds_the_file_and_the_oldest_go_first(path: Path) -> None:
     assert newest == 60 * 64
     assert rows == list(range(newest, newest - len(rows), -1))
     with reading(path) as connection:
-        assert connection.execute("SELECT min(id) FROM images").fetchone()[0] > 1
+        assert connection.execute(select(func.min(images.c.id))).scalar_one() > 1
 
 
 def test_a_lower_limit_shrinks_the_file_a_piece_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

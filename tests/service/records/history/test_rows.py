@@ -2,23 +2,17 @@
 
 import asyncio
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.records.history import History, HistoryEntry
-from tests.service.records.history.entries import Unkept, found, kept, writing
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "history.sqlite"
+from tests.service.records.history.entries import Place, Unkept, found, kept, writing
 
 
 @pytest.mark.parametrize("bad", [found(2, filename="\ud800.png"), found(2, model=None), found(2, version=2**70)])
 def test_what_is_wrong_with_a_row_costs_that_row_alone(
-    path: Path, bad: HistoryEntry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    place: Place, bad: HistoryEntry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     unkept = Unkept()
     take = History._take
@@ -33,12 +27,13 @@ def test_what_is_wrong_with_a_row_costs_that_row_alone(
     async def add(history: History) -> list[list[int | None]]:
         return list(await asyncio.gather(history.add([found(1)]), history.add([bad]), history.add([found(3)])))
 
-    with writing(path, unkept=unkept) as do:
-        assert [number for (number,) in do(add)] == [1, None, 2]
+    with writing(place, unkept=unkept) as do:
+        first, none, last = [number for (number,) in do(add)]
+        assert none is None
         assert do(_failure) is None
-    assert kept(path) == [2, 1]
+    assert kept(place) == [last, first]
     assert unkept.num == 1
-    (lost,) = [record for record in caplog.records if record.name == "service.records.history.writer"]
+    (lost,) = [record for record in caplog.records if record.name == "service.records.history.rows"]
     assert lost.exc_info is not None
 
 

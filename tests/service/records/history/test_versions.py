@@ -5,13 +5,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from sqlalchemy import DDL
 
 from anomaly.errors import UsageError
-from service.records.history import read_page
 from service.records.history.export import read_corrections
-from service.records.history.store import APPLICATION_ID, SCHEMA_VERSION, open_store
-from service.schemas.history import HistoryFilters
-from tests.service.records.history.entries import found, writing
+from service.records.history.sqlite import APPLICATION_ID, open_file
+from service.records.history.tables import SCHEMA_VERSION, UPGRADES
+from tests.service.records.history.entries import found, page, writing
 
 VERSION_1 = f"""
 PRAGMA auto_vacuum = FULL;
@@ -53,7 +53,7 @@ def old(tmp_path: Path) -> Path:
 def test_rows_of_version_1_stay_as_they_are_and_new_ones_follow(old: Path) -> None:
     with writing(old) as do:
         assert do(lambda history: history.add([found(7, part="A-17")])) == [3]
-        rows, _ = read_page(old, HistoryFilters(), limit=9)
+        rows, _ = page(old)
         assert do(lambda history: history.correct(1, "anomalous", "b")) is not None
     assert [(row.id, row.filename, row.part, row.terms) for row in rows] == [
         (3, "7.png", "A-17", {"residual": 3.5}),
@@ -74,16 +74,16 @@ def test_an_export_reads_both_versions_and_changes_neither(old: Path) -> None:
         sha256(b"%d" % i).hexdigest(): None for i in range(2)
     }
     assert old.read_bytes() == before
-    open_store(old).close()
+    open_file(old).close()
     assert read_corrections(old) == corrected
 
 
 def test_an_upgrade_that_ends_in_the_middle_has_not_begun(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    upgrades = {1: ("ALTER TABLE images ADD COLUMN part TEXT", "no statement of SQL")}
+    broken = [*UPGRADES[1], DDL("no statement of SQL")]  # type: ignore[no-untyped-call]
     with monkeypatch.context() as patch:
-        patch.setattr("service.records.history.store.UPGRADES", upgrades)
+        patch.setitem(UPGRADES, 1, broken)
         with pytest.raises(sqlite3.Error):
-            open_store(old)
+            open_file(old)
     assert len(read_corrections(old)) == 2
     with writing(old) as do:
         assert do(lambda history: history.add([found(7)])) == [3]
@@ -95,7 +95,7 @@ def test_a_file_of_a_newer_version_is_refused_and_not_touched(old: Path) -> None
     connection.close()
     before = old.read_bytes()
     with pytest.raises(UsageError, match=f"of version {SCHEMA_VERSION + 1}, and not a history of version"):
-        open_store(old)
+        open_file(old)
     with pytest.raises(UsageError):
         read_corrections(old)
     assert old.read_bytes() == before

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from anomaly.errors import UsageError
 from service.errors import HistoryUnavailableError
-from service.records.history import History, as_text, read_page, writer
-from service.records.history.store import open_store, reading
-from service.schemas.history import HistoryFilters
-from tests.service.records.history.entries import FOREVER, Unkept, found, kept, writing
+from service.records.history import History, as_text, sqlite, writer
+from service.records.history.sqlite import open_file
+from tests.service.records.history.entries import Place, Unkept, found, kept, made, page, reading, writing
 
 
 @pytest.fixture
@@ -26,20 +26,20 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "history.sqlite"
 
 
-def test_an_id_is_given_when_its_row_can_be_read_by_others(path: Path) -> None:
-    with writing(path) as do:
+def test_an_id_is_given_when_its_row_can_be_read_by_others(place: Place) -> None:
+    with writing(place) as do:
         assert do(lambda history: history.add([found(7), found(8)])) == [1, 2]
-        rows, _ = read_page(path, HistoryFilters(), limit=9)
+        rows, _ = page(place)
         assert do(lambda history: history.add([found(9)])) == [3]
     newest = rows[0]
     assert (newest.id, newest.filename, newest.score, newest.is_anomalous) == (2, "8.png", 8.0, False)
     assert newest.image_hash == hashlib.sha256(b"8").hexdigest()
     assert (newest.part, newest.terms) == (None, {"residual": 4.0})
     assert (newest.correction, newest.corrected_by, newest.corrected_at, newest.has_thumbnail) == (None,) * 3 + (False,)
-    assert kept(path) == [3, 2, 1]
+    assert kept(place) == [3, 2, 1]
 
 
-def test_many_at_once_share_commits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_at_once_share_commits(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     commits: list[int] = []
     commit = History._commit
 
@@ -52,7 +52,7 @@ def test_many_at_once_share_commits(path: Path, monkeypatch: pytest.MonkeyPatch)
     async def crowd(history: History) -> list[list[int | None]]:
         return await asyncio.gather(*(history.add([found(i)]) for i in range(500)))
 
-    with writing(path) as do:
+    with writing(place) as do:
         ids = [number for numbers in do(crowd) for number in numbers]
     assert sorted(map(int, filter(None, ids))) == list(range(1, 501))
     assert sum(commits) == 500
@@ -70,8 +70,8 @@ def test_numbers_are_never_used_again(path: Path) -> None:
         assert do(lambda history: history.add([found(3)])) == [3]
 
 
-def test_a_correction_says_who_and_when_and_can_be_taken_back(path: Path) -> None:
-    with writing(path) as do:
+def test_a_correction_says_who_and_when_and_can_be_taken_back(place: Place) -> None:
+    with writing(place) as do:
         do(lambda history: history.add([found(1)]))
         before = as_text(datetime.now(UTC))
         row = do(lambda history: history.correct(1, "anomalous", "line-3"))
@@ -79,8 +79,8 @@ def test_a_correction_says_who_and_when_and_can_be_taken_back(path: Path) -> Non
         assert (row.correction, row.corrected_by) == ("anomalous", "line-3")
         assert before <= str(row.corrected_at) <= as_text(datetime.now(UTC))
         assert do(lambda history: history.correct(2, "normal", "line-3")) is None
-    assert read_page(path, HistoryFilters(), limit=1)[0] == [row]  # it survives a restart
-    with writing(path) as do:
+    assert page(place)[0] == [row]  # it survives a restart
+    with writing(place) as do:
         taken = do(lambda history: history.correct(1, None, "line-4"))
         assert do(lambda history: history.correct(1, None, "line-5")) == taken  # there is nothing left to take back
     assert taken is not None
@@ -88,8 +88,8 @@ def test_a_correction_says_who_and_when_and_can_be_taken_back(path: Path) -> Non
     assert str(row.corrected_at) <= str(taken.corrected_at) <= as_text(datetime.now(UTC))
 
 
-def test_what_was_never_corrected_is_taken_back_by_nobody(path: Path) -> None:
-    with writing(path) as do:
+def test_what_was_never_corrected_is_taken_back_by_nobody(place: Place) -> None:
+    with writing(place) as do:
         do(lambda history: history.add([found(1)]))
         row = do(lambda history: history.correct(1, None, "line-3"))
     assert row is not None
@@ -100,9 +100,9 @@ def test_the_file_is_its_owners_only_and_durable(path: Path) -> None:
     with writing(path) as do:
         do(lambda history: history.add([found(1)]))
         with reading(path) as connection:
-            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            assert connection.exec_driver_sql("PRAGMA journal_mode").one() == ("wal",)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    opened = open_store(path)
+    opened = open_file(path)
     assert opened.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     opened.close()
 
@@ -115,12 +115,12 @@ def test_a_full_file_is_counted_told_once_and_recovered_from(
     is_full = False
 
     def limited(path: Path) -> sqlite3.Connection:
-        connection = open_store(path)
+        connection = open_file(path)
         if is_full:
             connection.execute("PRAGMA max_page_count = 1")
         return connection
 
-    monkeypatch.setattr(writer, "open_store", limited)
+    monkeypatch.setattr(sqlite, "open_file", limited)
     unkept = Unkept()
     with writing(path, unkept=unkept) as do:
         assert do(lambda history: history.add([found(1)])) == [1]
@@ -147,7 +147,9 @@ def test_a_full_file_is_counted_told_once_and_recovered_from(
 
 async def _drop(history: History) -> None:
     """Let it open the file anew."""
-    connection, history._connection = history._connection, None
+    store = history._store
+    assert isinstance(store, sqlite.SqliteStore)
+    connection, store._connection = store._connection, None
     assert connection is not None
     connection.close()
 
@@ -161,11 +163,11 @@ async def _drop(history: History) -> None:
     ],
 )
 def test_any_error_of_a_group_is_its_own(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     monkeypatch.setattr(writer, "RETRY_S", 0.0)
     unkept = Unkept()
-    with writing(path, unkept=unkept) as do:
+    with writing(place, unkept=unkept) as do:
         with monkeypatch.context() as patch:
             patch.setattr(History, "_insert", _raising(error))
             assert do(lambda history: history.add([found(1), found(2)])) == [None, None]
@@ -176,14 +178,15 @@ def test_any_error_of_a_group_is_its_own(
 
 
 def test_an_error_outside_the_rows_is_the_groups(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(writer, "RETRY_S", 0.0)
-    with writing(path) as do:
+    with writing(place) as do:
         with monkeypatch.context() as patch:
             patch.setattr(History, "_delete_old", _raising(RuntimeError("unforeseen")))
             assert do(lambda history: history.add([found(1)])) == [None]
-        assert do(lambda history: history.add([found(2)])) == [1]
+        numbers = do(lambda history: history.add([found(2)]))
+    assert kept(place) == numbers
     (lost, _) = [record for record in caplog.records if record.name == "service.records.history.writer"]
     assert lost.exc_info is not None
 
@@ -208,16 +211,16 @@ def test_a_lock_of_another_program_is_waited_out(path: Path, monkeypatch: pytest
     assert unkept.num == 1
 
 
-def test_a_disk_that_hangs_is_not_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_hangs_is_not_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "ACKNOWLEDGE_S", 0.2)
     insert = History._insert
 
-    def slow(self: History, entries: Any, connection: sqlite3.Connection) -> Any:
+    def slow(self: History, rows: Any, connection: Connection) -> Any:
         time.sleep(1.0)
-        return insert(self, entries, connection)
+        return insert(self, rows, connection)
 
     unkept = Unkept()
-    with writing(path, unkept=unkept) as do:
+    with writing(place, unkept=unkept) as do:
         with monkeypatch.context() as patch:
             patch.setattr(History, "_insert", slow)
             assert do(lambda history: history.add([found(1)])) == [None]
@@ -230,19 +233,19 @@ def test_a_disk_that_hangs_is_not_waited_for(path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_row_that_was_given_up_before_it_was_written_does_not_end_the_history(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What hangs need not be a row's own commit: deleting, when nothing is asked for, can take as long."""
     monkeypatch.setattr(writer, "ACKNOWLEDGE_S", 0.2)
     has_begun, may_go = threading.Event(), threading.Event()
     delete_old = History._delete_old
 
-    def held(self: History, connection: sqlite3.Connection) -> bool:
+    def held(self: History, connection: Connection) -> bool:
         has_begun.set()
         assert may_go.wait(10)
         return delete_old(self, connection)
 
-    with writing(path) as do:
+    with writing(place) as do:
         monkeypatch.setattr(History, "_delete_old", held)
         do(_wake)
         assert has_begun.wait(10)
@@ -252,7 +255,7 @@ def test_a_row_that_was_given_up_before_it_was_written_does_not_end_the_history(
         while do(lambda history: history.add([found(2)])) == [None]:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-    assert kept(path) == [1]
+    assert kept(place) == [1]
 
 
 async def _wake(history: History) -> None:
@@ -275,15 +278,15 @@ def test_nothing_but_a_history_is_opened(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE mine (a)")
     connection.close()
     with sqlite3.connect(tmp_path / "later") as connection:
-        connection.executescript(f"CREATE TABLE t (a); PRAGMA application_id={0x416E6F6D}; PRAGMA user_version=3")
+        connection.executescript(f"CREATE TABLE t (a); PRAGMA application_id={0x416E6F6D}; PRAGMA user_version=4")
     connection.close()
     (tmp_path / "folder").mkdir()
     for name, said in {
-        "text": "not a database", "other": "of another program", "later": "of version 3", "folder": "cannot be opened",
+        "text": "not a database", "other": "of another program", "later": "of version 4", "folder": "cannot be opened",
         "no/such/folder": "cannot be opened",
     }.items():  # fmt: skip
         with pytest.raises(UsageError, match=said):
-            History(tmp_path / name, FOREVER, thumbnails=False, on_failure=Unkept())
+            made(tmp_path / name)
     with sqlite3.connect(tmp_path / "other") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() != ("wal",)  # untouched
     connection.close()

@@ -1,0 +1,39 @@
+"""Which store a place names: a file, or a database by its URL; and what is done to it from outside a server."""
+
+from contextlib import closing
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from anomaly.errors import UsageError
+from anomaly.extras import require
+from service.records.history.sqlite import SqliteStore
+from service.records.history.store import EXPECTED, Store, reason
+from service.records.history.streams import forget_drift
+
+
+def store_of(place: Path | SecretStr) -> Store:
+    """The store of a file's path, or of a URL, which may have a password. Raises UsageError."""
+    if isinstance(place, Path):
+        return SqliteStore(place)
+    require("A history in PostgreSQL", "postgres", "psycopg")
+    from service.records.history.postgres import PostgresStore
+
+    return PostgresStore(place.get_secret_value())
+
+
+def restart_drift(place: Path | SecretStr, model: str) -> int:
+    """Let the drift of a model begin anew in a history that is there; of how many versions. Raises UsageError."""
+    try:
+        with closing(store_of(place)) as store:
+            with store.reading():  # else it would be made
+                pass
+            try:
+                with store.writing() as connection:
+                    return forget_drift(model, connection)
+            finally:
+                store.drop()
+    except UsageError:
+        raise
+    except EXPECTED as error:
+        raise UsageError(f"the history {place} cannot be used: {reason(error)}") from error
