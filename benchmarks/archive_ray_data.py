@@ -50,10 +50,11 @@ class Score:
 
 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
 DataContext.get_current().enable_progress_bars = False
-data = ray.data.read_parquet(source).map_batches(
-    Score, batch_format="pyarrow", batch_size=256, concurrency=2, num_cpus=0.8, fn_constructor_args=[model]
+few = {"num_cpus": 0.25}  # each node has one core: the actors' and what reads and writes have to fit in
+data = ray.data.read_parquet(source, ray_remote_args=few).map_batches(
+    Score, batch_format="pyarrow", batch_size=256, concurrency=2, num_cpus=0.5, fn_constructor_args=[model]
 )
-data.write_parquet(out)
+data.write_parquet(out, ray_remote_args=few)
 """
 _RESUME = """
 import sys
@@ -66,7 +67,9 @@ ray.init(address=address, log_to_driver=False, logging_level="ERROR")
 context = DataContext.get_current()
 context.enable_progress_bars = False
 context.checkpoint_config = CheckpointConfig("id", checkpoints, delete_checkpoint_on_success=False)
-ray.data.read_parquet(source).map_batches(lambda batch: batch, num_cpus=0.5).write_parquet(out)
+few = {"num_cpus": 0.25}
+data = ray.data.read_parquet(source, ray_remote_args=few).map_batches(lambda batch: batch, num_cpus=0.25)
+data.write_parquet(out, ray_remote_args=few)
 """
 
 
