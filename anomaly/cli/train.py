@@ -22,7 +22,8 @@ def train(
         str,
         typer.Option(
             metavar="NAME|FILE.toml",
-            help="What `anomaly recipes list` shows, or a file; auto: chosen by the images.",
+            help="What `anomaly recipes list` shows, or a file; auto, the default: chosen by the images.",
+            show_default=False,
             rich_help_panel=_RECIPE,
         ),
     ] = "auto",
@@ -83,8 +84,8 @@ def train(
         int,
         typer.Option(
             metavar="N",
-            min=1,
-            help="Train by N processes of this machine, each on its part of every batch; one a GPU, if any.",
+            help="Processes that share each batch; one a GPU.",
+            show_default=False,
             rich_help_panel=_MACHINE,
         ),
     ] = 1,

@@ -16,6 +16,8 @@ from anomaly.training import Ranks, is_ranked
 
 def check_nproc(options: TrainOptions) -> None:
     """Raises UsageError where this machine cannot train with so many processes; before they are started."""
+    if options.nproc < 1:
+        raise UsageError(f"--nproc is the number of processes, 1 or more; got {options.nproc}")
     if is_ranked():
         raise UsageError("torchrun has started this process as one of several; leave --nproc away")
     device = resolve_device(options.device)

@@ -90,7 +90,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     """
     require("training", "torch", *WITH_TORCH)  # before hours of work, at whose end the graph is made
     _check_name(options.out)
-    if options.nproc > 1:
+    if options.nproc != 1:
         check_nproc(options)
         return TrainSummary(load(launch(train_bundle, options, watch)))
     if not is_ranked():

@@ -40,6 +40,7 @@ def test_these_are_the_verbs() -> None:
         "data",
         "region",
         "train",
+        "train-many",
         "calibrate",
         "score",
         "evaluate",
