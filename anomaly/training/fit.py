@@ -21,7 +21,7 @@ from anomaly.errors import CheckpointError
 from anomaly.networks import Networks, draw
 from anomaly.runtime import seed_of, seeded_rng, to_float
 from anomaly.training.augmentation import augment
-from anomaly.training.auxiliary import auxiliary_step
+from anomaly.training.auxiliary import auxiliary_step, in_batches
 from anomaly.training.criterion import stop_criterion
 from anomaly.training.curves import Curves, HistoryRow, diverged, means, to_rows
 from anomaly.training.state import TrainingState, encoder_from, load_checkpoint, new_state, save_checkpoint
@@ -30,6 +30,7 @@ from anomaly.training.steps import autoencoder_step, encoder_step, game_step
 REPORT_EVERY = 10
 JUDGE_EVERY = 100
 MAX_JUDGED = 512  # images
+MAX_STANDARDISING = 256  # images that φ's channels are measured by
 CHECKPOINT_EVERY_S = 60.0
 
 
@@ -102,6 +103,8 @@ def fit(
                 "give at least as many steps, or train without --resume to start anew"
             )
         on_rows(state.history)
+    elif state.networks.phi is not None:
+        state.networks.phi.standardise(in_batches(pixels, rows, device)(MAX_STANDARDISING))
     saved_at = time.monotonic()
     num_batches = config.d_steps + config.g_steps - 1
     batches = _batches(len(rows), config, start=state.step * num_batches)
