@@ -1,0 +1,133 @@
+"""φ's features as f: terms, maps and searches that have them, and bundles that both engines score alike."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from torch import Tensor
+
+from anomaly.bundle import load
+from anomaly.config import Recipe
+from anomaly.config.places import NOTICE
+from anomaly.inference import EngineName, load_detector
+from anomaly.inference.graph import EvidenceGraph
+from anomaly.inference.latents import search_images
+from anomaly.networks import build, num_maps
+from anomaly.networks.pretrained import load_pretrained
+from anomaly.runtime import to_float
+from tests.digit_images import Pixels, normals, others
+from tests.inference.engines import by_torch
+
+STRIDES = {"phi_4": 4, "phi_8": 8, "phi_16": 16}
+
+
+def recipe_of(method: str, channels: int = 1, **sections: dict[str, Any]) -> Recipe:
+    fields: dict[str, Any] = {
+        "preprocess": {"size": 32, "channels": channels},
+        "network": {"latent_dim": 3, "width": 4, "phi": True},
+        "training": {"method": method},
+    }
+    return Recipe.model_validate(fields | sections)
+
+
+def graph_of(recipe: Recipe) -> EvidenceGraph:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        networks = build(recipe.plan).eval().requires_grad_(False)
+    assert networks.phi is not None
+    networks.phi.standardise([drawn(6, recipe.preprocess.channels, seed=5)])
+    return EvidenceGraph(networks, recipe).eval()
+
+
+def drawn(n: int, channels: int, *, seed: int = 0) -> Tensor:
+    return torch.rand(n, channels, 32, 32, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def difference(graph: EvidenceGraph, layer: str, x: Tensor, x_hat: Tensor) -> Tensor:
+    """By φ as the package has it."""
+    assert graph.networks.phi is not None
+    phi, stride = load_pretrained(), STRIDES[layer]
+    deviation = graph.networks.phi.get_buffer(f"spread_{stride}")[:, None, None]
+    return (phi(x)[stride] - phi(x_hat)[stride]) / deviation
+
+
+@pytest.mark.parametrize(
+    ("method", "channels"), [("bigan", 1), ("anogan", 3), ("f-anogan", 1), ("alad", 3), ("autoencoder", 1)]
+)
+def test_terms_and_maps_are_those_of_the_pretrained_network(method: str, channels: int) -> None:
+    recipe = recipe_of(method, channels)
+    graph, x = graph_of(recipe), drawn(3, channels)
+    with torch.no_grad():
+        seen = graph(x, torch.ones(3, 3), with_maps=True)
+        assert seen.maps.shape == (3, num_maps(recipe.plan), 32, 32)
+        for index, layer in enumerate(STRIDES):
+            apart = difference(graph, layer, x, seen.x_hat).abs()
+            name = "feature_matching" if layer == "phi_8" else f"feature_matching_{layer}"
+            torch.testing.assert_close(seen.terms[name], apart.sum(dim=(1, 2, 3)), rtol=1e-4, atol=1e-3)
+            laid = torch.nn.functional.interpolate(apart.mean(dim=1, keepdim=True), (32, 32), mode="bilinear")
+            torch.testing.assert_close(seen.maps[:, index - 3, None], laid, rtol=1e-4, atol=1e-4)
+        if method == "f-anogan":
+            apart = difference(graph, "phi_8", x, seen.x_hat)
+            pixels = (x - seen.x_hat).square().mean(dim=(1, 2, 3))
+            torch.testing.assert_close(seen.terms["izi_f"], pixels + apart.square().mean(dim=(1, 2, 3)))
+
+
+def test_without_it_no_other_term_is_different() -> None:
+    graph, x, z = graph_of(recipe_of("bigan")), drawn(3, 1), torch.ones(3, 3)
+    layer = {"feature_layer": "conv3"}
+    with torch.no_grad():
+        told = EvidenceGraph(graph.networks, recipe_of("bigan", score=layer))(x, z).terms
+        graph.networks.phi = None
+        plain = EvidenceGraph(graph.networks, recipe_of("bigan", score=layer))(x, z).terms
+    assert set(told) - set(plain) == {f"feature_matching_{name}" for name in STRIDES}
+    assert all(torch.equal(told[name], plain[name]) for name in plain)
+
+
+@pytest.mark.parametrize("layer", ["phi_8", "phi_16"])
+def test_a_search_lowers_the_score_that_has_it(layer: str) -> None:
+    """A(x) by the package's network, at the latents found, lies below that at the starts and at those by D alone."""
+    search: dict[str, Any] = {"start": "prior", "steps": 40, "restarts": 1}
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 1, 32, 32), np.uint8)
+    x, found = to_float(torch.from_numpy(pixels)), {}
+    for f, steps in ((layer, 1), (layer, 40), ("conv3", 40)):
+        recipe = recipe_of("anogan", search=search | {"steps": steps}, score={"feature_layer": f})
+        graph = graph_of(recipe)
+        assert recipe.search is not None
+        graph.networks.G.load_state_dict({n: 20 * t for n, t in graph.networks.G.state_dict().items()})
+        z = search_images(graph, pixels, recipe.search, 0.5, lambda p: to_float(torch.from_numpy(p)))
+        with torch.no_grad():
+            x_hat = graph.networks.G(z)
+            matched = difference(graph, layer, x, x_hat).abs().sum(dim=(1, 2, 3))
+            found[f, steps] = 0.5 * (x - x_hat).abs().sum(dim=(1, 2, 3)) + 0.5 * matched
+    assert (found[layer, 40] < 0.98 * found[layer, 1]).all()
+    assert (found[layer, 40] <= found["conv3", 40]).all()
+
+
+def images() -> Pixels:
+    return np.concatenate([normals()[:8], others()[:8]])
+
+
+def test_both_engines_score_alike_and_each_image_by_itself(phi_dir: Path) -> None:
+    here, there = load_detector(phi_dir, device="cpu"), by_torch(phi_dir)
+    assert here.engine.name is EngineName.ONNXRUNTIME
+    found, expected = here.score(list(images())), there.score(list(images()))
+    assert {"feature_matching", "feature_matching_phi_4", "feature_matching_phi_16"} < set(expected.terms)
+    for name, term in expected.terms.items():
+        assert_allclose(found.terms[name], term, rtol=1e-4, atol=1e-6 * np.abs(term).max(), err_msg=name)
+    assert_allclose(np.stack(found.heatmap), np.stack(expected.heatmap), rtol=1e-3, atol=1e-4)
+    for detector, together in ((here, found), (there, expected)):
+        assert_allclose(detector.score(list(images()[::-1][:5])).score, together.score[::-1][:5], rtol=1e-5)
+
+
+def test_a_bundle_has_it_once_with_its_notice(phi_dir: Path) -> None:
+    bundle = load(phi_dir)
+    weights = bundle.contents.weights
+    for name, weight in load_pretrained().state_dict().items():
+        assert np.array_equal(weights[f"phi.network.{name}"], weight.numpy())
+    assert sum(".stem.weight" in name for name in weights) == 1
+    card = (bundle.ref.path / "README.md").read_text("utf-8")
+    assert NOTICE in card
+    assert "features matched by EfficientNet-Lite0 up to 1/16 (pretrained) too" in card
