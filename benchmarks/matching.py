@@ -98,9 +98,7 @@ def _measure(recipe: Recipe, train: Pixels, split: NormalSplit, test: Pixels, la
         print(f"| {recipe.training.method} | {layer} | {of_spoilt} | {of_test} |", flush=True)
 
 
-def _aurocs(
-    select: Terms, terms: Terms, labels: NDArray[np.bool_], layer: str, first: str
-) -> Iterator[float]:
+def _aurocs(select: Terms, terms: Terms, labels: NDArray[np.bool_], layer: str, first: str) -> Iterator[float]:
     """By all terms but φ's, by all, and by A(x); `first` is the layer that `feature_matching` is of."""
     named = {f"feature_matching_{name}" for name in PHI_LAYERS}
     named |= {"feature_matching"} if first in PHI_LAYERS else set()
