@@ -11,7 +11,6 @@ without φ. A latent search is made for each layer.
 """
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,7 +25,6 @@ from anomaly.evaluation import auroc
 from anomaly.inference.engine import Terms
 from anomaly.inference.torch_engine import TorchEngine
 from anomaly.scoring import TermStatistics
-from anomaly.scoring.terms import RESIDUAL_SCALES
 from anomaly.training import fit
 from anomaly.training.places.spoilt import CHOOSING, spoilt_images
 
@@ -93,20 +91,18 @@ def _measure(recipe: Recipe, train: Pixels, split: NormalSplit, test: Pixels, la
             engine = TorchEngine(trained.networks, own, CPU)
             first = layer
             seen = [engine.observe(pixels)[0] for pixels in (train[split.select], judged, test)]
-        found = [*_aurocs(seen[0], seen[1], is_spoilt, layer, first), *_aurocs(seen[0], seen[2], labels, layer, first)]
+        found = [*aurocs(seen[0], seen[1], is_spoilt, layer, first), *aurocs(seen[0], seen[2], labels, layer, first)]
         of_spoilt, of_test = (", ".join(f"{100 * value:.1f}" for value in found[i : i + 3]) for i in (0, 3))
         print(f"| {recipe.training.method} | {layer} | {of_spoilt} | {of_test} |", flush=True)
 
 
-def _aurocs(select: Terms, terms: Terms, labels: NDArray[np.bool_], layer: str, first: str) -> Iterator[float]:
+def aurocs(select: Terms, terms: Terms, labels: NDArray[np.bool_], layer: str, first: str) -> list[float]:
     """By all terms but φ's, by all, and by A(x); `first` is the layer that `feature_matching` is of."""
-    named = {f"feature_matching_{name}" for name in PHI_LAYERS}
-    named |= {"feature_matching"} if first in PHI_LAYERS else set()
-    for keeps in (lambda name: name not in named, lambda name: True):
-        chosen = {name: term for name, term in select.items() if keeps(name)}
-        yield auroc(TermStatistics.fit(chosen).distance(terms), labels)
+    of_phi = {"feature_matching" if name == first else f"feature_matching_{name}" for name in PHI_LAYERS}
+    without = TermStatistics.fit({name: term for name, term in select.items() if name not in of_phi})
     f = terms["feature_matching" if layer == first else f"feature_matching_{layer}"]
-    yield auroc((1 - WEIGHT) * terms[next(iter(RESIDUAL_SCALES))] + WEIGHT * f, labels)
+    scores = (without.distance(terms), TermStatistics.fit(select).distance(terms))
+    return [auroc(score, labels) for score in (*scores, (1 - WEIGHT) * terms["residual"] + WEIGHT * f)]
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class PhiFeatures(Frozen):
         sums = {stride: torch.zeros(3, width, dtype=torch.float64) for stride, width in WIDTHS.items()}
         for x in batches:
             for stride, f in self.network(x).items():
-                places = f.double().cpu().transpose(0, 1).flatten(1)
+                places = f.cpu().double().transpose(0, 1).flatten(1)
                 sums[stride] += torch.stack([torch.ones_like(places), places, places.square()]).sum(dim=2)
         for layer, (num, total, squares) in zip(PHI_LAYERS, sums.values(), strict=True):
             variance = (squares / num - (total / num).square()).clamp_min(0)

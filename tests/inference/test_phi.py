@@ -10,10 +10,11 @@ from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
 from anomaly.bundle import load
-from anomaly.config import Recipe
+from anomaly.config import Precision, Recipe
 from anomaly.config.places import NOTICE
 from anomaly.inference import EngineName, latents, load_detector
 from anomaly.inference.graph import EvidenceGraph
+from anomaly.inference.precision import lower_precision
 from anomaly.inference.search import Objective, search_latents
 from anomaly.networks import build, num_maps
 from anomaly.networks.pretrained import load_pretrained
@@ -118,6 +119,18 @@ def test_a_search_lowers_the_score_that_has_it(monkeypatch: pytest.MonkeyPatch) 
     (gradient,), (wanted,) = (torch.autograd.grad(each.sum(), z) for each in (told, expected))
     assert (wanted.abs().sum(dim=1) > 1).all()
     torch.testing.assert_close(gradient, wanted, rtol=1e-3, atol=1e-2)
+
+
+def test_a_faster_precision_rounds_the_features_and_no_more() -> None:
+    graph, x, z = graph_of(recipe_of("bigan")), drawn(3, 1), torch.ones(3, 3)
+    with torch.no_grad():
+        exact = graph(x, z).terms
+        lower_precision(graph.networks, Precision.BF16, torch.device("cpu"))
+        rounded = graph(x, z).terms
+    for name in ("feature_matching_phi_4", "feature_matching", "feature_matching_phi_16"):
+        assert rounded[name].dtype is torch.float32
+        torch.testing.assert_close(rounded[name], exact[name], rtol=0.05, atol=0)
+        assert not torch.equal(rounded[name], exact[name])
 
 
 def lively(G: nn.Module) -> nn.Module:
