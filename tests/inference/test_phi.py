@@ -52,7 +52,8 @@ def difference(graph: EvidenceGraph, layer: str, x: Tensor, x_hat: Tensor) -> Te
     assert graph.networks.phi is not None
     phi, stride = load_pretrained(), STRIDES[layer]
     deviation = graph.networks.phi.get_buffer(f"spread_{stride}")[:, None, None]
-    return (phi(x)[stride] - phi(x_hat)[stride]) / deviation
+    apart: Tensor = (phi(x)[stride] - phi(x_hat)[stride]) / deviation
+    return apart
 
 
 @pytest.mark.parametrize(
