@@ -96,6 +96,17 @@ def bf16_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def phi_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BiGAN that matches the features of the pretrained network, in pictures of 32 × 32."""
+    return _train(
+        tmp_path_factory.mktemp("models") / "phi",
+        preprocess={"size": 32},
+        network={"phi": True},
+        training={"steps": 20},
+    )
+
+
+@pytest.fixture(scope="session")
 def region_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BiGAN of the digit 0 whose region is the left five of eight columns."""
     region = encode_region(np.tile(np.arange(8) < 5, (8, 1)))

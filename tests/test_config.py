@@ -319,6 +319,15 @@ def test_the_plan_has_the_shapes_and_auxiliaries_of_the_sections() -> None:
             r"LeNet-5 sees 32 × 32 pixels, not 64; choose 32, or network\.architecture=dcgan",
         ),
         (
+            {"preprocess": {"size": 16}, "network": {"phi": True}},
+            "so 16 does not fit; choose a side of at least 32",
+        ),
+        (
+            {"preprocess": {"size": 72}, "network": {"architecture": "mlp", "phi": True}},
+            r"72 does not fit; choose a side of at least 32 that is a multiple of 16, or network\.phi=false",
+        ),
+        ({"training": {"method": "features"}, "network": {"phi": True}}, "and a φ anyway; leave network.phi away"),
+        (
             {"network": {"architecture": "lenet"}},
             r"LeNet-5 judges images, not pairs .*training\.method=anogan or f-anogan",
         ),

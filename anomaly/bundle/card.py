@@ -124,7 +124,7 @@ def _warnings(warnings: list[str]) -> str:
 
 
 def _notice(recipe: Recipe) -> str:
-    return "" if recipe.has_generator else f"\n## Notice\n\n{NOTICE}\n"
+    return f"\n## Notice\n\n{NOTICE}\n" if recipe.has_pretrained else ""
 
 
 def _steps(manifest: Manifest) -> str:
@@ -153,7 +153,8 @@ def _images(preprocess: PreprocessConfig) -> str:
 def _networks(recipe: Recipe) -> str:
     if recipe.has_generator:
         network = recipe.network
-        return f"{network.architecture}, {network.latent_dim} latent dimensions, {_layers(network)}"
+        matched = "; features matched by EfficientNet-Lite0 up to 1/16 (pretrained) too" if network.phi else ""
+        return f"{network.architecture}, {network.latent_dim} latent dimensions, {_layers(network)}{matched}"
     features = recipe.features
     num = features.memory_per_place if features.places is Place.SAME else features.memory
     memory = f'{num:,} remembered, compared with "{features.places}"' if features.memory else "no memory"

@@ -1,10 +1,13 @@
-"""What the layers of a plan's discriminator are called. A bundle's terms are named after them, so it asks here too."""
+"""What the layers are called whose features are matched: D's and φ's. A bundle's terms are named after them."""
 
 from anomaly.config.choices import Architecture
 from anomaly.config.recipe import NetworkPlan
 
 LENET_LAYERS = ("C1", "S2", "C3", "S4", "C5", "F6")
 LENET_MAP_LAYERS = ("C1", "S2", "C3", "S4")
+PHI_LAYERS = ("phi_4", "phi_8", "phi_16")
+"""φ's maps at 1/4, 1/8 and 1/16 of the side."""
+_DEFAULT_PHI_LAYER = "phi_8"
 
 
 def convolution_names(plan: NetworkPlan) -> list[str]:
@@ -18,7 +21,30 @@ def hidden_names(plan: NetworkPlan) -> list[str]:
 
 
 def feature_names(plan: NetworkPlan) -> list[str]:
-    """The layers whose features are compared, in order: of D_xx where there is one, else of D; none without either."""
+    """The layers whose features are compared, in order: of D_xx where there is one, else of D; then φ's."""
+    return _discriminator_names(plan) + _phi_names(plan)
+
+
+def map_names(plan: NetworkPlan) -> list[str]:
+    """Those of them whose features are maps, and so show where."""
+    match plan.architecture:
+        case Architecture.DCGAN:
+            return feature_names(plan)
+        case Architecture.MLP:
+            return _phi_names(plan)
+        case Architecture.LENET:
+            return [*LENET_MAP_LAYERS, *_phi_names(plan)]
+
+
+def default_feature_layer(plan: NetworkPlan) -> str | None:
+    """φ's at 1/8; without φ the last layer of D with maps, before z comes in; the last of all where there are none."""
+    if plan.phi:
+        return _DEFAULT_PHI_LAYER
+    before = [name for name in map_names(plan) if name != "joint"] or feature_names(plan)
+    return before[-1] if before else None
+
+
+def _discriminator_names(plan: NetworkPlan) -> list[str]:
     if not plan.discriminator:
         return []
     match plan.architecture:
@@ -31,18 +57,5 @@ def feature_names(plan: NetworkPlan) -> list[str]:
             return list(LENET_LAYERS)
 
 
-def map_names(plan: NetworkPlan) -> list[str]:
-    """Those of them whose features are maps, and so show where."""
-    match plan.architecture:
-        case Architecture.DCGAN:
-            return feature_names(plan)
-        case Architecture.MLP:
-            return []
-        case Architecture.LENET:
-            return list(LENET_MAP_LAYERS)
-
-
-def default_feature_layer(plan: NetworkPlan) -> str | None:
-    """The last layer of D with maps as features, before z comes in; the last of all where there are no maps."""
-    before = [name for name in map_names(plan) if name != "joint"] or feature_names(plan)
-    return before[-1] if before else None
+def _phi_names(plan: NetworkPlan) -> list[str]:
+    return list(PHI_LAYERS) if plan.phi else []

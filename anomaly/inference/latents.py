@@ -44,15 +44,14 @@ def _loss(graph: EvidenceGraph, x: Tensor, search: SearchConfig, feature_weight:
     by_features = search.objective == "feature-matching"
     z_any = torch.zeros(len(x), networks.plan.latent_dim, device=x.device)
     with torch.no_grad():
-        features = networks.judge(x, z_any).features[layer] if by_features else None
+        features = networks.features_at(layer, x, z_any) if by_features else None
 
     def loss(images: Tensor, z: Tensor) -> Tensor:
         x_hat = networks.G(z)
-        judgement = networks.judge(x_hat, z)
         if features is None:
-            discrimination = VERDICTS[graph.verdict](judgement.logits)
+            discrimination = VERDICTS[graph.verdict](networks.judge(x_hat, z).logits)
         else:
-            discrimination = feature_matching(features[images], judgement.features[layer])
+            discrimination = feature_matching(features[images], networks.features_at(layer, x_hat, z))
         return anomaly_score(residual(x[images], x_hat), discrimination, feature_weight)
 
     return loss

@@ -26,10 +26,10 @@ class InPrecision(nn.Module):
 
 
 def lower_precision(networks: Networks, precision: Precision, device: torch.device) -> None:
-    """Put each network of G, E, the discriminators and the auxiliaries into `precision`; nothing for fp32."""
+    """Put each network of G, E, the discriminators, φ and the auxiliaries into `precision`; nothing for fp32."""
     if precision is Precision.FP32:
         return
-    for name in ("G", "E", "D", "D_xx"):
+    for name in ("G", "E", "D", "D_xx", "phi"):
         network = getattr(networks, name)
         if network is not None:
             setattr(networks, name, InPrecision(network, precision, device))
@@ -43,6 +43,8 @@ def _to_single(answer: Any) -> Any:
             return answer.float()
         case Judgement():
             return Judgement(answer.logits.float(), {name: f.float() for name, f in answer.features.items()})
+        case dict():
+            return {name: _to_single(value) for name, value in answer.items()}
         case tuple():  # a named one
             return type(answer)(*map(_to_single, answer))
         case _:

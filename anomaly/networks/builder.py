@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from anomaly.config import Architecture, NetworkPlan, map_names
+from anomaly.config.layers import PHI_LAYERS
 from anomaly.networks.auxiliary import AUXILIARIES, Auxiliary
 from anomaly.networks.blocks import initialise
 from anomaly.networks.discriminator import Discriminator
@@ -18,12 +19,13 @@ from anomaly.networks.mlp import (
     image_discriminator,
     latent_discriminator,
 )
+from anomaly.networks.phi import PhiFeatures
 
 DCGAN_NETWORKS = (Generator, Discriminator, Encoder)
 
 
 class Networks(nn.Module):
-    """G and, where the plan has them, D, E, D_xx and D_zz of cycles, and auxiliaries by name; one state dict."""
+    """G and, where the plan has them, D, E, D_xx and D_zz of cycles, auxiliaries by name, and φ; one state dict."""
 
     def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
@@ -37,6 +39,7 @@ class Networks(nn.Module):
             self.D_xx = image_discriminator(plan, images=2) if is_mlp else Discriminator(plan, images=2)
             self.D_zz = latent_discriminator(plan)
         self.auxiliaries = nn.ModuleDict({kind.name: kind(plan) for kind in _auxiliary_kinds(plan)})
+        self.phi = PhiFeatures() if plan.phi else None
 
     def encode(self, x: Tensor) -> Tensor:
         """z_hat = E(x); only for networks that have an encoder."""
@@ -50,6 +53,18 @@ class Networks(nn.Module):
         judgement: Judgement = self.D(x, z)
         return judgement
 
+    def phi_features(self, x: Tensor) -> dict[str, Tensor]:
+        """φ's features of x by layer; none without φ."""
+        return {} if self.phi is None else self.phi(x)
+
+    def features_at(self, layer: str, x: Tensor, z: Tensor | None = None) -> Tensor:
+        """f(x), or f(x, z) of a joint discriminator: the features of one layer, D's or φ's."""
+        if layer not in PHI_LAYERS:
+            return self.judge(x, z).features[layer]
+        assert self.phi is not None, "these networks have no φ"
+        f: Tensor = self.phi(x, last=layer)[layer]
+        return f
+
     def discriminators(self) -> Iterator[nn.Module]:
         """Those of the game that there are: of D, D_xx and D_zz."""
         for network in (self.D, self.D_xx, self.D_zz):
@@ -62,11 +77,17 @@ class Networks(nn.Module):
 
 
 def build(plan: NetworkPlan) -> Networks:
-    """New networks drawn from torch's global generator: DCGAN's with its initial weights, others with torch's."""
+    """New networks drawn from torch's global generator: DCGAN's with its initial weights, others with torch's.
+
+    Raises:
+        UsageError: there is a φ, and the extra `pretrained` is not installed.
+    """
     networks = Networks(plan)
     for network in networks.children():
         if isinstance(network, DCGAN_NETWORKS):
             initialise(network)
+    if networks.phi is not None:
+        networks.phi.load()
     return networks
 
 

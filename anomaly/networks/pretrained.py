@@ -67,8 +67,8 @@ class PretrainedFeatures(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.requires_grad_(False)
 
-    def forward(self, x: Tensor) -> dict[int, Tensor]:
-        """The maps, in the order of `WIDTHS`."""
+    def forward(self, x: Tensor, *, last: int = 16) -> dict[int, Tensor]:
+        """The maps, in the order of `WIDTHS`, up to that of the stride `last`."""
         y = ((x + 1) * 127.5 - _MEAN) / _SCALE
         y = relu6(_same(self.stem, y.expand(-1, 3, -1, -1)))
         maps = {}
@@ -76,6 +76,8 @@ class PretrainedFeatures(nn.Module):
             y = block(y)
             if index in _MAPS_AFTER:
                 maps[_MAPS_AFTER[index]] = y
+                if _MAPS_AFTER[index] == last:
+                    break
         return maps
 
 

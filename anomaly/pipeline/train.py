@@ -126,10 +126,10 @@ def train_on(
     _check_feature_layer(resolved)
     check_recipe(recipe, ranks)
     decoder = _read_decoder(recipe, options.init_decoder)
-    if not recipe.has_generator:
+    if recipe.has_pretrained:
         require("a recipe with pretrained features", "pretrained", PACKAGE)
-        if options.resume:
-            raise UsageError(f"{recipe.training.method} learns in minutes and keeps no state; leave --resume away")
+    if options.resume and not recipe.has_generator:
+        raise UsageError(f"{recipe.training.method} learns in minutes and keeps no state; leave --resume away")
     watch.on_recipe(resolved)
     notes = [
         scale_note(found, recipe.preprocess),
@@ -250,7 +250,7 @@ def _check_feature_layer(resolved: Resolved) -> None:
     names = feature_names(recipe.plan) if recipe.has_generator else []
     if layer is not None and layer not in names:
         there = f"there are {', '.join(names)}" if names else f"{resolved.recipe.training.method} has no discriminator"
-        raise UsageError(f"score.feature_layer={layer}: D has no such layer; {there}")
+        raise UsageError(f"score.feature_layer={layer}: there is no such layer to match features of; {there}")
 
 
 def _check_name(out: Path) -> None:

@@ -44,7 +44,7 @@ def settle(
 ) -> None:
     """Settle each auxiliary with *train* and *select* rows of images (n, c, size, size); `plan` is the final one."""
     for auxiliary in networks.all_auxiliaries():
-        auxiliary.settle(plan, _batches(pixels, train, device), _batches(pixels, select, device))
+        auxiliary.settle(plan, in_batches(pixels, train, device), in_batches(pixels, select, device))
     networks.plan = plan
 
 
@@ -56,7 +56,9 @@ def _share_of_mean(own_mean: Tensor, num: int, ranks: Ranks) -> Tensor:
     return (own_mean if num_own else own_mean.nan_to_num()) * (num_own * ranks.size / num)
 
 
-def _batches(pixels: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device) -> Batches:
+def in_batches(pixels: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device) -> Batches:
+    """Reads the `rows` of images (n, c, size, size), a few at a time; at most so many, spread over all of them."""
+
     def read(at_most: int | None) -> Iterator[Tensor]:
         num = len(rows) if at_most is None else min(len(rows), at_most)
         chosen = rows[np.linspace(0, len(rows) - 1, num).round().astype(np.int64)]

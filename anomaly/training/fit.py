@@ -19,6 +19,7 @@ from anomaly.config import Method, NetworkPlan, TrainingConfig
 from anomaly.errors import CheckpointError
 from anomaly.networks import Networks, draw
 from anomaly.runtime import seeded_rng, to_float
+from anomaly.training.auxiliary import in_batches
 from anomaly.training.criterion import stop_criterion
 from anomaly.training.curves import HistoryRow, diverged, means
 from anomaly.training.following import tell_start
@@ -28,6 +29,7 @@ from anomaly.training.state import TrainingState, load_checkpoint, new_state, sa
 
 JUDGE_EVERY = 100
 MAX_JUDGED = 512  # images
+MAX_STANDARDISING = 256  # images that φ's channels are measured by
 CHECKPOINT_EVERY_S = 60.0
 
 
@@ -104,6 +106,8 @@ def fit(
                 "give at least as many steps, or train without --resume to start anew"
             )
         on_rows(state.history)
+    elif state.networks.phi is not None:
+        state.networks.phi.standardise(in_batches(pixels, rows, device)(MAX_STANDARDISING))
     tell_start(ranks, pixels, rows, plan, config, checkpoint=resumed, run=run)
     judge = _judge_by(pixels, select, plan, config, device)
     saved_at = time.monotonic()

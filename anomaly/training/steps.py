@@ -84,16 +84,16 @@ def autoencoder_step(state: TrainingState, x: Tensor, config: TrainingConfig) ->
 
 
 def encoder_step(state: TrainingState, x: Tensor, config: TrainingConfig) -> Curves:
-    """E learns izi_f; G and D do not change (f-AnoGAN: Schlegl 2019, §2.2)."""
+    """E learns izi_f, in φ's features where there are any; G and D do not change (f-AnoGAN: Schlegl 2019, §2.2)."""
     networks = state.networks
     networks.eval().requires_grad_(False)
     assert networks.E is not None
     networks.E.train().requires_grad_(True)
     with autocast(x.device, config.precision):
         x_hat = networks.G(networks.encode(x))
-        features, features_hat = networks.judge(x).features, networks.judge(x_hat).features
         layer = default_feature_layer(networks.plan) or ""
-        loss = izi_f(x, widened(x_hat), widened(features[layer]), widened(features_hat[layer])).mean()
+        f, f_hat = networks.features_at(layer, x), networks.features_at(layer, x_hat)
+        loss = izi_f(x, widened(x_hat), widened(f), widened(f_hat)).mean()
     grad_g = descend(state.optimizer_g, loss, state.ranks)
     return {"izi_f": loss.detach(), "grad_g": grad_g}
 

@@ -257,6 +257,8 @@ ZERO = ("digits", "--normal", "0")
         ([*ZERO, *sets("training.method=alad", "search.steps=9")], "leave the section search away"),
         ([*ZERO, *sets("training.method=autoencoder", "score.feature_layer=conv1")], "has no discriminator"),
         ([*ZERO, *sets("score.feature_layer=conv9")], "there are conv1, joint"),
+        ([*ZERO, *sets("network.phi=true")], "so 8 does not fit; choose a side of at least 32"),
+        ([*ZERO, "--size", "32", *sets("network.phi=true", "score.feature_layer=phi_2")], "phi_4, phi_8, phi_16"),
         ([*ZERO, "--init-decoder", "nowhere"], "nowhere"),
         (
             [*ZERO, *sets("training.method=anogan", "training.loss=hinge", "search.objective=cross-entropy")],

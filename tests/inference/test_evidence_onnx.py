@@ -37,6 +37,11 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
         "network": {"architecture": "lenet"},
         "training": {"method": "f-anogan"},
     },
+    "autoencoder with features of the pretrained network, in colour": {
+        "preprocess": {"size": 32, "channels": 3},
+        "network": {"phi": True},
+        "training": {"method": "autoencoder"},
+    },
     "hinge": {"training": {"loss": "hinge"}},
     "batch norm in D": {"network": {"discriminator_batch_norm": True}},
 }
