@@ -109,7 +109,8 @@ def test_a_search_lowers_the_score_that_has_it(monkeypatch: pytest.MonkeyPatch) 
     def score(z: Tensor) -> Tensor:
         x_hat = G(z)
         matched = difference(graph, "phi_16", x, x_hat).abs().sum(dim=(1, 2, 3))
-        return 0.5 * (x - x_hat).abs().sum(dim=(1, 2, 3)) + 0.5 * matched
+        total: Tensor = 0.5 * (x - x_hat).abs().sum(dim=(1, 2, 3)) + 0.5 * matched
+        return total
 
     brief = recipe.search.model_copy(update={"steps": 1})
     starts, found = (latents.search_images(graph, pixels, each, 0.5, to_x) for each in (brief, recipe.search))
