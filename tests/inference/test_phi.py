@@ -107,7 +107,7 @@ def test_a_search_lowers_the_score_that_has_it(monkeypatch: pytest.MonkeyPatch) 
     x = to_x(pixels)
 
     def score(z: Tensor) -> Tensor:
-        x_hat = G(z)
+        x_hat: Tensor = G(z)
         matched = difference(graph, "phi_16", x, x_hat).abs().sum(dim=(1, 2, 3))
         total: Tensor = 0.5 * (x - x_hat).abs().sum(dim=(1, 2, 3)) + 0.5 * matched
         return total
