@@ -23,8 +23,9 @@ image AUROC / pixel AUROC / AUPRO in %, ± the standard deviation of the first o
 where there are masks. Which maps the discriminator of `parts` sees was chosen with test figures of the tiles, the
 transistors and ELPV in view, and that `large-parts` aligns pictures, learns by small defects and may drop its memory
 with those of some boards and mosaics (docs/experiments.md), so all these rows are somewhat too good. What the memory of
-`parts` sees was chosen by spoilt normals alone. `parts` is the recipe `large-parts` on boards and mosaics, where 256
-pixels a side hide the defects.
+`parts` sees was chosen by spoilt normals alone. The row of the boards is of commit b2a5d1c, and that of the tiles drawn
+by picture of commit 00e6b3a, before that choice and before evidence could be dropped. `parts` is the recipe
+`large-parts` on boards and mosaics, where 256 pixels a side hide the defects.
 
 All methods see the same splits. PCA and 3-NN (nearest neighbours) see 64 × 64 grey pixels. **PatchCore's evidence** is
 a memory of normal places of the same φ that `parts` has, EfficientNet-Lite0, without any training: a detector that
