@@ -40,8 +40,11 @@ class Brightness(Auxiliary):
         self.discriminator = nn.Sequential(_Smooth(plan), nn.Conv2d(1, 1, kernel_size=1))
         self.register_buffer("usual", torch.zeros(plan.size, plan.size))
 
-    def loss(self, x: Tensor, *, seed: int, step: int) -> Tensor:
-        return (self.discriminator(x) - x.mean(dim=1, keepdim=True)).square().mean()
+    def examples(self, x: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        return x, x.mean(dim=1, keepdim=True)
+
+    def loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        return (self.discriminator(images) - targets).square().mean()
 
     @torch.no_grad()
     def settle(self, plan: NetworkPlan, train: Batches, select: Batches) -> None:
