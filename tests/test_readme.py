@@ -36,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(command: str, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        shlex.split(command), cwd=home, env=environment(), capture_output=True, text=True, check=False, timeout=240
+        shlex.split(command), cwd=home, env=environment(), capture_output=True, text=True, check=False, timeout=480
     )
 
 
