@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,50 +30,12 @@ from anomaly.calibration import Drift, generator_of
 from benchmarks.balancer import balancing
 from benchmarks.drawings import draw_line, write_files
 from benchmarks.postgres import PostgresServer, running_postgres
+from benchmarks.replica_rounds import Answer, Round, in_order
 from benchmarks.serving import Program, start
 
 MODEL = "mnist"
 NUM_CLIENTS = 8
 ROWS = "SELECT id, request_id, score, p_value, image_hash, correction FROM images ORDER BY id"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a client got, and when (seconds of a monotonic clock); `number` is None where no row was kept."""
-
-    request_id: str
-    image: int
-    sent: float
-    answered: float
-    status: int
-    number: int | None = None
-    score: float | None = None
-
-
-@dataclass
-class Round:
-    """What a round found; `problems` is empty if all is as it must be."""
-
-    name: str
-    answers: list[Answer]
-    rows: list[tuple[Any, ...]]
-    problems: list[str] = field(default_factory=list)
-
-    def expect(self, holds: bool, problem: str) -> None:
-        """Note a problem unless it holds."""
-        if not holds:
-            self.problems.append(problem)
-
-    def line(self) -> str:
-        """Of the table."""
-        kept = sum(answer.number is not None for answer in self.answers)
-        failed = sum(answer.status != 200 for answer in self.answers)
-        slowest = max(answer.answered - answer.sent for answer in self.answers)
-        verdict = "; ".join(self.problems) or "holds"
-        return (
-            f"| {self.name} | {len(self.answers):,} | {failed:,} | {kept:,} | {len(self.answers) - failed - kept:,} | "
-            f"{len(self.rows):,} | {slowest:.2f} s | {verdict} |"
-        )
 
 
 HEAD = """
@@ -248,7 +209,7 @@ class _Played:
         found.expect(len({answer.number for answer in told}) == len(told), "an id was given twice")
         expected = {a.number: (a.request_id, a.score, pair._hashes[a.image]) for a in told}
         found.expect(all(kept.get(number) == row for number, row in expected.items()), "rows are not what was answered")
-        found.expect(_in_order(told), "a row has a lower id than one that was answered before it was sent")
+        found.expect(in_order(told), "a row has a lower id than one that was answered before it was sent")
         replayed = _replay(pair._bundle, rows)
         drifts = [_drift_of(server, pair._model) for server in self.servers]
         found.expect(all(drift == replayed for drift in drifts), "drift is not that of the rows in their order")
@@ -289,17 +250,6 @@ def _put(port: int, path: str, body: dict[str, Any]) -> None:
         answer = connection.getresponse()
         answer.read()
         assert answer.status == 200
-
-
-def _in_order(told: Sequence[Answer]) -> bool:
-    """Whether every row has a higher id than all that had been answered when it was sent."""
-    by_id = sorted(told, key=lambda answer: answer.number or 0, reverse=True)
-    earliest = float("inf")
-    for answer in by_id:
-        if earliest < answer.sent:
-            return False
-        earliest = min(earliest, answer.answered)
-    return True
 
 
 def _drift_of(server: Program, model: str) -> dict[str, Any]:
