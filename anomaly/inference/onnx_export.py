@@ -150,7 +150,8 @@ class DeployedModel(nn.Module):
         score = self._score(terms)
         num_below = (self.scores < score[:, None]).sum(dim=1).double()
         num_ranks = len(self.scores) + 1
-        threshold = self.thresholds[(self.levels <= alpha).sum()]
+        # torch 2.11 traces no plain index that depends on the data
+        threshold = self.thresholds.index_select(0, (self.levels <= alpha).sum().reshape(1)).squeeze(0)
         heatmap = (maps / self.map_layers).mean(dim=1) * self.map_peak
         return score, (num_ranks - num_below) / num_ranks, threshold, score > threshold, terms, heatmap
 

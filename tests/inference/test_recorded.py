@@ -144,7 +144,7 @@ def test_an_engine_goes_as_soon_as_nobody_has_them(bigan_dir: Path) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-@pytest.mark.parametrize("model", ["bigan_dir", "anogan_dir", "patched_dir", "bf16_dir"])
+@pytest.mark.parametrize("model", ["bigan_dir", "anogan_dir", "patched_dir", "bf16_dir", "phi_dir", "region_dir"])
 def test_a_gpu_scores_as_the_cpu_does(model: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(model)
     here, there = by_torch(folder), load_detector(folder, device="cuda")

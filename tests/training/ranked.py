@@ -50,7 +50,15 @@ def pixels_in(folder: Path) -> np.ndarray:
     return np.memmap(path, np.uint8, mode="r", shape=(NUM, 1, 8, 8))
 
 
-def train(folder: Path, name: str, ranks: Ranks = ALONE, *, kept: Checkpoint | None = None, stop: bool = False) -> None:
+def train(
+    folder: Path,
+    name: str,
+    ranks: Ranks = ALONE,
+    *,
+    device: torch.device = CPU,
+    kept: Checkpoint | None = None,
+    stop: bool = False,
+) -> None:
     """A case by rank 0: weights and curves go to a file of its name and the number of ranks."""
     plan, config = CASES[name]
     pixels, steps = pixels_in(folder), [0]
@@ -60,7 +68,7 @@ def train(folder: Path, name: str, ranks: Ranks = ALONE, *, kept: Checkpoint | N
         return stop
 
     trained = fit(
-        pixels, np.arange(NUM), plan, config, device=CPU, checkpoint=kept, ranks=ranks, should_stop=should_stop
+        pixels, np.arange(NUM), plan, config, device=device, checkpoint=kept, ranks=ranks, should_stop=should_stop
     )
     rows = {
         f"curve/{key}": torch.tensor([row[key] for row in trained.history if key in row]) for key in _names(trained)
@@ -88,21 +96,22 @@ def in_double(patch: pytest.MonkeyPatch) -> Iterator[None]:
         torch.set_default_dtype(torch.float32)
 
 
-def rank(number: int, folder: Path, port: int) -> None:
+def rank(number: int, folder: Path, port: int, device: torch.device = CPU) -> None:
     """One of two processes; it does all cases, and a resumed one."""
     torch.set_num_threads(1)
     os.environ |= {"RANK": str(number), "WORLD_SIZE": str(SIZE), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ |= {"GLOO_SOCKET_IFNAME": "lo", "LOCAL_RANK": str(number), "LOCAL_WORLD_SIZE": str(SIZE)}
-    with pytest.MonkeyPatch.context() as patch, joined(CPU) as ranks, in_double(patch):
+    with pytest.MonkeyPatch.context() as patch, joined(device) as ranks, in_double(patch):
         if not ranks.leads:
             _go_astray(patch, folder)
-            follow(ranks, CPU)
+            follow(ranks, device)
             return
         for name in CASES:
-            train(folder, name, ranks)
+            train(folder, name, ranks, device=device)
         path = folder / "run" / "checkpoint.safetensors"
-        train(folder, "f-anogan", ranks, kept=Checkpoint(path, "digits", every_s=1e9), stop=True)
-        train(folder, "f-anogan", ranks, kept=Checkpoint(path, "digits", resume=True))
+        first, rest = Checkpoint(path, "digits", every_s=1e9), Checkpoint(path, "digits", resume=True)
+        train(folder, "f-anogan", ranks, device=device, kept=first, stop=True)
+        train(folder, "f-anogan", ranks, device=device, kept=rest)
         ranks.tell({"done": ""})
 
 
