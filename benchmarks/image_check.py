@@ -19,6 +19,7 @@ Steps 2 to 5 are done twice: at the second start the system has the image's file
 import argparse
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -77,6 +78,9 @@ def main() -> int:
     options = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("error: this needs root, for buildah and runc")
+    tools = ["buildah", "runc", *([] if options.base else ["debootstrap"])]
+    if missing := [tool for tool in tools if shutil.which(tool) is None]:
+        raise SystemExit(f"error: {', '.join(missing)} not found; install: apt-get install {' '.join(missing)}")
     if options.work:
         options.work.mkdir(parents=True, exist_ok=True)
         return check(options.work.resolve(), options)
