@@ -110,9 +110,10 @@ class FeaturesConfig(Config):
 
     `memory` is how many places of normal images are remembered, of which the nearest counts; 0 for no memory. They are
     remembered by the map at 1/16 ("coarse"), or by those at 1/8 and 1/16 ("both"): `memory_maps`. `places`
-    says which of them a place is compared with; where it is "same", `memory_per_place` are remembered of each, and
-    where it is "aligned", mean and deviation at `memory_grid` × `memory_grid` points of the object. "auto" takes
-    "aligned" only where the normals lie alike.
+    says which of them a place is compared with; where it is "same", `memory_per_place` are remembered for each of
+    `memory_cells` × `memory_cells` cells of the picture (with 16 these are places of 16 pixels), and where it is
+    "aligned", mean and deviation at `memory_grid` × `memory_grid` points of the object. "auto" takes "aligned" only
+    where the normals lie alike.
     Where spoilt *select* normals are told clearly better by memory or discriminator alone, the other is dropped:
     `memory` is 0 then, or `discriminator` false.
 
@@ -126,6 +127,7 @@ class FeaturesConfig(Config):
     memory: int = Field(default=4096, ge=0, le=65536)
     memory_maps: Literal["coarse", "both"] = "coarse"
     memory_per_place: int = Field(default=64, ge=1, le=1024)
+    memory_cells: Literal[16, 32] = 32
     memory_grid: int = Field(default=320, ge=16, le=512)
     places: Place | Literal["auto"] = "auto"
     standardise: Literal["auto", "place", "anywhere"] = "auto"

@@ -182,6 +182,5 @@ def _writing(destination: Storage) -> Iterator[None]:
         destination.clean()
         try:
             yield
-        except BaseException:
-            destination.clean()  # of workers that were ended
-            raise
+        finally:
+            destination.clean()  # of workers that have ended

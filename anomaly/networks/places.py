@@ -28,13 +28,13 @@ from anomaly.networks.frozen import Frozen
 from anomaly.networks.pretrained import WIDTHS, PretrainedFeatures
 
 NUM_FEATURES = WIDTHS[8] + WIDTHS[16]
-DIMENSIONS, COARSE_DIMENSIONS = 128, 64
+DIMENSIONS, COARSE_DIMENSIONS, CELL_DIMENSIONS = 128, 64, 128
 GRID = 32  # of the statistics: places of each are interpolated between GRID × GRID
 _HIDDEN = 128
 _LEAST_SPREAD = 1e-3
 _LEAST_VARIANCE = 0.01  # beside that of an axis: a direction in which normals agree is not magnified without end
 _CHUNK = 1024  # remembered places compared with at once
-_CELL_CHUNK = 8  # of those of each place, where these are compared with
+_CELL_CHUNK = 64  # of those of each place, where these are compared with
 
 
 class PhiMaps(nn.Module):
@@ -120,19 +120,30 @@ class PlaceMemory(Frozen):
 
 
 class CellMemory(Frozen):
-    """Remembered places for each cell of a grid over the picture: a place is compared with those of its own."""
+    """Remembered places for each cell of a grid over the picture: a place is compared with those of its own.
+
+    With fewer cells than GRID a side the places are of 16 pixels, by the mean of the four of 8. Of m the first
+    `dimensions` are compared.
+    """
 
     places: Tensor
 
-    def __init__(self, num: int, dimensions: int) -> None:
+    def __init__(self, cells: int, num: int, dimensions: int) -> None:
         super().__init__()
-        self.register_buffer("places", torch.zeros(GRID * GRID, num, dimensions, dtype=torch.float16))
+        self.cells = cells
+        self.register_buffer("places", torch.zeros(cells * cells, num, dimensions, dtype=torch.float16))
+
+    def seen(self, maps: Tensor) -> Tensor:
+        """Maps (b, c, h, w) of places as large as these."""
+        return maps if self.cells == GRID else avg_pool2d(maps, 2)
 
     def forward(self, m: Tensor, where: Tensor) -> Tensor:
         """The distance (b, h, w) of each place from the nearest of its cell."""
+        m = self.seen(m[:, : self.places.shape[2]])
+        where = self.seen(where.permute(2, 0, 1)[None])[0].permute(1, 2, 0)
         b, _, h, w = m.shape
-        cells = (where * GRID).long().clamp_max(GRID - 1)
-        cell = (cells[..., 0] * GRID + cells[..., 1]).flatten()
+        cells = (where * self.cells).long().clamp_max(self.cells - 1)
+        cell = (cells[..., 0] * self.cells + cells[..., 1]).flatten()
         own = m.flatten(2).permute(2, 0, 1)
         of_chunks = []
         for places in torch.split(self.places, _CELL_CHUNK, dim=1):
@@ -140,8 +151,8 @@ class CellMemory(Frozen):
             nearest = (kept.square().sum(dim=2)[:, None] - 2 * own @ kept.mT).argmin(dim=2, keepdim=True)
             found = kept.gather(1, nearest.expand(-1, -1, kept.shape[2]))
             of_chunks.append(torch.linalg.vector_norm(own - found, dim=2))
-        distance = torch.stack(of_chunks).amin(dim=0)
-        return distance.T.reshape(b, h, w)
+        distance = torch.stack(of_chunks).amin(dim=0).T.reshape(b, h, w)
+        return distance if self.cells == GRID else interpolate(distance[None], scale_factor=2, mode="nearest")[0]
 
 
 class PlaceDiscriminator(nn.Module):
@@ -236,7 +247,8 @@ def memory_of(config: FeaturesConfig, dimensions: int) -> Memory | None:
         return None
     match config.places:
         case Place.SAME:
-            return CellMemory(config.memory_per_place, dimensions)
+            own = dimensions if config.memory_cells == GRID else min(dimensions, CELL_DIMENSIONS)
+            return CellMemory(config.memory_cells, config.memory_per_place, own)
         case Place.ALIGNED:
             return AlignedMemory(config.memory_grid)
         case _:

@@ -42,12 +42,25 @@ def test_the_distance_is_that_of_the_nearest_remembered_place(closeness: float) 
 
 def test_a_place_is_compared_with_those_of_its_own_cell() -> None:
     """More are remembered of each than are compared with at once; the nearest is the last."""
-    memory, q = CellMemory(19, 5), torch.zeros(1, 5, 2 * GRID, GRID)
+    memory, q = CellMemory(GRID, 70, 5), torch.zeros(1, 5, 2 * GRID, GRID)
     memory.places = torch.zeros_like(memory.places)
-    memory.places[:, :, 0] = torch.arange(GRID * GRID)[:, None] + torch.arange(19, 0, -1)
+    memory.places[:, :, 0] = torch.arange(GRID * GRID)[:, None] + torch.arange(70, 0, -1)
     found = memory(q, places_of(2 * GRID, GRID, torch.tensor([0.0, 16.0 * GRID])))[0]
     expected = torch.arange(GRID * GRID).reshape(GRID, GRID).repeat_interleave(2, dim=0) + 1
     torch.testing.assert_close(found, expected.float())
+
+
+def test_larger_cells_compare_the_mean_of_four_places_by_its_first_dimensions() -> None:
+    memory, half = CellMemory(GRID // 2, 1, 2), GRID // 2
+    memory.places[:, 0, 0] = torch.arange(half * half).half()
+    m = torch.rand(2, 3, GRID, GRID, generator=torch.Generator().manual_seed(0))
+    where = places_of(GRID, GRID, torch.tensor([0.0, 8.0 * GRID]))
+    means = m.reshape(2, 3, half, 2, half, 2).mean(dim=(3, 5))
+    first = means[:, 0] - torch.arange(half * half).reshape(half, half)
+    expected = (first.square() + means[:, 1].square()).sqrt()
+    torch.testing.assert_close(memory(m, where), expected.repeat_interleave(2, 1).repeat_interleave(2, 2))
+    strip = places_of(4, GRID, torch.tensor([16.0, 8.0 * GRID]))
+    torch.testing.assert_close(memory(m[:, :, 2:6], strip), memory(m, where)[:, 2:6])
 
 
 def test_a_strip_lies_where_it_lies_in_its_picture() -> None:

@@ -1,6 +1,6 @@
 """Normals of the *select* set and the same spoilt, as φ sees them: by what choices are made.
 
-Shapes: pixels (c, h, w) uint8; evidence (h/8, w/8).
+Shapes: pixels (c, h, w) uint8; evidence (k, h/8, w/8).
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from anomaly.data.pose import pose_of
 from anomaly.networks.aligned_memory import AlignedMemory
 from anomaly.networks.places import Memory, posed
 from anomaly.training.places.pool import Extract, Pixels, where_of
-from anomaly.training.places.statistics import best_auroc
+from anomaly.training.places.statistics import measured
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,6 @@ class ChosenBy:
         return ChosenBy(*([each.seen_by(memory) for each in examples] for examples in (self.own, self.spoilt)))
 
     def auroc(self, evidence: Callable[[PlaceExample], Tensor]) -> float:
-        """Of one kind of evidence."""
-        own, spoilt = ([evidence(each)[None] for each in examples] for examples in (self.own, self.spoilt))
-        return best_auroc(own, spoilt, self.where)
+        """Of evidence (k, h, w)."""
+        own, spoilt = ([evidence(each) for each in examples] for examples in (self.own, self.spoilt))
+        return measured(own, spoilt, self.where)[0]

@@ -27,6 +27,7 @@ from anomaly.networks.places import (
     PlaceDiscriminator,
     PlaceMemory,
     PlaceNetworks,
+    memory_of,
 )
 from anomaly.training.curves import HistoryRow, means
 from anomaly.training.places.aligned import find_reference
@@ -35,13 +36,11 @@ from anomaly.training.places.discriminator import REPORT_EVERY, teach
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample
 from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.spoilt import CHOOSING, SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
-from anomaly.training.places.statistics import WAYS, Way, auroc_of, place_statistics
+from anomaly.training.places.statistics import CLEARLY, WAYS, Way, measured, place_statistics, preferred
 
 CLOSENESS = {Place.ANYWHERE: 0.0, Place.NEAR: 8.0}
 """What a whole height or width of distance weighs, as a distance of vectors."""
 SIGMAS = (0.5, 1.0, 2.0)
-CLEARLY = 0.01
-"""By so much AUROC spoilt normals must be told better by one kind of evidence alone, for the other to be dropped."""
 MAX_TAUGHT, MAX_CHOSEN_BY = 96, 40  # images that are spoilt
 _SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
 _SPOILT_SHARE = 0.25  # of a place's pixels
@@ -98,9 +97,6 @@ def fit_places(
     networks.memory_axes.fit(remembered, whiten=False, by_channel=config.memory_maps == "coarse")
     chosen_by = _chosen_by(pixels, select, look, config, seed)
     history: list[HistoryRow] = []
-    if config.memory:
-        networks.memory, config = _remember(pool, networks, config, chosen_by)
-        chosen_by = chosen_by.seen_by(networks.memory)
     if networks.D is not None:
         wrong = _spoilt_places(pixels, train, networks, config, extract, seed)
         normal = _vectors(networks.axes, pool.places)
@@ -111,6 +107,9 @@ def fit_places(
             if aurocs[-1] == max(aurocs):
                 networks.D, history, config = D, curves, config.model_copy(update={"sigma": sigma})
         on_rows(history)
+    if config.memory:
+        networks.memory, config = _remember(pool, networks, config, chosen_by)
+        chosen_by = chosen_by.seen_by(networks.memory)
     config, way = choose_evidence(networks, config, chosen_by)
     evidence = [_evidence(networks, look(pixels[row]).seen_by(networks.memory)) for row in select]
     networks.statistics = place_statistics(evidence, way)
@@ -127,8 +126,7 @@ def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: 
 
     def best(kinds: slice) -> tuple[float, Way]:
         of_kinds = [[each[kinds] for each in examples] for examples in (own, spoilt)]
-        aurocs = [auroc_of(of_kinds[0], of_kinds[1], chosen_by.where, way) for way in ways]
-        return max(aurocs), ways[int(np.argmax(aurocs))]
+        return measured(of_kinds[0], of_kinds[1], chosen_by.where, ways)
 
     both, way = best(slice(0, 2))
     if networks.memory is None or networks.D is None:
@@ -146,19 +144,17 @@ def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: 
 def _remember(
     pool: PlacePool, networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy
 ) -> tuple[Memory, FeaturesConfig]:
-    """The memory; with "auto", of the way of comparing that tells spoilt normals best."""
+    """The memory; with "auto", of the way of comparing that tells spoilt normals best, beside D."""
     choices = [config.places]
-    if config.places == "auto":  # where spoilt normals cannot tell, "aligned" if they lie alike, else the most general
-        choices = [*([Place.ALIGNED] if pool.aligned else []), Place.ANYWHERE, Place.NEAR, Place.SAME]
+    if config.places == "auto":  # where spoilt normals tell no clear difference, the most exact that there is
+        choices = [*([Place.ALIGNED] if pool.aligned else []), Place.SAME, Place.NEAR, Place.ANYWHERE]
     memories: list[Memory] = []
     aurocs: list[float] = []
     for choice in choices:
         networks.memory = _filled(pool, networks, config.model_copy(update={"places": choice}))
         memories.append(networks.memory)
-        aurocs.append(chosen_by.seen_by(networks.memory).auroc(partial(_novelty, networks)))
-        if aurocs[-1] == 1:  # none can be better
-            break
-    best = int(np.argmax(aurocs))
+        aurocs.append(chosen_by.seen_by(networks.memory).auroc(partial(_evidence, networks)))
+    best = preferred(aurocs)
     memory, sizes = memories[best], {}
     if isinstance(memory, PlaceMemory):
         sizes = {"memory": memory.places.shape[0]}
@@ -174,8 +170,11 @@ def _filled(pool: PlacePool, networks: PlaceNetworks, config: FeaturesConfig) ->
             assert pool.aligned is not None, "there is a reference"
             return pool.aligned
         case Place.SAME:
-            cells = CellMemory(pool.cells.shape[1], len(networks.memory_axes.axes))
-            cells.places = torch.stack([_vectors(networks.recall, each) for each in pool.cells.unbind(1)], dim=1).half()
+            drawn = config.model_copy(update={"memory_per_place": pool.cells.shape[1]})
+            cells = memory_of(drawn, len(networks.memory_axes.axes))
+            assert isinstance(cells, CellMemory), "of that kind"
+            of_images = [_vectors(networks.recall, each) for each in pool.cells.unbind(1)]
+            cells.places = torch.stack(of_images, dim=1)[:, :, : cells.places.shape[2]].half()
             return cells
         case _:
             memory = PlaceMemory(config.memory, len(networks.memory_axes.axes))
@@ -191,11 +190,6 @@ def _vectors(turn: Turn, places: Tensor) -> Tensor:
     return turn(places.T[None, :, :, None])[0, :, :, 0].T.contiguous()
 
 
-@torch.no_grad()
-def _novelty(networks: PlaceNetworks, example: PlaceExample) -> Tensor:
-    return networks.novelty(example.maps, example.where)[0]
-
-
 def _chosen_by(
     pixels: PixelsOfImages, select: Sequence[int], look: Look, config: FeaturesConfig, seed: int
 ) -> ChosenBy:
@@ -206,7 +200,7 @@ def _chosen_by(
 
 @torch.no_grad()
 def _doubt(D: PlaceDiscriminator, axes: MainAxes, example: PlaceExample) -> Tensor:
-    doubt: Tensor = -D(axes(example.maps))[0]
+    doubt: Tensor = -D(axes(example.maps))
     return doubt
 
 

@@ -16,7 +16,7 @@ from anomaly.config.places import PLACE
 from anomaly.data import PixelsOfImages
 from anomaly.data.pose import pose_of
 from anomaly.networks.aligned_memory import AlignedMemory
-from anomaly.networks.places import GRID, NUM_FEATURES, places_of
+from anomaly.networks.places import NUM_FEATURES, CellMemory, places_of
 from anomaly.training.places.aligned import PointSums
 
 POOL = 40_000  # places of normal images that whitening, memory and D_patch learn from
@@ -30,7 +30,7 @@ Extract = Callable[[Pixels], NDArray[np.float32]]
 class PlacePool:
     """Places of normal images: drawn at random (n, num_features), where they lay (n, 2); and of cells.
 
-    `cells` (GRID · GRID, images, NUM_FEATURES) has a place of each cell of some images. `aligned` is None where
+    `cells` (cells · cells, images, NUM_FEATURES) has a place of each cell of some images. `aligned` is None where
     pictures do not lie alike.
     """
 
@@ -63,7 +63,7 @@ def draw_pool(
         places.append(flat[:, drawn].T)
         where.append(where_of(maps).reshape(-1, 2)[drawn])
         if number in of_cells:
-            cells.append(_of_cells(maps[:NUM_FEATURES], rng))
+            cells.append(_of_cells(maps[:NUM_FEATURES], config.memory_cells, rng))
     return PlacePool(
         torch.from_numpy(np.concatenate(places)),
         torch.cat(where),
@@ -78,10 +78,11 @@ def where_of(maps: NDArray[np.float32] | Tensor) -> Tensor:
     return places_of(height, width, torch.tensor([0.0, float(PLACE * height)]))
 
 
-def _of_cells(maps: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """(GRID · GRID, NUM_FEATURES): a place of each cell, drawn at random."""
+def _of_cells(maps: NDArray[np.float32], cells: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(cells · cells, NUM_FEATURES): a place of each cell, drawn at random."""
+    maps = CellMemory(cells, 0, 0).seen(torch.from_numpy(maps)[None])[0].numpy()
     rows, columns = (
-        np.minimum(((np.arange(GRID)[:, None] + rng.random((GRID, GRID))) / GRID * side).astype(int), side - 1)
+        np.minimum(((np.arange(cells)[:, None] + rng.random((cells, cells))) / cells * side).astype(int), side - 1)
         for side in maps.shape[1:]
     )
     return maps[:, rows, columns.T].reshape(len(maps), -1).T

@@ -15,6 +15,8 @@ from anomaly.networks.places import GRID, PlaceStatistics
 
 Way = Literal["place", "anywhere"]
 WAYS: tuple[Way, ...] = ("place", "anywhere")
+CLEARLY = 0.01
+"""By so much AUROC spoilt normals must be told better by one choice, to be taken in the place of an earlier one."""
 _SHARED = 0.3  # of the deviation of all places, beside a place's own
 _LEAST = 1e-3
 
@@ -35,9 +37,22 @@ def place_statistics(evidence: Sequence[Tensor], way: Way) -> PlaceStatistics:
     return statistics
 
 
-def best_auroc(own: Sequence[Tensor], spoilt: Sequence[Tensor], where: Sequence[Tensor]) -> float:
-    """At the better of the two ways."""
-    return max(auroc_of(own, spoilt, where, way) for way in WAYS)
+def preferred(aurocs: Sequence[float]) -> int:
+    """The first, unless a later one is clearly better."""
+    best = 0
+    for number, auroc in enumerate(aurocs):
+        if auroc >= aurocs[best] + CLEARLY:
+            best = number
+    return best
+
+
+def measured(
+    own: Sequence[Tensor], spoilt: Sequence[Tensor], where: Sequence[Tensor], ways: Sequence[Way] = WAYS
+) -> tuple[float, Way]:
+    """AUROC, and the way that it is of: the preferred one of these."""
+    aurocs = [auroc_of(own, spoilt, where, way) for way in ways]
+    best = preferred(aurocs)
+    return aurocs[best], ways[best]
 
 
 def auroc_of(own: Sequence[Tensor], spoilt: Sequence[Tensor], where: Sequence[Tensor], way: Way) -> float:

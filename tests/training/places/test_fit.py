@@ -8,6 +8,7 @@ from anomaly.networks.places import PlaceNetworks
 from anomaly.training.places.examples import ChosenBy, PlaceExample
 from anomaly.training.places.fit import choose_evidence
 from anomaly.training.places.pool import where_of
+from anomaly.training.places.statistics import preferred
 
 NUM, SIDE = 40, 32
 CONFIG = FeaturesConfig(places=Place.ANYWHERE)
@@ -59,3 +60,17 @@ def test_what_the_recipe_leaves_away_is_not_brought_back() -> None:
     assert choose_evidence(networks, config, examples(of_novelty=0.0, of_doubt=9.0))[0] == config
     assert networks.memory is not None
     assert networks.D is None
+
+
+@pytest.mark.parametrize(
+    ("aurocs", "expected"),
+    [
+        ([0.9, 0.905], 0),  # not clearly better
+        ([0.9, 0.91], 1),
+        ([0.9, 0.95, 0.955], 1),
+        ([0.9, 0.905, 0.912], 2),
+        ([1.0, 1.0], 0),
+    ],
+)
+def test_a_later_choice_must_be_clearly_better(aurocs: list[float], expected: int) -> None:
+    assert preferred(aurocs) == expected
