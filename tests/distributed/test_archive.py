@@ -12,8 +12,10 @@ from pyarrow import parquet
 
 from anomaly.calibration import reject_fdr
 from anomaly.data import Limits
+from anomaly.distributed.archive import ArchiveOptions, score_archive
 from anomaly.distributed.reading import images_of
 from anomaly.distributed.shards import list_shards
+from anomaly.distributed.tasks import Workers
 from anomaly.errors import DataError
 from anomaly.locks import writing_folder
 from benchmarks.archives import draw_ring, hashes, leftovers, write_tars
@@ -207,4 +209,14 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     out.mkdir()
     (out / ".shard-00000.tar.parquet.12-ab.partial").write_bytes(b"half")
     done("archive", MNIST, source, "--out", out, *OPTIONS)
+    assert leftovers(out) == []
+
+
+def test_what_a_worker_left_that_died_meanwhile_is_removed_too(tmp_path: Path) -> None:
+    """Its shard is scored again, so the run ends well."""
+    source, out = write_tars(tmp_path / "src", 1, 2), tmp_path / "dest"
+    left = out / ".shard-00000.tar.parquet.12-ab.partial"
+    options = ArchiveOptions(MNIST, str(source), str(out), Workers(num=1), device="cpu")
+    summary = score_archive(options, on_shard=lambda tally: left.write_bytes(b"half") and None)
+    assert summary.tally.num_shards_failed == 0
     assert leftovers(out) == []
