@@ -15,6 +15,7 @@ from anomaly.data import Limits
 from anomaly.distributed.archive import ArchiveOptions, score_archive
 from anomaly.distributed.reading import images_of
 from anomaly.distributed.shards import list_shards
+from anomaly.distributed.tally import Tally
 from anomaly.distributed.tasks import Workers
 from anomaly.errors import DataError
 from anomaly.locks import writing_folder
@@ -216,7 +217,11 @@ def test_what_a_worker_left_that_died_meanwhile_is_removed_too(tmp_path: Path) -
     """Its shard is scored again, so the run ends well."""
     source, out = write_tars(tmp_path / "src", 1, 2), tmp_path / "dest"
     left = out / ".shard-00000.tar.parquet.12-ab.partial"
+
+    def die(tally: Tally) -> None:
+        left.write_bytes(b"half")
+
     options = ArchiveOptions(MNIST, str(source), str(out), Workers(num=1), device="cpu")
-    summary = score_archive(options, on_shard=lambda tally: left.write_bytes(b"half") and None)
+    summary = score_archive(options, on_shard=die)
     assert summary.tally.num_shards_failed == 0
     assert leftovers(out) == []
