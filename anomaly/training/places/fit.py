@@ -36,7 +36,7 @@ from anomaly.training.places.discriminator import REPORT_EVERY, teach
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample
 from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.spoilt import CHOOSING, SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
-from anomaly.training.places.statistics import CLEARLY, WAYS, Way, measured, place_statistics, preferred
+from anomaly.training.places.statistics import WAYS, Way, is_clearly_better, measured, place_statistics, preferred
 
 CLOSENESS = {Place.ANYWHERE: 0.0, Place.NEAR: 8.0}
 """What a whole height or width of distance weighs, as a distance of vectors."""
@@ -132,7 +132,7 @@ def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: 
     if networks.memory is None or networks.D is None:
         return config, way
     (by_novelty, way_of_novelty), (by_doubt, way_of_doubt) = best(slice(0, 1)), best(slice(1, 2))
-    if max(by_novelty, by_doubt) < both + CLEARLY:
+    if not is_clearly_better(max(by_novelty, by_doubt), both, len(own)):
         return config, way
     if by_novelty > by_doubt:
         networks.D = None
@@ -154,7 +154,7 @@ def _remember(
         networks.memory = _filled(pool, networks, config.model_copy(update={"places": choice}))
         memories.append(networks.memory)
         aurocs.append(chosen_by.seen_by(networks.memory).auroc(partial(_evidence, networks)))
-    best = preferred(aurocs)
+    best = preferred(aurocs, len(chosen_by.own))
     memory, sizes = memories[best], {}
     if isinstance(memory, PlaceMemory):
         sizes = {"memory": memory.places.shape[0]}

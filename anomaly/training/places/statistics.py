@@ -15,8 +15,7 @@ from anomaly.networks.places import GRID, PlaceStatistics
 
 Way = Literal["place", "anywhere"]
 WAYS: tuple[Way, ...] = ("place", "anywhere")
-CLEARLY = 0.01
-"""By so much AUROC spoilt normals must be told better by one choice, to be taken in the place of an earlier one."""
+_LEAST_CLEARLY = 0.01
 _SHARED = 0.3  # of the deviation of all places, beside a place's own
 _LEAST = 1e-3
 
@@ -37,11 +36,16 @@ def place_statistics(evidence: Sequence[Tensor], way: Way) -> PlaceStatistics:
     return statistics
 
 
-def preferred(aurocs: Sequence[float]) -> int:
+def is_clearly_better(auroc: float, other: float, num_pairs: int) -> bool:
+    """By a point at least, and by more than one of so many spoilt normals could change."""
+    return auroc >= other + max(_LEAST_CLEARLY, 1 / num_pairs)
+
+
+def preferred(aurocs: Sequence[float], num_pairs: int) -> int:
     """The first, unless a later one is clearly better."""
     best = 0
     for number, auroc in enumerate(aurocs):
-        if auroc >= aurocs[best] + CLEARLY:
+        if is_clearly_better(auroc, aurocs[best], num_pairs):
             best = number
     return best
 
@@ -51,7 +55,7 @@ def measured(
 ) -> tuple[float, Way]:
     """AUROC, and the way that it is of: the preferred one of these."""
     aurocs = [auroc_of(own, spoilt, where, way) for way in ways]
-    best = preferred(aurocs)
+    best = preferred(aurocs, len(own))
     return aurocs[best], ways[best]
 
 

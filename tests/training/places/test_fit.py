@@ -73,4 +73,9 @@ def test_what_the_recipe_leaves_away_is_not_brought_back() -> None:
     ],
 )
 def test_a_later_choice_must_be_clearly_better(aurocs: list[float], expected: int) -> None:
-    assert preferred(aurocs) == expected
+    assert preferred(aurocs, 100) == expected
+
+
+def test_what_one_of_few_spoilt_normals_could_change_chooses_nothing() -> None:
+    assert preferred([0.5, 0.75], 4) == 1
+    assert preferred([0.5, 0.75], 3) == 0
