@@ -19,6 +19,7 @@ from torch.nn.functional import avg_pool2d
 from anomaly.config import FeaturesConfig, Place, TrainingConfig
 from anomaly.config.places import PLACE
 from anomaly.data import PixelsOfImages
+from anomaly.networks.aligned_memory import AlignedMemory
 from anomaly.networks.places import (
     NUM_FEATURES,
     CellMemory,
@@ -36,11 +37,12 @@ from anomaly.training.places.discriminator import REPORT_EVERY, teach
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample
 from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.spoilt import CHOOSING, SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
-from anomaly.training.places.statistics import WAYS, Way, is_clearly_better, measured, place_statistics, preferred
+from anomaly.training.places.statistics import WAYS, Way, measured, place_statistics, preferred
 
 CLOSENESS = {Place.ANYWHERE: 0.0, Place.NEAR: 8.0}
 """What a whole height or width of distance weighs, as a distance of vectors."""
 SIGMAS = (0.5, 1.0, 2.0)
+BOTH, NOVELTY, DOUBT = slice(0, 2), slice(0, 1), slice(1, 2)  # of evidence
 MAX_TAUGHT, MAX_CHOSEN_BY = 96, 40  # images that are spoilt
 _SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
 _SPOILT_SHARE = 0.25  # of a place's pixels
@@ -119,7 +121,9 @@ def fit_places(
 def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy) -> tuple[FeaturesConfig, Way]:
     """Which of memory and D are kept, and the way that what they show is measured.
 
-    Both are, unless spoilt normals are told clearly better by one alone.
+    Both are, unless spoilt normals are told clearly better by one alone. A D that sees points is kept alone, unless
+    they are told clearly better with the memory: it compares places, and a defect of a few pixels is less than a place.
+    Aligned pictures are compared point by point, by both.
     """
     ways = WAYS if config.standardise == "auto" else (config.standardise,)
     own, spoilt = ([_evidence(networks, each) for each in examples] for examples in (chosen_by.own, chosen_by.spoilt))
@@ -128,17 +132,18 @@ def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: 
         of_kinds = [[each[kinds] for each in examples] for examples in (own, spoilt)]
         return measured(of_kinds[0], of_kinds[1], chosen_by.where, ways)
 
-    both, way = best(slice(0, 2))
     if networks.memory is None or networks.D is None:
-        return config, way
-    (by_novelty, way_of_novelty), (by_doubt, way_of_doubt) = best(slice(0, 1)), best(slice(1, 2))
-    if not is_clearly_better(max(by_novelty, by_doubt), both, len(own)):
-        return config, way
-    if by_novelty > by_doubt:
-        networks.D = None
-        return config.model_copy(update={"discriminator": False}), way_of_novelty
-    networks.memory = None
-    return config.model_copy(update={"memory": 0}), way_of_doubt
+        return config, best(BOTH)[1]
+    order = (BOTH, NOVELTY, DOUBT)
+    if config.points and not isinstance(networks.memory, AlignedMemory):
+        order = (DOUBT, BOTH, NOVELTY)
+    found = [best(kinds) for kinds in order]
+    chosen = preferred([auroc for auroc, _ in found], len(own))
+    if order[chosen] == NOVELTY:
+        networks.D, config = None, config.model_copy(update={"discriminator": False})
+    if order[chosen] == DOUBT:
+        networks.memory, config = None, config.model_copy(update={"memory": 0})
+    return config, found[chosen][1]
 
 
 def _remember(

@@ -36,16 +36,11 @@ def place_statistics(evidence: Sequence[Tensor], way: Way) -> PlaceStatistics:
     return statistics
 
 
-def is_clearly_better(auroc: float, other: float, num_pairs: int) -> bool:
-    """By a point at least, and by more than one of so many spoilt normals could change."""
-    return auroc >= other + max(_LEAST_CLEARLY, 1 / num_pairs)
-
-
 def preferred(aurocs: Sequence[float], num_pairs: int) -> int:
-    """The first, unless a later one is clearly better."""
-    best = 0
+    """The first, unless a later one is clearly better: by a point, and by what one of these normals could change."""
+    best, clearly = 0, max(_LEAST_CLEARLY, 1 / num_pairs)
     for number, auroc in enumerate(aurocs):
-        if is_clearly_better(auroc, aurocs[best], num_pairs):
+        if auroc >= aurocs[best] + clearly:
             best = number
     return best
 
