@@ -118,7 +118,8 @@ def test_a_failing_image_has_a_reason_and_its_neighbours_their_scores(detector: 
         image,
     ]
     scores = detector.score(mixed)
-    assert_array_equal(detector.score([image] * 3).score, scores.score[[0, 2, 5]])
+    # law 2's tolerance: with AVX-512 an image rounds otherwise at another place of a batch
+    assert_allclose(detector.score([image] * 3).score, scores.score[[0, 2, 5]], rtol=1e-5)
     failed = [1, 3, 4]
     assert [i for i, error in enumerate(scores.errors) if error] == failed
     assert [i for i, verdict in enumerate(scores.is_anomalous) if verdict is None] == failed
