@@ -13,7 +13,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -36,7 +35,7 @@ from anomaly.training.places.aligned import find_reference
 from anomaly.training.places.coreset import coreset
 from anomaly.training.places.discriminator import REPORT_EVERY, teach
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample
-from anomaly.training.places.pool import Extract, PlacePool, draw_pool, places_of_cells
+from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.spoilt import CHOOSING, SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
 from anomaly.training.places.statistics import WAYS, Way, measured, place_statistics, preferred
 
@@ -89,7 +88,7 @@ def fit_places(
     Raises:
         DivergedError: a loss is not finite any more.
     """
-    seed, most = training.seed, config.memory_per_place
+    seed = training.seed
     may_align = bool(config.memory) and config.places in ("auto", Place.ALIGNED)
     is_needed = config.places is Place.ALIGNED
     reference = find_reference(pixels, train, select, is_needed=is_needed) if may_align else None
@@ -114,16 +113,8 @@ def fit_places(
         networks.memory, config = _remember(pool, networks, config, chosen_by)
         chosen_by = chosen_by.seen_by(networks.memory)
     config, way = choose_evidence(networks, config, chosen_by)
-    examples = (look(pixels[row]).seen_by(networks.memory) for row in select)
-    evidence, cells = [], []
-    rng = np.random.default_rng(seed)
-    for example in examples:
-        evidence.append(_evidence(networks, example))
-        if isinstance(networks.memory, CellMemory):
-            cells.append(places_of_cells(example.maps[0].numpy(), config.memory_cells, rng))
+    evidence = [_evidence(networks, look(pixels[row]).seen_by(networks.memory)) for row in select]
     networks.statistics = place_statistics(evidence, way)
-    if isinstance(networks.memory, CellMemory):
-        config = _remember_more(networks, networks.memory, config, cells[: most - config.memory_per_place])
     return PlacesTrained(networks.eval(), config.model_copy(update={"standardise": way}), history, len(history))
 
 
@@ -175,15 +166,6 @@ def _remember(
     elif isinstance(memory, CellMemory):
         sizes = {"memory_per_place": memory.places.shape[1]}
     return memory, config.model_copy(update={"places": choices[best], **sizes})
-
-
-def _remember_more(
-    networks: PlaceNetworks, memory: CellMemory, config: FeaturesConfig, cells: Sequence[NDArray[np.float32]]
-) -> FeaturesConfig:
-    """What has chosen and set the statistics is remembered too: each normal more is one more to compare with."""
-    own = [_vectors(networks.recall, torch.from_numpy(each))[:, : memory.places.shape[2]].half() for each in cells]
-    memory.places = torch.cat([memory.places, *(each[:, None] for each in own)], dim=1)
-    return config.model_copy(update={"memory_per_place": memory.places.shape[1]})
 
 
 def _filled(pool: PlacePool, networks: PlaceNetworks, config: FeaturesConfig) -> Memory:

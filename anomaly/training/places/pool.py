@@ -63,7 +63,7 @@ def draw_pool(
         places.append(flat[:, drawn].T)
         where.append(where_of(maps).reshape(-1, 2)[drawn])
         if number in of_cells:
-            cells.append(places_of_cells(maps, config.memory_cells, rng))
+            cells.append(_of_cells(maps[:NUM_FEATURES], config.memory_cells, rng))
     return PlacePool(
         torch.from_numpy(np.concatenate(places)),
         torch.cat(where),
@@ -78,9 +78,9 @@ def where_of(maps: NDArray[np.float32] | Tensor) -> Tensor:
     return places_of(height, width, torch.tensor([0.0, float(PLACE * height)]))
 
 
-def places_of_cells(maps: NDArray[np.float32], cells: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def _of_cells(maps: NDArray[np.float32], cells: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """(cells · cells, NUM_FEATURES): a place of each cell, drawn at random."""
-    maps = CellMemory(cells, 0, 0).seen(torch.from_numpy(maps[:NUM_FEATURES])[None])[0].numpy()
+    maps = CellMemory(cells, 0, 0).seen(torch.from_numpy(maps)[None])[0].numpy()
     rows, columns = (
         np.minimum(((np.arange(cells)[:, None] + rng.random((cells, cells))) / cells * side).astype(int), side - 1)
         for side in maps.shape[1:]

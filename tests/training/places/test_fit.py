@@ -1,16 +1,10 @@
 """Which evidence is kept, by what spoilt normals show; what a place shows is given here, not computed."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 
-from anomaly.bundle import load
-from anomaly.bundle.normals import NormalSet
 from anomaly.config import FeaturesConfig, Place
 from anomaly.networks.places import PlaceNetworks
-from anomaly.pipeline.train import TrainOptions, train_bundle
 from anomaly.training.places.examples import ChosenBy, PlaceExample
 from anomaly.training.places.fit import choose_evidence
 from anomaly.training.places.pool import where_of
@@ -102,16 +96,3 @@ def test_a_later_choice_must_be_clearly_better(aurocs: list[float], expected: in
 def test_what_one_of_few_spoilt_normals_could_change_chooses_nothing() -> None:
     assert preferred([0.5, 0.75], 4) == 1
     assert preferred([0.5, 0.75], 3) == 0
-
-
-@pytest.mark.parametrize("most", [512, 10])
-def test_normals_that_have_chosen_are_remembered_at_their_places_too(
-    most: int, drawn_parts: Path, tmp_path: Path
-) -> None:
-    brief: dict[str, dict[str, object]] = {"features": {"places": "same", "memory_per_place": most}, "training": {"steps": 2}}
-    train_bundle(TrainOptions(data=str(drawn_parts), out=tmp_path / "m", recipe="parts", overrides=brief, device="cpu"))
-    contents = load(tmp_path / "m").contents
-    learnt = np.isin(contents.normals.sets, [NormalSet.TRAIN, NormalSet.SELECT]).sum()
-    kept = next(weight for name, weight in contents.weights.items() if name.endswith("memory.places")).shape[1]
-    assert kept == min(most, learnt)
-    assert contents.manifest.recipe.features.memory_per_place == kept
