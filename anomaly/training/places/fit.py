@@ -19,7 +19,6 @@ from torch.nn.functional import avg_pool2d
 from anomaly.config import FeaturesConfig, Place, TrainingConfig
 from anomaly.config.places import PLACE
 from anomaly.data import PixelsOfImages
-from anomaly.networks.aligned_memory import AlignedMemory
 from anomaly.networks.places import (
     NUM_FEATURES,
     CellMemory,
@@ -109,6 +108,9 @@ def fit_places(
             if aurocs[-1] == max(aurocs):
                 networks.D, history, config = D, curves, config.model_copy(update={"sigma": sigma})
         on_rows(history)
+    if config.points and config.places == "auto" and pool.aligned is None and networks.D is not None:
+        # a memory of places that are not aligned says nothing of a defect of a few pixels, which is less than a place
+        config = config.model_copy(update={"memory": 0})
     if config.memory:
         networks.memory, config = _remember(pool, networks, config, chosen_by)
         chosen_by = chosen_by.seen_by(networks.memory)
@@ -121,9 +123,7 @@ def fit_places(
 def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy) -> tuple[FeaturesConfig, Way]:
     """Which of memory and D are kept, and the way that what they show is measured.
 
-    Both are, unless spoilt normals are told clearly better by one alone. A D that sees points is kept alone, unless
-    they are told clearly better with the memory: it compares places, and a defect of a few pixels is less than a place.
-    Aligned pictures are compared point by point, by both.
+    Both are, unless spoilt normals are told clearly better by one alone.
     """
     ways = WAYS if config.standardise == "auto" else (config.standardise,)
     own, spoilt = ([_evidence(networks, each) for each in examples] for examples in (chosen_by.own, chosen_by.spoilt))
@@ -134,14 +134,12 @@ def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: 
 
     if networks.memory is None or networks.D is None:
         return config, best(BOTH)[1]
-    order = (BOTH, NOVELTY, DOUBT)
-    if config.points and not isinstance(networks.memory, AlignedMemory):
-        order = (DOUBT, BOTH, NOVELTY)
-    found = [best(kinds) for kinds in order]
+    kinds = (BOTH, NOVELTY, DOUBT)
+    found = [best(each) for each in kinds]
     chosen = preferred([auroc for auroc, _ in found], len(own))
-    if order[chosen] == NOVELTY:
+    if kinds[chosen] == NOVELTY:
         networks.D, config = None, config.model_copy(update={"discriminator": False})
-    if order[chosen] == DOUBT:
+    if kinds[chosen] == DOUBT:
         networks.memory, config = None, config.model_copy(update={"memory": 0})
     return config, found[chosen][1]
 

@@ -54,21 +54,9 @@ def test_what_only_blurs_the_other_is_dropped(of_novelty: float, of_doubt: float
     assert chosen(of_novelty, of_doubt) == kept
 
 
-@pytest.mark.parametrize(("of_novelty", "has_memory"), [(3.5, True), (0.0, False)])
-def test_a_discriminator_that_sees_points_is_alone_unless_the_memory_helps(of_novelty: float, has_memory: bool) -> None:
-    config = CONFIG.model_copy(update={"points": True})
-    networks = Shown(config)
-    shown = examples(of_novelty=of_novelty, of_doubt=3.5)
-    assert (choose_evidence(networks, config, shown)[0].memory > 0) == has_memory
-    assert (networks.memory is not None) == has_memory
-
-
-def test_what_harms_little_is_kept_but_beside_points() -> None:
+def test_what_harms_little_is_kept() -> None:
     """Of 40 spoilt normals, noise beside a strong doubt costs less than one of them."""
-    shown = examples(of_novelty=0.0, of_doubt=8.0)
-    for points in (False, True):
-        config = CONFIG.model_copy(update={"points": points})
-        assert (choose_evidence(Shown(config), config, shown)[0].memory > 0) == (not points)
+    assert chosen(of_novelty=0.0, of_doubt=8.0) == (True, True)
 
 
 def test_what_the_recipe_leaves_away_is_not_brought_back() -> None:
