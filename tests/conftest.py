@@ -126,8 +126,9 @@ def drawn_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def whole_places_dir(drawn_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model without G, of pictures that keep their shapes."""
-    return _train_places(drawn_parts, tmp_path_factory.mktemp("models") / "whole", "large-parts", scale=1.0)
+    """A model without G, of pictures that keep their shapes, with a memory."""
+    out = tmp_path_factory.mktemp("models") / "whole"
+    return _train_places(drawn_parts, out, "large-parts", {"places": "near"}, scale=1.0)
 
 
 @pytest.fixture(scope="session")

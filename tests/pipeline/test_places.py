@@ -27,10 +27,23 @@ def opened(file: Path) -> NDArray[np.uint8]:
         return np.array(image)
 
 
-def test_what_was_left_open_is_chosen_and_kept(whole_places_dir: Path) -> None:
-    manifest = load(whole_places_dir).manifest
+@pytest.mark.parametrize(("points", "has_memory"), [(False, True), (True, False)])
+def test_what_was_left_open_is_chosen_and_kept(
+    points: bool, has_memory: bool, drawn_parts: Path, tmp_path: Path
+) -> None:
+    """These pictures are not aligned, so places are less than a defect of points, and only others have a memory."""
+    brief: dict[str, dict[str, object]] = {
+        "training": {"steps": 5},
+        "features": {"memory": 64, "points": points},
+    }
+    options = TrainOptions(
+        data=str(drawn_parts), out=tmp_path / "m", recipe="large-parts", overrides=brief, device="cpu"
+    )
+    train_bundle(options)
+    manifest = load(tmp_path / "m").manifest
     features = manifest.recipe.features
     assert "auto" not in (features.places, features.sigma, features.standardise, manifest.recipe.preprocess.scale)
+    assert (features.memory > 0) == has_memory
     assert tuple(manifest.terms) == EVIDENCE
     assert manifest.data.num_report > 0
 

@@ -110,7 +110,7 @@ def fit_places(
         on_rows(history)
     if config.points and config.places == "auto" and pool.aligned is None and networks.D is not None:
         # a memory of places that are not aligned says nothing of a defect of a few pixels, which is less than a place
-        config = config.model_copy(update={"memory": 0})
+        config = config.model_copy(update={"memory": 0, "places": Place.ANYWHERE})
     if config.memory:
         networks.memory, config = _remember(pool, networks, config, chosen_by)
         chosen_by = chosen_by.seen_by(networks.memory)
