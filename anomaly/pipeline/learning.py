@@ -28,7 +28,7 @@ def learn_by(
     ranks: Ranks,
     watch: LearnWatch,
 ) -> Contents:
-    """See `learn` and `learn_places`, which has no checkpoint and one rank only: it takes minutes."""
+    """See `learn` and `learn_places`, which has no checkpoint: it takes minutes."""
     if recipe.has_generator:
         return learn(
             np.asarray(pixels),
@@ -52,5 +52,6 @@ def learn_by(
         extract=extract,
         observer=partial(place_engine, extract=extract if device.type == "cpu" else None),
         device=device,
+        ranks=ranks,
         watch=watch,
     )

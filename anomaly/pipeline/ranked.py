@@ -36,12 +36,6 @@ def check_recipe(recipe: Recipe, ranks: Ranks) -> None:
     """Raises UsageError where these ranks cannot share the work of a recipe."""
     if ranks.size == 1:
         return
-    if not recipe.has_generator:
-        raise UsageError(
-            f"{recipe.training.method} cannot be trained by {ranks.size} processes: most of its time goes into a "
-            "memory of places, each of which is chosen by all before it; leave --nproc away. `anomaly train-many` "
-            "trains several models at once"
-        )
     batch_size = recipe.training.batch_size
     if batch_size % ranks.size or batch_size < 2 * ranks.size:
         raise UsageError(

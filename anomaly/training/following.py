@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from anomaly.config import NetworkPlan, TrainingConfig
 from anomaly.errors import TrainingError
 from anomaly.training.loop import run_steps
+from anomaly.training.places.discriminator import teach_along
 from anomaly.training.ranks import Ranks
 from anomaly.training.state import load_checkpoint, new_state
 
@@ -65,7 +66,10 @@ def follow(ranks: Ranks, device: torch.device) -> str:
         if "done" in message:
             done: str = message["done"]
             return done
-        _take_part(message["start"], ranks, device)
+        if "teach" in message:
+            teach_along(message["teach"], ranks)
+        else:
+            _take_part(message["start"], ranks, device)
 
 
 def _take_part(start: dict[str, Any], ranks: Ranks, device: torch.device) -> None:

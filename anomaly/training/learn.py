@@ -127,6 +127,7 @@ def learn_places(
     extract: Extract,
     observer: PlaceObserverOf,
     device: torch.device,
+    ranks: Ranks = ALONE,
     watch: LearnWatch = LearnWatch(),
 ) -> Contents:
     """The same for `training.method="features"`: images of any shapes; φ is frozen, and `extract` gives its maps.
@@ -147,6 +148,7 @@ def learn_places(
             extract=extract,
             should_stop=watch.should_stop,
             on_rows=watch.on_rows,
+            ranks=ranks,
         )
     watch.on_calibrating()
     recipe = recipe.model_copy(update={"features": trained.config})

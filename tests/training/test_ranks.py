@@ -9,7 +9,7 @@ from torch.multiprocessing.spawn import spawn
 
 from anomaly.training.auxiliary import _share_of_mean
 from anomaly.training.ranks import Ranks
-from tests.training.ranked import CASES, SIZE, free_port, in_double, rank, result, train
+from tests.training.ranked import CASES, SIZE, free_port, in_double, rank, result, teach_places, train
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +20,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch, in_double(patch):
         for name in CASES:
             train(folder, name)
+        teach_places(folder)
     return folder
 
 
@@ -32,6 +33,13 @@ def test_two_ranks_with_half_a_batch_each_learn_what_one_learns(trained: Path, n
     for key, value in one.items():
         if key != "curve/diversity":  # of pairs of images, of which each rank sees some
             torch.testing.assert_close(two[key], value, rtol=2e-6 if "curve" in key else 1e-10, atol=1e-10, msg=key)
+
+
+def test_two_ranks_teach_a_discriminator_of_places_what_one_teaches(trained: Path) -> None:
+    one, two = result(trained, "places", 1), result(trained, "places", 2)
+    assert one.keys() == two.keys()
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, rtol=2e-6 if "curve" in key else 1e-10, atol=1e-10, msg=key)
 
 
 def test_a_resumed_run_of_two_ranks_ends_in_the_same_bits(trained: Path) -> None:

@@ -6,15 +6,19 @@ shell).
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from anomaly.config import TrainingConfig
+from anomaly.errors import TrainingError
 from anomaly.networks.places import PlaceDiscriminator
 from anomaly.training.curves import Curves, HistoryRow, means, to_rows
 from anomaly.training.optimizers import descend
+from anomaly.training.ranks import ALONE, Ranks, all_tensors
 
 REPORT_EVERY = 10
 _ASCENT, _ASCENT_SHARE = 1, 0.3  # steps of a negative towards what D takes for normal, and their length in its radius
@@ -29,35 +33,68 @@ def teach(
     training: TrainingConfig,
     *,
     should_stop: Callable[[int, HistoryRow], bool],
+    ranks: Ranks = ALONE,
 ) -> tuple[PlaceDiscriminator, list[HistoryRow]]:
-    """D_patch, taught by normal places and as many negatives, of which the share `spoilt` is from `wrong`."""
+    """D_patch, taught by normal places and as many negatives, of which the share `spoilt` is from `wrong`.
+
+    Where there are several `ranks`, rank 0 calls this, and the others `teach_along`.
+    """
+    task = {"sigma": sigma, "spoilt": spoilt, "training": training.model_dump(mode="json")}
+    ranks.tell({"teach": task | {"shapes": [whitened.shape, wrong.shape]}})
+    return _teach(whitened, wrong, sigma, spoilt, training, should_stop, ranks)
+
+
+def teach_along(task: dict[str, Any], ranks: Ranks) -> None:
+    """What another rank than 0 does of `teach`, which has told this task."""
+    whitened, wrong = (torch.empty(*shape) for shape in task["shapes"])
+    training = TrainingConfig.model_validate(task["training"])
+    with suppress(TrainingError):  # rank 0 tells it
+        _teach(whitened, wrong, task["sigma"], task["spoilt"], training, lambda step, row: False, ranks)
+
+
+def _teach(
+    whitened: Tensor,
+    wrong: Tensor,
+    sigma: float,
+    spoilt: float,
+    training: TrainingConfig,
+    should_stop: Callable[[int, HistoryRow], bool],
+    ranks: Ranks,
+) -> tuple[PlaceDiscriminator, list[HistoryRow]]:
+    """All ranks draw the same; each has its own rows of the normal places, of the moved ones, of those drawn."""
+    ranks.broadcast_([whitened, wrong])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         D = PlaceDiscriminator(whitened.shape[1])
+        ranks.broadcast_(all_tensors(D))
         optimizer = torch.optim.AdamW(D.parameters(), lr=training.learning_rate)
         num, num_spoilt = training.batch_size, round(spoilt * training.batch_size) if len(wrong) else 0
         history: list[HistoryRow] = []
         recent: list[Curves] = []
         for step in range(1, training.steps + 1):
             normal = whitened[torch.randint(len(whitened), (num,))]
-            negatives = _negatives(D, normal[num_spoilt:], sigma) if num_spoilt < num else normal[:0]
+            negatives = _negatives(D, normal[num_spoilt:], sigma, ranks) if num_spoilt < num else normal[:0]
             drawn = wrong[torch.randint(len(wrong), (num_spoilt,))] if num_spoilt else normal[:0]
-            logits = _logits(D, torch.cat([normal, negatives, drawn]))
-            loss = softplus(-logits[:num]).mean() + softplus(logits[num:]).mean()
-            recent.append({"loss_d": loss.detach(), "grad_d": descend(optimizer, loss)})
+            own = ranks.own(normal)
+            logits = _logits(D, torch.cat([own, negatives, ranks.own(drawn)]))
+            share = ranks.size / num  # so that the mean over the ranks is that over the batch
+            loss = share * (softplus(-logits[: len(own)]).sum() + softplus(logits[len(own) :]).sum())
+            mean = loss.detach().clone()
+            ranks.average_([mean])
+            recent.append({"loss_d": mean, "grad_d": descend(optimizer, loss, ranks)})
             if step % REPORT_EVERY and step != training.steps:
                 continue
             history += (new := to_rows(recent, step))
             recent.clear()
-            if should_stop(step, means(new)):
+            if ranks.decide(should_stop, step, means(new)):
                 break
     return D.eval(), history
 
 
-def _negatives(D: PlaceDiscriminator, normal: Tensor, sigma: float) -> Tensor:
-    """Normal places moved by noise, then towards what D takes for normal, but never into them nor far away."""
+def _negatives(D: PlaceDiscriminator, normal: Tensor, sigma: float, ranks: Ranks) -> Tensor:
+    """This rank's normal places moved by noise, then towards what D takes for normal, but not into them nor far."""
     radius = sigma * normal.shape[1] ** 0.5
-    moved = sigma * torch.randn_like(normal)
+    moved, normal = ranks.own(sigma * torch.randn_like(normal)), ranks.own(normal)
     for _ in range(_ASCENT):
         at = (normal + moved).requires_grad_(True)
         (gradient,) = torch.autograd.grad(softplus(_logits(D, at)).sum(), at)

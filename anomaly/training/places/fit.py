@@ -37,6 +37,7 @@ from anomaly.training.places.examples import ChosenBy, Look, PlaceExample
 from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.spoilt import CHOOSING, SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
 from anomaly.training.places.statistics import WAYS, Way, measured, place_statistics, preferred
+from anomaly.training.ranks import ALONE, Ranks
 
 CLOSENESS = {Place.ANYWHERE: 0.0, Place.NEAR: 8.0}
 """What a whole height or width of distance weighs, as a distance of vectors."""
@@ -81,6 +82,7 @@ def fit_places(
     extract: Extract,
     should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False,
     on_rows: Callable[[Sequence[HistoryRow]], object] = lambda rows: None,
+    ranks: Ranks = ALONE,
 ) -> PlacesTrained:
     """Fill `networks`, which have φ's weights, from images of any shapes.
 
@@ -103,7 +105,7 @@ def fit_places(
         normal = _vectors(networks.axes, pool.places)
         aurocs = []
         for sigma in _sigmas(config):
-            D, curves = teach(normal, wrong, sigma, config.spoilt, training, should_stop=should_stop)
+            D, curves = teach(normal, wrong, sigma, config.spoilt, training, should_stop=should_stop, ranks=ranks)
             aurocs.append(chosen_by.auroc(partial(_doubt, D, networks.axes)))
             if aurocs[-1] == max(aurocs):
                 networks.D, history, config = D, curves, config.model_copy(update={"sigma": sigma})
