@@ -37,31 +37,12 @@ def teach(
 ) -> tuple[PlaceDiscriminator, list[HistoryRow]]:
     """D_patch, taught by normal places and as many negatives, of which the share `spoilt` is from `wrong`.
 
-    Where there are several `ranks`, rank 0 calls this, and the others `teach_along`.
+    Where there are several `ranks`, rank 0 calls this, and the others `teach_along`. All draw the same; each has its
+    own rows of the normal places, of the moved ones, and of those drawn from `wrong`.
     """
-    task = {"sigma": sigma, "spoilt": spoilt, "training": training.model_dump(mode="json")}
-    ranks.tell({"teach": task | {"shapes": [whitened.shape, wrong.shape]}})
-    return _teach(whitened, wrong, sigma, spoilt, training, should_stop, ranks)
-
-
-def teach_along(task: dict[str, Any], ranks: Ranks) -> None:
-    """What another rank than 0 does of `teach`, which has told this task."""
-    whitened, wrong = (torch.empty(*shape) for shape in task["shapes"])
-    training = TrainingConfig.model_validate(task["training"])
-    with suppress(TrainingError):  # rank 0 tells it
-        _teach(whitened, wrong, task["sigma"], task["spoilt"], training, lambda step, row: False, ranks)
-
-
-def _teach(
-    whitened: Tensor,
-    wrong: Tensor,
-    sigma: float,
-    spoilt: float,
-    training: TrainingConfig,
-    should_stop: Callable[[int, HistoryRow], bool],
-    ranks: Ranks,
-) -> tuple[PlaceDiscriminator, list[HistoryRow]]:
-    """All ranks draw the same; each has its own rows of the normal places, of the moved ones, of those drawn."""
+    if ranks.leads:
+        task = {"sigma": sigma, "spoilt": spoilt, "training": training.model_dump(mode="json")}
+        ranks.tell({"teach": task | {"shapes": [whitened.shape, wrong.shape]}})
     ranks.broadcast_([whitened, wrong])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
@@ -89,6 +70,14 @@ def _teach(
             if ranks.decide(should_stop, step, means(new)):
                 break
     return D.eval(), history
+
+
+def teach_along(task: dict[str, Any], ranks: Ranks) -> None:
+    """What another rank than 0 does of `teach`, which has told this task."""
+    whitened, wrong = (torch.empty(*shape) for shape in task["shapes"])
+    training = TrainingConfig.model_validate(task["training"])
+    with suppress(TrainingError):  # rank 0 tells it
+        teach(whitened, wrong, task["sigma"], task["spoilt"], training, should_stop=lambda *_: False, ranks=ranks)
 
 
 def _negatives(D: PlaceDiscriminator, normal: Tensor, sigma: float, ranks: Ranks) -> Tensor:
