@@ -328,6 +328,18 @@ def test_the_plan_has_the_shapes_and_auxiliaries_of_the_sections() -> None:
         ),
         ({"training": {"method": "features"}, "network": {"phi": True}}, "and a φ anyway; leave network.phi away"),
         (
+            {"training": {"method": "features"}, "preprocess": {"size": 32}, "features": {"restorer": True}},
+            r"of 64; choose another preprocess\.resize than whole and such a preprocess\.size",
+        ),
+        (
+            {"training": {"method": "features"}, "preprocess": {"resize": "whole"}, "features": {"restorer": True}},
+            r"sees squares .*choose another preprocess\.resize than whole .*or features\.restorer=false",
+        ),
+        (
+            {"training": {"method": "features"}, "features": {"memory": 0, "discriminator": False}},
+            "without memory, discriminator and restorer there is no evidence; give one of them",
+        ),
+        (
             {"network": {"architecture": "lenet"}},
             r"LeNet-5 judges images, not pairs .*training\.method=anogan or f-anogan",
         ),

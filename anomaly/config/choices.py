@@ -8,7 +8,7 @@ class Method(StrEnum):
 
     AUTOENCODER has no game: E and G learn to reconstruct. ANOGAN is a GAN whose latents are searched. F_ANOGAN is a GAN
     first, then an encoder learns. BIGAN's game is on pairs (x, z). ALAD is a BIGAN with two more discriminators, of
-    cycles. FEATURES has no G: a discriminator and a memory learn from the maps of a pretrained network.
+    cycles. FEATURES has no G of images: it learns from the maps of a pretrained network.
     """
 
     BIGAN = "bigan"

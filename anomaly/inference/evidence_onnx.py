@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from anomaly.bundle import Contents, StoredGraph
 from anomaly.bundle.layout import WEIGHTS
 from anomaly.bundle.weights import layout_digest, places, to_bytes
-from anomaly.config.places import PLACE, STRIDE
+from anomaly.config.places import PLACE
 from anomaly.data.pose import AS_IT_LIES
 from anomaly.inference.engine import Engine
 from anomaly.inference.goldens import check_goldens
 from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.onnx_engine import LAYOUT, MAPS, OUTPUTS, POSE, TERMS, WINDOW, OnnxEngine, place_engine
-from anomaly.inference.phi_features import PHI_EXAMPLE, PHI_MAPS, phi_model
+from anomaly.inference.phi_features import PHI_MAPS, phi_model
 from anomaly.inference.torch_engine import stored_networks, stored_places
 from anomaly.inference.tracing import NUM_EXAMPLES, traced
 from anomaly.networks import PlaceNetworks, fold_batch_norm_at_run_time
@@ -105,9 +105,10 @@ def _exported_places(contents: Contents) -> "ModelProto":
     with_points = networks.needs_points
     phi = phi_model(contents.manifest.recipe.preprocess.channels, with_points=with_points)
     num_features = NUM_FEATURES + NUM_FINE * with_points
-    seen = torch.zeros(1, num_features, *(side // PLACE for side in PHI_EXAMPLE))
+    side = contents.manifest.recipe.stride // PLACE
+    seen = torch.zeros(1, num_features, 2 * side, 3 * side)
     inputs = {PHI_MAPS: seen, WINDOW: torch.ones(2), POSE: torch.from_numpy(AS_IT_LIES)}
-    judged = traced(_Judged(networks).eval(), inputs, [MAPS], fold_constants=False, sides=STRIDE // PLACE)
+    judged = traced(_Judged(networks).eval(), inputs, [MAPS], fold_constants=False, sides=side)
     _rename(judged, {f"networks.{name}": name for name in networks.state_dict()})
     named = add_prefix(judged, "judge.", rename_inputs=False, rename_outputs=False, rename_initializers=False)
     return merge_models(phi, named, io_map=[(PHI_MAPS, PHI_MAPS)])

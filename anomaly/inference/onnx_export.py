@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from anomaly.bundle import Bundle
 from anomaly.config import Precision
-from anomaly.config.places import REFERENCE, STRIDE
+from anomaly.config.places import REFERENCE
 from anomaly.data.pose import AS_IT_LIES
 from anomaly.errors import UsageError
 from anomaly.inference.graph import EvidenceGraph
@@ -39,15 +39,15 @@ def deployed_onnx(bundle: Bundle) -> bytes:
         UsageError: it finds latents by search, or its networks do not compute in single precision.
     """
     check_deployable(bundle)
-    preprocess, has_generator = bundle.manifest.recipe.preprocess, bundle.manifest.recipe.has_generator
-    shape = (NUM_EXAMPLES, *[preprocess.size] * 2) if has_generator else (1, 2 * STRIDE, 3 * STRIDE)
+    recipe = bundle.manifest.recipe
+    preprocess, sides = recipe.preprocess, None if recipe.has_generator else recipe.stride
+    shape = (1, 2 * sides, 3 * sides) if sides else (NUM_EXAMPLES, *[preprocess.size] * 2)
     inputs = {
         "pixels": torch.zeros(shape[0], preprocess.channels, *shape[1:], dtype=torch.uint8),
         "alpha": torch.tensor(0.05, dtype=torch.float64),
     }
     if REFERENCE in bundle.contents.weights:
         inputs["pose"] = torch.from_numpy(AS_IT_LIES)
-    sides = None if has_generator else STRIDE
     model = traced(DeployedModel(bundle).eval(), inputs, OUTPUTS, fold_constants=True, sides=sides)
     model.metadata_props.add(key="terms", value=",".join(bundle.manifest.terms))
     serialised: bytes = model.SerializeToString(deterministic=True)
@@ -83,7 +83,7 @@ class _TermsAndMaps(nn.Module):
 
 
 class _PlacesOfPictures(nn.Module):
-    """x (1, c, h, w), pose → terms (1, 3), the map of the sum (1, 1, h/8, w/8); the picture is one window."""
+    """x (1, c, h, w), pose → terms (1, 1 + k), the map of the sum (1, 1, h/8, w/8); the picture is one window."""
 
     def __init__(self, networks: PlaceNetworks) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 Each picture is computed by itself, so that no result depends on a batch. A large picture is computed in strips of rows
 that overlap by what a place sees beyond itself: its maps are those of one pass, and the memory is that of a strip.
-Shapes: pixels (c, h, w) uint8 each, h and w multiples of 16; maps (3, h/8, w/8).
+Shapes: pixels (c, h, w) uint8 each, h and w multiples of 16; maps (1 + k, h/8, w/8), of k kinds of evidence.
 """
 
 import os
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.config.places import EVIDENCE, MARGIN, PLACE, STRIDE
+from anomaly.config.places import EVIDENCE, MARGIN, PLACE, RESTORED_STRIDE, STRIDE
 from anomaly.data import Pixels, PixelsOfImages
 from anomaly.data.pose import AS_IT_LIES, pose_of
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
@@ -22,7 +22,7 @@ SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones
 
 Maps = NDArray[np.float32]
 Run = Callable[[Pixels, NDArray[np.float32], NDArray[np.float32]], Maps]
-"""Pixels (c, h, w), the window (2,) and the pose (2, 3) → maps (3, h/8, w/8)."""
+"""Pixels (c, h, w), the window (2,) and the pose (2, 3) → maps (1 + k, h/8, w/8)."""
 
 
 class PlaceEngine:
@@ -58,7 +58,7 @@ class PlaceEngine:
     def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
         """See `Engine`: each term is the strongest place of its map; z_hat (n, 0)."""
         peaks = np.array([maps.max(axis=(1, 2)) for maps in self._all(pixels)], np.float64)
-        return dict(zip(EVIDENCE, peaks.T, strict=True)), np.empty((len(pixels), 0), np.float32)
+        return dict(zip(EVIDENCE, peaks.T, strict=False)), np.empty((len(pixels), 0), np.float32)
 
     def explain(self, pixels: PixelsOfImages, z_hat: Latents) -> Explained:
         """See `Engine`: no x_hat, and the map of the sum (1, h/8, w/8) of each image."""
@@ -66,7 +66,8 @@ class PlaceEngine:
 
     def warm(self, max_images: int) -> None:
         """Run once: the first run makes the plans."""
-        self._maps(np.zeros((self._channels, 2 * MARGIN // STRIDE * STRIDE, 64), np.uint8))
+        rows = -(-2 * MARGIN // RESTORED_STRIDE) * RESTORED_STRIDE
+        self._maps(np.zeros((self._channels, rows, RESTORED_STRIDE), np.uint8))
 
     def _all(self, pixels: PixelsOfImages) -> Iterator[Maps]:
         if self._threads > 1 and len(pixels) > 1 and max(image[0].size for image in pixels) <= SMALL:

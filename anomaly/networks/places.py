@@ -1,18 +1,19 @@
-"""Networks that judge each place of an image by what a pretrained network φ sees there; no G and no latent.
+"""Networks that judge each place of an image by what a pretrained network φ sees there; no G of images.
 
 A place is a square of 8 pixels. φ's maps at 1/8 and 1/16, averaged over 3 × 3 neighbours, are laid over each other at
-1/8 and turned onto the main axes of normal places. Two kinds of evidence:
+1/8 and turned onto the main axes of normal places. Kinds of evidence:
 
 - *novelty*: the distance of a place's m, which is of the map at 1/16 or of both, from the nearest that a memory of
   normals keeps;
 - *doubt*: −logit of a discriminator D_patch of q, which is of both maps and whitened. It learnt from negatives. It can
-  see the points of a place in the map at 1/4 too.
+  see the points of a place in the map at 1/4 too;
+- *residual*: how far the maps are from those that a restorer of normal maps makes of them (see `restorer`).
 
-Each is measured in standard deviations from what other normal images show at that place, and both are added.
+Each is measured in standard deviations from what other normal images show at that place, and all are added.
 Where a place lies is known by its share of the picture's height and width, so a picture may be computed in strips. In
 pictures that are aligned it is the share of the reference's height and width instead (see `data.pose`).
 Shapes: x (b, c, h, w), h and w multiples of 16; m (b, k, h/8, w/8); q (b, dimensions, h/8, w/8); maps
-(b, 3, h/8, w/8): sum, novelty, doubt.
+(b, 1 + k, h/8, w/8): the sum and k kinds of evidence, 3 with a restorer, else 2.
 Source: Roth 2022 (PatchCore), §3.1 (neighbours' means, a memory, the nearest); Defard 2021 (PaDiM), §3 (of a place);
 Liu 2023 (SimpleNet), §3.3 (a discriminator of features).
 """
@@ -26,6 +27,7 @@ from anomaly.config.places import PLACE
 from anomaly.networks.aligned_memory import FINE, NUM_FINE, AlignedMemory
 from anomaly.networks.frozen import Frozen
 from anomaly.networks.pretrained import WIDTHS, PretrainedFeatures
+from anomaly.networks.restorer import MapRestorer
 
 NUM_FEATURES = WIDTHS[8] + WIDTHS[16]
 DIMENSIONS, COARSE_DIMENSIONS, CELL_DIMENSIONS = 128, 64, 128
@@ -170,18 +172,18 @@ class PlaceDiscriminator(nn.Module):
 
 
 class PlaceStatistics(Frozen):
-    """Mean and deviation of novelty and doubt of normal images, on a grid over the picture."""
+    """Mean and deviation of each kind of evidence of normal images, on a grid over the picture."""
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, num_kinds: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(2, GRID, GRID))
-        self.register_buffer("deviation", torch.ones(2, GRID, GRID))
+        self.register_buffer("mean", torch.zeros(num_kinds, GRID, GRID))
+        self.register_buffer("deviation", torch.ones(num_kinds, GRID, GRID))
 
     def forward(self, evidence: Tensor, where: Tensor) -> Tensor:
-        """Evidence (b, 2, h, w) in deviations."""
+        """Evidence (b, k, h, w) in deviations."""
         at = (2 * where - 1).flip(-1)[None]
         known = torch.cat([self.mean, self.deviation])[None]
         mean, deviation = grid_sample(known, at, padding_mode="border", align_corners=False).chunk(2, dim=1)
@@ -199,7 +201,8 @@ class PlaceNetworks(nn.Module):
         self.memory_axes = MainAxes(*((WIDTHS[16], COARSE_DIMENSIONS) if coarse else (NUM_FEATURES, NUM_FEATURES)))
         self.memory = memory_of(config, len(self.memory_axes.axes))
         self.D = PlaceDiscriminator(len(self.axes.axes)) if config.discriminator else None
-        self.statistics = PlaceStatistics()
+        self.restorer = MapRestorer(NUM_FEATURES) if config.restorer else None
+        self.statistics = PlaceStatistics(2 if self.restorer is None else 3)
 
     @property
     def needs_points(self) -> bool:
@@ -220,9 +223,10 @@ class PlaceNetworks(nn.Module):
         return novelty
 
     def evidence(self, maps: Tensor, where: Tensor) -> Tensor:
-        """Novelty and doubt (b, 2, h, w) by φ's maps, as they are; 0 for what these networks do not have."""
+        """Novelty, doubt and, with a restorer, residual (b, k, h, w) by φ's maps; 0 without a memory or D."""
         doubt = torch.zeros_like(maps[:, 0]) if self.D is None else -self.D(self.axes(maps))
-        return torch.stack([self.novelty(maps, where), doubt], dim=1)
+        residual = [] if self.restorer is None else [self.restorer(maps)]
+        return torch.stack([self.novelty(maps, where), doubt, *residual], dim=1)
 
     def forward(self, x: Tensor, window: Tensor, pose: Tensor) -> Tensor:
         """The maps; `window` (2,) is the first row of x in its picture, and the number of all its rows.

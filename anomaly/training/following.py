@@ -14,6 +14,7 @@ from anomaly.config import NetworkPlan, TrainingConfig
 from anomaly.errors import TrainingError
 from anomaly.training.loop import run_steps
 from anomaly.training.places.discriminator import teach_along
+from anomaly.training.places.restorer import restore_along
 from anomaly.training.ranks import Ranks
 from anomaly.training.state import load_checkpoint, new_state
 
@@ -68,6 +69,8 @@ def follow(ranks: Ranks, device: torch.device) -> str:
             return done
         if "teach" in message:
             teach_along(message["teach"], ranks)
+        elif "restore" in message:
+            restore_along(message["restore"], ranks)
         else:
             _take_part(message["start"], ranks, device)
 

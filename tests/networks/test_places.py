@@ -73,7 +73,7 @@ def test_a_strip_lies_where_it_lies_in_its_picture() -> None:
 
 def test_evidence_is_in_deviations_of_its_place() -> None:
     """The mean grows downwards, the deviation to the right; between cells both are interpolated."""
-    statistics, steps = PlaceStatistics(), (torch.arange(GRID) + 0.5) / GRID
+    statistics, steps = PlaceStatistics(2), (torch.arange(GRID) + 0.5) / GRID
     statistics.mean = torch.stack([10 * steps[:, None].expand(GRID, GRID), torch.zeros(GRID, GRID)])
     statistics.deviation = torch.stack([torch.ones(GRID, GRID), (1 + steps)[None].expand(GRID, GRID)])
     where = torch.tensor([[[0.5, 0.25], [0.3, 0.8]]])

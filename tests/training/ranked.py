@@ -13,9 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from anomaly.config import Architecture, Method, NetworkPlan, TrainingConfig
+from anomaly.networks.restorer import MapRestorer
 from anomaly.runtime import to_float
 from anomaly.training import ALONE, Checkpoint, Ranks, fit, follow, following, joined, loop
 from anomaly.training.places.discriminator import teach
+from anomaly.training.places.restorer import teach_restorer
 from anomaly.training.state import TrainingState, new_state
 from tests.training.runs import CPU, digits, network, training
 
@@ -87,6 +89,16 @@ def teach_places(folder: Path, ranks: Ranks = ALONE) -> None:
     save_file(dict(D.state_dict()) | {"curve/loss_d": losses}, folder / f"places-{ranks.size}")
 
 
+def restore_maps(folder: Path, ranks: Ranks = ALONE) -> None:
+    """A restorer of maps, whose batch norms see the pictures of all ranks."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(20, 6, 8, 8, generator=generator).half()
+    restorer, config = MapRestorer(6), TrainingConfig(method=Method.FEATURES, steps=10)
+    history = teach_restorer(restorer, coarse, config, should_stop=lambda step, row: False, ranks=ranks)
+    losses = torch.tensor([row["loss_g"] for row in history])
+    save_file(dict(restorer.state_dict()) | {"curve/loss_g": losses}, folder / f"restored-{ranks.size}")
+
+
 def result(folder: Path, name: str, num_ranks: int) -> dict[str, Tensor]:
     return load_file(folder / f"{name}-{num_ranks}")
 
@@ -120,6 +132,7 @@ def rank(number: int, folder: Path, port: int, device: torch.device = CPU) -> No
             train(folder, name, ranks, device=device)
         path = folder / "run" / "checkpoint.safetensors"
         teach_places(folder, ranks)
+        restore_maps(folder, ranks)
         first, rest = Checkpoint(path, "digits", every_s=1e9), Checkpoint(path, "digits", resume=True)
         train(folder, "f-anogan", ranks, device=device, kept=first, stop=True)
         train(folder, "f-anogan", ranks, device=device, kept=rest)

@@ -9,7 +9,7 @@ from torch.multiprocessing.spawn import spawn
 
 from anomaly.training.auxiliary import _share_of_mean
 from anomaly.training.ranks import Ranks
-from tests.training.ranked import CASES, SIZE, free_port, in_double, rank, result, teach_places, train
+from tests.training.ranked import CASES, SIZE, free_port, in_double, rank, restore_maps, result, teach_places, train
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in CASES:
             train(folder, name)
         teach_places(folder)
+        restore_maps(folder)
     return folder
 
 
@@ -35,8 +36,9 @@ def test_two_ranks_with_half_a_batch_each_learn_what_one_learns(trained: Path, n
             torch.testing.assert_close(two[key], value, rtol=2e-6 if "curve" in key else 1e-10, atol=1e-10, msg=key)
 
 
-def test_two_ranks_teach_a_discriminator_of_places_what_one_teaches(trained: Path) -> None:
-    one, two = result(trained, "places", 1), result(trained, "places", 2)
+@pytest.mark.parametrize("name", ["places", "restored"])
+def test_two_ranks_teach_networks_of_places_what_one_teaches(name: str, trained: Path) -> None:
+    one, two = result(trained, name, 1), result(trained, name, 2)
     assert one.keys() == two.keys()
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=2e-6 if "curve" in key else 1e-10, atol=1e-10, msg=key)

@@ -1,15 +1,16 @@
-"""Learning from the maps of a pretrained network: main axes, a memory of normal places, and D_patch.
+"""Learning from the maps of a pretrained network: main axes, D_patch, a restorer, and a memory of normal places.
 
 Where the recipe says "auto", the choice is made here, by normals of the *select* set and the same spoilt by kinds of
 defects that taught nothing: what tells them apart best. The statistics of half of these normals are used to judge the
 other half.
 Shapes: pixels (c, h, w) uint8 each; φ's maps (num_features, h/8, w/8); places (n, num_features) or, as vectors, (n,
-dimensions); where (n, 2), as shares of height and width; evidence (2, h/8, w/8).
+dimensions); where (n, 2), as shares of height and width; evidence (k, h/8, w/8).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations, zip_longest
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from anomaly.training.places.coreset import coreset
 from anomaly.training.places.discriminator import REPORT_EVERY, teach
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample
 from anomaly.training.places.pool import Extract, PlacePool, draw_pool
+from anomaly.training.places.restorer import teach_restorer
 from anomaly.training.places.spoilt import CHOOSING, SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
 from anomaly.training.places.statistics import WAYS, Way, measured, place_statistics, preferred
 from anomaly.training.ranks import ALONE, Ranks
@@ -42,7 +44,7 @@ from anomaly.training.ranks import ALONE, Ranks
 CLOSENESS = {Place.ANYWHERE: 0.0, Place.NEAR: 8.0}
 """What a whole height or width of distance weighs, as a distance of vectors."""
 SIGMAS = (0.5, 1.0, 2.0)
-BOTH, NOVELTY, DOUBT = slice(0, 2), slice(0, 1), slice(1, 2)  # of evidence
+NOVELTY, DOUBT, RESIDUAL = range(3)  # of evidence
 MAX_TAUGHT, MAX_CHOSEN_BY = 96, 40  # images that are spoilt
 _SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
 _SPOILT_SHARE = 0.25  # of a place's pixels
@@ -109,7 +111,14 @@ def fit_places(
             aurocs.append(chosen_by.auroc(partial(_doubt, D, networks.axes)))
             if aurocs[-1] == max(aurocs):
                 networks.D, history, config = D, curves, config.model_copy(update={"sigma": sigma})
-        on_rows(history)
+    if networks.restorer is not None:
+        assert pool.coarse is not None, "the pool is drawn for it"
+        networks.restorer.standardise_by(pool.places[:, :NUM_FEATURES])
+        curves = teach_restorer(networks.restorer, pool.coarse, training, should_stop=should_stop, ranks=ranks)
+        networks.restorer.eval()
+        nothing: HistoryRow = {}
+        history = [row | other for row, other in zip_longest(history, curves, fillvalue=nothing)]
+    on_rows(history)
     if config.points and config.places == "auto" and pool.aligned is None and networks.D is not None:
         # a memory of places that are not aligned says nothing of a defect of a few pixels, which is less than a place
         config = config.model_copy(update={"memory": 0, "places": Place.ANYWHERE})
@@ -123,33 +132,34 @@ def fit_places(
 
 
 def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy) -> tuple[FeaturesConfig, Way]:
-    """Which of memory and D are kept, and the way that what they show is measured.
+    """Which of memory, D and restorer are kept, and the way that what they show is measured.
 
-    Both are, unless spoilt normals are told clearly better by one alone.
+    All are, unless spoilt normals are told clearly better by some of them.
     """
     ways = WAYS if config.standardise == "auto" else (config.standardise,)
     own, spoilt = ([_evidence(networks, each) for each in examples] for examples in (chosen_by.own, chosen_by.spoilt))
-
-    def best(kinds: slice) -> tuple[float, Way]:
-        of_kinds = [[each[kinds] for each in examples] for examples in (own, spoilt)]
-        return measured(of_kinds[0], of_kinds[1], chosen_by.where, ways)
-
-    if networks.memory is None or networks.D is None:
-        return config, best(BOTH)[1]
-    kinds = (BOTH, NOVELTY, DOUBT)
-    found = [best(each) for each in kinds]
-    chosen = preferred([auroc for auroc, _ in found], len(own))
-    if kinds[chosen] == NOVELTY:
-        networks.D, config = None, config.model_copy(update={"discriminator": False})
-    if kinds[chosen] == DOUBT:
+    of_kind = {NOVELTY: networks.memory, DOUBT: networks.D, RESIDUAL: networks.restorer}
+    there = [kind for kind, network in of_kind.items() if network is not None]
+    choices = [list(kept) for num in range(len(there), 0, -1) for kept in combinations(there, num)]
+    found = []
+    for kept in choices:
+        of_kinds = [[each[kept] for each in examples] for examples in (own, spoilt)]
+        found.append(measured(of_kinds[0], of_kinds[1], chosen_by.where, ways))
+    best = preferred([auroc for auroc, _ in found], len(own))
+    dropped = set(there) - set(choices[best])
+    if NOVELTY in dropped:
         networks.memory, config = None, config.model_copy(update={"memory": 0})
-    return config, found[chosen][1]
+    if DOUBT in dropped:
+        networks.D, config = None, config.model_copy(update={"discriminator": False})
+    if RESIDUAL in dropped:
+        networks.restorer, config = None, config.model_copy(update={"restorer": False})
+    return config, found[best][1]
 
 
 def _remember(
     pool: PlacePool, networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy
 ) -> tuple[Memory, FeaturesConfig]:
-    """The memory; with "auto", of the way of comparing that tells spoilt normals best, beside D."""
+    """The memory; with "auto", of the way of comparing that tells spoilt normals best, beside the rest."""
     choices = [config.places]
     if config.places == "auto":  # where spoilt normals tell no clear difference, the most exact that there is
         choices = [*([Place.ALIGNED] if pool.aligned else []), Place.SAME, Place.NEAR, Place.ANYWHERE]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from anomaly.config import FeaturesConfig
 from anomaly.config.places import PLACE
@@ -20,6 +21,7 @@ from anomaly.networks.places import NUM_FEATURES, CellMemory, places_of
 from anomaly.training.places.aligned import PointSums
 
 POOL = 40_000  # places of normal images that whitening, memory and D_patch learn from
+MAX_COARSE = 2048  # images that a restorer learns from: 160 MB of maps at 256 pixels a side
 
 Pixels = NDArray[np.uint8]
 Extract = Callable[[Pixels], NDArray[np.float32]]
@@ -30,13 +32,15 @@ Extract = Callable[[Pixels], NDArray[np.float32]]
 class PlacePool:
     """Places of normal images: drawn at random (n, num_features), where they lay (n, 2); and of cells.
 
-    `cells` (cells · cells, images, NUM_FEATURES) has a place of each cell of some images. `aligned` is None where
-    pictures do not lie alike.
+    `cells` (cells · cells, images, NUM_FEATURES) has a place of each cell of some images, `coarse` (images,
+    NUM_FEATURES, h/16, w/16) the maps of whole images; None without a restorer. `aligned` is None where pictures do not
+    lie alike.
     """
 
     places: Tensor
     where: Tensor
     cells: Tensor
+    coarse: Tensor | None
     aligned: AlignedMemory | None
 
 
@@ -51,8 +55,8 @@ def draw_pool(
     """From the images of these rows; with a `reference` they are aligned with it."""
     rng = np.random.default_rng(seed)
     each = max(-(-POOL // len(rows)), 4)
-    of_cells = set(np.linspace(0, len(rows) - 1, min(config.memory_per_place, len(rows))).round().astype(int).tolist())
-    places, where, cells = [], [], []
+    of_cells, of_coarse = (_spread(len(rows), most) for most in (config.memory_per_place, MAX_COARSE * config.restorer))
+    places, where, cells, coarse = [], [], [], []
     sums = None if reference is None else PointSums(reference, config.memory_grid)
     for number, row in enumerate(rows):
         maps = extract(pixels[row])
@@ -64,12 +68,20 @@ def draw_pool(
         where.append(where_of(maps).reshape(-1, 2)[drawn])
         if number in of_cells:
             cells.append(_of_cells(maps[:NUM_FEATURES], config.memory_cells, rng))
+        if number in of_coarse:
+            coarse.append(avg_pool2d(torch.from_numpy(maps[None, :NUM_FEATURES]), 2).half())
     return PlacePool(
         torch.from_numpy(np.concatenate(places)),
         torch.cat(where),
         torch.from_numpy(np.stack(cells, axis=1)),
+        torch.cat(coarse) if coarse else None,
         None if sums is None else sums.memory(),
     )
+
+
+def _spread(num: int, most: int) -> set[int]:
+    """Numbers of at most so many of `num` images, evenly spaced."""
+    return set(np.linspace(0, num - 1, min(most, num)).round().astype(int).tolist())
 
 
 def where_of(maps: NDArray[np.float32] | Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """What normals show at a place or anywhere, and how well evidence that is measured by it tells spoilt normals.
 
-Shapes: evidence (k, h, w) of an image, k = 2 for novelty and doubt; where (h, w, 2), as shares of height and width.
+Shapes: evidence (k, h, w) of an image, of k kinds; where (h, w, 2), as shares of height and width.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def place_statistics(evidence: Sequence[Tensor], way: Way) -> PlaceStatistics:
     first, second = torch.stack([_moments(each) for each in evidence]).mean(dim=0).chunk(2)
     overall = first.mean(dim=(1, 2), keepdim=True)
     variance = (second.mean(dim=(1, 2), keepdim=True) - overall.square()).clamp_min(_LEAST**2)
-    statistics = PlaceStatistics()
+    statistics = PlaceStatistics(len(first))
     if way == "anywhere":
         statistics.mean, statistics.deviation = (each.expand_as(first).clone() for each in (overall, variance.sqrt()))
         return statistics

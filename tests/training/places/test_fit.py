@@ -4,67 +4,79 @@ import pytest
 import torch
 
 from anomaly.config import FeaturesConfig, Place
-from anomaly.networks.places import PlaceNetworks
+from anomaly.networks.places import PlaceNetworks, PlaceStatistics
 from anomaly.training.places.examples import ChosenBy, PlaceExample
 from anomaly.training.places.fit import choose_evidence
 from anomaly.training.places.pool import where_of
 from anomaly.training.places.statistics import preferred
 
 NUM, SIDE = 40, 32
-CONFIG = FeaturesConfig(places=Place.ANYWHERE)
+CONFIG = FeaturesConfig(places=Place.ANYWHERE, restorer=True)
+KINDS = ("memory", "D", "restorer")
 
 
 class Shown(PlaceNetworks):
-    """Novelty and doubt are what stands in the maps."""
+    """The evidence is what stands in the maps."""
 
     def evidence(self, maps: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
         return maps
 
 
-def examples(*, of_novelty: float, of_doubt: float) -> ChosenBy:
-    """Noise; in spoilt normals a place is raised by so much."""
-    noise = torch.randn(2, NUM, 1, 2, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    noise[1, :, 0, 0, 16, 16] += of_novelty
-    noise[1, :, 0, 1, 16, 16] += of_doubt
+def examples(*raised: float) -> ChosenBy:
+    """Noise; in spoilt normals a place is raised by so much, in each kind of evidence."""
+    noise = torch.randn(2, NUM, 1, len(raised), SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    noise[1, :, 0, :, 16, 16] += torch.tensor(raised)
     where = where_of(noise[0, 0])
     own, spoilt = ([PlaceExample(maps, where, where) for maps in each] for each in noise)
     return ChosenBy(own, spoilt)
 
 
-def chosen(of_novelty: float, of_doubt: float) -> tuple[bool, bool]:
-    """Whether memory and D are kept."""
-    networks = Shown(CONFIG)
-    config, way = choose_evidence(networks, CONFIG, examples(of_novelty=of_novelty, of_doubt=of_doubt))
+def chosen(*raised: float, config: FeaturesConfig = CONFIG) -> str:
+    """What is kept."""
+    networks = Shown(config)
+    config, way = choose_evidence(networks, config, examples(*raised))
     assert way in ("place", "anywhere")
-    assert ((networks.memory is not None), (networks.D is not None)) == (config.memory > 0, config.discriminator)
+    kept = [getattr(networks, kind) is not None for kind in KINDS]
+    assert kept == [config.memory > 0, config.discriminator, config.restorer]
+    networks.statistics = PlaceStatistics(3 if config.restorer else 2)
     PlaceNetworks(config).load_state_dict(networks.state_dict())
-    return config.memory > 0, config.discriminator
+    return " ".join(kind for kind, is_kept in zip(KINDS, kept, strict=True) if is_kept)
 
 
 @pytest.mark.parametrize(
-    ("of_novelty", "of_doubt", "kept"),
+    ("raised", "kept"),
     [
-        (3.5, 3.5, (True, True)),  # together they tell more
-        (0.0, 3.5, (False, True)),
-        (3.5, 0.0, (True, False)),
-        (20.0, 20.0, (True, True)),  # each alone tells all: not better than both
+        ((3.5, 3.5, 3.5), "memory D restorer"),  # together they tell more
+        ((0.0, 3.5, 3.5), "D restorer"),
+        ((3.5, 0.0, 3.5), "memory restorer"),
+        ((3.5, 3.5, 0.0), "memory D"),
+        ((0.0, 3.5, 0.0), "D"),
+        ((3.5, 0.0, 0.0), "memory"),
+        ((0.0, 0.0, 3.5), "restorer"),
+        ((20.0, 20.0, 20.0), "memory D restorer"),  # each alone tells all: not better than all
+        ((20.0, 0.0, 20.0), "memory D restorer"),
     ],
 )
-def test_what_only_blurs_the_other_is_dropped(of_novelty: float, of_doubt: float, kept: tuple[bool, bool]) -> None:
-    assert chosen(of_novelty, of_doubt) == kept
+def test_what_only_blurs_the_others_is_dropped(raised: tuple[float, ...], kept: str) -> None:
+    assert chosen(*raised) == kept
+
+
+@pytest.mark.parametrize(
+    ("raised", "kept"),
+    [((3.5, 3.5), "memory D"), ((0.0, 3.5), "D"), ((3.5, 0.0), "memory"), ((20.0, 20.0), "memory D")],
+)
+def test_two_kinds_are_chosen_from_alike(raised: tuple[float, ...], kept: str) -> None:
+    assert chosen(*raised, config=CONFIG.model_copy(update={"restorer": False})) == kept
 
 
 def test_what_harms_little_is_kept() -> None:
-    """Of 40 spoilt normals, noise beside a strong doubt costs less than one of them."""
-    assert chosen(of_novelty=0.0, of_doubt=8.0) == (True, True)
+    """Of 40 spoilt normals, noise beside what is strong costs less than one of them."""
+    assert chosen(0.0, 8.0, 8.0) == "memory D restorer"
+    assert chosen(0.0, 8.0, config=CONFIG.model_copy(update={"restorer": False})) == "memory D"
 
 
 def test_what_the_recipe_leaves_away_is_not_brought_back() -> None:
-    config = CONFIG.model_copy(update={"discriminator": False})
-    networks = Shown(config)
-    assert choose_evidence(networks, config, examples(of_novelty=0.0, of_doubt=9.0))[0] == config
-    assert networks.memory is not None
-    assert networks.D is None
+    assert chosen(3.5, 9.0, 3.5, config=CONFIG.model_copy(update={"discriminator": False})) == "memory restorer"
 
 
 @pytest.mark.parametrize(
