@@ -16,11 +16,10 @@ from torch.nn.functional import softplus
 from anomaly.config import TrainingConfig
 from anomaly.errors import TrainingError
 from anomaly.networks.places import PlaceDiscriminator
-from anomaly.training.curves import Curves, HistoryRow, means, to_rows
-from anomaly.training.optimizers import descend
+from anomaly.training.curves import HistoryRow
+from anomaly.training.places.steps import take_steps
 from anomaly.training.ranks import ALONE, Ranks, all_tensors
 
-REPORT_EVERY = 10
 _ASCENT, _ASCENT_SHARE = 1, 0.3  # steps of a negative towards what D takes for normal, and their length in its radius
 _SHELL = (0.5, 2.0)  # of its radius: how near to a normal place a negative may come, and how far from it
 
@@ -50,25 +49,16 @@ def teach(
         ranks.broadcast_(all_tensors(D))
         optimizer = torch.optim.AdamW(D.parameters(), lr=training.learning_rate)
         num, num_spoilt = training.batch_size, round(spoilt * training.batch_size) if len(wrong) else 0
-        history: list[HistoryRow] = []
-        recent: list[Curves] = []
-        for step in range(1, training.steps + 1):
+
+        def draw_loss() -> Tensor:
             normal = whitened[torch.randint(len(whitened), (num,))]
             negatives = _negatives(D, normal[num_spoilt:], sigma, ranks) if num_spoilt < num else normal[:0]
             drawn = wrong[torch.randint(len(wrong), (num_spoilt,))] if num_spoilt else normal[:0]
             own = ranks.own(normal)
             logits = _logits(D, torch.cat([own, negatives, ranks.own(drawn)]))
-            share = ranks.size / num  # so that the mean over the ranks is that over the batch
-            loss = share * (softplus(-logits[: len(own)]).sum() + softplus(logits[len(own) :]).sum())
-            mean = loss.detach().clone()
-            ranks.average_([mean])
-            recent.append({"loss_d": mean, "grad_d": descend(optimizer, loss, ranks)})
-            if step % REPORT_EVERY and step != training.steps:
-                continue
-            history += (new := to_rows(recent, step))
-            recent.clear()
-            if ranks.decide(should_stop, step, means(new)):
-                break
+            return ranks.size / num * (softplus(-logits[: len(own)]).sum() + softplus(logits[len(own) :]).sum())
+
+        history = take_steps(draw_loss, optimizer, training.steps, player="d", should_stop=should_stop, ranks=ranks)
     return D.eval(), history
 
 

@@ -33,12 +33,13 @@ from anomaly.networks.places import (
 from anomaly.training.curves import HistoryRow, means
 from anomaly.training.places.aligned import find_reference
 from anomaly.training.places.coreset import coreset
-from anomaly.training.places.discriminator import REPORT_EVERY, teach
+from anomaly.training.places.discriminator import teach
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample
 from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.restorer import teach_restorer
 from anomaly.training.places.spoilt import CHOOSING, SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
 from anomaly.training.places.statistics import WAYS, Way, measured, place_statistics, preferred
+from anomaly.training.places.steps import REPORT_EVERY
 from anomaly.training.ranks import ALONE, Ranks
 
 CLOSENESS = {Place.ANYWHERE: 0.0, Place.NEAR: 8.0}

@@ -14,9 +14,8 @@ from torch import Tensor
 from anomaly.config import TrainingConfig
 from anomaly.errors import TrainingError
 from anomaly.networks.restorer import MapRestorer
-from anomaly.training.curves import Curves, HistoryRow, means, to_rows
-from anomaly.training.optimizers import descend
-from anomaly.training.places.discriminator import REPORT_EVERY
+from anomaly.training.curves import HistoryRow
+from anomaly.training.places.steps import take_steps
 from anomaly.training.ranks import ALONE, Ranks, all_tensors
 from anomaly.training.whole_batch import see_whole_batches
 
@@ -51,21 +50,12 @@ def teach_restorer(
         ranks.broadcast_(all_tensors(taught))
         see_whole_batches(taught, num, ranks)
         optimizer = torch.optim.Adam(taught.parameters(), lr=_RATE, betas=_BETAS)
-        history: list[HistoryRow] = []
-        recent: list[Curves] = []
-        for step in range(1, training.steps + 1):
+
+        def draw_loss() -> Tensor:
             own = ranks.own(coarse[torch.randint(len(coarse), (num,))]).to(taught.centre.dtype)
-            share = ranks.size / num  # so that the mean over the ranks is that over the batch
-            loss = share * taught.distance(own).mean(dim=(1, 2)).sum()
-            mean = loss.detach().clone()
-            ranks.average_([mean])
-            recent.append({"loss_g": mean, "grad_g": descend(optimizer, loss, ranks)})
-            if step % REPORT_EVERY and step != training.steps:
-                continue
-            history += (new := to_rows(recent, step))
-            recent.clear()
-            if ranks.decide(should_stop, step, means(new)):
-                break
+            return ranks.size / num * taught.distance(own).mean(dim=(1, 2)).sum()
+
+        history = take_steps(draw_loss, optimizer, training.steps, player="g", should_stop=should_stop, ranks=ranks)
     restorer.load_state_dict(taught.state_dict())
     return history
 

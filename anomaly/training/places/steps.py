@@ -1,0 +1,43 @@
+"""The steps of one network of places, and what is told of them."""
+
+from collections.abc import Callable
+
+from torch import Tensor, optim
+
+from anomaly.training.curves import Curves, HistoryRow, means, to_rows
+from anomaly.training.optimizers import descend
+from anomaly.training.ranks import Ranks
+
+REPORT_EVERY = 10
+
+
+def take_steps(
+    draw_loss: Callable[[], Tensor],
+    optimizer: optim.Optimizer,
+    num_steps: int,
+    *,
+    player: str,
+    should_stop: Callable[[int, HistoryRow], bool],
+    ranks: Ranks,
+) -> list[HistoryRow]:
+    """Descend on a loss that is drawn anew in each step; the curves, named by the `player` "d" or "g".
+
+    The mean of the ranks' losses is that of the whole batch.
+
+    Raises:
+        DivergedError: a loss is not finite any more.
+    """
+    history: list[HistoryRow] = []
+    recent: list[Curves] = []
+    for step in range(1, num_steps + 1):
+        loss = draw_loss()
+        mean = loss.detach().clone()
+        ranks.average_([mean])
+        recent.append({f"loss_{player}": mean, f"grad_{player}": descend(optimizer, loss, ranks)})
+        if step % REPORT_EVERY and step != num_steps:
+            continue
+        history += (new := to_rows(recent, step))
+        recent.clear()
+        if ranks.decide(should_stop, step, means(new)):
+            break
+    return history
