@@ -1,11 +1,13 @@
 """A generator of φ's maps: what E and G can't restore of a picture is not what normal pictures have there.
 
 E compresses the maps of a whole picture to a few channels at a quarter of their side, and G draws them again from that
-latent. Both learn from normal pictures alone. So G can draw what normals show, in its place, and nothing else. The
-*residual* of a place is the cosine distance of its features from those that G draws.
+latent. Both learn from normal pictures, and from the same with drawn defects, of which they have to draw the normal
+ones. So G can draw what normals show, in its place, and nothing else. The *residual* of a place is the cosine distance
+of its features from those that G draws.
 Shapes: maps (b, num_features, h/8, w/8), h and w multiples of RESTORED_STRIDE; coarse maps (b, num_features, h/16,
 w/16); residual (b, h/8, w/8) in [0, 2].
-Source: Shi 2021 (deep feature reconstruction), §3; Deng 2022 (reverse distillation), §3.2, eq. 1 (cosine distance).
+Source: Shi 2021 (deep feature reconstruction), §3; Deng 2022 (reverse distillation), §3.2, eq. 1 (cosine distance);
+Tien 2023 (RD++), §3 (features of drawn defects are restored to the normal ones).
 """
 
 import torch
@@ -50,11 +52,14 @@ class MapRestorer(nn.Module):
         """The maps as they are restored: each place is the mean of four."""
         return avg_pool2d(maps[:, : len(self.centre)], 2)
 
-    def distance(self, coarse: Tensor) -> Tensor:
-        """The residual of coarse maps, at each of their places (b, h/16, w/16)."""
-        seen = (coarse - self.centre[:, None, None]) / self.spread[:, None, None]
-        return 1 - cosine_similarity(seen, self.G(self.E(seen)), dim=1)
+    def distance(self, seen: Tensor, wanted: Tensor) -> Tensor:
+        """How far what G draws of coarse maps is from the wanted ones, at each of their places (b, h/16, w/16)."""
+        return 1 - cosine_similarity(self._standardised(wanted), self.G(self.E(self._standardised(seen))), dim=1)
 
     def forward(self, maps: Tensor) -> Tensor:
         """See the class."""
-        return interpolate(self.distance(self.coarse(maps))[None], scale_factor=2, mode="nearest")[0]
+        coarse = self.coarse(maps)
+        return interpolate(self.distance(coarse, coarse)[None], scale_factor=2, mode="nearest")[0]
+
+    def _standardised(self, coarse: Tensor) -> Tensor:
+        return (coarse - self.centre[:, None, None]) / self.spread[:, None, None]

@@ -92,9 +92,9 @@ def teach_places(folder: Path, ranks: Ranks = ALONE) -> None:
 def restore_maps(folder: Path, ranks: Ranks = ALONE) -> None:
     """A restorer of maps, whose batch norms see the pictures of all ranks."""
     generator = torch.Generator().manual_seed(0)
-    coarse = torch.randn(20, 6, 8, 8, generator=generator).half()
+    coarse, pairs = (torch.randn(20, *shape, 6, 8, 8, generator=generator).half() for shape in [(), (2,)])
     restorer, config = MapRestorer(6), TrainingConfig(method=Method.FEATURES, steps=10)
-    history = teach_restorer(restorer, coarse, config, should_stop=lambda step, row: False, ranks=ranks)
+    history = teach_restorer(restorer, coarse, pairs, config, should_stop=lambda step, row: False, ranks=ranks)
     losses = torch.tensor([row["loss_g"] for row in history])
     save_file(dict(restorer.state_dict()) | {"curve/loss_g": losses}, folder / f"restored-{ranks.size}")
 

@@ -30,6 +30,7 @@ from anomaly.networks.places import (
     PlaceNetworks,
     memory_of,
 )
+from anomaly.networks.restorer import MapRestorer
 from anomaly.training.curves import HistoryRow, means
 from anomaly.training.places.aligned import find_reference
 from anomaly.training.places.coreset import coreset
@@ -46,7 +47,7 @@ CLOSENESS = {Place.ANYWHERE: 0.0, Place.NEAR: 8.0}
 """What a whole height or width of distance weighs, as a distance of vectors."""
 SIGMAS = (0.5, 1.0, 2.0)
 NOVELTY, DOUBT, RESIDUAL = range(3)  # of evidence
-MAX_TAUGHT, MAX_CHOSEN_BY = 96, 40  # images that are spoilt
+MAX_TAUGHT, MAX_RESTORED, MAX_CHOSEN_BY = 96, 384, 40  # images that are spoilt
 _SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
 _SPOILT_SHARE = 0.25  # of a place's pixels
 
@@ -115,7 +116,8 @@ def fit_places(
     if networks.restorer is not None:
         assert pool.coarse is not None, "the pool is drawn for it"
         networks.restorer.standardise_by(pool.places[:, :NUM_FEATURES])
-        curves = teach_restorer(networks.restorer, pool.coarse, training, should_stop=should_stop, ranks=ranks)
+        pairs = _spoilt_pairs(pixels, train, networks.restorer, extract, seed)
+        curves = teach_restorer(networks.restorer, pool.coarse, pairs, training, should_stop=should_stop, ranks=ranks)
         networks.restorer.eval()
         nothing: HistoryRow = {}
         history = [row | other for row, other in zip_longest(history, curves, fillvalue=nothing)]
@@ -237,6 +239,19 @@ def _spoilt_places(
         share = avg_pool2d(torch.from_numpy(mask).float()[None], PLACE)[0]
         found.append(q[:, share >= _SPOILT_SHARE].T)
     return torch.cat(found)
+
+
+def _spoilt_pairs(
+    pixels: PixelsOfImages, train: Sequence[int], restorer: MapRestorer, extract: Extract, seed: int
+) -> Tensor:
+    """(n, 2, num_features, h/16, w/16): coarse maps of *train* normals, and of the same spoilt."""
+    rows = _as_many_as_fit(pixels, train, MAX_RESTORED)
+    spoilt = spoilt_images(pixels, rows, TEACHING, seed)
+    pairs = [
+        torch.from_numpy(np.stack([extract(np.asarray(pixels[row])), extract(image)]))
+        for row, (image, _) in zip(rows, spoilt, strict=True)
+    ]
+    return torch.stack([restorer.coarse(pair).half() for pair in pairs])
 
 
 def _sigmas(config: FeaturesConfig) -> Sequence[float]:

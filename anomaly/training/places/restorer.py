@@ -1,7 +1,8 @@
-"""E and G learn to restore φ's maps of normal pictures; there is no game.
+"""E and G learn to restore φ's maps of normal pictures, also from the same with drawn defects; there is no game.
 
 A discriminator of restored maps was tried, and added nothing (docs/experiments.md).
-Shapes: coarse maps (n, num_features, h/16, w/16), half precision.
+Shapes: coarse maps (n, num_features, h/16, w/16), half precision; pairs (n, 2, num_features, h/16, w/16), the second of
+each with drawn defects.
 """
 
 from collections.abc import Callable
@@ -19,13 +20,14 @@ from anomaly.training.places.steps import take_steps
 from anomaly.training.ranks import ALONE, Ranks, all_tensors
 from anomaly.training.whole_batch import see_whole_batches
 
-_BATCH = 16  # pictures
+_BATCH, _SPOILT = 16, 8  # pictures, and those of them with drawn defects
 _RATE, _BETAS = 5e-4, (0.5, 0.999)
 
 
 def teach_restorer(
     restorer: MapRestorer,
     coarse: Tensor,
+    pairs: Tensor,
     training: TrainingConfig,
     *,
     should_stop: Callable[[int, HistoryRow], bool],
@@ -40,20 +42,22 @@ def teach_restorer(
         DivergedError: a loss is not finite any more.
     """
     if ranks.leads:
-        ranks.tell({"restore": {"training": training.model_dump(mode="json"), "shape": coarse.shape}})
-    ranks.broadcast_([coarse])
-    num = max(_BATCH, ranks.size)
+        ranks.tell({"restore": {"training": training.model_dump(mode="json"), "shapes": [coarse.shape, pairs.shape]}})
+    ranks.broadcast_([coarse, pairs])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         taught = MapRestorer(coarse.shape[1]).train()
         taught.centre, taught.spread = restorer.centre, restorer.spread
         ranks.broadcast_(all_tensors(taught))
-        see_whole_batches(taught, num, ranks)
+        see_whole_batches(taught, _BATCH, ranks)
         optimizer = torch.optim.Adam(taught.parameters(), lr=_RATE, betas=_BETAS)
 
         def draw_loss() -> Tensor:
-            own = ranks.own(coarse[torch.randint(len(coarse), (num,))]).to(taught.centre.dtype)
-            return ranks.size / num * taught.distance(own).mean(dim=(1, 2)).sum()
+            normal = coarse[torch.randint(len(coarse), (_BATCH - _SPOILT,))]
+            wanted, spoilt = pairs[torch.randint(len(pairs), (_SPOILT,))].unbind(1)
+            dtype = taught.centre.dtype
+            seen, wanted = (ranks.own(torch.cat([normal, each])).to(dtype) for each in (spoilt, wanted))
+            return ranks.size / _BATCH * taught.distance(seen, wanted).mean(dim=(1, 2)).sum()
 
         history = take_steps(draw_loss, optimizer, training.steps, player="g", should_stop=should_stop, ranks=ranks)
     restorer.load_state_dict(taught.state_dict())
@@ -62,8 +66,8 @@ def teach_restorer(
 
 def restore_along(task: dict[str, Any], ranks: Ranks) -> None:
     """What another rank than 0 does of `teach_restorer`, which has told this task."""
-    coarse = torch.empty(*task["shape"], dtype=torch.float16)
+    coarse, pairs = (torch.empty(*shape, dtype=torch.float16) for shape in task["shapes"])
     training = TrainingConfig.model_validate(task["training"])
     with suppress(TrainingError):  # rank 0 tells it
         restorer = MapRestorer(coarse.shape[1])
-        teach_restorer(restorer, coarse, training, should_stop=lambda *_: False, ranks=ranks)
+        teach_restorer(restorer, coarse, pairs, training, should_stop=lambda *_: False, ranks=ranks)
