@@ -5,7 +5,6 @@ Source: Liu 2023 (SimpleNet), §3.4 (Gaussian negatives of features); Chen 2024 
 shell).
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,8 +16,8 @@ from anomaly.config import TrainingConfig
 from anomaly.errors import TrainingError
 from anomaly.networks.places import PlaceDiscriminator
 from anomaly.training.curves import HistoryRow
-from anomaly.training.places.steps import take_steps
-from anomaly.training.ranks import ALONE, Ranks, all_tensors
+from anomaly.training.places.steps import StepWatch, take_steps
+from anomaly.training.ranks import Ranks, all_tensors
 
 _ASCENT, _ASCENT_SHARE = 1, 0.3  # steps of a negative towards what D takes for normal, and their length in its radius
 _SHELL = (0.5, 2.0)  # of its radius: how near to a normal place a negative may come, and how far from it
@@ -30,15 +29,14 @@ def teach(
     sigma: float,
     spoilt: float,
     training: TrainingConfig,
-    *,
-    should_stop: Callable[[int, HistoryRow], bool],
-    ranks: Ranks = ALONE,
+    watch: StepWatch = StepWatch(),
 ) -> tuple[PlaceDiscriminator, list[HistoryRow]]:
     """D_patch, taught by normal places and as many negatives, of which the share `spoilt` is from `wrong`.
 
     Where there are several `ranks`, rank 0 calls this, and the others `teach_along`. All draw the same; each has its
     own rows of the normal places, of the moved ones, and of those drawn from `wrong`.
     """
+    ranks = watch.ranks
     if ranks.leads:
         task = {"sigma": sigma, "spoilt": spoilt, "training": training.model_dump(mode="json")}
         ranks.tell({"teach": task | {"shapes": [whitened.shape, wrong.shape]}})
@@ -58,7 +56,7 @@ def teach(
             logits = _logits(D, torch.cat([own, negatives, ranks.own(drawn)]))
             return ranks.size / num * (softplus(-logits[: len(own)]).sum() + softplus(logits[len(own) :]).sum())
 
-        history = take_steps(draw_loss, optimizer, training.steps, player="d", should_stop=should_stop, ranks=ranks)
+        history = take_steps(draw_loss, optimizer, training.steps, watch, player="d")
     return D.eval(), history
 
 
@@ -67,7 +65,7 @@ def teach_along(task: dict[str, Any], ranks: Ranks) -> None:
     whitened, wrong = (torch.empty(*shape) for shape in task["shapes"])
     training = TrainingConfig.model_validate(task["training"])
     with suppress(TrainingError):  # rank 0 tells it
-        teach(whitened, wrong, task["sigma"], task["spoilt"], training, should_stop=lambda *_: False, ranks=ranks)
+        teach(whitened, wrong, task["sigma"], task["spoilt"], training, StepWatch(ranks=ranks))
 
 
 def _negatives(D: PlaceDiscriminator, normal: Tensor, sigma: float, ranks: Ranks) -> Tensor:

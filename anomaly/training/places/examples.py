@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anomaly.data.pose import pose_of
 from anomaly.networks.aligned_memory import AlignedMemory
-from anomaly.networks.places import Memory, posed
+from anomaly.networks.places import Memory, PlaceNetworks, posed
 from anomaly.training.places.pool import Extract, Pixels, where_of
 from anomaly.training.places.statistics import measured
 
@@ -67,3 +67,9 @@ class ChosenBy:
         """Of evidence (k, h, w)."""
         own, spoilt = ([evidence(each) for each in examples] for examples in (self.own, self.spoilt))
         return measured(own, spoilt, self.where)[0]
+
+
+@torch.no_grad()
+def evidence_of(networks: PlaceNetworks, example: PlaceExample) -> Tensor:
+    """What these networks show of an example (k, h/8, w/8), as it is."""
+    return networks.evidence(example.maps, example.where)[0]

@@ -20,39 +20,25 @@ from torch.nn.functional import avg_pool2d
 from anomaly.config import FeaturesConfig, Place, TrainingConfig
 from anomaly.config.places import PLACE
 from anomaly.data import PixelsOfImages
-from anomaly.networks.places import (
-    NUM_FEATURES,
-    CellMemory,
-    MainAxes,
-    Memory,
-    PlaceDiscriminator,
-    PlaceMemory,
-    PlaceNetworks,
-    memory_of,
-)
+from anomaly.networks.places import NUM_FEATURES, MainAxes, PlaceDiscriminator, PlaceNetworks
 from anomaly.networks.restorer import MapRestorer
 from anomaly.training.curves import HistoryRow, means
 from anomaly.training.places.aligned import find_reference
-from anomaly.training.places.coreset import coreset
 from anomaly.training.places.discriminator import teach
-from anomaly.training.places.examples import ChosenBy, Look, PlaceExample
+from anomaly.training.places.examples import ChosenBy, Look, PlaceExample, evidence_of
+from anomaly.training.places.memory import remember, vectors_of
 from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.restorer import teach_restorer
 from anomaly.training.places.spoilt import CHOOSING, SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
 from anomaly.training.places.statistics import WAYS, Way, measured, place_statistics, preferred
-from anomaly.training.places.steps import REPORT_EVERY
+from anomaly.training.places.steps import REPORT_EVERY, StepWatch
 from anomaly.training.ranks import ALONE, Ranks
 
-CLOSENESS = {Place.ANYWHERE: 0.0, Place.NEAR: 8.0}
-"""What a whole height or width of distance weighs, as a distance of vectors."""
 SIGMAS = (0.5, 1.0, 2.0)
 NOVELTY, DOUBT, RESIDUAL = range(3)  # of evidence
 MAX_TAUGHT, MAX_RESTORED, MAX_CHOSEN_BY = 96, 384, 40  # images that are spoilt
 _SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
 _SPOILT_SHARE = 0.25  # of a place's pixels
-
-Turn = Callable[[Tensor], Tensor]
-"""φ's maps (1, num_features, h, w) as vectors (1, dimensions, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -103,35 +89,56 @@ def fit_places(
     remembered = pool.places[:, NUM_FEATURES - len(networks.memory_axes.centre) : NUM_FEATURES]
     networks.memory_axes.fit(remembered, whiten=False, by_channel=config.memory_maps == "coarse")
     chosen_by = _chosen_by(pixels, select, look, config, seed)
-    history: list[HistoryRow] = []
+    watch = StepWatch(should_stop, ranks)
+    runs: list[list[HistoryRow]] = []
     if networks.D is not None:
         wrong = _spoilt_places(pixels, train, networks, config, extract, seed)
-        normal = _vectors(networks.axes, pool.places)
-        aurocs = []
-        for sigma in _sigmas(config):
-            D, curves = teach(normal, wrong, sigma, config.spoilt, training, should_stop=should_stop, ranks=ranks)
-            aurocs.append(chosen_by.auroc(partial(_doubt, D, networks.axes)))
-            if aurocs[-1] == max(aurocs):
-                networks.D, history, config = D, curves, config.model_copy(update={"sigma": sigma})
+        curves, config = _teach_discriminator(networks, pool, wrong, config, training, chosen_by, watch)
+        runs.append(curves)
     if networks.restorer is not None:
         assert pool.coarse is not None, "the pool is drawn for it"
         networks.restorer.standardise_by(pool.places[:, :NUM_FEATURES])
         pairs = _spoilt_pairs(pixels, train, networks.restorer, extract, seed)
-        curves = teach_restorer(networks.restorer, pool.coarse, pairs, training, should_stop=should_stop, ranks=ranks)
-        networks.restorer.eval()
-        nothing: HistoryRow = {}
-        history = [row | other for row, other in zip_longest(history, curves, fillvalue=nothing)]
-    on_rows(history)
+        runs.append(teach_restorer(networks.restorer, pool.coarse, pairs, training, watch))
+    on_rows(history := _side_by_side(runs))
     if config.points and config.places == "auto" and pool.aligned is None and networks.D is not None:
         # a memory of places that are not aligned says nothing of a defect of a few pixels, which is less than a place
         config = config.model_copy(update={"memory": 0, "places": Place.ANYWHERE})
     if config.memory:
-        networks.memory, config = _remember(pool, networks, config, chosen_by)
+        networks.memory, config = remember(pool, networks, config, chosen_by)
         chosen_by = chosen_by.seen_by(networks.memory)
     config, way = choose_evidence(networks, config, chosen_by)
-    evidence = [_evidence(networks, look(pixels[row]).seen_by(networks.memory)) for row in select]
+    evidence = [evidence_of(networks, look(pixels[row]).seen_by(networks.memory)) for row in select]
     networks.statistics = place_statistics(evidence, way)
-    return PlacesTrained(networks.eval(), config.model_copy(update={"standardise": way}), history, len(history))
+    num_steps = min((len(curves) for curves in runs), default=0)  # of a time limit the first to learn had more
+    return PlacesTrained(networks.eval(), config.model_copy(update={"standardise": way}), history, num_steps)
+
+
+def _teach_discriminator(
+    networks: PlaceNetworks,
+    pool: PlacePool,
+    wrong: Tensor,
+    config: FeaturesConfig,
+    training: TrainingConfig,
+    chosen_by: ChosenBy,
+    watch: StepWatch,
+) -> tuple[list[HistoryRow], FeaturesConfig]:
+    """D of the sigma that tells spoilt normals best; its curves."""
+    normal = vectors_of(networks.axes, pool.places)
+    aurocs: list[float] = []
+    history: list[HistoryRow] = []
+    for sigma in _sigmas(config):
+        D, curves = teach(normal, wrong, sigma, config.spoilt, training, watch)
+        aurocs.append(chosen_by.auroc(partial(_doubt, D, networks.axes)))
+        if aurocs[-1] == max(aurocs):
+            networks.D, history, chosen = D, curves, sigma
+    return history, config.model_copy(update={"sigma": chosen})
+
+
+def _side_by_side(runs: Sequence[Sequence[HistoryRow]]) -> list[HistoryRow]:
+    """The curves of networks that learnt one after the other, as if at once."""
+    nothing: HistoryRow = {}
+    return [{name: row[name] for row in rows for name in row} for rows in zip_longest(*runs, fillvalue=nothing)]
 
 
 def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy) -> tuple[FeaturesConfig, Way]:
@@ -140,7 +147,7 @@ def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: 
     All are, unless spoilt normals are told clearly better by some of them.
     """
     ways = WAYS if config.standardise == "auto" else (config.standardise,)
-    own, spoilt = ([_evidence(networks, each) for each in examples] for examples in (chosen_by.own, chosen_by.spoilt))
+    own, spoilt = ([evidence_of(networks, each) for each in examples] for examples in (chosen_by.own, chosen_by.spoilt))
     of_kind = {NOVELTY: networks.memory, DOUBT: networks.D, RESIDUAL: networks.restorer}
     there = [kind for kind, network in of_kind.items() if network is not None]
     choices = [list(kept) for num in range(len(there), 0, -1) for kept in combinations(there, num)]
@@ -157,55 +164,6 @@ def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: 
     if RESIDUAL in dropped:
         networks.restorer, config = None, config.model_copy(update={"restorer": False})
     return config, found[best][1]
-
-
-def _remember(
-    pool: PlacePool, networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy
-) -> tuple[Memory, FeaturesConfig]:
-    """The memory; with "auto", of the way of comparing that tells spoilt normals best, beside the rest."""
-    choices = [config.places]
-    if config.places == "auto":  # where spoilt normals tell no clear difference, the most exact that there is
-        choices = [*([Place.ALIGNED] if pool.aligned else []), Place.SAME, Place.NEAR, Place.ANYWHERE]
-    memories: list[Memory] = []
-    aurocs: list[float] = []
-    for choice in choices:
-        networks.memory = _filled(pool, networks, config.model_copy(update={"places": choice}))
-        memories.append(networks.memory)
-        aurocs.append(chosen_by.seen_by(networks.memory).auroc(partial(_evidence, networks)))
-    best = preferred(aurocs, len(chosen_by.own))
-    memory, sizes = memories[best], {}
-    if isinstance(memory, PlaceMemory):
-        sizes = {"memory": memory.places.shape[0]}
-    elif isinstance(memory, CellMemory):
-        sizes = {"memory_per_place": memory.places.shape[1]}
-    return memory, config.model_copy(update={"places": choices[best], **sizes})
-
-
-def _filled(pool: PlacePool, networks: PlaceNetworks, config: FeaturesConfig) -> Memory:
-    assert config.places != "auto", "it is chosen"
-    match config.places:
-        case Place.ALIGNED:
-            assert pool.aligned is not None, "there is a reference"
-            return pool.aligned
-        case Place.SAME:
-            drawn = config.model_copy(update={"memory_per_place": pool.cells.shape[1]})
-            cells = memory_of(drawn, len(networks.memory_axes.axes))
-            assert isinstance(cells, CellMemory), "of that kind"
-            of_images = [_vectors(networks.recall, each) for each in pool.cells.unbind(1)]
-            cells.places = torch.stack(of_images, dim=1)[:, :, : cells.places.shape[2]].half()
-            return cells
-        case _:
-            memory = PlaceMemory(config.memory, len(networks.memory_axes.axes))
-            closeness = CLOSENESS[config.places]
-            places = torch.cat([_vectors(networks.recall, pool.places), closeness * pool.where], dim=1)
-            memory.closeness = torch.tensor(closeness)
-            memory.places = places[coreset(places, config.memory)].contiguous()
-            return memory
-
-
-def _vectors(turn: Turn, places: Tensor) -> Tensor:
-    """Places (n, num_features) as vectors (n, dimensions)."""
-    return turn(places.T[None, :, :, None])[0, :, :, 0].T.contiguous()
 
 
 def _chosen_by(
@@ -266,8 +224,3 @@ def _as_many_as_fit(pixels: PixelsOfImages, rows: Sequence[int], most: int) -> l
     _, height, width = pixels[rows[0]].shape
     num = min(most, len(rows), max(_SPOILT_PIXELS // (height * width), _FEWEST))
     return [rows[place] for place in np.linspace(0, len(rows) - 1, num).round().astype(int)]
-
-
-@torch.no_grad()
-def _evidence(networks: PlaceNetworks, example: PlaceExample) -> Tensor:
-    return networks.evidence(example.maps, example.where)[0]

@@ -5,7 +5,6 @@ Shapes: coarse maps (n, num_features, h/16, w/16), half precision; pairs (n, 2, 
 each with drawn defects.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -16,8 +15,8 @@ from anomaly.config import TrainingConfig
 from anomaly.errors import TrainingError
 from anomaly.networks.restorer import MapRestorer
 from anomaly.training.curves import HistoryRow
-from anomaly.training.places.steps import take_steps
-from anomaly.training.ranks import ALONE, Ranks, all_tensors
+from anomaly.training.places.steps import StepWatch, take_steps
+from anomaly.training.ranks import Ranks, all_tensors
 from anomaly.training.whole_batch import see_whole_batches
 
 _BATCH, _SPOILT = 16, 8  # pictures, and those of them with drawn defects
@@ -29,18 +28,18 @@ def teach_restorer(
     coarse: Tensor,
     pairs: Tensor,
     training: TrainingConfig,
-    *,
-    should_stop: Callable[[int, HistoryRow], bool],
-    ranks: Ranks = ALONE,
+    watch: StepWatch = StepWatch(),
 ) -> list[HistoryRow]:
     """Train a restorer, which knows its centre and spread, from the beginning; the curves.
 
+    It is in evaluation mode then.
     Where there are several `ranks`, rank 0 calls this, and the others `restore_along`. All draw the same; each has its
     own pictures of the batch.
 
     Raises:
         DivergedError: a loss is not finite any more.
     """
+    ranks = watch.ranks
     if ranks.leads:
         ranks.tell({"restore": {"training": training.model_dump(mode="json"), "shapes": [coarse.shape, pairs.shape]}})
     ranks.broadcast_([coarse, pairs])
@@ -59,8 +58,9 @@ def teach_restorer(
             seen, wanted = (ranks.own(torch.cat([normal, each])).to(dtype) for each in (spoilt, wanted))
             return ranks.size / _BATCH * taught.distance(seen, wanted).mean(dim=(1, 2)).sum()
 
-        history = take_steps(draw_loss, optimizer, training.steps, player="g", should_stop=should_stop, ranks=ranks)
+        history = take_steps(draw_loss, optimizer, training.steps, watch, player="g")
     restorer.load_state_dict(taught.state_dict())
+    restorer.eval()
     return history
 
 
@@ -70,4 +70,4 @@ def restore_along(task: dict[str, Any], ranks: Ranks) -> None:
     training = TrainingConfig.model_validate(task["training"])
     with suppress(TrainingError):  # rank 0 tells it
         restorer = MapRestorer(coarse.shape[1])
-        teach_restorer(restorer, coarse, pairs, training, should_stop=lambda *_: False, ranks=ranks)
+        teach_restorer(restorer, coarse, pairs, training, StepWatch(ranks=ranks))

@@ -1,24 +1,32 @@
 """The steps of one network of places, and what is told of them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Tensor, optim
 
 from anomaly.training.curves import Curves, HistoryRow, means, to_rows
 from anomaly.training.optimizers import descend
-from anomaly.training.ranks import Ranks
+from anomaly.training.ranks import ALONE, Ranks
 
 REPORT_EVERY = 10
+
+
+@dataclass(frozen=True)
+class StepWatch:
+    """Who takes the steps, and who may end them: `should_stop` is asked every ten, with the means of the curves."""
+
+    should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False
+    ranks: Ranks = ALONE
 
 
 def take_steps(
     draw_loss: Callable[[], Tensor],
     optimizer: optim.Optimizer,
     num_steps: int,
+    watch: StepWatch,
     *,
     player: str,
-    should_stop: Callable[[int, HistoryRow], bool],
-    ranks: Ranks,
 ) -> list[HistoryRow]:
     """Descend on a loss that is drawn anew in each step; the curves, named by the `player` "d" or "g".
 
@@ -27,6 +35,7 @@ def take_steps(
     Raises:
         DivergedError: a loss is not finite any more.
     """
+    ranks = watch.ranks
     history: list[HistoryRow] = []
     recent: list[Curves] = []
     for step in range(1, num_steps + 1):
@@ -38,6 +47,6 @@ def take_steps(
             continue
         history += (new := to_rows(recent, step))
         recent.clear()
-        if ranks.decide(should_stop, step, means(new)):
+        if ranks.decide(watch.should_stop, step, means(new)):
             break
     return history

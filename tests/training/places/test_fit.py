@@ -1,12 +1,15 @@
 """Which evidence is kept, by what spoilt normals show; what a place shows is given here, not computed."""
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from anomaly.config import FeaturesConfig, Place
-from anomaly.networks.places import PlaceNetworks, PlaceStatistics
+from anomaly.config import FeaturesConfig, Method, Place, TrainingConfig
+from anomaly.networks.aligned_memory import NUM_FINE
+from anomaly.networks.places import NUM_FEATURES, PlaceNetworks, PlaceStatistics
 from anomaly.training.places.examples import ChosenBy, PlaceExample
-from anomaly.training.places.fit import choose_evidence
+from anomaly.training.places.fit import choose_evidence, fit_places
 from anomaly.training.places.pool import where_of
 from anomaly.training.places.statistics import preferred
 
@@ -96,3 +99,29 @@ def test_a_later_choice_must_be_clearly_better(aurocs: list[float], expected: in
 def test_what_one_of_few_spoilt_normals_could_change_chooses_nothing() -> None:
     assert preferred([0.5, 0.75], 4) == 1
     assert preferred([0.5, 0.75], 3) == 0
+
+
+def test_a_time_limit_is_told_by_what_had_least_of_it() -> None:
+    """The restorer learns last; the curves stand side by side."""
+    rng, steps = np.random.default_rng(0), TrainingConfig(method=Method.FEATURES, steps=30)
+    pixels = rng.integers(0, 256, (24, 3, 64, 64), np.uint8)
+    config = FeaturesConfig(memory=16, places=Place.ANYWHERE, sigma=1.0, restorer=True)
+    taught: list[str] = []
+
+    def should_stop(step: int, row: dict[str, float]) -> bool:
+        taught.append(next(name for name in row if name.startswith("loss")))
+        return taught.count("loss_g") == 2
+
+    def extract(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.random.default_rng(int(image.sum())).normal(size=(NUM_FEATURES + NUM_FINE, 8, 8)).astype(np.float32)
+
+    networks = PlaceNetworks(config)
+    trained = fit_places(
+        pixels, range(16), range(16, 24), networks, config, steps, extract=extract, should_stop=should_stop
+    )
+    assert taught == ["loss_d"] * 3 + ["loss_g"] * 2
+    assert trained.num_steps == 20
+    assert [set(row) for row in trained.history[19:21]] == [
+        {"step", "loss_d", "grad_d", "loss_g", "grad_g"},
+        {"step", "loss_d", "grad_d"},
+    ]
