@@ -18,6 +18,7 @@ from anomaly.config import (
     SearchConfig,
     TrainingConfig,
 )
+from anomaly.config.places import EVIDENCE
 from anomaly.evaluation import metrics_of, summarise
 from anomaly.recipes import parse_overrides, read_recipe, recipe_names
 from service.settings import Settings
@@ -109,6 +110,11 @@ def test_no_document_names_an_option_that_is_gone(name: str) -> None:
     named = {option for code in [*spans, *lines] for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)}
     assert len(named) > 2
     assert named <= {option for _, option in OPTIONS} | {"--help"}
+
+
+def test_the_guide_describes_the_terms_of_places() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", PAGES["guide.md"], re.MULTILINE)
+    assert set(EVIDENCE) <= set(rows)
 
 
 def test_the_guide_describes_every_metric() -> None:
