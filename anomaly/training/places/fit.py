@@ -30,7 +30,7 @@ from anomaly.training.places.memory import remember, vectors_of
 from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.restorer import teach_restorer
 from anomaly.training.places.spoilt import CHOOSING, SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
-from anomaly.training.places.statistics import WAYS, Way, measured, place_statistics, preferred
+from anomaly.training.places.statistics import WAYS, Way, clearly_better, measured, place_statistics
 from anomaly.training.places.steps import REPORT_EVERY, StepWatch
 from anomaly.training.ranks import ALONE, Ranks
 
@@ -144,18 +144,20 @@ def _side_by_side(runs: Sequence[Sequence[HistoryRow]]) -> list[HistoryRow]:
 def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy) -> tuple[FeaturesConfig, Way]:
     """Which of memory, D and restorer are kept, and the way that what they show is measured.
 
-    All are, unless spoilt normals are told clearly better by some of them.
+    All are, unless spoilt normals are told better by some of them: clearly so for each that is dropped.
     """
     ways = WAYS if config.standardise == "auto" else (config.standardise,)
     own, spoilt = ([evidence_of(networks, each) for each in examples] for examples in (chosen_by.own, chosen_by.spoilt))
     of_kind = {NOVELTY: networks.memory, DOUBT: networks.D, RESIDUAL: networks.restorer}
     there = [kind for kind, network in of_kind.items() if network is not None]
     choices = [list(kept) for num in range(len(there), 0, -1) for kept in combinations(there, num)]
-    found = []
+    worths, found = [], []
     for kept in choices:
         of_kinds = [[each[kept] for each in examples] for examples in (own, spoilt)]
-        found.append(measured(of_kinds[0], of_kinds[1], chosen_by.where, ways))
-    best = preferred([auroc for auroc, _ in found], len(own))
+        auroc, way = measured(of_kinds[0], of_kinds[1], chosen_by.where, ways)
+        worths.append(auroc - clearly_better(len(own)) * (len(there) - len(kept)))
+        found.append(way)
+    best = worths.index(max(worths))  # the first of them, which keeps most
     dropped = set(there) - set(choices[best])
     if NOVELTY in dropped:
         networks.memory, config = None, config.model_copy(update={"memory": 0})
@@ -163,7 +165,7 @@ def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: 
         networks.D, config = None, config.model_copy(update={"discriminator": False})
     if RESIDUAL in dropped:
         networks.restorer, config = None, config.model_copy(update={"restorer": False})
-    return config, found[best][1]
+    return config, found[best]
 
 
 def _chosen_by(

@@ -36,11 +36,16 @@ def place_statistics(evidence: Sequence[Tensor], way: Way) -> PlaceStatistics:
     return statistics
 
 
+def clearly_better(num_pairs: int) -> float:
+    """By how much an AUROC of so many normals, and the same spoilt, is: a point, and what one of them could change."""
+    return max(_LEAST_CLEARLY, 1 / num_pairs)
+
+
 def preferred(aurocs: Sequence[float], num_pairs: int) -> int:
-    """The first, unless a later one is clearly better: by a point, and by what one of these normals could change."""
-    best, clearly = 0, max(_LEAST_CLEARLY, 1 / num_pairs)
+    """The first, unless a later one is clearly better."""
+    best = 0
     for number, auroc in enumerate(aurocs):
-        if auroc >= aurocs[best] + clearly:
+        if auroc >= aurocs[best] + clearly_better(num_pairs):
             best = number
     return best
 

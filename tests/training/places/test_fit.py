@@ -11,7 +11,7 @@ from anomaly.networks.places import NUM_FEATURES, PlaceNetworks, PlaceStatistics
 from anomaly.training.places.examples import ChosenBy, PlaceExample
 from anomaly.training.places.fit import choose_evidence, fit_places
 from anomaly.training.places.pool import where_of
-from anomaly.training.places.statistics import preferred
+from anomaly.training.places.statistics import measured, preferred
 
 NUM, SIDE = 40, 32
 CONFIG = FeaturesConfig(places=Place.ANYWHERE, restorer=True)
@@ -25,19 +25,19 @@ class Shown(PlaceNetworks):
         return maps
 
 
-def examples(*raised: float) -> ChosenBy:
+def examples(*raised: float, num: int = NUM, seed: int = 0) -> ChosenBy:
     """Noise; in spoilt normals a place is raised by so much, in each kind of evidence."""
-    noise = torch.randn(2, NUM, 1, len(raised), SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(2, num, 1, len(raised), SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
     noise[1, :, 0, :, 16, 16] += torch.tensor(raised)
     where = where_of(noise[0, 0])
     own, spoilt = ([PlaceExample(maps, where, where) for maps in each] for each in noise)
     return ChosenBy(own, spoilt)
 
 
-def chosen(*raised: float, config: FeaturesConfig = CONFIG) -> str:
+def chosen(*raised: float, config: FeaturesConfig = CONFIG, num: int = NUM) -> str:
     """What is kept."""
     networks = Shown(config)
-    config, way = choose_evidence(networks, config, examples(*raised))
+    config, way = choose_evidence(networks, config, examples(*raised, num=num))
     assert way in ("place", "anywhere")
     kept = [getattr(networks, kind) is not None for kind in KINDS]
     assert kept == [config.memory > 0, config.discriminator, config.restorer]
@@ -76,6 +76,19 @@ def test_what_harms_little_is_kept() -> None:
     """Of 40 spoilt normals, noise beside what is strong costs less than one of them."""
     assert chosen(0.0, 8.0, 8.0) == "memory D restorer"
     assert chosen(0.0, 8.0, config=CONFIG.model_copy(update={"restorer": False})) == "memory D"
+
+
+def test_each_kind_that_is_dropped_must_be_worth_a_normal() -> None:
+    """Of 7 normals D alone tells more than all kinds by what one of them could change, but not by what two could."""
+    seven = examples(0.0, 4.0, 0.0, num=7, seed=6)
+    own, spoilt = ([each.maps[0] for each in of] for of in (seven.own, seven.spoilt))
+    told = [
+        measured([each[kinds] for each in own], [each[kinds] for each in spoilt], seven.where)[0]
+        for kinds in ([0, 1, 2], [1])
+    ]
+    assert 1 / 7 < told[1] - told[0] < 2 / 7
+    networks = Shown(CONFIG)
+    assert choose_evidence(networks, CONFIG, seven)[0] == CONFIG
 
 
 def test_what_the_recipe_leaves_away_is_not_brought_back() -> None:
