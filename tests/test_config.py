@@ -329,11 +329,11 @@ def test_the_plan_has_the_shapes_and_auxiliaries_of_the_sections() -> None:
         ({"training": {"method": "features"}, "network": {"phi": True}}, "and a φ anyway; leave network.phi away"),
         (
             {"training": {"method": "features"}, "preprocess": {"size": 32}, "features": {"restorer": True}},
-            r"of 64; choose another preprocess\.resize than whole and such a preprocess\.size",
+            r"six times, so 32 does not fit; choose one of 64, 128, 192, 256, or features\.restorer=false",
         ),
         (
             {"training": {"method": "features"}, "preprocess": {"resize": "whole"}, "features": {"restorer": True}},
-            r"sees squares .*choose another preprocess\.resize than whole .*or features\.restorer=false",
+            r"squares of one size; leave preprocess\.resize=whole away, or choose features\.restorer=false, or the rec",
         ),
         (
             {"training": {"method": "features"}, "features": {"memory": 0, "discriminator": False}},

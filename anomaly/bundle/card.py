@@ -13,7 +13,7 @@ _TITLES = {
     "f-anogan": "f-AnoGAN: an encoder, learnt after the game, finds the latent",
     "alad": "ALAD: an encoder finds the latent, and discriminators of cycles judge it",
     "autoencoder": "Autoencoder: an encoder finds the latent, and no game is played",
-    "features": "A memory of normal places and a discriminator of them, on the maps of a pretrained network",
+    "features": "Places are compared with those of normal images, on the maps of a pretrained network",
 }
 
 

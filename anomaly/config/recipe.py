@@ -7,6 +7,7 @@ from pydantic import ValidationError, model_validator
 from anomaly.config.choices import Architecture, Method, Precision, Resize
 from anomaly.config.places import RESTORED_STRIDE, STRIDE
 from anomaly.config.sections import (
+    MAX_SIDE,
     AuxiliaryConfig,
     Config,
     FeaturesConfig,
@@ -159,15 +160,26 @@ class Recipe(Config):
             raise ValueError(f"{method} has no G to match features with, and a φ anyway; leave network.phi away")
         if any(value for _, value in self.auxiliary):
             raise ValueError(f"{method} has a discriminator of its own; leave the section auxiliary away")
+        if self.features.restorer:
+            self._check_restorer()
         if self.preprocess.resize is not Resize.WHOLE and size % 16:
             raise ValueError(
                 f"the pretrained network halves the side four times, so {size} does not fit; choose a multiple of 16, "
                 "or preprocess.resize=whole"
             )
-        if self.features.restorer and (self.preprocess.resize is Resize.WHOLE or size % RESTORED_STRIDE):
+
+    def _check_restorer(self) -> None:
+        size = self.preprocess.size
+        if self.preprocess.resize is Resize.WHOLE:
             raise ValueError(
-                f"features.restorer sees squares whose side is a multiple of {RESTORED_STRIDE}; choose another "
-                "preprocess.resize than whole and such a preprocess.size, or features.restorer=false"
+                "the restorer of maps (features.restorer) sees squares of one size; leave preprocess.resize=whole "
+                "away, or choose features.restorer=false, or the recipe large-parts"
+            )
+        if size % RESTORED_STRIDE:
+            fitting = ", ".join(str(side) for side in range(RESTORED_STRIDE, MAX_SIDE + 1, RESTORED_STRIDE))
+            raise ValueError(
+                f"the restorer of maps (features.restorer) halves the side six times, so {size} does not fit; choose "
+                f"one of {fitting}, or features.restorer=false"
             )
 
     @model_validator(mode="after")

@@ -7,7 +7,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from anomaly.config.choices import Architecture, Loss, Method, Place, Precision, Prior, Resize
 
 MAX_REMEMBERED = 1024  # images: at side 256 they take 134 MB of a file, and 268 of memory
-Side = Annotated[int, Field(ge=2, le=256)]
+MAX_SIDE = 256  # of a square of pixels
+Side = Annotated[int, Field(ge=2, le=MAX_SIDE)]
 Given = Any
 """What a validator gets before fields are read: a mapping of those that are given, or a finished model."""
 

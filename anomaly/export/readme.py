@@ -1,6 +1,7 @@
 """The README.md of an exported folder: what somebody needs who has only the folder."""
 
 from anomaly.bundle import Bundle
+from anomaly.config import Resize
 from anomaly.config.places import PLACE, REFERENCE
 from anomaly.export.runtimes import Runtime
 
@@ -137,9 +138,10 @@ def _shapes(bundle: Bundle) -> dict[str, str]:
     if not recipe.has_generator:
         batch = (
             f"It takes one picture at a time, of any height h and width w that are multiples of {recipe.stride}. A "
-            "picture is computed as a whole, in about 1,000 bytes of memory a pixel: 1 GB a megapixel. `anomaly score` "
-            "needs less for large pictures, because it computes them in strips."
+            "picture is computed as a whole, in about 1,000 bytes of memory a pixel: 1 GB a megapixel."
         )
+        if recipe.preprocess.resize is Resize.WHOLE:
+            batch += " `anomaly score` needs less for large pictures, because it computes them in strips."
         return {"batch": batch, "n": "1", "sides": "h, w", "map_sides": f"h / {PLACE}, w / {PLACE}"}
     sides = f"{recipe.preprocess.size}, {recipe.preprocess.size}"
     return {"batch": "A batch has any number n of images.", "n": "n", "sides": sides, "map_sides": sides}

@@ -1,8 +1,8 @@
 """The evidence graph as ONNX: x → z_hat, x_hat, terms, maps; made from the one module.
 
-It has no weights of its own: its initialisers are places in `weights.safetensors`. Batch norms are folded into their
-convolutions, as when torch runs the graph, but inside of it: a runtime computes the folded weights once, when it loads
-the graph.
+It has no weights of its own: its initialisers are places in `weights.safetensors`. Batch norms of G, E and D of images
+are folded into their convolutions, as when torch runs the graph, but inside of it: a runtime computes the folded
+weights once, when it loads the graph.
 Shapes: as in `graph`; the terms are one tensor (b, num_terms), in the order of the manifest. b is free.
 Source: ONNX, "External Data".
 """
@@ -100,7 +100,7 @@ def _exported(contents: Contents) -> "ModelProto":
 
 
 def _exported_places(contents: Contents) -> "ModelProto":
-    """For pictures of any shape; the weights are inside."""
+    """For pictures whose sides are multiples of the recipe's stride; weights are inside, batch norms as they are."""
     networks = stored_places(contents, _CALLED).eval().requires_grad_(False)
     with_points = networks.needs_points
     phi = phi_model(contents.manifest.recipe.preprocess.channels, with_points=with_points)

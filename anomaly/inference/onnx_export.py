@@ -3,8 +3,9 @@
 `anomaly export` writes it for machines without this project, so all that a score needs is inside: networks, term
 statistics and calibration scores. Terms are computed in single precision, what follows from them in double.
 
-Inputs: pixels (n, c, size, size) uint8; alpha () float64. Without G n is 1, height and width are any multiples of 16,
-and the heatmap is 8 times coarser. Where pictures are aligned there is the pose (2, 3) float32 too (see `data.pose`).
+Inputs: pixels (n, c, size, size) uint8; alpha () float64. Without G n is 1, height and width are any multiples of 16
+(of 64 where maps are restored), and the heatmap is 8 times coarser. Where pictures are aligned there is the pose (2, 3)
+float32 too (see `data.pose`).
 Outputs: score, p_value (n,) float64; threshold () float64, NaN where alpha has none; is_anomalous (n,) bool, False
 where there is no threshold; terms (n, num_terms) float64, in the order of the manifest, which stands in the model's
 metadata as `terms`; heatmap (n, size, size) float32.

@@ -2,6 +2,7 @@
 
 Each picture is computed by itself, so that no result depends on a batch. A large picture is computed in strips of rows
 that overlap by what a place sees beyond itself: its maps are those of one pass, and the memory is that of a strip.
+Where maps are restored no picture is large, and sides are multiples of 64.
 Shapes: pixels (c, h, w) uint8 each, h and w multiples of 16; maps (1 + k, h/8, w/8), of k kinds of evidence.
 """
 

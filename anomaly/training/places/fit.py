@@ -7,7 +7,7 @@ Shapes: pixels (c, h, w) uint8 each; φ's maps (num_features, h/8, w/8); places 
 dimensions); where (n, 2), as shares of height and width; evidence (k, h/8, w/8).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, zip_longest
@@ -43,17 +43,22 @@ _SPOILT_SHARE = 0.25  # of a place's pixels
 
 @dataclass(frozen=True)
 class PlacesTrained:
-    """The networks in evaluation mode, the choices made, the curves and the steps done."""
+    """The networks in evaluation mode, the choices made, the curves of each that learnt, and the steps done."""
 
     networks: PlaceNetworks
     config: FeaturesConfig
-    history: list[HistoryRow]
+    runs: list[list[HistoryRow]]
     num_steps: int
 
     @property
+    def history(self) -> list[HistoryRow]:
+        """The curves of networks that learnt one after the other, as if at once."""
+        return _merged(zip_longest(*self.runs, fillvalue={}))
+
+    @property
     def last(self) -> HistoryRow:
-        """The means of the curves over the last steps."""
-        return means(self.history[-REPORT_EVERY:]) if self.history else {}
+        """The means of the curves over their last steps."""
+        return _merged([[means(run[-REPORT_EVERY:]) for run in self.runs]])[0] | {"step": self.num_steps}
 
     @property
     def kept_step(self) -> int:
@@ -89,18 +94,17 @@ def fit_places(
     remembered = pool.places[:, NUM_FEATURES - len(networks.memory_axes.centre) : NUM_FEATURES]
     networks.memory_axes.fit(remembered, whiten=False, by_channel=config.memory_maps == "coarse")
     chosen_by = _chosen_by(pixels, select, look, config, seed)
-    watch = StepWatch(should_stop, ranks)
-    runs: list[list[HistoryRow]] = []
+    wrong = _spoilt_places(pixels, train, networks, config, extract, seed)
+    pairs = _spoilt_pairs(pixels, train, networks.restorer, extract, seed) if networks.restorer else None
+    watch = StepWatch(should_stop, ranks)  # a time limit counts from the first step on
+    runs: dict[int, list[HistoryRow]] = {}
     if networks.D is not None:
-        wrong = _spoilt_places(pixels, train, networks, config, extract, seed)
-        curves, config = _teach_discriminator(networks, pool, wrong, config, training, chosen_by, watch)
-        runs.append(curves)
+        runs[DOUBT], config = _teach_discriminator(networks, pool, wrong, config, training, chosen_by, watch)
     if networks.restorer is not None:
         assert pool.coarse is not None, "the pool is drawn for it"
+        assert pairs is not None, "they were made for it"
         networks.restorer.standardise_by(pool.places[:, :NUM_FEATURES])
-        pairs = _spoilt_pairs(pixels, train, networks.restorer, extract, seed)
-        runs.append(teach_restorer(networks.restorer, pool.coarse, pairs, training, watch))
-    on_rows(history := _side_by_side(runs))
+        runs[RESIDUAL] = teach_restorer(networks.restorer, pool.coarse, pairs, training, watch)
     if config.points and config.places == "auto" and pool.aligned is None and networks.D is not None:
         # a memory of places that are not aligned says nothing of a defect of a few pixels, which is less than a place
         config = config.model_copy(update={"memory": 0, "places": Place.ANYWHERE})
@@ -108,10 +112,15 @@ def fit_places(
         networks.memory, config = remember(pool, networks, config, chosen_by)
         chosen_by = chosen_by.seen_by(networks.memory)
     config, way = choose_evidence(networks, config, chosen_by)
+    kept = [run for kind, run in runs.items() if (config.discriminator if kind == DOUBT else config.restorer)]
     evidence = [evidence_of(networks, look(pixels[row]).seen_by(networks.memory)) for row in select]
     networks.statistics = place_statistics(evidence, way)
-    num_steps = min((len(curves) for curves in runs), default=0)  # of a time limit the first to learn had more
-    return PlacesTrained(networks.eval(), config.model_copy(update={"standardise": way}), history, num_steps)
+    num_steps = min(map(len, kept), default=training.steps)  # of a time limit the first to learn had more
+    trained = PlacesTrained(
+        networks.eval(), config.model_copy(update={"standardise": way}), list(runs.values()), num_steps
+    )
+    on_rows(trained.history)
+    return trained
 
 
 def _teach_discriminator(
@@ -135,10 +144,9 @@ def _teach_discriminator(
     return history, config.model_copy(update={"sigma": chosen})
 
 
-def _side_by_side(runs: Sequence[Sequence[HistoryRow]]) -> list[HistoryRow]:
-    """The curves of networks that learnt one after the other, as if at once."""
-    nothing: HistoryRow = {}
-    return [{name: row[name] for row in rows for name in row} for rows in zip_longest(*runs, fillvalue=nothing)]
+def _merged(rows: Iterable[Sequence[HistoryRow]]) -> list[HistoryRow]:
+    """Rows of each step as one."""
+    return [{name: row[name] for row in of_step for name in row} for of_step in rows]
 
 
 def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy) -> tuple[FeaturesConfig, Way]:
@@ -155,9 +163,9 @@ def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: 
     for kept in choices:
         of_kinds = [[each[kept] for each in examples] for examples in (own, spoilt)]
         auroc, way = measured(of_kinds[0], of_kinds[1], chosen_by.where, ways)
-        worths.append(auroc - clearly_better(len(own)) * (len(there) - len(kept)))
+        worths.append(round(auroc - clearly_better(len(own)) * (len(there) - len(kept)), 9))
         found.append(way)
-    best = worths.index(max(worths))  # the first of them, which keeps most
+    best = max(range(len(choices)), key=lambda number: (worths[number], number))
     dropped = set(there) - set(choices[best])
     if NOVELTY in dropped:
         networks.memory, config = None, config.model_copy(update={"memory": 0})

@@ -16,6 +16,7 @@ from anomaly.networks.places import GRID, PlaceStatistics
 Way = Literal["place", "anywhere"]
 WAYS: tuple[Way, ...] = ("place", "anywhere")
 _LEAST_CLEARLY = 0.01
+_ROUNDING = 1e-9  # AUROCs of n pairs are multiples of 1/n², and their differences often 1/n
 _SHARED = 0.3  # of the deviation of all places, beside a place's own
 _LEAST = 1e-3
 
@@ -45,7 +46,7 @@ def preferred(aurocs: Sequence[float], num_pairs: int) -> int:
     """The first, unless a later one is clearly better."""
     best = 0
     for number, auroc in enumerate(aurocs):
-        if auroc >= aurocs[best] + clearly_better(num_pairs):
+        if auroc - aurocs[best] >= clearly_better(num_pairs) - _ROUNDING:
             best = number
     return best
 
