@@ -24,6 +24,7 @@ from anomaly.pipeline.train import TrainOptions, train_on
 from anomaly.recipes import Survey, candidates, read_recipe, survey
 from anomaly.runtime import resolve_device
 from anomaly.training.places.spoilt import CHOOSING, spoilt_images
+from anomaly.training.places.statistics import preferred
 
 MOST_LEARNT, MOST_JUDGED = 2000, 60  # images
 FEWEST_JUDGED, FEWEST_LEARNT = 5, 20
@@ -71,9 +72,13 @@ class TrialSummary:
 
     @property
     def best(self) -> Trial | None:
-        """The one with the highest AUROC; the earlier of two alike. None where all failed."""
+        """The first, unless a later one is better by a point, and by what one of the normals could change.
+
+        None where all failed.
+        """
         judged = [trial for trial in self.trials if trial.auroc is not None]
-        return max(judged, key=lambda trial: trial.auroc or 0.0, default=None)
+        aurocs = [trial.auroc or 0.0 for trial in judged]
+        return judged[preferred(aurocs, self.num_judged)] if judged else None
 
 
 def try_recipes(

@@ -31,11 +31,16 @@ def tried(name: str, auroc: float | None) -> Trial:
     return Trial(name, auroc, None, 1.0, 1.0, is_cut_short=False)
 
 
-def test_the_best_has_the_highest_auroc_and_of_two_alike_the_first_is_named() -> None:
-    trials = (tried("a", 0.7), tried("b", None), tried("c", 0.8), tried("d", 0.8))
-    best = TrialSummary(trials, 20, 5).best
+@pytest.mark.parametrize(("num_judged", "expected"), [(5, "a"), (20, "c"), (200, "d")])
+def test_the_first_is_named_unless_a_later_one_is_clearly_better(num_judged: int, expected: str) -> None:
+    """Of 5 normals one changes 20 points, of 20 five, of 200 half a point."""
+    trials = (tried("a", 0.7), tried("b", None), tried("c", 0.8), tried("d", 0.82))
+    best = TrialSummary(trials, 20, num_judged).best
     assert best is not None
-    assert best.name == "c"
+    assert best.name == expected
+
+
+def test_none_is_named_where_all_failed() -> None:
     assert TrialSummary((tried("b", None),), 20, 5).best is None
 
 
