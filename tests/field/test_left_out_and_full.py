@@ -117,8 +117,10 @@ def test_a_full_disk_keeps_no_half_of_results_and_pictures(bigan_dir: Path, tmp_
     command += ["score", bigan_dir, images, "--out", disk / "r.csv"]
     # skipped, not failed: only Linux has mount namespaces, and only root may mount; limits of files are tested above
     if shutil.which("unshare") is None:
+        # skipped, not failed: unshare is a program of Linux alone; CI has it
         pytest.skip("unshare, which makes the small disk, is not here")
     if (asked := subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True)).returncode:
+        # skipped, not failed: who is not root may not make a mount namespace; CI's root may
         pytest.skip(f"a small disk cannot be mounted here: {asked.stderr.strip()}")
     environment = os.environ | {"DISK": str(disk), "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(command, capture_output=True, text=True, env=environment)
