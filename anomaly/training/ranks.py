@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from typing import Any, TypeVar
 
 import numpy as np
@@ -148,6 +149,9 @@ def is_follower() -> bool:
 def joined(device: torch.device) -> Iterator[Ranks]:
     """This process as a rank, by the variables that torchrun sets, until the block ends.
 
+    Then the process group is gone, and its threads with it: one that still frees a tensor while Python ends would
+    abort the process.
+
     Raises:
         LostRankError: another rank has ended meanwhile.
     """
@@ -155,6 +159,9 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         torch.set_num_threads(max(torch.get_num_threads() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1))
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    # PyTorch imports it for the first optimiser. Its functions take the group of that moment as a default argument, and
+    # would keep it for ever. So it is imported while there is none.
+    import_module("torch.distributed.nn.functional")
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     with _losses():
         dist.init_process_group(backend, timeout=LONGEST_WAIT)

@@ -18,6 +18,17 @@ from tests.cli.calls import TINY, call, done, refused
 
 DIGITS = ("train", "digits", "--normal", "0", *TINY)
 PROGRAM = [sys.executable, "-c", "from anomaly.cli import app; app()"]
+TELLING = """import sys
+from pathlib import Path
+
+from anomaly.cli import app
+
+try:
+    app()
+finally:
+    names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+    print("threads at the end:", [name for name in names if "gloo" in name], file=sys.stderr)
+"""
 PATIENCE_S = 250  # on a busy machine: each process loads torch
 
 
@@ -89,7 +100,7 @@ def test_torchrun_itself_may_start_them(tmp_path: Path) -> None:
     options = [*map(str, DIGITS), "--out", str(tmp_path / "m")]
     environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     program = tmp_path / "program.py"
-    program.write_text("from anomaly.cli import app\napp()\n")
+    program.write_text(TELLING)
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
         words = [*torchrun, str(program), *options, *more]
@@ -98,6 +109,7 @@ def test_torchrun_itself_may_start_them(tmp_path: Path) -> None:
     good, bad = run(), run("--set", "training.batch_size=7")
     assert good.returncode == 0, good.stderr
     assert good.stdout.count("wrote ") == 1
+    assert good.stderr.count("threads at the end: []") == 2  # else they may abort the process while Python ends
     assert load(tmp_path / "m").version == 1
     assert bad.returncode == 1
     assert bad.stderr.count("error: training.batch_size=7 cannot be divided") == 1

@@ -34,10 +34,27 @@ def tile(page: Page, name: str) -> Locator:
 
 
 def finish(page: Page, *, shown: int) -> None:
-    """Wait until all that can be scored is, and so many tiles are shown."""
-    expect(page.locator("#workbench")).to_be_visible()
-    expect(page.locator("#progress-bar")).to_be_hidden(timeout=60_000)
+    """Wait until so many tiles are shown, and all that can be scored is."""
     expect(tiles(page)).to_have_count(shown)
+    drawn(page)  # the bar appears with the first frame after a click
+    expect(page.locator("#progress-bar")).to_be_hidden(timeout=60_000)
+    drawn(page)
+
+
+def drawn(page: Page) -> None:
+    """Wait until the page has drawn what was asked for: it draws once a frame, not at once.
+
+    Whatever a test reads without `expect`, which waits, it reads after this.
+    """
+    page.evaluate("() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+
+
+def expect_widths(page: Page, name: str, *widths: int) -> None:
+    """The canvases of a tile are so many pixels wide: image, closest normal, image under heatmap, heatmap."""
+    canvases = tile(page, name).locator("canvas")
+    expect(canvases).to_have_count(len(widths))
+    for index, width in enumerate(widths):
+        expect(canvases.nth(index)).to_have_js_property("width", width)
 
 
 def slide(page: Page, position: int) -> None:
@@ -49,7 +66,7 @@ def slide(page: Page, position: int) -> None:
 
 def verdicts(page: Page) -> dict[str, str]:
     """The verdict of each tile by its name, once the page has drawn."""
-    page.evaluate("() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+    drawn(page)
     return dict(
         page.locator("#tiles li button").evaluate_all(
             "(all) => all.map((b) => [b.querySelector('.name').textContent, b.dataset.verdict])"

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.service.fakes import add_bundle, png
-from tests.service.static.desk import drop, finish, tile, tiles
+from tests.service.static.desk import drawn, drop, finish, tile, tiles
 from tests.service.static.test_restart import a_run
 
 SAID = {"95.png": ("anomalous", "anomalous"), "94.png": ("normal", "anomalous"), "3.png": ("normal", "normal")}
@@ -31,6 +31,7 @@ def compared(context: BrowserContext, tmp_path: Path) -> Iterator[Page]:
 
 def said(page: Page, name: str) -> list[tuple[str, str]]:
     """The models of a tile, and their verdicts."""
+    drawn(page)
     code = "(all) => all.map((each) => [each.dataset.model, each.dataset.verdict])"
     return [(model, verdict) for model, verdict in tile(page, name).locator(".judgement").evaluate_all(code)]
 
@@ -38,6 +39,7 @@ def said(page: Page, name: str) -> list[tuple[str, str]]:
 def test_each_image_has_the_verdicts_of_all_models_beside_each_other(compared: Page) -> None:
     for name, (first, second) in SAID.items():
         assert said(compared, name) == [("m", first), ("other", second)]
+    drawn(compared)
     columns = (
         tile(compared, "94.png")
         .locator(".column")
@@ -73,6 +75,7 @@ def test_the_export_has_a_row_an_image_and_model(compared: Page, tmp_path: Path)
 def test_an_image_opens_with_the_maps_of_all_models_and_one_correction_is_for_all(compared: Page) -> None:
     tile(compared, "94.png").locator("button").click()
     expect(compared.locator("#viewer .pane canvas.heatmap")).to_have_count(2)
+    drawn(compared)
     captions = compared.locator("#viewer-panes figcaption").all_inner_texts()
     assert [text.partition(" 1×")[0] for text in captions] == [
         *["Image", "Closest normal, m", "Heatmap, m", "Closest normal, other", "Heatmap, other"]

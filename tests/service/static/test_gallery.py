@@ -4,14 +4,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.service.fakes import png
-from tests.service.static.desk import drop, finish, slide, tile, tiles, verdicts
+from tests.service.static.desk import drawn, drop, finish, slide, tile, tiles, verdicts
 
 FEW = {f"{tag}.png": png(tag) for tag in (50, 7, 1000, 96, 300)}
 
 
 def in_window(page: Page) -> list[int]:
     """The places, from 1, of the tiles of which something is in the window once the page has drawn."""
-    verdicts(page)
+    drawn(page)
     code = """(all) => all.filter((tile) => {
       const { top, bottom } = tile.getBoundingClientRect();
       return bottom > 0 && top < innerHeight;
@@ -106,6 +106,7 @@ def test_opacity_and_zoom(page: Page, slider: str) -> None:
     finish(page, shown=5)
     tiles(page).first.locator("button").click()
     set_range(page, slider, 0.25)
+    drawn(page)
     heat = page.locator("canvas.heatmap").evaluate_all("(all) => all.map((c) => getComputedStyle(c).opacity)")
     assert set(heat) == {"0.25"}
     assert page.locator("#opacity").input_value() == page.locator("#viewer-opacity").input_value() == "0.25"
@@ -113,7 +114,7 @@ def test_opacity_and_zoom(page: Page, slider: str) -> None:
     grown = "(panes) => panes.map((p) => Math.round(p.scrollWidth / p.clientWidth))"
     assert page.locator("#viewer .pane").evaluate_all(grown) == [4, 4, 4]
     page.locator("#viewer .pane").first.evaluate("(pane) => pane.scrollTo(60, 40)")
-    page.evaluate("() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+    drawn(page)
     places = page.locator("#viewer .pane").evaluate_all("(panes) => panes.map((p) => [p.scrollLeft, p.scrollTop])")
     assert places == [[60, 40]] * 3
 

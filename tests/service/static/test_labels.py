@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from tests.service.fakes import png
-from tests.service.static.desk import finish, slide, tile, verdicts
+from tests.service.static.desk import drawn, finish, slide, tile
 
 SCORES = {"good": [3, 20, 55, 70, 96, 96, 97, 120], "scratch": [60, 96, 99, 150], "hole": [10, 97, 2000]}
 
@@ -44,7 +44,7 @@ def test_a_labelled_folder_shows_roc_and_counts_live(page: Page, folder: Path) -
     p_values = np.array([(1 + np.sum(np.arange(99) >= score)) / 100 for score in scores])
     for position in range(80, 201, 20):
         slide(page, position)
-        verdicts(page)
+        drawn(page)
         alpha = float(page.locator("#alpha-value").inner_text().removesuffix(" %")) / 100
         (true_negative, false_positive), (false_negative, true_positive) = confusion_matrix(
             is_anomalous, p_values <= alpha

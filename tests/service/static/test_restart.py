@@ -14,7 +14,7 @@ from service.app import create_app
 from service.settings import SAMPLE, Settings
 from tests.service.fakes import add_bundle, load_tagged, picture, png, served
 from tests.service.processes import Process, running
-from tests.service.static.desk import drop, finish, tile, verdicts
+from tests.service.static.desk import drop, expect_widths, finish, tile, verdicts
 
 MODELS = Path(__file__).parents[3] / "models"
 
@@ -135,8 +135,7 @@ def test_all_images_can_be_scored_again_by_another_model(context: BrowserContext
         page.locator("#model").select_option("other")
         page.get_by_role("button", name="Score all with other").click()
         expect(tile(page, "a.png")).to_contain_text("4 of 99 normal images score as high")  # by half more
-        widths = tile(page, "a.png").locator("canvas").evaluate_all("(all) => all.map((canvas) => canvas.width)")
-        assert widths == [8, 8, 8, 20]  # the new answer's heatmap
+        expect_widths(page, "a.png", 8, 8, 8, 20)  # the new answer's heatmap
         page.get_by_role("link", name="History").click()
         expect(page.locator("#history-rows li")).to_have_count(2)  # those of the chosen model
 

@@ -7,7 +7,7 @@ from playwright.sync_api import BrowserContext, FilePayload, Page, Request, expe
 
 from tests.service.fakes import Instance, open_instance, png
 from tests.service.static.conftest import open_page
-from tests.service.static.desk import drop, finish, slide, tile, verdicts
+from tests.service.static.desk import drop, expect_widths, finish, slide, tile, verdicts
 
 FILES = {"ten.png": png(10), "ninety-five.png": png(95), "thousand.png": png(1000)}
 RANKS = {  # among the calibration scores 0 … 98
@@ -25,8 +25,7 @@ def test_three_dropped_files_get_their_pictures_scores_and_verdicts(page: Page) 
     for (name, rank), score in zip(RANKS.items(), ("10", "95", "1,000"), strict=True):
         expect(tile(page, name).locator(".score")).to_have_text(f"score {score}")
         expect(tile(page, name).locator(".rank")).to_have_text(rank)
-        widths = tile(page, name).locator("canvas").evaluate_all("(all) => all.map((canvas) => canvas.width)")
-        assert widths == [8, 8, 8, 8]  # image, closest normal, image under heatmap, heatmap
+        expect_widths(page, name, 8, 8, 8, 8)
     expect(page.locator("#num-anomalous")).to_have_text("2")
 
 
