@@ -1,5 +1,6 @@
 """What several packages' tests share: a hypothesis profile, and tiny trained bundles."""
 
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +25,9 @@ from tests.turned_parts import draw_part
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no mistake
 settings.load_profile("no deadline")
 torch.set_num_threads(1)  # tiny networks gain nothing by two, and lose tenfold where the processors are busy
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it leaves in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the programs under test inherit it, and Ctrl-C ends them
 
 NUM_STEPS = 60
 _TINY: dict[str, dict[str, Any]] = {
