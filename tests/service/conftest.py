@@ -5,7 +5,16 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks.postgres import PostgresServer, running_postgres
+from service.records.history import writer
 from tests.service.fakes import Instance, open_instance
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient_history() -> Iterator[None]:
+    """A busy disk is no mistake: what waits less for a commit says so itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "ACKNOWLEDGE_S", 60.0)
+        yield
 
 
 @pytest.fixture(scope="module")
