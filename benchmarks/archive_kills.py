@@ -11,6 +11,7 @@ byte for byte, and no other file may be left.
 
 import argparse
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from benchmarks.ray_clusters import RayCluster, ray_cluster
 
 VICTIMS = ("worker", "node", "head", "driver")
 MOST_S = 600.0
+MOST_TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -88,23 +90,10 @@ def kill_and_look(model: Path, source: Path, victim: str, *, times: int) -> Kill
         expected = hashes(Path(temporary) / "undisturbed")
         for turn in range(times):
             out = Path(temporary) / f"dest-{turn}"
-            words = ("--ray", clusters.running().address, "--workers", 2)
-            driver = subprocess.Popen(
-                command(model, source, out, *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            try:
-                _wait_for_results(out, driver, random.randint(1, len(expected) // 2))  # noqa: S311  # no secret
-                time.sleep(random.uniform(0, 0.3))  # noqa: S311
-                _kill(victim, driver, clusters.running())
-                with suppress(subprocess.TimeoutExpired):
-                    driver.wait(MOST_S / 5)
-            finally:
-                driver.kill()
-                driver.wait()
-            num_unaided += driver.returncode == 0
-            if driver.returncode != 0:
-                words = ("--ray", clusters.running().address, "--workers", 2)
-                again = run(model, source, out, *words)
+            returncode = _killed_run(model, source, out, victim, clusters, most_results=len(expected) // 2)
+            num_unaided += returncode == 0
+            if returncode != 0:
+                again = run(model, source, out, "--ray", clusters.running().address, "--workers", 2)
                 assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
             found = hashes(out)
             num_different += sum(found[name] != value for name, value in expected.items() if name in found)
@@ -112,6 +101,28 @@ def kill_and_look(model: Path, source: Path, victim: str, *, times: int) -> Kill
             num_left += len(leftovers(out))
     seconds = time.monotonic() - started
     return KillOutcome(victim, times, num_unaided, num_different, num_missing, num_left, seconds)
+
+
+def _killed_run(model: Path, source: Path, out: Path, victim: str, clusters: "_Clusters", *, most_results: int) -> int:
+    """A run with one kill, after some results; its exit code. A run that was over before is done again."""
+    for _ in range(MOST_TRIES):
+        words = ("--ray", clusters.running().address, "--workers", 2)
+        driver = subprocess.Popen(
+            command(model, source, out, *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            _wait_for_results(out, driver, random.randint(1, most_results))  # noqa: S311  # no secret
+            time.sleep(random.uniform(0, 0.3))  # noqa: S311
+            was_running = _kill(victim, driver, clusters.running())
+            with suppress(subprocess.TimeoutExpired):
+                driver.wait(MOST_S / 5)
+        finally:
+            driver.kill()
+            driver.wait()
+        if was_running:
+            return driver.returncode
+        shutil.rmtree(out)
+    raise AssertionError(f"{MOST_TRIES} runs were over before the kill; give it more shards or images")
 
 
 class _Clusters:
@@ -155,18 +166,25 @@ def _raylets(cluster: RayCluster, number: int) -> list[psutil.Process]:
     return []
 
 
-def _kill(victim: str, driver: "subprocess.Popen[bytes]", cluster: RayCluster) -> None:
+def _kill(victim: str, driver: "subprocess.Popen[bytes]", cluster: RayCluster) -> bool:
+    """Whether there was something to kill: a run may be over already."""
+    if driver.poll() is not None:
+        return False
+    if victim == "driver":
+        driver.kill()
+        return True
     match victim:
         case "worker":
-            process = random.choice(cluster.named("ray::Actor"))  # noqa: S311
+            processes = cluster.named("ray::Actor")
         case "node":
-            process = _raylets(cluster, len(cluster.nodes) - 1)[0]
-        case "head":
-            process = _raylets(cluster, 0)[0]
+            processes = _raylets(cluster, len(cluster.nodes) - 1)
         case _:
-            driver.kill()
-            return
-    process.kill()
+            processes = _raylets(cluster, 0)
+    try:
+        random.choice(processes or [driver]).kill()  # noqa: S311
+    except psutil.NoSuchProcess:
+        return False
+    return bool(processes)
 
 
 def _wait_for_results(out: Path, driver: "subprocess.Popen[bytes]", wanted: int) -> None:
