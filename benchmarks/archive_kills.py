@@ -170,21 +170,22 @@ def _kill(victim: str, driver: "subprocess.Popen[bytes]", cluster: RayCluster) -
     """Whether there was something to kill: a run may be over already."""
     if driver.poll() is not None:
         return False
-    if victim == "driver":
-        driver.kill()
-        return True
+    processes: list[subprocess.Popen[bytes]] | list[psutil.Process]
     match victim:
         case "worker":
             processes = cluster.named("ray::Actor")
         case "node":
             processes = _raylets(cluster, len(cluster.nodes) - 1)
-        case _:
+        case "head":
             processes = _raylets(cluster, 0)
-    try:
-        random.choice(processes or [driver]).kill()  # noqa: S311
-    except psutil.NoSuchProcess:
+        case _:
+            processes = [driver]
+    if not processes:
         return False
-    return bool(processes)
+    with suppress(psutil.NoSuchProcess):
+        random.choice(processes).kill()  # noqa: S311
+        return True
+    return False
 
 
 def _wait_for_results(out: Path, driver: "subprocess.Popen[bytes]", wanted: int) -> None:
