@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from anomaly.config import Precision
 from anomaly.errors import DeviceError
+from anomaly.processors import num_threads
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -17,6 +18,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 def resolve_device(name: str = "auto") -> torch.device:
     """The device called `name`; "auto" takes CUDA, then Apple's MPS, then the CPU.
 
+    On a CPU torch gets no more threads in this process than `num_threads`: it does not know of a container's limits.
     With CUDA, TF32 is switched off for this process. Otherwise convolutions would compute single precision with TF32's
     11 bits, and would not score as a CPU does.
 
@@ -39,6 +41,8 @@ def resolve_device(name: str = "auto") -> torch.device:
         raise DeviceError(f"device {name!r} is not supported; choose one of {', '.join(DEVICES)}, or cuda:N")
     if device.type == "cuda":
         _forbid_tf32()
+    if device.type == "cpu" and torch.get_num_threads() > (num := num_threads()):
+        torch.set_num_threads(num)
     return device
 
 

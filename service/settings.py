@@ -1,7 +1,6 @@
 """What an operator may choose. Each field is also an environment variable: `ANOMALY_` and its name in capitals."""
 
 import ipaddress
-import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from anomaly.errors import UsageError
 from anomaly.inference import EngineName
+from anomaly.processors import num_processors
 
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 OWN_PATHS = (
@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     """Pixels in one image, checked before it is decoded."""
     max_files: int = Field(default=256, ge=1)
     """Images in one batch request."""
-    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    threads: int = Field(default_factory=num_processors, ge=1)
     """Images decoded at the same time."""
 
     @field_validator("history", mode="before")

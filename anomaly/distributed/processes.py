@@ -12,6 +12,7 @@ from typing import Any, Generic, Self
 
 from anomaly.distributed.tasks import ATTEMPTS, Answer, Item, Result, Worker, Workers
 from anomaly.errors import AnomalyError, ClusterError
+from anomaly.processors import num_processors
 
 _DIED = f"the worker died of it {ATTEMPTS} times, killed by the system (is the memory full?) or by a fault of a library"
 _worker: list[Worker[Any, Any, Any]] = []  # that of this process, if it is one
@@ -114,8 +115,7 @@ def _environment(workers: Workers, place: int) -> Iterator[None]:
 
 def _num_places(workers: Workers) -> int:
     """As many as this machine has cores, or GPUs, for."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    by_cores = max(1, cores // workers.cpus)
+    by_cores = max(1, num_processors() // workers.cpus)
     if not workers.gpus:
         return by_cores
     import torch  # here: it takes seconds, and what scores on a GPU has it

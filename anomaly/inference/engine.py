@@ -1,6 +1,5 @@
 """What runs the evidence graph, and which engine that is: torch, or ONNX Runtime on a CPU."""
 
-import os
 import platform
 from collections.abc import Sequence
 from ctypes.util import find_library
@@ -112,11 +111,3 @@ def _may_have_gpu() -> bool:
     if platform.system() == "Windows":
         return find_library("nvcuda") is not None
     return any(Path(driver).exists() for driver in _GPU_DRIVERS)
-
-
-def num_threads() -> int:
-    """Processors that this process may use, or OMP_NUM_THREADS, which other numerical libraries obey too."""
-    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    if asked.isdecimal() and int(asked):
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -20,8 +20,9 @@ from anomaly.bundle.weights import layout_digest
 from anomaly.config.places import REFERENCE
 from anomaly.data import Pixels, PixelsOfImages
 from anomaly.extras import import_onnxruntime
-from anomaly.inference.engine import EngineName, Explained, Latents, Terms, num_threads
+from anomaly.inference.engine import EngineName, Explained, Latents, Terms
 from anomaly.inference.place_engine import PlaceEngine, to_x
+from anomaly.processors import num_threads
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg, SessionOptions

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from anomaly.config.places import STRIDE
 from anomaly.data import Pixels
-from anomaly.inference.engine import num_threads
 from anomaly.inference.onnx_engine import session_of_model
 from anomaly.inference.place_engine import to_x
 from anomaly.inference.tracing import traced
 from anomaly.networks import PhiMaps
 from anomaly.networks.pretrained import load_pretrained
+from anomaly.processors import num_threads
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import joblib  # type: ignore[import-untyped]
+import joblib
 from running import read_vectors, run  # type: ignore[import-not-found]
 from sklearn.decomposition import PCA
 

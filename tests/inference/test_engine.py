@@ -9,7 +9,7 @@ from anomaly import runtime
 from anomaly.bundle import load
 from anomaly.errors import DeviceError, UsageError
 from anomaly.inference import engine as module
-from anomaly.inference.engine import EngineName, choose_engine, num_threads
+from anomaly.inference.engine import EngineName, choose_engine
 
 SCHEMA1 = Path(__file__).parents[1] / "bundle" / "schema1"
 
@@ -77,11 +77,3 @@ def test_what_onnx_runtime_cannot_do_is_refused_by_name(
 def test_without_onnx_runtime_torch_scores(bigan_dir: Path, without: pytest.MonkeyPatch) -> None:
     without.setattr(module, "is_installed", lambda library: library != "onnxruntime")
     assert choose_engine(load(bigan_dir)) is EngineName.TORCH
-
-
-@pytest.mark.parametrize(("asked", "expected"), [("3", 3), ("2,4", 2), ("x", None), ("0", None), ("", None)])
-def test_threads_are_those_of_the_environment_or_the_processors(
-    monkeypatch: pytest.MonkeyPatch, asked: str, expected: int | None
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", asked)
-    assert num_threads() == expected or (expected is None and num_threads() >= 1)
