@@ -1,4 +1,4 @@
-"""As many threads as there are processors for this process, wherever there are threads."""
+"""As many threads as there are processors for this process, where they compute."""
 
 import os
 import subprocess
@@ -10,11 +10,8 @@ import pytest
 from anomaly.processors import num_processors, num_threads
 
 LOOKS = """
-import threading
-
 import torch
 
-from anomaly.data.ahead import map_ahead
 from anomaly.distributed.processes import _num_places
 from anomaly.distributed.tasks import Workers
 from anomaly.processors import num_processors, num_threads
@@ -23,9 +20,8 @@ from service.settings import Settings
 
 torch.set_num_threads(7)
 resolve_device("cpu")
-decoding = {*map_ahead(lambda item: threading.current_thread().name, range(100))}
 served = Settings(_env_file=None).threads
-print(num_processors(), num_threads(), torch.get_num_threads(), served, len(decoding), _num_places(Workers()))
+print(num_processors(), num_threads(), torch.get_num_threads(), served, _num_places(Workers()))
 """
 
 
@@ -46,7 +42,7 @@ def test_affinity_limits_all_threads() -> None:
     mine = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(mine)})
-        assert found() == [1] * 6
+        assert found() == [1] * 5
     finally:
         os.sched_setaffinity(0, mine)
 
@@ -60,7 +56,7 @@ def test_a_containers_share_of_time_limits_all_threads(tmp_path: Path, quota: st
         pytest.skip("needs two processors, and leave to mount (root)")
     of_process, *of_threads = found(tmp_path)
     assert of_process == (num or num_processors())
-    assert num is None or of_threads == [num] * 5
+    assert num is None or of_threads == [num] * 4
 
 
 def test_who_asks_for_threads_gets_them() -> None:

@@ -3,12 +3,11 @@
 Threads suffice: PIL gives up Python's lock while it decodes.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
-
-from anomaly.processors import num_processors
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,7 +20,7 @@ def map_ahead(
 
     `workers` is the number of threads; by default one a processor, up to eight.
     """
-    workers = workers or min(8, num_processors())
+    workers = workers or min(8, os.cpu_count() or 1)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     pending: deque[Future[Result]] = deque()
     try:
