@@ -115,7 +115,6 @@ def test_a_full_disk_keeps_no_half_of_results_and_pictures(bigan_dir: Path, tmp_
     script = 'mount -t tmpfs -o size=8k none "$1" || exit 99; shift; "$@"; code=$?; ls -A "$DISK"; exit $code'
     command: list[str | Path] = ["unshare", "--mount", "sh", "-c", script, "sh", disk, PROGRAM]
     command += ["score", bigan_dir, images, "--out", disk / "r.csv"]
-    # skipped, not failed: only Linux has mount namespaces, and only root may mount; limits of files are tested above
     if shutil.which("unshare") is None:
         # skipped, not failed: unshare is a program of Linux alone; CI has it
         pytest.skip("unshare, which makes the small disk, is not here")
@@ -125,6 +124,7 @@ def test_a_full_disk_keeps_no_half_of_results_and_pictures(bigan_dir: Path, tmp_
     environment = os.environ | {"DISK": str(disk), "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(command, capture_output=True, text=True, env=environment)
     if ended.returncode == 99:  # of the mount alone: a program that dies by a signal is no reason to skip
+        # skipped, not failed: a container's root may lack the right to mount; limits of files are tested above
         pytest.skip(f"a small disk cannot be mounted here: {ended.stderr.strip()}")
     assert ended.returncode == 2
     assert f"cannot write the results into {disk}: No space left on device (" in ended.stderr
