@@ -118,7 +118,14 @@ class TrainingBar:
 
     def step(self, step: int, curves: dict[str, float]) -> None:
         """Steps done so far, and the means of the curves of the last few."""
-        shown = {"loss_d": "D", "loss_g": "G", "cycle_x": "|x-GE|", "d_real": "D(x)", "d_fake": "D(G(z))"}
+        shown = {
+            "loss_d": "D",
+            "loss_g": "G",
+            "loss_g_half": "G half",
+            "cycle_x": "|x-GE|",
+            "d_real": "D(x)",
+            "d_fake": "D(G(z))",
+        }
         losses = "  ".join(f"{label} {curves[name]:.3f}" for name, label in shown.items() if name in curves)
         self._progress.update(
             self._task, description=f"Training{self._limit}", total=self._steps, completed=step, curves=losses

@@ -7,7 +7,8 @@ PLACE = 8  # of a place's side
 STRIDE = 16  # sides are multiples of it
 MARGIN = 208  # a multiple of STRIDE: what a place sees beyond itself, with its neighbours' means
 RESTORED_STRIDE = 64  # sides are multiples of it where maps are restored
-EVIDENCE = ("strongest_place", "novelty", "doubt", "residual")
+HALF_RESTORED_STRIDE = 128  # and where those of the picture at half its size are
+EVIDENCE = ("strongest_place", "novelty", "doubt", "residual", "residual_half")
 """The names of the maps, and of the terms, which are their strongest places; the last only where maps are restored."""
 NOTICE = (
     "The convolutions `phi.*` are the first eleven blocks of EfficientNet-Lite0, pretrained on ImageNet, from the "

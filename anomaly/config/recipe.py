@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import ValidationError, model_validator
 
 from anomaly.config.choices import Architecture, Method, Precision, Resize
-from anomaly.config.places import RESTORED_STRIDE, STRIDE
+from anomaly.config.places import HALF_RESTORED_STRIDE, RESTORED_STRIDE, STRIDE
 from anomaly.config.sections import (
     MAX_SIDE,
     AuxiliaryConfig,
@@ -121,6 +121,8 @@ class Recipe(Config):
     @property
     def stride(self) -> int:
         """What the sides of pictures must be multiples of, where there is no generator of images."""
+        if self.features.half_restorer:
+            return HALF_RESTORED_STRIDE
         return RESTORED_STRIDE if self.features.restorer else STRIDE
 
     @property
@@ -160,7 +162,7 @@ class Recipe(Config):
             raise ValueError(f"{method} has no G to match features with, and a φ anyway; leave network.phi away")
         if any(value for _, value in self.auxiliary):
             raise ValueError(f"{method} has a discriminator of its own; leave the section auxiliary away")
-        if self.features.restorer:
+        if self.stride != STRIDE:
             self._check_restorer()
         if self.preprocess.resize is not Resize.WHOLE and size % 16:
             raise ValueError(
@@ -169,17 +171,20 @@ class Recipe(Config):
             )
 
     def _check_restorer(self) -> None:
-        size = self.preprocess.size
+        size, stride = self.preprocess.size, self.stride
+        names = [name for name in ("restorer", "half_restorer") if getattr(self.features, name)]
+        named, without = (" and ".join(f"features.{name}{value}" for name in names) for value in ("", "=false"))
         if self.preprocess.resize is Resize.WHOLE:
             raise ValueError(
-                "the restorer of maps (features.restorer) sees squares of one size; leave preprocess.resize=whole "
-                "away, or choose features.restorer=false, or the recipe large-parts"
+                f"a restorer of maps ({named}) sees squares of one size; leave preprocess.resize=whole away, or choose "
+                f"{without}, or the recipe large-parts"
             )
-        if size % RESTORED_STRIDE:
-            fitting = ", ".join(str(side) for side in range(RESTORED_STRIDE, MAX_SIDE + 1, RESTORED_STRIDE))
+        if size % stride:
+            fitting = ", ".join(str(side) for side in range(stride, MAX_SIDE + 1, stride))
+            halved = {RESTORED_STRIDE: "six", HALF_RESTORED_STRIDE: "seven"}[stride]
             raise ValueError(
-                f"the restorer of maps (features.restorer) halves the side six times, so {size} does not fit; choose "
-                f"one of {fitting}, or features.restorer=false"
+                f"a restorer of maps ({named}) halves the side {halved} times, so {size} does not fit; choose one of "
+                f"{fitting}, or {without}"
             )
 
     @model_validator(mode="after")

@@ -116,8 +116,9 @@ class FeaturesConfig(Config):
     "aligned", mean and deviation at `memory_grid` × `memory_grid` points of the object. "auto" takes "aligned" only
     where the normals lie alike.
     With `restorer` E and G learn to restore the maps of whole pictures, of which they keep little: what they can't
-    restore is evidence. Where spoilt *select* normals are told clearly better without the memory, the discriminator or
-    the restorer, it is dropped: `memory` is 0 then, or the other false.
+    restore is evidence. `half_restorer` is another one, of the picture at half its size. Where spoilt *select* normals
+    are told clearly better without the memory, the discriminator or a restorer, it is dropped: `memory` is 0 then, or
+    the other false.
 
     `standardise` says whether the evidence of a place is measured by what normals show at this place or anywhere.
     "auto" takes what tells spoilt *select* normals best. With `discriminator` one learns to tell normal places from
@@ -136,13 +137,14 @@ class FeaturesConfig(Config):
     discriminator: bool = True
     points: bool = False
     restorer: bool = False
+    half_restorer: bool = False
     sigma: Annotated[float, Field(gt=0.0, le=10.0)] | Literal["auto"] = "auto"
     spoilt: float = Field(default=0.0, ge=0.0, le=1.0)
 
     @model_validator(mode="after")
     def _has_evidence(self) -> Self:
-        if not self.memory and not self.discriminator and not self.restorer:
-            raise ValueError("without memory, discriminator and restorer there is no evidence; give one of them")
+        if not (self.memory or self.discriminator or self.restorer or self.half_restorer):
+            raise ValueError("without memory, discriminator and restorers there is no evidence; give one of them")
         return self
 
 

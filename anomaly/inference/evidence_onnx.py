@@ -28,8 +28,6 @@ from anomaly.inference.phi_features import PHI_MAPS, phi_model
 from anomaly.inference.torch_engine import stored_networks, stored_places
 from anomaly.inference.tracing import NUM_EXAMPLES, traced
 from anomaly.networks import PlaceNetworks, fold_batch_norm_at_run_time
-from anomaly.networks.aligned_memory import NUM_FINE
-from anomaly.networks.places import NUM_FEATURES
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -102,11 +100,10 @@ def _exported(contents: Contents) -> "ModelProto":
 def _exported_places(contents: Contents) -> "ModelProto":
     """For pictures whose sides are multiples of the recipe's stride; weights are inside, batch norms as they are."""
     networks = stored_places(contents, _CALLED).eval().requires_grad_(False)
-    with_points = networks.needs_points
-    phi = phi_model(contents.manifest.recipe.preprocess.channels, with_points=with_points)
-    num_features = NUM_FEATURES + NUM_FINE * with_points
-    side = contents.manifest.recipe.stride // PLACE
-    seen = torch.zeros(1, num_features, 2 * side, 3 * side)
+    recipe, maps = contents.manifest.recipe, networks.phi_maps
+    phi = phi_model(recipe.preprocess.channels, with_points=maps.with_points, with_half=maps.with_half)
+    side = recipe.stride // PLACE
+    seen = torch.zeros(1, maps.num_features, 2 * side, 3 * side)
     inputs = {PHI_MAPS: seen, WINDOW: torch.ones(2), POSE: torch.from_numpy(AS_IT_LIES)}
     judged = traced(_Judged(networks).eval(), inputs, [MAPS], fold_constants=False, sides=side)
     _rename(judged, {f"networks.{name}": name for name in networks.state_dict()})

@@ -21,32 +21,34 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 PHI_MAPS = "phi_maps"
-PHI_EXAMPLE = (2 * STRIDE, 3 * STRIDE)
-"""Height and width of the picture that it is traced with; any multiples of STRIDE can follow."""
 
 
 @cache
-def phi_model(channels: int, *, with_points: bool) -> "ModelProto":
+def phi_model(channels: int, *, with_points: bool, with_half: bool) -> "ModelProto":
     """φ's graph, x (1, channels, h, w) → PHI_MAPS (1, num_features, h/8, w/8), its weights inside; not to be changed.
 
-    The maps are those of `PhiMaps`.
+    The maps are those of `PhiMaps`, and h and w what it needs.
 
     Raises:
         UsageError: the extra `pretrained` is not installed.
     """
-    phi = PhiMaps(load_pretrained(), with_points=with_points).eval()
-    return traced(phi, {"x": torch.zeros(1, channels, *PHI_EXAMPLE)}, [PHI_MAPS], fold_constants=True, sides=STRIDE)
+    phi = PhiMaps(load_pretrained(), with_points=with_points, with_half=with_half).eval()
+    sides = STRIDE * (1 + with_half)
+    x = torch.zeros(1, channels, 2 * sides, 3 * sides)
+    return traced(phi, {"x": x}, [PHI_MAPS], fold_constants=True, sides=sides)
 
 
-def phi_features(channels: int) -> Callable[[Pixels], NDArray[np.float32]]:
-    """A function from one image (channels, h, w), its sides multiples of 16, to φ's maps (num_features, h/8, w/8).
+def phi_features(channels: int, *, with_half: bool) -> Callable[[Pixels], NDArray[np.float32]]:
+    """A function from one image (channels, h, w) to φ's maps (num_features, h/8, w/8), for sides that `PhiMaps` needs.
 
     The points of each place are among them.
 
     Raises:
         UsageError: the extra `pretrained` is not installed.
     """
-    session = session_of_model(phi_model(channels, with_points=True).SerializeToString(), num_threads())
+    session = session_of_model(
+        phi_model(channels, with_points=True, with_half=with_half).SerializeToString(), num_threads()
+    )
 
     def maps_of(pixels: Pixels) -> NDArray[np.float32]:
         maps: NDArray[np.float32] = session.run([PHI_MAPS], {"x": to_x(pixels)})[0][0]

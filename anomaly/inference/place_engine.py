@@ -2,7 +2,7 @@
 
 Each picture is computed by itself, so that no result depends on a batch. A large picture is computed in strips of rows
 that overlap by what a place sees beyond itself: its maps are those of one pass, and the memory is that of a strip.
-Where maps are restored no picture is large, and sides are multiples of 64.
+Where maps are restored no picture is large, and sides are multiples of 64 or 128.
 Shapes: pixels (c, h, w) uint8 each, h and w multiples of 16; maps (1 + k, h/8, w/8), of k kinds of evidence.
 """
 
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.config.places import EVIDENCE, MARGIN, PLACE, RESTORED_STRIDE, STRIDE
+from anomaly.config.places import EVIDENCE, HALF_RESTORED_STRIDE, MARGIN, PLACE, STRIDE
 from anomaly.data import Pixels, PixelsOfImages
 from anomaly.data.pose import AS_IT_LIES, pose_of
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
@@ -67,8 +67,9 @@ class PlaceEngine:
 
     def warm(self, max_images: int) -> None:
         """Run once: the first run makes the plans."""
-        rows = -(-2 * MARGIN // RESTORED_STRIDE) * RESTORED_STRIDE
-        self._maps(np.zeros((self._channels, rows, RESTORED_STRIDE), np.uint8))
+        fits_all = HALF_RESTORED_STRIDE
+        rows = -(-2 * MARGIN // fits_all) * fits_all
+        self._maps(np.zeros((self._channels, rows, fits_all), np.uint8))
 
     def _all(self, pixels: PixelsOfImages) -> Iterator[Maps]:
         if self._threads > 1 and len(pixels) > 1 and max(image[0].size for image in pixels) <= SMALL:

@@ -7,13 +7,14 @@ A place is a square of 8 pixels. φ's maps at 1/8 and 1/16, averaged over 3 × 3
   normals keeps;
 - *doubt*: −logit of a discriminator D_patch of q, which is of both maps and whitened. It learnt from negatives. It can
   see the points of a place in the map at 1/4 too;
-- *residual*: how far the maps are from those that a restorer of normal maps makes of them (see `restorer`).
+- *residual*: how far the maps are from those that a restorer of normal maps makes of them (see `restorer`);
+- *residual_half*: the same of the picture at half its size.
 
 Each is measured in standard deviations from what other normal images show at that place, and all are added.
 Where a place lies is known by its share of the picture's height and width, so a picture may be computed in strips. In
 pictures that are aligned it is the share of the reference's height and width instead (see `data.pose`).
 Shapes: x (b, c, h, w), h and w multiples of 16; m (b, k, h/8, w/8); q (b, dimensions, h/8, w/8); maps
-(b, 1 + k, h/8, w/8): the sum and k kinds of evidence, 3 with a restorer, else 2.
+(b, 1 + k, h/8, w/8): the sum and k kinds of evidence, 2 without a restorer, 4 with that of the half size, else 3.
 Source: Roth 2022 (PatchCore), §3.1 (neighbours' means, a memory, the nearest); Defard 2021 (PaDiM), §3 (of a place);
 Liu 2023 (SimpleNet), §3.3 (a discriminator of features).
 """
@@ -27,7 +28,7 @@ from anomaly.config.places import PLACE
 from anomaly.networks.aligned_memory import FINE, NUM_FINE, AlignedMemory
 from anomaly.networks.frozen import Frozen
 from anomaly.networks.pretrained import WIDTHS, PretrainedFeatures
-from anomaly.networks.restorer import MapRestorer
+from anomaly.networks.restorer import HalfMapRestorer, MapRestorer
 
 NUM_FEATURES = WIDTHS[8] + WIDTHS[16]
 DIMENSIONS, COARSE_DIMENSIONS, CELL_DIMENSIONS = 128, 64, 128
@@ -40,22 +41,28 @@ _CELL_CHUNK = 64  # of those of each place, where these are compared with
 
 
 class PhiMaps(nn.Module):
-    """x → φ's maps at 1/8, (b, NUM_FEATURES, h/8, w/8): first the finer one's features, then the coarser one's.
+    """x → φ's maps at 1/8, (b, num_features, h/8, w/8): first NUM_FEATURES, of the finer map, then of the coarser one.
 
-    With `with_points` (b, NUM_FEATURES + NUM_FINE, h/8, w/8): the points of each place in the map at 1/4 follow.
+    With `with_points` the points of each place in the map at 1/4 follow, NUM_FINE more. With `with_half` the maps of
+    the picture at half its size are the last, NUM_FEATURES more: each of its places stands four times. h and w are then
+    multiples of 32.
     """
 
-    def __init__(self, phi: PretrainedFeatures, *, with_points: bool) -> None:
+    def __init__(self, phi: PretrainedFeatures, *, with_points: bool, with_half: bool) -> None:
         super().__init__()
         self.phi = phi
-        self.with_points = with_points
+        self.with_points, self.with_half = with_points, with_half
+        self.num_features = NUM_FEATURES * (1 + with_half) + NUM_FINE * with_points
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         maps = self.phi(x)
-        coarse = interpolate(_neighbours(maps[16]), scale_factor=2, mode="bilinear", align_corners=False)
-        points = [pixel_unshuffle(_neighbours(maps[4]), FINE)] if self.with_points else []
-        return torch.cat([_neighbours(maps[8]), coarse, *points], dim=1)
+        seen = [_features(maps)]
+        if self.with_points:
+            seen.append(pixel_unshuffle(_neighbours(maps[4]), FINE))
+        if self.with_half:
+            seen.append(interpolate(_features(self.phi(avg_pool2d(x, 2))), scale_factor=2, mode="nearest"))
+        return torch.cat(seen, dim=1)
 
 
 class MainAxes(Frozen):
@@ -202,12 +209,14 @@ class PlaceNetworks(nn.Module):
         self.memory = memory_of(config, len(self.memory_axes.axes))
         self.D = PlaceDiscriminator(len(self.axes.axes)) if config.discriminator else None
         self.restorer = MapRestorer(NUM_FEATURES) if config.restorer else None
-        self.statistics = PlaceStatistics(2 if self.restorer is None else 3)
+        self.half_restorer = HalfMapRestorer(NUM_FEATURES) if config.half_restorer else None
+        self.statistics = PlaceStatistics(4 if config.half_restorer else 3 if config.restorer else 2)
 
     @property
-    def needs_points(self) -> bool:
-        """Whether φ's map at 1/4 is."""
-        return isinstance(self.memory, AlignedMemory) or len(self.axes.centre) > NUM_FEATURES
+    def phi_maps(self) -> PhiMaps:
+        """What makes the maps that `judge` needs."""
+        needs_points = isinstance(self.memory, AlignedMemory) or len(self.axes.centre) > NUM_FEATURES
+        return PhiMaps(self.phi, with_points=needs_points, with_half=self.half_restorer is not None)
 
     def recall(self, maps: Tensor) -> Tensor:
         """m, by φ's maps."""
@@ -218,22 +227,29 @@ class PlaceNetworks(nn.Module):
         """(b, h, w), as it is."""
         if self.memory is None:
             return torch.zeros_like(maps[:, 0])
-        seen = maps[:, NUM_FEATURES:] if isinstance(self.memory, AlignedMemory) else self.recall(maps)
+        of_points = isinstance(self.memory, AlignedMemory)
+        seen = maps[:, NUM_FEATURES : NUM_FEATURES + NUM_FINE] if of_points else self.recall(maps)
         novelty: Tensor = self.memory(seen, where)
         return novelty
 
     def evidence(self, maps: Tensor, where: Tensor) -> Tensor:
-        """Novelty, doubt and, with a restorer, residual (b, k, h, w) by φ's maps; 0 without a memory or D."""
-        doubt = torch.zeros_like(maps[:, 0]) if self.D is None else -self.D(self.axes(maps))
-        residual = [] if self.restorer is None else [self.restorer(maps)]
-        return torch.stack([self.novelty(maps, where), doubt, *residual], dim=1)
+        """Novelty, doubt and the residuals (b, k, h, w) by φ's maps; 0 for what is not there, but before another."""
+        nothing = torch.zeros_like(maps[:, 0])
+        kinds = [self.novelty(maps, where), nothing if self.D is None else -self.D(self.axes(maps))]
+        if self.restorer is not None:
+            kinds.append(self.restorer(maps))
+        elif self.half_restorer is not None:
+            kinds.append(nothing)
+        if self.half_restorer is not None:
+            kinds.append(self.half_restorer(maps))
+        return torch.stack(kinds, dim=1)
 
     def forward(self, x: Tensor, window: Tensor, pose: Tensor) -> Tensor:
         """The maps; `window` (2,) is the first row of x in its picture, and the number of all its rows.
 
         `pose` (2, 3) is how the picture lies (see `data.pose`).
         """
-        return self.judge(PhiMaps(self.phi, with_points=self.needs_points)(x), window, pose)
+        return self.judge(self.phi_maps(x), window, pose)
 
     def judge(self, maps: Tensor, window: Tensor, pose: Tensor) -> Tensor:
         """The maps by those of φ."""
@@ -269,6 +285,12 @@ def places_of(height: int, width: int, window: Tensor) -> Tensor:
 def posed(where: Tensor, pose: Tensor) -> Tensor:
     """Where places of a picture (h, w, 2) that lies so (2, 3) are in the reference."""
     return where @ pose[:, :2].T + pose[:, 2]
+
+
+def _features(maps: dict[int, Tensor]) -> Tensor:
+    """(b, NUM_FEATURES, h/8, w/8): of the maps at 1/8 and 1/16."""
+    coarse = interpolate(_neighbours(maps[16]), scale_factor=2, mode="bilinear", align_corners=False)
+    return torch.cat([_neighbours(maps[8]), coarse], dim=1)
 
 
 def _neighbours(maps: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ latent. Both learn from normal pictures, and from the same with drawn defects, o
 ones. So G can draw what normals show, in its place, and nothing else. The *residual* of a place is the cosine distance
 of its features from those that G draws.
 Shapes: maps (b, num_features, h/8, w/8), h and w multiples of RESTORED_STRIDE; coarse maps (b, num_features, h/16,
-w/16); residual (b, h/8, w/8) in [0, 2].
+w/16), of the picture at half its size (b, num_features, h/32, w/32); residual (b, h/8, w/8) in [0, 2].
 Source: Shi 2021 (deep feature reconstruction), §3; Deng 2022 (reverse distillation), §3.2, eq. 1 (cosine distance);
 Tien 2023 (RD++), §3 (features of drawn defects are restored to the normal ones).
 """
@@ -44,13 +44,18 @@ class MapRestorer(nn.Module):
             nn.Conv2d(_WIDTH, num_features, kernel_size=3, padding=1),
         )
 
+    def own(self, maps: Tensor) -> Tensor:
+        """What is restored of the maps."""
+        return maps[:, : len(self.centre)]
+
     def standardise_by(self, places: Tensor) -> None:
-        """Set centre and spread of each feature to those of normal places (n, num_features)."""
-        self.centre, self.spread = places.mean(dim=0), places.std(dim=0).clamp_min(_LEAST_SPREAD)
+        """Set centre and spread of each feature to those of normal places, as they stand in the maps (n, …)."""
+        own = self.own(places)
+        self.centre, self.spread = own.mean(dim=0), own.std(dim=0).clamp_min(_LEAST_SPREAD)
 
     def coarse(self, maps: Tensor) -> Tensor:
         """The maps as they are restored: each place is the mean of four."""
-        return avg_pool2d(maps[:, : len(self.centre)], 2)
+        return avg_pool2d(self.own(maps), 2)
 
     def distance(self, seen: Tensor, wanted: Tensor) -> Tensor:
         """How far what G draws of coarse maps is from the wanted ones, at each of their places (b, h/16, w/16)."""
@@ -63,3 +68,23 @@ class MapRestorer(nn.Module):
 
     def _standardised(self, coarse: Tensor) -> Tensor:
         return (coarse - self.centre[:, None, None]) / self.spread[:, None, None]
+
+
+class HalfMapRestorer(MapRestorer):
+    """The same of the picture at half its size, whose maps are the last features; each of its places stands four times.
+
+    h and w are multiples of HALF_RESTORED_STRIDE.
+    """
+
+    def own(self, maps: Tensor) -> Tensor:
+        """See `MapRestorer`."""
+        return maps[:, -len(self.centre) :]
+
+    def coarse(self, maps: Tensor) -> Tensor:
+        """See `MapRestorer`: the four are one place."""
+        return avg_pool2d(self.own(maps), 4)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """See `MapRestorer`."""
+        residual = super().forward(maps)
+        return interpolate(residual[:, None], scale_factor=2, mode="bilinear", align_corners=False)[:, 0]

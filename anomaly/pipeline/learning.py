@@ -42,7 +42,7 @@ def learn_by(
             ranks=ranks,
             watch=watch,
         )
-    extract = phi_features(recipe.preprocess.channels)
+    extract = phi_features(recipe.preprocess.channels, with_half=recipe.features.half_restorer)
     return learn_places(
         pixels,
         split,

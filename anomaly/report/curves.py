@@ -55,6 +55,7 @@ def panels(history: History, *, has_optimum: bool) -> list[Panel]:
         Panel("The encoder's loss", {"izi_f": "izi_f"}, is_logarithmic=True),
         *(_auxiliary_panel(name) for name in AuxiliaryConfig.discriminators()),
         Panel("Gradient norms", {"grad_d": "D", "grad_g": "G"}, is_logarithmic=True),
+        Panel("G, at half the size", {"loss_g_half": "loss", "grad_g_half": "gradient"}, is_logarithmic=True),
         Panel("Stop criterion, on other normals", {"criterion": "criterion"}),
     ]
     names = dict.fromkeys(name for row in history for name in row if name != "step")

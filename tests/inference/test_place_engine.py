@@ -24,7 +24,7 @@ def networks() -> PlaceNetworks:
         torch.manual_seed(0)
         made = PlaceNetworks(FeaturesConfig(memory=8, places=Place.ANYWHERE)).eval()
         x = torch.from_numpy(to_x(picture(128, 128)))
-        places = PhiMaps(made.phi, with_points=False)(x)[0].flatten(1).T.detach()
+        places = PhiMaps(made.phi, with_points=False, with_half=False)(x)[0].flatten(1).T.detach()
         made.axes.fit(places, whiten=True)
         made.memory_axes.fit(places[:, -len(made.memory_axes.centre) :], whiten=False)
         assert isinstance(made.memory, PlaceMemory)

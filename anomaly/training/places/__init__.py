@@ -1,4 +1,4 @@
-"""What the method `features` learns: a whitening, a memory of normal places, a discriminator of them, a restorer."""
+"""What the method `features` learns: a whitening, a memory of normal places, a discriminator of them, restorers."""
 
 from anomaly.training.places.fit import PlacesTrained, fit_places
 from anomaly.training.places.pool import Extract

@@ -1,4 +1,4 @@
-"""Learning from the maps of a pretrained network: main axes, D_patch, a restorer, and a memory of normal places.
+"""Learning from the maps of a pretrained network: main axes, D_patch, restorers, and a memory of normal places.
 
 Where the recipe says "auto", the choice is made here, by normals of the *select* set and the same spoilt by kinds of
 defects that taught nothing: what tells them apart best. The statistics of half of these normals are used to judge the
@@ -35,7 +35,10 @@ from anomaly.training.places.steps import REPORT_EVERY, StepWatch
 from anomaly.training.ranks import ALONE, Ranks
 
 SIGMAS = (0.5, 1.0, 2.0)
-NOVELTY, DOUBT, RESIDUAL = range(3)  # of evidence
+NOVELTY, DOUBT, RESIDUAL, RESIDUAL_HALF = range(4)  # of evidence
+_NETWORKS = {NOVELTY: "memory", DOUBT: "D", RESIDUAL: "restorer", RESIDUAL_HALF: "half_restorer"}
+_FIELDS = _NETWORKS | {DOUBT: "discriminator"}  # of the recipe
+_PLAYERS = {RESIDUAL: "g", RESIDUAL_HALF: "g_half"}
 MAX_TAUGHT, MAX_RESTORED, MAX_CHOSEN_BY = 96, 384, 40  # images that are spoilt
 _SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
 _SPOILT_SHARE = 0.25  # of a place's pixels
@@ -89,22 +92,21 @@ def fit_places(
     is_needed = config.places is Place.ALIGNED
     reference = find_reference(pixels, train, select, is_needed=is_needed) if may_align else None
     look = Look(extract, reference)
-    pool = draw_pool(pixels, train, config, extract, reference, seed)
+    restorers = _restorers(networks)
+    pool = draw_pool(pixels, train, config, list(restorers.values()), extract, reference, seed)
     networks.axes.fit(pool.places[:, : len(networks.axes.centre)], whiten=True)
     remembered = pool.places[:, NUM_FEATURES - len(networks.memory_axes.centre) : NUM_FEATURES]
     networks.memory_axes.fit(remembered, whiten=False, by_channel=config.memory_maps == "coarse")
     chosen_by = _chosen_by(pixels, select, look, config, seed)
     wrong = _spoilt_places(pixels, train, networks, config, extract, seed)
-    pairs = _spoilt_pairs(pixels, train, networks.restorer, extract, seed) if networks.restorer else None
+    pairs = _spoilt_pairs(pixels, train, list(restorers.values()), extract, seed) if restorers else []
     watch = StepWatch(should_stop, ranks)  # a time limit counts from the first step on
     runs: dict[int, list[HistoryRow]] = {}
     if networks.D is not None:
         runs[DOUBT], config = _teach_discriminator(networks, pool, wrong, config, training, chosen_by, watch)
-    if networks.restorer is not None:
-        assert pool.coarse is not None, "the pool is drawn for it"
-        assert pairs is not None, "they were made for it"
-        networks.restorer.standardise_by(pool.places[:, :NUM_FEATURES])
-        runs[RESIDUAL] = teach_restorer(networks.restorer, pool.coarse, pairs, training, watch)
+    for (kind, restorer), coarse, pairs_of_it in zip(restorers.items(), pool.coarse, pairs, strict=True):
+        restorer.standardise_by(pool.places)
+        runs[kind] = teach_restorer(restorer, coarse, pairs_of_it, training, watch, _PLAYERS[kind])
     if config.points and config.places == "auto" and pool.aligned is None and networks.D is not None:
         # a memory of places that are not aligned says nothing of a defect of a few pixels, which is less than a place
         config = config.model_copy(update={"memory": 0, "places": Place.ANYWHERE})
@@ -112,7 +114,7 @@ def fit_places(
         networks.memory, config = remember(pool, networks, config, chosen_by)
         chosen_by = chosen_by.seen_by(networks.memory)
     config, way = choose_evidence(networks, config, chosen_by)
-    kept = [run for kind, run in runs.items() if (config.discriminator if kind == DOUBT else config.restorer)]
+    kept = [run for kind, run in runs.items() if getattr(config, _FIELDS[kind])]
     evidence = [evidence_of(networks, look(pixels[row]).seen_by(networks.memory)) for row in select]
     networks.statistics = place_statistics(evidence, way)
     num_steps = min(map(len, kept), default=training.steps)  # of a time limit the first to learn had more
@@ -150,14 +152,13 @@ def _merged(rows: Iterable[Sequence[HistoryRow]]) -> list[HistoryRow]:
 
 
 def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy) -> tuple[FeaturesConfig, Way]:
-    """Which of memory, D and restorer are kept, and the way that what they show is measured.
+    """Which of memory, D and restorers are kept, and the way that what they show is measured.
 
     All are, unless spoilt normals are told better by some of them: clearly so for each that is dropped.
     """
     ways = WAYS if config.standardise == "auto" else (config.standardise,)
     own, spoilt = ([evidence_of(networks, each) for each in examples] for examples in (chosen_by.own, chosen_by.spoilt))
-    of_kind = {NOVELTY: networks.memory, DOUBT: networks.D, RESIDUAL: networks.restorer}
-    there = [kind for kind, network in of_kind.items() if network is not None]
+    there = [kind for kind, name in _NETWORKS.items() if getattr(networks, name) is not None]
     choices = [list(kept) for num in range(len(there), 0, -1) for kept in combinations(there, num)]
     worths, found = [], []
     for kept in choices:
@@ -167,13 +168,15 @@ def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: 
         found.append(way)
     best = max(range(len(choices)), key=lambda number: (worths[number], number))
     dropped = set(there) - set(choices[best])
-    if NOVELTY in dropped:
-        networks.memory, config = None, config.model_copy(update={"memory": 0})
-    if DOUBT in dropped:
-        networks.D, config = None, config.model_copy(update={"discriminator": False})
-    if RESIDUAL in dropped:
-        networks.restorer, config = None, config.model_copy(update={"restorer": False})
-    return config, found[best]
+    for kind in dropped:
+        setattr(networks, _NETWORKS[kind], None)
+    return config.model_copy(update={_FIELDS[kind]: 0 if kind == NOVELTY else False for kind in dropped}), found[best]
+
+
+def _restorers(networks: PlaceNetworks) -> dict[int, MapRestorer]:
+    """Those that there are, by the kind of evidence."""
+    of_kind = {kind: getattr(networks, _NETWORKS[kind]) for kind in _PLAYERS}
+    return {kind: restorer for kind, restorer in of_kind.items() if restorer is not None}
 
 
 def _chosen_by(
@@ -210,16 +213,17 @@ def _spoilt_places(
 
 
 def _spoilt_pairs(
-    pixels: PixelsOfImages, train: Sequence[int], restorer: MapRestorer, extract: Extract, seed: int
-) -> Tensor:
-    """(n, 2, num_features, h/16, w/16): coarse maps of *train* normals, and of the same spoilt."""
+    pixels: PixelsOfImages, train: Sequence[int], restorers: Sequence[MapRestorer], extract: Extract, seed: int
+) -> list[Tensor]:
+    """For each restorer (n, 2, num_features, …): coarse maps of *train* normals, and of the same spoilt."""
     rows = _as_many_as_fit(pixels, train, MAX_RESTORED)
     spoilt = spoilt_images(pixels, rows, TEACHING, seed)
-    pairs = [
-        torch.from_numpy(np.stack([extract(np.asarray(pixels[row])), extract(image)]))
-        for row, (image, _) in zip(rows, spoilt, strict=True)
-    ]
-    return torch.stack([restorer.coarse(pair).half() for pair in pairs])
+    pairs: list[list[Tensor]] = [[] for _ in restorers]
+    for row, (image, _) in zip(rows, spoilt, strict=True):
+        both = torch.from_numpy(np.stack([extract(np.asarray(pixels[row])), extract(image)]))
+        for kept, restorer in zip(pairs, restorers, strict=True):
+            kept.append(restorer.coarse(both).half())
+    return [torch.stack(kept) for kept in pairs]
 
 
 def _sigmas(config: FeaturesConfig) -> Sequence[float]:

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from anomaly.config import FeaturesConfig
 from anomaly.config.places import PLACE
 from anomaly.data import PixelsOfImages
 from anomaly.data.pose import pose_of
-from anomaly.networks.aligned_memory import AlignedMemory
+from anomaly.networks.aligned_memory import NUM_FINE, AlignedMemory
 from anomaly.networks.places import NUM_FEATURES, CellMemory, places_of
+from anomaly.networks.restorer import MapRestorer
 from anomaly.training.places.aligned import PointSums
 
 POOL = 40_000  # places of normal images that whitening, memory and D_patch learn from
-MAX_COARSE = 2048  # images that a restorer learns from: 160 MB of maps at 256 pixels a side
+MAX_COARSE = 2048  # images that restorers learn from: 160 MB of maps at 256 pixels a side, and 40 MB at half of it
 
 Pixels = NDArray[np.uint8]
 Extract = Callable[[Pixels], NDArray[np.float32]]
@@ -32,15 +32,14 @@ Extract = Callable[[Pixels], NDArray[np.float32]]
 class PlacePool:
     """Places of normal images: drawn at random (n, num_features), where they lay (n, 2); and of cells.
 
-    `cells` (cells · cells, images, NUM_FEATURES) has a place of each cell of some images, `coarse` (images,
-    NUM_FEATURES, h/16, w/16) the maps of whole images; None without a restorer. `aligned` is None where pictures do not
-    lie alike.
+    `cells` (cells · cells, images, NUM_FEATURES) has a place of each cell of some images, `coarse` for each restorer
+    the maps of whole images as it restores them. `aligned` is None where pictures do not lie alike.
     """
 
     places: Tensor
     where: Tensor
     cells: Tensor
-    coarse: Tensor | None
+    coarse: list[Tensor]
     aligned: AlignedMemory | None
 
 
@@ -48,6 +47,7 @@ def draw_pool(
     pixels: PixelsOfImages,
     rows: Sequence[int],
     config: FeaturesConfig,
+    restorers: Sequence[MapRestorer],
     extract: Extract,
     reference: NDArray[np.float32] | None,
     seed: int,
@@ -55,13 +55,15 @@ def draw_pool(
     """From the images of these rows; with a `reference` they are aligned with it."""
     rng = np.random.default_rng(seed)
     each = max(-(-POOL // len(rows)), 4)
-    of_cells, of_coarse = (_spread(len(rows), most) for most in (config.memory_per_place, MAX_COARSE * config.restorer))
-    places, where, cells, coarse = [], [], [], []
+    of_cells, of_coarse = (_spread(len(rows), most) for most in (config.memory_per_place, MAX_COARSE))
+    places, where, cells = [], [], []
+    coarse: list[list[Tensor]] = [[] for _ in restorers]
     sums = None if reference is None else PointSums(reference, config.memory_grid)
     for number, row in enumerate(rows):
         maps = extract(pixels[row])
         if reference is not None and sums is not None:
-            sums.add(torch.from_numpy(maps[NUM_FEATURES:]), pose_of(reference, pixels[row]).matrix)
+            points = maps[NUM_FEATURES : NUM_FEATURES + NUM_FINE]
+            sums.add(torch.from_numpy(points), pose_of(reference, pixels[row]).matrix)
         flat = maps.reshape(len(maps), -1)
         drawn = rng.choice(flat.shape[1], min(each, flat.shape[1]), replace=False)
         places.append(flat[:, drawn].T)
@@ -69,12 +71,13 @@ def draw_pool(
         if number in of_cells:
             cells.append(_of_cells(maps[:NUM_FEATURES], config.memory_cells, rng))
         if number in of_coarse:
-            coarse.append(avg_pool2d(torch.from_numpy(maps[None, :NUM_FEATURES]), 2).half())
+            for kept, restorer in zip(coarse, restorers, strict=True):
+                kept.append(restorer.coarse(torch.from_numpy(maps[None])).half())
     return PlacePool(
         torch.from_numpy(np.concatenate(places)),
         torch.cat(where),
         torch.from_numpy(np.stack(cells, axis=1)),
-        torch.cat(coarse) if coarse else None,
+        [torch.cat(kept) for kept in coarse],
         None if sums is None else sums.memory(),
     )
 

@@ -1,8 +1,8 @@
 """E and G learn to restore φ's maps of normal pictures, also from the same with drawn defects; there is no game.
 
 A discriminator of restored maps was tried, and added nothing (docs/experiments.md).
-Shapes: coarse maps (n, num_features, h/16, w/16), half precision; pairs (n, 2, num_features, h/16, w/16), the second of
-each with drawn defects.
+Shapes: coarse maps (n, num_features, h/16, w/16), of pictures at half their size (n, num_features, h/32, w/32), half
+precision; pairs (n, 2, num_features, …), the second of each with drawn defects.
 """
 
 from contextlib import suppress
@@ -29,8 +29,9 @@ def teach_restorer(
     pairs: Tensor,
     training: TrainingConfig,
     watch: StepWatch = StepWatch(),
+    player: str = "g",
 ) -> list[HistoryRow]:
-    """Train a restorer, which knows its centre and spread, from the beginning; the curves.
+    """Train a restorer, which knows its centre and spread, from the beginning; its curves, named by the `player`.
 
     It is in evaluation mode then.
     Where there are several `ranks`, rank 0 calls this, and the others `restore_along`. All draw the same; each has its
@@ -58,7 +59,7 @@ def teach_restorer(
             seen, wanted = (ranks.own(torch.cat([normal, each])).to(dtype) for each in (spoilt, wanted))
             return ranks.size / _BATCH * taught.distance(seen, wanted).mean(dim=(1, 2)).sum()
 
-        history = take_steps(draw_loss, optimizer, training.steps, watch, player="g")
+        history = take_steps(draw_loss, optimizer, training.steps, watch, player=player)
     restorer.load_state_dict(taught.state_dict())
     restorer.eval()
     return history

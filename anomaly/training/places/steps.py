@@ -28,7 +28,7 @@ def take_steps(
     *,
     player: str,
 ) -> list[HistoryRow]:
-    """Descend on a loss that is drawn anew in each step; the curves, named by the `player` "d" or "g".
+    """Descend on a loss that is drawn anew in each step; the curves, named by the `player` "d", "g" or "g_half".
 
     The mean of the ranks' losses is that of the whole batch.
 
