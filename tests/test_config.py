@@ -329,7 +329,31 @@ def test_the_plan_has_the_shapes_and_auxiliaries_of_the_sections() -> None:
         ({"training": {"method": "features"}, "network": {"phi": True}}, "and a φ anyway; leave network.phi away"),
         (
             {"training": {"method": "features"}, "preprocess": {"size": 32}, "features": {"restorer": True}},
-            r"six times, so 32 does not fit; choose one of 64, 128, 192, 256, or features\.restorer=false",
+            r"multiple of 64, so 32 does not fit; choose one of 64, 128, 192, 256, or features\.restorer=false",
+        ),
+        (
+            {
+                "training": {"method": "features"},
+                "preprocess": {"size": 192},
+                "features": {"restorer": True, "half_restorer": True},
+            },
+            r"multiple of 128, so 192 does not fit; choose one of 128, 256, or features\.half_restorer=false",
+        ),
+        (
+            {
+                "training": {"method": "features"},
+                "preprocess": {"size": 96},
+                "features": {"restorer": True, "half_restorer": True},
+            },
+            r"of 64, so 96 .* one of 128, 256, or features\.restorer=false and features\.half_restorer=false",
+        ),
+        (
+            {
+                "training": {"method": "features"},
+                "preprocess": {"resize": "whole"},
+                "features": {"half_restorer": True},
+            },
+            r"\(features\.half_restorer\) sees squares .*, or choose features\.half_restorer=false, or the recipe",
         ),
         (
             {"training": {"method": "features"}, "preprocess": {"resize": "whole"}, "features": {"restorer": True}},
@@ -337,7 +361,7 @@ def test_the_plan_has_the_shapes_and_auxiliaries_of_the_sections() -> None:
         ),
         (
             {"training": {"method": "features"}, "features": {"memory": 0, "discriminator": False}},
-            "without memory, discriminator and restorer there is no evidence; give one of them",
+            "without memory, discriminator and restorers there is no evidence; give one of them",
         ),
         (
             {"network": {"architecture": "lenet"}},

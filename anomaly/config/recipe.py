@@ -1,5 +1,6 @@
 """A recipe: everything that decides what is learnt from given images; and the networks that it needs."""
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import ValidationError, model_validator
@@ -162,29 +163,29 @@ class Recipe(Config):
             raise ValueError(f"{method} has no G to match features with, and a φ anyway; leave network.phi away")
         if any(value for _, value in self.auxiliary):
             raise ValueError(f"{method} has a discriminator of its own; leave the section auxiliary away")
-        if self.stride != STRIDE:
-            self._check_restorer()
+        self._check_restorers()
         if self.preprocess.resize is not Resize.WHOLE and size % 16:
             raise ValueError(
                 f"the pretrained network halves the side four times, so {size} does not fit; choose a multiple of 16, "
                 "or preprocess.resize=whole"
             )
 
-    def _check_restorer(self) -> None:
-        size, stride = self.preprocess.size, self.stride
-        names = [name for name in ("restorer", "half_restorer") if getattr(self.features, name)]
-        named, without = (" and ".join(f"features.{name}{value}" for name in names) for value in ("", "=false"))
-        if self.preprocess.resize is Resize.WHOLE:
+    def _check_restorers(self) -> None:
+        size, strides = self.preprocess.size, {"restorer": RESTORED_STRIDE, "half_restorer": HALF_RESTORED_STRIDE}
+        restorers = [name for name in strides if getattr(self.features, name)]
+        if self.preprocess.resize is Resize.WHOLE and restorers:
+            named, without = _fields_of(restorers)
             raise ValueError(
                 f"a restorer of maps ({named}) sees squares of one size; leave preprocess.resize=whole away, or choose "
                 f"{without}, or the recipe large-parts"
             )
-        if size % stride:
-            fitting = ", ".join(str(side) for side in range(stride, MAX_SIDE + 1, stride))
-            halved = {RESTORED_STRIDE: "six", HALF_RESTORED_STRIDE: "seven"}[stride]
+        unfit = [name for name in restorers if size % strides[name]]
+        if unfit:
+            named, without = _fields_of(unfit)
+            fitting = ", ".join(str(side) for side in range(self.stride, MAX_SIDE + 1, self.stride))
             raise ValueError(
-                f"a restorer of maps ({named}) halves the side {halved} times, so {size} does not fit; choose one of "
-                f"{fitting}, or {without}"
+                f"a restorer of maps ({named}) needs a side that is a multiple of {strides[unfit[0]]}, so {size} does "
+                f"not fit; choose one of {fitting}, or {without}"
             )
 
     @model_validator(mode="after")
@@ -236,3 +237,9 @@ class Recipe(Config):
 def _fields(section: Given) -> Given:
     """The fields of a section that were set, also where it is a finished model."""
     return section.model_dump(exclude_unset=True) if isinstance(section, Config) else section
+
+
+def _fields_of(restorers: Sequence[str]) -> tuple[str, str]:
+    """How a message names them, and what it says to do without them."""
+    named, without = (" and ".join(f"features.{name}{value}" for name in restorers) for value in ("", "=false"))
+    return named, without

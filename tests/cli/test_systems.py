@@ -38,7 +38,7 @@ SYSTEMS: dict[str, list[str]] = {
     "ALAD": ["alad", "score.combine=paper"],
     "ALAD of layers": ["alad", "network.architecture=mlp"],
     "surfaces": ["surfaces", "preprocess.size=16"],
-    "parts": ["parts", "preprocess.size=64", "features.memory=64"],
+    "parts": ["parts", "preprocess.size=128", "features.memory=64"],
     "large parts": ["large-parts", "preprocess.scale=1", "features.memory=64"],
     "upright objects": ["upright-objects"],
     "synthetic defects and a memory bank": [

@@ -69,7 +69,7 @@ def test_two_processes_train_networks_of_places_as_one_does(drawn_parts: Path, t
     assert one.manifest.recipe.features == two.manifest.recipe.features
     assert len(one.history) == len(two.history) == 30
     for before, now in zip(one.history, two.history, strict=True):
-        for loss in ("loss_d", "loss_g"):
+        for loss in ("loss_d", "loss_g", "loss_g_half"):
             assert now[loss] == pytest.approx(before[loss], rel=1e-3)
 
 

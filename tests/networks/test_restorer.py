@@ -5,8 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from anomaly.config import FeaturesConfig, Place
-from anomaly.networks.places import NUM_FEATURES, PlaceNetworks
-from anomaly.networks.restorer import MapRestorer
+from anomaly.networks.places import NUM_FEATURES, PhiMaps, PlaceNetworks
+from anomaly.networks.pretrained import PretrainedFeatures
+from anomaly.networks.restorer import HalfMapRestorer, MapRestorer
 
 C = 6
 
@@ -68,13 +69,61 @@ def test_e_and_g_keep_the_shape_and_compress_to_a_quarter_of_the_side() -> None:
     assert restorer.G(z).shape == coarse.shape
 
 
-@pytest.mark.parametrize("is_there", [False, True])
-def test_it_is_a_third_kind_of_evidence(is_there: bool) -> None:
+def test_at_half_the_size_it_restores_the_last_features_as_if_they_were_all() -> None:
     torch.manual_seed(0)
-    networks = PlaceNetworks(FeaturesConfig(memory=8, places=Place.ANYWHERE, restorer=is_there)).eval()
-    maps, window = torch.randn(1, NUM_FEATURES, 8, 8), torch.tensor([0.0, 64.0])
-    judged = networks.judge(maps, window, torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
-    assert judged.shape == (1, 4 if is_there else 3, 8, 8)
+    restorer = HalfMapRestorer(C).eval()
+    plain = MapRestorer(C).eval()
+    plain.load_state_dict(restorer.state_dict())
+    half = torch.randn(2, C, 8, 16)
+    maps = torch.cat([torch.randn(2, C + 4, 16, 32), half.repeat_interleave(2, 2).repeat_interleave(2, 3)], dim=1)
+    torch.testing.assert_close(restorer.coarse(maps), plain.coarse(half))
+    found, blocks = restorer(maps), plain(half)
+    assert found.shape == (2, 16, 32)
+    torch.testing.assert_close(found.unfold(1, 2, 2).unfold(2, 2, 2)[:, 1:-1, 1:-1].mean(dim=(3, 4)), smoothed(blocks))
+
+
+def smoothed(blocks: Tensor) -> Tensor:
+    """The means of four places between which a map (b, h, w) was interpolated, but for its border: by hand.
+
+    A place lies a quarter of a block away from the middle of its block, so its mean weighs 3/4 · 3/4 and so on.
+    """
+    weights = torch.tensor([1 / 8, 6 / 8, 1 / 8])
+    return nn.functional.conv2d(blocks[:, None], (weights[:, None] * weights)[None, None])[:, 0]
+
+
+def test_centre_and_spread_are_those_of_the_features_that_are_restored() -> None:
+    places = torch.randn(50, C + 4 + C)
+    for restorer, own in ((MapRestorer(C), places[:, :C]), (HalfMapRestorer(C), places[:, -C:])):
+        restorer.standardise_by(places)
+        torch.testing.assert_close(restorer.centre, own.mean(dim=0))
+        torch.testing.assert_close(restorer.spread, own.std(dim=0))
+
+
+@pytest.mark.parametrize("with_points", [False, True])
+def test_the_last_features_are_the_maps_of_the_picture_at_half_its_size(with_points: bool) -> None:
+    torch.manual_seed(0)
+    phi, x = PretrainedFeatures().eval(), torch.rand(1, 3, 64, 96) * 2 - 1
+    maps, whole = (PhiMaps(phi, with_points=with_points, with_half=each)(x) for each in (True, False))
+    halved = x.unfold(2, 2, 2).unfold(3, 2, 2).mean(dim=(4, 5))
+    of_half = PhiMaps(phi, with_points=False, with_half=False)(halved)
+    torch.testing.assert_close(maps[:, :-NUM_FEATURES], whole)
+    torch.testing.assert_close(maps[:, -NUM_FEATURES:], of_half.repeat_interleave(2, 2).repeat_interleave(2, 3))
+
+
+IDENTITY = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+
+@pytest.mark.parametrize(("restorer", "half_restorer"), [(False, False), (True, False), (True, True), (False, True)])
+def test_residuals_are_the_third_and_fourth_kind_of_evidence(restorer: bool, half_restorer: bool) -> None:
+    torch.manual_seed(0)
+    config = FeaturesConfig(memory=8, places=Place.ANYWHERE, restorer=restorer, half_restorer=half_restorer)
+    networks = PlaceNetworks(config).eval()
+    maps, window = torch.randn(1, NUM_FEATURES * (1 + half_restorer), 16, 16), torch.tensor([0.0, 128.0])
+    judged = networks.judge(maps, window, IDENTITY)
+    assert judged.shape == (1, 5 if half_restorer else 4 if restorer else 3, 16, 16)
     torch.testing.assert_close(judged[:, 0], judged[:, 1:].sum(dim=1))
-    if networks.restorer is not None:
-        torch.testing.assert_close(judged[:, 3], networks.restorer(maps))  # the statistics are 0 and 1
+    if restorer or half_restorer:  # the statistics are 0 and 1
+        found = networks.restorer(maps) if networks.restorer else torch.zeros(1, 16, 16)
+        torch.testing.assert_close(judged[:, 3], found)
+    if networks.half_restorer:
+        torch.testing.assert_close(judged[:, 4], networks.half_restorer(maps))

@@ -67,6 +67,23 @@ def test_both_engines_give_each_picture_its_scores_whatever_it_came_with(
     assert [heatmap.shape for heatmap in together.heatmap[:2]] == [(96, 80), (64, 64)]
 
 
+def test_restored_maps_of_both_sizes_are_the_same_by_both_engines(drawn_parts: Path, tmp_path: Path) -> None:
+    brief: dict[str, dict[str, object]] = {"preprocess": {"size": 128}, "training": {"steps": 20}}
+    train_bundle(TrainOptions(data=str(drawn_parts), out=tmp_path / "m", recipe="parts", overrides=brief, device="cpu"))
+    files = sorted(drawn_parts.glob("*.png"))
+    faint = opened(files[0]).astype(int)
+    faint[:48] -= 40
+    pictures = [*map(opened, files), faint.clip(0, 255).astype(np.uint8)]
+    found = [load_detector(tmp_path / "m", engine=engine).score(pictures) for engine in ("onnxruntime", "torch")]
+    assert tuple(found[0].terms) == EVIDENCE
+    for name in EVIDENCE:
+        by_onnx, by_torch = (scores.terms[name] for scores in found)
+        np.testing.assert_allclose(by_onnx, by_torch, rtol=1e-4, atol=1e-4, err_msg=name)
+        assert by_onnx.std() > 0.01
+    *of_normals, of_faint = found[0].terms["residual_half"]
+    assert of_faint > max(of_normals[::2])  # those of its size
+
+
 def test_a_spot_is_found_where_it_is(whole_places_dir: Path, drawn_parts: Path) -> None:
     spoilt = opened(sorted(drawn_parts.glob("*.png"))[0])
     spoilt[60:76, 20:36] = 255

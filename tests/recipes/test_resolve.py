@@ -58,10 +58,10 @@ def test_a_named_recipe_has_no_reason_and_small_pictures_at_most_64_pixels() -> 
 
 def test_what_is_set_goes_before_the_recipe_and_the_recipe_before_the_images() -> None:
     photographs = Survey(60, 960, 1280, has_colour=True)
-    overrides = {"preprocess": {"size": 64, "channels": 1}, "training": {"steps": 9}}
+    overrides = {"preprocess": {"size": 128, "channels": 1}, "training": {"steps": 9}}
     for name, batch_size in ((AUTO, 512), ("surfaces", 8)):
         recipe = resolve(name, overrides, photographs).recipe
-        assert (recipe.preprocess.size, recipe.preprocess.channels, recipe.training.steps) == (64, 1, 9)
+        assert (recipe.preprocess.size, recipe.preprocess.channels, recipe.training.steps) == (128, 1, 9)
         assert (recipe.preprocess.resize, recipe.training.batch_size) == ("stretch", batch_size)
     assert resolve("lenet", {}, SMALL).recipe.preprocess.size == 32
     assert resolve("lenet", {}, photographs).recipe.preprocess.size == 32

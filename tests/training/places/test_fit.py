@@ -15,7 +15,8 @@ from anomaly.training.places.statistics import measured, preferred
 
 NUM, SIDE = 40, 32
 CONFIG = FeaturesConfig(places=Place.ANYWHERE, restorer=True)
-KINDS = ("memory", "D", "restorer")
+FOUR = CONFIG.model_copy(update={"half_restorer": True})
+KINDS = ("memory", "D", "restorer", "half_restorer")
 
 
 class Shown(PlaceNetworks):
@@ -40,8 +41,8 @@ def chosen(*raised: float, config: FeaturesConfig = CONFIG, num: int = NUM) -> s
     config, way = choose_evidence(networks, config, examples(*raised, num=num))
     assert way in ("place", "anywhere")
     kept = [getattr(networks, kind) is not None for kind in KINDS]
-    assert kept == [config.memory > 0, config.discriminator, config.restorer]
-    networks.statistics = PlaceStatistics(3 if config.restorer else 2)
+    assert kept == [config.memory > 0, config.discriminator, config.restorer, config.half_restorer]
+    networks.statistics = PlaceStatistics(4 if config.half_restorer else 3 if config.restorer else 2)
     PlaceNetworks(config).load_state_dict(networks.state_dict())
     return " ".join(kind for kind, is_kept in zip(KINDS, kept, strict=True) if is_kept)
 
@@ -70,6 +71,20 @@ def test_what_only_blurs_the_others_is_dropped(raised: tuple[float, ...], kept: 
 )
 def test_two_kinds_are_chosen_from_alike(raised: tuple[float, ...], kept: str) -> None:
     assert chosen(*raised, config=CONFIG.model_copy(update={"restorer": False})) == kept
+
+
+@pytest.mark.parametrize(
+    ("raised", "kept"),
+    [
+        ((3.5, 3.5, 3.5, 3.5), "memory D restorer half_restorer"),
+        ((3.0, 3.0, 3.0, 0.0), "memory D restorer"),
+        ((0.0, 0.0, 3.5, 3.5), "restorer half_restorer"),
+        ((3.5, 0.0, 0.0, 3.5), "memory half_restorer"),
+        ((0.0, 0.0, 0.0, 3.5), "half_restorer"),
+    ],
+)
+def test_of_four_kinds_any_can_be_dropped(raised: tuple[float, ...], kept: str) -> None:
+    assert chosen(*raised, config=FOUR) == kept
 
 
 def test_what_harms_little_is_kept() -> None:
@@ -114,11 +129,14 @@ def test_what_one_of_few_spoilt_normals_could_change_chooses_nothing() -> None:
     assert preferred([0.5, 0.75], 3) == 0
 
 
-def test_a_time_limit_is_told_by_what_had_least_of_it() -> None:
-    """The restorer learns last; the curves stand side by side."""
+@pytest.mark.parametrize("half_restorer", [False, True])
+def test_a_time_limit_is_told_by_what_had_least_of_it(half_restorer: bool) -> None:
+    """The restorers learn last; the curves stand side by side."""
     rng, steps = np.random.default_rng(0), TrainingConfig(method=Method.FEATURES, steps=30)
-    pixels = rng.integers(0, 256, (24, 3, 64, 64), np.uint8)
-    config = FeaturesConfig(memory=16, places=Place.ANYWHERE, sigma=1.0, restorer=True)
+    pixels = rng.integers(0, 256, (24, 3, 128, 128), np.uint8)
+    config = FeaturesConfig(
+        memory=16, places=Place.ANYWHERE, sigma=1.0, restorer=True, half_restorer=half_restorer, standardise="place"
+    )
     taught: list[str] = []
 
     def should_stop(step: int, row: dict[str, float]) -> bool:
@@ -126,15 +144,17 @@ def test_a_time_limit_is_told_by_what_had_least_of_it() -> None:
         return taught.count("loss_g") == 2
 
     def extract(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.random.default_rng(int(image.sum())).normal(size=(NUM_FEATURES + NUM_FINE, 8, 8)).astype(np.float32)
+        """Maps of noise, and as strong where the picture is spoilt, in which none differs clearly."""
+        shape = NUM_FEATURES * (1 + half_restorer) + NUM_FINE, 16, 16
+        return np.random.default_rng(int(image.sum())).normal(size=shape).astype(np.float32)
 
     networks = PlaceNetworks(config)
     trained = fit_places(
         pixels, range(16), range(16, 24), networks, config, steps, extract=extract, should_stop=should_stop
     )
-    assert taught == ["loss_d"] * 3 + ["loss_g"] * 2
-    assert trained.num_steps == 20
-    assert [set(row) for row in trained.history[19:21]] == [
-        {"step", "loss_d", "grad_d", "loss_g", "grad_g"},
-        {"step", "loss_d", "grad_d"},
-    ]
+    assert taught == ["loss_d"] * 3 + ["loss_g"] * 2 + ["loss_g_half"] * half_restorer
+    of_d, of_g, of_half = ({f"loss_{player}", f"grad_{player}"} for player in ("d", "g", "g_half"))
+    first = of_d | of_g | of_half if half_restorer else of_d | of_g
+    assert [set(trained.history[step - 1]) - {"step"} for step in (10, 20, 30)] == [first, of_d | of_g, of_d]
+    of_kept = [30 * trained.config.discriminator, 20 * trained.config.restorer, 10 * trained.config.half_restorer]
+    assert trained.num_steps == min(filter(None, of_kept), default=30)
