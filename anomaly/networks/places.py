@@ -10,7 +10,8 @@ A place is a square of 8 pixels. φ's maps at 1/8 and 1/16, averaged over 3 × 3
 - *residual*: how far the maps are from those that a restorer of normal maps makes of them (see `restorer`);
 - *residual_half*: the same of the picture at half its size.
 
-Each is measured in standard deviations from what other normal images show at that place, and all are added.
+Each is measured in standard deviations from what other normal images show at that place, and all are added (see
+`place_statistics`).
 Where a place lies is known by its share of the picture's height and width, so a picture may be computed in strips. In
 pictures that are aligned it is the share of the reference's height and width instead (see `data.pose`).
 Shapes: x (b, c, h, w), h and w multiples of 16; m (b, k, h/8, w/8); q (b, dimensions, h/8, w/8); maps
@@ -21,18 +22,18 @@ Liu 2023 (SimpleNet), §3.3 (a discriminator of features).
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d, grid_sample, interpolate, pixel_unshuffle
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, pixel_unshuffle
 
 from anomaly.config import FeaturesConfig, Place
 from anomaly.config.places import PLACE
 from anomaly.networks.aligned_memory import FINE, NUM_FINE, AlignedMemory
 from anomaly.networks.frozen import Frozen
+from anomaly.networks.place_statistics import GRID, PlaceStatistics, strength
 from anomaly.networks.pretrained import WIDTHS, PretrainedFeatures
 from anomaly.networks.restorer import HalfMapRestorer, MapRestorer
 
 NUM_FEATURES = WIDTHS[8] + WIDTHS[16]
 DIMENSIONS, COARSE_DIMENSIONS, CELL_DIMENSIONS = 128, 64, 128
-GRID = 32  # of the statistics: places of each are interpolated between GRID × GRID
 _HIDDEN = 128
 _LEAST_SPREAD = 1e-3
 _LEAST_VARIANCE = 0.01  # beside that of an axis: a direction in which normals agree is not magnified without end
@@ -178,25 +179,6 @@ class PlaceDiscriminator(nn.Module):
         return logits
 
 
-class PlaceStatistics(Frozen):
-    """Mean and deviation of each kind of evidence of normal images, on a grid over the picture."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, num_kinds: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(num_kinds, GRID, GRID))
-        self.register_buffer("deviation", torch.ones(num_kinds, GRID, GRID))
-
-    def forward(self, evidence: Tensor, where: Tensor) -> Tensor:
-        """Evidence (b, k, h, w) in deviations."""
-        at = (2 * where - 1).flip(-1)[None]
-        known = torch.cat([self.mean, self.deviation])[None]
-        mean, deviation = grid_sample(known, at, padding_mode="border", align_corners=False).chunk(2, dim=1)
-        return (evidence - mean) / deviation
-
-
 class PlaceNetworks(nn.Module):
     """Everything of one model; one state dict."""
 
@@ -255,7 +237,9 @@ class PlaceNetworks(nn.Module):
         """The maps by those of φ."""
         where = posed(places_of(maps.shape[2], maps.shape[3], window), pose)
         own = self.statistics(self.evidence(maps, where), where)
-        return torch.cat([own.sum(dim=1, keepdim=True), own], dim=1)
+        finer = (self.memory, self.D, self.restorer)
+        is_strengthened = self.half_restorer is not None and any(network is not None for network in finer)
+        return torch.cat([strength(own, by_half=is_strengthened)[:, None], own], dim=1)
 
 
 Memory = PlaceMemory | CellMemory | AlignedMemory

@@ -4,15 +4,14 @@ import pytest
 import torch
 
 from anomaly.config import FeaturesConfig
+from anomaly.networks.place_statistics import GRID, PlaceStatistics
 from anomaly.networks.places import (
     COARSE_DIMENSIONS,
-    GRID,
     NUM_FEATURES,
     CellMemory,
     MainAxes,
     PlaceMemory,
     PlaceNetworks,
-    PlaceStatistics,
     places_of,
 )
 from anomaly.networks.pretrained import WIDTHS

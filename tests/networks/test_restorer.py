@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from anomaly.config import FeaturesConfig, Place
+from anomaly.networks.place_statistics import strength
 from anomaly.networks.places import NUM_FEATURES, PhiMaps, PlaceNetworks
 from anomaly.networks.pretrained import PretrainedFeatures
 from anomaly.networks.restorer import HalfMapRestorer, MapRestorer
@@ -121,9 +122,27 @@ def test_residuals_are_the_third_and_fourth_kind_of_evidence(restorer: bool, hal
     maps, window = torch.randn(1, NUM_FEATURES * (1 + half_restorer), 16, 16), torch.tensor([0.0, 128.0])
     judged = networks.judge(maps, window, IDENTITY)
     assert judged.shape == (1, 5 if half_restorer else 4 if restorer else 3, 16, 16)
-    torch.testing.assert_close(judged[:, 0], judged[:, 1:].sum(dim=1))
+    finer = judged[:, 1 : 4 if half_restorer else None].sum(dim=1)
+    by_half = judged[:, 4].minimum(finer.clamp_min(0)) if half_restorer else 0  # at most as much as the others
+    torch.testing.assert_close(judged[:, 0], finer + by_half)
     if restorer or half_restorer:  # the statistics are 0 and 1
         found = networks.restorer(maps) if networks.restorer else torch.zeros(1, 16, 16)
         torch.testing.assert_close(judged[:, 3], found)
     if networks.half_restorer:
         torch.testing.assert_close(judged[:, 4], networks.half_restorer(maps))
+
+
+def test_what_the_half_size_shows_counts_at_most_as_much_as_the_others_together() -> None:
+    own = torch.tensor([[2.0, 1.0, 9.0], [2.0, 1.0, 2.0], [2.0, 1.0, -1.0], [-2.0, 1.0, 9.0], [-2.0, 1.0, -3.0]])
+    kinds = own.T[None, :, :, None]
+    assert strength(kinds, by_half=True).flatten().tolist() == [6.0, 5.0, 2.0, -1.0, -4.0]
+    assert strength(kinds, by_half=False).flatten().tolist() == [12.0, 5.0, 2.0, 8.0, -4.0]
+
+
+def test_alone_it_counts_as_it_is() -> None:
+    config = FeaturesConfig(memory=0, discriminator=False, places=Place.ANYWHERE, half_restorer=True)
+    networks = PlaceNetworks(config).eval()
+    assert networks.half_restorer is not None
+    maps = torch.randn(1, NUM_FEATURES * 2, 16, 16)
+    judged = networks.judge(maps, torch.tensor([0.0, 128.0]), IDENTITY)
+    torch.testing.assert_close(judged[:, 0], networks.half_restorer(maps))

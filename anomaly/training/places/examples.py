@@ -63,10 +63,10 @@ class ChosenBy:
         """See `PlaceExample`."""
         return ChosenBy(*([each.seen_by(memory) for each in examples] for examples in (self.own, self.spoilt)))
 
-    def auroc(self, evidence: Callable[[PlaceExample], Tensor]) -> float:
-        """Of evidence (k, h, w)."""
+    def auroc(self, evidence: Callable[[PlaceExample], Tensor], *, by_half: bool = False) -> float:
+        """Of evidence (k, h, w); `by_half`: see `strength`."""
         own, spoilt = ([evidence(each) for each in examples] for examples in (self.own, self.spoilt))
-        return measured(own, spoilt, self.where)[0]
+        return measured(own, spoilt, self.where, by_half=by_half)[0]
 
 
 @torch.no_grad()

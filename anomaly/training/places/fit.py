@@ -163,7 +163,8 @@ def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: 
     worths, found = [], []
     for kept in choices:
         of_kinds = [[each[kept] for each in examples] for examples in (own, spoilt)]
-        auroc, way = measured(of_kinds[0], of_kinds[1], chosen_by.where, ways)
+        by_half = len(kept) > 1 and RESIDUAL_HALF in kept
+        auroc, way = measured(of_kinds[0], of_kinds[1], chosen_by.where, ways, by_half=by_half)
         worths.append(round(auroc - clearly_better(len(own)) * (len(there) - len(kept)), 9))
         found.append(way)
     best = max(range(len(choices)), key=lambda number: (worths[number], number))

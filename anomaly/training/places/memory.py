@@ -35,7 +35,8 @@ def remember(
     for choice in choices:
         networks.memory = _filled(pool, networks, config.model_copy(update={"places": choice}))
         memories.append(networks.memory)
-        aurocs.append(chosen_by.seen_by(networks.memory).auroc(partial(evidence_of, networks)))
+        seen, by_half = chosen_by.seen_by(networks.memory), networks.half_restorer is not None
+        aurocs.append(seen.auroc(partial(evidence_of, networks), by_half=by_half))
     best = preferred(aurocs, len(chosen_by.own))
     memory, sizes = memories[best], {}
     if isinstance(memory, PlaceMemory):

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
 
-from anomaly.networks.places import GRID, PlaceStatistics
+from anomaly.networks.place_statistics import GRID, PlaceStatistics, strength
 
 Way = Literal["place", "anywhere"]
 WAYS: tuple[Way, ...] = ("place", "anywhere")
@@ -52,21 +52,30 @@ def preferred(aurocs: Sequence[float], num_pairs: int) -> int:
 
 
 def measured(
-    own: Sequence[Tensor], spoilt: Sequence[Tensor], where: Sequence[Tensor], ways: Sequence[Way] = WAYS
+    own: Sequence[Tensor],
+    spoilt: Sequence[Tensor],
+    where: Sequence[Tensor],
+    ways: Sequence[Way] = WAYS,
+    *,
+    by_half: bool = False,
 ) -> tuple[float, Way]:
-    """AUROC, and the way that it is of: the preferred one of these."""
-    aurocs = [auroc_of(own, spoilt, where, way) for way in ways]
+    """AUROC, and the way that it is of: the preferred one of these; `by_half`: see `strength`."""
+    aurocs = [auroc_of(own, spoilt, where, way, by_half=by_half) for way in ways]
     best = preferred(aurocs, len(own))
     return aurocs[best], ways[best]
 
 
-def auroc_of(own: Sequence[Tensor], spoilt: Sequence[Tensor], where: Sequence[Tensor], way: Way) -> float:
+def auroc_of(
+    own: Sequence[Tensor], spoilt: Sequence[Tensor], where: Sequence[Tensor], way: Way, *, by_half: bool
+) -> float:
     """Of the strongest places of normals and the same spoilt, each half judged by the statistics of the other half."""
     labels, scores = [], []
     for half in (0, 1):
         statistics = place_statistics(own[1 - half :: 2], way)
         judged = list(zip(own, spoilt, where, strict=True))[half::2]
-        peaks = [[float(statistics(e[None], at)[0].sum(dim=0).max()) for e in pair] for *pair, at in judged]
+        peaks = [
+            [float(strength(statistics(e[None], at), by_half=by_half).max()) for e in pair] for *pair, at in judged
+        ]
         labels += [0, 1] * len(peaks)
         scores += [peak for pair in peaks for peak in pair]
     return float(roc_auc_score(labels, scores))

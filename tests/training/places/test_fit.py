@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from anomaly.config import FeaturesConfig, Method, Place, TrainingConfig
 from anomaly.networks.aligned_memory import NUM_FINE
-from anomaly.networks.places import NUM_FEATURES, PlaceNetworks, PlaceStatistics
+from anomaly.networks.place_statistics import PlaceStatistics
+from anomaly.networks.places import NUM_FEATURES, PlaceNetworks
 from anomaly.training.places.examples import ChosenBy, PlaceExample
 from anomaly.training.places.fit import choose_evidence, fit_places
 from anomaly.training.places.pool import where_of
