@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from anomaly.cli.console import names, out, usage
+from anomaly.cli.streams import has_lost_output
+from anomaly.errors import UsageError
 
 KeyFile = Annotated[Path, typer.Option(help="The file of keys, to be given to `anomaly serve --keys`.")]
 KEY_FILE = Path("keys.txt")
@@ -23,9 +25,12 @@ def keys_add(
 ) -> None:
     """Make a key and print it, this once: the file keeps its hash only. A running server takes it at SIGHUP."""
     with usage():
-        from service.edge.keys import add_key
+        from service.edge.keys import add_key, remove_key
 
         out.print(add_key(file, name, names(scope)), markup=False)
+        if has_lost_output():
+            remove_key(file, name)
+            raise UsageError(f"the key could not be shown, so {file} does not keep it; give the command again")
 
 
 @keys_app.command("list")

@@ -33,6 +33,13 @@ def make_lenient() -> None:
         setattr(sys, name, lenient)
 
 
+def has_lost_output() -> bool:
+    """Whether something that was printed on standard output could not be written."""
+    sys.stdout.flush()
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return isinstance(raw, _LenientRaw) and raw.has_failed
+
+
 class _LenientRaw(io.RawIOBase):
     """The bytes of one stream. The first time that it fails is told to the other streams."""
 
@@ -40,7 +47,7 @@ class _LenientRaw(io.RawIOBase):
         self._raw = raw
         self._said = said
         self._all = all_raws
-        self._has_failed = False
+        self.has_failed = False
 
     def write(self, data: Any, /) -> int:
         """Write, or leave out."""
@@ -54,9 +61,9 @@ class _LenientRaw(io.RawIOBase):
         return written
 
     def _fail(self, error: OSError) -> None:
-        if self._has_failed:
+        if self.has_failed:
             return
-        self._has_failed = True
+        self.has_failed = True
         text = f"warning: {self._said} cannot be written: {error.strerror or error}; the work goes on without it\n"
         for other in self._all:
             if other is not self:

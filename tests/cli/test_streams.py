@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from anomaly.bundle import load
+from service.edge.keys import read_keys
 from tests.cli.calls import TINY
 from tests.digit_images import digits, write_images
 from tests.field.programs import PROGRAM
@@ -40,6 +41,16 @@ def test_a_full_disk_leaves_the_exit_code_and_is_said_once_on_the_other_stream(
     assert said_by == ((1, 0) if code == 0 else (0, 1))
     assert "Traceback" not in out.stderr
     assert "Exception ignored" not in out.stderr
+
+
+@needs_full
+def test_a_key_that_nobody_saw_is_not_kept(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    ended = run("keys", "add", "line-3", "--file", file, full="stdout")
+    assert ended.returncode == 2
+    assert f"the key could not be shown, so {file} does not keep it; give the command again" in ended.stderr
+    shown = run("keys", "add", "line-3", "--file", file, full="stderr")
+    assert (shown.returncode, [key.name for key in read_keys(file)]) == (0, ["line-3"])
 
 
 @needs_full
