@@ -24,8 +24,8 @@ where there are masks. Some choices were made with test figures in view (docs/ex
 somewhat too good: which maps the discriminator of `parts` sees, that all normals are remembered at the same place, and
 that the first kind of evidence stays unless another is clearly better, with tiles, transistors, bottles and ELPV; that
 `parts` restores maps, with transistors and tiles held out (how it does that was chosen without test figures); that each
-kind of evidence that is dropped must be worth a normal, with 50 cells; that the residual at half the size counts at most
-as much as the other kinds, with bottles (that there is one was chosen by spoilt normals); that
+kind of evidence that is dropped must be worth a normal, with 50 cells; that the residual at half the size counts at
+most as much as the other kinds, with bottles (that there is one was chosen by spoilt normals); that
 `large-parts` aligns pictures, learns by small defects and prefers its discriminator alone, with some boards and
 mosaics. `parts` is the recipe `large-parts` on boards and mosaics, where 256 pixels a side hide the defects.
 
