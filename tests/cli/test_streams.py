@@ -49,6 +49,9 @@ def test_a_key_that_nobody_saw_is_not_kept(tmp_path: Path) -> None:
     ended = run("keys", "add", "line-3", "--file", file, full="stdout")
     assert ended.returncode == 2
     assert f"the key could not be shown, so {file} does not keep it; give the command again" in ended.stderr
+    closed: list[str | Path] = ["sh", "-c", 'exec "$0" "$@" >&-', PROGRAM, "keys", "add", "line-3", "--file", file]
+    without = subprocess.run(closed, text=True, stderr=subprocess.PIPE)
+    assert (without.returncode, without.stderr) == (2, ended.stderr.partition("\n")[2])  # there is nothing to warn of
     shown = run("keys", "add", "line-3", "--file", file, full="stderr")
     assert (shown.returncode, [key.name for key in read_keys(file)]) == (0, ["line-3"])
 
