@@ -6,6 +6,7 @@ alone, or has zeros in its place, is whole. Source: ITU-T T.81, annexes B (marke
 A folder that `anomaly export` has written may do without simplejpeg. Then PIL decodes each picture alone, and other
 bytes after the scan and at its end show whether it ends where it should. The pixels are the same. Damage after which a
 scan ends in the right place is not noticed, and that is more frequent where scans are progressive or have restarts.
+A picture with optimised tables whose end is of one colour may be refused then: other bytes change nothing there.
 """
 
 import re
@@ -27,7 +28,8 @@ _END = b"\xff\xd9"
 _MANY_ZEROS = 4  # bytes
 _ZEROED = bytes(_MANY_ZEROS) + _END  # zeros are codes too: where a scan ends in them they may have filled it
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in a scan: no stuffed byte, restart or fill byte
-_SCAN, _PROGRESSIVE = 0xDA, 0xC2
+_SCAN, _PROGRESSIVE, _HUFFMAN = 0xDA, 0xC2, 0xC4
+_COUNTS = slice(1, 17)  # of the codes of each length, in a table; the symbols follow
 _FRAMES = {0xC0, 0xC1, 0xC2}
 _MENDABLE = ("Premature end of JPEG file", "extraneous bytes")
 _PROBE = b"\xa5" * 64
@@ -114,7 +116,7 @@ def _decoded(data: bytes, colours: str, *, smallest: bool = False) -> NDArray[np
 
 
 def _check_zeros(data: bytes, colours: str) -> None:
-    """Raises ValueError where zeros before the end mark are a part of the scan: no encoder ends one in so many."""
+    """Raises ValueError where zeros before the end mark are a part of the scan, and can be no encoder's."""
     if _ZEROED in data:
         _mended(data, colours, ValueError("its scan ends in zeros"))
 
@@ -163,13 +165,45 @@ def _by_pillow(data: bytes) -> Image.Image:
 
 
 def _without_padding(data: bytes) -> Iterator[bytes]:
-    """The file up to the end of its scans: without zeros, and with a few that may be the scan's."""
+    """The file up to the end of its scans: without zeros, and with those that may be the scan's."""
     ends = [at for marker, _, at in _segments(data) if marker == _END[1]]
     padded = data[: ends[0]] if ends else data
     scans = padded.rstrip(b"\0")
     yield scans
-    if 0 < len(padded) - len(scans) < _MANY_ZEROS:
+    num_zeros = len(padded) - len(scans)
+    if 0 < num_zeros < _MANY_ZEROS or (num_zeros and _ends_in_even_blocks(padded)):
         yield padded
+
+
+def _ends_in_even_blocks(scans: bytes) -> bool:
+    """Whether the zeros at the end are codes of an even part of the picture, and no more than it needs.
+
+    Where the first code of each table, which is all zeros and the shortest, says that nothing changes, an encoder may
+    end in zeros: then the last bit is used. Had zeros replaced other codes, which are longer, they would be too many.
+    Source: ITU-T T.81, annex C and F.1.2.
+    """
+    first_codes = []
+    for marker, body, _ in _segments(scans):
+        if marker == _PROGRESSIVE:
+            return False
+        while marker == _HUFFMAN and len(body) > _COUNTS.stop:
+            first_codes.append(body[_COUNTS.stop])
+            body = body[_COUNTS.stop + sum(body[_COUNTS]) :]
+    if not first_codes or any(first_codes):
+        return False
+    pixels, changed = _by_pillow(scans + _END).tobytes(), scans[:-1] + b"\1" + _END
+    return _is_refused(changed) or not _gives(changed, pixels)
+
+
+def _is_refused(data: bytes) -> bool:
+    """By simplejpeg: tables of one code alone have no other that a changed bit could be."""
+    try:
+        _decoded(data, "GRAY", smallest=True)
+    except _LeftToPillowError:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 def _check_scans(data: bytes) -> None:

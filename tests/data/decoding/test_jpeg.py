@@ -14,10 +14,11 @@ END = b"\xff\xd9"
 
 
 @pytest.fixture(autouse=True, params=["simplejpeg", "PIL alone"])
-def _decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def has_simplejpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """As installed, and as in an exported folder on a machine without simplejpeg."""
     if request.param == "PIL alone":
         monkeypatch.setattr(jpeg, "simplejpeg", None)
+    return bool(request.param == "simplejpeg")
 
 
 def jpeg_of(mode: str, size: int = 48, **options: object) -> bytes:
@@ -98,6 +99,45 @@ def test_a_picture_of_one_colour_is_whole(colour: int, mode: str, options: dict[
         buffer = BytesIO()
         Image.new("RGB", (size, size), (colour, 90, 10)).convert(mode).save(buffer, "JPEG", **options)
         assert decode(buffer.getvalue(), name="it").size == (size, size)
+
+
+def ending_in_zeros(mode: str, even_rows: int, colour: int) -> bytes:
+    """Waves above an even part, as below a part on a black ground.
+
+    An encoder fills its last byte with ones. So a scan ends in zeros only where its codes fill the byte.
+    """
+    y, x = np.mgrid[:128, :128]
+    for period in range(5, 60):
+        waves = (127 + 60 * np.sin(y / 9) + 60 * np.sin(x / period)).astype(np.uint8)
+        waves[128 - even_rows :] = colour
+        buffer = BytesIO()
+        Image.fromarray(waves).convert(mode).save(buffer, "JPEG", quality=75, optimize=True)
+        if buffer.getvalue().endswith(bytes(8) + END):
+            return buffer.getvalue()
+    raise AssertionError("none of them ends so")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("colour", [0, 128, 255])
+def test_an_even_part_that_optimised_tables_end_in_zeros_is_whole(mode: str, colour: int, has_simplejpeg: bool) -> None:
+    data = ending_in_zeros(mode, 112, colour)
+    if has_simplejpeg or mode == "L":
+        np.testing.assert_array_equal(np.asarray(decode(data, name="it")), by_pil(data))
+    scans, start = data[:-2], data.index(b"\xff\xda") + 16
+    for wrong in (scans[:-1], scans[:-8], scans + bytes(1), scans + bytes(8)):  # codes are missing, or too many
+        with pytest.raises(UndecodableImageError, match=r"^it: "):
+            decode(wrong + END, name="it")
+    for at in range(start, len(scans.rstrip(b"\0")) - 4):  # zeros in the place of other codes, a few bytes of them
+        with pytest.raises(UndecodableImageError, match=r"^it: "):
+            decode(scans[:at] + bytes(len(scans) - at) + END, name="it")
+
+
+def test_a_picture_of_one_colour_with_optimised_tables_is_whole(has_simplejpeg: bool) -> None:
+    for side in (8, 64, 100):
+        buffer = BytesIO()
+        Image.new("L", (side, side), 40).save(buffer, "JPEG", optimize=True)
+        if has_simplejpeg or side == 8:
+            assert decode(buffer.getvalue(), name="it").size == (side, side)
 
 
 def test_damaged_metadata_are_passed_over_in_silence() -> None:
