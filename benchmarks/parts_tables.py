@@ -7,7 +7,7 @@ from scipy.stats import betabinom
 
 from anomaly.calibration import num_allowed
 from benchmarks.part_sets import SETS
-from benchmarks.rows import Row
+from benchmarks.rows import Row, typed
 
 PRETRAINED, FROM_SCRATCH = "parts", "surfaces"
 _UNTRAINED = ("patchcore", "patchcore-whole", "by-place")
@@ -45,6 +45,11 @@ _SETS = """Boards are 1,280 × 960 (`benchmarks/boards.py`), with defects of 5 t
 rate of 1 %, the share of flagged normals in brackets. Of their 400 normals 280 train and 120 calibrate (`anomaly
 calibrate`); cells of one are in no other, nor in the test. As cells are drawn with replacement, pictures that share
 cells are no independent draws, and their false alarms may lie further from 1 % than chance of independent pictures.
+"""
+_COMMANDS = """## Commands
+
+`python -m benchmarks.parts --data DATA_DIR --sets tiles-apart --only parts --seeds 0` makes one row. It writes the set into
+the folder of `--models`, and runs these commands on it; the set's name stands for its path.
 """
 
 
@@ -100,12 +105,12 @@ def _pretrained_table(found: dict[str, list[Row]]) -> str:
         "3-NN",
     ]
     methods = [PRETRAINED, *_UNTRAINED, "registration", "pca", "knn"]
-    lines = [f"| data | {' | '.join([*heads, 'published, on ImageNet features', 'must', 'aim'])} |"]
-    lines.append("|---" * (len(heads) + 4) + "|")
+    lines = [f"| data | {' | '.join([*heads, 'published, on ImageNet features'])} |"]
+    lines.append("|---" * (len(heads) + 2) + "|")
     for name, rows in found.items():
         chosen = SETS[name]
         cells = [_cell(rows, name, method, bold=method == PRETRAINED) for method in methods]
-        cells += [chosen.published[0] or "–", chosen.must, chosen.aim or "–"]
+        cells.append(chosen.published[0] or "–")
         lines.append(f"| {chosen.title} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -142,13 +147,13 @@ def _false_alarms(found: dict[str, list[Row]]) -> str:
 
 
 def _commands(found: dict[str, list[Row]]) -> str:
-    lines = ["## Commands\n"]
+    lines = [_COMMANDS]
     for name, rows in found.items():
         for method in (PRETRAINED, FROM_SCRATCH):
             own = _of(rows, name, method)
             if own:
                 took = "" if own[0]["is_resumed"] else f", in {own[0]['train_s']:,.0f} s on {own[0]['machine']}"
-                lines.append(f"- {SETS[name].title}, {method}. The first row's: `{own[0]['command']}`{took}")
+                lines.append(f"- {SETS[name].title}, {method}. The first row's: `{typed(own[0]['command'])}`{took}")
     machines = sorted({f"{row['machine']}, {row['threads']} threads" for rows in found.values() for row in rows})
     return "\n".join([*lines, *(["", f"Measured on {' and on '.join(machines)}."] if machines else [])]) + "\n"
 

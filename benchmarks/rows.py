@@ -1,6 +1,6 @@
 """Rows of results: one JSON object a line, appended when it is measured, so that a killed program goes on.
 
-Each has the `machine` it was measured on and the `threads` of its networks. Rows of before issue 16 lack them.
+Each has the `machine` it was measured on and the `threads` of its networks. Older rows lack them.
 """
 
 import json
@@ -19,6 +19,11 @@ FOLDER = Path(__file__).parent / "results"
 def read_rows(path: Path) -> list[Row]:
     """The rows there are, none without a file."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
+def typed(command: str) -> str:
+    """The command of a row as it is typed: rows do not say where their bundles went."""
+    return f"{command} --out MODEL"
 
 
 def append_row(path: Path, row: Row) -> None:

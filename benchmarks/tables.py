@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 
-from benchmarks.rows import Row
+from benchmarks.rows import Row, typed
 
 TITLES = {
     "magnetic-tile-apart": "Magnetic tiles, whole tiles held out",
@@ -40,6 +40,7 @@ synthetic defects and 2,000 steps; its `-no-memory` was looked at because of a t
 take them. All others are today's; each was compared with the one that made its row, and resolves to the same recipe.
 Speed and memory beside PyOD, anomalib and PCA are in [peers](peers.md) (`python -m benchmarks.peers`); real parts and
 large pictures, with pretrained features and without, in [parts](parts.md) (`python -m benchmarks.parts`).
+In the commands the name of a data set stands for the path of what the program writes of it.
 """
 _FORMER = "bigan-former"
 
@@ -61,7 +62,7 @@ def to_page(rows: Sequence[Row]) -> str:
             parts.append(f"Published: {PUBLISHED[name]}.\n")
         for method, own in of_method.items():
             at = ", at commit 20ebbc2" if method.startswith(_FORMER) else ""
-            parts.append(f"### {title}: {method}\n\nThe first row's{at}: `{own[0]['command']}`{_took(own[0])}\n")
+            parts.append(f"### {title}: {method}\n\nThe first row's{at}: `{typed(own[0]['command'])}`{_took(own[0])}\n")
             parts.append(_classes_table(own))
     return "\n".join(parts)
 
@@ -104,7 +105,7 @@ def _num(number: int, one: str, many: str) -> str:
 
 
 def _took(row: Row) -> str:
-    """How long its training took, and where; rows of before issue 16 do not know."""
+    """How long its training took, and where; older rows do not know."""
     if "train_s" not in row or row["is_resumed"]:
         return ""
     return f", in {row['train_s']:,.0f} s on {row['machine']}, {row['threads']} threads"

@@ -129,16 +129,11 @@ def test_commands_are_understood(page: str, command: str) -> None:
     words = shlex.split(command)
     verb = max((each for each in verbs_of() if tuple(words[: len(each)]) == each), key=len)
     assert verb
-    given = command_of(verb).make_context(verb[-1], words[len(verb) :] + missing(verb, words)).params
+    given = command_of(verb).make_context(verb[-1], words[len(verb) :]).params
     if verb == ("train",):
         parse_overrides(given["set_"] or ())
         if given["recipe"] != "auto" and not given["recipe"].endswith(".toml"):
             assert read_recipe(given["recipe"])
-
-
-def missing(verb: tuple[str, ...], words: list[str]) -> list[str]:
-    """A benchmark's row does not say where its bundle went."""
-    return ["--out", "x"] if verb == ("train",) and "--out" not in words else []
 
 
 def test_there_are_commands_to_understand() -> None:
