@@ -37,7 +37,7 @@ def test_each_method_and_its_pixel_measures_have_their_own_table() -> None:
     assert page.index("## Magnetic tiles") < page.index("### MNIST, one digit normal: anogan")
     assert "| autoencoder | 1 class, 1 seed | **90.0** | – | – | 90.0 | 80.0 | 70.0 | 40.0 |" in page
     assert "| good | 90.0 |" in page
-    assert "The first row's: `anomaly train mnist --normal 1`" in page
+    assert "The first row's: `anomaly train mnist --normal 1 --out MODEL`" in page
 
 
 def test_a_method_of_fewer_classes_stands_beside_the_default_on_the_same_ones() -> None:
@@ -66,7 +66,7 @@ def test_commands_that_only_an_earlier_commit_takes_say_so() -> None:
 
 def test_a_row_that_knows_its_time_and_machine_says_them_and_an_older_one_does_not() -> None:
     own: dict[str, Any] = {"train_s": 1234.4, "is_resumed": False, "machine": "a processor, 2 cores", "threads": 2}
-    command = "The first row's: `anomaly train mnist --normal 0`"
+    command = "The first row's: `anomaly train mnist --normal 0 --out MODEL`"
     assert f"{command}, in 1,234 s on a processor, 2 cores, 2 threads\n" in to_page([row("0", 0.9, **own)])
     assert f"{command}\n" in to_page([row("0", 0.9, **own | {"is_resumed": True})])
     assert f"{command}\n" in to_page([row("0", 0.9)])
