@@ -48,8 +48,8 @@ cells are no independent draws, and their false alarms may lie further from 1 % 
 """
 _COMMANDS = """## Commands
 
-`python -m benchmarks.parts --data DATA_DIR --sets tiles-apart --only parts --seeds 0` makes one row. It writes the set into the
-folder of `--models`, and runs these commands on it; the set's name stands for its path.
+`python -m benchmarks.parts --data DATA_DIR --sets tiles-apart --only parts --seeds 0` makes one row. It writes the set
+into the folder of `--models`, and runs these commands on it; the set's name stands for its path.
 """
 
 
