@@ -73,15 +73,33 @@ def test_restored_maps_of_both_sizes_are_the_same_by_both_engines(drawn_parts: P
     files = sorted(drawn_parts.glob("*.png"))
     faint = opened(files[0]).astype(int)
     faint[:48] -= 40
-    pictures = [*map(opened, files), faint.clip(0, 255).astype(np.uint8)]
+    pictures = [np.zeros_like(opened(files[0])), *map(opened, files), faint.clip(0, 255).astype(np.uint8)]
     found = [load_detector(tmp_path / "m", engine=engine).score(pictures) for engine in ("onnxruntime", "torch")]
     assert tuple(found[0].terms) == EVIDENCE
     for name in EVIDENCE:
         by_onnx, by_torch = (scores.terms[name] for scores in found)
         np.testing.assert_allclose(by_onnx, by_torch, rtol=1e-4, atol=1e-4, err_msg=name)
         assert by_onnx.std() > 0.01
-    *of_normals, of_faint = found[0].terms["residual_half"]
+    _, *of_normals, of_faint = found[0].terms["residual_half"]
     assert of_faint > max(of_normals[::2])  # those of its size
+    assert found[0].score[0] > found[0].score[1:].max()  # a black frame
+
+
+def test_what_is_no_part_at_all_is_further_from_normal_than_any_part(drawn_parts: Path, tmp_path: Path) -> None:
+    """A dark or white frame, another object, a part that is half covered: nothing like it was drawn as a defect."""
+    brief: dict[str, dict[str, object]] = {"training": {"steps": 100}}
+    train_bundle(
+        TrainOptions(data=str(drawn_parts), out=tmp_path / "m", recipe="large-parts", overrides=brief, device="cpu")
+    )
+    assert not load(tmp_path / "m").manifest.recipe.features.memory
+    files = sorted(drawn_parts.glob("*.png"))
+    part = opened(files[0])
+    stripes = np.broadcast_to(np.arange(part.shape[1]) // 8 % 2 * 255, part.shape).astype(np.uint8)
+    half = part.copy()
+    half[len(half) // 2 :] = 0
+    wrong = [*(np.full_like(part, grey) for grey in (0, 127, 255)), stripes, half]
+    score = load_detector(tmp_path / "m").score([*map(opened, files), *wrong]).score
+    assert score[len(files) :].min() > score[: len(files)].max()
 
 
 def test_a_spot_is_found_where_it_is(whole_places_dir: Path, drawn_parts: Path) -> None:
