@@ -65,7 +65,8 @@ def _torch_engine(bundle: Bundle, device: str) -> Engine:
     contents, called = bundle.contents, f"the bundle {bundle.ref.path}"
     recipe, golden = contents.manifest.recipe, contents.golden
     if not recipe.has_generator:
-        places = place_engine(stored_places(contents, called), resolve_device(device))
+        has_region = recipe.preprocess.region is not None
+        places = place_engine(stored_places(contents, called), resolve_device(device), has_region=has_region)
         check_goldens(contents, places.observe(golden.pixels)[0], called)
         return places
     engine = TorchEngine(stored_networks(contents, called), recipe, resolve_device(device))

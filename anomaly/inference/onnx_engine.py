@@ -134,6 +134,7 @@ def place_engine(contents: Contents) -> PlaceEngine:
         threads,
         channels=contents.manifest.recipe.preprocess.channels,
         reference=None if (found := contents.weights.get(REFERENCE)) is None else found.astype(np.float32),
+        has_region=contents.manifest.recipe.preprocess.region is not None,
     )
 
 

@@ -16,11 +16,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
 
 from anomaly.bundle import Bundle
 from anomaly.config import Precision
-from anomaly.config.places import REFERENCE
+from anomaly.config.places import PLACE, REFERENCE
 from anomaly.data.pose import AS_IT_LIES
+from anomaly.data.preprocess import OUTSIDE
 from anomaly.errors import UsageError
 from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.torch_engine import stored_networks, stored_places
@@ -84,25 +86,37 @@ class _TermsAndMaps(nn.Module):
 
 
 class _PlacesOfPictures(nn.Module):
-    """x (1, c, h, w), pose → terms (1, 1 + k), the map of the sum (1, 1, h/8, w/8); the picture is one window."""
+    """x (1, c, h, w), pose → terms (1, 1 + k), the map of the sum (1, 1, h/8, w/8); the picture is one window.
 
-    def __init__(self, networks: PlaceNetworks) -> None:
+    With `has_region` places outside of it do not count, as `counted_places` has it.
+    """
+
+    def __init__(self, networks: PlaceNetworks, *, has_region: bool) -> None:
         super().__init__()
         self.networks = networks
+        self.has_region = has_region
 
     def forward(self, x: Tensor, pose: Tensor | None = None) -> tuple[Tensor, Tensor]:
         window = torch.stack([x.new_zeros(()), x.new_ones(()) * x.shape[2]])
         maps = self.networks(x, window, torch.from_numpy(AS_IT_LIES) if pose is None else pose)
-        return maps.amax(dim=(2, 3)), maps[:, :1]
+        if not self.has_region:
+            return maps.amax(dim=(2, 3)), maps[:, :1]
+        levels = 127.5 * (x + 1)  # not quite whole numbers: runtimes round differently
+        is_inside = ((levels - OUTSIDE).abs() > 0.5).any(dim=1, keepdim=True).float()
+        counted = max_pool2d(is_inside, PLACE) >= is_inside.amax(
+            dim=(2, 3), keepdim=True
+        )  # of a picture that is grey everywhere all
+        return maps.masked_fill(~counted, -torch.inf).amax(dim=(2, 3)), maps[:, :1].masked_fill(~counted, 0)
 
 
 def _evidence_of(bundle: Bundle) -> nn.Module:
     called, recipe = f"the bundle {bundle.ref.path}", bundle.manifest.recipe
     if not recipe.has_generator:
-        return _PlacesOfPictures(stored_places(bundle.contents, called).eval().requires_grad_(False)).eval()
-    networks = stored_networks(bundle.contents, called).eval().requires_grad_(False).float()
-    fold_batch_norm(networks)
-    return _TermsAndMaps(EvidenceGraph(networks, recipe), bundle.manifest.terms).eval()
+        networks = stored_places(bundle.contents, called).eval().requires_grad_(False)
+        return _PlacesOfPictures(networks, has_region=recipe.preprocess.region is not None).eval()
+    of_images = stored_networks(bundle.contents, called).eval().requires_grad_(False).float()
+    fold_batch_norm(of_images)
+    return _TermsAndMaps(EvidenceGraph(of_images, recipe), bundle.manifest.terms).eval()
 
 
 class DeployedModel(nn.Module):

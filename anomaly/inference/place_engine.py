@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from anomaly.config.places import EVIDENCE, HALF_RESTORED_STRIDE, MARGIN, PLACE, STRIDE
 from anomaly.data import Pixels, PixelsOfImages
 from anomaly.data.pose import AS_IT_LIES, pose_of
+from anomaly.data.preprocess import OUTSIDE
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
 
 STRIP_PIXELS = 6 * 2**20  # of a strip with its margins, about 2 GB: of more the memory grows, of fewer most is margin
@@ -38,10 +39,12 @@ class PlaceEngine:
         strip_pixels: int = STRIP_PIXELS,
         channels: int = 3,
         reference: NDArray[np.float32] | None = None,
+        *,
+        has_region: bool = False,
     ) -> None:
         """`run_small` computes in the thread that calls it; `run_large` may use all of them.
 
-        With a `reference` each picture's pose is measured by it.
+        With a `reference` each picture's pose is measured by it. With `has_region` places outside of it do not count.
         """
         self.name = name
         self._run_small, self._run_large = run_small, run_large
@@ -49,6 +52,7 @@ class PlaceEngine:
         self._strip_pixels = strip_pixels
         self._channels = channels
         self._reference = reference
+        self._has_region = has_region
         self._pool: tuple[int, ThreadPoolExecutor] | None = None  # with the process that it is of
 
     @property
@@ -58,12 +62,14 @@ class PlaceEngine:
 
     def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
         """See `Engine`: each term is the strongest place of its map; z_hat (n, 0)."""
-        peaks = np.array([maps.max(axis=(1, 2)) for maps in self._all(pixels)], np.float64)
+        found = zip(self._all(pixels), map(self._counted, pixels), strict=True)
+        peaks = np.array([maps.max(axis=(1, 2), where=counted, initial=-np.inf) for maps, counted in found], np.float64)
         return dict(zip(EVIDENCE, peaks.T, strict=False)), np.empty((len(pixels), 0), np.float32)
 
     def explain(self, pixels: PixelsOfImages, z_hat: Latents) -> Explained:
         """See `Engine`: no x_hat, and the map of the sum (1, h/8, w/8) of each image."""
-        return None, [maps[:1] for maps in self._all(pixels)]
+        found = zip(self._all(pixels), map(self._counted, pixels), strict=True)
+        return None, [np.where(counted, maps[:1], np.float32(0)) for maps, counted in found]
 
     def warm(self, max_images: int) -> None:
         """Run once: the first run makes the plans."""
@@ -88,6 +94,10 @@ class PlaceEngine:
         ]
         return strips[0] if len(strips) == 1 else np.concatenate(strips, axis=1)
 
+    def _counted(self, image: Pixels) -> NDArray[np.bool_]:
+        """Which places of an image are evidence, to be broadcast over its maps."""
+        return counted_places(image) if self._has_region else np.ones((1, 1), np.bool_)
+
     def _workers(self) -> ThreadPoolExecutor:
         """The threads of this process: a fork has none of those that were there, and would wait for them for ever."""
         process, pool = os.getpid(), self._pool
@@ -102,6 +112,17 @@ def strips_of(height: int, width: int, most: int) -> Iterator[tuple[int, int, in
     for first in range(0, height, rows):
         last = min(first + rows, height)
         yield first, last, max(first - MARGIN, 0), min(last + MARGIN, height)
+
+
+def counted_places(image: Pixels) -> NDArray[np.bool_]:
+    """Which places of an image (c, h, w) are inside of the region, by a pixel at least: (h/8, w/8).
+
+    What lies outside was made grey before all else (see `data.preprocess`). Of an image that is nothing else all count.
+    """
+    channels, height, width = image.shape
+    squares = image.reshape(channels, height // PLACE, PLACE, width // PLACE, PLACE)
+    counted: NDArray[np.bool_] = (squares != OUTSIDE).any(axis=(0, 2, 4))
+    return counted if counted.any() else ~counted
 
 
 def to_x(pixels: Pixels) -> NDArray[np.float32]:

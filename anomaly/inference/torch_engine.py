@@ -129,9 +129,16 @@ class TorchEngine:
 
 
 def place_engine(
-    networks: PlaceNetworks, device: torch.device, extract: Callable[[Pixels], NDArray[np.float32]] | None = None
+    networks: PlaceNetworks,
+    device: torch.device,
+    extract: Callable[[Pixels], NDArray[np.float32]] | None = None,
+    *,
+    has_region: bool,
 ) -> PlaceEngine:
-    """The evidence of places by torch, which computes with threads of its own; `extract`, where given, is φ."""
+    """The evidence of places by torch, which computes with threads of its own; `extract`, where given, is φ.
+
+    With `has_region` places outside of the region do not count.
+    """
     own = copy.deepcopy(networks).eval().requires_grad_(False).to(device)
 
     @torch.inference_mode()
@@ -145,7 +152,12 @@ def place_engine(
 
     reference = own.state_dict().get(REFERENCE)
     return PlaceEngine(
-        EngineName.TORCH, run, run, threads=1, reference=None if reference is None else reference.cpu().numpy()
+        EngineName.TORCH,
+        run,
+        run,
+        threads=1,
+        reference=None if reference is None else reference.cpu().numpy(),
+        has_region=has_region,
     )
 
 

@@ -50,7 +50,11 @@ def learn_by(
         record,
         phi=load_pretrained(),
         extract=extract,
-        observer=partial(place_engine, extract=extract if device.type == "cpu" else None),
+        observer=partial(
+            place_engine,
+            extract=extract if device.type == "cpu" else None,
+            has_region=recipe.preprocess.region is not None,
+        ),
         device=device,
         ranks=ranks,
         watch=watch,

@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from anomaly.config import FeaturesConfig, Place
 from anomaly.config.places import REFERENCE
 from anomaly.data.pose import reference_of
+from anomaly.data.preprocess import OUTSIDE
 from anomaly.inference.engine import EngineName
 from anomaly.inference.place_engine import PlaceEngine, strips_of, to_x
 from anomaly.networks.aligned_memory import AlignedMemory
@@ -110,3 +111,19 @@ def test_pictures_of_several_shapes_by_several_threads_have_the_terms_that_they_
     _, maps = engine(threads=3).explain(images, z_hat)
     np.testing.assert_allclose([each.max() for each in maps], terms["strongest_place"], rtol=1e-6)
     assert [each.shape for each in maps] == [(1, 4, 6), (1, 8, 4), (1, 6, 6), (1, 4, 6)]
+
+
+def test_places_outside_of_the_region_do_not_count() -> None:
+    image = picture(64, 96)
+    image[:, :, 36:] = OUTSIDE  # four columns of places and a half are inside
+    plain, bounded = engine(), engine()
+    bounded._has_region = True
+    no_latents = np.empty((1, 0), np.float32)
+    (seen,), (of_all,) = bounded.explain([image], no_latents)[1], plain.explain([image], no_latents)[1]
+    np.testing.assert_array_equal(seen[:, :, :5], of_all[:, :, :5])
+    assert not seen[:, :, 5:].any()
+    assert of_all[:, :, 5:].any()
+    terms, _ = bounded.observe([image])
+    assert terms["strongest_place"][0] == seen[:, :, :5].max()
+    grey = np.full_like(image, OUTSIDE)  # no signal, say: it is no empty picture
+    assert bounded.observe([grey])[0] == plain.observe([grey])[0]

