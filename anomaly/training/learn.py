@@ -149,6 +149,7 @@ def learn_places(
             should_stop=watch.should_stop,
             on_rows=watch.on_rows,
             ranks=ranks,
+            has_region=recipe.preprocess.region is not None,
         )
     watch.on_calibrating()
     recipe = recipe.model_copy(update={"features": trained.config})

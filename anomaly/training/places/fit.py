@@ -81,8 +81,9 @@ def fit_places(
     should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False,
     on_rows: Callable[[Sequence[HistoryRow]], object] = lambda rows: None,
     ranks: Ranks = ALONE,
+    has_region: bool = False,
 ) -> PlacesTrained:
-    """Fill `networks`, which have φ's weights, from images of any shapes.
+    """Fill `networks`, which have φ's weights, from images of any shapes; with `has_region`, grey outside of one.
 
     Raises:
         DivergedError: a loss is not finite any more.
@@ -97,9 +98,10 @@ def fit_places(
     networks.axes.fit(pool.places[:, : len(networks.axes.centre)], whiten=True)
     remembered = pool.places[:, NUM_FEATURES - len(networks.memory_axes.centre) : NUM_FEATURES]
     networks.memory_axes.fit(remembered, whiten=False, by_channel=config.memory_maps == "coarse")
-    chosen_by = _chosen_by(pixels, select, look, config, seed)
-    wrong = _spoilt_places(pixels, train, networks, config, extract, seed)
-    pairs = _spoilt_pairs(pixels, train, list(restorers.values()), extract, seed) if restorers else []
+    chosen_by = _chosen_by(pixels, select, look, config, seed, has_region=has_region)
+    wrong = _spoilt_places(pixels, train, networks, config, extract, seed, has_region=has_region)
+    several = list(restorers.values())
+    pairs = _spoilt_pairs(pixels, train, several, extract, seed, has_region=has_region) if restorers else []
     watch = StepWatch(should_stop, ranks)  # a time limit counts from the first step on
     runs: dict[int, list[HistoryRow]] = {}
     if networks.D is not None:
@@ -181,10 +183,11 @@ def _restorers(networks: PlaceNetworks) -> dict[int, MapRestorer]:
 
 
 def _chosen_by(
-    pixels: PixelsOfImages, select: Sequence[int], look: Look, config: FeaturesConfig, seed: int
+    pixels: PixelsOfImages, select: Sequence[int], look: Look, config: FeaturesConfig, seed: int, *, has_region: bool
 ) -> ChosenBy:
     rows = _as_many_as_fit(pixels, select, MAX_CHOSEN_BY)
-    spoilt = spoilt_images(pixels, rows, CHOOSING, seed, SMALL_SIDES if config.points else SIDES)
+    sides = SMALL_SIDES if config.points else SIDES
+    spoilt = spoilt_images(pixels, rows, CHOOSING, seed, sides, has_region=has_region)
     return ChosenBy([look(pixels[row]) for row in rows], [look(image) for image, _ in spoilt])
 
 
@@ -201,12 +204,14 @@ def _spoilt_places(
     config: FeaturesConfig,
     extract: Extract,
     seed: int,
+    *,
+    has_region: bool,
 ) -> Tensor:
     """(n, dimensions): places of spoilt *train* normals where they are spoilt."""
     found = [torch.zeros(0, len(networks.axes.axes))]
     rows = _as_many_as_fit(pixels, train, MAX_TAUGHT) if config.spoilt else []
     spoil = spoilt_all_over if config.points else spoilt_images
-    for image, mask in spoil(pixels, rows, TEACHING, seed):
+    for image, mask in spoil(pixels, rows, TEACHING, seed, has_region=has_region):
         q = networks.axes(torch.from_numpy(extract(image)[None]))[0]
         share = avg_pool2d(torch.from_numpy(mask).float()[None], PLACE)[0]
         found.append(q[:, share >= _SPOILT_SHARE].T)
@@ -214,11 +219,17 @@ def _spoilt_places(
 
 
 def _spoilt_pairs(
-    pixels: PixelsOfImages, train: Sequence[int], restorers: Sequence[MapRestorer], extract: Extract, seed: int
+    pixels: PixelsOfImages,
+    train: Sequence[int],
+    restorers: Sequence[MapRestorer],
+    extract: Extract,
+    seed: int,
+    *,
+    has_region: bool,
 ) -> list[Tensor]:
     """For each restorer (n, 2, num_features, …): coarse maps of *train* normals, and of the same spoilt."""
     rows = _as_many_as_fit(pixels, train, MAX_RESTORED)
-    spoilt = spoilt_images(pixels, rows, TEACHING, seed)
+    spoilt = spoilt_images(pixels, rows, TEACHING, seed, has_region=has_region)
     pairs: list[list[Tensor]] = [[] for _ in restorers]
     for row, (image, _) in zip(rows, spoilt, strict=True):
         both = torch.from_numpy(np.stack([extract(np.asarray(pixels[row])), extract(image)]))

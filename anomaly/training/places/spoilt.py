@@ -3,12 +3,13 @@
 Shapes: pixels (c, h, w) uint8; masks (h, w).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.data import PixelsOfImages
+from anomaly.data.preprocess import OUTSIDE
 from anomaly.networks.auxiliary.defect_kinds import spoil
 
 TEACHING = ("paste", "uneven", "grain", "contrast", "bent")
@@ -18,42 +19,76 @@ SIDES = (128, 256, 512)
 SMALL_SIDES = (16, 24, 32, 48, 64)
 _PIXELS_EACH = 20_000  # of a picture, for each of its small squares
 _SMALL = 256  # pixels of a side: smaller pictures are spoilt as a whole
+_TRIES = 50  # until a defect can be seen inside the region
 _STRIDE = 4  # of sides that every kind can be drawn in
 
 Pixels = NDArray[np.uint8]
 
 
 def spoilt_images(
-    pixels: PixelsOfImages, rows: Sequence[int], kinds: Sequence[str], seed: int, sides: Sequence[int] = SIDES
+    pixels: PixelsOfImages,
+    rows: Sequence[int],
+    kinds: Sequence[str],
+    seed: int,
+    sides: Sequence[int] = SIDES,
+    *,
+    has_region: bool = False,
 ) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
     """Each of the images with one to three defects inside a square of it, and where they can be seen.
 
     The squares of large pictures have one of these `sides`, in pixels: their defects may be small. What is pasted comes
-    from another of the images.
+    from another of the images. With `has_region` nothing outside of it changes.
     """
-    for row in rows:
-        rng = np.random.default_rng((seed, row))
-        image, donor = np.array(pixels[row]), pixels[rows[int(rng.integers(len(rows)))]]
+
+    def draw(image: Pixels, mask: NDArray[np.bool_], donor: Pixels, rng: np.random.Generator) -> None:
         side = min(*image.shape[1:], *donor.shape[1:])
         if side > _SMALL:
             side = min(side, int(rng.choice(sides)))
-        mask = np.zeros(image.shape[1:], np.bool_)
         _spoil_square(image, mask, donor, side // _STRIDE * _STRIDE, kinds, rng)
-        yield image, mask
+
+    return _spoilt(draw, pixels, rows, seed, has_region=has_region)
 
 
 def spoilt_all_over(
-    pixels: PixelsOfImages, rows: Sequence[int], kinds: Sequence[str], seed: int
+    pixels: PixelsOfImages, rows: Sequence[int], kinds: Sequence[str], seed: int, *, has_region: bool = False
 ) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
     """The same with small defects in many small squares, which may lie over each other."""
-    for row in rows:
-        rng = np.random.default_rng((seed, row))
-        image, donor = np.array(pixels[row]), pixels[rows[int(rng.integers(len(rows)))]]
-        mask = np.zeros(image.shape[1:], np.bool_)
+
+    def draw(image: Pixels, mask: NDArray[np.bool_], donor: Pixels, rng: np.random.Generator) -> None:
         for _ in range(max(mask.size // _PIXELS_EACH, 1)):
             side = min(*image.shape[1:], *donor.shape[1:], int(rng.choice(SMALL_SIDES)))
             _spoil_square(image, mask, donor, side, kinds, rng)
+
+    return _spoilt(draw, pixels, rows, seed, has_region=has_region)
+
+
+def _spoilt(
+    draw: Callable[[Pixels, NDArray[np.bool_], Pixels, np.random.Generator], None],
+    pixels: PixelsOfImages,
+    rows: Sequence[int],
+    seed: int,
+    *,
+    has_region: bool,
+) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
+    """What `draw` makes of a copy of each image, beside another of them; drawn anew while nothing inside is seen."""
+    for row in rows:
+        rng = np.random.default_rng((seed, row))
+        own, donor = pixels[row], pixels[rows[int(rng.integers(len(rows)))]]
+        for _ in range(_TRIES if has_region else 1):
+            image, mask = np.array(own), np.zeros(own.shape[1:], np.bool_)
+            draw(image, mask, donor, rng)
+            if has_region:
+                _restore_outside(image, mask, own)
+            if mask.any():
+                break
         yield image, mask
+
+
+def _restore_outside(image: Pixels, mask: NDArray[np.bool_], own: Pixels) -> None:
+    """In place: what is outside of the region was grey before all else (see `data.preprocess`)."""
+    outside = (own == OUTSIDE).all(axis=0)
+    image[:, outside] = OUTSIDE
+    mask &= ~outside
 
 
 def _spoil_square(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from anomaly.data.preprocess import OUTSIDE
 from anomaly.training.places.spoilt import SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
 
 ROWS = range(6)
@@ -55,3 +56,17 @@ def test_small_defects_lie_all_over() -> None:
 
 def test_pictures_smaller_than_any_square_are_spoilt_too() -> None:
     assert all(places.any() for places in changed(spoilt_all_over, pictures(16, 48)))
+
+
+@pytest.mark.parametrize("made", [spoilt_images, spoilt_all_over])
+@pytest.mark.parametrize("side", [96, 600])
+def test_nothing_outside_of_the_region_changes_and_something_inside_does(made: Callable[..., Any], side: int) -> None:
+    images = pictures(side, side)
+    for image in images:
+        image[:, :, side // 3 :] = OUTSIDE
+        image[:, :, : side // 3][image[:, :, : side // 3] == OUTSIDE] += 1
+    for (image, mask), own in zip(made(images, ROWS, TEACHING, 0, has_region=True), images, strict=True):
+        np.testing.assert_array_equal(image[:, :, side // 3 :], own[:, :, side // 3 :])
+        assert mask.any()
+        assert not mask[:, side // 3 :].any()
+        assert (image != own)[:, mask].any()
