@@ -98,7 +98,7 @@ class InferRequest(ProtocolSchema):
 
 
 class InferredTensor(ProtocolSchema):
-    """One output, one value an image."""
+    """One output, with one value for each image."""
 
     name: str
     shape: list[int]
