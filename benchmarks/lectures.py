@@ -118,7 +118,7 @@ def measure(system: str, options: tuple[str, ...], data: str, models: Path) -> R
 
 
 def systems_sheet(data: str, models: Path) -> Sheet:
-    """A row a system: samples G(z), then what it makes of the first normal and of the first other test images."""
+    """One row for each system: samples G(z), then what it makes of the first normal and the first other test images."""
     samples = _dataset(data).test()
     shown = [
         sample
@@ -166,7 +166,7 @@ def to_markdown(rows: list[Row]) -> str:
     """In the order of the systems; AUROC in %, the baselines of the same run beside it."""
     order = list(SYSTEMS)
     lines = [
-        "| system | AUROC, paper | 95 % | AUROC, all terms | PCA | 3-NN | training | an image |",
+        "| system | AUROC, paper | 95 % | AUROC, all terms | PCA | 3-NN | training | scoring one image |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=lambda row: order.index(row["system"])):

@@ -3,8 +3,9 @@
     python -m examples.parts out/parts
 
 draws a folder as MVTec AD's are: `train/good`, `test/good`, `test/scratch`, `test/stain`, `test/missing_hole`, and
-`ground_truth` with a mask for each defect. No two pictures are alike: plates lie a little shifted and turned, the light
-comes from another side each time, and the camera adds noise.
+`ground_truth` with a mask for each defect. Beside them, `new_lot` has further good plates, to calibrate on. No two
+pictures are alike: plates lie a little shifted and turned, the light comes from another side each time, and the camera
+adds noise.
 Shapes: pictures (HEIGHT, WIDTH) of 8 bits.
 """
 
@@ -18,7 +19,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, rotate, shift
 
 HEIGHT, WIDTH = 480, 640
-COUNTS = {"train/good": 200, "test/good": 40, "test/scratch": 15, "test/stain": 15, "test/missing_hole": 10}
+COUNTS = {
+    "train/good": 200, "test/good": 40, "test/scratch": 15, "test/stain": 15, "test/missing_hole": 10, "new_lot": 40,
+}  # fmt: skip
 _HOLES = [(row, column) for row in (140, 340) for column in (190, 450)]
 _RADIUS = 34.0
 
@@ -31,7 +34,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="the folder to make")
     out = parser.parse_args().out
     for seed, (folder, count) in enumerate(COUNTS.items()):
-        kind = folder.partition("/")[2]
+        kind = folder.partition("/")[2] or "good"
         for number in range(count):
             rng = np.random.default_rng([seed, number])
             picture, defect = draw(kind, rng)

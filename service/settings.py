@@ -77,9 +77,9 @@ class Settings(BaseSettings):
     """The probability that the drift alarm of a model may ever sound while nothing changes."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """What is written on standard error: info has a line a request, warning only what needs somebody."""
+    """What is written on standard error: info has one line for each request, warning only what needs somebody."""
     log_format: Literal["text", "json"] = "text"
-    """Lines for people, or a JSON object a line."""
+    """Lines for people, or one JSON object in each line."""
 
     max_batch: int = Field(default=64, ge=1)
     """Images that go through the networks together."""
@@ -162,7 +162,7 @@ class Settings(BaseSettings):
 def read_settings(**given: Any) -> Settings:
     """Settings from what is given, else the environment, else the defaults; None counts as not given.
 
-    Raises UsageError with one sentence a mistake.
+    Raises UsageError with one sentence for each mistake.
     """
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})

@@ -65,6 +65,16 @@ def test_library_commands_run_as_written(home: Path) -> None:
     assert [row["is_anomalous"] for row in rows] == [True, False]
     assert (home / "out" / "report" / "report.html").is_file()
     assert len(list((home / "out" / "heatmaps").iterdir())) == 2
+    calibrating_leaves_the_test_images_of_the_walk(library, home)
+
+
+def calibrating_leaves_the_test_images_of_the_walk(library: list[str], home: Path) -> None:
+    """After the walk's last command its `evaluate` can be given again, and still has all 80 test images."""
+    (evaluate,) = [command for command in library if command.startswith("anomaly evaluate out/models/parts ")]
+    done = run(evaluate.replace("out/report", "out/report-again"), home)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((home / "out" / "report-again" / "metrics.json").read_text())
+    assert (metrics["model"], metrics["num_normal"], metrics["num_anomalous"]) == ("parts/2", 40, 40)
 
 
 def test_python_lines_run_as_written(home: Path) -> None:

@@ -32,7 +32,7 @@ def calibrate(
     engine: Engine = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
-    """Give a model the ranks of new normal images, as a new version; nothing is retrained."""
+    """Compute thresholds from new normal images, and write a new version; nothing is retrained."""
     with usage():
         from anomaly.calibration import check_alpha
         from anomaly.pipeline.calibrate import calibrate_bundle

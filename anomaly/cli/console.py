@@ -34,8 +34,8 @@ Groups = Annotated[
     str,
     typer.Option(
         metavar="group|REGEX",
-        help="The part that an image shows: a manifest's column, or an expression whose first group in file names is "
-        "it. Pictures of one part stay together; ranks count parts.",
+        help="The part an image shows: the manifest's column 'group', or a regular expression for file names (its "
+        "first group). A part's pictures stay together, and count as one.",
     ),
 ]
 Engine = Annotated[

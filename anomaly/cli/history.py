@@ -48,7 +48,7 @@ def history_export(
 
 @history_app.command("restart-drift")
 def history_restart_drift(history: Place, model: Annotated[str, typer.Argument(help="The name of the model.")]) -> None:
-    """Let the drift of a model begin anew, and its alarm end: when what had changed is as it was. Rows stay."""
+    """Begin a model's drift anew and end its alarm, once the cause is mended. Rows stay."""
     with usage():
         require("anomaly history restart-drift", "server", *LIBRARIES)
         from service.records.history import restart_drift

@@ -50,7 +50,7 @@ def models_verify(model: Model, device: Device = "auto", engine: Engine = "auto"
 
 @models_app.command("upgrade")
 def models_upgrade(model: Model, device: Device = "auto") -> None:
-    """Write a bundle of an older schema as a new version, in today's; it scores as before."""
+    """Write a bundle of an older schema as a new version in today's schema; it scores as before."""
     with usage():
         needs_torch("anomaly models upgrade")
         from anomaly.pipeline.upgrade import upgrade_bundle

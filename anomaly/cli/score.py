@@ -23,7 +23,7 @@ def score(
     engine: Engine = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
-    """Score images: one row each, with its score, p-value and verdict, or the reason why it has none."""
+    """Score images: one row for each, with its score, p-value and verdict, or the reason why it has none."""
     with usage():
         from anomaly.data import left_out_sentences
         from anomaly.pipeline.score import score_paths

@@ -72,7 +72,11 @@ def train(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Of the split, the weights, each draw: training.seed.", rich_help_panel=_RUN),
+        typer.Option(
+            metavar="N",
+            help="Decides the split, the first weights and every draw: training.seed.",
+            rich_help_panel=_RUN,
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint of the same run.", rich_help_panel=_RUN)
@@ -84,7 +88,7 @@ def train(
         int,
         typer.Option(
             metavar="N",
-            help="Processes that share each batch; one a GPU.",
+            help="Processes that share a batch; one for each GPU.",
             show_default=False,
             rich_help_panel=_MACHINE,
         ),
@@ -95,7 +99,7 @@ def train(
         typer.Option(metavar="DIR", help="Write the curves as TensorBoard's files.", rich_help_panel=_MACHINE),
     ] = None,
 ) -> None:
-    """Learn from normal images, calibrate on others of them, and write a new bundle version."""
+    """Learn from normal images, calibrate on held-out ones, and write a new bundle version."""
     with usage():
         needs_torch("anomaly train")
         from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle

@@ -18,8 +18,8 @@ def train_many(
         Path,
         typer.Argument(
             metavar="PLAN.csv",
-            help="A row a model: data, name and, where wanted, recipe, set, normal, groups, region, size, steps, seed, "
-            "max_minutes. Relative paths are relative to its folder.",
+            help="One row for each model: data, name and, where wanted, recipe, set, normal, groups, region, size, "
+            "steps, seed, max_minutes. Relative paths are relative to its folder.",
         ),
     ],
     models: Annotated[Path, typer.Option("--out", metavar="models/", help="Holds a folder for each name.")],
@@ -28,7 +28,7 @@ def train_many(
         typer.Option(metavar="HOST:PORT|auto", help="Train on this Ray cluster; needs the extra ray."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Models at a time. [default: as many as there is room for]")
+        int | None, typer.Option(metavar="N", min=1, help="How many models at a time. Default: as there is room for.")
     ] = None,
     cpus_per_worker: Annotated[int, typer.Option(metavar="C", min=1, help="Cores for each model.")] = 1,
     gpus_per_worker: Annotated[
@@ -36,7 +36,7 @@ def train_many(
     ] = 0.0,
     device: Device = "auto",
 ) -> None:
-    """Train many models, each as `anomaly train` does; a row that fails costs itself alone.
+    """Train many models, each as `anomaly train` does; a row that fails does not stop the others.
 
     Give the same command again after whatever ended it: what is done is left
     as it is, and a training that was killed goes on from its checkpoint.

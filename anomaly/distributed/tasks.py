@@ -3,7 +3,7 @@
 Each worker has one item at a time, and the items are taken from an iterator only when a worker is free. So the memory
 of the caller does not depend on how many there are. A worker is initialised once, before its first item.
 
-An item that fails costs itself alone. A worker that dies is replaced, and its item is tried again, up to ATTEMPTS
+An item that fails does not stop the others. A worker that dies is replaced, and its item is tried again, up to ATTEMPTS
 times in all; then the item has failed, and the others go on.
 """
 

@@ -1,9 +1,9 @@
 """The server's log: every request gets an id, a line and its place in the counts; every line has its request's id.
 
-Lines go to standard error, one an event, as text or as JSON. The id is a context variable, and each request runs in a
-context of its own, so a line has its request's id whoever writes it, the framework and the server included. Lines have
-a request's route (`/models/{name}`), its status and its key's name, and which parts and files it is about, but neither
-its address nor its headers, in which there may be keys.
+Lines go to standard error, one for each event, as text or as JSON. The id is a context variable, and each request runs
+in a context of its own, so a line has its request's id whoever writes it, the framework and the server included. Lines
+have a request's route (`/models/{name}`), its status and its key's name, and which parts and files it is about, but
+neither its address nor its headers, in which there may be keys.
 """
 
 import itertools
@@ -134,7 +134,7 @@ def logging_to(stream: TextIO, settings: Settings) -> Iterator[None]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line. What a record has as `fields` stands beside its message."""
+    """One JSON object in each line. What a record has as `fields` stands beside its message."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""

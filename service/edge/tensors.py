@@ -190,7 +190,7 @@ class Output:
 
     @classmethod
     def of(cls, name: str, datatype: str, values: Sequence[Any] | NDArray[Any]) -> "Output":
-        """One value an image, or an array whose first axis is the images'."""
+        """One value for each image, or an array whose first axis is the images'."""
         return cls(name, datatype, np.asarray(values, DTYPES[datatype]))
 
     def to_json(self) -> list[Any]:
@@ -227,7 +227,7 @@ def _elements(name: str, tail: memoryview, n: int) -> list[bytes]:
 
 
 def _texts(tensor: InferInput) -> list[Any]:
-    """An element an image; MLServer's clients have each in a list of its own."""
+    """One element for each image; MLServer's clients have each in a list of its own."""
     data = tensor.data or []
     if len(data) != tensor.shape[0]:
         raise MalformedRequestError(

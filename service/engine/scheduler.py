@@ -1,4 +1,4 @@
-"""Which detector's images run next on the device: one queue a detector, and the device's time shared fairly.
+"""Which detector's images run next on the device: one queue for each detector, and the device's time shared fairly.
 
 The next batch is from the detector that has used the least device time among those with waiting images. A latent search
 of seconds and an encoder of milliseconds so get half of the device each while both are asked for, and neither starves.

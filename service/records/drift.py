@@ -1,4 +1,4 @@
-"""Drift of each model that scores: one watch a bundle's digest.
+"""Drift of each model that scores: one watch for each bundle's digest.
 
 Where there is a history, it keeps what is watched (`records/history/streams.py`), and every row is fed. Without one, it
 is in memory: every score that is answered is fed, in the order of the answers, for as long as the process lives.

@@ -34,7 +34,9 @@ class Telemetry:
         self._decode = _seconds("anomaly_decode_seconds", "Decoding and preprocessing one image.", [], registry)
         self._queue = _seconds("anomaly_queue_seconds", "One image's wait for the device.", MODEL, registry)
         self._inference = _seconds("anomaly_inference_seconds", "One batch's time on the device.", MODEL, registry)
-        self._batch = Histogram("anomaly_batch_images", "Images a batch.", MODEL, buckets=IMAGES, registry=registry)
+        self._batch = Histogram(
+            "anomaly_batch_images", "Images in one batch.", MODEL, buckets=IMAGES, registry=registry
+        )
         self._depth = Gauge("anomaly_queue_images", "Images accepted and not yet answered.", registry=registry)
         self._age = Gauge("anomaly_queue_age_seconds", "How long the oldest of these has been here.", registry=registry)
         self._images = Counter("anomaly_images", "Images scored.", [*MODEL, "verdict"], registry=registry)

@@ -1,1 +1,1 @@
-"""The calls, one file a subject."""
+"""The calls, one file for each subject."""

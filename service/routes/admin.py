@@ -27,7 +27,7 @@ async def load(query: Annotated[BundleQuery, Query()], parts: Parts) -> ModelIde
 
 @router.post("/unload", status_code=204)
 async def unload(query: Annotated[VersionQuery, Query()], parts: Parts) -> None:
-    """Serve a version no more, until it is loaded again.
+    """Stop serving a version, until it is loaded again.
 
     Requests that have begun are answered, but a form without `?model=` takes what is served when all of it has come.
     """
@@ -36,7 +36,7 @@ async def unload(query: Annotated[VersionQuery, Query()], parts: Parts) -> None:
 
 @router.post("/rescan")
 async def rescan(parts: Parts) -> RescanAnswer:
-    """Load every bundle of the models folder that has come, has changed or had failed. What is gone serves on."""
+    """Load every bundle of the models folder that is new, has changed or had failed. What is gone is still served."""
     slots = await asyncio.to_thread(parts.loading.rescan)
     return RescanAnswer(
         loaded=[_name(slot) for slot in slots if not slot.failure],

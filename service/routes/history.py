@@ -67,10 +67,10 @@ async def history(query: Annotated[HistoryQuery, Query()], kept: Kept) -> Histor
 @router.get(
     "/history.csv",
     response_class=Response,
-    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A row an image"}},
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "One row for each image"}},
 )
 async def history_csv(query: Annotated[HistoryFilters, Query()], kept: Kept) -> Response:
-    """All of them as CSV. A text that a spreadsheet would take for a formula begins with an apostrophe."""
+    """All scored images as CSV. A text that a spreadsheet would take for a formula begins with an apostrophe."""
     read = partial(read_page, query, limit=CSV_ROWS)
     rows, following = await kept.read(read)
 

@@ -1,4 +1,4 @@
-"""What the Open Inference Protocol answers of scored images: tensors with one value an image, as JSON or as bytes.
+"""What the Open Inference Protocol answers: tensors with one value for each scored image, as JSON or as bytes.
 
 Shapes: n images, h height, w width.
 """

@@ -1,1 +1,1 @@
-"""What requests may ask and what answers hold, a file a subject. `/docs` is made from these."""
+"""What requests may ask and what answers hold, one file for each subject. `/docs` is made from these."""

@@ -33,7 +33,7 @@ class DriftAnswer(ModelIdentity):
     """The evidence against a steady process, of which 1/rate is the alarm's line."""
     max_log10_martingale: float
     alarm: bool
-    """On from its first crossing until another bundle, or the watch, begins again."""
+    """True once the evidence has reached the line of the alarm, until a new bundle serves or the drift begins anew."""
     alarm_at: int | None
     """The number of the score that set it off."""
     alarm_time: datetime | None

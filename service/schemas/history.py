@@ -46,7 +46,7 @@ class HistoryFilters(Schema):
 
 
 class HistoryQuery(HistoryFilters):
-    """And which part of them."""
+    """And which page of them."""
 
     before: RowId | None = None
     """Rows before this one: the `next` of the page before."""

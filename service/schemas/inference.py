@@ -56,7 +56,7 @@ class InferParameters(ProtocolParameters):
     alpha: Alpha | None = None
     """The share of normal images that may be called anomalous; the server's own if left out."""
     part: PartId | None = None
-    """Which part all of the images show; for one each, send the input `part`."""
+    """Which part all of the images show; to give each image its own, send the input `part`."""
     binary_data_output: bool = False
     """Whether outputs are answered as bytes behind the JSON object."""
 
@@ -98,7 +98,7 @@ class InferRequest(ProtocolSchema):
 
 
 class InferredTensor(ProtocolSchema):
-    """One output, one value an image."""
+    """One output, with one value for each image."""
 
     name: str
     shape: list[int]

@@ -84,4 +84,4 @@ class RescanAnswer(Schema):
 
     loaded: list[str]
     failed: list[str]
-    """With the reason; what served before serves on."""
+    """Could not be loaded, with the reason; what was served before is still served."""

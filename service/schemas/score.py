@@ -93,6 +93,6 @@ class ImageFailure(ErrorAnswer):
 
 
 class BatchAnswer(ModelIdentity):
-    """One result an image, in the order they were sent."""
+    """One result for each image, in the order they were sent."""
 
     results: list[ImageScore | ImageFailure]

@@ -2,8 +2,8 @@
 // more anomalous; ties count half.
 
 /**
- * Points [false-positive rate, true-positive rate] from (0, 0) to (1, 1), one a distinct score, and the area below.
- * `normal` and `anomalous` are scores. Null where either is empty.
+ * Points [false-positive rate, true-positive rate] from (0, 0) to (1, 1), one for each distinct score, and the area
+ * below. `normal` and `anomalous` are scores. Null where either is empty.
  */
 export function rocOf(normal, anomalous) {
   if (!normal.length || !anomalous.length) return null;

@@ -60,7 +60,7 @@ function panesOf(item, result) {
   return [...closest, pane(item, result, "heatmap", ["original", "heatmap"])];
 }
 
-// A column a model, after that of the image itself.
+// One column for each model, after that of the image itself.
 function columnsOf(item) {
   const columns = desk.models.map((model) => {
     const result = desk.result(item, model);

@@ -104,7 +104,7 @@ function verdictLine(item, model) {
   return line;
 }
 
-// A row a fact, a column a model.
+// One row for each fact, one column for each model.
 function fill(table, rows, models) {
   const head = models.length > 1 ? [make("tr", {}, make("td"), ...models.map((model) => named("th", model)))] : [];
   table.replaceChildren(

@@ -29,11 +29,11 @@ def test_a_good_part_has_no_defect_and_the_generator_decides_the_picture() -> No
 def test_the_folder_is_one_that_the_program_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    counts = {"train/good": 3, "test/good": 2, "test/scratch": 1, "test/stain": 1, "test/missing_hole": 1}
+    counts = {"train/good": 3, "test/good": 2, "test/scratch": 1, "test/stain": 1, "test/missing_hole": 1, "new_lot": 2}
     monkeypatch.setattr(parts, "COUNTS", counts)
     monkeypatch.setattr(sys, "argv", ["parts", str(tmp_path / "parts")])
     parts.main()
-    assert "drew 8 pictures of 640 × 480 pixels" in capsys.readouterr().out
+    assert "drew 10 pictures of 640 × 480 pixels" in capsys.readouterr().out
     dataset = open_dataset(str(tmp_path / "parts"))
     assert (dataset.form, len(dataset.train_normals()), len(dataset.test())) == ("mvtec", 3, 5)
     masks = [
@@ -41,3 +41,7 @@ def test_the_folder_is_one_that_the_program_reads(
     ]
     assert len(masks) == 3
     assert all(0 < mask.mean() < 0.03 for mask in masks)
+    new_lot = open_dataset(str(tmp_path / "parts" / "new_lot"))
+    assert (new_lot.form, len(new_lot.train_normals())) == ("folder", 2)
+    pictures = [path.read_bytes() for path in (tmp_path / "parts").rglob("*.jpg")]
+    assert len(set(pictures)) == len(pictures) == 10, "no picture of the new lot is one of the others"

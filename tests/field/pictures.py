@@ -54,14 +54,14 @@ def _tiffs() -> Drawn:
         yield f"{bits} bits a sample, packed", tiff_of(scaled, TiffForm(bits)), GREY
     for order, name in (("<", "little-endian"), (">", "big-endian")):
         planar = TiffForm(16, 2, is_planar=True, order=order)
-        yield f"16-bit RGB, one plane a colour, {name}", tiff_of(rgb * 257, planar), RGB
+        yield f"16-bit RGB, one plane for each colour, {name}", tiff_of(rgb * 257, planar), RGB
         yield f"16-bit RGB, {name}", tiff_of(rgb * 257, TiffForm(16, 2, order=order)), RGB
         predicted = TiffForm(16, compression=DEFLATE, order=order, has_predictor=True)
         yield f"16-bit grey, Deflate with predictor, {name}", tiff_of(grey * 257, predicted), GREY
     yield "16-bit grey, 0 is white", tiff_of((255 - grey) * 257, TiffForm(16, 0)), GREY
     yield "16-bit grey, LZW, tiles", tiff_of(grey * 257, TiffForm(16, compression=LZW, tile=16)), GREY
     yield "BigTIFF", tiff_of(rgb, TiffForm(8, 2, is_big=True)), RGB
-    yield "one strip a row, one plane a colour", tiff_of(rgb, TiffForm(8, 2, is_planar=True, rows=1)), RGB
+    yield "one strip for each row, one plane for each colour", tiff_of(rgb, TiffForm(8, 2, is_planar=True, rows=1)), RGB
     ramp = np.repeat(np.arange(256), 3).reshape(256, 3).T.ravel()
     for depth in (8, 16):
         form = TiffForm(8, 3, fields={320: (3, (ramp * (257 if depth == 16 else 1)).tolist())})

@@ -102,7 +102,7 @@ REFUSED: dict[str, tuple[Writing, str]] = {
     ),
 }
 
-JOINED = "one row a defect: rows of one image are joined, their masks united"
+JOINED = "one row for each defect: rows of one image are joined, their masks united"
 CONTRADICTING = "two rows of one image that contradict each other"
 FEW_MISSING = "fewer than half of the images missing"
 

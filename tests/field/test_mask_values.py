@@ -21,7 +21,7 @@ LAYOUTS: dict[str, bytes] = {
     "TIFF of 10 bits, 0 and 1,000": tiff_of(ONES * 1000, TiffForm(10)),
     "TIFF of 12 bits, 0 and 4,095": tiff_of(ONES * 4095, TiffForm(12)),
     "TIFF of 16 bits, RGB, 0 and 1": tiff_of(np.repeat(ONES, 3, axis=2), TiffForm(16, 2)),
-    "TIFF of 16 bits, one plane a colour, 0 and 1": tiff_of(
+    "TIFF of 16 bits, one plane for each colour, 0 and 1": tiff_of(
         np.repeat(ONES, 3, axis=2), TiffForm(16, 2, is_planar=True)
     ),
     "TIFF of 16 bits in which 0 is white": tiff_of((1 - ONES) * 65535, TiffForm(16, 0)),

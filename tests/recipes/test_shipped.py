@@ -1,13 +1,17 @@
 """The recipes that are shipped: each says for what it is, what it costs and reached; shown, each is itself again."""
 
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from anomaly.recipes import Survey, read_recipe, recipe_names, resolve
+from benchmarks.lectures import RESULTS, SYSTEMS
+from benchmarks.rows import read_rows
 from tests.cli.calls import done
 
+PICTURES = r"(Small pictures|Large pictures|Surfaces and parts|Parts and surfaces)"
 SURVEYS = [Survey(5000, 28, 28, has_colour=False), Survey(50, 700, 900, has_colour=True)]
 
 
@@ -15,10 +19,26 @@ SURVEYS = [Survey(5000, 28, 28, has_colour=False), Survey(50, 700, 900, has_colo
 def test_it_begins_with_what_for_what_it_costs_and_what_it_reached(name: str) -> None:
     file = read_recipe(name)
     about = " ".join(file.about)
-    assert re.search(r"\bcosts?\b", about)
-    assert re.search(r"\breached\b", about)
+    assert re.match(rf"{PICTURES}\b.*\bcosts?\b.*\breached\b", about)
     assert len(file.about[0]) > 30
     assert not re.search(r"[A-Z]+_[A-Z]+|\b[A-Z]{4,} %|BIGAN\b", about), "a figure is missing"
+
+
+def test_the_systems_of_the_lectures_tell_what_was_measured() -> None:
+    """Costs and AUROC in their comments are those of benchmarks/results/lectures.jsonl."""
+    rows = {row["system"]: row for row in read_rows(RESULTS)}
+    told = set()
+    for system, options in SYSTEMS.items():
+        about, row = " ".join(read_recipe(options[1]).about), rows[system]
+        if "a BiGAN takes" not in about:
+            continue
+        told.add(options[1])
+        assert f"costs {row['train_core_s']:.0f} s of processor time" in about
+        assert f"and {row['score_core_ms']:.0f} ms to score an image" in about
+        assert f"AUROC of {100 * row['auroc_all_terms']:.1f} %" in about
+        assert f"PCA {100 * row['pca']:.1f})" in about
+    lectures = files("anomaly.recipes").joinpath("lectures").iterdir()
+    assert told == {path.name.removesuffix(".toml") for path in lectures if path.name.endswith(".toml")}
 
 
 @pytest.mark.parametrize("name", recipe_names())

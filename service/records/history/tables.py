@@ -54,7 +54,7 @@ images = Table(
     Column("terms", Text),
     sqlite_autoincrement=True,
 )
-"""A row a scored image. Ids ascend in the order of the commits, and none is used again."""
+"""One row for each scored image. Ids ascend in the order of the commits, and none is used again."""
 _indexes = [
     Index("images_by_time", images.c.time),
     Index(
@@ -74,7 +74,7 @@ drift = Table(
     Column("alarm_time", _time),
     Column("state", LargeBinary, nullable=False),
 )
-"""A row a bundle's digest: the state of its drift after the last row of it in `images`."""
+"""One row for each bundle's digest: the state of its drift after the last row of it in `images`."""
 
 ENTRY = select(
     *(column for column in images.c if column.name != "thumbnail"),
