@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from anomaly.config.mistakes import Mistake, mistakes_of
 from anomaly.errors import UsageError
 from anomaly.inference import EngineName
 from anomaly.processors import num_processors
@@ -167,7 +168,7 @@ def read_settings(**given: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        raise UsageError("; ".join(_explain(tuple(map(str, e["loc"])), e["msg"]) for e in error.errors())) from None
+        raise UsageError("; ".join(map(_explain, mistakes_of(error)))) from None
 
 
 def place_of(history: str) -> Path | SecretStr:
@@ -188,6 +189,6 @@ def _split(value: str) -> list[str]:
     return [each.strip().lower() for each in value.split(",") if each.strip()]
 
 
-def _explain(location: tuple[str, ...], message: str) -> str:
-    name, message = ".".join(location), message.removeprefix("Value error, ")
+def _explain(mistake: Mistake) -> str:
+    name, message, _ = mistake
     return f"{name} (or ANOMALY_{name.upper()}): {message}" if name else message

@@ -67,11 +67,10 @@ def usage() -> Iterator[None]:
         err.print(f"[bold red]error:[/] {escape(str(error))}")
         raise typer.Exit(2) from error
     except ValidationError as error:
-        for problem in error.errors():
-            where = ".".join(str(part) for part in problem["loc"])
-            message = problem["msg"].removeprefix("Value error, ")
-            sentence = f"{where}: {message}; got {problem['input']!r}" if where else message
-            err.print(f"[bold red]error:[/] {escape(sentence)}")
+        from anomaly.config.mistakes import mistakes_of
+
+        for mistake in mistakes_of(error):
+            err.print(f"[bold red]error:[/] {escape(mistake.sentence)}")
         raise typer.Exit(2) from error
 
 

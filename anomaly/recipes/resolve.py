@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from anomaly.config import Recipe, Resize
+from anomaly.config.mistakes import mistakes_of
 from anomaly.config.places import PACKAGE
 from anomaly.errors import UsageError
 from anomaly.extras import is_installed
@@ -75,7 +76,7 @@ def to_recipe(sections: Mapping[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(sections)
     except ValidationError as error:
-        raise UsageError("; ".join(_explain(problem) for problem in error.errors())) from None
+        raise UsageError("; ".join(mistake.sentence for mistake in mistakes_of(error))) from None
 
 
 def _choose(found: Survey, *, has_size: bool) -> tuple[str, str]:
@@ -110,10 +111,3 @@ def _scale_for(found: Survey) -> float:
     """The whole resolution, or as much of it as fits the time of a training."""
     pixels = found.num_images * found.height * found.width
     return min(1.0, round(math.sqrt(MAX_PIXELS_LEARNT / pixels), 3))
-
-
-def _explain(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    is_field = len(problem["loc"]) > 1
-    return f"{where}: {message}; got {problem['input']!r}" if is_field else message
