@@ -115,7 +115,7 @@ def create_app(
         if kept:
             kept.start()
         first_loads = asyncio.create_task(asyncio.to_thread(loading.load_all, on_settled))
-        yield {"parts": state}
+        yield {"app_state": state}
         loading.stop()
         await batcher.close()
         if kept:
