@@ -6,9 +6,7 @@ Where maps are restored no picture is large, and sides are multiples of 64 or 12
 Shapes: pixels (c, h, w) uint8 each, h and w multiples of 16; maps (1 + k, h/8, w/8), of k kinds of evidence.
 """
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +15,7 @@ from anomaly.config.places import EVIDENCE, HALF_RESTORED_STRIDE, MARGIN, PLACE,
 from anomaly.data import Pixels, PixelsOfImages
 from anomaly.data.pose import AS_IT_LIES, pose_of
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
+from anomaly.inference.threads import EngineThreads
 
 STRIP_PIXELS = 6 * 2**20  # of a strip with its margins, about 2 GB: of more the memory grows, of fewer most is margin
 SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
@@ -45,16 +44,15 @@ class PlaceEngine:
         """
         self.name = name
         self._run_small, self._run_large = run_small, run_large
-        self._threads = threads
+        self._threads = EngineThreads(threads, "places")
         self._strip_pixels = strip_pixels
         self._channels = channels
         self._reference = reference
-        self._pool: tuple[int, ThreadPoolExecutor] | None = None  # with the process that it is of
 
     @property
     def grain(self) -> int:
         """See `Engine`: each thread has an image."""
-        return self._threads
+        return self._threads.num
 
     def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
         """See `Engine`: each term is the strongest place of its map; z_hat (n, 0)."""
@@ -72,8 +70,8 @@ class PlaceEngine:
         self._maps(np.zeros((self._channels, rows, fits_all), np.uint8))
 
     def _all(self, pixels: PixelsOfImages) -> Iterator[Maps]:
-        if self._threads > 1 and len(pixels) > 1 and max(image[0].size for image in pixels) <= SMALL:
-            return self._workers().map(self._maps, pixels)
+        if self._threads.num > 1 and len(pixels) > 1 and max(image[0].size for image in pixels) <= SMALL:
+            return self._threads.map(self._maps, pixels)
         return map(self._maps, pixels)
 
     def _maps(self, image: Pixels) -> Maps:
@@ -88,13 +86,6 @@ class PlaceEngine:
         ]
         return strips[0] if len(strips) == 1 else np.concatenate(strips, axis=1)
 
-    def _workers(self) -> ThreadPoolExecutor:
-        """The threads of this process: a fork has none of those that were there, and would wait for them for ever."""
-        process, pool = os.getpid(), self._pool
-        if pool is None or pool[0] != process:
-            self._pool = pool = process, ThreadPoolExecutor(self._threads, thread_name_prefix="places")
-        return pool[1]
-
 
 def strips_of(height: int, width: int, most: int) -> Iterator[tuple[int, int, int, int]]:
     """For each strip the rows that it gives, first to last, and the rows that it is computed from, top to bottom."""
@@ -102,11 +93,3 @@ def strips_of(height: int, width: int, most: int) -> Iterator[tuple[int, int, in
     for first in range(0, height, rows):
         last = min(first + rows, height)
         yield first, last, max(first - MARGIN, 0), min(last + MARGIN, height)
-
-
-def to_x(pixels: Pixels) -> NDArray[np.float32]:
-    """(c, h, w) → (1, c, h, w) in [-1, 1]."""
-    x = pixels[None].astype(np.float32)
-    x /= np.float32(127.5)
-    x -= np.float32(1.0)
-    return x
