@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from service.models.pool import Slot
 from service.routes.state import AppState
 from service.schemas.base import ErrorAnswer, ModelIdentity
 from service.schemas.models import BundleQuery, RescanAnswer, VersionQuery
@@ -39,10 +38,6 @@ async def rescan(state: AppState) -> RescanAnswer:
     """Load every bundle of the models folder that has come, has changed or had failed. What is gone serves on."""
     slots = await asyncio.to_thread(state.loading.rescan)
     return RescanAnswer(
-        loaded=[_name(slot) for slot in slots if not slot.failure],
-        failed=[f"{_name(slot)}: {slot.failure}" for slot in slots if slot.failure],
+        loaded=[slot.label for slot in slots if not slot.failure],
+        failed=[f"{slot.label}: {slot.failure}" for slot in slots if slot.failure],
     )
-
-
-def _name(slot: Slot) -> str:
-    return f"{slot.name}/{slot.version}"

@@ -5,7 +5,6 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.edge.callers import BEARER, caller_of
 from service.errors import EngineFailedError
-from service.models.pool import Slot
 from service.routes.state import AppState
 from service.schemas.health import HealthAnswer, ReadyAnswer
 
@@ -35,9 +34,9 @@ async def readyz(request: Request, response: Response, state: AppState) -> Ready
         response.headers["Retry-After"] = "5"
     return ReadyAnswer(
         ready=state.is_ready,
-        loaded=[_name(slot) for slot in slots if slot.detector],
-        loading=[_name(slot) for slot in slots if not slot.is_settled],
-        failed=[f"{_name(slot)}: {slot.failure}" for slot in slots if slot.failure],
+        loaded=[slot.label for slot in slots if slot.detector],
+        loading=[slot.label for slot in slots if not slot.is_settled],
+        failed=[f"{slot.label}: {slot.failure}" for slot in slots if slot.failure],
         history=state.history.failure if state.history and caller_of(request) else None,
         message=EngineFailedError.MESSAGE if state.batcher.failure else None,
     )
@@ -47,7 +46,3 @@ async def readyz(request: Request, response: Response, state: AppState) -> Ready
 async def metrics(state: AppState) -> Response:
     """Counts and timings in Prometheus' text format."""
     return Response(state.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _name(slot: Slot) -> str:
-    return f"{slot.name}/{slot.version}"
