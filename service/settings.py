@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from anomaly.config.mistakes import Mistake, mistakes_of
+from anomaly.defaults import ALPHA, MAX_PIXELS
 from anomaly.errors import UsageError
 from anomaly.inference import EngineName
 from anomaly.processors import num_processors
@@ -37,7 +38,7 @@ class Settings(BaseSettings):
     """Where the networks run: auto, cpu, cuda, mps."""
     engine: EngineName = EngineName.AUTO
     """What runs them: auto, torch, onnxruntime."""
-    alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
+    alpha: float = Field(default=ALPHA, gt=0.0, lt=1.0)
     """The false-alarm rate of verdicts when a request gives none."""
 
     host: str = "127.0.0.1"
@@ -104,7 +105,7 @@ class Settings(BaseSettings):
     """Seconds that accepted requests have to finish when the server is told to stop."""
     max_upload_bytes: int = Field(default=64 * 2**20, ge=1)
     """Bytes in one request's body."""
-    max_pixels: int = Field(default=64_000_000, ge=1)
+    max_pixels: int = Field(default=MAX_PIXELS, ge=1)
     """Pixels in one image, checked before it is decoded."""
     max_files: int = Field(default=256, ge=1)
     """Images in one batch request."""

@@ -4,22 +4,21 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from anomaly.defaults import MAX_PIXELS
 from anomaly.errors import ImageError, ImageTooLargeError
 
 _HEAD = 64  # bytes, by which a format is recognised
-MAX_PIXELS = 178_956_970
-"""Beyond it PIL refuses a picture by itself, whatever is allowed here."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """The largest file and picture that are accepted; both are checked before pixels are decoded.
 
-    Beyond `MAX_PIXELS` PIL refuses by itself, whatever is allowed here.
+    Beyond `PIL_MAX_PIXELS` PIL refuses by itself, whatever is allowed here.
     """
 
     max_bytes: int = 64 * 2**20
-    max_pixels: int = 64_000_000
+    max_pixels: int = MAX_PIXELS
 
     @property
     def workers(self) -> int | None:
