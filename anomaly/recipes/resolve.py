@@ -4,7 +4,7 @@ The images decide what is left open: the side, the channels, and, with "auto", w
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,8 @@ def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
     Raises:
         UsageError: there is no such recipe, it is no TOML, or its fields do not fit together.
     """
-    reason, by_images = "", _by_images(found)
+    reason = ""
+    by_images = {section: {name: of(found) for name, of in fields.items()} for section, fields in BY_IMAGES.items()}
     if name == AUTO:
         name, reason = _choose(found, has_size="size" in overrides.get("preprocess", {}))
     file = read_recipe(name)
@@ -93,18 +94,19 @@ def _choose(found: Survey, *, has_size: bool) -> tuple[str, str]:
     return "digits", f"{found}: at most {SMALL_SIDE} pixels a side"
 
 
-def _by_images(found: Survey) -> dict[str, dict[str, Any]]:
-    """Where no recipe says otherwise: the power of two that holds the long side, at most 64; colour; range."""
-    preprocess = {
-        "size": _side_for(found, SMALL_SIDE),
-        "channels": 3 if found.has_colour else 1,
-        "range": found.value_range,
-    }
-    return {"preprocess": preprocess}
-
-
 def _side_for(found: Survey, at_most: int) -> int:
+    """The power of two that holds the long side."""
     return min(max(1 << (found.long_side - 1).bit_length(), _MIN_SIDE), at_most)
+
+
+BY_IMAGES: Mapping[str, Mapping[str, Callable[[Survey], Any]]] = {
+    "preprocess": {
+        "size": lambda found: _side_for(found, SMALL_SIDE),
+        "channels": lambda found: 3 if found.has_colour else 1,
+        "range": lambda found: found.value_range,
+    }
+}
+"""What the images decide where no recipe does, by section and field."""
 
 
 def _scale_for(found: Survey) -> float:
