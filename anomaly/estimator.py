@@ -20,8 +20,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from anomaly.bundle import Bundle, save, unsaved
 from anomaly.data import Dataset, Pixels, Sample, expand_inputs, open_dataset
+from anomaly.defaults import ALPHA
 from anomaly.errors import ImageError, InputError
-from anomaly.inference import ALPHA, Detector, Scores, detector_of, load_detector
+from anomaly.inference import Detector, Scores, detector_of, load_detector
 
 Images: TypeAlias = "Pixels | str | Path | Sequence[str | Path | Pixels]"
 """An array (n, h, w) or (n, h, w, c) of uint8; paths of images, or arrays (h, w[, c]) of any sizes; a folder."""

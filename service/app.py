@@ -115,7 +115,7 @@ def create_app(
         if kept:
             kept.start()
         first_loads = asyncio.create_task(asyncio.to_thread(loading.load_all, on_settled))
-        yield {"parts": state}
+        yield {"app_state": state}
         loading.stop()
         await batcher.close()
         if kept:
@@ -195,7 +195,7 @@ def serve(settings: Settings) -> None:
         if pool.is_ready:
             print(_invitation(pool, settings, listener.getsockname()[:2]), flush=True)  # noqa: T201  # for the operator
         else:
-            reasons = (f"{slot.name}/{slot.version}: {slot.failure}" for slot in pool.current)
+            reasons = (f"{slot.label}: {slot.failure}" for slot in pool.current)
             give_up(BundleError(" ".join(["No bundle can be served.", *reasons])))
 
     def fail(reason: str) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from anomaly.config.mistakes import Mistake, mistakes_of
+from anomaly.defaults import ALPHA, MAX_PIXELS
 from anomaly.errors import UsageError
 from anomaly.inference import EngineName
 from anomaly.processors import num_processors
@@ -36,7 +38,7 @@ class Settings(BaseSettings):
     """Where the networks run: auto, cpu, cuda, mps."""
     engine: EngineName = EngineName.AUTO
     """What runs them: auto, torch, onnxruntime."""
-    alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
+    alpha: float = Field(default=ALPHA, gt=0.0, lt=1.0)
     """The false-alarm rate of verdicts when a request gives none."""
 
     host: str = "127.0.0.1"
@@ -103,7 +105,7 @@ class Settings(BaseSettings):
     """Seconds that accepted requests have to finish when the server is told to stop."""
     max_upload_bytes: int = Field(default=64 * 2**20, ge=1)
     """Bytes in one request's body."""
-    max_pixels: int = Field(default=64_000_000, ge=1)
+    max_pixels: int = Field(default=MAX_PIXELS, ge=1)
     """Pixels in one image, checked before it is decoded."""
     max_files: int = Field(default=256, ge=1)
     """Images in one batch request."""
@@ -167,7 +169,7 @@ def read_settings(**given: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        raise UsageError("; ".join(_explain(tuple(map(str, e["loc"])), e["msg"]) for e in error.errors())) from None
+        raise UsageError("; ".join(map(_explain, mistakes_of(error)))) from None
 
 
 def place_of(history: str) -> Path | SecretStr:
@@ -188,6 +190,6 @@ def _split(value: str) -> list[str]:
     return [each.strip().lower() for each in value.split(",") if each.strip()]
 
 
-def _explain(location: tuple[str, ...], message: str) -> str:
-    name, message = ".".join(location), message.removeprefix("Value error, ")
+def _explain(mistake: Mistake) -> str:
+    name, message, _ = mistake
     return f"{name} (or ANOMALY_{name.upper()}): {message}" if name else message

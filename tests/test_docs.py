@@ -4,7 +4,9 @@ import ast
 import json
 import re
 import shlex
+from enum import StrEnum
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
@@ -92,6 +94,34 @@ def test_every_field_has_its_default_and_a_meaning(name: str) -> None:
         assert (value if isinstance(actual, str) else json.loads(value)) == (
             list(actual) if isinstance(actual, tuple) else actual
         )
+
+
+def choices_of(annotation: Any) -> list[Any]:
+    """What a field may be, where it is one of a few: of literals and enumerations, also within a union."""
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return list(annotation)
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [choice for part in get_args(annotation) for choice in choices_of(part)]
+
+
+CHOICES = {name: found for name, field in FIELDS.items() if (found := choices_of(field.annotation))}
+
+
+def test_choices_are_found_in_all_that_have_them() -> None:
+    assert CHOICES["preprocess.resize"] == ["pad", "crop", "stretch", "whole"]
+    assert CHOICES["preprocess.channels"] == [1, 3]
+    assert CHOICES["features.places"] == ["anywhere", "near", "same", "aligned", "auto"]
+    assert CHOICES["training.precision"] == ["fp32", "bf16", "auto"]
+    assert CHOICES["preprocess.scale"] == ["auto"]
+    assert len(CHOICES) > 15
+
+
+@pytest.mark.parametrize(("name", "choice"), [(name, choice) for name, found in CHOICES.items() for choice in found])
+def test_every_choice_of_a_field_is_in_its_row(name: str, choice: Any) -> None:
+    """A word is set as code; a number stands by itself."""
+    row = " | ".join(field_rows()[name])
+    assert re.search(rf"`{choice}`" if isinstance(choice, str) else rf"(?<![\w.]){choice}(?![\w.])", row)
 
 
 @pytest.mark.parametrize(("verb", "option"), sorted(OPTIONS))

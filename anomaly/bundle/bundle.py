@@ -24,6 +24,7 @@ from anomaly.bundle.contents import Contents, from_files, to_files
 from anomaly.bundle.layout import CARD, MANIFEST, SUMS, BundleRef, next_version, resolve
 from anomaly.bundle.manifest import SCHEMA_VERSION, Manifest
 from anomaly.bundle.sums import corrupt, read_verified, sums
+from anomaly.config.mistakes import mistakes_of
 from anomaly.files import storing, to_text
 
 
@@ -132,8 +133,7 @@ def load(model: Path) -> Bundle:
 def _reason(error: Exception) -> str:
     """The first cause, in one line."""
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first["loc"] else first["msg"]
+        return str(mistakes_of(error)[0])
     if isinstance(error, KeyError):
         return f"{error} is missing"
     return str(error).partition("\n")[0]

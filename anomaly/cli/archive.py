@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import MAX_PIXELS, Alpha, Device, Engine, MaxPixels, err, out, usage
+from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, MaxPixels, err, out, usage
 from anomaly.cli.progress import ArchiveBar
 from anomaly.errors import UsageError
 
@@ -43,7 +43,7 @@ def archive(
     fdr: Annotated[
         float | None, typer.Option(help="Also flag so that at most this share of the flagged are false alarms.")
     ] = None,
-    alpha: Alpha = 0.05,
+    alpha: Alpha = ALPHA,
     device: Device = "auto",
     engine: Engine = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,

@@ -3,6 +3,7 @@
 from rich.markup import escape
 
 from anomaly.cli.console import (
+    ALPHA,
     MAX_PIXELS,
     Alpha,
     Data,
@@ -27,7 +28,7 @@ def calibrate(
     data: Data,
     normal: Normal = "",
     groups: Groups = "",
-    alpha: Alpha = 0.05,
+    alpha: Alpha = ALPHA,
     device: Device = "auto",
     engine: Engine = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,

@@ -10,6 +10,9 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
+from anomaly.defaults import ALPHA as ALPHA
+from anomaly.defaults import MAX_PIXELS as MAX_PIXELS
+from anomaly.defaults import PIL_MAX_PIXELS
 from anomaly.errors import AnomalyError
 from anomaly.extras import WITH_TORCH, require
 
@@ -45,13 +48,12 @@ Engine = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-MAX_PIXELS = 64_000_000  # as `Limits` has it, which would be slow to import for a help text; a test compares them
 MaxPixels = Annotated[
     int,
     typer.Option(
         metavar="N",
         min=1,
-        max=178_956_970,
+        max=PIL_MAX_PIXELS,
         help="Refuse larger images. Above 64 million they are read one at a time, in about 32 bytes a pixel at most.",
     ),
 ]
@@ -67,11 +69,10 @@ def usage() -> Iterator[None]:
         err.print(f"[bold red]error:[/] {escape(str(error))}")
         raise typer.Exit(2) from error
     except ValidationError as error:
-        for problem in error.errors():
-            where = ".".join(str(part) for part in problem["loc"])
-            message = problem["msg"].removeprefix("Value error, ")
-            sentence = f"{where}: {message}; got {problem['input']!r}" if where else message
-            err.print(f"[bold red]error:[/] {escape(sentence)}")
+        from anomaly.config.mistakes import mistakes_of
+
+        for mistake in mistakes_of(error):
+            err.print(f"[bold red]error:[/] {escape(mistake.sentence)}")
         raise typer.Exit(2) from error
 
 

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from anomaly.cli.console import (
+    ALPHA,
     MAX_PIXELS,
     Alpha,
     Data,
@@ -32,7 +33,7 @@ def evaluate(
     out_: Annotated[Path, typer.Option("--out", help="A folder for metrics.json, scores.csv, roc.png, report.html.")],
     normal: Normal = "",
     groups: Groups = "",
-    alpha: Alpha = 0.05,
+    alpha: Alpha = ALPHA,
     sample: Annotated[
         int | None, typer.Option(help="Use only this many test images, drawn at random by a fixed seed.")
     ] = None,

@@ -35,10 +35,11 @@ def recipes_show(
 ) -> None:
     """A recipe as a file that --recipe takes: what it sets, and as comments all other fields with their values.
 
-    The side and the channels follow from the images where the recipe does not set them.
+    The side, the channels and the range follow from the images where the recipe
+    does not set them.
     """
     with usage():
-        from anomaly.recipes import read_recipe, to_recipe
+        from anomaly.recipes import BY_IMAGES, read_recipe, to_recipe
 
         file = read_recipe(name)
         sections = to_recipe(file.sections).model_dump(mode="json")
@@ -51,7 +52,8 @@ def recipes_show(
         is_given = section in file.sections
         out.print(f"\n{'' if is_given else '# '}[{section}]", markup=False)
         for field, value in fields.items():
-            out.print(_line(section, field, value, is_set=field in file.sections.get(section, {})), markup=False)
+            is_set, is_open = (field in each.get(section, {}) for each in (file.sections, BY_IMAGES))
+            out.print(_line(field, value, is_set=is_set, is_open=is_open), markup=False)
 
 
 @recipes_app.command("try")
@@ -117,10 +119,11 @@ def _cells(trial: "Trial") -> list[str]:
     return [f"{trial.auroc:.1%}", f"{low:.1%} to {high:.1%}", trained, f"{trial.score_ms:.1f} ms"]
 
 
-def _line(section: str, field: str, value: Any, *, is_set: bool) -> str:
-    """A field as TOML, which has no null; what the recipe does not set is a comment."""
+def _line(field: str, value: Any, *, is_set: bool, is_open: bool) -> str:
+    """A field as TOML, which has no null; what the recipe does not set is a comment, and may be `is_open`."""
+    given = f"{field} = {json.dumps(value, ensure_ascii=False)}"
     if is_set:
-        return f"{field} = {json.dumps(value, ensure_ascii=False)}"
-    if section == "preprocess" and field in ("size", "channels"):
-        return f"# {field} =  # by the images"
-    return f"# {field} = {'' if value is None else json.dumps(value, ensure_ascii=False)}"
+        return given
+    if is_open:
+        return f"# {field}: by the images"
+    return f"# {field}: not set" if value is None else f"# {given}"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import MAX_PIXELS, Alpha, Device, Engine, MaxPixels, Model, err, out, usage
+from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, MaxPixels, Model, err, out, usage
 from anomaly.cli.progress import ImageBar
 
 
@@ -14,7 +14,7 @@ def score(
     model: Model,
     inputs: Annotated[list[str], typer.Argument(help="Images, or folders of images.")],
     out_: Annotated[Path, typer.Option("--out", help="The results: .csv, .jsonl or .parquet.")],
-    alpha: Alpha = 0.05,
+    alpha: Alpha = ALPHA,
     fdr: Annotated[
         float | None, typer.Option(help="Also flag so that at most this share of the flagged are false alarms.")
     ] = None,

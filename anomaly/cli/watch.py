@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import MAX_PIXELS, Alpha, Device, Engine, MaxPixels, Model, err, out, usage
+from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, MaxPixels, Model, err, out, usage
 
 
 def watch(
@@ -50,7 +50,7 @@ def watch(
         Path | None,
         typer.Option(metavar="FILE", help="The secret that signs webhooks, in base64. Or set ANOMALY_WATCH_SECRET."),
     ] = None,
-    alpha: Alpha = 0.05,
+    alpha: Alpha = ALPHA,
     device: Device = "auto",
     engine: Engine = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import ValidationError, model_validator
 
 from anomaly.config.choices import Architecture, Method, Precision, Resize
+from anomaly.config.mistakes import mistakes_of
 from anomaly.config.places import HALF_RESTORED_STRIDE, RESTORED_STRIDE, STRIDE
 from anomaly.config.sections import (
     MAX_SIDE,
@@ -230,7 +231,7 @@ class Recipe(Config):
         try:
             _ = self.plan
         except ValidationError as error:
-            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+            raise ValueError(mistakes_of(error)[0].message) from None
         return self
 
 

@@ -11,9 +11,10 @@ from anomaly.data.decoding.limits import Limits
 from anomaly.data.decoding.ranges import range_for
 from anomaly.data.files.left_out import LeftOut, Why, left_out_sentences
 from anomaly.data.files.outputs import DRAWINGS, heatmap_name, mark
+from anomaly.data.floats import to_floats, to_pixels
 from anomaly.data.keys import distinct_rows, image_keys
 from anomaly.data.masks.coding import Mask, looks_inverted
-from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map, to_pixels
+from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map
 from anomaly.data.ragged import PixelsOfImages, blank, chunk_size, take, together
 from anomaly.data.reader import Named, Picture, Source, read, read_all, told
 from anomaly.data.splits import NormalSplit, few_parts, one_of_each, split_distinct, split_normals
@@ -63,6 +64,7 @@ __all__ = [
     "split_normals",
     "take",
     "to_array",
+    "to_floats",
     "to_image",
     "to_pixels",
     "together",

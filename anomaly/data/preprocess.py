@@ -107,12 +107,6 @@ def preprocess_batch(images: Pixels, config: Preprocessing) -> Pixels:
     return _to_channels_first(_repeat_edges(scaled, geometry), config.channels)
 
 
-def to_pixels(x: NDArray[np.float32]) -> Pixels:
-    """What networks make, in [-1, 1], as 8 bits; any shape."""
-    pixels: Pixels = np.rint((x + 1) * 127.5).clip(0, 255).astype(np.uint8)
-    return pixels
-
-
 def restore_map(heatmap: NDArray[np.float32], config: Preprocessing, height: int, width: int) -> NDArray[np.float32]:
     """A float32 map of the preprocessed image, of its shape or coarser, laid over the original: (height, width).
 

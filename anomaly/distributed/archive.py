@@ -15,6 +15,7 @@ from typing import Any
 from anomaly.bundle import Bundle, load
 from anomaly.calibration import check_alpha
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.defaults import ALPHA
 from anomaly.distributed.scoring import Mark, ScoringRecipe, mark_shard, open_scorer, score_shard
 from anomaly.distributed.shards import Shard, list_shards
 from anomaly.distributed.storage import Storage, absolute
@@ -22,7 +23,6 @@ from anomaly.distributed.tally import Tally
 from anomaly.distributed.tasks import Workers, run_tasks
 from anomaly.errors import DataError, UsageError
 from anomaly.extras import require
-from anomaly.inference import ALPHA
 from anomaly.locks import writing_folder
 
 PLAN, MANIFEST = "_plan.json", "_manifest.json"

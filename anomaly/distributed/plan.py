@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
+from anomaly.config.mistakes import mistakes_of
 from anomaly.config.sections import Config
 from anomaly.errors import AnomalyError, UsageError
 from anomaly.files import is_system_name
@@ -99,9 +100,7 @@ def _planned(path: Path, line: int, cells: dict[str, str], models: Path, device:
         row = PlanRow.model_validate(given)
         return replace(planned, options=_options(row, path.absolute().parent, models.absolute(), device))
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        return replace(planned, problem=f"{where}: {problem['msg'].removeprefix('Value error, ')}")
+        return replace(planned, problem=str(mistakes_of(error)[0]))
     except (AnomalyError, ValueError) as error:  # ValueError: quotes of `set` that do not end
         return replace(planned, problem=str(error))
 

@@ -10,8 +10,9 @@ from lzma import LZMAError
 from typing import Any, Self
 
 from anomaly.data import Limits, Named
+from anomaly.data.decoding.limits import too_many_bytes
 from anomaly.distributed.shards import Shard, ShardKind, folder_images, is_image
-from anomaly.errors import DataError, ImageError, ImageTooLargeError
+from anomaly.errors import DataError, ImageError
 
 _BATCH = 64  # rows of a Parquet file at once
 _PREFERRED = ("image", "img", "jpg", "png", "jpeg", "bytes")
@@ -63,7 +64,7 @@ def _in_tar(shard: Shard, limits: Limits) -> Iterator[Named]:
                 continue
             name = f"{shard.name}/{member.name}"
             if member.size > limits.max_bytes:
-                yield name, _too_large(name, member.size, limits)
+                yield name, too_many_bytes(member.size, name, limits)
                 continue
             content = archive.extractfile(member)
             assert content is not None
@@ -115,16 +116,10 @@ def _in_folder(shard: Shard, limits: Limits) -> Iterator[Named]:
     for entry in folder_images(shard):
         name = f"{shard.name}/{entry.name}"
         if entry.num_bytes > limits.max_bytes:
-            yield name, _too_large(name, entry.num_bytes, limits)
+            yield name, too_many_bytes(entry.num_bytes, name, limits)
             continue
         try:
             with shard.storage.stream(f"{shard.path}/{entry.name}" if shard.path else entry.name) as file:
                 yield name, file.read()
         except (DataError, OSError) as error:
             yield name, ImageError(f"{name}: cannot be read ({error})")
-
-
-def _too_large(name: str, num_bytes: int, limits: Limits) -> ImageTooLargeError:
-    return ImageTooLargeError(
-        f"{name}: has {num_bytes:,} bytes; at most {limits.max_bytes:,} are accepted: compress it or scale it down"
-    )

@@ -4,12 +4,11 @@ What needs torch or ONNX Runtime is imported where it is used, by its module: `t
 `evidence_onnx`.
 """
 
-from anomaly.inference.detector import ALPHA, Detector, Evidence, Explanation, Scores
+from anomaly.inference.detector import Detector, Evidence, Explanation, Scores
 from anomaly.inference.engine import Engine, EngineName
 from anomaly.inference.loading import detector_of, load_detector
 
 __all__ = [
-    "ALPHA",
     "Detector",
     "Engine",
     "EngineName",

@@ -14,11 +14,10 @@ from anomaly.bundle import Bundle
 from anomaly.calibration import Calibration, check_alpha
 from anomaly.config import PreprocessConfig
 from anomaly.data import PixelsOfImages, restore_map
+from anomaly.defaults import ALPHA
 from anomaly.inference.engine import Engine
 from anomaly.inference.images import Images, ReadImages, read_images
 from anomaly.scoring import combine
-
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from anomaly.data import (
     preprocess_batch,
     read,
     read_all,
+    to_pixels,
     together,
 )
 from anomaly.errors import ImageError, UsageError
@@ -91,7 +92,7 @@ def _read_floats(batch: NDArray[np.generic], config: PreprocessConfig) -> Iterat
     for index, image in enumerate(batch):
         name = f"image {index}"
         if ((image >= -1) & (image <= 1)).all():
-            pixels = np.rint((image + 1) * 127.5).astype(np.uint8).transpose(1, 2, 0)
+            pixels = to_pixels(image).transpose(1, 2, 0)
             yield read(_without_single_channel(pixels), config, name=name)
         else:
             yield ImageError(f"{name}: floats of a batch lie in [-1, 1]; these go beyond, or are not finite")

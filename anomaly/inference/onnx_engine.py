@@ -5,9 +5,7 @@ wait for each other at every layer, which matters where decoding and a server us
 on the batch: ONNX Runtime's kernels compute each image alike.
 """
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,10 +16,11 @@ from anomaly.bundle import Contents, StoredGraph
 from anomaly.bundle.layout import WEIGHTS
 from anomaly.bundle.weights import layout_digest
 from anomaly.config.places import REFERENCE
-from anomaly.data import Pixels, PixelsOfImages
+from anomaly.data import Pixels, PixelsOfImages, to_floats
 from anomaly.extras import import_onnxruntime
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
-from anomaly.inference.place_engine import PlaceEngine, to_x
+from anomaly.inference.place_engine import PlaceEngine
+from anomaly.inference.threads import EngineThreads
 from anomaly.processors import num_threads
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class OnnxEngine:
         self._contents = contents
         self._terms = manifest.terms
         self._shape = (manifest.recipe.preprocess.channels, *[manifest.recipe.preprocess.size] * 2)
-        self._threads = threads or num_threads()
+        self._threads = EngineThreads(threads or num_threads(), "onnxruntime")
         self._session = session_of(contents.graph)
         found = {value.name: tuple(value.shape[1:]) for value in _inputs_and_outputs(self._session)}
         wanted = {
@@ -71,16 +70,15 @@ class OnnxEngine:
             raise ValueError(f"its networks give the terms {made_for.get(TERMS)}, its manifest names {names}")
         if made_for.get(LAYOUT) != layout_digest(contents.graph.weights):
             raise ValueError("its weights do not fit its graph")
-        self._pool: tuple[int, ThreadPoolExecutor] | None = None  # with the process that it is of
 
     @property
     def grain(self) -> int:
         """See `Engine`: each thread has an image."""
-        return self._threads
+        return self._threads.num
 
     def __reduce__(self) -> tuple[type["OnnxEngine"], tuple[Contents, int]]:
         """A detector may be handed to another process, or copied; a session of ONNX Runtime is made anew there."""
-        return OnnxEngine, (self._contents, self._threads)
+        return OnnxEngine, (self._contents, self._threads.num)
 
     def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
         """See `Engine`."""
@@ -94,23 +92,16 @@ class OnnxEngine:
 
     def warm(self, max_images: int) -> None:
         """Run one image, and the largest batch, in each thread: the first run of a session makes its plans."""
-        for num in (1, min(max_images, self._threads * self._batch_size())):
+        for num in (1, min(max_images, self._threads.num * self._batch_size())):
             self.observe(np.zeros((num, *self._shape), np.uint8))
 
     def _run(self, pixels: Pixels, *outputs: str) -> list[NDArray[np.float32]]:
-        size = min(self._batch_size(), -(-len(pixels) // self._threads))
+        size = min(self._batch_size(), -(-len(pixels) // self._threads.num))
         batches = [pixels[start : start + size] for start in range(0, len(pixels), size)]
         run = partial(_run_batch, self._session, outputs)
-        is_shared = self._threads > 1 and len(batches) > 1
-        parts = list(self._workers().map(run, batches) if is_shared else map(run, batches))
+        is_shared = self._threads.num > 1 and len(batches) > 1
+        parts = list(self._threads.map(run, batches) if is_shared else map(run, batches))
         return parts[0] if len(parts) == 1 else [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-
-    def _workers(self) -> ThreadPoolExecutor:
-        """The threads of this process: a fork has none of those that were there, and would wait for them for ever."""
-        process, pool = os.getpid(), self._pool
-        if pool is None or pool[0] != process:
-            self._pool = pool = process, ThreadPoolExecutor(self._threads, thread_name_prefix="onnxruntime")
-        return pool[1]
 
     def _batch_size(self) -> int:
         return max(1, min(MAX_BATCH_SIZE, BATCH_PIXELS // self._shape[1] ** 2))
@@ -141,7 +132,7 @@ def place_engine(contents: Contents) -> PlaceEngine:
 def _run_places(
     session: "InferenceSession", pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    inputs = {"x": to_x(pixels), WINDOW: window, POSE: pose}
+    inputs = {"x": to_floats(pixels[None]), WINDOW: window, POSE: pose}
     taken = {value.name: inputs[value.name] for value in session.get_inputs()}
     found: NDArray[np.float32] = session.run([MAPS], taken)[0][0]
     return found
@@ -188,8 +179,5 @@ def _inputs_and_outputs(session: "InferenceSession") -> Iterator["NodeArg"]:
 
 
 def _run_batch(session: "InferenceSession", outputs: tuple[str, ...], pixels: Pixels) -> list[NDArray[np.float32]]:
-    x = pixels.astype(np.float32)
-    x /= np.float32(127.5)
-    x -= np.float32(1.0)
-    found: list[NDArray[np.float32]] = session.run(list(outputs), {"x": x})
+    found: list[NDArray[np.float32]] = session.run(list(outputs), {"x": to_floats(pixels)})
     return found

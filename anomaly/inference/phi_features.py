@@ -9,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from anomaly.config.places import STRIDE
-from anomaly.data import Pixels
+from anomaly.data import Pixels, to_floats
 from anomaly.inference.onnx_engine import session_of_model
-from anomaly.inference.place_engine import to_x
 from anomaly.inference.tracing import traced
 from anomaly.networks import PhiMaps
 from anomaly.networks.pretrained import load_pretrained
@@ -51,7 +50,7 @@ def phi_features(channels: int, *, with_half: bool) -> Callable[[Pixels], NDArra
     )
 
     def maps_of(pixels: Pixels) -> NDArray[np.float32]:
-        maps: NDArray[np.float32] = session.run([PHI_MAPS], {"x": to_x(pixels)})[0][0]
+        maps: NDArray[np.float32] = session.run([PHI_MAPS], {"x": to_floats(pixels[None])})[0][0]
         return maps
 
     return maps_of

@@ -6,9 +6,7 @@ Where maps are restored no picture is large, and sides are multiples of 64 or 12
 Shapes: pixels (c, h, w) uint8 each, h and w multiples of 16; maps (1 + k, h/8, w/8), of k kinds of evidence.
 """
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +16,7 @@ from anomaly.data import Pixels, PixelsOfImages
 from anomaly.data.pose import AS_IT_LIES, pose_of
 from anomaly.data.preprocess import OUTSIDE
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
+from anomaly.inference.threads import EngineThreads
 
 STRIP_PIXELS = 6 * 2**20  # of a strip with its margins, about 2 GB: of more the memory grows, of fewer most is margin
 SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
@@ -48,17 +47,16 @@ class PlaceEngine:
         """
         self.name = name
         self._run_small, self._run_large = run_small, run_large
-        self._threads = threads
+        self._threads = EngineThreads(threads, "places")
         self._strip_pixels = strip_pixels
         self._channels = channels
         self._reference = reference
         self._has_region = has_region
-        self._pool: tuple[int, ThreadPoolExecutor] | None = None  # with the process that it is of
 
     @property
     def grain(self) -> int:
         """See `Engine`: each thread has an image."""
-        return self._threads
+        return self._threads.num
 
     def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
         """See `Engine`: each term is the strongest place of its map; z_hat (n, 0)."""
@@ -78,8 +76,8 @@ class PlaceEngine:
         self._maps(np.zeros((self._channels, rows, fits_all), np.uint8))
 
     def _all(self, pixels: PixelsOfImages) -> Iterator[Maps]:
-        if self._threads > 1 and len(pixels) > 1 and max(image[0].size for image in pixels) <= SMALL:
-            return self._workers().map(self._maps, pixels)
+        if self._threads.num > 1 and len(pixels) > 1 and max(image[0].size for image in pixels) <= SMALL:
+            return self._threads.map(self._maps, pixels)
         return map(self._maps, pixels)
 
     def _maps(self, image: Pixels) -> Maps:
@@ -97,13 +95,6 @@ class PlaceEngine:
     def _counted(self, image: Pixels) -> NDArray[np.bool_]:
         """Which places of an image are evidence, to be broadcast over its maps."""
         return counted_places(image) if self._has_region else np.ones((1, 1), np.bool_)
-
-    def _workers(self) -> ThreadPoolExecutor:
-        """The threads of this process: a fork has none of those that were there, and would wait for them for ever."""
-        process, pool = os.getpid(), self._pool
-        if pool is None or pool[0] != process:
-            self._pool = pool = process, ThreadPoolExecutor(self._threads, thread_name_prefix="places")
-        return pool[1]
 
 
 def strips_of(height: int, width: int, most: int) -> Iterator[tuple[int, int, int, int]]:
@@ -123,11 +114,3 @@ def counted_places(image: Pixels) -> NDArray[np.bool_]:
     squares = image.reshape(channels, height // PLACE, PLACE, width // PLACE, PLACE)
     counted: NDArray[np.bool_] = (squares != OUTSIDE).any(axis=(0, 2, 4))
     return counted if counted.any() else ~counted
-
-
-def to_x(pixels: Pixels) -> NDArray[np.float32]:
-    """(c, h, w) → (1, c, h, w) in [-1, 1]."""
-    x = pixels[None].astype(np.float32)
-    x /= np.float32(127.5)
-    x -= np.float32(1.0)
-    return x

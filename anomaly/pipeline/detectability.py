@@ -7,9 +7,10 @@ from pathlib import Path
 from anomaly.bundle import Contents, unsaved
 from anomaly.data import Limits, Sample, to_array
 from anomaly.data.decoding.decode import Pixels
+from anomaly.defaults import ALPHA
 from anomaly.errors import ImageError
 from anomaly.evaluation import measure_detectability
-from anomaly.inference import ALPHA, detector_of
+from anomaly.inference import detector_of
 
 TIME_LIMIT_S = 60.0
 LOW_ALPHA = 0.01

@@ -25,6 +25,7 @@ from anomaly.data import (
     to_pixels,
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.defaults import ALPHA
 from anomaly.errors import DataError, UsageError
 from anomaly.evaluation import (
     Evaluation,
@@ -34,7 +35,7 @@ from anomaly.evaluation import (
     summarise,
     verdict_lines,
 )
-from anomaly.inference import ALPHA, Detector, Evidence, load_detector
+from anomaly.inference import Detector, Evidence, load_detector
 from anomaly.locks import writing_folder
 from anomaly.pipeline.baselines import BaselineImages, Baselines, measure_baselines
 from anomaly.pipeline.new_parts import counted_normals, known_parts

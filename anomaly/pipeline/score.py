@@ -32,9 +32,10 @@ from anomaly.data import (
     told,
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.defaults import ALPHA
 from anomaly.errors import ImageError, UsageError
 from anomaly.files import storing
-from anomaly.inference import ALPHA, Detector, Evidence, load_detector
+from anomaly.inference import Detector, Evidence, load_detector
 from anomaly.locks import writing_file, writing_folder
 from anomaly.pipeline.results import ResultRow, Value, check_results_path, notes_on_names, write_results
 from anomaly.report import require_report

@@ -15,10 +15,10 @@ from anomaly.config import Method, Precision, Recipe, feature_names
 from anomaly.config.places import PACKAGE
 from anomaly.config.region import region_note
 from anomaly.data import Dataset, Limits, PixelStore, describe, few_parts, image_keys, open_dataset, split_distinct
+from anomaly.defaults import ALPHA
 from anomaly.errors import UsageError
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
-from anomaly.inference import ALPHA
 from anomaly.inference.evidence_onnx import with_graph
 from anomaly.networks import Networks
 from anomaly.pipeline.detectability import with_detectability

@@ -2,11 +2,12 @@
 
 from anomaly.recipes.files import RecipeFile, Sections, read_recipe, recipe_names
 from anomaly.recipes.overrides import merged, options_of, parse_overrides
-from anomaly.recipes.resolve import AUTO, Resolved, candidates, resolve, to_recipe
+from anomaly.recipes.resolve import AUTO, BY_IMAGES, Resolved, candidates, resolve, to_recipe
 from anomaly.recipes.survey import Survey, range_note, scale_note, sides, survey
 
 __all__ = [
     "AUTO",
+    "BY_IMAGES",
     "RecipeFile",
     "Resolved",
     "Sections",

@@ -4,6 +4,7 @@ A file has the sections of `config.Recipe`, and only what it sets in them. It be
 pictures it is, what it costs, and what it reached.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,8 +32,10 @@ class RecipeFile:
 
     @property
     def first_sentence(self) -> str:
-        """What it is, in short."""
-        return " ".join(self.about).partition(". ")[0].removesuffix(".") + "."
+        """What it is, in short. A sentence ends where a capital letter or nothing follows: "eq. 1" is within one."""
+        text = " ".join(self.about)
+        ends = (end.start() for end in re.finditer(r"\.\s+", text) if text[end.end() : end.end() + 1].isupper())
+        return text[: next(ends, len(text))].removesuffix(".") + "."
 
 
 def recipe_names() -> list[str]:

@@ -4,13 +4,14 @@ The images decide what is left open: the side, the channels, and, with "auto", w
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from anomaly.config import Recipe, Resize
+from anomaly.config.mistakes import mistakes_of
 from anomaly.config.places import PACKAGE
 from anomaly.errors import UsageError
 from anomaly.extras import is_installed
@@ -42,7 +43,8 @@ def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
     Raises:
         UsageError: there is no such recipe, it is no TOML, or its fields do not fit together.
     """
-    reason, by_images = "", _by_images(found)
+    reason = ""
+    by_images = {section: {name: of(found) for name, of in fields.items()} for section, fields in BY_IMAGES.items()}
     if name == AUTO:
         name, reason = _choose(found, has_size="size" in overrides.get("preprocess", {}))
     file = read_recipe(name)
@@ -75,7 +77,7 @@ def to_recipe(sections: Mapping[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(sections)
     except ValidationError as error:
-        raise UsageError("; ".join(_explain(problem) for problem in error.errors())) from None
+        raise UsageError("; ".join(mistake.sentence for mistake in mistakes_of(error))) from None
 
 
 def _choose(found: Survey, *, has_size: bool) -> tuple[str, str]:
@@ -92,28 +94,22 @@ def _choose(found: Survey, *, has_size: bool) -> tuple[str, str]:
     return "digits", f"{found}: at most {SMALL_SIDE} pixels a side"
 
 
-def _by_images(found: Survey) -> dict[str, dict[str, Any]]:
-    """Where no recipe says otherwise: the power of two that holds the long side, at most 64; colour; range."""
-    preprocess = {
-        "size": _side_for(found, SMALL_SIDE),
-        "channels": 3 if found.has_colour else 1,
-        "range": found.value_range,
-    }
-    return {"preprocess": preprocess}
-
-
 def _side_for(found: Survey, at_most: int) -> int:
+    """The power of two that holds the long side."""
     return min(max(1 << (found.long_side - 1).bit_length(), _MIN_SIDE), at_most)
+
+
+BY_IMAGES: Mapping[str, Mapping[str, Callable[[Survey], Any]]] = {
+    "preprocess": {
+        "size": lambda found: _side_for(found, SMALL_SIDE),
+        "channels": lambda found: 3 if found.has_colour else 1,
+        "range": lambda found: found.value_range,
+    }
+}
+"""What the images decide where no recipe does, by section and field."""
 
 
 def _scale_for(found: Survey) -> float:
     """The whole resolution, or as much of it as fits the time of a training."""
     pixels = found.num_images * found.height * found.width
     return min(1.0, round(math.sqrt(MAX_PIXELS_LEARNT / pixels), 3))
-
-
-def _explain(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    is_field = len(problem["loc"]) > 1
-    return f"{where}: {message}; got {problem['input']!r}" if is_field else message

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from anomaly.networks import Networks
+from anomaly.runtime import widened
 
 
 @torch.no_grad()
@@ -28,8 +29,10 @@ def stop_criterion(networks: Networks, x: Tensor, z: Tensor) -> float:
 def energy_distance(x: Tensor, y: Tensor) -> float:
     """2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖, at least 0, and 0 for equal distributions only (Székely and Rizzo 2013)."""
     x, y = x.flatten(1).double(), y.flatten(1).double()
-    return float(2 * torch.cdist(x, y).mean() - _mean_distance(x) - _mean_distance(y))
+    return float(2 * torch.cdist(x, y).mean() - mean_distance(x) - mean_distance(y))
 
 
-def _mean_distance(x: Tensor) -> Tensor:
-    return torch.cdist(x, x).sum() / (len(x) * (len(x) - 1))
+def mean_distance(x: Tensor) -> Tensor:
+    """The mean Euclidean distance of a batch's images or vectors (n, …) from each other, in at least 32 bits."""
+    flat = widened(x).flatten(1)
+    return torch.cdist(flat, flat).sum() / (len(x) * (len(x) - 1))

@@ -11,6 +11,9 @@ from anomaly.errors import DivergedError
 from anomaly.runtime import widened
 from anomaly.training.ranks import ALONE, Ranks
 
+REPORT_EVERY = 10
+"""Steps after which curves are read from the device and told, and a training may end."""
+
 Curves = dict[str, Tensor]
 """What one step shows, as tensors still on the device."""
 

@@ -21,9 +21,9 @@ from anomaly.networks import Networks, draw
 from anomaly.runtime import seeded_rng, to_float
 from anomaly.training.auxiliary import in_batches
 from anomaly.training.criterion import stop_criterion
-from anomaly.training.curves import HistoryRow, diverged, means
+from anomaly.training.curves import REPORT_EVERY, HistoryRow, diverged, means
 from anomaly.training.following import tell_start
-from anomaly.training.loop import REPORT_EVERY, run_steps
+from anomaly.training.loop import run_steps
 from anomaly.training.ranks import ALONE, Ranks
 from anomaly.training.state import TrainingState, load_checkpoint, new_state, save_checkpoint
 

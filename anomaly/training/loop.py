@@ -16,12 +16,10 @@ from anomaly.networks import draw
 from anomaly.runtime import seed_of, seeded_rng, to_float
 from anomaly.training.augmentation import augment
 from anomaly.training.auxiliary import auxiliary_step
-from anomaly.training.curves import Curves, HistoryRow, to_rows
+from anomaly.training.curves import REPORT_EVERY, Curves, HistoryRow, to_rows
 from anomaly.training.ranks import all_tensors
 from anomaly.training.state import TrainingState, encoder_from
 from anomaly.training.steps import autoencoder_step, encoder_step, game_step
-
-REPORT_EVERY = 10
 
 
 def run_steps(

@@ -15,6 +15,7 @@ from anomaly.config import TrainingConfig, default_feature_layer
 from anomaly.networks import Networks
 from anomaly.runtime import autocast, widened
 from anomaly.scoring.terms import izi_f
+from anomaly.training.criterion import mean_distance
 from anomaly.training.curves import Curves
 from anomaly.training.losses import (
     cycle_x_loss,
@@ -205,11 +206,5 @@ def _curves(config: TrainingConfig, move: _Move, real: Tensor, fake: Tensor) -> 
         "d_real": d_real.mean(),
         "d_fake": d_fake.mean(),
         "accuracy": torch.cat([real > 0, fake <= 0]).float().mean(),
-        "diversity": _mean_distance(move.x_fake.detach()) / _mean_distance(move.x).clamp_min(1e-6),
+        "diversity": mean_distance(move.x_fake.detach()) / mean_distance(move.x).clamp_min(1e-6),
     }
-
-
-def _mean_distance(x: Tensor) -> Tensor:
-    """The mean Euclidean distance of a batch's images from each other."""
-    flat = widened(x).flatten(1)
-    return torch.cdist(flat, flat).sum() / (len(x) * (len(x) - 1))

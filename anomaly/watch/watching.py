@@ -15,9 +15,10 @@ from threading import Event
 from anomaly.calibration import check_alpha
 from anomaly.data import Limits, chunk_size
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.defaults import ALPHA
 from anomaly.errors import StorageError, UsageError
 from anomaly.extras import require
-from anomaly.inference import ALPHA, Detector, load_detector
+from anomaly.inference import Detector, load_detector
 from anomaly.locks import held
 from anomaly.pipeline.results import ResultRow
 from anomaly.pipeline.score import Reading, columns_of, score_rows

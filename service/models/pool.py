@@ -29,6 +29,11 @@ class Slot:
     failure: str | None = None
 
     @property
+    def label(self) -> str:
+        """NAME/VERSION, as people are told of it."""
+        return f"{self.name}/{self.version}"
+
+    @property
     def is_settled(self) -> bool:
         """Whether it is known if this bundle can be used."""
         return self.detector is not None or self.failure is not None

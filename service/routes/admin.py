@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from service.models.pool import Slot
-from service.routes.state import Parts
+from service.routes.state import AppState
 from service.schemas.base import ErrorAnswer, ModelIdentity
 from service.schemas.models import BundleQuery, RescanAnswer, VersionQuery
 
@@ -19,30 +18,26 @@ router = APIRouter(prefix="/admin", tags=["administration"], responses=ERRORS)
 
 
 @router.post("/load")
-async def load(query: Annotated[BundleQuery, Query()], parts: Parts) -> ModelIdentity:
+async def load(query: Annotated[BundleQuery, Query()], state: AppState) -> ModelIdentity:
     """Verify and warm a bundle of the models folder, then serve it in the place of what was served by its name."""
-    bundle = (await asyncio.to_thread(parts.loading.reload, query.model, query.version)).bundle
+    bundle = (await asyncio.to_thread(state.loading.reload, query.model, query.version)).bundle
     return ModelIdentity(model=bundle.name, version=bundle.version, digest=bundle.digest)
 
 
 @router.post("/unload", status_code=204)
-async def unload(query: Annotated[VersionQuery, Query()], parts: Parts) -> None:
+async def unload(query: Annotated[VersionQuery, Query()], state: AppState) -> None:
     """Stop serving a version, until it is loaded again.
 
     Requests that have begun are answered, but a form without `?model=` takes what is served when all of it has come.
     """
-    await asyncio.to_thread(parts.loading.unload, query.model, query.version)
+    await asyncio.to_thread(state.loading.unload, query.model, query.version)
 
 
 @router.post("/rescan")
-async def rescan(parts: Parts) -> RescanAnswer:
+async def rescan(state: AppState) -> RescanAnswer:
     """Load every bundle of the models folder that is new, has changed or had failed. What is gone is still served."""
-    slots = await asyncio.to_thread(parts.loading.rescan)
+    slots = await asyncio.to_thread(state.loading.rescan)
     return RescanAnswer(
-        loaded=[_name(slot) for slot in slots if not slot.failure],
-        failed=[f"{_name(slot)}: {slot.failure}" for slot in slots if slot.failure],
+        loaded=[slot.label for slot in slots if not slot.failure],
+        failed=[f"{slot.label}: {slot.failure}" for slot in slots if slot.failure],
     )
-
-
-def _name(slot: Slot) -> str:
-    return f"{slot.name}/{slot.version}"

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from anomaly.data import to_pixels
+
 
 def draw_heatmap(heatmap: NDArray[np.float32]) -> str:
     """A heatmap (h, w) as 8-bit grey: 0 for 0 and below, 255 for 1 and above."""
@@ -15,7 +17,7 @@ def draw_heatmap(heatmap: NDArray[np.float32]) -> str:
 
 def draw_image(x: NDArray[np.float32]) -> str:
     """An image (c, h, w) in [-1, 1], grey or colour."""
-    pixels = np.rint((np.clip(x, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+    pixels = to_pixels(x)
     return _png(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 

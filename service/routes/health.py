@@ -5,8 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.edge.callers import BEARER, caller_of
 from service.errors import EngineFailedError
-from service.models.pool import Slot
-from service.routes.state import Parts
+from service.routes.state import AppState
 from service.schemas.health import HealthAnswer, ReadyAnswer
 
 router = APIRouter(tags=["operation"])
@@ -23,31 +22,27 @@ async def healthz() -> HealthAnswer:
     response_model_exclude_none=True,
     responses={503: {"model": ReadyAnswer, "description": "Not able to score"}},
 )
-async def readyz(request: Request, response: Response, parts: Parts) -> ReadyAnswer:
+async def readyz(request: Request, response: Response, state: AppState) -> ReadyAnswer:
     """Able to score: all current bundles are settled, one at least is loaded, no stop is due, and all threads live.
 
     A bundle is settled when it is loaded or known to be broken. Where there are keys, a caller without one is not
     told which bundles these are.
     """
-    slots = parts.pool.current if caller_of(request) else []
-    if not parts.is_ready:
+    slots = state.pool.current if caller_of(request) else []
+    if not state.is_ready:
         response.status_code = 503
         response.headers["Retry-After"] = "5"
     return ReadyAnswer(
-        ready=parts.is_ready,
-        loaded=[_name(slot) for slot in slots if slot.detector],
-        loading=[_name(slot) for slot in slots if not slot.is_settled],
-        failed=[f"{_name(slot)}: {slot.failure}" for slot in slots if slot.failure],
-        history=parts.history.failure if parts.history and caller_of(request) else None,
-        message=EngineFailedError.MESSAGE if parts.batcher.failure else None,
+        ready=state.is_ready,
+        loaded=[slot.label for slot in slots if slot.detector],
+        loading=[slot.label for slot in slots if not slot.is_settled],
+        failed=[f"{slot.label}: {slot.failure}" for slot in slots if slot.failure],
+        history=state.history.failure if state.history and caller_of(request) else None,
+        message=EngineFailedError.MESSAGE if state.batcher.failure else None,
     )
 
 
 @router.get("/metrics", response_class=Response, dependencies=[Security(BEARER)])
-async def metrics(parts: Parts) -> Response:
+async def metrics(state: AppState) -> Response:
     """Counts and timings in Prometheus' text format."""
-    return Response(parts.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _name(slot: Slot) -> str:
-    return f"{slot.name}/{slot.version}"
+    return Response(state.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -21,7 +21,7 @@ from service.errors import (
     UploadTooLargeError,
 )
 from service.records.history import History, StoredEntry, read_page, read_thumbnail
-from service.routes.state import Parts
+from service.routes.state import AppState
 from service.schemas.base import ErrorAnswer
 from service.schemas.history import CorrectionBody, HistoryAnswer, HistoryFilters, HistoryQuery, HistoryRow, RowId
 
@@ -46,12 +46,12 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 router = APIRouter(tags=["history"], responses=ERRORS)
 
 
-async def _history(parts: Parts) -> History:
-    if parts.history is None:
+async def _history(state: AppState) -> History:
+    if state.history is None:
         raise HistoryOffError(
             "This server keeps no history; start it with `anomaly serve --history FILE`, or with ANOMALY_HISTORY=FILE."
         )
-    return parts.history
+    return state.history
 
 
 Kept = Annotated[History, Depends(_history)]

@@ -22,7 +22,7 @@ from service.engine.admission import Reservation
 from service.errors import PROTOCOL, MalformedRequestError, ModelNotFoundError, NotReadyError
 from service.routes.inference_answers import HEADER_LENGTH, HEATMAP, Outcomes, Wanted, answer, described
 from service.routes.query import PART_HEADER, describe_body, with_part_header
-from service.routes.state import Parts, State, parts_of
+from service.routes.state import AppState, State, state_of
 from service.schemas.inference import (
     InferAnswer,
     InferRequest,
@@ -88,36 +88,36 @@ async def server_live() -> ServerHealth:
 
 
 @router.get("/health/ready")
-async def server_ready(parts: Parts) -> ServerHealth:
+async def server_ready(state: AppState) -> ServerHealth:
     """Able to score, as `/readyz` has it; else 503."""
-    if not parts.is_ready:
+    if not state.is_ready:
         raise NotReadyError("The server is not able to score now; GET /readyz says why.")
     return ServerHealth(ready=True)
 
 
 @router.get(MODEL, dependencies=needs_key)
-async def model_metadata(name: str, parts: Parts) -> ModelMetadata:
+async def model_metadata(name: str, state: AppState) -> ModelMetadata:
     """What a model takes and gives, by its current version."""
-    return _metadata(name, None, parts)
+    return _metadata(name, None, state)
 
 
 @router.get(MODEL_VERSION, dependencies=needs_key)
-async def version_metadata(name: str, version: str, parts: Parts) -> ModelMetadata:
+async def version_metadata(name: str, version: str, state: AppState) -> ModelMetadata:
     """What a version of a model takes and gives."""
-    return _metadata(name, version, parts)
+    return _metadata(name, version, state)
 
 
 @router.get(f"{MODEL}/ready", dependencies=needs_key)
-async def model_ready(name: str, parts: Parts) -> ModelHealth:
+async def model_ready(name: str, state: AppState) -> ModelHealth:
     """Whether a model's current version is able to score; else 503."""
-    _detector(name, None, parts)
+    _detector(name, None, state)
     return ModelHealth(name=name)
 
 
 @router.get(f"{MODEL_VERSION}/ready", dependencies=needs_key)
-async def version_ready(name: str, version: str, parts: Parts) -> ModelHealth:
+async def version_ready(name: str, version: str, state: AppState) -> ModelHealth:
     """Whether a version of a model is able to score; else 503."""
-    _detector(name, version, parts)
+    _detector(name, version, state)
     return ModelHealth(name=name)
 
 
@@ -135,24 +135,24 @@ async def version_infer(request: Request, name: str, version: str) -> Response:
 
 async def _infer(request: Request, name: str, version: str | None) -> Response:
     check_scope(request, Scope.SCORE)
-    parts = parts_of(request)
-    detector = _detector(name, version, parts)
-    body = Body(request, parts.body_limits)
-    with parts.scoring.admit(detector, num_bytes=body.announced_bytes) as reservation:
+    state = state_of(request)
+    detector = _detector(name, version, state)
+    body = Body(request, state.body_limits)
+    with state.scoring.admit(detector, num_bytes=body.announced_bytes) as reservation:
         sent = InferBody.split(await body.read_all(reservation.grow), request.headers.get(HEADER_LENGTH))
         reservation.grow(num_bytes=JSON_VALUE_BYTES * sent.num_values)
-        parse = partial(sent.parse, max_images=parts.body_limits.max_files)
+        parse = partial(sent.parse, max_images=state.body_limits.max_files)
         asked, received = await asyncio.to_thread(parse) if len(sent.head) > LARGE_BYTES else parse()
         del sent, parse  # with the body, which may be large
         wanted, shown = Wanted(asked, detector), _parts_shown(request, asked, received)
-        alpha = asked.parameters.alpha or parts.settings.alpha
+        alpha = asked.parameters.alpha or state.settings.alpha
         note_images(request.scope, shown, received.filenames)
         score: Callable[..., Awaitable[Outcomes]] = (
-            parts.scoring.score_many if wanted.errors else parts.scoring.score_all
+            state.scoring.score_many if wanted.errors else state.scoring.score_all
         )
         outcomes = await score(
             [
-                _submission(image, f"{IMAGE}[{number}]", filename, part, detector, parts)
+                _submission(image, f"{IMAGE}[{number}]", filename, part, detector, state)
                 for number, (image, filename, part) in enumerate(
                     zip(received.images, received.filenames, shown, strict=True)
                 )
@@ -194,26 +194,26 @@ def _parts_shown(request: Request, asked: InferRequest, received: SentImages) ->
 
 
 def _submission(
-    image: bytes | Pixels, place: str, filename: str | None, part: str | None, detector: Detector, parts: State
+    image: bytes | Pixels, place: str, filename: str | None, part: str | None, detector: Detector, state: State
 ) -> Submission:
-    read = partial(parts.uploads.prepare, image, detector.preprocess, name=place)
-    num_pixels = partial(parts.uploads.num_pixels, image, detector.preprocess)
+    read = partial(state.uploads.prepare, image, detector.preprocess, name=place)
+    num_pixels = partial(state.uploads.num_pixels, image, detector.preprocess)
     return Submission(filename, image if isinstance(image, bytes) else image.tobytes(), read, num_pixels, part)
 
 
-def _metadata(name: str, version: str | None, parts: State) -> ModelMetadata:
-    detector = _detector(name, version, parts)
+def _metadata(name: str, version: str | None, state: State) -> ModelMetadata:
+    detector = _detector(name, version, state)
     return ModelMetadata(
         name=name,
-        versions=[str(number) for number, slot in parts.pool.model(name).slots.items() if slot.detector],
+        versions=[str(number) for number, slot in state.pool.model(name).slots.items() if slot.detector],
         platform=PLATFORM,
         inputs=[TensorMetadata(name=IMAGE, datatype="BYTES", shape=[-1])],
         outputs=described(detector),
     )
 
 
-def _detector(name: str, version: str | None, parts: State) -> Detector:
+def _detector(name: str, version: str | None, state: State) -> Detector:
     """Raises ModelNotFoundError, ModelUnavailableError or NotReadyError."""
     if version is not None and not (version.isascii() and version.isdigit() and len(version) < 20):
         raise ModelNotFoundError(f"The model {name[:80]!r} has no version {version[:80]!r}; versions are numbers.")
-    return parts.pool.get(name, None if version is None else int(version))
+    return state.pool.get(name, None if version is None else int(version))

@@ -11,7 +11,7 @@ from service.errors import PROTOCOL, MalformedRequestError
 from service.models.pool import Slot
 from service.routes.inference_protocol import ERRORS
 from service.routes.query import describe_body
-from service.routes.state import Parts
+from service.routes.state import AppState
 from service.schemas.inference import IndexEntry, IndexRequest, LoadRequest, ProtocolError
 
 READY, LOADING, UNAVAILABLE = "READY", "LOADING", "UNAVAILABLE"
@@ -28,35 +28,35 @@ router = APIRouter(prefix=f"{PROTOCOL}/repository", tags=["open inference protoc
 
 
 @router.post("/index", openapi_extra=describe_body(IndexRequest, required=False))
-async def repository_index(request: Request, parts: Parts) -> list[IndexEntry]:
+async def repository_index(request: Request, state: AppState) -> list[IndexEntry]:
     """Every version of every bundle that is served or lies in the models folder."""
     only_ready = (await _read(IndexRequest, request)).ready
-    left_out = await asyncio.to_thread(parts.loading.left_out)
-    entries = [_entry(slot) for slot in parts.pool]
+    left_out = await asyncio.to_thread(state.loading.left_out)
+    entries = [_entry(slot) for slot in state.pool]
     entries += [IndexEntry(name=r.name, version=str(r.version), state=UNAVAILABLE, reason=NOT_LOADED) for r in left_out]
     entries.sort(key=lambda each: (each.name, int(each.version)))
     return [each for each in entries if each.state == READY or not only_ready]
 
 
 @router.post("/models/{name}/load", response_class=Response, openapi_extra=LOAD, responses=REFUSED)
-async def load_model(request: Request, name: str, parts: Parts) -> Response:
+async def load_model(request: Request, name: str, state: AppState) -> Response:
     """Verify, warm and serve every version of a bundle as it lies in the models folder now."""
     if parameters := (await _read(LoadRequest, request)).parameters:
         raise MalformedRequestError(
             f"Nothing can be chosen when a model is loaded, but there are {', '.join(parameters)[:200]}. Put the "
             "bundle into the models folder, and load it without parameters."
         )
-    await asyncio.to_thread(parts.loading.load_model, name)
+    await asyncio.to_thread(state.loading.load_model, name)
     return Response()
 
 
 @router.post("/models/{name}/unload", response_class=Response, openapi_extra=LOAD)
-async def unload_model(request: Request, name: str, parts: Parts) -> Response:
+async def unload_model(request: Request, name: str, state: AppState) -> Response:
     """Serve no version of a bundle any more, until it is loaded again."""
     parameters = (await _read(LoadRequest, request)).parameters
     if unknown := parameters.keys() - {DEPENDENTS}:
         raise MalformedRequestError(f"There is no parameter {', '.join(sorted(unknown))[:200]}; leave it out.")
-    await asyncio.to_thread(parts.loading.unload_model, name)
+    await asyncio.to_thread(state.loading.unload_model, name)
     return Response()
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from service.models.pool import Slot
-from service.routes.state import Parts
+from service.routes.state import AppState
 from service.schemas.base import ErrorAnswer
 from service.schemas.drift import DriftAnswer, DriftQuery, DriftWindow
 from service.schemas.models import ModelDetail, ModelsAnswer, ModelSummary, VersionDetail, VersionSummary
@@ -19,9 +19,9 @@ router = APIRouter(tags=["models"])
 
 
 @router.get("/models")
-async def models(parts: Parts) -> ModelsAnswer:
+async def models(state: AppState) -> ModelsAnswer:
     """All bundles, by name, each with its versions."""
-    pool = parts.pool
+    pool = state.pool
     return ModelsAnswer(
         models=[
             ModelSummary(
@@ -32,15 +32,15 @@ async def models(parts: Parts) -> ModelsAnswer:
             )
             for model in pool.models
         ],
-        history=parts.history is not None,
-        alpha=parts.settings.alpha,
+        history=state.history is not None,
+        alpha=state.settings.alpha,
     )
 
 
 @router.get("/models/{name}", responses={404: {"model": ErrorAnswer, "description": "No such model"}})
-async def model(name: str, parts: Parts) -> ModelDetail:
+async def model(name: str, state: AppState) -> ModelDetail:
     """One bundle: cards, metrics, preprocessing of all its versions."""
-    pool = parts.pool
+    pool = state.pool
     found = pool.model(name)
     return ModelDetail(
         name=name,
@@ -51,10 +51,10 @@ async def model(name: str, parts: Parts) -> ModelDetail:
 
 
 @router.get("/models/{name}/drift", responses=NOT_USABLE)
-async def drift(name: str, query: Annotated[DriftQuery, Query()], parts: Parts) -> DriftAnswer:
+async def drift(name: str, query: Annotated[DriftQuery, Query()], state: AppState) -> DriftAnswer:
     """Whether what a model scores is still as its calibration images were."""
-    bundle = parts.pool.get(name, query.version).bundle
-    watched = await parts.history.drift(bundle) if parts.history else parts.drift.of(bundle)
+    bundle = state.pool.get(name, query.version).bundle
+    watched = await state.history.drift(bundle) if state.history else state.drift.of(bundle)
     found = watched.drift
     return DriftAnswer(
         model=bundle.name,

@@ -20,7 +20,7 @@ from service.engine.admission import Reservation
 from service.routes.batch_parts import DESCRIBED_PARTS, parts_of_files
 from service.routes.drawing import draw_heatmap, draw_image
 from service.routes.query import describe_head, form_fields, read_head, with_fields
-from service.routes.state import State, parts_of
+from service.routes.state import State, state_of
 from service.schemas.base import ErrorAnswer, ErrorDetail
 from service.schemas.samples import BATCH_ANSWER, FORM, FORM_OF_MANY, SCORE_ANSWER, answered
 from service.schemas.score import (
@@ -84,20 +84,20 @@ async def score(request: Request) -> Response:
     body's `Content-Disposition`.
     """
     check_scope(request, KeyScope.SCORE)
-    query, parts = read_head(ScoreQuery, request), parts_of(request)
-    body = Body(request, parts.body_limits)
-    named = _detector_named(query, body, parts)
-    with parts.scoring.admit(named, num_bytes=body.announced_bytes) as reservation:
+    query, state = read_head(ScoreQuery, request), state_of(request)
+    body = Body(request, state.body_limits)
+    named = _detector_named(query, body, state)
+    with state.scoring.admit(named, num_bytes=body.announced_bytes) as reservation:
         upload = await body.read_one(reservation.grow)
         query = with_fields(query, body.texts)
         upload = replace(upload, name=query.name) if query.name else upload
         note_images(request.scope, [query.part], [upload.name])
-        detector = named or _assigned(reservation, query, parts)
-        judged = await parts.scoring.score_one(
-            _submission(upload, query.part, detector, parts),
+        detector = named or _assigned(reservation, query, state)
+        judged = await state.scoring.score_one(
+            _submission(upload, query.part, detector, state),
             detector,
             reservation,
-            alpha=query.alpha or parts.settings.alpha,
+            alpha=query.alpha or state.settings.alpha,
             heatmap=query.heatmap,
             disconnected=partial(disconnection, request),
         )
@@ -126,20 +126,20 @@ async def score_batch(request: Request) -> Response:
     The parameters may also be fields of the form. `part` is one for all images, or in the form one for each, in order.
     """
     check_scope(request, KeyScope.SCORE)
-    query, parts = read_head(BatchQuery, request), parts_of(request)
-    body = Body(request, parts.body_limits)
-    named = _detector_named(query, body, parts)
-    with parts.scoring.admit(named, num_bytes=body.announced_bytes) as reservation:
+    query, state = read_head(BatchQuery, request), state_of(request)
+    body = Body(request, state.body_limits)
+    named = _detector_named(query, body, state)
+    with state.scoring.admit(named, num_bytes=body.announced_bytes) as reservation:
         uploads = await body.read_many(reservation.grow)
         query, shown = parts_of_files(query, body.texts, len(uploads))
         note_images(request.scope, shown, [upload.name for upload in uploads])
-        detector = named or _assigned(reservation, query, parts)
+        detector = named or _assigned(reservation, query, state)
         submitted = zip(uploads, shown, strict=True)
-        outcomes = await parts.scoring.score_many(
-            [_submission(upload, part, detector, parts) for upload, part in submitted],
+        outcomes = await state.scoring.score_many(
+            [_submission(upload, part, detector, state) for upload, part in submitted],
             detector,
             reservation,
-            alpha=query.alpha or parts.settings.alpha,
+            alpha=query.alpha or state.settings.alpha,
             disconnected=partial(disconnection, request),
         )
         results = [
@@ -153,31 +153,31 @@ async def score_batch(request: Request) -> Response:
         return _json(BatchAnswer(**_identify(detector), results=results))
 
 
-def _detector_named(query: BatchQuery, body: Body, parts: State) -> Detector | None:
+def _detector_named(query: BatchQuery, body: Body, state: State) -> Detector | None:
     """The detector, where the head of a request tells it; None where fields of its form may.
 
     Raises OverloadedError if an image would be accepted for no detector, so that such a form is not read first; and
     what `Pool.get` raises.
     """
     if not body.is_form or (query.model and query.version):
-        return parts.pool.get(query.model, query.version)
+        return state.pool.get(query.model, query.version)
     if query.model:
-        parts.pool.model(query.model)
-    if obstacle := parts.admission.full_for(parts.pool.detectors):
+        state.pool.model(query.model)
+    if obstacle := state.admission.full_for(state.pool.detectors):
         raise obstacle
     return None
 
 
-def _assigned(reservation: Reservation, query: BatchQuery, parts: State) -> Detector:
+def _assigned(reservation: Reservation, query: BatchQuery, state: State) -> Detector:
     """The detector that the query and the form name, with what is reserved for its images."""
-    detector = parts.pool.get(query.model, query.version)
-    parts.scoring.assign(reservation, detector)
+    detector = state.pool.get(query.model, query.version)
+    state.scoring.assign(reservation, detector)
     return detector
 
 
-def _submission(upload: Upload, part: str | None, detector: Detector, parts: State) -> Submission:
-    read = partial(parts.uploads.prepare, upload.data, detector.preprocess, name=upload.name or NAMELESS)
-    num_pixels = partial(parts.uploads.num_pixels, upload.data, detector.preprocess)
+def _submission(upload: Upload, part: str | None, detector: Detector, state: State) -> Submission:
+    read = partial(state.uploads.prepare, upload.data, detector.preprocess, name=upload.name or NAMELESS)
+    num_pixels = partial(state.uploads.num_pixels, upload.data, detector.preprocess)
     return Submission(upload.name, upload.data, read, num_pixels, part)
 
 

@@ -20,7 +20,7 @@ from service.settings import Settings
 
 @dataclass(frozen=True)
 class State:
-    """The parts of one running app."""
+    """What one running app has."""
 
     settings: Settings
     pool: Pool
@@ -40,14 +40,14 @@ class State:
         return self.pool.is_ready and not self.admission.is_closed and not self.batcher.failure
 
 
-def parts_of(request: Request) -> State:
-    """The parts of the app that got this request."""
-    state: State = request.state.parts
+def state_of(request: Request) -> State:
+    """Of the app that got this request."""
+    state: State = request.state.app_state
     return state
 
 
 async def _of_request(request: Request) -> State:
-    return parts_of(request)  # async: else the framework asks a thread for it
+    return state_of(request)  # async: else the framework asks a thread for it
 
 
-Parts = Annotated[State, Depends(_of_request)]
+AppState = Annotated[State, Depends(_of_request)]

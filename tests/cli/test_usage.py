@@ -81,6 +81,19 @@ def test_a_program_ends_with_the_exit_code_and_no_traceback(bigan_dir: Path, tmp
     assert wrong.stderr.count("\n") == 1
 
 
+def test_the_module_is_the_program(tmp_path: Path) -> None:
+    """Where the folder of programs is not on the PATH."""
+    help_, wrong = (
+        subprocess.run([sys.executable, "-m", "anomaly", *arguments], capture_output=True, encoding="utf-8")
+        for arguments in (["recipes", "list", "--help"], ["models", "show", str(tmp_path)])
+    )
+    assert help_.returncode == 0
+    assert "Usage: python -m anomaly recipes list" in help_.stdout
+    program = run_program("models", "show", tmp_path)
+    assert (wrong.returncode, wrong.stdout, wrong.stderr) == (2, program.stdout, program.stderr)
+    assert wrong.stderr.startswith("error: there is no bundle at")
+
+
 def test_markup_in_a_name_is_shown_as_it_is(tmp_path: Path) -> None:
     assert "[bold]x[/bold]" in refused("models", "show", tmp_path / "[bold]x[/bold]")
 

@@ -68,8 +68,10 @@ READ: dict[str, Writing] = {
     "capitals in labels and splits": Writing(edit=lambda row: [row[0], row[1].title(), row[2].upper(), row[3]]),
     "`./` before paths": Writing(edit=only(0, lambda name: f"./img/../{name}")),
     "empty columns at the right": replace(EXCEL, head="path,label,split,mask,,", edit=lambda row: [*row, "", ""]),
-    "columns that are not known": Writing(head="path,label,split,mask,camera", edit=lambda row: [*row, "line3"]),
-    "`group` and `variant`": Writing(head="path,label,split,mask,group,variant", edit=lambda row: [*row, "g", "v"]),
+    "columns that are not known": Writing(
+        head="path,label,split,mask,camera,variant", edit=lambda row: [*row, "line3", "blue"]
+    ),
+    "`group`": Writing(head="path,label,split,mask,group", edit=lambda row: [*row, "g"]),
     "`kind`": Writing(head="path,label,split,mask,kind", edit=lambda row: [*row, "cut" if row[3] else ""]),
 }
 
@@ -160,11 +162,9 @@ def check_meaning(data: Dataset) -> None:
 def test_what_is_plain_is_read(tmp_path: Path, rows: list[Fields], what: str) -> None:
     data = open_dataset(READ[what].write(tmp_path / "list.csv", rows))
     check_meaning(data)
-    notes = {
-        "columns that are not known": ("columns that are not known are left out: camera",),
-        "`group` and `variant`": ("the column variant is not used yet",),
-    }
+    notes = {"columns that are not known": ("columns that are not known are left out: camera, variant",)}
     assert data.notes == notes.get(what, ())
+    assert {sample.group for sample in data.samples} == ({"g"} if what == "`group`" else {""})
     assert {sample.kind for sample in data.samples} == ({"", "cut"} if what == "`kind`" else {""})
 
 

@@ -10,10 +10,11 @@ from scipy.ndimage import gaussian_filter
 
 from anomaly.config import FeaturesConfig, Place
 from anomaly.config.places import REFERENCE
+from anomaly.data import to_floats
 from anomaly.data.pose import reference_of
 from anomaly.data.preprocess import OUTSIDE
 from anomaly.inference.engine import EngineName
-from anomaly.inference.place_engine import PlaceEngine, strips_of, to_x
+from anomaly.inference.place_engine import PlaceEngine, strips_of
 from anomaly.networks.aligned_memory import AlignedMemory
 from anomaly.networks.places import PhiMaps, PlaceMemory, PlaceNetworks
 
@@ -24,7 +25,7 @@ def networks() -> PlaceNetworks:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = PlaceNetworks(FeaturesConfig(memory=8, places=Place.ANYWHERE)).eval()
-        x = torch.from_numpy(to_x(picture(128, 128)))
+        x = torch.from_numpy(to_floats(picture(128, 128)[None]))
         places = PhiMaps(made.phi, with_points=False, with_half=False)(x)[0].flatten(1).T.detach()
         made.axes.fit(places, whiten=True)
         made.memory_axes.fit(places[:, -len(made.memory_axes.centre) :], whiten=False)
@@ -57,7 +58,8 @@ def engine(threads: int = 1, strip_pixels: int = 2**30, made: PlaceNetworks | No
 
     @torch.no_grad()
     def run(pixels: NDArray[np.uint8], *at: NDArray[np.float32]) -> NDArray[np.float32]:
-        maps: NDArray[np.float32] = used(torch.from_numpy(to_x(pixels)), *map(torch.from_numpy, at))[0].numpy()
+        given = map(torch.from_numpy, (to_floats(pixels[None]), *at))
+        maps: NDArray[np.float32] = used(*given)[0].numpy()
         return maps
 
     reference = used.state_dict().get(REFERENCE)

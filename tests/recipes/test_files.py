@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from anomaly.errors import UsageError
-from anomaly.recipes import read_recipe, recipe_names
+from anomaly.recipes import RecipeFile, read_recipe, recipe_names
 
 
 def test_everyday_recipes_come_first_each_part_in_order() -> None:
@@ -98,3 +98,31 @@ def test_a_file_is_checked_as_it_is_read(tmp_path: Path) -> None:
 def test_the_first_sentence_is_whole() -> None:
     about = "Small pictures of objects that stand one way up: animals, vehicles, letters, scans."
     assert read_recipe("upright-objects").first_sentence == about
+    about = "A GAN with the minimax loss: G minimises E log(1 − D(G(z))) (Goodfellow 2014, eq. 1)."
+    assert read_recipe("minimax").first_sentence == about
+
+
+@pytest.mark.parametrize(
+    ("about", "sentence"),
+    [
+        (
+            ["Made for eq. 1, as of p. 3 ff. of the book.", "It costs little."],
+            "Made for eq. 1, as of p. 3 ff. of the book.",
+        ),
+        (["Pieces, e.g. small", "ones. Épreuves too."], "Pieces, e.g. small ones."),
+        (["Screws.", "", "They cost little."], "Screws."),
+        (["Sides of 0.5 m. 8 of them"], "Sides of 0.5 m. 8 of them."),
+        (["No end"], "No end."),
+        (["One."], "One."),
+    ],
+)
+def test_a_sentence_ends_where_a_capital_letter_or_nothing_follows(about: list[str], sentence: str) -> None:
+    assert RecipeFile("mine", about, {}).first_sentence == sentence
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_first_sentence_closes_what_it_opens(name: str) -> None:
+    sentence = read_recipe(name).first_sentence
+    assert sentence[0].isupper() or name == "f-anogan"
+    assert [sentence.count(each) for each in "(["] == [sentence.count(each) for each in ")]"]
+    assert sentence.count("`") % 2 == 0

@@ -1,12 +1,13 @@
 """The recipes that are shipped: each says for what it is, what it costs and reached; shown, each is itself again."""
 
 import re
+import tomllib
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from anomaly.recipes import Survey, read_recipe, recipe_names, resolve
+from anomaly.recipes import Survey, read_recipe, recipe_names, resolve, to_recipe
 from benchmarks.lectures import RESULTS, SYSTEMS
 from benchmarks.rows import read_rows
 from tests.cli.calls import done
@@ -70,4 +71,21 @@ def test_shown_into_a_file_it_is_the_same_recipe(name: str, tmp_path: Path) -> N
     assert done("recipes", "show", path).stdout == shown
     for section, config in resolve(name, {}, SURVEYS[0]).recipe:
         fields = [] if config is None else list(type(config).model_fields)
-        assert all(re.search(rf"^(# )?{field} = ", shown, re.MULTILINE) for field in fields), section
+        lines = [rf"^((# )?{field} = \S.*|# {field}: (by the images|not set))$" for field in fields]
+        assert all(re.search(line, shown, re.MULTILINE) for line in lines), section
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_line_that_is_shown_may_be_taken(name: str) -> None:
+    """Without their # all lines are one recipe, the same, but for what has no value, or the images decide."""
+    shown = done("recipes", "show", name).stdout
+    lines = [line.removeprefix("# ") for line in shown.splitlines()[len(read_recipe(name).about) :]]
+    by_images = {line.removesuffix(": by the images") for line in lines if line.endswith(": by the images")}
+    assert by_images == {"size", "channels", "range"} - set(read_recipe(name).sections.get("preprocess", {}))
+    told = (": by the images", ": not set", "] is left away: there is none")
+    sections = tomllib.loads("\n".join(line for line in lines if not line.endswith(told)))
+    ours, expected = to_recipe(sections), to_recipe(read_recipe(name).sections)
+    assert ours == expected
+    unset = {line.removesuffix(": not set") for line in lines if line.endswith(": not set")}
+    values = {field: value for _, config in expected if config is not None for field, value in config}
+    assert unset == {field for field, value in values.items() if value is None}

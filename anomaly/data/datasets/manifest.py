@@ -1,10 +1,10 @@
 """CSV manifests: `path,label,split,mask,kind,group`, paths relative to the manifest.
 
 `label` is `normal` or `anomalous`. `split` is `train` or `test`, or is empty or left out for all lines. `mask`,
-`kind`, the name of the defect, and `group`, the part that is shown, may be empty or left out. `variant` is known and
-not used yet; other columns are left out and named. Several lines of one image, as tools write them that list defects,
-are joined: their masks are united, and what they say otherwise must agree. `csv_text` tells how the file itself may be
-written, `listed_paths` how paths may.
+`kind`, the name of the defect, and `group`, the part that is shown, may be empty or left out. Other columns
+are left out and named. Several lines of one image, as tools write them that list defects, are joined: their masks are
+united, and what they say otherwise must agree. `csv_text` tells how the file itself may be written, `listed_paths` how
+paths may.
 """
 
 import difflib
@@ -20,7 +20,6 @@ from anomaly.errors import DataError
 
 _NEEDED = ("path", "label")
 _COLUMNS = (*_NEEDED, "split", "mask", "kind", "group")
-_UNUSED = ("variant",)
 _HELD_OUT = ("val", "valid", "validation", "dev")
 _MAX_NAMED = 5
 
@@ -70,12 +69,11 @@ def _check_columns(header: Sequence[str], path: Path) -> list[str]:
     twice = [name for name in _COLUMNS if header.count(name) > 1]
     if twice:
         raise DataError(f"{path}: line 1 names the column {twice[0]} twice; leave one of them out")
-    others = [name for name in header if name and name not in (*_COLUMNS, *_UNUSED)]
+    others = [name for name in header if name and name not in _COLUMNS]
     for name in others:
         if alike := difflib.get_close_matches(name, [known for known in _COLUMNS if known not in header], cutoff=0.8):
             raise DataError(f"{path}: line 1 has no column {alike[0]} but one called {name}; call it {alike[0]}")
-    notes = [f"the column {name} is not used yet" for name in _UNUSED if name in header]
-    return notes + ([f"columns that are not known are left out: {', '.join(others)}"] if others else [])
+    return [f"columns that are not known are left out: {', '.join(others)}"] if others else []
 
 
 def _rows(table: Table, path: Path) -> list[_Row]:

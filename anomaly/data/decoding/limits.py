@@ -4,22 +4,21 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from anomaly.defaults import MAX_PIXELS
 from anomaly.errors import ImageError, ImageTooLargeError
 
 _HEAD = 64  # bytes, by which a format is recognised
-MAX_PIXELS = 178_956_970
-"""Beyond it PIL refuses a picture by itself, whatever is allowed here."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """The largest file and picture that are accepted; both are checked before pixels are decoded.
 
-    Beyond `MAX_PIXELS` PIL refuses by itself, whatever is allowed here.
+    Beyond `PIL_MAX_PIXELS` PIL refuses by itself, whatever is allowed here.
     """
 
     max_bytes: int = 64 * 2**20
-    max_pixels: int = 64_000_000
+    max_pixels: int = MAX_PIXELS
 
     @property
     def workers(self) -> int | None:
@@ -53,7 +52,7 @@ def bytes_of(source: Path | bytes, name: str, limits: Limits) -> bytes:
     """
     data = source if isinstance(source, bytes) else _read(source, name, limits)
     if len(data) > limits.max_bytes:
-        raise _too_many_bytes(len(data), name, limits)
+        raise too_many_bytes(len(data), name, limits)
     return data
 
 
@@ -76,7 +75,7 @@ def _read(path: Path, name: str, limits: Limits) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{name}: is not a regular file; expected an image file")
         if status.st_size > limits.max_bytes:
-            raise _too_many_bytes(status.st_size, name, limits)
+            raise too_many_bytes(status.st_size, name, limits)
         with path.open("rb", buffering=0) as file:
             return file.readall()
     except FileNotFoundError as error:
@@ -87,7 +86,8 @@ def _read(path: Path, name: str, limits: Limits) -> bytes:
         raise ImageError(f"{name}: cannot be read ({reason}); check the path and its permissions") from error
 
 
-def _too_many_bytes(num_bytes: int, name: str, limits: Limits) -> ImageTooLargeError:
+def too_many_bytes(num_bytes: int, name: str, limits: Limits) -> ImageTooLargeError:
+    """The error, not yet raised, for a file that is not read because it has more bytes than the limit."""
     return ImageTooLargeError(
         f"{name}: has {num_bytes:,} bytes; at most {limits.max_bytes:,} are accepted: compress it or scale it down"
     )

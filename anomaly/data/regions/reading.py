@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from anomaly.config import Config
+from anomaly.config.mistakes import mistakes_of
 from anomaly.config.region import Inside, encode_region
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.masks.coding import read_mask
@@ -110,10 +111,9 @@ def _read_polygons(path: Path) -> RegionPolygons:
             return RegionPolygons.model_validate(content)
         labelme = LabelmeFile.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
+        where, message, _ = mistakes_of(error)[0]
         raise UsageError(
-            f'--region {path}: {where}: {first["msg"]}; expected {{"width": W, "height": H, "polygons": '
+            f'--region {path}: {where or "the file"}: {message}; expected {{"width": W, "height": H, "polygons": '
             "[[[x, y], …], …]}, or a file of labelme with polygons"
         ) from error
     return RegionPolygons(

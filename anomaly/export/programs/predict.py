@@ -13,11 +13,14 @@ from model import load_about, load_model  # type: ignore[import-not-found]
 
 from anomaly.data.files.listing import list_images
 from anomaly.data.reader import Picture, read_all
+from anomaly.defaults import ALPHA
 
 
 def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--alpha", type=float, default=0.05, help="the false-alarm rate, between 0 and 1 (0.05)")
+    parser.add_argument(
+        "--alpha", type=float, default=ALPHA, help="the false-alarm rate, between 0 and 1 (%(default)s)"
+    )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER")
     given = parser.parse_args()
     if not 0 < given.alpha < 1:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.data import PixelsOfImages
+from anomaly.data import PixelsOfImages, to_floats, to_pixels
 from anomaly.data.preprocess import OUTSIDE
 from anomaly.networks.auxiliary.defect_kinds import spoil
 
@@ -103,9 +103,9 @@ def _spoil_square(
     (top, left), (from_top, from_left) = (_corner(each, side, rng) for each in (image, donor))
     part = image[:, top : top + side, left : left + side]
     piece = donor[:, from_top : from_top + side, from_left : from_left + side]
-    own, other = (each.astype(np.float32) / 127.5 - 1 for each in (part, piece))
+    own, other = (to_floats(each) for each in (part, piece))
     spoilt, visible = spoil(own, other, rng, kinds)
-    part[:] = np.rint((spoilt + 1) * 127.5).clip(0, 255)
+    part[:] = to_pixels(spoilt)
     mask[top : top + side, left : left + side] |= visible
 
 

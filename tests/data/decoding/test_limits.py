@@ -11,14 +11,15 @@ from anomaly.cli.console import MAX_PIXELS as DEFAULT
 from anomaly.cli.console import MaxPixels
 from anomaly.config import PreprocessConfig
 from anomaly.data import Limits, read_all, reader
-from anomaly.data.decoding.limits import DEFAULT_LIMITS, MAX_PIXELS
+from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.defaults import PIL_MAX_PIXELS
 
 
 def test_the_command_line_has_the_library_s_limits() -> None:
     _, option = get_args(MaxPixels)
-    assert (DEFAULT, option.max) == (DEFAULT_LIMITS.max_pixels, MAX_PIXELS)
+    assert (DEFAULT, option.max) == (DEFAULT_LIMITS.max_pixels, PIL_MAX_PIXELS)
     assert PIL.Image.MAX_IMAGE_PIXELS is not None
-    assert MAX_PIXELS // 2 == PIL.Image.MAX_IMAGE_PIXELS
+    assert PIL_MAX_PIXELS // 2 == PIL.Image.MAX_IMAGE_PIXELS
 
 
 def test_files_may_grow_with_their_pixels() -> None:

@@ -1,0 +1,32 @@
+"""What pydantic refuses, in words for whoever wrote it."""
+
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+
+class Mistake(NamedTuple):
+    """`where` are the names down to the field, joined by dots; "" for the whole. `given` is the value there.
+
+    As text it is WHERE: MESSAGE, or the message alone where it is of the whole.
+    """
+
+    where: str
+    message: str
+    given: Any
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+    @property
+    def sentence(self) -> str:
+        """For a recipe: a field SECTION.FIELD with its value; the message alone where it is of a section, or of all."""
+        return f"{self}; got {self.given!r}" if "." in self.where else self.message
+
+
+def mistakes_of(error: ValidationError) -> list[Mistake]:
+    """All that pydantic found, at least one, in its order; without its words before what our own validators say."""
+    return [
+        Mistake(".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, "), each["input"])
+        for each in error.errors(include_url=False, include_context=False)
+    ]
