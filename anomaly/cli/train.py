@@ -122,7 +122,15 @@ def train(
         out.quiet = err.quiet = is_follower()
         with TrainingBar(err, max_minutes) as bar:
             watch = TrainWatch(
-                bar.recipe, bar.reading, bar.image, bar.step, bar.calibrating, bar.warn, say_data, bar.measuring
+                on_data=say_data,
+                on_recipe=bar.recipe,
+                on_warning=bar.warn,
+                on_reading=bar.reading,
+                on_image=bar.image,
+                on_progress=bar.progress,
+                on_step=bar.step,
+                on_calibrating=bar.calibrating,
+                on_measuring=bar.measuring,
             )
             summary = train_bundle(options, watch)
     bundle = summary.bundle
