@@ -1,4 +1,4 @@
-"""What a training is asked for, and how it is watched."""
+"""What a training is asked for, and how it is watched. Other packages have both from `pipeline.train`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
