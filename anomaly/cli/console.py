@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -33,14 +33,30 @@ Data = Annotated[
     ),
 ]
 Normal = Annotated[str, typer.Option(help="The classes that are normal, comma-separated, where DATA has classes.")]
-Groups = Annotated[
-    str,
-    typer.Option(
+
+
+def groups_option(panel: str | None = None) -> Any:
+    """`--groups`, in a panel of the help text that is not the first."""
+    return typer.Option(
         metavar="group|REGEX",
         help="The part an image shows: the manifest's column 'group', or a regular expression for file names (its "
         "first group). A part's pictures stay together, and count as one.",
-    ),
-]
+        rich_help_panel=panel,
+    )
+
+
+def max_pixels_option(panel: str | None = None) -> Any:
+    """`--max-pixels`, likewise."""
+    return typer.Option(
+        metavar="N",
+        min=1,
+        max=PIL_MAX_PIXELS,
+        help="Refuse larger images. Above 64 million they are read one at a time, in about 32 bytes a pixel at most.",
+        rich_help_panel=panel,
+    )
+
+
+Groups = Annotated[str, groups_option()]
 Engine = Annotated[
     str,
     typer.Option(
@@ -48,15 +64,7 @@ Engine = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-MaxPixels = Annotated[
-    int,
-    typer.Option(
-        metavar="N",
-        min=1,
-        max=PIL_MAX_PIXELS,
-        help="Refuse larger images. Above 64 million they are read one at a time, in about 32 bytes a pixel at most.",
-    ),
-]
+MaxPixels = Annotated[int, max_pixels_option()]
 Alpha = Annotated[float, typer.Option(help="The false-alarm rate: the share of normal images that may be flagged.")]
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Column
+from rich.text import Text
 
 if TYPE_CHECKING:
     from anomaly.distributed.tally import Tally
@@ -82,14 +83,18 @@ class ArchiveBar:
 
 
 class TrainingBar:
-    """Reading, then steps with losses, D(x) and D(G(z)), then calibration."""
+    """Reading, then the stages of training, with losses, D(x) and D(G(z)) beside steps; then calibration.
+
+    Each stage has a count and a remaining time of its own.
+    """
 
     def __init__(self, console: Console, max_minutes: float | None) -> None:
         self._console = console
         self._steps = 0
         self._limit = f", at most {max_minutes:g} min" if max_minutes is not None else ""
         self._progress = _progress(console)
-        self._task = self._progress.add_task("Reading", total=None)
+        self._stage, self._logged_as = "Reading", ""
+        self._task = self._progress.add_task(self._stage, total=None)
         self._logged_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -106,6 +111,8 @@ class TrainingBar:
 
         reason = f", chosen for {resolved.reason}" if resolved.reason else ""
         told = f"recipe {resolved.name}{reason}; training at {sides(resolved.recipe.preprocess)}, {self._steps:,} steps"
+        if not resolved.recipe.has_generator:
+            told += f" for each network{self._limit}{' in all' if self._limit else ''}"
         self._console.print(escape(told))
 
     def reading(self, total: int) -> None:
@@ -116,8 +123,18 @@ class TrainingBar:
         """One more image is read."""
         self._progress.advance(self._task)
 
+    def progress(self, stage: str, done: int, total: int | None) -> None:
+        """So many pictures or steps of a stage are done; None where it counts nothing."""
+        if stage != self._stage:
+            self._begin(stage, total)
+        self._progress.update(self._task, completed=done)
+        self._logged_as = f"{stage}  "
+        self._log(stage if total is None else f"{stage}  {done}/{total}")
+
     def step(self, step: int, curves: dict[str, float]) -> None:
         """Steps done so far, and the means of the curves of the last few."""
+        if self._stage == "Reading":  # the training tells no stages
+            self._begin(f"Training{self._limit}", self._steps)
         shown = {
             "loss_d": "D",
             "loss_g": "G",
@@ -127,12 +144,8 @@ class TrainingBar:
             "d_fake": "D(G(z))",
         }
         losses = "  ".join(f"{label} {curves[name]:.3f}" for name, label in shown.items() if name in curves)
-        self._progress.update(
-            self._task, description=f"Training{self._limit}", total=self._steps, completed=step, curves=losses
-        )
-        if not self._console.is_terminal and time.monotonic() - self._logged_at > _LOG_EVERY_S:
-            self._console.print(f"step {step}/{self._steps}  {losses}")
-            self._logged_at = time.monotonic()
+        self._progress.update(self._task, completed=step, curves=losses)
+        self._log(f"{self._logged_as}step {step}/{self._steps}  {losses}")
 
     def warn(self, warning: str) -> None:
         """A line above the bar, and in a log file."""
@@ -140,11 +153,22 @@ class TrainingBar:
 
     def calibrating(self) -> None:
         """Training is over."""
-        self._progress.update(self._task, description="Calibrating", curves="")
+        self._begin("Calibrating", None)
 
     def measuring(self) -> None:
         """The bundle is complete; what it finds is measured for about a minute at most."""
-        self._progress.update(self._task, description="Measuring how small a defect is found, about 1 min at most")
+        self._begin("Measuring how small a defect is found, about 1 min at most", None)
+
+    def _begin(self, stage: str, total: int | None) -> None:
+        """A stage of its own: nothing of the count, the time and the losses of the one before is left."""
+        self._progress.remove_task(self._task)
+        self._stage, self._task = stage, self._progress.add_task(stage, total=total)
+
+    def _log(self, line: str) -> None:
+        """One line a minute, where there is no bar."""
+        if not self._console.is_terminal and time.monotonic() - self._logged_at > _LOG_EVERY_S:
+            self._console.print(line)
+            self._logged_at = time.monotonic()
 
 
 def _progress(console: Console) -> Progress:
@@ -152,12 +176,19 @@ def _progress(console: Console) -> Progress:
     columns = (
         SpinnerColumn("line" if console.options.ascii_only else "dots"),
         TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        _KnownCount(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
         BarColumn(bar_width=12, table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[curves]}", table_column=Column(no_wrap=True, overflow="crop", ratio=1)),
     )
     return _Quiet(*columns, console=console, disable=not console.is_terminal, expand=True)
+
+
+class _KnownCount(MofNCompleteColumn):
+    """Nothing where there is nothing to count."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task)
 
 
 class _Quiet(Progress):

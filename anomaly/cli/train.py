@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, err, left_out, names, needs_torch, out, usage
+from anomaly.cli.console import (
+    MAX_PIXELS,
+    Data,
+    err,
+    groups_option,
+    left_out,
+    max_pixels_option,
+    names,
+    needs_torch,
+    out,
+    usage,
+)
 from anomaly.cli.data import say_data
 from anomaly.cli.progress import TrainingBar
 
@@ -39,7 +50,8 @@ def train(
     normal: Annotated[
         str, typer.Option(metavar="A,B", help="The normal classes, where DATA has classes.", rich_help_panel=_RECIPE)
     ] = "",
-    groups: Groups = "",
+    groups: Annotated[str, groups_option(_RECIPE)] = "",
+    max_pixels: Annotated[int, max_pixels_option(_RECIPE)] = MAX_PIXELS,
     size: Annotated[
         int | None,
         typer.Option(
@@ -67,19 +79,18 @@ def train(
     max_minutes: Annotated[
         float | None,
         typer.Option(
-            metavar="M", min=0.0, help="End training after this time, with what there is.", rich_help_panel=_RUN
+            metavar="M",
+            min=0.0,
+            help="End training after this many minutes, with what is learnt by then.",
+            rich_help_panel=_RUN,
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            help="Decides the split, the first weights and every draw: training.seed.",
-            rich_help_panel=_RUN,
-        ),
+        typer.Option(metavar="N", help="Seed of every random draw: training.seed.", rich_help_panel=_RUN),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint of the same run.", rich_help_panel=_RUN)
+        bool, typer.Option("--resume", help="Go on from this run's last checkpoint.", rich_help_panel=_RUN)
     ] = False,
     device: Annotated[
         str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_MACHINE)
@@ -93,13 +104,12 @@ def train(
             rich_help_panel=_MACHINE,
         ),
     ] = 1,
-    max_pixels: MaxPixels = MAX_PIXELS,
     tensorboard: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write the curves as TensorBoard's files.", rich_help_panel=_MACHINE),
     ] = None,
 ) -> None:
-    """Learn from normal images, calibrate on held-out ones, and write a new bundle version."""
+    """Learn from normal images, calibrate on others, and write a new bundle version."""
     with usage():
         needs_torch("anomaly train")
         from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle
@@ -126,7 +136,15 @@ def train(
         out.quiet = err.quiet = is_follower()
         with TrainingBar(err, max_minutes) as bar:
             watch = TrainWatch(
-                bar.recipe, bar.reading, bar.image, bar.step, bar.calibrating, bar.warn, say_data, bar.measuring
+                on_data=say_data,
+                on_recipe=bar.recipe,
+                on_warning=bar.warn,
+                on_reading=bar.reading,
+                on_image=bar.image,
+                on_progress=bar.progress,
+                on_step=bar.step,
+                on_calibrating=bar.calibrating,
+                on_measuring=bar.measuring,
             )
             summary = train_bundle(options, watch)
     bundle = summary.bundle

@@ -20,7 +20,7 @@ from anomaly.config.mistakes import mistakes_of
 from anomaly.config.sections import Config
 from anomaly.errors import AnomalyError, UsageError
 from anomaly.files import is_system_name
-from anomaly.pipeline.train_options import TrainOptions
+from anomaly.pipeline.train import TrainOptions
 from anomaly.recipes import AUTO, options_of
 
 BUILT_IN = "digits"

@@ -13,8 +13,7 @@ from anomaly.distributed.plan import Planned
 from anomaly.distributed.tasks import Workers, run_tasks
 from anomaly.errors import BundleError, CheckpointError
 from anomaly.extras import WITH_TORCH, require
-from anomaly.pipeline.train import train_bundle
-from anomaly.pipeline.train_options import TrainOptions
+from anomaly.pipeline.train import TrainOptions, train_bundle
 
 THERE, RESUMED, TRAINED = "was there", "resumed", "trained"
 

@@ -42,6 +42,7 @@ def learn_by(
             ranks=ranks,
             watch=watch,
         )
+    watch.on_progress("Preparing the pretrained network", 0, None)
     extract = phi_features(recipe.preprocess.channels, with_half=recipe.features.half_restorer)
     return learn_places(
         pixels,

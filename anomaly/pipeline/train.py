@@ -174,7 +174,11 @@ def train_on(
                 decoder=decoder,
                 ranks=ranks,
                 watch=LearnWatch(
-                    lambda step, row: _watched(watch, limit, step, row), on_rows, watch.on_warning, watch.on_calibrating
+                    should_stop=lambda step, row: _watched(watch, limit, step, row),
+                    on_rows=on_rows,
+                    on_warning=watch.on_warning,
+                    on_calibrating=watch.on_calibrating,
+                    on_progress=watch.on_progress,
                 ),
             )
     manifest = contents.manifest

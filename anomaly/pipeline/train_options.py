@@ -1,4 +1,4 @@
-"""What a training is asked for, and how it is watched."""
+"""What a training is asked for, and how it is watched. Other packages have both from `pipeline.train`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -45,6 +45,9 @@ class TrainWatch:
 
     What the data were taken for comes before all of them, in sentences.
     And each warning, once: what goes wrong in training, and what to change. A resumed run gives its earlier ones too.
+    A training in stages, such as one network after the other, tells them by `on_progress`: the stage in plain words,
+    how many of its pictures or steps are done, and of how many, None where nothing is counted. Then `on_step` counts
+    the steps of the stage that was told last.
     Where normals were held out to report on, `on_measuring` comes last: how small a defect is found is measured.
     """
 
@@ -56,3 +59,4 @@ class TrainWatch:
     on_warning: Callable[[str], None] = lambda warning: None
     on_data: Callable[[Sequence[str]], None] = lambda sentences: None
     on_measuring: Callable[[], None] = lambda: None
+    on_progress: Callable[[str, int, int | None], None] = lambda stage, done, total: None

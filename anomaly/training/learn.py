@@ -61,12 +61,14 @@ class LearnWatch:
 
     `should_stop(step, row)` is called every ten steps, with the means of the curves since the last call. `on_rows` gets
     every row of the curves once, `on_warning` each diagnosis once; `on_calibrating` is called when training is over.
+    `on_progress(stage, done, total)` is for a training in stages: see `fit_places`.
     """
 
     should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False
     on_rows: Callable[[Sequence[HistoryRow]], object] = lambda rows: None
     on_warning: Callable[[str], object] = lambda warning: None
     on_calibrating: Callable[[], object] = lambda: None
+    on_progress: Callable[[str, int, int | None], object] = lambda stage, done, total: None
 
 
 def learn(
@@ -148,6 +150,7 @@ def learn_places(
             extract=extract,
             should_stop=watch.should_stop,
             on_rows=watch.on_rows,
+            on_progress=watch.on_progress,
             ranks=ranks,
             has_region=recipe.preprocess.region is not None,
         )

@@ -11,10 +11,16 @@ FOLDER = Path(__file__).with_name("help")
 COLUMNS = 80
 
 
+def shown(verb: tuple[str, ...]) -> str:
+    """What `anomaly VERB --help` prints, to the letter."""
+    env = {"COLUMNS": str(COLUMNS)}
+    runner = CliRunner()
+    return runner.invoke(app, [*verb, "--help"], env=env, prog_name="anomaly", catch_exceptions=False).stdout
+
+
 def help_text(verb: tuple[str, ...]) -> str:
-    """What `anomaly VERB --help` prints, without blanks at the ends of lines."""
-    result = CliRunner().invoke(app, [*verb, "--help"], env={"COLUMNS": str(COLUMNS)}, catch_exceptions=False)
-    return "\n".join(line.rstrip() for line in result.stdout.strip().splitlines()) + "\n"
+    """The same without blank lines before and after it, and blanks at the ends of lines."""
+    return "\n".join(line.rstrip() for line in shown(verb).strip().splitlines()) + "\n"
 
 
 def path_of(verb: tuple[str, ...]) -> Path:

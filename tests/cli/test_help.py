@@ -1,9 +1,11 @@
 """The help texts, which are checked in so that a change of them is seen."""
 
+import re
+
 import pytest
 
 from tests.cli.calls import verbs_of
-from tests.cli.help import COLUMNS, FOLDER, help_text, path_of
+from tests.cli.help import COLUMNS, FOLDER, help_text, path_of, shown
 
 
 @pytest.mark.parametrize("verb", verbs_of())
@@ -18,7 +20,17 @@ def test_no_text_is_left_of_a_verb_that_is_gone() -> None:
 
 
 def test_train_fits_60_lines() -> None:
-    assert len(help_text(("train",)).splitlines()) <= 60
+    assert shown(("train",)).count("\n") <= 60  # blank lines are lines of a terminal too
+
+
+def test_each_option_of_train_is_in_a_panel_of_its_subject() -> None:
+    """Beside --out and --help, which are of no subject."""
+    options = shown(("train",)).partition("─ Options ─")[2].partition("╰")[0]
+    assert re.findall(r" (--[a-z-]+)", options) == ["--out", "--help"]
+
+
+def test_the_program_has_its_name() -> None:
+    assert help_text(("train",)).startswith("Usage: anomaly train ")
 
 
 @pytest.mark.parametrize("verb", verbs_of())

@@ -21,7 +21,7 @@ from anomaly.export import Runtime, export_bundle
 from anomaly.pipeline.calibrate import calibrate_bundle
 from anomaly.pipeline.evaluate import evaluate_bundle
 from anomaly.pipeline.score import score_paths
-from anomaly.pipeline.train import TrainOptions, train_bundle
+from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle
 from anomaly.training.places.pool import PlacePool, draw_pool
 
 
@@ -42,7 +42,18 @@ def test_what_was_left_open_is_chosen_and_kept(
     options = TrainOptions(
         data=str(drawn_parts), out=tmp_path / "m", recipe="large-parts", overrides=brief, device="cpu"
     )
-    train_bundle(options)
+    stages: list[str] = []
+    train_bundle(
+        options,
+        TrainWatch(
+            on_progress=lambda stage, done, total: None if stage in stages else stages.append(stage),
+            on_step=lambda step, row: stages.append(f"step {step}"),
+            on_calibrating=lambda: stages.append("calibrating"),
+        ),
+    )
+    discriminators = ["Training discriminator, sigma 0.5", "step 5"]
+    assert stages[:4] == ["Preparing the pretrained network", "Computing maps", *discriminators]
+    assert stages[-3:] == ["Choosing what is kept", "Measuring normals", "calibrating"]
     manifest = load(tmp_path / "m").manifest
     features = manifest.recipe.features
     assert "auto" not in (features.places, features.sigma, features.standardise, manifest.recipe.preprocess.scale)

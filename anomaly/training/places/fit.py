@@ -10,10 +10,11 @@ dimensions); where (n, 2), as shares of height and width; evidence (k, h/8, w/8)
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations, zip_longest
+from itertools import combinations, count, zip_longest
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -27,7 +28,7 @@ from anomaly.training.places.aligned import find_reference
 from anomaly.training.places.discriminator import teach
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample, evidence_of
 from anomaly.training.places.memory import remember, vectors_of
-from anomaly.training.places.pool import Extract, PlacePool, draw_pool
+from anomaly.training.places.pool import Extract, Pixels, PlacePool, draw_pool
 from anomaly.training.places.restorer import teach_restorer
 from anomaly.training.places.spoilt import CHOOSING, SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
 from anomaly.training.places.statistics import WAYS, Way, clearly_better, measured, place_statistics
@@ -39,6 +40,7 @@ NOVELTY, DOUBT, RESIDUAL, RESIDUAL_HALF = range(4)  # of evidence
 _NETWORKS = {NOVELTY: "memory", DOUBT: "D", RESIDUAL: "restorer", RESIDUAL_HALF: "half_restorer"}
 _FIELDS = _NETWORKS | {DOUBT: "discriminator"}  # of the recipe
 _PLAYERS = {RESIDUAL: "g", RESIDUAL_HALF: "g_half"}
+_TOLD = {RESIDUAL: "restorer", RESIDUAL_HALF: "restorer at half size"}
 MAX_TAUGHT, MAX_RESTORED, MAX_CHOSEN_BY = 96, 384, 40  # images that are spoilt
 _SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
 _SPOILT_SHARE = 0.25  # of a place's pixels
@@ -80,10 +82,14 @@ def fit_places(
     extract: Extract,
     should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False,
     on_rows: Callable[[Sequence[HistoryRow]], object] = lambda rows: None,
+    on_progress: Callable[[str, int, int | None], object] = lambda stage, done, total: None,
     ranks: Ranks = ALONE,
     has_region: bool = False,
 ) -> PlacesTrained:
     """Fill `networks`, which have φ's weights, from images of any shapes; with `has_region`, grey outside of one.
+
+    `on_progress(stage, done, total)` is told each stage in plain words when it begins, with a total of None where it
+    counts nothing, and each picture whose maps are computed; the steps of each network are told by `should_stop`.
 
     Raises:
         DivergedError: a loss is not finite any more.
@@ -92,23 +98,28 @@ def fit_places(
     may_align = bool(config.memory) and config.places in ("auto", Place.ALIGNED)
     is_needed = config.places is Place.ALIGNED
     reference = find_reference(pixels, train, select, is_needed=is_needed) if may_align else None
-    look = Look(extract, reference)
     restorers = _restorers(networks)
-    pool = draw_pool(pixels, train, config, list(restorers.values()), extract, reference, seed)
+    chosen_by_rows = _as_many_as_fit(pixels, select, MAX_CHOSEN_BY)
+    taught_rows = _as_many_as_fit(pixels, train, MAX_TAUGHT) if config.spoilt else []
+    restored_rows = _as_many_as_fit(pixels, train, MAX_RESTORED) if restorers else []
+    num_pictures = len(train) + 2 * len(chosen_by_rows) + len(taught_rows) + 2 * len(restored_rows)
+    seen = _told(extract, "Computing maps", num_pictures, on_progress)
+    pool = draw_pool(pixels, train, config, list(restorers.values()), seen, reference, seed)
     networks.axes.fit(pool.places[:, : len(networks.axes.centre)], whiten=True)
     remembered = pool.places[:, NUM_FEATURES - len(networks.memory_axes.centre) : NUM_FEATURES]
     networks.memory_axes.fit(remembered, whiten=False, by_channel=config.memory_maps == "coarse")
-    chosen_by = _chosen_by(pixels, select, look, config, seed, has_region=has_region)
-    wrong = _spoilt_places(pixels, train, networks, config, extract, seed, has_region=has_region)
-    several = list(restorers.values())
-    pairs = _spoilt_pairs(pixels, train, several, extract, seed, has_region=has_region) if restorers else []
-    watch = StepWatch(should_stop, ranks)  # a time limit counts from the first step on
+    chosen_by = _chosen_by(pixels, chosen_by_rows, Look(seen, reference), config, seed, has_region=has_region)
+    wrong = _spoilt_places(pixels, taught_rows, networks, config, seen, seed, has_region=has_region)
+    pairs = _spoilt_pairs(pixels, restored_rows, list(restorers.values()), seen, seed, has_region=has_region)
+    watch = StepWatch(should_stop, on_progress, ranks)  # a time limit counts from the first step on
     runs: dict[int, list[HistoryRow]] = {}
     if networks.D is not None:
         runs[DOUBT], config = _teach_discriminator(networks, pool, wrong, config, training, chosen_by, watch)
     for (kind, restorer), coarse, pairs_of_it in zip(restorers.items(), pool.coarse, pairs, strict=True):
         restorer.standardise_by(pool.places)
+        watch.on_progress(f"Training {_TOLD[kind]}", 0, training.steps)
         runs[kind] = teach_restorer(restorer, coarse, pairs_of_it, training, watch, _PLAYERS[kind])
+    on_progress("Choosing what is kept", 0, None)
     if config.points and config.places == "auto" and pool.aligned is None and networks.D is not None:
         # a memory of places that are not aligned says nothing of a defect of a few pixels, which is less than a place
         config = config.model_copy(update={"memory": 0, "places": Place.ANYWHERE})
@@ -117,6 +128,7 @@ def fit_places(
         chosen_by = chosen_by.seen_by(networks.memory)
     config, way = choose_evidence(networks, config, chosen_by)
     kept = [run for kind, run in runs.items() if getattr(config, _FIELDS[kind])]
+    look = Look(_told(extract, "Measuring normals", len(select), on_progress), reference)
     evidence = [evidence_of(networks, look(pixels[row]).seen_by(networks.memory)) for row in select]
     networks.statistics = place_statistics(evidence, way)
     num_steps = min(map(len, kept), default=training.steps)  # of a time limit the first to learn had more
@@ -141,6 +153,7 @@ def _teach_discriminator(
     aurocs: list[float] = []
     history: list[HistoryRow] = []
     for sigma in _sigmas(config):
+        watch.on_progress(f"Training discriminator, sigma {sigma:g}", 0, training.steps)
         D, curves = teach(normal, wrong, sigma, config.spoilt, training, watch)
         aurocs.append(chosen_by.auroc(partial(_doubt, D, networks.axes)))
         if aurocs[-1] == max(aurocs):
@@ -182,10 +195,22 @@ def _restorers(networks: PlaceNetworks) -> dict[int, MapRestorer]:
     return {kind: restorer for kind, restorer in of_kind.items() if restorer is not None}
 
 
+def _told(extract: Extract, stage: str, total: int, on_progress: Callable[[str, int, int | None], object]) -> Extract:
+    """The same function, which tells how many of the pictures of a stage it has seen."""
+    on_progress(stage, 0, total)
+    done = count(1)
+
+    def told(picture: Pixels) -> NDArray[np.float32]:
+        maps = extract(picture)
+        on_progress(stage, next(done), total)
+        return maps
+
+    return told
+
+
 def _chosen_by(
-    pixels: PixelsOfImages, select: Sequence[int], look: Look, config: FeaturesConfig, seed: int, *, has_region: bool
+    pixels: PixelsOfImages, rows: Sequence[int], look: Look, config: FeaturesConfig, seed: int, *, has_region: bool
 ) -> ChosenBy:
-    rows = _as_many_as_fit(pixels, select, MAX_CHOSEN_BY)
     sides = SMALL_SIDES if config.points else SIDES
     spoilt = spoilt_images(pixels, rows, CHOOSING, seed, sides, has_region=has_region)
     return ChosenBy([look(pixels[row]) for row in rows], [look(image) for image, _ in spoilt])
@@ -199,7 +224,7 @@ def _doubt(D: PlaceDiscriminator, axes: MainAxes, example: PlaceExample) -> Tens
 
 def _spoilt_places(
     pixels: PixelsOfImages,
-    train: Sequence[int],
+    rows: Sequence[int],
     networks: PlaceNetworks,
     config: FeaturesConfig,
     extract: Extract,
@@ -209,7 +234,6 @@ def _spoilt_places(
 ) -> Tensor:
     """(n, dimensions): places of spoilt *train* normals where they are spoilt."""
     found = [torch.zeros(0, len(networks.axes.axes))]
-    rows = _as_many_as_fit(pixels, train, MAX_TAUGHT) if config.spoilt else []
     spoil = spoilt_all_over if config.points else spoilt_images
     for image, mask in spoil(pixels, rows, TEACHING, seed, has_region=has_region):
         q = networks.axes(torch.from_numpy(extract(image)[None]))[0]
@@ -220,7 +244,7 @@ def _spoilt_places(
 
 def _spoilt_pairs(
     pixels: PixelsOfImages,
-    train: Sequence[int],
+    rows: Sequence[int],
     restorers: Sequence[MapRestorer],
     extract: Extract,
     seed: int,
@@ -228,7 +252,6 @@ def _spoilt_pairs(
     has_region: bool,
 ) -> list[Tensor]:
     """For each restorer (n, 2, num_features, …): coarse maps of *train* normals, and of the same spoilt."""
-    rows = _as_many_as_fit(pixels, train, MAX_RESTORED)
     spoilt = spoilt_images(pixels, rows, TEACHING, seed, has_region=has_region)
     pairs: list[list[Tensor]] = [[] for _ in restorers]
     for row, (image, _) in zip(rows, spoilt, strict=True):

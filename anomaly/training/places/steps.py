@@ -13,9 +13,13 @@ from anomaly.training.ranks import ALONE, Ranks
 
 @dataclass(frozen=True)
 class StepWatch:
-    """Who takes the steps, and who may end them: `should_stop` is asked every ten, with the means of the curves."""
+    """Who takes the steps, and who may end them: `should_stop` is asked every ten, with the means of the curves.
+
+    `on_progress` is told which network learns next: a name in plain words, no steps done, and how many there are.
+    """
 
     should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False
+    on_progress: Callable[[str, int, int | None], object] = lambda stage, done, total: None
     ranks: Ranks = ALONE
 
 

@@ -11,7 +11,7 @@ from anomaly.networks.place_statistics import PlaceStatistics
 from anomaly.networks.places import NUM_FEATURES, PlaceNetworks
 from anomaly.training.places.examples import ChosenBy, PlaceExample
 from anomaly.training.places.fit import choose_evidence, fit_places
-from anomaly.training.places.pool import where_of
+from anomaly.training.places.pool import Extract, where_of
 from anomaly.training.places.statistics import measured, preferred
 
 NUM, SIDE = 40, 32
@@ -130,6 +130,16 @@ def test_what_one_of_few_spoilt_normals_could_change_chooses_nothing() -> None:
     assert preferred([0.5, 0.75], 3) == 0
 
 
+def noise(half_restorer: bool) -> Extract:
+    """Maps of noise, and as strong where the picture is spoilt, in which none differs clearly."""
+
+    def extract(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        shape = NUM_FEATURES * (1 + half_restorer) + NUM_FINE, 16, 16
+        return np.random.default_rng(int(image.sum())).normal(size=shape).astype(np.float32)
+
+    return extract
+
+
 @pytest.mark.parametrize("half_restorer", [False, True])
 def test_a_time_limit_is_told_by_what_had_least_of_it(half_restorer: bool) -> None:
     """The restorers learn last; the curves stand side by side."""
@@ -144,14 +154,9 @@ def test_a_time_limit_is_told_by_what_had_least_of_it(half_restorer: bool) -> No
         taught.append(next(name for name in row if name.startswith("loss")))
         return taught.count("loss_g") == 2
 
-    def extract(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Maps of noise, and as strong where the picture is spoilt, in which none differs clearly."""
-        shape = NUM_FEATURES * (1 + half_restorer) + NUM_FINE, 16, 16
-        return np.random.default_rng(int(image.sum())).normal(size=shape).astype(np.float32)
-
     networks = PlaceNetworks(config)
     trained = fit_places(
-        pixels, range(16), range(16, 24), networks, config, steps, extract=extract, should_stop=should_stop
+        pixels, range(16), range(16, 24), networks, config, steps, extract=noise(half_restorer), should_stop=should_stop
     )
     assert taught == ["loss_d"] * 3 + ["loss_g"] * 2 + ["loss_g_half"] * half_restorer
     of_d, of_g, of_half = ({f"loss_{player}", f"grad_{player}"} for player in ("d", "g", "g_half"))
@@ -159,3 +164,38 @@ def test_a_time_limit_is_told_by_what_had_least_of_it(half_restorer: bool) -> No
     assert [set(trained.history[step - 1]) - {"step"} for step in (10, 20, 30)] == [first, of_d | of_g, of_d]
     of_kept = [30 * trained.config.discriminator, 20 * trained.config.restorer, 10 * trained.config.half_restorer]
     assert trained.num_steps == min(filter(None, of_kept), default=30)
+
+
+@pytest.mark.parametrize("restorers", [0, 1, 2])
+def test_a_watcher_is_told_each_picture_and_the_name_of_each_network(restorers: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 3, 128, 128), np.uint8)
+    config = FeaturesConfig(
+        memory=16, places=Place.ANYWHERE, spoilt=0.5, restorer=restorers > 0, half_restorer=restorers > 1
+    )
+    told: list[tuple[str, int, int | None]] = []
+
+    def should_stop(step: int, row: dict[str, float]) -> bool:
+        stage, _, total = told[-1]
+        told.append((stage, step, total))
+        return False
+
+    fit_places(
+        pixels,
+        range(16),
+        range(16, 24),
+        PlaceNetworks(config),
+        config,
+        TrainingConfig(method=Method.FEATURES, steps=20),
+        extract=noise(restorers > 1),
+        should_stop=should_stop,
+        on_progress=lambda *progress: told.append(progress),
+    )
+    num_pictures = 16 + 8 * 2 + 16 + (2 * 16 if restorers else 0)  # the pool, chosen by, places, pairs
+    networks = [f"discriminator, sigma {sigma}" for sigma in ("0.5", "1", "2")]
+    networks += ["restorer", "restorer at half size"][:restorers]
+    assert told == [
+        *(("Computing maps", done, num_pictures) for done in range(num_pictures + 1)),
+        *((f"Training {network}", step, 20) for network in networks for step in (0, 10, 20)),
+        ("Choosing what is kept", 0, None),
+        *(("Measuring normals", done, 8) for done in range(9)),
+    ]
