@@ -42,10 +42,12 @@ def replacing(path: Path) -> Iterator[Path]:
     file can be read by nobody else. A link is replaced, not what it points at.
 
     Raises:
-        OSError: the folder does not exist or cannot be written, or `path` is a folder.
+        OSError: the folder does not exist or cannot be written, or `path` is a folder, a device or a pipe.
     """
     if path.is_dir() and not path.is_symlink():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise FileExistsError(errno.EEXIST, "It is a device or a pipe, and would be replaced by a file", str(path))
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     work = path.with_name(work_name(path, f"{os.getpid()}-{secrets.token_hex(4)}.partial"))
     os.close(os.open(work, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else 0o600))

@@ -161,3 +161,13 @@ def test_what_keeps_a_file_from_being_written_is_said_with_the_folder_and_what_t
 def test_names_as_text() -> None:
     assert to_text("線 é") == "線 é"
     assert to_text(os.fsdecode(b"caf\xe9\xff")) == r"caf\xe9\xff"
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for path in (tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(OSError, match="a device or a pipe"):
+            write_atomically(path, b"data")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert len(list(tmp_path.iterdir())) == 2

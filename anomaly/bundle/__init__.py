@@ -3,7 +3,7 @@
 from anomaly.bundle.bundle import Bundle, load, save, unsaved
 from anomaly.bundle.contents import Contents, Golden, StoredGraph
 from anomaly.bundle.detectability import DetectabilityCell, DetectabilityRecord
-from anomaly.bundle.layout import BundleRef, list_bundles, resolve
+from anomaly.bundle.layout import BundleRef, check_name_directory, list_bundles, resolve
 from anomaly.bundle.manifest import SCHEMA_VERSION, DataRecord, Manifest, now
 from anomaly.bundle.normals import NormalRecord, NormalSet, record_of
 
@@ -20,6 +20,7 @@ __all__ = [
     "NormalRecord",
     "NormalSet",
     "StoredGraph",
+    "check_name_directory",
     "list_bundles",
     "load",
     "now",

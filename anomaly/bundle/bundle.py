@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from anomaly.bundle.contents import Contents, from_files, to_files
-from anomaly.bundle.layout import CARD, MANIFEST, SUMS, BundleRef, next_version, resolve
+from anomaly.bundle.layout import CARD, MANIFEST, SUMS, BundleRef, check_name_directory, next_version, resolve
 from anomaly.bundle.manifest import SCHEMA_VERSION, Manifest
 from anomaly.bundle.sums import corrupt, read_verified, sums
 from anomaly.config.mistakes import mistakes_of
@@ -65,8 +65,10 @@ def save(contents: Contents, name_directory: Path, *, left_out: Sequence[tuple[s
     `left_out` are files that could not be read, with the reasons: they go into `VERSION.left_out.csv` beside it.
 
     Raises:
+        UsageError: the folder is none for a model (see `check_name_directory`).
         StorageError: the folder cannot be written.
     """
+    check_name_directory(name_directory)
     with storing("a bundle", name_directory, instead="choose another folder"):
         name_directory.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=".new-", dir=name_directory))

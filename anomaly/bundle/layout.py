@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from anomaly.errors import BundleError, BundleNotFoundError
-from anomaly.files import is_system_name
+from anomaly.errors import BundleError, BundleNotFoundError, UsageError
+from anomaly.files import is_system_name, to_text
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,29 @@ class BundleRef:
     def left_out(self) -> Path:
         """The file beside it that names what could not be read when it was made; it is there if there was such."""
         return self.path.with_name(f"{self.version}.left_out.csv")
+
+
+def check_name_directory(folder: Path) -> None:
+    """Check that versions in this folder would be those of a model, models/NAME, and found by all who look for models.
+
+    Raises:
+        UsageError: its name is none for a model, or it is a version itself.
+    """
+    name, shown = folder.resolve().name, to_text(str(folder))
+    if name != to_text(name):
+        raise UsageError(
+            f"{shown}: {to_text(name)} would be the model's name in addresses and reports, and is not UTF-8 text; "
+            "choose another name"
+        )
+    if name.startswith(".") or is_system_name(name):
+        raise UsageError(
+            f"{shown}: a folder called {name} is passed over where models are looked for; choose another name"
+        )
+    if (folder / MANIFEST).exists() and (folder / SUMS).exists():
+        raise UsageError(
+            f"{shown} is a version of a model, and versions are never changed; give the folder of the model, "
+            f"{to_text(str(folder.parent))}, which gets a new version"
+        )
 
 
 def list_bundles(

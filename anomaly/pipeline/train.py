@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomaly.bundle import Bundle, load, save
+from anomaly.bundle import Bundle, check_name_directory, load, save
 from anomaly.config import Method, Precision, Recipe, feature_names
 from anomaly.config.places import PACKAGE
 from anomaly.config.region import region_note
@@ -89,7 +89,7 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
         DeviceError: no such device.
     """
     require("training", "torch", *WITH_TORCH)  # before hours of work, at whose end the graph is made
-    _check_name(options.out)
+    check_name_directory(options.out)
     if options.nproc != 1:
         check_nproc(options)
         return TrainSummary(load(launch(train_bundle, options, watch)))
@@ -255,15 +255,6 @@ def _check_feature_layer(resolved: Resolved) -> None:
     if layer is not None and layer not in names:
         there = f"there are {', '.join(names)}" if names else f"{resolved.recipe.training.method} has no discriminator"
         raise UsageError(f"score.feature_layer={layer}: there is no such layer to match features of; {there}")
-
-
-def _check_name(out: Path) -> None:
-    name = out.resolve().name
-    if name != to_text(name):
-        raise UsageError(
-            f"--out {to_text(str(out))}: {to_text(name)} would be the model's name in addresses and reports, and "
-            "is not UTF-8 text; choose another name"
-        )
 
 
 def _read_decoder(recipe: Recipe, model: Path | None) -> dict[str, Tensor] | None:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from anomaly.bundle import Bundle, Contents, list_bundles, load, save
 from anomaly.bundle import bundle as module
 from anomaly.bundle.layout import CARD, EVIDENCE, HISTORY, MANIFEST, REQUIRED, SUMS, WEIGHTS
-from anomaly.errors import BundleNotFoundError, StorageError
+from anomaly.errors import BundleNotFoundError, StorageError, UsageError
+from anomaly.pipeline.train import TrainOptions, train_bundle
 
 LONG_RUN = [{"step": 1_234_560, "loss_d": 0.1 + 0.2}, {"step": 1_234_570, "loss_d": 1e-17}]
 
@@ -184,3 +185,22 @@ def test_a_place_that_cannot_be_written_is_said(bundle: Bundle, tmp_path: Path) 
 def test_a_written_bundle_can_be_read_by_others(bundle: Bundle) -> None:
     assert bundle.ref.path.stat().st_mode & 0o777 == 0o755
     assert os.access(bundle.ref.path / WEIGHTS, os.R_OK)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("m/1", "is a version of a model"), (".hidden", "is passed over"), ("__MACOSX", "is passed over")],
+)
+def test_a_version_is_not_written_where_nobody_finds_it_nor_into_another(
+    name: str, what: str, bigan_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(bigan_dir, tmp_path / "m")
+    before = sorted(tmp_path.rglob("*"))
+    for write in (
+        lambda: save(load(bigan_dir).contents, tmp_path / name),
+        lambda: train_bundle(TrainOptions(data="digits", out=tmp_path / name, normal=("0",))),
+    ):
+        with pytest.raises(UsageError, match=what):
+            write()
+    assert sorted(tmp_path.rglob("*")) == before
+    load(tmp_path / "m")
