@@ -19,6 +19,7 @@ from anomaly.inference.engine import EngineName, Explained, Latents, Terms
 from anomaly.inference.threads import EngineThreads
 
 STRIP_PIXELS = 6 * 2**20  # of a strip with its margins, about 2 GB: of more the memory grows, of fewer most is margin
+LEAST_ROWS = MARGIN  # that a strip gives: a very wide picture is computed three times over, and no more
 SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
 
 Maps = NDArray[np.float32]
@@ -36,6 +37,7 @@ class PlaceEngine:
         run_large: Run,
         threads: int,
         strip_pixels: int = STRIP_PIXELS,
+        strip_rows: int = LEAST_ROWS,
         channels: int = 3,
         reference: NDArray[np.float32] | None = None,
         *,
@@ -48,7 +50,7 @@ class PlaceEngine:
         self.name = name
         self._run_small, self._run_large = run_small, run_large
         self._threads = EngineThreads(threads, "places")
-        self._strip_pixels = strip_pixels
+        self._strip_pixels, self._strip_rows = strip_pixels, strip_rows
         self._channels = channels
         self._reference = reference
         self._has_region = has_region
@@ -88,7 +90,7 @@ class PlaceEngine:
             run(image[:, top:bottom], np.array([top, height], np.float32), pose)[
                 :, (first - top) // PLACE : (last - top) // PLACE
             ]
-            for first, last, top, bottom in strips_of(height, width, self._strip_pixels)
+            for first, last, top, bottom in strips_of(height, width, self._strip_pixels, self._strip_rows)
         ]
         return strips[0] if len(strips) == 1 else np.concatenate(strips, axis=1)
 
@@ -97,9 +99,13 @@ class PlaceEngine:
         return counted_places(image) if self._has_region else np.ones((1, 1), np.bool_)
 
 
-def strips_of(height: int, width: int, most: int) -> Iterator[tuple[int, int, int, int]]:
-    """For each strip the rows that it gives, first to last, and the rows that it is computed from, top to bottom."""
-    rows = max((most // width - 2 * MARGIN) // STRIDE * STRIDE, STRIDE) if height * width > most else height
+def strips_of(height: int, width: int, most: int, least: int = LEAST_ROWS) -> Iterator[tuple[int, int, int, int]]:
+    """For each strip the rows that it gives, first to last, and the rows that it is computed from, top to bottom.
+
+    It is computed from `most` pixels at most, but gives `least` rows, a multiple of STRIDE: of a very wide picture all
+    but a few rows would be margin else.
+    """
+    rows = max((most // width - 2 * MARGIN) // STRIDE * STRIDE, least) if height * width > most else height
     for first in range(0, height, rows):
         last = min(first + rows, height)
         yield first, last, max(first - MARGIN, 0), min(last + MARGIN, height)

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from anomaly.config import FeaturesConfig, Place
-from anomaly.config.places import REFERENCE
+from anomaly.config.places import MARGIN, REFERENCE
 from anomaly.data import to_floats
 from anomaly.data.pose import reference_of
 from anomaly.data.preprocess import OUTSIDE
 from anomaly.inference.engine import EngineName
-from anomaly.inference.place_engine import PlaceEngine, strips_of
+from anomaly.inference.place_engine import STRIP_PIXELS, PlaceEngine, strips_of
 from anomaly.networks.aligned_memory import AlignedMemory
 from anomaly.networks.places import PhiMaps, PlaceMemory, PlaceNetworks
 
@@ -64,7 +64,13 @@ def engine(threads: int = 1, strip_pixels: int = 2**30, made: PlaceNetworks | No
 
     reference = used.state_dict().get(REFERENCE)
     return PlaceEngine(
-        EngineName.TORCH, run, run, threads, strip_pixels, reference=None if reference is None else reference.numpy()
+        EngineName.TORCH,
+        run,
+        run,
+        threads,
+        strip_pixels,
+        strip_rows=16,
+        reference=None if reference is None else reference.numpy(),
     )
 
 
@@ -96,10 +102,17 @@ def test_strips_of_aligned_pictures_give_the_maps_of_one_pass(strip_rows: int) -
 
 @pytest.mark.parametrize("most", [1, 10_000, 25_000, 10**9])
 def test_strips_give_each_row_once(most: int) -> None:
-    given = [row for first, last, *_ in strips_of(656, 32, most) for row in range(first, last)]
-    assert given == list(range(656))
-    assert all(side % 16 == 0 for strip in strips_of(656, 32, most) for side in strip)
-    assert all(0 <= top <= first < last <= bottom <= 656 for first, last, top, bottom in strips_of(656, 32, most))
+    strips = list(strips_of(656, 32, most, least=16))
+    assert [row for first, last, *_ in strips for row in range(first, last)] == list(range(656))
+    assert all(side % 16 == 0 for strip in strips for side in strip)
+    assert all(0 <= top <= first < last <= bottom <= 656 for first, last, top, bottom in strips)
+
+
+@pytest.mark.parametrize(("height", "width"), [(480, 16_000), (16_000, 480), (4_000, 16_000), (4_096, 4_096)])
+def test_of_a_large_picture_most_is_computed_three_times_at_most(height: int, width: int) -> None:
+    strips = list(strips_of(height, width, STRIP_PIXELS))
+    assert sum(bottom - top for _, _, top, bottom in strips) <= 3 * height
+    assert max(bottom - top for _, _, top, bottom in strips) * width <= max(STRIP_PIXELS, 3 * MARGIN * width)
 
 
 def test_pictures_of_several_shapes_by_several_threads_have_the_terms_that_they_have_alone() -> None:

@@ -98,7 +98,10 @@ def test_a_file_is_checked_as_it_is_read(tmp_path: Path) -> None:
 def test_the_first_sentence_is_whole() -> None:
     about = "Small pictures of objects that stand one way up: animals, vehicles, letters, scans."
     assert read_recipe("upright-objects").first_sentence == about
-    about = "A GAN with the minimax loss: G minimises E log(1 − D(G(z))) (Goodfellow 2014, eq. 1)."
+    about = (
+        "Small pictures of up to 64 pixels a side, to learn from: a GAN with the minimax loss, in which G minimises "
+        "E log(1 − D(G(z))) (Goodfellow 2014, eq. 1)."
+    )
     assert read_recipe("minimax").first_sentence == about
 
 
