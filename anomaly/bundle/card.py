@@ -1,11 +1,12 @@
 """The model card: what a person wants to know about a bundle, made from its manifest and calibration."""
 
-from anomaly.bundle.detectability import DetectabilityRecord, markdown_table
+from anomaly.bundle.detectability import markdown_table, why_not_measured
 from anomaly.bundle.manifest import DataRecord, Manifest
 from anomaly.calibration import Calibration
 from anomaly.config import Architecture, NetworkConfig, Place, PreprocessConfig, Recipe, Resize
 from anomaly.config.places import NOTICE
 from anomaly.config.region import region_note
+from anomaly.defaults import ALPHA
 
 _TITLES = {
     "bigan": "BiGAN: an encoder finds the latent",
@@ -59,7 +60,7 @@ An image is called anomalous where its score is above the threshold of the false
 | alpha | threshold |
 |---|---|
 {thresholds}
-{_detectability(manifest.detectability)}
+{_detectability(manifest)}
 ## Training, last values
 
 | | |
@@ -78,10 +79,12 @@ def _where_named(manifest: Manifest) -> str:
     )
 
 
-def _detectability(record: DetectabilityRecord | None) -> str:
-    """A section of its own, where it was measured."""
+def _detectability(manifest: Manifest) -> str:
+    """A section of its own, where normals were held out for it."""
+    record, data = manifest.detectability, manifest.data
     if record is None:
-        return ""
+        why = why_not_measured(data.num_report, data.num_calibrate, ALPHA)
+        return f"\n{why}\n" if why else ""
     return f"""
 ## How small a defect is found
 

@@ -3,6 +3,7 @@
 Kept in the manifest. It chooses nothing: it is measured when the bundle is complete, on normals that nothing else used.
 """
 
+import math
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -72,11 +73,12 @@ class DetectabilityRecord(Config):
         return {key: curves[key] for key in order}
 
     def sentences(self) -> list[str]:
-        """What was found, in words: one kind as an example, how it was measured, and its limits."""
+        """What was found, in words: one kind as an example, which was found most and least, and how it was measured."""
         best = max(self.curves.values(), key=lambda curve: curve[0].contrast or 0.0)  # the first of the strongest
         at = f"{self.alpha:.0%} false alarms"
         cell = smallest_found(best)
-        if cell is not None and cell.low <= self.num_false_alarms / self.num_images:
+        is_alarm = cell is not None and cell.low <= self.num_false_alarms / self.num_images
+        if is_alarm:
             headline = (
                 f"At {at} it cannot be told how small a defect is found: too many pictures without one are anomalous"
             )
@@ -89,10 +91,22 @@ class DetectabilityRecord(Config):
         ended = " The time limit ended it early: there are fewer pictures than there could be." * self.is_out_of_time
         return [
             f"{headline}.",
+            *([] if is_alarm else self._most_and_least()),
             f"Measured by drawing defects into {self.num_images} normal pictures that were used for nothing else; "
             f"{self.num_false_alarms} of them are called anomalous without a defect. Sizes are in pixels of the "
             f"pictures as they are on disk.{ended}",
         ]
+
+    def _most_and_least(self) -> list[str]:
+        """Of the strongest of each kind, at its largest."""
+        largest: dict[str, DetectabilityCell] = {}
+        for (kind, contrast), curve in self.curves.items():
+            if kind not in largest or (contrast or 0.0) > (largest[kind].contrast or 0.0):
+                largest[kind] = curve[-1]
+        if len(largest) < 2:
+            return []
+        most, least = (choose(largest.values(), key=lambda cell: cell.share) for choose in (max, min))
+        return [f"Found most often: {most.name}, in {share_of(most)}. Least often: {least.name}, in {share_of(least)}."]
 
 
 def smallest_found(curve: list[DetectabilityCell]) -> DetectabilityCell | None:
@@ -103,6 +117,17 @@ def smallest_found(curve: list[DetectabilityCell]) -> DetectabilityCell | None:
             break
         smallest = cell
     return smallest
+
+
+def why_not_measured(num_report: int, num_calibrate: int, alpha: float) -> str:
+    """A sentence, for a bundle without a record whose calibration images are too few for one; else empty."""
+    needed = math.ceil(1 / alpha) - 1
+    if not num_report or num_calibrate >= needed:
+        return ""
+    return (
+        f"How small a defect is found was not measured: at {alpha:.0%} false alarms there is no threshold with "
+        f"{num_calibrate} calibration images. At least {needed} are needed."
+    )
 
 
 def share_of(cell: DetectabilityCell) -> str:

@@ -45,8 +45,8 @@ def inspect(
             )
     for path in summary.paths:
         out.print(escape(str(path)))
-    if summary.remark:
-        err.print(summary.remark)
+    for remark in summary.remarks:
+        err.print(remark)
     if summary.num_failed:
         err.print(f"{summary.num_failed} files could not be read and were left out")
         raise typer.Exit(1)

@@ -1,15 +1,17 @@
 """`anomaly inspect`: pictures of what a model has learnt, and of how small a defect it finds."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from anomaly.bundle import Bundle
+from anomaly.bundle import Bundle, Manifest
+from anomaly.bundle.detectability import why_not_measured
 from anomaly.data import Dataset, Limits, PixelsOfImages, PixelStore, Sample, open_dataset
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.defaults import ALPHA
 from anomaly.errors import DataError, UsageError
 from anomaly.inference import Detector, EngineName, load_detector
 from anomaly.inference.torch_engine import TorchEngine
@@ -22,11 +24,11 @@ _NO_GENERATOR = "this model has no generator, so there are no samples, no walk a
 
 @dataclass(frozen=True)
 class InspectSummary:
-    """The pictures written, the images of DATA that could not be read, and why some pictures are not there."""
+    """The pictures written, the images of DATA that could not be read, and sentences on what they show or lack."""
 
     paths: tuple[Path, ...]
     num_failed: int
-    remark: str | None
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,16 @@ def inspect_bundle(
         if bundle.manifest.detectability is not None:
             pictures["detectability.png"] = detectability_png(bundle.manifest.detectability)
         write_folder(pictures, out)
-    remark = None if bundle.manifest.recipe.has_generator else _NO_GENERATOR
-    return InspectSummary(tuple(out / name for name in pictures), shown.num_failed, remark)
+    return InspectSummary(tuple(out / name for name in pictures), shown.num_failed, tuple(_remarks(bundle.manifest)))
+
+
+def _remarks(manifest: Manifest) -> Iterator[str]:
+    if not manifest.recipe.has_generator:
+        yield _NO_GENERATOR
+    if manifest.detectability is not None:
+        yield from manifest.detectability.sentences()
+    elif why := why_not_measured(manifest.data.num_report, manifest.data.num_calibrate, ALPHA):
+        yield why
 
 
 def _goldens(detector: Detector) -> _Shown:

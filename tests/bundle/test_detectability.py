@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from anomaly.bundle import load, save, unsaved
-from anomaly.bundle.detectability import markdown_table, smallest_found
+from anomaly.bundle.detectability import markdown_table, smallest_found, why_not_measured
 from anomaly.bundle.layout import MANIFEST
 from anomaly.inference import detector_of
 from tests.bundle.copies import copy_of, sum_again
@@ -52,9 +52,29 @@ def test_the_first_sentence_is_of_the_smallest_that_is_found_in_nine_of_ten() ->
     assert make_record().sentences() == [
         "A dark scratch 2 pixels wide and 16 long of contrast 30% is found in 18 of 20 pictures (95% interval 70% to "
         "97%) at 1% false alarms.",
+        "Found most often: dark scratch 2 pixels wide and 16 long of contrast 30%, in 18 of 20 pictures (95% interval "
+        "70% to 97%). Least often: missing structure 16 pixels across, in 3 of 7 pictures (95% interval 16% to 75%).",
         "Measured by drawing defects into 20 normal pictures that were used for nothing else; 1 of them are called "
         "anomalous without a defect. Sizes are in pixels of the pictures as they are on disk.",
     ]
+
+
+def test_of_several_kinds_the_most_and_the_least_found_are_told() -> None:
+    kinds = {"dark scratch": 2, "bright spot": 19, "stripes": 11}
+    cells = [make_cell(kind=kind, found=found) for kind, found in kinds.items()]
+    weak = make_cell(kind="bright spot", found=1, contrast=0.1)
+    told = make_record(cells=[*cells, weak]).sentences()
+    assert told[0].startswith("No dark scratch")
+    assert told[1].startswith("Found most often: bright spot")
+    assert ", in 19 of 20 pictures" in told[1]
+    assert "Least often: dark scratch" in told[1]
+    assert "in 2 of 20 pictures" in told[1]
+    assert len(told) == 3
+
+
+def test_where_nothing_was_measured_the_reason_is_told() -> None:
+    assert why_not_measured(0, 12, 0.05) == why_not_measured(6, 19, 0.05) == ""
+    assert "with 12 calibration images. At least 19 are needed." in why_not_measured(6, 12, 0.05)
 
 
 def test_where_none_is_found_often_enough_it_says_so() -> None:
