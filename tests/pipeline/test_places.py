@@ -37,7 +37,7 @@ def test_what_was_left_open_is_chosen_and_kept(
     """These pictures are not aligned, so places are less than a defect of points, and only others have a memory."""
     brief: dict[str, dict[str, object]] = {
         "training": {"steps": 5},
-        "features": {"memory": 64, "points": points},
+        "features": {"memory": 64, "points": points, "sigma": "auto"},
     }
     options = TrainOptions(
         data=str(drawn_parts), out=tmp_path / "m", recipe="large-parts", overrides=brief, device="cpu"
