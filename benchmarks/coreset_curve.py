@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.data import Sample, open_dataset, preprocess, to_array
 from anomaly.evaluation import aupro, pixel_auroc
-from anomaly.training.places.spoilt import CHOOSING, spoilt_images
+from anomaly.training.places.spoilt import CHOOSING_KINDS, spoilt_images
 from benchmarks.part_sets import SETS, prepare_set
 from benchmarks.patchcore import MAX_CANDIDATES, SIDE, Features, coreset, load_features, nearest
 
@@ -59,7 +59,7 @@ def curve(normals: Sequence[Sample], features: Features) -> list[str]:
     places = np.concatenate([_vectors(image, features) for image in _read(fitted)])
     candidates = places[rng.choice(len(places), min(len(places), MAX_CANDIDATES), replace=False)]
     own = _read(judged)
-    spoilt = list(spoilt_images(own, range(len(own)), CHOOSING, 0))
+    spoilt = list(spoilt_images(own, range(len(own)), CHOOSING_KINDS, 0))
     seen = [_vectors(image, features) for image in [*own, *(image for image, _ in spoilt)]]
     masks = [np.zeros((SIDE, SIDE), np.bool_)] * len(own) + [mask for _, mask in spoilt]
     farthest_first = coreset(candidates, min(max(SIZES), len(candidates)), seed=0)

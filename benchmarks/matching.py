@@ -26,7 +26,7 @@ from anomaly.inference.engine import Terms
 from anomaly.inference.torch_engine import TorchEngine
 from anomaly.scoring import TermStatistics
 from anomaly.training import fit
-from anomaly.training.places.spoilt import CHOOSING, spoilt_images
+from anomaly.training.places.spoilt import CHOOSING_KINDS, spoilt_images
 
 CPU = torch.device("cpu")
 WEIGHT = 0.1  # λ of A(x)
@@ -78,7 +78,7 @@ def _read(args: argparse.Namespace, folder: Path) -> tuple[Pixels, Pixels, NDArr
 def _measure(recipe: Recipe, train: Pixels, split: NormalSplit, test: Pixels, labels: NDArray[np.bool_]) -> None:
     trained = fit(train, np.array(split.train), recipe.plan, recipe.training, device=CPU)
     normals = train[split.calibrate]
-    spoilt = np.stack([image for image, _ in spoilt_images(train, split.calibrate, CHOOSING, 0)])
+    spoilt = np.stack([image for image, _ in spoilt_images(train, split.calibrate, CHOOSING_KINDS, 0)])
     judged = np.concatenate([normals, spoilt])
     is_spoilt = np.repeat([False, True], len(normals))
     names = feature_names(recipe.plan)

@@ -161,11 +161,11 @@ def _networks(recipe: Recipe) -> str:
     features = recipe.features
     num = features.memory_per_place if features.places is Place.SAME else features.memory
     memory = f'{num:,} remembered, compared with "{features.places}"' if features.memory else "no memory"
-    taught = f"a discriminator, sigma {features.sigma:g}" if features.discriminator else "no discriminator"
+    discriminator = f"a discriminator, sigma {features.sigma:g}" if features.discriminator else "no discriminator"
     sizes = [*(["their size"] if features.restorer else []), *(["half of it"] if features.half_restorer else [])]
     restored = f"; maps restored by E and G, of pictures at {' and '.join(sizes)}" if sizes else ""
     return (
-        f"EfficientNet-Lite0 up to 1/16 (pretrained); places: {memory}; {taught}{restored}; "
+        f"EfficientNet-Lite0 up to 1/16 (pretrained); places: {memory}; {discriminator}{restored}; "
         f'measured by "{features.standardise}"'
     )
 

@@ -23,7 +23,7 @@ from anomaly.inference import load_detector
 from anomaly.pipeline.train import TrainOptions, train_on
 from anomaly.recipes import Survey, candidates, read_recipe, survey
 from anomaly.runtime import resolve_device
-from anomaly.training.places.spoilt import CHOOSING, spoilt_images
+from anomaly.training.places.spoilt import CHOOSING_KINDS, spoilt_images
 from anomaly.training.places.statistics import preferred
 
 MOST_LEARNT, MOST_JUDGED = 2000, 60  # images
@@ -112,7 +112,7 @@ def try_recipes(
     spoilt = [
         image
         for turn in range(SPOILT_EACH)
-        for image, _ in spoilt_images(own, range(len(own)), CHOOSING, options.seed + turn)
+        for image, _ in spoilt_images(own, range(len(own)), CHOOSING_KINDS, options.seed + turn)
     ]
     labels = np.arange(len(own) + len(spoilt)) >= len(own)
     trials = []

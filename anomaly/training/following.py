@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from anomaly.config import NetworkPlan, TrainingConfig
 from anomaly.errors import TrainingError
 from anomaly.training.loop import run_steps
-from anomaly.training.places.discriminator import teach_along
-from anomaly.training.places.restorer import restore_along
+from anomaly.training.places.discriminator import follow_discriminator
+from anomaly.training.places.restorer import follow_restorer
 from anomaly.training.ranks import Ranks
 from anomaly.training.state import load_checkpoint, new_state
 
@@ -67,10 +67,10 @@ def follow(ranks: Ranks, device: torch.device) -> str:
         if "done" in message:
             done: str = message["done"]
             return done
-        if "teach" in message:
-            teach_along(message["teach"], ranks)
-        elif "restore" in message:
-            restore_along(message["restore"], ranks)
+        if "train_discriminator" in message:
+            follow_discriminator(message["train_discriminator"], ranks)
+        elif "train_restorer" in message:
+            follow_restorer(message["train_restorer"], ranks)
         else:
             _take_part(message["start"], ranks, device)
 

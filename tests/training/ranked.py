@@ -16,8 +16,8 @@ from anomaly.config import Architecture, Method, NetworkPlan, TrainingConfig
 from anomaly.networks.restorer import MapRestorer
 from anomaly.runtime import to_float
 from anomaly.training import ALONE, Checkpoint, Ranks, fit, follow, following, joined, loop
-from anomaly.training.places.discriminator import teach
-from anomaly.training.places.restorer import teach_restorer
+from anomaly.training.places.discriminator import train_discriminator
+from anomaly.training.places.restorer import train_restorer
 from anomaly.training.places.steps import StepWatch
 from anomaly.training.state import TrainingState, new_state
 from tests.training.runs import CPU, digits, network, training
@@ -85,7 +85,7 @@ def teach_places(folder: Path, ranks: Ranks = ALONE) -> None:
     """A discriminator of places, with a share of spoilt ones, and a number of rows that two ranks cannot halve."""
     places = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
     config = TrainingConfig(method=Method.FEATURES, steps=10, batch_size=22, learning_rate=1e-2)
-    D, history = teach(places, places[:50] + 3, 1.0, 0.25, config, StepWatch(ranks=ranks))
+    D, history = train_discriminator(places, places[:50] + 3, 1.0, 0.25, config, StepWatch(ranks=ranks))
     losses = torch.tensor([row["loss_d"] for row in history])
     save_file(dict(D.state_dict()) | {"curve/loss_d": losses}, folder / f"places-{ranks.size}")
 
@@ -95,7 +95,7 @@ def restore_maps(folder: Path, ranks: Ranks = ALONE) -> None:
     generator = torch.Generator().manual_seed(0)
     coarse, pairs = (torch.randn(20, *shape, 6, 8, 8, generator=generator).half() for shape in [(), (2,)])
     restorer, config = MapRestorer(6), TrainingConfig(method=Method.FEATURES, steps=10)
-    history = teach_restorer(restorer, coarse, pairs, config, StepWatch(ranks=ranks))
+    history = train_restorer(restorer, coarse, pairs, config, StepWatch(ranks=ranks))
     losses = torch.tensor([row["loss_g"] for row in history])
     save_file(dict(restorer.state_dict()) | {"curve/loss_g": losses}, folder / f"restored-{ranks.size}")
 

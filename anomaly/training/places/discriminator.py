@@ -23,35 +23,35 @@ _ASCENT, _ASCENT_SHARE = 1, 0.3  # steps of a negative towards what D takes for 
 _SHELL = (0.5, 2.0)  # of its radius: how near to a normal place a negative may come, and how far from it
 
 
-def teach(
+def train_discriminator(
     whitened: Tensor,
-    wrong: Tensor,
+    spoilt_places: Tensor,
     sigma: float,
     spoilt: float,
     training: TrainingConfig,
     watch: StepWatch = StepWatch(),
 ) -> tuple[PlaceDiscriminator, list[HistoryRow]]:
-    """D_patch, taught by normal places and as many negatives, of which the share `spoilt` is from `wrong`.
+    """D_patch, trained by normal places and as many negatives, of which the share `spoilt` is from `spoilt_places`.
 
-    Where there are several `ranks`, rank 0 calls this, and the others `teach_along`. All draw the same; each has its
-    own rows of the normal places, of the moved ones, and of those drawn from `wrong`.
+    Where there are several `ranks`, rank 0 calls this, and the others `follow_discriminator`. All draw the same; each
+    has its own rows of the normal places, of the moved ones, and of those drawn from `spoilt_places`.
     """
     ranks = watch.ranks
     if ranks.leads:
         task = {"sigma": sigma, "spoilt": spoilt, "training": training.model_dump(mode="json")}
-        ranks.tell({"teach": task | {"shapes": [whitened.shape, wrong.shape]}})
-    ranks.broadcast_([whitened, wrong])
+        ranks.tell({"train_discriminator": task | {"shapes": [whitened.shape, spoilt_places.shape]}})
+    ranks.broadcast_([whitened, spoilt_places])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         D = PlaceDiscriminator(whitened.shape[1])
         ranks.broadcast_(all_tensors(D))
         optimizer = torch.optim.AdamW(D.parameters(), lr=training.learning_rate)
-        num, num_spoilt = training.batch_size, round(spoilt * training.batch_size) if len(wrong) else 0
+        num, num_spoilt = training.batch_size, round(spoilt * training.batch_size) if len(spoilt_places) else 0
 
         def draw_loss() -> Tensor:
             normal = whitened[torch.randint(len(whitened), (num,))]
             negatives = _negatives(D, normal[num_spoilt:], sigma, ranks) if num_spoilt < num else normal[:0]
-            drawn = wrong[torch.randint(len(wrong), (num_spoilt,))] if num_spoilt else normal[:0]
+            drawn = spoilt_places[torch.randint(len(spoilt_places), (num_spoilt,))] if num_spoilt else normal[:0]
             own = ranks.own(normal)
             logits = _logits(D, torch.cat([own, negatives, ranks.own(drawn)]))
             return ranks.size / num * (softplus(-logits[: len(own)]).sum() + softplus(logits[len(own) :]).sum())
@@ -60,12 +60,12 @@ def teach(
     return D.eval(), history
 
 
-def teach_along(task: dict[str, Any], ranks: Ranks) -> None:
-    """What another rank than 0 does of `teach`, which has told this task."""
-    whitened, wrong = (torch.empty(*shape) for shape in task["shapes"])
+def follow_discriminator(task: dict[str, Any], ranks: Ranks) -> None:
+    """What another rank than 0 does of `train_discriminator`, which has told this task."""
+    whitened, spoilt_places = (torch.empty(*shape) for shape in task["shapes"])
     training = TrainingConfig.model_validate(task["training"])
     with suppress(TrainingError):  # rank 0 tells it
-        teach(whitened, wrong, task["sigma"], task["spoilt"], training, StepWatch(ranks=ranks))
+        train_discriminator(whitened, spoilt_places, task["sigma"], task["spoilt"], training, StepWatch(ranks=ranks))
 
 
 def _negatives(D: PlaceDiscriminator, normal: Tensor, sigma: float, ranks: Ranks) -> Tensor:

@@ -1,7 +1,7 @@
 """Learning from the maps of a pretrained network: main axes, D_patch, restorers, and a memory of normal places.
 
 Where the recipe says "auto", the choice is made here, by normals of the *select* set and the same spoilt by kinds of
-defects that taught nothing: what tells them apart best. The statistics of half of these normals are used to judge the
+defects that trained nothing: what tells them apart best. The statistics of half of these normals are used to judge the
 other half.
 Shapes: pixels (c, h, w) uint8 each; φ's maps (num_features, h/8, w/8); places (n, num_features) or, as vectors, (n,
 dimensions); where (n, 2), as shares of height and width; evidence (k, h/8, w/8).
@@ -25,12 +25,19 @@ from anomaly.networks.places import NUM_FEATURES, MainAxes, PlaceDiscriminator, 
 from anomaly.networks.restorer import MapRestorer
 from anomaly.training.curves import HistoryRow, means
 from anomaly.training.places.aligned import find_reference
-from anomaly.training.places.discriminator import teach
+from anomaly.training.places.discriminator import train_discriminator
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample, evidence_of
 from anomaly.training.places.memory import remember, vectors_of
 from anomaly.training.places.pool import Extract, Pixels, PlacePool, draw_pool
-from anomaly.training.places.restorer import teach_restorer
-from anomaly.training.places.spoilt import CHOOSING, SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
+from anomaly.training.places.restorer import train_restorer
+from anomaly.training.places.spoilt import (
+    CHOOSING_KINDS,
+    SIDES,
+    SMALL_SIDES,
+    TRAINING_KINDS,
+    spoilt_all_over,
+    spoilt_images,
+)
 from anomaly.training.places.statistics import WAYS, Way, clearly_better, measured, place_statistics
 from anomaly.training.places.steps import REPORT_EVERY, StepWatch
 from anomaly.training.ranks import ALONE, Ranks
@@ -41,7 +48,7 @@ _NETWORKS = {NOVELTY: "memory", DOUBT: "D", RESIDUAL: "restorer", RESIDUAL_HALF:
 _FIELDS = _NETWORKS | {DOUBT: "discriminator"}  # of the recipe
 _PLAYERS = {RESIDUAL: "g", RESIDUAL_HALF: "g_half"}
 _TOLD = {RESIDUAL: "restorer", RESIDUAL_HALF: "restorer at half size"}
-MAX_TAUGHT, MAX_RESTORED, MAX_CHOSEN_BY = 96, 384, 40  # images that are spoilt
+MAX_NEGATIVES, MAX_RESTORED, MAX_CHOSEN_BY = 96, 384, 40  # images that are spoilt
 _SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
 _SPOILT_SHARE = 0.25  # of a place's pixels
 
@@ -100,25 +107,25 @@ def fit_places(
     reference = find_reference(pixels, train, select, is_needed=is_needed) if may_align else None
     restorers = _restorers(networks)
     chosen_by_rows = _as_many_as_fit(pixels, select, MAX_CHOSEN_BY)
-    taught_rows = _as_many_as_fit(pixels, train, MAX_TAUGHT) if config.spoilt else []
+    negative_rows = _as_many_as_fit(pixels, train, MAX_NEGATIVES) if config.spoilt else []
     restored_rows = _as_many_as_fit(pixels, train, MAX_RESTORED) if restorers else []
-    num_pictures = len(train) + 2 * len(chosen_by_rows) + len(taught_rows) + 2 * len(restored_rows)
+    num_pictures = len(train) + 2 * len(chosen_by_rows) + len(negative_rows) + 2 * len(restored_rows)
     seen = _told(extract, "Computing maps", num_pictures, on_progress)
     pool = draw_pool(pixels, train, config, list(restorers.values()), seen, reference, seed)
     networks.axes.fit(pool.places[:, : len(networks.axes.centre)], whiten=True)
     remembered = pool.places[:, NUM_FEATURES - len(networks.memory_axes.centre) : NUM_FEATURES]
     networks.memory_axes.fit(remembered, whiten=False, by_channel=config.memory_maps == "coarse")
     chosen_by = _chosen_by(pixels, chosen_by_rows, Look(seen, reference), config, seed, has_region=has_region)
-    wrong = _spoilt_places(pixels, taught_rows, networks, config, seen, seed, has_region=has_region)
+    spoilt_places = _spoilt_places(pixels, negative_rows, networks, config, seen, seed, has_region=has_region)
     pairs = _spoilt_pairs(pixels, restored_rows, list(restorers.values()), seen, seed, has_region=has_region)
     watch = StepWatch(should_stop, on_progress, ranks)  # a time limit counts from the first step on
     runs: dict[int, list[HistoryRow]] = {}
     if networks.D is not None:
-        runs[DOUBT], config = _teach_discriminator(networks, pool, wrong, config, training, chosen_by, watch)
+        runs[DOUBT], config = _choose_discriminator(networks, pool, spoilt_places, config, training, chosen_by, watch)
     for (kind, restorer), coarse, pairs_of_it in zip(restorers.items(), pool.coarse, pairs, strict=True):
         restorer.standardise_by(pool.places)
         watch.on_progress(f"Training {_TOLD[kind]}", 0, training.steps)
-        runs[kind] = teach_restorer(restorer, coarse, pairs_of_it, training, watch, _PLAYERS[kind])
+        runs[kind] = train_restorer(restorer, coarse, pairs_of_it, training, watch, _PLAYERS[kind])
     on_progress("Choosing what is kept", 0, None)
     if config.points and config.places == "auto" and pool.aligned is None and networks.D is not None:
         # a memory of places that are not aligned says nothing of a defect of a few pixels, which is less than a place
@@ -139,10 +146,10 @@ def fit_places(
     return trained
 
 
-def _teach_discriminator(
+def _choose_discriminator(
     networks: PlaceNetworks,
     pool: PlacePool,
-    wrong: Tensor,
+    spoilt_places: Tensor,
     config: FeaturesConfig,
     training: TrainingConfig,
     chosen_by: ChosenBy,
@@ -154,7 +161,7 @@ def _teach_discriminator(
     history: list[HistoryRow] = []
     for sigma in _sigmas(config):
         watch.on_progress(f"Training discriminator, sigma {sigma:g}", 0, training.steps)
-        D, curves = teach(normal, wrong, sigma, config.spoilt, training, watch)
+        D, curves = train_discriminator(normal, spoilt_places, sigma, config.spoilt, training, watch)
         aurocs.append(chosen_by.auroc(partial(_doubt, D, networks.axes)))
         if aurocs[-1] == max(aurocs):
             networks.D, history, chosen = D, curves, sigma
@@ -212,7 +219,7 @@ def _chosen_by(
     pixels: PixelsOfImages, rows: Sequence[int], look: Look, config: FeaturesConfig, seed: int, *, has_region: bool
 ) -> ChosenBy:
     sides = SMALL_SIDES if config.points else SIDES
-    spoilt = spoilt_images(pixels, rows, CHOOSING, seed, sides, has_region=has_region)
+    spoilt = spoilt_images(pixels, rows, CHOOSING_KINDS, seed, sides, has_region=has_region)
     return ChosenBy([look(pixels[row]) for row in rows], [look(image) for image, _ in spoilt])
 
 
@@ -235,7 +242,7 @@ def _spoilt_places(
     """(n, dimensions): places of spoilt *train* normals where they are spoilt."""
     found = [torch.zeros(0, len(networks.axes.axes))]
     spoil = spoilt_all_over if config.points else spoilt_images
-    for image, mask in spoil(pixels, rows, TEACHING, seed, has_region=has_region):
+    for image, mask in spoil(pixels, rows, TRAINING_KINDS, seed, has_region=has_region):
         q = networks.axes(torch.from_numpy(extract(image)[None]))[0]
         share = avg_pool2d(torch.from_numpy(mask).float()[None], PLACE)[0]
         found.append(q[:, share >= _SPOILT_SHARE].T)
@@ -252,7 +259,7 @@ def _spoilt_pairs(
     has_region: bool,
 ) -> list[Tensor]:
     """For each restorer (n, 2, num_features, …): coarse maps of *train* normals, and of the same spoilt."""
-    spoilt = spoilt_images(pixels, rows, TEACHING, seed, has_region=has_region)
+    spoilt = spoilt_images(pixels, rows, TRAINING_KINDS, seed, has_region=has_region)
     pairs: list[list[Tensor]] = [[] for _ in restorers]
     for row, (image, _) in zip(rows, spoilt, strict=True):
         both = torch.from_numpy(np.stack([extract(np.asarray(pixels[row])), extract(image)]))

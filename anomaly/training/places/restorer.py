@@ -23,7 +23,7 @@ _BATCH, _SPOILT = 16, 8  # pictures, and those of them with drawn defects
 _RATE, _BETAS = 5e-4, (0.5, 0.999)
 
 
-def teach_restorer(
+def train_restorer(
     restorer: MapRestorer,
     coarse: Tensor,
     pairs: Tensor,
@@ -34,41 +34,43 @@ def teach_restorer(
     """Train a restorer, which knows its centre and spread, from the beginning; its curves, named by the `player`.
 
     It is in evaluation mode then.
-    Where there are several `ranks`, rank 0 calls this, and the others `restore_along`. All draw the same; each has its
-    own pictures of the batch.
+    Where there are several `ranks`, rank 0 calls this, and the others `follow_restorer`. All draw the same; each has
+    its own pictures of the batch.
 
     Raises:
         DivergedError: a loss is not finite any more.
     """
     ranks = watch.ranks
     if ranks.leads:
-        ranks.tell({"restore": {"training": training.model_dump(mode="json"), "shapes": [coarse.shape, pairs.shape]}})
+        ranks.tell(
+            {"train_restorer": {"training": training.model_dump(mode="json"), "shapes": [coarse.shape, pairs.shape]}}
+        )
     ranks.broadcast_([coarse, pairs])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
-        taught = MapRestorer(coarse.shape[1]).train()
-        taught.centre, taught.spread = restorer.centre, restorer.spread
-        ranks.broadcast_(all_tensors(taught))
-        see_whole_batches(taught, _BATCH, ranks)
-        optimizer = torch.optim.Adam(taught.parameters(), lr=_RATE, betas=_BETAS)
+        learner = MapRestorer(coarse.shape[1]).train()
+        learner.centre, learner.spread = restorer.centre, restorer.spread
+        ranks.broadcast_(all_tensors(learner))
+        see_whole_batches(learner, _BATCH, ranks)
+        optimizer = torch.optim.Adam(learner.parameters(), lr=_RATE, betas=_BETAS)
 
         def draw_loss() -> Tensor:
             normal = coarse[torch.randint(len(coarse), (_BATCH - _SPOILT,))]
             wanted, spoilt = pairs[torch.randint(len(pairs), (_SPOILT,))].unbind(1)
-            dtype = taught.centre.dtype
+            dtype = learner.centre.dtype
             seen, wanted = (ranks.own(torch.cat([normal, each])).to(dtype) for each in (spoilt, wanted))
-            return ranks.size / _BATCH * taught.distance(seen, wanted).mean(dim=(1, 2)).sum()
+            return ranks.size / _BATCH * learner.distance(seen, wanted).mean(dim=(1, 2)).sum()
 
         history = take_steps(draw_loss, optimizer, training.steps, watch, player=player)
-    restorer.load_state_dict(taught.state_dict())
+    restorer.load_state_dict(learner.state_dict())
     restorer.eval()
     return history
 
 
-def restore_along(task: dict[str, Any], ranks: Ranks) -> None:
-    """What another rank than 0 does of `teach_restorer`, which has told this task."""
+def follow_restorer(task: dict[str, Any], ranks: Ranks) -> None:
+    """What another rank than 0 does of `train_restorer`, which has told this task."""
     coarse, pairs = (torch.empty(*shape, dtype=torch.float16) for shape in task["shapes"])
     training = TrainingConfig.model_validate(task["training"])
     with suppress(TrainingError):  # rank 0 tells it
         restorer = MapRestorer(coarse.shape[1])
-        teach_restorer(restorer, coarse, pairs, training, StepWatch(ranks=ranks))
+        train_restorer(restorer, coarse, pairs, training, StepWatch(ranks=ranks))

@@ -1,4 +1,4 @@
-"""Normal images of any shape with synthetic defects: some kinds teach, others choose.
+"""Normal images of any shape with synthetic defects: some kinds are for training, others for choosing.
 
 Shapes: pixels (c, h, w) uint8; masks (h, w).
 """
@@ -12,8 +12,8 @@ from anomaly.data import PixelsOfImages, to_floats, to_pixels
 from anomaly.data.preprocess import OUTSIDE
 from anomaly.networks.auxiliary.defect_kinds import spoil
 
-TEACHING = ("paste", "uneven", "grain", "contrast", "bent")
-CHOOSING = ("line", "blot", "shade", "blurred")
+TRAINING_KINDS = ("paste", "uneven", "grain", "contrast", "bent")
+CHOOSING_KINDS = ("line", "blot", "shade", "blurred")
 SIDES = (128, 256, 512)
 """Of the squares that are spoilt in large pictures, in pixels: the defects are drawn in proportion."""
 SMALL_SIDES = (16, 24, 32, 48, 64)

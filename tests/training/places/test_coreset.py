@@ -3,7 +3,7 @@
 import torch
 
 from anomaly.training.places.coreset import coreset
-from anomaly.training.places.spoilt import CHOOSING, TEACHING
+from anomaly.training.places.spoilt import CHOOSING_KINDS, TRAINING_KINDS
 
 
 def test_all_rows_are_kept_where_there_are_no_more() -> None:
@@ -23,4 +23,4 @@ def test_each_row_is_the_farthest_from_those_before_it() -> None:
 
 
 def test_what_chooses_taught_nothing() -> None:
-    assert not set(TEACHING) & set(CHOOSING)
+    assert not set(TRAINING_KINDS) & set(CHOOSING_KINDS)

@@ -148,17 +148,17 @@ def test_a_time_limit_is_told_by_what_had_least_of_it(half_restorer: bool) -> No
     config = FeaturesConfig(
         memory=16, places=Place.ANYWHERE, sigma=1.0, restorer=True, half_restorer=half_restorer, standardise="place"
     )
-    taught: list[str] = []
+    trained_by: list[str] = []
 
     def should_stop(step: int, row: dict[str, float]) -> bool:
-        taught.append(next(name for name in row if name.startswith("loss")))
-        return taught.count("loss_g") == 2
+        trained_by.append(next(name for name in row if name.startswith("loss")))
+        return trained_by.count("loss_g") == 2
 
     networks = PlaceNetworks(config)
     trained = fit_places(
         pixels, range(16), range(16, 24), networks, config, steps, extract=noise(half_restorer), should_stop=should_stop
     )
-    assert taught == ["loss_d"] * 3 + ["loss_g"] * 2 + ["loss_g_half"] * half_restorer
+    assert trained_by == ["loss_d"] * 3 + ["loss_g"] * 2 + ["loss_g_half"] * half_restorer
     of_d, of_g, of_half = ({f"loss_{player}", f"grad_{player}"} for player in ("d", "g", "g_half"))
     first = of_d | of_g | of_half if half_restorer else of_d | of_g
     assert [set(trained.history[step - 1]) - {"step"} for step in (10, 20, 30)] == [first, of_d | of_g, of_d]

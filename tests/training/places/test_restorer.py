@@ -7,7 +7,7 @@ from torch import Tensor
 from anomaly.config import Method, TrainingConfig
 from anomaly.errors import DivergedError
 from anomaly.networks.restorer import MapRestorer
-from anomaly.training.places.restorer import teach_restorer
+from anomaly.training.places.restorer import train_restorer
 from anomaly.training.places.steps import StepWatch
 
 C, SIDE = 6, 8
@@ -37,7 +37,7 @@ def spoilt(num: int, seed: int) -> Tensor:
 def taught() -> MapRestorer:
     coarse, restorer = normals(64, seed=0), MapRestorer(C)
     restorer.standardise_by(coarse.float().permute(0, 2, 3, 1).reshape(-1, C))
-    history = teach_restorer(restorer, coarse, spoilt(32, seed=2), TRAINING)
+    history = train_restorer(restorer, coarse, spoilt(32, seed=2), TRAINING)
     assert [row["step"] for row in history] == list(range(1, 121))
     assert history[-1]["loss_g"] < 0.2 * history[0]["loss_g"]
     return restorer.eval()
@@ -68,7 +68,7 @@ def test_the_same_seed_gives_the_same_weights_and_disturbs_no_other_draw() -> No
     found = []
     for _ in range(2):
         restorer, before = MapRestorer(C), torch.get_rng_state()
-        teach_restorer(restorer, coarse, spoilt(8, seed=2), brief)
+        train_restorer(restorer, coarse, spoilt(8, seed=2), brief)
         assert torch.equal(before, torch.get_rng_state())
         found.append(restorer.state_dict())
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
@@ -81,7 +81,7 @@ def test_it_stops_when_told() -> None:
         seen.append(step)
         return step >= 20
 
-    history = teach_restorer(MapRestorer(C), normals(20, seed=0), spoilt(8, seed=2), TRAINING, StepWatch(should_stop))
+    history = train_restorer(MapRestorer(C), normals(20, seed=0), spoilt(8, seed=2), TRAINING, StepWatch(should_stop))
     assert seen == [10, 20]
     assert len(history) == 20
 
@@ -90,4 +90,4 @@ def test_maps_that_are_not_finite_end_it() -> None:
     coarse = normals(20, seed=0)
     coarse[:, 0] = torch.nan
     with pytest.raises(DivergedError, match="loss_g"):
-        teach_restorer(MapRestorer(C), coarse, spoilt(8, seed=2), TRAINING)
+        train_restorer(MapRestorer(C), coarse, spoilt(8, seed=2), TRAINING)

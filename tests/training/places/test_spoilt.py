@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from anomaly.data.preprocess import OUTSIDE
-from anomaly.training.places.spoilt import SIDES, SMALL_SIDES, TEACHING, spoilt_all_over, spoilt_images
+from anomaly.training.places.spoilt import SIDES, SMALL_SIDES, TRAINING_KINDS, spoilt_all_over, spoilt_images
 
 ROWS = range(6)
 
@@ -19,7 +19,7 @@ def pictures(height: int, width: int) -> list[NDArray[np.uint8]]:
 
 
 def changed(made: Callable[..., Any], images: list[NDArray[np.uint8]]) -> list[NDArray[np.bool_]]:
-    spoilt = made(images, ROWS, TEACHING, 0)
+    spoilt = made(images, ROWS, TRAINING_KINDS, 0)
     return [(image != own).any(axis=0) for (image, _), own in zip(spoilt, images, strict=True)]
 
 
@@ -27,8 +27,10 @@ def changed(made: Callable[..., Any], images: list[NDArray[np.uint8]]) -> list[N
 def test_normals_themselves_stay_and_what_is_seen_has_changed(made: Callable[..., Any]) -> None:
     images = pictures(96, 160)
     before = [image.copy() for image in images]
-    again = [image for image, _ in made(images, ROWS, TEACHING, 0)]
-    for (image, mask), own, kept, same in zip(made(images, ROWS, TEACHING, 0), images, before, again, strict=True):
+    again = [image for image, _ in made(images, ROWS, TRAINING_KINDS, 0)]
+    for (image, mask), own, kept, same in zip(
+        made(images, ROWS, TRAINING_KINDS, 0), images, before, again, strict=True
+    ):
         np.testing.assert_array_equal(own, kept)
         np.testing.assert_array_equal(image, same)
         assert image.shape == own.shape
@@ -65,7 +67,7 @@ def test_nothing_outside_of_the_region_changes_and_something_inside_does(made: C
     for image in images:
         image[:, :, side // 3 :] = OUTSIDE
         image[:, :, : side // 3][image[:, :, : side // 3] == OUTSIDE] += 1
-    for (image, mask), own in zip(made(images, ROWS, TEACHING, 0, has_region=True), images, strict=True):
+    for (image, mask), own in zip(made(images, ROWS, TRAINING_KINDS, 0, has_region=True), images, strict=True):
         np.testing.assert_array_equal(image[:, :, side // 3 :], own[:, :, side // 3 :])
         assert mask.any()
         assert not mask[:, side // 3 :].any()
