@@ -113,7 +113,7 @@ def add_key(path: Path, name: str, scopes: Sequence[str]) -> str:
 
 
 def remove_key(path: Path, name: str) -> None:
-    """Delete a key's line from the file, or from the one that a link leads to.
+    """Delete a key's line from the file; where `path` is a link, from the file that it leads to.
 
     Raises UsageError if there is none of that name, or as `add_key` does.
     """
