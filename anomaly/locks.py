@@ -39,6 +39,8 @@ def held(path: Path, what: str, *, wait: bool = False, instead: str = "choose an
     with storing(f"the lock of {what}", path.parent, instead="choose another folder"):
         if not path.parent.is_dir():  # filelock would make it
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
+        if not path.exists():  # where no file can be made, as in /proc, filelock takes it for another's lock, or waits
+            path.touch()
         try:
             lock.acquire()
         except Timeout as error:

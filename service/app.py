@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from fastapi import FastAPI, Security
+from fastapi import Depends, FastAPI, Security
 from fastapi_offline import FastAPIOffline
 
 from anomaly.errors import AnomalyError, BundleError, UsageError
@@ -42,6 +42,7 @@ from service.records.history import DriftStreams, History, Retention, store_of
 from service.records.telemetry import Telemetry
 from service.routes import admin, docs, health, history, inference_protocol, model_repository, models, page, score
 from service.routes.direct import AnswerDirectly, calls_of
+from service.routes.query import check_query
 from service.routes.state import State
 from service.schemas.base import ErrorAnswer
 from service.scoring import Scoring
@@ -145,9 +146,9 @@ def create_app(
     app.include_router(score.router)  # for the documentation
     app.include_router(inference_protocol.router)
     app.include_router(model_repository.router, dependencies=[Security(needs(Scope.ADMIN))])
-    app.include_router(admin.router, dependencies=[Security(needs(Scope.ADMIN))])
-    app.include_router(history.router, dependencies=[Security(needs(Scope.SCORE))])
-    app.include_router(models.router, dependencies=[Security(BEARER)])
+    app.include_router(admin.router, dependencies=[Security(needs(Scope.ADMIN)), Depends(check_query)])
+    app.include_router(history.router, dependencies=[Security(needs(Scope.SCORE)), Depends(check_query)])
+    app.include_router(models.router, dependencies=[Security(BEARER), Depends(check_query)])
     for routes in (health, docs, page):
         app.include_router(routes.router)
     answer_errors(app)

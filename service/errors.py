@@ -3,6 +3,7 @@
     AnomalyError
     └── ServiceError
         ├── MalformedRequestError     a body or a set of parameters that cannot be understood
+        ├── ClientGoneError           the client hung up before its answer was made
         ├── UnknownHostError          the Host header names no host this server answers to
         ├── CrossSiteError            another web site's page asks for something that changes or costs
         ├── UnauthenticatedError      no key, or none that is known
@@ -51,6 +52,10 @@ class ServiceError(library.AnomalyError):
 
 class MalformedRequestError(ServiceError):
     """A body or a set of parameters that cannot be understood."""
+
+
+class ClientGoneError(ServiceError):
+    """The client hung up before its answer was made."""
 
 
 class UnknownHostError(ServiceError):
@@ -137,6 +142,7 @@ class ShuttingDownError(ServiceError):
 STATUS: dict[type[Exception], tuple[int, str]] = {
     MalformedRequestError: (400, "malformed_request"),
     RequestValidationError: (400, "invalid_parameter"),
+    ClientGoneError: (400, "client_disconnected"),
     ClientDisconnect: (400, "client_disconnected"),
     library.UsageError: (400, "invalid_parameter"),
     UnknownHostError: (400, "unknown_host"),

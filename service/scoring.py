@@ -12,17 +12,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from starlette.requests import ClientDisconnect
-
 from anomaly.calibration import Verdict
 from anomaly.config import Resize
 from anomaly.data import Picture
 from anomaly.inference import Detector
-from service.edge.request_log import request_id
 from service.engine.abandonment import Disconnection, abandoning
 from service.engine.admission import Admission, Reservation
 from service.engine.batcher import Batcher, Scored
-from service.errors import DeadlineError, EngineFailedError, Problem, describe
+from service.errors import ClientGoneError, DeadlineError, EngineFailedError, Problem, describe
 from service.records.drift import DriftWatch
 from service.records.history import History, HistoryEntry, as_text
 from service.records.telemetry import Telemetry
@@ -31,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 ORDINARY = 2**18
 """Pixels: a picture that keeps its shape counts for one image for every so many that it has, or part of them."""
-ENDS_REQUEST = (DeadlineError, EngineFailedError, ClientDisconnect)
+ENDS_REQUEST = (DeadlineError, EngineFailedError, ClientGoneError)
 """What ends a whole request; any other failure is that of one image."""
 
 
@@ -40,7 +37,7 @@ class Submission:
     """One image to score: its file's name, its bytes as they were sent, and how to decode them (in another thread).
 
     `num_pixels` says how many pixels the networks will see; it is asked where pictures keep their shapes. `part` is
-    what the picture shows. None where the client did not say.
+    what the picture shows. None where the client did not say. `request_id` is for its row in the history.
     """
 
     name: str | None
@@ -48,6 +45,7 @@ class Submission:
     read: Callable[[], Picture]
     num_pixels: Callable[[], int]
     part: str | None = None
+    request_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,7 +195,7 @@ class Scoring:
             return {}
         now = as_text(datetime.now(UTC))
         entries = {
-            i: _entry(submission.data, each, detector, now)
+            i: _entry(submission, each, detector, now)
             for i, (submission, each) in enumerate(zip(submissions, judged, strict=True))
             if isinstance(each, JudgedImage)
         }
@@ -237,17 +235,17 @@ async def _outcome(answer: asyncio.Future[Scored]) -> Scored | Exception:
     return scored
 
 
-def _entry(data: bytes, judged: JudgedImage, detector: Detector, time: str) -> HistoryEntry:
+def _entry(submission: Submission, judged: JudgedImage, detector: Detector, time: str) -> HistoryEntry:
     bundle = detector.bundle
     return HistoryEntry(
-        request_id=request_id.get() or "",
+        request_id=submission.request_id,
         time=time,
         model=bundle.name,
         version=bundle.version,
         digest=bundle.digest,
         filename=judged.name,
         part=judged.part,
-        data=data,
+        data=submission.data,
         pixels=judged.scored.picture.pixels,
         score=judged.scored.score,
         p_value=judged.verdict.p_value,

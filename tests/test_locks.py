@@ -76,6 +76,16 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="Linux has a folder in which no file can be made")
+@pytest.mark.parametrize("wait", [False, True])
+def test_where_no_file_can_be_made_nobody_else_is_said_to_write(wait: bool) -> None:
+    with (
+        pytest.raises(StorageError, match="cannot write the lock of the results /proc/x into /proc: No such file"),
+        writing_file(Path("/proc/x"), "the results", wait=wait),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_is_refused_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int

@@ -17,7 +17,7 @@ import ipaddress
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from anomaly.errors import UsageError
-from service.edge.headers import header
+from service.edge.headers import check_single, header
 from service.edge.proxies import distrusted, forwarded_host
 from service.errors import CrossSiteError, ServiceError, UnknownHostError, error_response
 from service.settings import Settings, is_loopback
@@ -55,6 +55,7 @@ class GuardAccess:
         if scope["type"] == "http":
             host = header(scope, b"host")
             try:
+                check_single(scope["headers"], "Host")
                 if host is not None or not _is_old_probe(scope):
                     self._check_host(host or "", scope)
                 if (called := forwarded_host(scope)) is not None:

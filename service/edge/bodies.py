@@ -13,12 +13,11 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from python_multipart.multipart import parse_options_header
-from starlette.requests import ClientDisconnect
 
 from service.edge.filenames import filename_of
 from service.edge.forms import MAX_TEXTS, FormPart, FormReader
 from service.edge.headers import header
-from service.errors import MalformedRequestError, UnsupportedContentError, UploadTooLargeError
+from service.errors import ClientGoneError, MalformedRequestError, UnsupportedContentError, UploadTooLargeError
 from service.schemas.labels import FILE_NAME
 
 FORM, BYTES = "multipart/form-data", "application/octet-stream"
@@ -84,7 +83,7 @@ class Body:
     async def read_one(self, grow: Grow) -> Upload:
         """The one image of a request: a form's file, or the raw body.
 
-        Raises MalformedRequestError, UnsupportedContentError, UploadTooLargeError or ClientDisconnect.
+        Raises MalformedRequestError, UnsupportedContentError, UploadTooLargeError or ClientGoneError.
         """
         if self.is_form:
             return (await self._read_form(grow, ONE, max_files=1, max_texts=MAX_TEXTS))[0]
@@ -99,7 +98,7 @@ class Body:
         return Upload(name, data)
 
     async def read_all(self, grow: Grow) -> bytes:
-        """The whole body, whatever it is. Raises UploadTooLargeError or ClientDisconnect."""
+        """The whole body, whatever it is. Raises UploadTooLargeError or ClientGoneError."""
         return b"".join([piece async for piece in self._pieces(grow)])
 
     async def read_many(self, grow: Grow) -> list[Upload]:
@@ -137,7 +136,7 @@ class Body:
         while more:
             message = await self._request.receive()
             if message["type"] == "http.disconnect":
-                raise ClientDisconnect
+                raise ClientGoneError("The client hung up before all of its body had come.")
             piece, more = message.get("body", b""), message.get("more_body", False)
             num_bytes += len(piece)
             if num_bytes > self._limits.max_bytes:

@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
 
+from service.edge.headers import check_single
 from service.edge.keys import Key, Keyring, Scope
 from service.edge.rates import RateLimit
 from service.errors import ForbiddenError, RateLimitError, ServiceError, UnauthenticatedError, error_response
@@ -73,8 +74,10 @@ class Callers:
     def identify(self, path: str, headers: list[tuple[bytes, bytes]]) -> Key | None:
         """The key of a request to `path`; None for a public one without.
 
-        Raises UnauthenticatedError without a key that is needed, RateLimitError if it asks too often.
+        Raises MalformedRequestError with two keys, UnauthenticatedError without a key that is needed, RateLimitError if
+        it asks too often.
         """
+        check_single(headers, "Authorization")
         return self._known(path, Headers(raw=headers)) if self.keyring else self.anyone
 
     def _known(self, path: str, headers: Headers) -> Key | None:

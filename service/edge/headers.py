@@ -4,9 +4,11 @@ An answer's own headers win: the page and the documentation have policies of the
 other sites' pages cannot read answers; only the service's own pages can.
 """
 
+from collections.abc import Iterable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import error_response
+from service.errors import MalformedRequestError, error_response
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -26,6 +28,16 @@ def header(scope: Scope, name: bytes) -> str | None:
         if key == name:
             return str(value, "latin-1")
     return None
+
+
+def check_single(headers: Iterable[tuple[bytes, bytes]], name: str) -> None:
+    """Raise MalformedRequestError if a request has more than one header of that name.
+
+    A proxy might go by the one, and this server by the other. For `Host` it is asked for (RFC 9112, section 3.2).
+    """
+    wanted = name.lower().encode()
+    if (num := sum(key == wanted for key, _ in headers)) > 1:
+        raise MalformedRequestError(f"The request has {num} headers {name}; send one.")
 
 
 class SecureAnswers:

@@ -11,6 +11,7 @@ why a plain SHA-256 is enough). Deleting a line revokes its key when the server 
 import hashlib
 import hmac
 import logging
+import os
 import re
 import secrets
 from collections.abc import Sequence
@@ -95,26 +96,33 @@ def read_keys(path: Path) -> tuple[Key, ...]:
 def add_key(path: Path, name: str, scopes: Sequence[str]) -> str:
     """Make a key for one or more of the scopes, write its line into the file, which need not exist, and return it.
 
-    Raises UsageError for a name that is taken or not allowed, an unknown scope, or a file that cannot be read.
+    Where `path` is a link, the file that it leads to is written.
+    Raises UsageError for a name that is taken or not allowed, an unknown scope, a file that cannot be read, or what is
+    no regular file; StorageError where it cannot be written.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
     fields = [name, ",".join(scopes), _hash(secret)]
     _parse(fields, "a new key")
-    with writing_file(path, "the keys", wait=True):
+    file = _file_of(path)
+    with writing_file(file, "the keys", wait=True):
         lines = _lines(path) if path.exists() else []
         if path.exists() and name in {key.name for key in read_keys(path)}:
             raise UsageError(f"{path} has a key called {name} already; remove it first, or choose another name.")
-        _write(path, [*lines, "  ".join(fields)])
+        _write(file, [*lines, "  ".join(fields)])
     return secret
 
 
 def remove_key(path: Path, name: str) -> None:
-    """Delete a key's line from the file. Raises UsageError if there is none of that name."""
+    """Delete a key's line from the file; where `path` is a link, from the file that it leads to.
+
+    Raises UsageError if there is none of that name, or as `add_key` does.
+    """
+    file = _file_of(path)
     read_keys(path)  # says what is wrong with the file, before anything is made beside it
-    with writing_file(path, "the keys", wait=True):
+    with writing_file(file, "the keys", wait=True):
         if name not in {key.name for key in read_keys(path)}:
             raise UsageError(f"{path} has no key called {name}; `anomaly keys list` shows those it has.")
-        _write(path, [line for line in _lines(path) if line.partition("#")[0].split()[:1] != [name]])
+        _write(file, [line for line in _lines(path) if line.partition("#")[0].split()[:1] != [name]])
 
 
 def _read_some(path: Path) -> tuple[Key, ...]:
@@ -146,6 +154,15 @@ def _lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(f"the keys in {path} cannot be read: {reason}. `anomaly keys add` makes the file.") from error
+
+
+def _file_of(path: Path) -> Path:
+    """The file to write, which need not exist: a link stays, and what it leads to is written. Raises as `add_key`."""
+    with storing("the keys", path.parent, instead="choose another --file"):
+        file = Path(os.path.realpath(path)) if path.is_symlink() else path
+        if file.is_symlink() or (path.exists() and not path.is_file()):  # a link still is one if links go in a circle
+            raise UsageError(f"the keys cannot be written to {path}: it is no regular file; choose another --file.")
+    return file
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:

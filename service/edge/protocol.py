@@ -258,13 +258,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(Problem(408, "receive_timeout", message, {}))
 
     def _refuse(self, problem: Problem, *, linger_s: float = LINGER_S) -> None:
-        """Answer, if there is no answer yet, and close; what still comes is not read."""
+        """Answer, if there is no answer yet, and close; what still comes is not read.
+
+        The app of a request that has begun sees a peer that has gone: `request_log` is told what was answered.
+        """
         if self._is_refused or self.transport.is_closing():
             return
         self._is_refused = True
         is_answered = self._is_shed or (self._is_answering() and self.cycle.response_started)
         if not is_answered:
             self._write_error(problem, stays_open=False)
+            if self._is_answering():
+                self.cycle.scope["state"]["refused_with"] = problem.status
         if self.cycle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

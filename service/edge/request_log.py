@@ -81,8 +81,9 @@ class LogRequests:
 
     def _note(self, scope: Scope, code: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
-        self.observe(route, code, seconds)
         state, (client, *_) = scope.get("state", {}), scope.get("client") or [None]
+        code = state.get("refused_with", code)  # what `protocol` has answered in the app's place
+        self.observe(route, code, seconds)
         caller = state.get("caller")
         name = caller.name if caller else None
         images = state.get("images", {})

@@ -5,10 +5,8 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from starlette.requests import ClientDisconnect
-
 from service.engine.batcher import Scored
-from service.errors import DeadlineError
+from service.errors import ClientGoneError, DeadlineError
 
 Disconnection = Callable[[], Coroutine[Any, Any, None]]
 """Returns when the client has hung up."""
@@ -20,7 +18,7 @@ def abandoning(
 ) -> Iterator[None]:
     """While inside, settle what is still unanswered when the client hangs up, or at `deadline`.
 
-    The answers are then ClientDisconnect or DeadlineError. None is open afterwards. `deadline` is a time of the event
+    The answers are then ClientGoneError or DeadlineError. None is open afterwards. `deadline` is a time of the event
     loop's clock.
     """
     loop = asyncio.get_running_loop()
@@ -32,8 +30,9 @@ def abandoning(
 
     late = DeadlineError("The server could not answer in time, and has given this request up; try again later.")
     timer = loop.call_at(deadline, abandon, late)
+    gone = ClientGoneError("The client hung up before its answer was made.")
     leaving = loop.create_task(disconnected())
-    leaving.add_done_callback(lambda task: None if task.cancelled() else abandon(ClientDisconnect()))
+    leaving.add_done_callback(lambda task: None if task.cancelled() else abandon(gone))
     try:
         yield
     finally:

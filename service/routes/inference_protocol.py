@@ -16,7 +16,7 @@ from anomaly.inference import Detector
 from service.edge.bodies import BYTES, Body, disconnection
 from service.edge.callers import BEARER, NEEDS_KEY, check_scope
 from service.edge.keys import Scope
-from service.edge.request_log import note_images
+from service.edge.request_log import note_images, request_id
 from service.edge.tensors import IMAGE, JSON_VALUE_BYTES, PART, InferBody, Pixels, SentImages
 from service.engine.admission import Reservation
 from service.errors import PROTOCOL, MalformedRequestError, ModelNotFoundError, NotReadyError
@@ -198,7 +198,8 @@ def _submission(
 ) -> Submission:
     read = partial(state.uploads.prepare, image, detector.preprocess, name=place)
     num_pixels = partial(state.uploads.num_pixels, image, detector.preprocess)
-    return Submission(filename, image if isinstance(image, bytes) else image.tobytes(), read, num_pixels, part)
+    data = image if isinstance(image, bytes) else image.tobytes()
+    return Submission(filename, data, read, num_pixels, part, request_id.get() or "")
 
 
 def _metadata(name: str, version: str | None, state: State) -> ModelMetadata:

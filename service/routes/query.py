@@ -1,6 +1,7 @@
 """Parameters read by their schema, for the calls that the framework does not read (`direct`): of query, head or form.
 
-What is refused, and how, is the same as with the framework; beyond that, a parameter may not have two values.
+What is refused, and how, is the same as with the framework. A parameter may not have two values, in no call:
+`check_query` sees to that where the framework reads.
 """
 
 from collections.abc import Sequence
@@ -52,7 +53,15 @@ def with_fields(query: Query, fields: Sequence[tuple[str, str]], place: str = "f
     return query.model_copy(update=chosen)
 
 
-def _read(schema: type[Query], items: Sequence[tuple[str, str]], place: str) -> Query:
+async def check_query(request: Request) -> None:  # async: else the framework asks a thread
+    """A dependency of calls whose query the framework reads: it would take the last of several values.
+
+    Raises MalformedRequestError for a parameter that is given twice, with two values.
+    """
+    _values(request.query_params.multi_items(), "query")
+
+
+def _values(items: Sequence[tuple[str, str]], place: str) -> dict[str, str]:
     values = dict(items)
     for name, value in items:
         if value != values[name]:
@@ -60,6 +69,11 @@ def _read(schema: type[Query], items: Sequence[tuple[str, str]], place: str) -> 
                 f"{name[:80]!r} is given twice in the {place}, as {value[:80]!r} and as {values[name][:80]!r}; give it "
                 "once."
             )
+    return values
+
+
+def _read(schema: type[Query], items: Sequence[tuple[str, str]], place: str) -> Query:
+    values = _values(items, place)
     try:
         return schema.model_validate(values)
     except ValidationError as error:

@@ -15,7 +15,7 @@ from anomaly.scoring import strongest_place
 from service.edge.bodies import BYTES, Body, Upload, disconnection
 from service.edge.callers import NEEDS_KEY, check_scope
 from service.edge.keys import Scope as KeyScope
-from service.edge.request_log import note_images
+from service.edge.request_log import note_images, request_id
 from service.engine.admission import Reservation
 from service.routes.batch_parts import DESCRIBED_PARTS, parts_of_files
 from service.routes.drawing import draw_heatmap, draw_image
@@ -178,7 +178,7 @@ def _assigned(reservation: Reservation, query: BatchQuery, state: State) -> Dete
 def _submission(upload: Upload, part: str | None, detector: Detector, state: State) -> Submission:
     read = partial(state.uploads.prepare, upload.data, detector.preprocess, name=upload.name or NAMELESS)
     num_pixels = partial(state.uploads.num_pixels, upload.data, detector.preprocess)
-    return Submission(upload.name, upload.data, read, num_pixels, part)
+    return Submission(upload.name, upload.data, read, num_pixels, part, request_id.get() or "")
 
 
 def _identify(detector: Detector) -> dict[str, Any]:

@@ -59,6 +59,10 @@ def test_corrections_calibrate_and_evaluate(bigan_dir: Path, tmp_path: Path, mon
 def test_mistakes_are_sentences(tmp_path: Path) -> None:
     out = ("--images", tmp_path, "--out", tmp_path / "out.csv")
     assert "cannot be read" in refused("history", "export", tmp_path / "nowhere.sqlite", *out)
+    nowhere = ("--images", tmp_path / "nowhere", "--out", tmp_path / "out.csv")
+    with writing(tmp_path / "history.sqlite"):
+        said = refused("history", "export", tmp_path / "history.sqlite", *out[:2], *nowhere)
+    assert f"{tmp_path / 'nowhere'} does not exist" in said
     (tmp_path / "text.sqlite").write_text("no database" * 999)
     assert "cannot be read" in refused("history", "export", tmp_path / "text.sqlite", *out)
     assert "a folder that exists" in refused("serve", "--models", tmp_path, "--history", tmp_path / "no" / "h.sqlite")
@@ -74,3 +78,5 @@ def test_drift_is_restarted(tmp_path: Path) -> None:
         do(lambda history: history.add([found(1, model="mnist")]))
     for said in ("begins anew, in 1 versions", "has no drift"):
         assert said in done("history", "restart-drift", tmp_path / "history.sqlite", "mnist").stdout
+    said = refused("history", "restart-drift", tmp_path / "history.sqlite", "minst")
+    assert "no rows of the model 'minst'; there are those of mnist" in said

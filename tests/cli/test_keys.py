@@ -28,6 +28,7 @@ def test_mistakes_are_told_in_a_sentence(tmp_path: Path) -> None:
     file = tmp_path / "keys.txt"
     assert "no scope 'root'" in refused("keys", "add", "a", "--scope", "root", "--file", file)
     assert "No such file" in refused("keys", "list", "--file", file)
+    assert "cannot be written to .: it is no regular file" in refused("keys", "add", "a", "--file", ".")
     done("keys", "add", "a", "--file", file)
     assert "called a already" in refused("keys", "add", "a", "--file", file)
     assert "no key called b" in refused("keys", "remove", "b", "--file", file)

@@ -196,3 +196,22 @@ def test_serve_gives_up_when_no_bundle_works(models: Path) -> None:
 def test_a_detector_is_warmed_before_it_is_used(tmp_path: Path) -> None:
     with open_instance(tmp_path, max_batch=9) as instance:
         assert instance.detector.warmed == 9
+
+
+def test_a_query_that_gives_a_parameter_two_values_is_refused_by_every_call(instance: Instance) -> None:
+    """The framework would take the last one. The history is off, and no such model is there: this is said before."""
+    paths = instance.client.get("/openapi.json").json()["paths"]
+    asked = {
+        (method, path.replace("{name}", "m"), parameter["name"])
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "query"
+    }
+    assert {path for _, path, _ in asked} == {
+        "/score", "/score/batch", "/history", "/history.csv", "/models/m/drift", "/admin/load", "/admin/unload",
+    }  # fmt: skip
+    for method, path, name in asked:
+        answer = instance.client.request(method, f"{path}?{name}=2&x=1&{name}=3")
+        assert code(answer) == (400, "malformed_request"), (method, path, name)
+        assert f"'{name}' is given twice in the query, as '2' and as '3'; give it once." in answer.text

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.requests import ClientDisconnect
 
 from anomaly.bundle import BundleRef
 from anomaly.data import Picture
 from anomaly.errors import UndecodableImageError
 from service.engine.admission import Admission
 from service.engine.batcher import Batcher
-from service.errors import DeadlineError, OverloadedError, Problem
+from service.errors import ClientGoneError, DeadlineError, OverloadedError, Problem
 from service.records.drift import DriftWatch
 from service.records.history import HistoryEntry
 from service.records.telemetry import Telemetry
@@ -94,7 +93,7 @@ async def never() -> None:
 
 def submission(tag: int) -> Submission:
     read = partial(Picture, tagged(tag), height=8, width=8)
-    return Submission(f"{tag}.png", b"%d" % tag, read, lambda: 64, part=f"part {tag}")
+    return Submission(f"{tag}.png", b"%d" % tag, read, lambda: 64, part=f"part {tag}", request_id="mine")
 
 
 def broken() -> Submission:
@@ -141,6 +140,7 @@ def test_of_many_each_has_its_place_and_failures_are_counted(tag: int) -> None:
         ("30.png", b"30", 30.0),
         ("10.png", b"10", 10.0),
     ]
+    assert {entry.request_id for entry in kept} == {"mine"}
     assert scene.series("anomaly_batch_failures_total") == 2
     assert scene.drift.of(scene.detector.bundle).drift.num_scores == 0  # the history goes on with it, row by row
 
@@ -167,7 +167,7 @@ def test_a_client_that_hangs_up_ends_its_request() -> None:
     async def soon() -> None:
         await asyncio.sleep(0)
 
-    with pytest.raises(ClientDisconnect):
+    with pytest.raises(ClientGoneError):
         scene.one(submission(1), disconnected=soon)
     assert history.groups == []
 

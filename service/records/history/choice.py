@@ -9,7 +9,7 @@ from anomaly.errors import UsageError
 from anomaly.extras import require
 from service.records.history.sqlite import SqliteStore
 from service.records.history.store import EXPECTED, Store, reason
-from service.records.history.streams import forget_drift
+from service.records.history.streams import forget_drift, models_of
 
 
 def store_of(place: Path | SecretStr) -> Store:
@@ -23,17 +23,25 @@ def store_of(place: Path | SecretStr) -> Store:
 
 
 def restart_drift(place: Path | SecretStr, model: str) -> int:
-    """Let the drift of a model begin anew in a history that is there; of how many versions. Raises UsageError."""
+    """Let the drift of a model begin anew in a history that is there; of how many versions.
+
+    Raises UsageError, also for a model that has no row there; the message names those that have.
+    """
     try:
         with closing(store_of(place)) as store:
             with store.reading():  # else it would be made
                 pass
             try:
                 with store.writing() as connection:
-                    return forget_drift(model, connection)
+                    num = forget_drift(model, connection)
+                    known = models_of(connection) if num == 0 else (model,)
             finally:
                 store.drop()
     except UsageError:
         raise
     except EXPECTED as error:
         raise UsageError(f"the history {place} cannot be used: {reason(error)}") from error
+    if model not in known:
+        there_are = f"there are those of {', '.join(known)}" if known else "it has none at all"
+        raise UsageError(f"the history {place} has no rows of the model {model!r}; {there_are}")
+    return num

@@ -62,10 +62,14 @@ def export_corrections(
 ) -> Export:
     """Write the manifest `out` of the files under `images` that have corrections; of equal files the first.
 
-    Raises UsageError if the history or `out` cannot be used, DataError if there is nothing to write.
+    Raises UsageError if the history or `out` cannot be used or one of `images` does not exist, DataError if there is
+    nothing to write.
     """
     if out.suffix != ".csv" or not out.resolve().parent.is_dir():
         raise UsageError(f"the manifest is written to a file ending in .csv, in a folder that exists; got {str(out)!r}")
+    for each in images:
+        if not each.exists():
+            raise UsageError(f"{each} does not exist; give a folder of the image files as they were sent")
     corrected = read_corrections(history)
     paths, _ = expand_inputs([str(each) for each in images])
     on_total(len(paths))

@@ -97,6 +97,11 @@ def forget_drift(model: str, connection: Connection) -> int:
     return connection.execute(delete(drift).where(drift.c.digest.in_(digests))).rowcount
 
 
+def models_of(connection: Connection) -> Sequence[str]:
+    """The names of all models that have rows, sorted."""
+    return connection.scalars(select(images.c.model).distinct().order_by(images.c.model)).all()
+
+
 def _feed(watched: Watched, entries: Sequence[HistoryEntry]) -> tuple[bool, dict[str, object]]:
     """Whether the alarm has gone off, and what the store is to have."""
     alarms = [watched.add(entry.score, entry.p_value) for entry in entries]

@@ -7,6 +7,8 @@ from starlette.types import Message, Receive, Scope, Send
 from anomaly.errors import UsageError
 from service.edge.access import GuardAccess, check_exposure, host_name
 from service.settings import Settings
+from tests.service.edge.test_protocol import connected, rest, status_and_code
+from tests.service.fakes import Instance
 
 LOCAL = Settings()
 
@@ -164,3 +166,15 @@ def test_other_addresses_need_it(host: str) -> None:
 )
 def test_host_name(header: str, expected: str) -> None:
     assert expected == host_name(header)
+
+
+@pytest.mark.parametrize("second", ["evil.example", "localhost"])
+def test_two_hosts_are_refused_whichever_is_first(instance: Instance, second: str) -> None:
+    """RFC 9112, section 3.2: a proxy before this server may have gone by the other."""
+    for hosts in (("localhost", second), (second, "localhost")):
+        lines = ["GET /models HTTP/1.1", *(f"hOST: {host}" for host in hosts), "Connection: close", "", ""]
+        with connected(instance) as connection:
+            connection.sendall("\r\n".join(lines).encode())
+            answer = rest(connection)
+        assert status_and_code(answer) == (400, "malformed_request")
+        assert b"The request has 2 headers Host; send one." in answer

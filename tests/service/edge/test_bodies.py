@@ -8,11 +8,16 @@ import pytest
 from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.requests import ClientDisconnect
 
 from service.edge.bodies import Body, BodyLimits, Upload
 from service.edge.forms import MAX_PREAMBLE_BYTES, MAX_TEXT_BYTES, MAX_TEXTS
-from service.errors import MalformedRequestError, OverloadedError, UnsupportedContentError, UploadTooLargeError
+from service.errors import (
+    ClientGoneError,
+    MalformedRequestError,
+    OverloadedError,
+    UnsupportedContentError,
+    UploadTooLargeError,
+)
 
 FORM = "multipart/form-data; boundary=x"
 MAX_BYTES = 200_000
@@ -191,7 +196,7 @@ def test_an_announced_length_beyond_the_limit_is_refused_unread() -> None:
 
 @pytest.mark.parametrize("content_type", [FORM, "image/png"])
 def test_a_client_that_hangs_up_ends_the_reading(content_type: str) -> None:
-    with pytest.raises(ClientDisconnect):
+    with pytest.raises(ClientGoneError):
         read_one(Client(file(b"half", field="file")[:-8], hangs_up=True), Reserved(), content_type=content_type)
 
 

@@ -284,3 +284,13 @@ def test_without_keys_nobody_administers_a_server_that_others_can_reach(tmp_path
         while client.get("/readyz").status_code != 200:
             pass
         assert client.post("/score", content=png(1), headers=PNG).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/models", "/healthz"])
+def test_two_keys_are_refused_though_both_are_known(guarded: Guarded, path: str) -> None:
+    """A proxy before this server may have gone by the other."""
+    for second in (guarded.both, guarded.score):
+        headers = [("Authorization", f"Bearer {key}") for key in (guarded.score, second)]
+        answer = guarded.client.get(path, headers=headers)
+        assert code(answer) == (400, "malformed_request")
+        assert answer.json()["error"]["message"] == "The request has 2 headers Authorization; send one."

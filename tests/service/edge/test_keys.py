@@ -1,6 +1,7 @@
 import hashlib
 import hmac
 import logging
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -154,3 +155,35 @@ def test_keys_that_are_made_at_the_same_time_are_all_there(file: Path) -> None:
     assert sorted(key.name for key in read_keys(file)) == sorted(f"caller{number}" for number in range(16))
     assert len(set(secrets)) == 16
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_through_a_link_the_file_that_it_leads_to_is_written(file: Path) -> None:
+    """The server may read the file itself: a key that is removed through a link has to be unknown there too."""
+    link, chain = file.with_name("link.txt"), file.with_name("chain.txt")
+    link.symlink_to(file.name)
+    chain.symlink_to(link)
+    add_key(link, "new", ["score"])
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    secret = add_key(chain, "other", ["score"])
+    remove_key(chain, "new")
+    assert (link.is_symlink(), chain.is_symlink(), file.is_symlink()) == (True, True, False)
+    assert [key.name for key in read_keys(file)] == ["other"]
+    assert Keyring(file).find(secret)
+    remove_key(link, "other")
+    assert read_keys(file) == ()
+
+
+def test_what_is_no_regular_file_is_refused_and_stays(file: Path) -> None:
+    fifo, folder, circle, link = (file.with_name(name) for name in ("fifo", "folder", "circle", "link"))
+    os.mkfifo(fifo)
+    folder.mkdir()
+    circle.symlink_to(circle)
+    link.symlink_to(fifo)
+    for place in (fifo, folder, circle, link, Path("/dev/null"), Path()):
+        with pytest.raises(UsageError, match=f"cannot be written to {place}: it is no regular file"):
+            add_key(place, "new", ["score"])
+        with pytest.raises(UsageError, match="it is no regular file"):
+            remove_key(place, "new")
+    assert fifo.is_fifo()
+    assert Path("/dev/null").is_char_device()
+    assert sorted(file.parent.iterdir()) == sorted([fifo, folder, circle, link])

@@ -9,7 +9,10 @@ import pytest
 
 from service.edge.request_log import choose_id, logging_to, request_id
 from service.settings import Settings
+from tests.service.edge.test_protocol import connected, rest
 from tests.service.fakes import POISON, Instance, open_instance, png
+from tests.service.records.test_telemetry import names, value
+from tests.service.test_load import eventually
 
 logger = logging.getLogger("some.part")
 
@@ -71,11 +74,14 @@ def test_the_root_logger_is_left_as_it_was() -> None:
     assert (root.level, root.handlers) == before
 
 
-def asked(folder: Path, ask: Any) -> list[dict[str, Any]]:
+def asked(folder: Path, ask: Any, **settings: Any) -> list[dict[str, Any]]:
     """The lines that a server writes while `ask` uses it."""
     stream = io.StringIO()
     options = {"log_level": "warning", "log_config": None}  # as `serve` has it
-    with logging_to(stream, Settings(log_format="json")), open_instance(folder, options=options) as instance:
+    with (
+        logging_to(stream, Settings(log_format="json")),
+        open_instance(folder, options=options, **settings) as instance,
+    ):
         ask(instance)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     return [line for line in lines if not line["logger"].startswith(("httpx", "httpcore", "asyncio"))]
@@ -116,3 +122,45 @@ def test_every_line_of_a_request_has_its_id(tmp_path: Path, monkeypatch: pytest.
         "of-the-load": ["service.models.loading", "service.edge.request_log"],
         "of-the-one": ["service.edge.request_log", "uvicorn.error"],
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "answer", "route"),
+    [
+        (
+            b"POST /score HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\nabc",
+            408,
+            "/score",
+        ),
+        (
+            b"POST /score HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\nno size",
+            400,
+            "/score",
+        ),
+        (
+            b"PUT /history/1/correction HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 9\r\n\r\n{",
+            408,
+            "/history/{number}/correction",
+        ),
+    ],
+    ids=["image", "no HTTP", "correction"],
+)
+def test_an_answer_that_the_app_did_not_give_is_noted_once_as_it_was_given(
+    tmp_path: Path, said: bytes, answer: int, route: str
+) -> None:
+    counts: list[list[str]] = []
+
+    def ask(instance: Instance) -> None:
+        with connected(instance) as connection:
+            connection.sendall(said)
+            assert rest(connection).startswith(b"HTTP/1.1 %d " % answer)
+        eventually(lambda: any(f'route="{route}"' in name for name in names(instance)))
+        counts.append(
+            [name for name in names(instance) if name.startswith("anomaly_requests_total{") and route in name]
+        )
+        assert value(instance, counts[0][0]) == 1
+
+    lines = asked(tmp_path, ask, receive_timeout_s=0.4, history=tmp_path / "history.sqlite")
+    assert counts == [[f'anomaly_requests_total{{code="{answer}",route="{route}"}}']]
+    assert [line["status"] for line in lines if line.get("route") == route] == [answer]

@@ -168,9 +168,11 @@ def test_keys_and_their_rates_hold_here_too(tmp_path: Path) -> None:
 def test_history_drift_and_metrics_have_the_images_but_none_of_a_request_that_fails(tmp_path: Path) -> None:
     with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite") as instance:
         assert infer(instance, png(5), b"text").status_code == 415
-        assert infer(instance, png(7), png(95)).status_code == 200
+        answer = infer(instance, png(7), png(95))
+        assert answer.status_code == 200
         rows = instance.client.get("/history").json()["items"]
         assert [(row["score"], row["filename"], row["part"]) for row in rows] == [(95.0, None, None), (7.0, None, None)]
+        assert {row["request_id"] for row in rows} == {answer.headers["X-Request-ID"]}
         assert instance.client.get("/models/m/drift").json()["num_scores"] == 2
         series = instance.client.get("/metrics").text
     assert 'anomaly_images_total{model="m",verdict="anomalous",version="1"} 1.0' in series

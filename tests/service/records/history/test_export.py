@@ -87,8 +87,12 @@ def test_what_has_no_file_is_counted(history: Place, images: Path, tmp_path: Pat
 
 
 def test_mistakes(history: Place, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "other.png").write_bytes(b"other")
     with pytest.raises(DataError, match="none of 1 files"):
-        export_corrections(history, [tmp_path / "nowhere"], tmp_path / "out.csv")
+        export_corrections(history, [tmp_path / "others"], tmp_path / "out.csv")
+    with pytest.raises(UsageError, match=f"{tmp_path / 'nowhere'} does not exist; give a folder of the image files"):
+        export_corrections(history, [images, tmp_path / "nowhere"], tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     for out in (tmp_path / "out.txt", tmp_path / "no" / "out.csv"):
         with pytest.raises(UsageError, match="in a folder that exists"):

@@ -146,7 +146,13 @@ def test_drift_begins_anew_when_a_person_says_so_while_servers_run(place: Place)
         other(lambda history: history.add([found(score=2.0)]))
     assert stored(place).to_bytes() == alone([1.0, 2.0]).to_bytes()
     assert stored(place, "e").to_bytes() == alone([3.0], "e").to_bytes()
-    assert restart_drift(place, "nothing") == 0
+    with pytest.raises(UsageError, match=r"has no rows of the model 'nothing'; there are those of m, n$"):
+        restart_drift(place, "nothing")
+
+
+def test_the_drift_of_a_history_without_rows_is_not_begun_anew(place: Place) -> None:
+    with writing(place), pytest.raises(UsageError, match=r"no rows of the model 'm'; it has none at all$"):
+        restart_drift(place, "m")
 
 
 def test_what_is_no_history_is_not_made_one(tmp_path: Path) -> None:
