@@ -118,13 +118,13 @@ def test_what_is_no_part_at_all_is_further_from_normal_than_any_part(drawn_parts
 
 def test_a_spot_is_found_where_it_is(whole_places_dir: Path, drawn_parts: Path) -> None:
     spoilt = opened(sorted(drawn_parts.glob("*.png"))[0])
-    spoilt[60:76, 20:36] = 255
+    spoilt[36:52, 30:46] = 255
     detector = load_detector(whole_places_dir)
     scores = detector.score([spoilt, *sorted(drawn_parts.glob("*.png"))])
     assert scores.score.argmax() == 0
     row, column = np.unravel_index(scores.heatmap[0].argmax(), scores.heatmap[0].shape)
-    assert 48 <= row < 88
-    assert 8 <= column < 48
+    assert 24 <= row < 64
+    assert 18 <= column < 58
 
 
 def test_results_evaluation_and_new_thresholds(whole_places_dir: Path, drawn_parts: Path, tmp_path: Path) -> None:
