@@ -206,6 +206,18 @@ def test_a_file_that_cannot_be_read_is_named(fitted: GanDetector, tmp_path: Path
     assert [error is None for error in fitted.detector_.score(paths).errors] == [True, False, True]
 
 
+def test_a_folder_without_images_is_said(fitted: GanDetector, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="is a folder that holds no images"):
+        fitted.predict(tmp_path)
+
+
+def test_an_alpha_that_is_no_number_is_refused(fitted: GanDetector) -> None:
+    wrong = clone(fitted).set_params(alpha="x")
+    wrong.detector_ = fitted.detector_
+    with pytest.raises(AnomalyError, match=r"alpha is the false-alarm rate .* got 'x'"):
+        wrong.predict(others()[:2])
+
+
 def test_before_fit_there_is_nothing(tmp_path: Path) -> None:
     for method in (tiny().predict, tiny().p_values):
         with pytest.raises(NotFittedError):
