@@ -69,13 +69,19 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
         Raises:
             InputError: X is not of the kinds above. It is a ValueError.
-            UsageError: the recipe or an override does not fit.
+            UsageError: the recipe or an override does not fit, or `max_minutes` is below 0.
             DataError: too few images, or none that can be read.
             TrainingError: training diverged.
         """
         from anomaly.pipeline.train import TrainOptions, TrainWatch, train_on  # here: what only scores needs no torch
         from anomaly.recipes import merged, parse_overrides
 
+        overrides = self.overrides
+        if not isinstance(overrides, list | tuple) or not all(isinstance(text, str) for text in overrides):
+            raise InputError(
+                f"overrides is {overrides!r}; expected a list or tuple of texts SECTION.FIELD=VALUE, such as "
+                '("training.steps=1000",)'
+            )
         dataset = _dataset(X)
         seed = {} if self.random_state is None else {"training": {"seed": self._seed()}}
         with tempfile.TemporaryDirectory(prefix="anomaly-fit-") as folder:
@@ -83,7 +89,7 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
                 data=dataset.name,
                 out=Path(folder) / "estimator",
                 recipe=self.recipe,
-                overrides=merged(parse_overrides(self.overrides), seed),
+                overrides=merged(parse_overrides(overrides), seed),
                 max_minutes=self.max_minutes,
                 device=self.device,
                 measures=False,

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from anomaly.errors import AnomalyError, ImageError, InputError
+from anomaly.errors import AnomalyError, ImageError, InputError, UsageError
 from anomaly.estimator import GanDetector
 from anomaly.inference import load_detector
 from tests.cli.calls import done, read_rows
@@ -204,6 +204,35 @@ def test_a_file_that_cannot_be_read_is_named(fitted: GanDetector, tmp_path: Path
     with pytest.raises(ImageError, match=r"1 of 3 images cannot be scored; the first: .*0001\.png"):
         fitted.predict(paths)
     assert [error is None for error in fitted.detector_.score(paths).errors] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"max_minutes": -1}, "^max_minutes, .* 0 or more; got -1$"),
+        ({"max_minutes": "5"}, "^max_minutes, .* 0 or more; got '5'$"),
+        ({"max_minutes": float("nan")}, "^max_minutes, .* 0 or more; got nan$"),
+        ({"overrides": "training.steps=2"}, "^overrides is 'training.steps=2'; expected a list or tuple of texts"),
+        ({"overrides": None}, "^overrides is None; expected a list or tuple of texts"),
+        ({"overrides": {"training.steps": 2}}, "^overrides is .*; expected a list or tuple of texts"),
+        ({"overrides": [("training.steps", 2)]}, "^overrides is .*; expected a list or tuple of texts"),
+    ],
+)
+def test_parameters_of_another_kind_are_refused_in_words_of_python(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        tiny().set_params(**changes).fit(normals())
+
+
+def test_a_folder_without_images_is_said(fitted: GanDetector, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="is a folder that holds no images"):
+        fitted.predict(tmp_path)
+
+
+def test_an_alpha_that_is_no_number_is_refused(fitted: GanDetector) -> None:
+    wrong = clone(fitted).set_params(alpha="x")
+    wrong.detector_ = fitted.detector_
+    with pytest.raises(AnomalyError, match=r"alpha is the false-alarm rate .* got 'x'"):
+        wrong.predict(others()[:2])
 
 
 def test_before_fit_there_is_nothing(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -87,15 +88,15 @@ def num_needed(alpha: float) -> int:
     return n - 1 if num_allowed(alpha, n - 1) else n
 
 
-def check_alpha(alpha: float) -> float:
-    """`alpha` itself, if it is a rate.
+def check_alpha(alpha: object) -> float:
+    """`alpha` as a float, if it is a rate.
 
     Raises:
-        UsageError: it is not inside (0, 1).
+        UsageError: it is no number inside (0, 1).
     """
-    if not 0.0 < alpha < 1.0:
-        raise UsageError(f"alpha is the false-alarm rate and lies between 0 and 1, for example 0.05; got {alpha:g}")
-    return alpha
+    if not isinstance(alpha, Real) or not 0.0 < float(alpha) < 1.0:
+        raise UsageError(f"alpha is the false-alarm rate and lies between 0 and 1, for example 0.05; got {alpha!r}")
+    return float(alpha)
 
 
 def reject_fdr(p_values: FloatArray, q: float) -> NDArray[np.bool_]:

@@ -35,7 +35,7 @@ def calibrate(
 ) -> None:
     """Compute thresholds from new normal images, and write a new version; nothing is retrained."""
     with usage():
-        from anomaly.calibration import check_alpha
+        from anomaly.calibration import check_alpha, num_allowed, num_needed
         from anomaly.pipeline.calibrate import calibrate_bundle
         from anomaly.pipeline.reading import ReadingWatch
 
@@ -68,3 +68,12 @@ def calibrate(
     out.print(f"wrote {escape(str(bundle.ref.path))} with {calibration.num_calibration} calibration images")
     threshold = calibration.threshold(alpha)
     out.print(calibration.shortage(alpha) or f"threshold at alpha {alpha:g}: {threshold:.6g}")
+    num_before = summary.old.contents.calibration.num_calibration
+    if threshold is None and num_allowed(alpha, num_before):
+        err.print(
+            f"[bold yellow]warning:[/] at a false-alarm rate of {alpha:g} the model gives no verdicts any more. That "
+            f"needs at least {num_needed(alpha)} calibration images. Version {bundle.version}, which is current now, "
+            f"has {calibration.num_calibration}; version {summary.old.version} has {num_before}. Calibrate "
+            f"{escape(str(summary.old.ref.path))} with more normal images. To go back, delete the folder "
+            f"{escape(str(bundle.ref.path))}: then the version before it is current, as `anomaly models list` shows"
+        )

@@ -80,7 +80,6 @@ def train(
         float | None,
         typer.Option(
             metavar="M",
-            min=0.0,
             help="End training after this many minutes, with what is learnt by then.",
             rich_help_panel=_RUN,
         ),

@@ -20,10 +20,15 @@ Inside = NDArray[np.bool_]
 
 
 def encode_region(inside: Inside) -> str:
-    """A region of any size as text, shrunk where a side is too long: every n-th row and column is kept."""
+    """A region of any size as text, shrunk where a side is too long.
+
+    A pixel that is kept is inside if any pixel that it stands for is: a region grows by less than one kept pixel.
+    """
     height, width = inside.shape
     scale = min(1.0, MAX_REGION_SIDE / max(height, width))
-    small = _stretched(inside, max(1, round(height * scale)), max(1, round(width * scale)))
+    small = np.zeros((max(1, round(height * scale)), max(1, round(width * scale))), np.bool_)
+    rows, columns = np.nonzero(inside)
+    small[_nearest(height, small.shape[0])[rows], _nearest(width, small.shape[1])[columns]] = True
     file = io.BytesIO()
     Image.fromarray(small).save(file, "png", optimize=True)
     return base64.b64encode(file.getvalue()).decode("ascii")
@@ -65,8 +70,14 @@ def region_note(text: str | None) -> str | None:
 
 
 def _stretched(inside: Inside, height: int, width: int) -> Inside:
-    """By the nearest centre, in whole numbers: PIL's own choice might depend on its version."""
-    rows = (2 * np.arange(height) + 1) * inside.shape[0] // (2 * height)
-    columns = (2 * np.arange(width) + 1) * inside.shape[1] // (2 * width)
+    rows, columns = _nearest(height, inside.shape[0]), _nearest(width, inside.shape[1])
     stretched: Inside = inside[rows[:, None], columns]
     return stretched
+
+
+def _nearest(side: int, other: int) -> NDArray[np.intp]:
+    """For each pixel of a side, the pixel below its centre on a side of another length, the same length laid over it.
+
+    In whole numbers: PIL's own choice might depend on its version.
+    """
+    return (2 * np.arange(side, dtype=np.intp) + 1) * other // (2 * side)

@@ -19,6 +19,7 @@ from anomaly.data.ahead import map_ahead
 from anomaly.data.decoding.appearance import Remark, Seen
 from anomaly.data.decoding.decode import Pixels, look, look_at_image
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
+from anomaly.data.files.listing import list_images
 from anomaly.data.preprocess import Preprocessing, preprocess_batch, preprocess_seen
 from anomaly.errors import ImageError
 
@@ -130,7 +131,12 @@ def _read_chunk(sources: list[Named], config: Preprocessing, limits: Limits) -> 
 
 def _look(source: Source, config: Preprocessing, name: str, limits: Limits) -> Seen:
     if isinstance(source, Path | bytes):
-        return look(source, name=name, limits=limits, value_range=config.range)
+        try:
+            return look(source, name=name, limits=limits, value_range=config.range)
+        except ImageError as error:
+            if isinstance(source, Path) and source.is_dir() and not list_images(source)[0]:
+                raise ImageError(f"{name}: is a folder that holds no images; give one that holds some") from error
+            raise
     return look_at_image(source, name=name, value_range=config.range)
 
 

@@ -117,11 +117,13 @@ class Detector:
     def score(self, images: Images, *, alpha: float = ALPHA) -> Scores:
         """Score one image or many: paths, PIL images, uint8 arrays (h, w) or (h, w, 3), or a batch.
 
-        A batch is an array or a tensor (n, c, h, w): uint8, or float in [-1, 1], which is rounded to 8 bits. Files are
-        decoded in threads while the networks run.
+        A batch is an array or a tensor (n, c, h, w): uint8, or float in [-1, 1], where black is -1; floats are rounded
+        to 8 bits. A batch of floats without a value below 0 is refused: it may be scaled to [0, 1]. Files are decoded
+        in threads while the networks run.
 
         Raises:
-            UsageError: `alpha` is not inside (0, 1), or a batch has another shape or type.
+            UsageError: `alpha` is not inside (0, 1), `images` is none of these, or a batch has another shape, type or
+                range. What is wrong with one image is in `errors`.
         """
         check_alpha(alpha)
         read: list[ReadImages] = []

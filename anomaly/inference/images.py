@@ -1,9 +1,10 @@
 """What `Detector.score` is given, as chunks of preprocessed pixels: files, PIL images, arrays, a batch."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from io import IOBase
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -63,7 +64,7 @@ def read_images(images: Images, config: PreprocessConfig) -> Iterator[ReadImages
     """Chunks in order, at least one; the next are decoded in threads while one is scored.
 
     Raises:
-        UsageError: a batch has another shape or type.
+        UsageError: `images` is none of these, a batch has another shape or type, or one of floats has no value below 0.
     """
     batch = _batch_of(images)
     if batch is not None:
@@ -74,12 +75,23 @@ def read_images(images: Images, config: PreprocessConfig) -> Iterator[ReadImages
             return
         results = _read_floats(batch, config)
     else:
-        several = [images] if isinstance(images, str | Path | PIL.Image.Image | np.ndarray) else images
-        results = read_all((_named(index, image) for index, image in enumerate(several)), config)
+        results = read_all((_named(index, image) for index, image in enumerate(_each(images))), config)
     num = chunk_size(config)
     yield _collect(list(islice(results, num)), config)
     while chunk := list(islice(results, num)):
         yield _collect(chunk, config)
+
+
+def _each(images: object) -> Iterable[Image]:
+    """One image, or several. Raises UsageError for what is neither; of a file and of bytes there would be parts."""
+    if isinstance(images, str | Path | PIL.Image.Image | np.ndarray):
+        return [images]
+    if isinstance(images, Iterable) and not isinstance(images, bytes | bytearray | IOBase):
+        return images
+    raise UsageError(
+        f"images are of {type(images).__name__}; expected a path, a PIL image or a uint8 array, a list of them, or a "
+        "batch (n, c, h, w)"
+    )
 
 
 def _named(index: int, image: Image) -> tuple[str, Source]:
@@ -137,6 +149,11 @@ def _check_batch(batch: NDArray[np.generic]) -> None:
         raise UsageError(f"a batch has the shape (n, c, h, w) with 1 or 3 channels; this one has {batch.shape}")
     if batch.dtype != np.uint8 and not np.issubdtype(batch.dtype, np.floating):
         raise UsageError(f"a batch is of uint8, or of floats in [-1, 1]; this one is of {batch.dtype}")
+    if batch.dtype != np.uint8 and batch.size and not np.less(batch, 0).any():
+        raise UsageError(
+            "no value of this batch of floats is below 0, so it may be scaled to [0, 1]; expected floats in [-1, 1], "
+            "where black is -1: give 2 * batch - 1 for floats in [0, 1], or give uint8"
+        )
 
 
 def _without_single_channel(array: Pixels) -> Pixels:

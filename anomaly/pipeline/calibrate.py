@@ -24,11 +24,12 @@ from anomaly.pipeline.record import groups_forgotten
 class CalibrationSummary:
     """The new version; images left out because they had made the model or are copies; files that could not be read.
 
-    With groups, `num_unused` images are left out because one picture of each new part calibrates. `remarks` are
-    sentences on how files were read, and on what was left away.
+    `old` is the version that it is made from. With groups, `num_unused` images are left out because one picture of each
+    new part calibrates. `remarks` are sentences on how files were read, and on what was left away.
     """
 
     bundle: Bundle
+    old: Bundle
     num_seen: int
     num_copies: int
     num_failed: int
@@ -123,6 +124,7 @@ def calibrate_bundle(
     forgotten = groups_forgotten(bundle.manifest.data, groups)
     return CalibrationSummary(
         save(renewed, bundle.ref.path.resolve().parent, left_out=store.errors),
+        bundle,
         len(keys) - num_new,
         num_new - len(new),
         len(store.errors),

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.errors import UsageError
 from anomaly.recipes import AUTO, Resolved, Sections
 from anomaly.training import HistoryRow
 
@@ -37,6 +39,14 @@ class TrainOptions:
     command: str = ""
     measures: bool = True
     nproc: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for `max_minutes` that are no time."""
+        minutes: object = self.max_minutes
+        if minutes is not None and not (isinstance(minutes, Real) and float(minutes) >= 0):
+            raise UsageError(
+                f"max_minutes, or --max-minutes, is the time for training in minutes, 0 or more; got {minutes!r}"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Where reported pictures go: `normal/`, `anomalous/` and `errors/` in a folder, below it as they were.
 
 Nothing is overwritten: where a name is taken, the report's id is put into it. A move that was interrupted between two
-disks is completed by the next try.
+disks is completed by the next try. A link leads to the same file from its new place; on another disk a copy of that
+file takes its place.
 """
 
 import errno
@@ -10,7 +11,8 @@ import os
 import shutil
 from pathlib import Path
 
-from anomaly.files import work_name
+from anomaly.errors import UsageError
+from anomaly.files import storing, work_name
 from anomaly.pipeline.results import ResultRow
 from anomaly.watch.arrivals import arrival_of
 from anomaly.watch.journal import Report
@@ -31,9 +33,19 @@ class Sorting:
         return [self._destination / name for name in (NORMAL, ANOMALOUS, ERRORS)]
 
     def make(self) -> None:
-        """Make the three. Raises OSError."""
+        """Make the three.
+
+        Raises:
+            UsageError: there is a file where a folder is needed.
+            StorageError: they cannot be made.
+        """
         for folder in self.folders:
-            folder.mkdir(parents=True, exist_ok=True)
+            if blocking := next((path for path in (folder, *folder.parents) if _is_no_folder(path)), None):
+                raise UsageError(
+                    f"--move-to {self._destination}: {blocking} is no folder; move it away, or give another folder"
+                )
+            with storing("pictures", folder, instead="give another folder as --move-to"):
+                folder.mkdir(parents=True, exist_ok=True)
 
     def move(self, report: Report) -> None:
         """Move one picture. One that is gone, or was replaced by another since, is left as it is.
@@ -62,7 +74,16 @@ def _verdict(row: ResultRow) -> str:
     return ANOMALOUS if row["is_anomalous"] else NORMAL
 
 
+def _is_no_folder(path: Path) -> bool:
+    return os.path.lexists(path) and not path.is_dir()
+
+
 def _move(source: Path, place: Path) -> None:
+    is_one_disk = source.lstat().st_dev == place.parent.stat().st_dev
+    if is_one_disk and source.is_symlink() and not source.readlink().is_absolute():
+        place.symlink_to(_target_of(source))
+        source.unlink()
+        return
     try:
         source.rename(place)
     except OSError as error:
@@ -76,7 +97,14 @@ def _move(source: Path, place: Path) -> None:
         source.unlink()
 
 
+def _target_of(link: Path) -> Path:
+    """What a link points at, from wherever it lies."""
+    return link.parent.resolve() / link.readlink()
+
+
 def _is_copy(source: Path, place: Path) -> bool:
+    if place.is_symlink():
+        return source.is_symlink() and place.readlink() == _target_of(source)
     one, other = source.stat(), place.lstat()
     is_alike = (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
     return is_alike and not source.samefile(place) and filecmp.cmp(source, place, shallow=False)

@@ -1,7 +1,7 @@
 """`anomaly calibrate`: new normals, a new version, the same model."""
 
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
 
 import numpy as np
 import pytest
@@ -83,6 +83,28 @@ def test_an_alpha_that_needs_more_images_is_said(model: Path, tmp_path: Path) ->
     write_images(tmp_path / "new", normals()[:25])
     result = done("calibrate", model, tmp_path / "new", "--alpha", "0.01")
     assert "alpha = 0.01 needs at least 99 calibration images and this model has 25" in result.stdout
+
+
+def test_a_version_that_gives_no_verdicts_any_more_is_warned_of(model: Path, tmp_path: Path) -> None:
+    num_before = load(model).contents.calibration.num_calibration
+    write_images(tmp_path / "few", normals()[:10])
+    result = done("calibrate", model, tmp_path / "few")
+    assert result.stderr.replace("\n", " ").endswith(
+        "warning: at a false-alarm rate of 0.05 the model gives no verdicts any more. That needs at least 19 "
+        f"calibration images. Version 2, which is current now, has 10; version 1 has {num_before}. Calibrate "
+        f"{model / '1'} with more normal images. To go back, delete the folder {model / '2'}: then the version before "
+        "it is current, as `anomaly models list` shows "
+    )
+    rmtree(model / "2")
+    assert load(model).version == 1
+
+
+@pytest.mark.parametrize("options", [["--alpha", "0.2"], ["--alpha", "0.0001"]])
+def test_verdicts_that_are_still_given_or_never_were_are_not_warned_of(
+    options: list[str], model: Path, tmp_path: Path
+) -> None:
+    write_images(tmp_path / "few", normals()[:10])
+    assert "warning:" not in done("calibrate", model, tmp_path / "few", *options).stderr
 
 
 @pytest.mark.parametrize(

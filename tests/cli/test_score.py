@@ -121,7 +121,7 @@ def test_an_empty_folder_is_a_row_with_a_reason(bigan_dir: Path, tmp_path: Path)
     (tmp_path / "empty").mkdir()
     assert call("score", bigan_dir, tmp_path / "empty", "--out", tmp_path / "r.csv").exit_code == 2
     (row,) = read_rows(tmp_path / "r.csv")
-    assert "is a folder" in row["error"]
+    assert "is a folder that holds no images" in row["error"]
 
 
 def test_alpha_decides_and_too_small_a_one_leaves_the_verdict_open(

@@ -113,13 +113,18 @@ def test_bad_files_get_a_reason_and_their_neighbours_their_pixels(tmp_path: Path
 
 
 def test_whatever_is_named_has_a_reason(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
+    for name in ("empty", "notes", "images"):
+        (tmp_path / name).mkdir()
     (tmp_path / "text.txt").touch()
-    paths = [str(tmp_path / name) for name in ("missing.png", "text.txt", "empty")]
+    (tmp_path / "notes" / "notes.txt").touch()
+    write_image(tmp_path / "images" / "1.png", 1)
+    paths = [str(tmp_path / name) for name in ("missing.png", "text.txt", "empty", "notes", "images")]
     errors = [str(result) for result in read_all(from_files(paths), CONFIG)]
     assert [error.removeprefix(path) for error, path in zip(errors, paths, strict=True)] == [
         ": does not exist; check the path",
         ": is empty (0 bytes); expected one of JPEG, PNG, WebP, BMP, TIFF and PNM",
+        ": is a folder that holds no images; give one that holds some",
+        ": is a folder that holds no images; give one that holds some",
         ": is a folder; expected an image file",
     ]
 

@@ -103,9 +103,9 @@ def test_a_user_s_mistakes_are_sentences(onnx_folder: Path, onnx_python: Path, t
     (tmp_path / "empty").mkdir()
     done = run_alone(onnx_python, program, tmp_path / "empty", tmp_path / "missing.png")
     assert (done.returncode, done.stderr) == (1, "")
-    assert ["is a folder" in row["error"] or "does not exist" in row["error"] for row in rows_of(done.stdout)] == [
-        True
-    ] * 2
+    folder, missing = rows_of(done.stdout)
+    assert "is a folder that holds no images" in folder["error"]
+    assert "does not exist" in missing["error"]
 
 
 def test_a_missing_runtime_is_a_sentence(openvino_folder: Path, onnx_python: Path) -> None:

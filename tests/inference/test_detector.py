@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -99,8 +100,8 @@ def test_a_score_at_the_threshold_is_not_above_it(detector: Detector) -> None:
     assert at_threshold.p_value == [1.0]
 
 
-@pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, 2.0, float("nan")])
-def test_alpha_is_a_rate(detector: Detector, alpha: float) -> None:
+@pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, 2.0, float("nan"), "0.05", None])
+def test_alpha_is_a_rate(detector: Detector, alpha: Any) -> None:
     with pytest.raises(UsageError, match="alpha is the false-alarm rate"):
         detector.score(normals()[0], alpha=alpha)
 
@@ -156,6 +157,38 @@ def test_an_image_of_a_tensor_fails_alone(detector: Detector) -> None:
 def test_a_tensor_that_is_no_batch_of_images_is_refused(detector: Detector, batch: torch.Tensor, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         detector.score(batch)
+
+
+@pytest.mark.parametrize("scale", [1, 255])
+def test_a_batch_of_floats_that_may_not_be_in_the_range_of_networks_is_refused(detector: Detector, scale: int) -> None:
+    """Black is -1 there, so nothing below 0 is what images scaled to [0, 1] look like, or unscaled ones."""
+    images = normals()[:3, None] / 255.0 * scale
+    for batch in (images, images.astype(np.float16), torch.from_numpy(images)):
+        with pytest.raises(UsageError, match=r"expected floats in \[-1, 1\].*uint8"):
+            detector.score(batch)
+
+
+def test_what_is_no_image_fails_alone(detector: Detector, tmp_path: Path) -> None:
+    image = normals()[0]
+    (path,) = write_images(tmp_path, [image])
+    with path.open("rb") as file:
+        several: list[Any] = [image, PIL.Image.new("L", (0, 0)), PIL.Image.new("RGB", (4, 0)), None, file, 7, image]
+        scores = detector.score(several)
+    assert_array_equal(np.isfinite(scores.score), [True, *[False] * 5, True])
+    said = ["has 0 × 0 pixels", "has 4 × 0 pixels", "the type NoneType", "the type BufferedReader", "the type int"]
+    for number, (reason, error) in enumerate(zip(said, scores.errors[1:-1], strict=True), 1):
+        assert error is not None
+        assert error.startswith(f"image {number}: ")
+        assert reason in error
+
+
+def test_what_are_no_images_is_refused(detector: Detector, tmp_path: Path) -> None:
+    (path,) = write_images(tmp_path, [normals()[0]])
+    with path.open("rb") as file:
+        wrong: list[Any] = [None, 7, path.read_bytes(), file]
+        for images in wrong:
+            with pytest.raises(UsageError, match=f"images are of {type(images).__name__}; expected a path"):
+                detector.score(images)
 
 
 def test_nothing_gives_nothing(detector: Detector) -> None:

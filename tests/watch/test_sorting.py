@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from anomaly.errors import UsageError
 from anomaly.watch.arrivals import arrival_of
 from anomaly.watch.journal import Report
 from anomaly.watch.sorting import Sorting
@@ -84,6 +85,50 @@ def test_another_picture_of_the_same_size_and_time_is_not_taken_for_a_copy(folde
     os.utime(out / "normal" / "a.png", ns=(found.st_atime_ns, found.st_mtime_ns))
     Sorting(folder, out).move(moved)
     assert contents(out) == {"normal/a.png": "evil", "normal/a-0123456789abcdef.png": "good"}
+
+
+@pytest.mark.parametrize("is_relative", [True, False])
+def test_a_link_leads_to_its_file_after_the_move(folder: Path, out: Path, tmp_path: Path, is_relative: bool) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    file = tmp_path / "elsewhere" / "a.png"
+    file.write_text("good")
+    target = Path("..", "..", "elsewhere", "a.png") if is_relative else file
+    link = folder / "sub" / "a.png"
+    link.symlink_to(target)
+    arrival = arrival_of(link, "sub/a.png")
+    assert arrival is not None
+    moved = Report(arrival, "0123456789abcdef", {"is_anomalous": False, "error": None})
+    Sorting(folder, out).move(moved)
+    place = out / "normal" / "sub" / "a.png"
+    assert not os.path.lexists(link)
+    is_one_disk = out.stat().st_dev == tmp_path.stat().st_dev
+    assert (place.is_symlink(), place.samefile(file)) == (is_one_disk, is_one_disk)
+    link.symlink_to(target)  # as a move leaves it that was cut off
+    Sorting(folder, out).move(moved)
+    assert not os.path.lexists(link)
+    assert file.read_text() == "good"
+    assert contents(out) == {"normal/sub/a.png": "good"}
+
+
+def test_a_link_takes_no_place_of_another(folder: Path, out: Path, tmp_path: Path) -> None:
+    sorting = Sorting(folder, out)
+    sorting.move(report(folder, "a.png", "first"))
+    (tmp_path / "b.png").write_text("second")
+    (folder / "a.png").symlink_to(Path("..", "b.png"))
+    arrival = arrival_of(folder / "a.png", "a.png")
+    assert arrival is not None
+    sorting.move(Report(arrival, "0123456789abcdef", {"is_anomalous": False, "error": None}))
+    assert contents(out) == {"normal/a.png": "first", "normal/a-0123456789abcdef.png": "second"}
+
+
+@pytest.mark.parametrize("blocking", ["out", "out/normal", "out/deep"])
+def test_a_file_in_the_place_of_a_folder_is_said(folder: Path, tmp_path: Path, blocking: str) -> None:
+    file = tmp_path / blocking
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    destination = file / "sorted" if blocking == "out/deep" else tmp_path / "out"
+    with pytest.raises(UsageError, match=f"^--move-to {destination}: {file} is no folder; move it away, or "):
+        Sorting(folder, destination).make()
 
 
 def test_what_came_in_its_place_stays(folder: Path, out: Path) -> None:

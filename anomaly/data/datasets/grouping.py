@@ -3,6 +3,7 @@
 Pictures of anomalies are only tested, so nothing asks of which part they are, and they may have other names.
 """
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +24,7 @@ def with_parts(dataset: Dataset, groups: str) -> Dataset:
 
     Raises:
         UsageError: `groups` is no regular expression, or there is no manifest to have the column.
-        DataError: an image has no part; the message names the first ones.
+        DataError: an image has no part; the message names the first ones. Or the manifest has no such column.
     """
     normals = [sample for sample in dataset.samples if sample.label == "normal"]
     parts = _by_column(dataset, normals) if groups == COLUMN else _by_pattern(dataset, normals, groups)
@@ -35,6 +36,11 @@ def _by_column(dataset: Dataset, normals: Sequence[Sample]) -> dict[str, str]:
         raise UsageError(
             f"--groups {COLUMN} is the column of a manifest, and {dataset.name} is none; give a regular expression of "
             r"the file names, such as --groups 'part(\d+)_', or write a manifest"
+        )
+    if COLUMN not in dataset.columns:
+        raise DataError(
+            f"{dataset.name}: has no column {COLUMN}; its columns are {', '.join(dataset.columns)}. If one of them "
+            f"says which part each image shows, call it {COLUMN}; else add that column, or leave --groups away"
         )
     without = [sample.path for sample in normals if not sample.group]
     if without:
@@ -59,10 +65,25 @@ def _by_pattern(dataset: Dataset, normals: Sequence[Sample], groups: str) -> dic
     if without:
         raise DataError(
             f"{dataset.name}: the names of {len(without)} of {len(normals)} normal images do not match --groups "
-            f"'{groups}': {_named(without)}; change the expression so that it finds the part in each name, move these "
-            f"files away, or write a manifest with the column {COLUMN}"
+            f"'{groups}': {_named(without)}; {_advice(dataset, groups)}"
         )
     return parts
+
+
+def _advice(dataset: Dataset, groups: str) -> str:
+    """What to do about an expression that does not match; it may be meant as a column."""
+    alike = difflib.get_close_matches(groups.strip().lower(), dataset.columns, n=1, cutoff=0.8)
+    if alike == [COLUMN]:
+        return f"for the manifest's column {COLUMN} give --groups {COLUMN}"
+    if alike:
+        return (
+            f"the manifest has a column {alike[0]}: if that says which part each image shows, call it {COLUMN} in the "
+            f"manifest, and give --groups {COLUMN}"
+        )
+    return (
+        "change the expression so that it finds the part in each name, move these files away, or write a manifest with "
+        f"the column {COLUMN}"
+    )
 
 
 def _named(paths: Sequence[str]) -> str:

@@ -61,7 +61,7 @@ def open_manifest(path: Path, normal: Sequence[str]) -> Dataset:
         num_images = sum(len(several) > 1 for several in images.values())
         notes.append(f"{num_joined} lines are of {num_images} images: each counts once, with its masks united")
     samples = tuple(_to_sample(several, masked=bool(masks)) for several in images.values())
-    return Dataset(str(path), "manifest", samples, notes=tuple(notes))
+    return Dataset(str(path), "manifest", samples, notes=tuple(notes), columns=tuple(filter(None, table.header)))
 
 
 def _check_columns(header: Sequence[str], path: Path) -> list[str]:

@@ -79,7 +79,7 @@ class Dataset:
     is a test split alone, nothing may be trained on. Without splits every fifth normal image is held out for `test`,
     if there are anomalous images too. `notes` are sentences on what was joined, is not used or is missing.
     `parts` has the part that each normal image shows, by the image's path, and is empty where nothing asks for parts
-    (see `with_parts`). Then every fifth part is held out, with all its images.
+    (see `with_parts`). Then every fifth part is held out, with all its images. `columns` are those of a manifest.
     """
 
     name: str
@@ -88,6 +88,7 @@ class Dataset:
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     parts: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     def train_normals(self) -> list[Sample]:
         """The normal images to learn from: of the training split where there are splits.

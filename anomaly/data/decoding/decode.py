@@ -70,12 +70,15 @@ def look_at_image(image: Image.Image | Pixels, *, name: str = "", value_range: i
     messages call the image; by default that of the file that PIL opened, if there is one.
 
     Raises:
-        ImageError: an array of another dtype or shape, or an image that PIL cannot load.
+        ImageError: an array of another dtype or shape, an image that PIL cannot load or that has no pixels, or an
+            object of another type.
     """
     name = name or str(getattr(image, "filename", "")) or "the image"
     if not isinstance(image, Image.Image):
         _check_array(image, name)
         image = Image.fromarray(image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image)
+    if 0 in image.size:
+        raise ImageError(f"{name}: has {image.width} × {image.height} pixels; expected at least one")
     with naming(name):
         return see(image, name=name, value_range=value_range)
 
@@ -85,7 +88,11 @@ def to_array(image: Image.Image | Pixels) -> Pixels:
     return np.array(to_image(image))
 
 
-def _check_array(array: Pixels, name: str) -> None:
+def _check_array(array: object, name: str) -> None:
+    if not isinstance(array, np.ndarray):
+        raise ImageError(
+            f"{name}: is of the type {type(array).__name__}; expected a path, a PIL image or an array of uint8"
+        )
     if array.dtype != np.uint8:
         raise ImageError(f"{name}: its array has dtype {array.dtype}; expected uint8: scale the pixels to 0 … 255")
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))) or 0 in array.shape:

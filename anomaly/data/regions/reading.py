@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from anomaly.config import Config
 from anomaly.config.mistakes import mistakes_of
-from anomaly.config.region import Inside, encode_region
+from anomaly.config.region import MAX_REGION_SIDE, Inside, decode_region, encode_region, inside_of
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.masks.coding import read_mask
 from anomaly.errors import ImageError, UsageError
@@ -85,7 +85,8 @@ def region_text(path: Path, size: tuple[int, int] | None, *, limits: Limits = DE
     """The region in a file as a recipe has it, for pictures of about this height and width; None: not known.
 
     Raises:
-        UsageError: as `read_region`, or the pictures have another aspect ratio.
+        UsageError: as `read_region`, or the pictures have another aspect ratio, or nothing would be left inside or
+            outside. The message names the file.
     """
     inside = read_region(path, limits=limits)
     if size is not None:
@@ -96,7 +97,18 @@ def region_text(path: Path, size: tuple[int, int] | None, *, limits: Limits = DE
                 f"{size[1]} × {size[0]}; a region is laid over the whole picture, so it needs the same aspect ratio: "
                 "draw it on one of the pictures"
             )
-    return encode_region(inside)
+    text = encode_region(inside)
+    kept = decode_region(text)
+    if kept.all():
+        raise UsageError(
+            f"--region {path}: nothing is left outside when it is shrunk to {kept.shape[1]} × {kept.shape[0]} pixels, "
+            f"as it is kept; draw what lies outside at least {2 * -(-max(inside.shape) // MAX_REGION_SIDE)} pixels wide"
+        )
+    if size is not None and not inside_of(text, *size).any():
+        raise UsageError(
+            f"--region {path}: no pixel of a picture of {size[1]} × {size[0]} lies inside; draw a larger region"
+        )
+    return text
 
 
 def _read_polygons(path: Path) -> RegionPolygons:

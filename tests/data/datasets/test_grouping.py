@@ -1,5 +1,6 @@
 """`--groups`: the part of each normal image, by a manifest's column or by file names; which parts are held out."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,36 @@ def test_a_manifest_that_leaves_its_column_empty_is_refused(tmp_path: Path) -> N
     ):
         open_dataset(path, groups="group")
     assert open_dataset(path).parts == {}
+
+
+def test_a_manifest_without_the_column_is_told_which_it_has(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "list.csv").write_text("path,Label,part,\na.png,normal,7,")
+    with pytest.raises(DataError) as caught:
+        open_dataset(str(tmp_path / "list.csv"), groups="group")
+    assert str(caught.value) == (
+        f"{tmp_path / 'list.csv'}: has no column group; its columns are path, label, part. If one of them says which "
+        "part each image shows, call it group; else add that column, or leave --groups away"
+    )
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        (
+            "part_no",
+            "the manifest has a column part_no: if that .* call it group .* give --groups group$",
+        ),
+        ("Part_Nos", "the manifest has a column part_no: "),
+        ("groups", "for the manifest's column group give --groups group$"),
+        (r"tile_(\d+)", "change the expression"),
+    ],
+)
+def test_an_expression_that_may_be_meant_as_a_column_is_told_of_it(tmp_path: Path, groups: str, said: str) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "list.csv").write_text("path,label,part_no,group\na.png,normal,7,8")
+    with pytest.raises(DataError, match=rf"do not match --groups '{re.escape(groups)}': .*a\.png; {said}"):
+        open_dataset(str(tmp_path / "list.csv"), groups=groups)
 
 
 def test_lines_of_one_image_agree_on_its_part(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
-from anomaly.config.region import MAX_REGION_SIDE, decode_region, inside_of
+from anomaly.config.region import MAX_REGION_SIDE, decode_region, encode_region, inside_of
 from anomaly.data.regions.reading import read_region, region_text
 from anomaly.errors import UsageError
 
@@ -64,6 +65,39 @@ def test_the_text_is_small_and_laid_over_pictures_of_any_size(tmp_path: Path) ->
     assert len(text) < 4000
     assert (inside_of(text, 1500, 2000) == disc).mean() > 0.99
     assert (inside_of(text, 750, 1000) == disc[::2, ::2]).mean() > 0.99
+
+
+@pytest.mark.parametrize("shape", [(1500, 2000), (513, 100), (1023, 1024), (1, 5000)])
+def test_a_region_that_is_shrunk_keeps_all_its_pixels_and_grows_by_less_than_one_kept(shape: tuple[int, int]) -> None:
+    height, width = shape
+    inside = np.random.default_rng(0).random(shape) < 1e-4
+    inside[height // 3, width // 5 : width // 5 + 70] = inside[0, 0] = True  # a line of one pixel, and a corner
+    found = inside_of(encode_region(inside), height, width)
+    assert found[inside].all()
+    kept = max(shape) / MAX_REGION_SIDE
+    margin = int(np.ceil(kept)) - 1
+    near = ndimage.binary_dilation(inside, np.ones((2 * margin + 1,) * 2))
+    assert not (found & ~near).any()
+
+
+def test_a_region_of_one_pixel_is_kept(tmp_path: Path) -> None:
+    mask = np.zeros((1500, 2000), np.bool_)
+    mask[801, 1203] = True
+    Image.fromarray(mask).save(tmp_path / "region.png")
+    assert inside_of(region_text(tmp_path / "region.png", (1500, 2000)), 1500, 2000)[801, 1203]
+
+
+def test_a_region_that_leaves_nothing_inside_or_outside_is_refused_by_name(tmp_path: Path) -> None:
+    mask = np.zeros((400, 400), np.bool_)
+    mask[0, 0] = True
+    Image.fromarray(mask).save(tmp_path / "region.png")
+    with pytest.raises(UsageError, match=r"region\.png: no pixel of a picture of 40 × 40 lies inside; draw a larger"):
+        region_text(tmp_path / "region.png", (40, 40))
+    mask = np.ones((1500, 1500), np.bool_)
+    mask[0] = False
+    Image.fromarray(mask).save(tmp_path / "region.png")
+    with pytest.raises(UsageError, match=r"region\.png: nothing is left outside when .* 512 × 512 .* 6 pixels wide"):
+        region_text(tmp_path / "region.png", (1500, 1500))
 
 
 def test_small_regions_are_kept_pixel_by_pixel(tmp_path: Path) -> None:
