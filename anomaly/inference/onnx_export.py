@@ -21,6 +21,7 @@ from torch.nn.functional import max_pool2d
 from anomaly.bundle import Bundle
 from anomaly.config import Precision
 from anomaly.config.places import PLACE, REFERENCE
+from anomaly.data import to_floats
 from anomaly.data.pose import AS_IT_LIES
 from anomaly.data.preprocess import OUTSIDE
 from anomaly.errors import UsageError
@@ -32,6 +33,8 @@ from anomaly.runtime import to_float
 from anomaly.scoring.combine import SHARE_OF_ALL, auxiliary_columns, paper_weights
 from anomaly.scoring.heatmap import NORMAL_PEAK
 
+_BLACK, _ONE, _GREY = (float(x) for x in to_floats(np.array([0, 1, OUTSIDE], np.uint8)))
+_HALF_LEVEL = (_ONE - _BLACK) / 2
 OUTPUTS = ("score", "p_value", "threshold", "is_anomalous", "terms", "heatmap")
 
 
@@ -101,8 +104,8 @@ class _PlacesOfPictures(nn.Module):
         maps = self.networks(x, window, torch.from_numpy(AS_IT_LIES) if pose is None else pose)
         if not self.has_region:
             return maps.amax(dim=(2, 3)), maps[:, :1]
-        levels = 127.5 * (x + 1)  # not quite whole numbers: runtimes round differently
-        is_inside = ((levels - OUTSIDE).abs() > 0.5).any(dim=1, keepdim=True).float()
+        is_grey = (x - _GREY).abs() < _HALF_LEVEL  # not ==: runtimes round differently
+        is_inside = (~is_grey).any(dim=1, keepdim=True).float()
         counted = max_pool2d(is_inside, PLACE) >= is_inside.amax(
             dim=(2, 3), keepdim=True
         )  # of a picture that is grey everywhere all
