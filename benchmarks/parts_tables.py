@@ -27,7 +27,8 @@ that the first kind of evidence stays unless another is clearly better, with til
 kind of evidence that is dropped must be worth a normal, with 50 cells; that the residual at half the size counts at
 most as much as the other kinds, with bottles (that there is one was chosen by spoilt normals); that
 `large-parts` aligns pictures, learns by small defects and prefers its discriminator alone, with some boards and
-mosaics; that a tenth of its negatives are far from normals, and not a fifth nearer ones, with these mosaics. `parts` is the recipe `large-parts` on boards and mosaics, where 256 pixels a side hide the defects.
+mosaics; that a tenth of its negatives are far from normals, and not a fifth nearer ones, with these mosaics. `parts` is
+the recipe `large-parts` on boards and mosaics, where 256 pixels a side hide the defects.
 
 All methods see the same splits. PCA and 3-NN (nearest neighbours) see 64 × 64 grey pixels. **PatchCore's evidence** is
 a memory of normal places of the same φ that `parts` has, EfficientNet-Lite0, without any training: a detector that

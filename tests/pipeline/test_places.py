@@ -37,7 +37,7 @@ def test_what_was_left_open_is_chosen_and_kept(
     """These pictures are not aligned, so places are less than a defect of points, and only others have a memory."""
     brief: dict[str, dict[str, object]] = {
         "training": {"steps": 5},
-        "features": {"memory": 64, "points": points, "sigma": "auto"},
+        "features": {"memory": 64, "points": points},
     }
     options = TrainOptions(
         data=str(drawn_parts), out=tmp_path / "m", recipe="large-parts", overrides=brief, device="cpu"
@@ -51,13 +51,15 @@ def test_what_was_left_open_is_chosen_and_kept(
             on_calibrating=lambda: stages.append("calibrating"),
         ),
     )
-    discriminators = ["Training discriminator, sigma 0.5", "step 5"]
+    sigma = 0.5 if has_memory else 10  # a discriminator that is alone needs negatives that are far from all normals
+    discriminators = [f"Training discriminator, sigma {sigma}", "step 5"]
     assert stages[:4] == ["Preparing the pretrained network", "Computing maps", *discriminators]
     assert stages[-3:] == ["Choosing what is kept", "Measuring normals", "calibrating"]
     manifest = load(tmp_path / "m").manifest
     features = manifest.recipe.features
     assert "auto" not in (features.places, features.sigma, features.standardise, manifest.recipe.preprocess.scale)
     assert (features.memory > 0) == has_memory
+    assert (features.sigma, features.spoilt) == ((0.5, 1.0) if has_memory else (10.0, 0.9))
     assert tuple(manifest.terms) == EVIDENCE[:3]  # nothing is restored
     assert manifest.data.num_report > 0
 

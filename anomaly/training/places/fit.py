@@ -50,6 +50,7 @@ _PLAYERS = {RESIDUAL: "g", RESIDUAL_HALF: "g_half"}
 _TOLD = {RESIDUAL: "restorer", RESIDUAL_HALF: "restorer at half size"}
 MAX_NEGATIVES, MAX_RESTORED, MAX_CHOSEN_BY = 96, 384, 40  # images that are spoilt
 _SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
+_SPOILT_ALONE, _FAR = 0.9, 10.0  # share of the negatives that are spoilt, and how far from normals the others lie
 _SPOILT_SHARE = 0.25  # of a place's pixels
 
 
@@ -118,6 +119,11 @@ def fit_places(
     chosen_by = _chosen_by(pixels, chosen_by_rows, Look(seen, reference), config, seed, has_region=has_region)
     spoilt_places = _spoilt_places(pixels, negative_rows, networks, config, seen, seed, has_region=has_region)
     pairs = _spoilt_pairs(pixels, restored_rows, list(restorers.values()), seen, seed, has_region=has_region)
+    if config.points and config.places == "auto" and pool.aligned is None and networks.D is not None:
+        # a memory of places that are not aligned says nothing of a defect of a few pixels, which is less than a place
+        config = config.model_copy(update={"memory": 0, "places": Place.ANYWHERE})
+    if not (config.memory or restorers) and config.spoilt == 1:  # D is alone, and would know drawn defects only
+        config = config.model_copy(update={"spoilt": _SPOILT_ALONE, "sigma": _FAR})
     watch = StepWatch(should_stop, on_progress, ranks)  # a time limit counts from the first step on
     runs: dict[int, list[HistoryRow]] = {}
     if networks.D is not None:
@@ -127,9 +133,6 @@ def fit_places(
         watch.on_progress(f"Training {_TOLD[kind]}", 0, training.steps)
         runs[kind] = train_restorer(restorer, coarse, pairs_of_it, training, watch, _PLAYERS[kind])
     on_progress("Choosing what is kept", 0, None)
-    if config.points and config.places == "auto" and pool.aligned is None and networks.D is not None:
-        # a memory of places that are not aligned says nothing of a defect of a few pixels, which is less than a place
-        config = config.model_copy(update={"memory": 0, "places": Place.ANYWHERE})
     if config.memory:
         networks.memory, config = remember(pool, networks, config, chosen_by)
         chosen_by = chosen_by.seen_by(networks.memory)
