@@ -106,9 +106,8 @@ class _PlacesOfPictures(nn.Module):
             return maps.amax(dim=(2, 3)), maps[:, :1]
         is_grey = (x - _GREY).abs() < _HALF_LEVEL  # not ==: runtimes round differently
         is_inside = (~is_grey).any(dim=1, keepdim=True).float()
-        counted = max_pool2d(is_inside, PLACE) >= is_inside.amax(
-            dim=(2, 3), keepdim=True
-        )  # of a picture that is grey everywhere all
+        most = is_inside.amax(dim=(2, 3), keepdim=True)  # 0 of a picture that is grey everywhere: all its places count
+        counted = max_pool2d(is_inside, PLACE) >= most
         return maps.masked_fill(~counted, -torch.inf).amax(dim=(2, 3)), maps[:, :1].masked_fill(~counted, 0)
 
 
