@@ -23,7 +23,7 @@ from anomaly.config.places import PLACE
 from anomaly.data import PixelsOfImages
 from anomaly.networks.places import NUM_FEATURES, MainAxes, PlaceDiscriminator, PlaceNetworks
 from anomaly.networks.restorer import MapRestorer
-from anomaly.training.curves import HistoryRow, means
+from anomaly.training.curves import REPORT_EVERY, HistoryRow, means
 from anomaly.training.places.aligned import find_reference
 from anomaly.training.places.discriminator import train_discriminator
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample, evidence_of
@@ -39,7 +39,7 @@ from anomaly.training.places.spoilt import (
     spoilt_images,
 )
 from anomaly.training.places.statistics import WAYS, Way, clearly_better, measured, place_statistics
-from anomaly.training.places.steps import REPORT_EVERY, StepWatch
+from anomaly.training.places.steps import StepWatch
 from anomaly.training.ranks import ALONE, Ranks
 
 SIGMAS = (0.5, 1.0, 2.0)
