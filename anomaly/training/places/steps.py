@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, optim
 
-from anomaly.training.curves import REPORT_EVERY
-from anomaly.training.curves import Curves, HistoryRow, means, to_rows
+from anomaly.training.curves import REPORT_EVERY, Curves, HistoryRow, means, to_rows
 from anomaly.training.optimizers import descend
 from anomaly.training.ranks import ALONE, Ranks
 
