@@ -45,6 +45,16 @@ def groups_option(panel: str | None = None) -> Any:
     )
 
 
+def region_option(panel: str | None = None) -> Any:
+    """`--region`, likewise."""
+    return typer.Option(
+        metavar="MASK.png|POLYGONS.json",
+        help="Only what lies inside counts: in training, calibration, scores and heatmaps. `anomaly region` proposes a "
+        "mask.",
+        rich_help_panel=panel,
+    )
+
+
 def max_pixels_option(panel: str | None = None) -> Any:
     """`--max-pixels`, likewise."""
     return typer.Option(
@@ -57,6 +67,7 @@ def max_pixels_option(panel: str | None = None) -> Any:
 
 
 Groups = Annotated[str, groups_option()]
+Region = Annotated[Path | None, region_option()]
 Engine = Annotated[
     str,
     typer.Option(

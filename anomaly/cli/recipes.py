@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, Normal, err, names, out, usage
+from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, Normal, Region, err, names, out, usage
 from anomaly.cli.data import say_data
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def recipes_try(
     minutes: Annotated[float, typer.Option(metavar="M", min=0.0, help="To train each recipe, at most.")] = 2.0,
     normal: Normal = "",
     groups: Groups = "",
+    region: Region = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the draw and of the trainings.")] = 0,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,
@@ -86,6 +87,7 @@ def recipes_try(
             recipes=tuple(names(recipes)),
             normal=names(normal),
             groups=groups,
+            region=region,
             minutes=minutes,
             device=device,
             seed=seed,
@@ -108,7 +110,8 @@ def recipes_try(
     if summary.best is None:
         raise typer.Exit(1)
     best = escape(summary.best.name)
-    out.print(f"choose {best}: anomaly train {escape(data)} --recipe {best} --out models/NAME", soft_wrap=True)
+    more = "" if region is None else f" --region {escape(str(region))}"
+    out.print(f"choose {best}: anomaly train {escape(data)} --recipe {best}{more} --out models/NAME", soft_wrap=True)
 
 
 def _cells(trial: "Trial") -> list[str]:

@@ -18,6 +18,7 @@ from anomaly.cli.console import (
     names,
     needs_torch,
     out,
+    region_option,
     usage,
 )
 from anomaly.cli.data import say_data
@@ -58,15 +59,7 @@ def train(
             metavar="PIXELS", help="The side that images are scaled to: preprocess.size.", rich_help_panel=_RECIPE
         ),
     ] = None,
-    region: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="MASK.png|POLYGONS.json",
-            help="Only what lies inside counts: in training, calibration, scores and heatmaps. `anomaly region` "
-            "proposes a mask.",
-            rich_help_panel=_RECIPE,
-        ),
-    ] = None,
+    region: Annotated[Path | None, region_option(_RECIPE)] = None,
     init_decoder: Annotated[
         Path | None,
         typer.Option(

@@ -14,14 +14,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.config.region import inside_of
 from anomaly.data import Dataset, Limits, Sample, describe, open_dataset, to_array
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.data.preprocess import OUTSIDE
 from anomaly.errors import AnomalyError, DataError, ImageError, UsageError
 from anomaly.evaluation.metrics import image_metrics
 from anomaly.extras import WITH_TORCH, require
 from anomaly.inference import load_detector
+from anomaly.pipeline.region import with_region
 from anomaly.pipeline.train import TrainOptions, train_on
-from anomaly.recipes import Survey, candidates, read_recipe, survey
+from anomaly.recipes import Sections, Survey, candidates, read_recipe, survey
 from anomaly.runtime import resolve_device
 from anomaly.training.places.spoilt import CHOOSING_KINDS, spoilt_images
 from anomaly.training.places.statistics import preferred
@@ -37,12 +40,16 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class TrialOptions:
-    """The options of `anomaly recipes try`; `recipes` are names or files, by default what fits the images' size."""
+    """The options of `anomaly recipes try`; `recipes` are names or files, by default what fits the images' size.
+
+    `region` is a file as `anomaly train --region` takes it: every recipe gets it, and no defect is drawn outside.
+    """
 
     data: str
     recipes: tuple[str, ...] = ()
     normal: tuple[str, ...] = ()
     groups: str = ""
+    region: Path | None = None
     minutes: float = 2.0
     device: str = "auto"
     seed: int = 0
@@ -105,24 +112,35 @@ def try_recipes(
     names = options.recipes or candidates(found)
     if len(set(names)) < 2:
         raise UsageError(f"only {', '.join(names)} is to be tried; give at least two, such as parts,surfaces")
+    overrides = with_region({"training": {"seed": options.seed}}, options.region, samples, limits)
+    region = overrides.get("preprocess", {}).get("region")
     learnt, judged = _split(dataset, samples, options.seed)
-    own = _pictures(judged, limits, found)
+    own = _pictures(judged, limits, found, region)
     if len(own) < FEWEST_JUDGED:
         raise DataError(f"{options.data}: {len(own)} of the normals held out can be read; at least {FEWEST_JUDGED}")
     spoilt = [
         image
         for turn in range(SPOILT_EACH)
-        for image, _ in spoilt_images(own, range(len(own)), CHOOSING_KINDS, options.seed + turn)
+        for image, _ in spoilt_images(
+            own, range(len(own)), CHOOSING_KINDS, options.seed + turn, has_region=region is not None
+        )
     ]
     labels = np.arange(len(own) + len(spoilt)) >= len(own)
     trials = []
     for name in names:
         on_trial(name)
-        trials.append(_try(name, learnt, [*own, *spoilt], labels, options))
+        trials.append(_try(name, learnt, [*own, *spoilt], labels, options, overrides))
     return TrialSummary(tuple(trials), len(learnt.samples), len(own))
 
 
-def _try(name: str, learnt: Dataset, images: list[Pixels], labels: NDArray[np.bool_], options: TrialOptions) -> Trial:
+def _try(
+    name: str,
+    learnt: Dataset,
+    images: list[Pixels],
+    labels: NDArray[np.bool_],
+    options: TrialOptions,
+    overrides: Sections,
+) -> Trial:
     """A recipe that cannot be tried here is no reason to stop: the others can."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="anomaly-trial-") as folder:
@@ -130,7 +148,7 @@ def _try(name: str, learnt: Dataset, images: list[Pixels], labels: NDArray[np.bo
             data=options.data,
             out=Path(folder) / "trial",
             recipe=name,
-            overrides={"training": {"seed": options.seed}},
+            overrides=overrides,
             normal=options.normal,
             groups=options.groups,
             max_minutes=options.minutes,
@@ -175,8 +193,11 @@ def _drawn(samples: Sequence[Sample], mask: NDArray[np.bool_], most: int, rng: n
     return [samples[row] for row in np.sort(rng.permutation(rows)[:most])]
 
 
-def _pictures(samples: Sequence[Sample], limits: Limits, found: Survey) -> list[Pixels]:
-    """As they are on disk, (c, h, w), as many as JUDGED_PIXELS holds; what cannot be read is passed over."""
+def _pictures(samples: Sequence[Sample], limits: Limits, found: Survey, region: str | None) -> list[Pixels]:
+    """As they are on disk, (c, h, w), as many as JUDGED_PIXELS holds; what cannot be read is passed over.
+
+    Outside of a region they are grey, as every detector that has it sees them.
+    """
     channels = 3 if found.has_colour else 1
     pictures: list[Pixels] = []
     num_pixels = 0
@@ -189,5 +210,8 @@ def _pictures(samples: Sequence[Sample], limits: Limits, found: Survey) -> list[
         if num_pixels > JUDGED_PIXELS and len(pictures) >= FEWEST_JUDGED:
             break
         planes = np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[None]
-        pictures.append(np.array(np.broadcast_to(planes, (max(channels, len(planes)), *planes.shape[1:]))))
+        picture = np.array(np.broadcast_to(planes, (max(channels, len(planes)), *planes.shape[1:])))
+        if region is not None:
+            picture[:, ~inside_of(region, *picture.shape[1:])] = OUTSIDE
+        pictures.append(picture)
     return pictures

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from anomaly.config.region import decode_region
 from anomaly.data import open_dataset
+from anomaly.data.preprocess import OUTSIDE
 from anomaly.errors import DataError, DeviceError, UsageError
 from anomaly.pipeline import trial
 from anomaly.pipeline.train import TrainOptions, TrainSummary
@@ -140,3 +143,33 @@ def test_grey_and_coloured_pictures_are_spoilt_together(tmp_path: Path, brief: t
     write_images(tmp_path / "mixed", images[:40])
     summary = try_recipes(TrialOptions(str(tmp_path / "mixed"), brief))
     assert [each.failure for each in summary.trials] == ["", ""]
+
+
+def test_with_a_region_every_recipe_gets_it_and_no_defect_is_drawn_outside(
+    tmp_path: Path, brief: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path / "d", digits("train", "0")[:60])
+    inside = np.zeros((8, 8), np.bool_)
+    inside[2:6, 3:8] = True
+    mask = tmp_path / "mask.png"
+    Image.fromarray(inside).save(mask)
+    regions: list[str] = []
+    images: list[np.ndarray] = []
+
+    def train(dataset: object, options: TrainOptions) -> TrainSummary:
+        regions.append(options.overrides["preprocess"]["region"])
+        return TrainSummary.__new__(TrainSummary)
+
+    class Scorer:
+        def score(self, pictures: list[np.ndarray]) -> object:
+            images.extend(pictures)
+            raise DataError("enough")
+
+    monkeypatch.setattr(trial, "train_on", train)
+    monkeypatch.setattr(trial, "load_detector", lambda *args, **more: Scorer())
+    try_recipes(TrialOptions(str(tmp_path / "d"), brief, region=mask))
+    assert [np.array_equal(decode_region(each), inside) for each in regions] == [True, True]
+    assert all((image[~inside] == OUTSIDE).all() for image in images)
+    own, spoilt = images[:12], images[12:36]
+    assert len(images) == 72
+    assert all(not np.array_equal(each, own[i % 12]) for i, each in enumerate(spoilt))
