@@ -7,20 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomaly.bundle import Contents, DataRecord
+from anomaly.bundle import Contents
 from anomaly.config import Recipe
-from anomaly.data import NormalSplit, PixelsOfImages
 from anomaly.inference.phi_features import phi_features
 from anomaly.inference.torch_engine import TorchEngine, place_engine
 from anomaly.networks.pretrained import load_pretrained
+from anomaly.pipeline.normals import Normals
 from anomaly.training import Checkpoint, LearnWatch, Ranks, learn, learn_places
 
 
 def learn_by(
     recipe: Recipe,
-    pixels: PixelsOfImages,
-    split: NormalSplit,
-    record: DataRecord,
+    normals: Normals,
     *,
     device: torch.device,
     checkpoint: Checkpoint,
@@ -29,6 +27,7 @@ def learn_by(
     watch: LearnWatch,
 ) -> Contents:
     """See `learn` and `learn_places`, which has no checkpoint: it takes minutes."""
+    pixels, split, record = normals.store.pixels, normals.split, normals.record
     if recipe.has_generator:
         return learn(
             np.asarray(pixels),

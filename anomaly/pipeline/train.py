@@ -1,35 +1,29 @@
 """`anomaly train`: from normal images to a calibrated bundle."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from anomaly.bundle import Bundle, check_name_directory, load, save
-from anomaly.config import Method, Precision, Recipe, feature_names
-from anomaly.config.places import PACKAGE
+from anomaly.bundle import Bundle, Contents, check_name_directory, load, save
 from anomaly.config.region import region_note
-from anomaly.data import Dataset, Limits, PixelStore, describe, few_parts, image_keys, open_dataset, split_distinct
+from anomaly.data import Dataset, Limits, describe, open_dataset
 from anomaly.defaults import ALPHA
-from anomaly.errors import UsageError
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
 from anomaly.inference.evidence_onnx import with_graph
-from anomaly.networks import Networks
 from anomaly.pipeline.detectability import with_detectability
 from anomaly.pipeline.launch import launch
+from anomaly.pipeline.learnable import check_learnable, decoder_of, precision_note
 from anomaly.pipeline.learning import learn_by
-from anomaly.pipeline.ranked import check_nproc, check_recipe, device_of_rank, telling_failures
-from anomaly.pipeline.record import data_record, identity, sets_sentences
+from anomaly.pipeline.normals import read_normals
+from anomaly.pipeline.ranked import check_nproc, device_of_rank, telling_failures
+from anomaly.pipeline.record import sets_sentences
 from anomaly.pipeline.region import with_region
+from anomaly.pipeline.time_limit import TimeLimit, cut_short, how_to_go_on
 from anomaly.pipeline.train_options import TrainOptions, TrainWatch
 from anomaly.recipes import Resolved, range_note, resolve, scale_note, sides, survey
-from anomaly.runtime import is_fast_at_bf16, resolve_device
+from anomaly.runtime import resolve_device
 from anomaly.training import (
     ALONE,
     Checkpoint,
@@ -66,7 +60,7 @@ class TrainSummary:
         return [
             f"{done} at {sides(recipe.preprocess)}; it ended because {why}",
             *([note] if (note := region_note(recipe.preprocess.region)) else []),
-            *([_how_to_go_on(recipe)] if self.is_out_of_time else []),
+            *([how_to_go_on(recipe)] if self.is_out_of_time else []),
             *sets_sentences(manifest.data),
             *(manifest.detectability.sentences()[:1] if manifest.detectability else []),
         ]
@@ -116,165 +110,70 @@ def train_on(
     dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainWatch(), ranks: Ranks = ALONE
 ) -> TrainSummary:
     """The same on a data set that is open: `options.data` is its name; in this process, one of the `ranks`."""
-    device = resolve_device(options.device)
+    device, limits = resolve_device(options.device), Limits.for_pixels(options.max_pixels)
     samples = dataset.train_normals()
-    limits = Limits.for_pixels(options.max_pixels)
     found = survey(samples, limits=limits)
-    overrides = with_region(options.overrides, options.region, samples, limits)
-    resolved = resolve(options.recipe, overrides, found)
+    resolved = resolve(options.recipe, with_region(options.overrides, options.region, samples, limits), found)
     recipe = resolved.recipe
-    _check_feature_layer(resolved)
-    check_recipe(recipe, ranks)
-    decoder = _read_decoder(recipe, options.init_decoder)
-    if recipe.has_pretrained:
-        require("a recipe with pretrained features", "pretrained", PACKAGE)
-    if options.resume and not recipe.has_generator:
-        raise UsageError(f"{recipe.training.method} learns in minutes and keeps no state; leave --resume away")
+    check_learnable(recipe, options, ranks)
+    decoder = decoder_of(recipe, options.init_decoder)
     watch.on_recipe(resolved)
-    notes = [
-        scale_note(found, recipe.preprocess),
-        range_note(found, recipe.preprocess),
-        _precision_note(resolved, device),
-    ]
-    warnings = [note for note in notes if note is not None]
-    for warning in warnings:
-        watch.on_warning(warning)
+    warnings: list[str] = []
+
+    def warn(*notes: str | None) -> None:
+        for note in filter(None, notes):
+            warnings.append(note)
+            watch.on_warning(note)
+
+    warn(scale_note(found, recipe.preprocess), range_note(found, recipe.preprocess), precision_note(recipe, device))
     watch.on_reading(len(samples))
     with run_folder(options.out, resume=options.resume) as run:
-        store = PixelStore.build(
-            samples,
-            recipe.preprocess,
-            run.pixels,
-            limits=limits,
-            on_image=watch.on_image,
-            instead="choose another --out",
-        )
-        for remark in store.remarks:
-            warnings.append(remark)
-            watch.on_warning(remark)
-        parts = dataset.parts_of(store.paths)
-        if parts and (few := few_parts(len(set(parts)))):
-            warnings.append(few)
-            watch.on_warning(few)
-        split = split_distinct(
-            image_keys(store.pixels), seed=recipe.training.seed, groups=parts, with_report=not recipe.has_generator
-        )
-        record = data_record(dataset, store, split, normal=options.normal, groups=options.groups)
-        limit = _TimeLimit(options.max_minutes, recipe, time.monotonic() if recipe.has_generator else None)
+        normals = read_normals(dataset, samples, recipe, options, run.pixels, on_image=watch.on_image)
+        warn(*normals.notes)
         with _curves(options) as on_rows:
             contents = learn_by(
                 recipe,
-                store.pixels,
-                split,
-                record,
+                normals,
                 device=device,
-                checkpoint=Checkpoint(
-                    run.checkpoint, identity(record, parts), resume=options.resume, take_over=run.take_over
-                ),
+                checkpoint=Checkpoint(run.checkpoint, normals.identity, resume=options.resume, take_over=run.take_over),
                 decoder=decoder,
                 ranks=ranks,
-                watch=LearnWatch(
-                    should_stop=lambda step, row: _watched(watch, limit, step, row),
-                    on_rows=on_rows,
-                    on_warning=watch.on_warning,
-                    on_calibrating=watch.on_calibrating,
-                    on_progress=watch.on_progress,
-                ),
+                watch=_watch_of(watch, TimeLimit.of(recipe, options.max_minutes), on_rows),
             )
-    manifest = contents.manifest
-    if manifest.num_steps < recipe.training.steps:
-        warnings.append(
-            f"the time limit ended the training at step {manifest.num_steps:,} of {recipe.training.steps:,}, so it may "
-            f"be worth much less than a whole one; {_how_to_go_on(recipe)}"
-        )
+    if contents.manifest.num_steps < recipe.training.steps:
+        warnings.append(cut_short(recipe, contents.manifest.num_steps))
     if shortage := contents.calibration.shortage(ALPHA):
-        warnings.append(f"no image can be called anomalous at the default false-alarm rate: {shortage}")
-        watch.on_warning(warnings[-1])
-    said = {
-        "recipe_name": to_text(resolved.name),
-        "recipe_reason": resolved.reason,
-        "warnings": warnings + manifest.warnings,
-        "command": to_text(options.command),
-    }
-    contents = with_graph(replace(contents, manifest=manifest.model_copy(update=said)))
-    if split.report and options.measures:
+        warn(f"no image can be called anomalous at the default false-alarm rate: {shortage}")
+    contents = with_graph(_recorded(contents, resolved, options, warnings))
+    if normals.split.report and options.measures:
         watch.on_measuring()
-        by_path = {sample.path: sample for sample in samples}
-        report = [by_path[store.paths[row]] for row in split.report]
-        contents = with_detectability(contents, report, options.out, device=options.device, limits=limits)
-    return TrainSummary(save(contents, options.out, left_out=store.errors))
+        contents = with_detectability(contents, normals.report, options.out, device=options.device, limits=limits)
+    return TrainSummary(save(contents, options.out, left_out=normals.store.errors))
 
 
-@dataclass
-class _TimeLimit:
-    """Ends a training when its minutes are over; a game that an encoder follows has two thirds of them.
+def _watch_of(watch: TrainWatch, limit: TimeLimit, on_rows: Callable[[Sequence[HistoryRow]], None]) -> LearnWatch:
+    def should_stop(step: int, row: HistoryRow) -> bool:
+        watch.on_step(step, row)
+        return limit.is_over(row)
 
-    Without `started`, they begin with the first steps: where φ's maps are computed before, which may take minutes.
-    """
-
-    minutes: float | None
-    recipe: Recipe
-    started: float | None
-
-    def is_over(self, row: HistoryRow) -> bool:
-        if self.minutes is None:
-            return False
-        if self.started is None:
-            self.started = time.monotonic()
-        in_game = self.recipe.training.method is Method.F_ANOGAN and "loss_d" in row
-        return time.monotonic() - self.started >= 60 * self.minutes * (2 / 3 if in_game else 1)
-
-
-def _watched(watch: TrainWatch, limit: _TimeLimit, step: int, row: HistoryRow) -> bool:
-    watch.on_step(step, row)
-    return limit.is_over(row)
-
-
-def _how_to_go_on(recipe: Recipe) -> str:
-    if not recipe.has_generator:
-        return "train again with more time: this method keeps no state to go on from"
-    if recipe.training.method is Method.F_ANOGAN:
-        return "train again with more time: a game that was cut short for its encoder cannot go on"
-    return "to go on from there, give the same command with --resume and without --max-minutes, or with more"
-
-
-def _precision_note(resolved: Resolved, device: torch.device) -> str | None:
-    recipe = resolved.recipe
-    is_asked = Precision.BF16 in (recipe.training.precision, recipe.score.precision)
-    if not is_asked or is_fast_at_bf16(device):
-        return None
-    return (
-        f"bf16 is slower than fp32 on this {device.type}, which has no instructions for it; leave training.precision "
-        "and score.precision away, unless the bundle is for another machine"
+    return LearnWatch(
+        should_stop=should_stop,
+        on_rows=on_rows,
+        on_warning=watch.on_warning,
+        on_calibrating=watch.on_calibrating,
+        on_progress=watch.on_progress,
     )
 
 
-def _check_feature_layer(resolved: Resolved) -> None:
-    recipe, layer = resolved.recipe, resolved.recipe.score.feature_layer
-    names = feature_names(recipe.plan) if recipe.has_generator else []
-    if layer is not None and layer not in names:
-        there = f"there are {', '.join(names)}" if names else f"{resolved.recipe.training.method} has no discriminator"
-        raise UsageError(f"score.feature_layer={layer}: there is no such layer to match features of; {there}")
-
-
-def _read_decoder(recipe: Recipe, model: Path | None) -> dict[str, Tensor] | None:
-    """G's weights of another bundle, to begin with."""
-    if model is None:
-        return None
-    if not recipe.has_generator:
-        raise UsageError(f"{recipe.training.method} has no G to begin with a decoder; leave --init-decoder away")
-    weights = {
-        name.removeprefix("G."): torch.from_numpy(np.array(array))
-        for name, array in load(model).contents.weights.items()
-        if name.startswith("G.")
+def _recorded(contents: Contents, resolved: Resolved, options: TrainOptions, warnings: list[str]) -> Contents:
+    """The manifest also has the recipe's name and the reason for it, the command, and what was warned of."""
+    said = {
+        "recipe_name": to_text(resolved.name),
+        "recipe_reason": resolved.reason,
+        "warnings": warnings + contents.manifest.warnings,
+        "command": to_text(options.command),
     }
-    wanted = {name: tensor.shape for name, tensor in Networks(recipe.plan).G.state_dict().items()}
-    if wanted != {name: tensor.shape for name, tensor in weights.items()}:
-        raise UsageError(
-            f"--init-decoder {model}: its decoder has other layers than this G; train both with the same "
-            "network.architecture, network.latent_dim, network.width and --size, and the same channels"
-        )
-    return weights
+    return replace(contents, manifest=contents.manifest.model_copy(update=said))
 
 
 @contextmanager
