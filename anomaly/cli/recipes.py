@@ -73,9 +73,10 @@ def recipes_try(
 ) -> None:
     """Which recipe suits these normal images: train two or three briefly, and compare them.
 
-    One normal image in five is held out, at most 60. Defects are drawn into
-    them by program. A recipe is judged by how well it tells them from the same
-    images without defects. No test image is read, and nothing is kept.
+    One normal image in five is held out, at most 60. They are spoilt by
+    program: defects are drawn into them, or a part of the picture is put at a
+    wrong place. A recipe is judged by how well it tells these from the same
+    images as they were. No test image is read, and nothing is kept.
 
     The defects are not yours. Where two recipes are alike, take the faster one.
     """
@@ -104,7 +105,7 @@ def recipes_try(
             out.print(f"{escape(trial.name)} cannot be tried: {escape(trial.failure)}", soft_wrap=True)
     out.print(
         f"trained on {summary.num_learnt:,} normal images; judged on {summary.num_judged:,} others, as they are and "
-        f"with drawn defects",
+        "spoilt by program",
         soft_wrap=True,
     )
     if summary.best is None:

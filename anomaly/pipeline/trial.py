@@ -1,13 +1,14 @@
 """`anomaly recipes try`: which recipe finds defects best in normals like these, before a long training.
 
 Each recipe learns briefly from some of the normals. Other normals, whole parts of them where parts are known, are
-scored as they are and spoilt by kinds of defects that no recipe with pretrained features learns from. The recipe that
-tells them apart best is named. No picture of a test split is read.
+scored as they are and spoilt: by kinds of drawn defects that no recipe with pretrained features learns from, and by a
+part of the picture at a wrong place, which nothing drawn betrays. The recipe that tells them apart best is named. No
+picture of a test split is read.
 """
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,12 +27,12 @@ from anomaly.pipeline.region import with_region
 from anomaly.pipeline.train import TrainOptions, train_on
 from anomaly.recipes import Sections, Survey, candidates, read_recipe, survey
 from anomaly.runtime import resolve_device
-from anomaly.training.places.spoilt import CHOOSING_KINDS, spoilt_images
+from anomaly.training.places.spoilt import CHOOSING_KINDS, moved_images, spoilt_images
 from anomaly.training.places.statistics import preferred
 
 MOST_LEARNT, MOST_JUDGED = 2000, 60  # images
 FEWEST_JUDGED, FEWEST_LEARNT = 5, 20
-JUDGED_PIXELS = 60_000_000  # of all of them, so that large pictures do not take long
+JUDGED_PIXELS = 40_000_000  # of all of them, so that large pictures do not take long
 HELD_OUT = 0.2
 SPOILT_EACH = 2
 
@@ -118,13 +119,7 @@ def try_recipes(
     own = _pictures(judged, limits, found, region)
     if len(own) < FEWEST_JUDGED:
         raise DataError(f"{options.data}: {len(own)} of the normals held out can be read; at least {FEWEST_JUDGED}")
-    spoilt = [
-        image
-        for turn in range(SPOILT_EACH)
-        for image, _ in spoilt_images(
-            own, range(len(own)), CHOOSING_KINDS, options.seed + turn, has_region=region is not None
-        )
-    ]
+    spoilt = list(_spoilt(own, options.seed, has_region=region is not None))
     labels = np.arange(len(own) + len(spoilt)) >= len(own)
     trials = []
     for name in names:
@@ -191,6 +186,17 @@ def _split(dataset: Dataset, samples: Sequence[Sample], seed: int) -> tuple[Data
 def _drawn(samples: Sequence[Sample], mask: NDArray[np.bool_], most: int, rng: np.random.Generator) -> list[Sample]:
     rows = np.flatnonzero(mask)
     return [samples[row] for row in np.sort(rng.permutation(rows)[:most])]
+
+
+def _spoilt(own: list[Pixels], seed: int, *, has_region: bool) -> Iterator[Pixels]:
+    """As many with drawn defects as with a part of them at a wrong place, SPOILT_EACH of both."""
+    rows = range(len(own))
+    for turn in range(SPOILT_EACH):
+        for images in (
+            spoilt_images(own, rows, CHOOSING_KINDS, seed + turn, has_region=has_region),
+            moved_images(own, rows, seed + turn, has_region=has_region),
+        ):
+            yield from (image for image, _ in images)
 
 
 def _pictures(samples: Sequence[Sample], limits: Limits, found: Survey, region: str | None) -> list[Pixels]:

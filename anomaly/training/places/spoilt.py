@@ -17,6 +17,10 @@ CHOOSING_KINDS = ("line", "blot", "shade", "blurred")
 SIDES = (128, 256, 512)
 """Of the squares that are spoilt in large pictures, in pixels: the defects are drawn in proportion."""
 SMALL_SIDES = (16, 24, 32, 48, 64)
+MOVED_SIDES = (0.25, 0.5)
+"""Of the squares that lie at a wrong place, from and to, of the picture's shorter side."""
+_MOVES = 8  # squares of which one is taken
+_SOFT = 0.25  # of a moved square's side: its edge
 _PIXELS_EACH = 20_000  # of a picture, for each of its small squares
 _SMALL = 256  # pixels of a side: smaller pictures are spoilt as a whole
 _TRIES = 50  # until a defect can be seen inside the region
@@ -58,6 +62,28 @@ def spoilt_all_over(
         for _ in range(max(mask.size // _PIXELS_EACH, 1)):
             side = min(*image.shape[1:], *donor.shape[1:], int(rng.choice(SMALL_SIDES)))
             _spoil_square(image, mask, donor, side, kinds, rng)
+
+    return _spoilt(draw, pixels, rows, seed, has_region=has_region)
+
+
+def moved_images(
+    pixels: PixelsOfImages, rows: Sequence[int], seed: int, *, has_region: bool = False
+) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
+    """Each of the images with a square of its own at a wrong place, and where that can be seen.
+
+    Its edge is soft, so that nothing tells it but what lies there in normal images. Of some squares the one that
+    changes the image most is taken: ground on ground is no defect.
+    """
+
+    def draw(image: Pixels, mask: NDArray[np.bool_], donor: Pixels, rng: np.random.Generator) -> None:
+        own = np.array(image)
+        side = max(round(min(image.shape[1:]) * rng.uniform(*MOVED_SIDES)), 2)
+        moves = [(_square(image, side, rng), _square(image, side, rng)) for _ in range(_MOVES)]
+        part, piece = max(moves, key=lambda move: np.abs(np.subtract(*move, dtype=np.int16)).mean())
+        ramp = np.minimum(np.arange(side), np.arange(side)[::-1]) / max(_SOFT * side, 1)
+        cover = np.outer(ramp.clip(0, 1), ramp.clip(0, 1))
+        part[:] = np.rint(part * (1 - cover) + piece * cover)
+        mask |= (image != own).any(axis=0)
 
     return _spoilt(draw, pixels, rows, seed, has_region=has_region)
 
@@ -107,6 +133,12 @@ def _spoil_square(
     spoilt, visible = spoil(own, other, rng, kinds)
     part[:] = to_pixels(spoilt)
     mask[top : top + side, left : left + side] |= visible
+
+
+def _square(image: Pixels, side: int, rng: np.random.Generator) -> Pixels:
+    """A view of a random one."""
+    top, left = _corner(image, side, rng)
+    return image[:, top : top + side, left : left + side]
 
 
 def _corner(image: Pixels, side: int, rng: np.random.Generator) -> tuple[int, int]:

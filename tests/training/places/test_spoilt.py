@@ -8,7 +8,14 @@ import pytest
 from numpy.typing import NDArray
 
 from anomaly.data.preprocess import OUTSIDE
-from anomaly.training.places.spoilt import SIDES, SMALL_SIDES, TRAINING_KINDS, spoilt_all_over, spoilt_images
+from anomaly.training.places.spoilt import (
+    SIDES,
+    SMALL_SIDES,
+    TRAINING_KINDS,
+    moved_images,
+    spoilt_all_over,
+    spoilt_images,
+)
 
 ROWS = range(6)
 
@@ -18,12 +25,16 @@ def pictures(height: int, width: int) -> list[NDArray[np.uint8]]:
     return [rng.integers(60, 200, (1, height, width), np.uint8) for _ in ROWS]
 
 
+def moved(images: Any, rows: Any, kinds: Any, seed: int, **more: bool) -> Any:
+    return moved_images(images, rows, seed, **more)
+
+
 def changed(made: Callable[..., Any], images: list[NDArray[np.uint8]]) -> list[NDArray[np.bool_]]:
     spoilt = made(images, ROWS, TRAINING_KINDS, 0)
     return [(image != own).any(axis=0) for (image, _), own in zip(spoilt, images, strict=True)]
 
 
-@pytest.mark.parametrize("made", [spoilt_images, spoilt_all_over])
+@pytest.mark.parametrize("made", [spoilt_images, spoilt_all_over, moved])
 def test_normals_themselves_stay_and_what_is_seen_has_changed(made: Callable[..., Any]) -> None:
     images = pictures(96, 160)
     before = [image.copy() for image in images]
@@ -60,7 +71,7 @@ def test_pictures_smaller_than_any_square_are_spoilt_too() -> None:
     assert all(places.any() for places in changed(spoilt_all_over, pictures(16, 48)))
 
 
-@pytest.mark.parametrize("made", [spoilt_images, spoilt_all_over])
+@pytest.mark.parametrize("made", [spoilt_images, spoilt_all_over, moved])
 @pytest.mark.parametrize("side", [96, 600])
 def test_nothing_outside_of_the_region_changes_and_something_inside_does(made: Callable[..., Any], side: int) -> None:
     images = pictures(side, side)
@@ -72,3 +83,18 @@ def test_nothing_outside_of_the_region_changes_and_something_inside_does(made: C
         assert mask.any()
         assert not mask[:, side // 3 :].any()
         assert (image != own)[:, mask].any()
+
+
+def test_a_part_at_a_wrong_place_is_the_pictures_own_and_its_edge_is_soft() -> None:
+    """In a picture whose columns rise by one, what is moved has another level, and the steps at its edge are small."""
+    ramp = np.broadcast_to(np.arange(200, dtype=np.uint8), (1, 160, 200)).copy()
+    for image, mask in moved_images([ramp] * 6, ROWS, 0):
+        rows, columns = np.nonzero(mask)
+        assert 160 / 4 - 3 < np.ptp(rows) + 1 <= 160 / 2
+        assert 160 / 4 - 3 < np.ptp(columns) + 1 <= 160 / 2
+        inner = image[0, round(rows.mean()), round(columns.mean()) + np.arange(-4, 5)]
+        assert (np.diff(inner.astype(int)) == 1).all()  # as it was elsewhere
+        shift = abs(int(inner[4]) - round(columns.mean()))
+        assert shift > 20
+        steps = np.abs(np.diff(image[0].astype(int), axis=0))
+        assert steps.max() <= shift / (0.25 * (np.ptp(rows) + 1)) + 2
