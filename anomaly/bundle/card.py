@@ -88,7 +88,9 @@ def _detectability(manifest: Manifest) -> str:
     return f"""
 ## How small a defect is found
 
-{" ".join(record.sentences())} Each cell is found/shown and the 95% interval in percent.
+{" ".join(record.sentences())}
+
+Each cell is found/shown and the 95% interval in percent.
 
 {markdown_table(record)}
 """

@@ -2,9 +2,17 @@
 
 import { draw } from "./dom.js";
 
-const [WIDTH, HEIGHT] = [320, 220];
-const AREA = { left: 40, right: WIDTH - 12, top: 10, bottom: HEIGHT - 34 };
+const AREA = areaOf(320, 220);
 const WORDY = { ...AREA, left: 98 }; // with room for words at the left
+const SMALL = { ...areaOf(240, 176), left: 50, right: 236 }; // one of several beside each other
+
+const MARK_PX = 3; // from the middle of a mark to its edge
+const STEP_PX = 5; // between the marks of two lines at one place
+const MARKS = [
+  (x, y) => draw("circle", { cx: x, cy: y, r: MARK_PX }),
+  (x, y) => draw("circle", { cx: x, cy: y, r: MARK_PX, class: "hollow" }),
+  (x, y) => draw("rect", { x: x - MARK_PX, y: y - MARK_PX, width: 2 * MARK_PX, height: 2 * MARK_PX }),
+];
 
 /** A ROC curve of points in [0, 1]², with the point in force marked. */
 export function drawRoc(points, here) {
@@ -57,6 +65,56 @@ export function drawHistogram(counts) {
   return chart;
 }
 
+/**
+ * Shares in [0, 1] with their intervals, by the length of what was looked for, on a logarithmic scale; and the share
+ * `level` for comparison. A line is { style, points }, its points { length, share, low, high }, by length.
+ */
+export function drawShares({ name, told, xName, lengths, level, lines }) {
+  const ends = [lengths[0] / 1.35, lengths.at(-1) * 1.35].map(Math.log2);
+  const { x: along, y } = scales(ends, [0, 1], SMALL);
+  const x = (length) => along(Math.log2(length));
+  const chart = frame(name, lengths, [0, 0.5, 1], x, y, SMALL, (share) => `${100 * share} %`);
+  chart.prepend(draw("desc", {}, told));
+  chart.append(
+    draw("path", { class: "level", d: `M${SMALL.left} ${y(level)}H${SMALL.right}` }),
+    ...lines.map(({ style, points }, i) => {
+      const aside = (i - (lines.length - 1) / 2) * STEP_PX;
+      return drawLine(style, points, (length) => x(length) + aside, y);
+    }),
+    ...titles(xName, "found", SMALL),
+  );
+  return chart;
+}
+
+/** What stands in a legend for a line of `drawShares` of this style. */
+export const drawSample = (style) =>
+  sample(
+    draw("g", { class: `line line-${style}` }, draw("path", { class: "curve", d: "M1 8H33" }), markOf(style, 17, 8)),
+  );
+
+/** What stands in a legend for the `level` of `drawShares`. */
+export const drawLevelSample = () => sample(draw("path", { class: "level", d: "M1 8H33" }));
+
+const sample = (drawn) => draw("svg", { class: "chart", viewBox: "0 0 34 16", "aria-hidden": "true" }, drawn);
+
+function drawLine(style, points, x, y) {
+  return draw(
+    "g",
+    { class: `line line-${style}` },
+    ...points.map(({ length, low, high }) =>
+      draw("path", { class: "interval", d: `M${x(length)} ${y(low)}V${y(high)}` }),
+    ),
+    draw("path", { class: "curve", d: pathOf(points.map(({ length, share }) => [length, share]), x, y) }),
+    ...points.map(({ length, share }) => markOf(style, x(length), y(share))),
+  );
+}
+
+const markOf = (style, x, y) => MARKS[style](x, y);
+
+function areaOf(width, height) {
+  return { width, height, left: 40, right: width - 12, top: 10, bottom: height - 34 };
+}
+
 function scales([x0, x1], [y0, y1], { left, right, top, bottom } = AREA) {
   return {
     x: (value) => left + ((value - x0) / (x1 - x0)) * (right - left),
@@ -79,13 +137,13 @@ export function multiple(log10) {
   return `${Number((10 ** (log10 - power)).toPrecision(2)).toLocaleString("en")}${word}`;
 }
 
-function frame(name, xTicks, yTicks, x, y, { left, right, bottom } = AREA, yText = inFull) {
+function frame(name, xTicks, yTicks, x, y, { width, height, left, right, bottom } = AREA, yText = inFull) {
   return draw(
     "svg",
-    { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": name },
+    { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": name },
     ...yTicks.map((tick) => draw("path", { class: "grid", d: `M${left} ${y(tick)}H${right}` })),
     ...yTicks.map((tick) => label(left - 6, y(tick) + 4, "end", yText(tick))),
-    ...xTicks.map((tick, i) => label(x(tick), bottom + 15, i === xTicks.length - 1 ? "end" : "middle", inFull(tick))),
+    ...xTicks.map((tick) => label(x(tick), bottom + 15, x(tick) < right ? "middle" : "end", inFull(tick))),
   );
 }
 
@@ -94,8 +152,8 @@ const inFull = (value) => value.toLocaleString("en");
 const label = (x, y, anchor, text) => draw("text", { x, y, "text-anchor": anchor }, text);
 
 const title = (transform, text) => draw("text", { transform, "text-anchor": "middle" }, text);
-const titles = (xName, yName, { left, right, top, bottom } = AREA) => [
-  title(`translate(${(left + right) / 2} ${HEIGHT - 4})`, xName),
+const titles = (xName, yName, { height, left, right, top, bottom } = AREA) => [
+  title(`translate(${(left + right) / 2} ${height - 4})`, xName),
   title(`translate(11 ${(top + bottom) / 2}) rotate(-90)`, yName),
 ];
 

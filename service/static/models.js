@@ -2,12 +2,14 @@
 
 import { ask } from "./api.js";
 import { desk } from "./desk.js";
+import { detectabilityOf } from "./detectability.js";
 import { find, make, named } from "./dom.js";
 import { textOf } from "./markdown.js";
 import { png } from "./png.js";
 
 const POLL_MS = 1000;
 const STATES = { loading: "is being loaded", failed: "could not be loaded" };
+const DETECTABILITY = "How small a defect is found"; // the heading of a card's section
 const preprocesses = new Map(); // digest → promise of what a bundle tells of its preprocessing
 let models = [];
 let wanted = new URLSearchParams(location.search).get("model"); // until there is one to choose
@@ -71,8 +73,13 @@ export function connectModels(onChosen) {
 async function cardOf(name) {
   try {
     const { current, versions } = await ask(`models/${encodeURIComponent(name)}`);
-    const { card, digest } = versions.find(({ version }) => version === current);
-    return [...textOf(card), make("p", { className: "faint digest" }, `digest ${digest}`)];
+    const { card, digest, detectability } = versions.find(({ version }) => version === current);
+    const parts = [...textOf(card), make("p", { className: "faint digest" }, `digest ${digest}`)];
+    if (detectability) {
+      const heading = parts.findIndex(({ textContent }) => textContent === DETECTABILITY);
+      parts.splice(heading + 2, 0, detectabilityOf(detectability)); // after what the section says first
+    }
+    return parts;
   } catch (problem) {
     return [make("p", { className: "warning" }, problem.message)];
   }

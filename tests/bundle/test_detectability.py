@@ -21,7 +21,7 @@ def test_a_record_is_kept_and_the_card_tells_it(bigan_dir: Path, tmp_path: Path)
     manifest = contents.manifest.model_copy(update={"detectability": record})
     bundle = save(replace(contents, manifest=manifest), tmp_path / "m")
     assert load(bundle.ref.path).manifest.detectability == record
-    assert f"{' '.join(record.sentences())} " in bundle.card
+    assert f"\n\n{' '.join(record.sentences())}\n\n" in bundle.card
     assert markdown_table(record) in bundle.card
 
 

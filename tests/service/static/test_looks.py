@@ -1,15 +1,18 @@
 """Both themes at two widths: nothing wider than the window, and nothing serious for axe."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
+from tests.bundle.records import make_record
 from tests.service.fakes import Instance, png
 from tests.service.static.conftest import open_page
 from tests.service.static.desk import drop, finish, tiles
+from tests.service.static.test_detectability import with_detectability
 from tests.service.static.test_history import Stub, drift, entry
 
 LOOKS = [(width, theme) for width in (1280, 390) for theme in ("light", "dark")]
@@ -24,11 +27,13 @@ VIEWS = ["empty", "gallery", "viewer", "card", "cleared", "compare", "history", 
 
 @pytest.fixture(params=LOOKS, ids=[f"{width}-{theme}" for width, theme in LOOKS])
 def looked_at(
-    browser: Browser, line: Instance, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, line: Instance, bigan_dir: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Page]:
     """A page of this look; its policy is off, as axe is a script from elsewhere."""
     width, theme = request.param
     monkeypatch.setattr(line.detector, "hottest", 0.8)  # so that its strongest place is boxed
+    told = with_detectability(line.detector.bundle, make_record(), bigan_dir)
+    monkeypatch.setattr(line.detector, "bundle", told)  # so that its card has every part
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=theme, bypass_csp=True)
     page = open_page(context, line)
     page.route("**/models/m/drift", lambda route: route.fulfill(json=drift()))
