@@ -63,7 +63,9 @@ def recipes_try(
     recipes: Annotated[
         str, typer.Option(metavar="A,B", help="Recipes to compare, names or files. [default: by the images]")
     ] = "",
-    minutes: Annotated[float, typer.Option(metavar="M", min=0.0, help="To train each recipe, at most.")] = 2.0,
+    minutes: Annotated[
+        float, typer.Option(metavar="M", min=0.0, help="For the steps of each training; reading images comes on top.")
+    ] = 2.0,
     normal: Normal = "",
     groups: Groups = "",
     region: Region = None,
@@ -78,7 +80,9 @@ def recipes_try(
     wrong place. A recipe is judged by how well it tells these from the same
     images as they were. No test image is read, and nothing is kept.
 
-    The defects are not yours. Where two recipes are alike, take the faster one.
+    The defects are not yours. The first recipe is named unless a later one is
+    better and no worse by either way of spoiling. If you know which defects
+    come, go by that column. Where two are alike, take the faster one.
     """
     with usage():
         from anomaly.pipeline.trial import TrialOptions, try_recipes
@@ -95,8 +99,16 @@ def recipes_try(
             max_pixels=max_pixels,
         )
         with err.status("looking at the images") as status:
-            summary = try_recipes(options, say_data, lambda name: status.update(f"trying {escape(name)}"))
-    table = Table("recipe", "AUROC", "95% interval", "trained for", "to score an image", box=None, pad_edge=False)
+
+            def on_trial(name: str) -> None:
+                status.update(f"trying {escape(name)}")
+                if not err.is_terminal:  # where no status is seen
+                    err.print(f"trying {escape(name)}")
+
+            summary = try_recipes(options, say_data, on_trial)
+    table = Table(
+        "recipe", "AUROC", "95% interval", "drawn", "misplaced", "trained", "an image", box=None, pad_edge=False
+    )
     for trial in summary.trials:
         table.add_row(escape(trial.name), *_cells(trial))
     out.print(table)
@@ -105,9 +117,11 @@ def recipes_try(
             out.print(f"{escape(trial.name)} cannot be tried: {escape(trial.failure)}", soft_wrap=True)
     out.print(
         f"trained on {summary.num_learnt:,} normal images; judged on {summary.num_judged:,} others, as they are and "
-        "spoilt by program",
+        "spoilt: with drawn defects, or a part of them misplaced",
         soft_wrap=True,
     )
+    if any(trial.is_cut_short for trial in summary.trials):
+        out.print("* cut short by --minutes, so it may be better than told here")
     if summary.best is None:
         raise typer.Exit(1)
     best = escape(summary.best.name)
@@ -117,10 +131,16 @@ def recipes_try(
 
 def _cells(trial: "Trial") -> list[str]:
     if trial.auroc is None or trial.interval is None:
-        return ["–", "–", "–", "–"]
+        return ["–"] * 6
     low, high = trial.interval
-    trained = f"{trial.train_s:.0f} s{', cut short' if trial.is_cut_short else ''}"
-    return [f"{trial.auroc:.1%}", f"{low:.1%} to {high:.1%}", trained, f"{trial.score_ms:.1f} ms"]
+    return [
+        f"{trial.auroc:.1%}",
+        f"{low:.1%} to {high:.1%}",
+        f"{trial.drawn:.1%}",
+        f"{trial.moved:.1%}",
+        f"{trial.train_s:.0f} s{'*' * trial.is_cut_short}",
+        f"{trial.score_ms:.1f} ms",
+    ]
 
 
 def _line(field: str, value: Any, *, is_set: bool, is_open: bool) -> str:

@@ -2,15 +2,18 @@
 
 Each recipe learns briefly from some of the normals. Other normals, whole parts of them where parts are known, are
 scored as they are and spoilt: by kinds of drawn defects that no recipe with pretrained features learns from, and by a
-part of the picture at a wrong place, which nothing drawn betrays. The recipe that tells them apart best is named. No
-picture of a test split is read.
+part of the picture at a wrong place, which nothing drawn betrays. No picture of a test split is read.
+
+Which defects will come, the normals cannot say. So the first recipe is named, which is the one that the images choose,
+unless another tells the spoilt ones clearly better, and is clearly worse by neither way of spoiling.
 """
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +23,9 @@ from anomaly.data import Dataset, Limits, Sample, describe, open_dataset, to_arr
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.preprocess import OUTSIDE
 from anomaly.errors import AnomalyError, DataError, ImageError, UsageError
-from anomaly.evaluation.metrics import image_metrics
+from anomaly.evaluation.metrics import ImageMetrics, image_metrics
 from anomaly.extras import WITH_TORCH, require
-from anomaly.inference import load_detector
+from anomaly.inference import Detector, load_detector
 from anomaly.pipeline.region import with_region
 from anomaly.pipeline.train import TrainOptions, train_on
 from anomaly.recipes import Sections, Survey, candidates, read_recipe, survey
@@ -59,7 +62,10 @@ class TrialOptions:
 
 @dataclass(frozen=True)
 class Trial:
-    """One recipe: the AUROC of normals against the same spoilt, with its 95 % interval; why it has none, if so."""
+    """One recipe: the AUROC of normals against the same spoilt, with its 95 % interval; why it has none, if so.
+
+    `drawn` and `moved` are those of drawn defects and of parts at a wrong place alone.
+    """
 
     name: str
     auroc: float | None
@@ -67,6 +73,8 @@ class Trial:
     train_s: float
     score_ms: float
     is_cut_short: bool
+    drawn: float = 0.0
+    moved: float = 0.0
     failure: str = ""
 
 
@@ -80,13 +88,22 @@ class TrialSummary:
 
     @property
     def best(self) -> Trial | None:
-        """The first, unless a later one is better by a point, and by what one of the normals could change.
+        """The first, unless a later one is clearly better, and clearly worse by no way of spoiling.
 
-        None where all failed.
+        Clearly is a point, and what one of the normals could change. None where all failed.
         """
-        judged = [trial for trial in self.trials if trial.auroc is not None]
-        aurocs = [trial.auroc or 0.0 for trial in judged]
-        return judged[preferred(aurocs, self.num_judged)] if judged else None
+        best = None
+        for trial in self.trials:
+            if trial.auroc is not None and (best is None or self._replaces(trial, best)):
+                best = trial
+        return best
+
+    def _replaces(self, later: Trial, best: Trial) -> bool:
+        is_worse = self._is_clear(best.drawn, later.drawn) or self._is_clear(best.moved, later.moved)
+        return self._is_clear(later.auroc or 0.0, best.auroc or 0.0) and not is_worse
+
+    def _is_clear(self, auroc: float, other: float) -> bool:
+        return preferred((other, auroc), self.num_judged) == 1
 
 
 def try_recipes(
@@ -119,23 +136,23 @@ def try_recipes(
     own = _pictures(judged, limits, found, region)
     if len(own) < FEWEST_JUDGED:
         raise DataError(f"{options.data}: {len(own)} of the normals held out can be read; at least {FEWEST_JUDGED}")
-    spoilt = list(_spoilt(own, options.seed, has_region=region is not None))
-    labels = np.arange(len(own) + len(spoilt)) >= len(own)
+    images = _Images(own, *_spoilt(own, options.seed, has_region=region is not None))
     trials = []
     for name in names:
         on_trial(name)
-        trials.append(_try(name, learnt, [*own, *spoilt], labels, options, overrides))
+        trials.append(_try(name, learnt, images, options, overrides))
     return TrialSummary(tuple(trials), len(learnt.samples), len(own))
 
 
-def _try(
-    name: str,
-    learnt: Dataset,
-    images: list[Pixels],
-    labels: NDArray[np.bool_],
-    options: TrialOptions,
-    overrides: Sections,
-) -> Trial:
+class _Images(NamedTuple):
+    """What judges: normals, the same with drawn defects, and with a part of them at a wrong place."""
+
+    own: list[Pixels]
+    drawn: list[Pixels]
+    moved: list[Pixels]
+
+
+def _try(name: str, learnt: Dataset, images: _Images, options: TrialOptions, overrides: Sections) -> Trial:
     """A recipe that cannot be tried here is no reason to stop: the others can."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="anomaly-trial-") as folder:
@@ -156,12 +173,30 @@ def _try(
             train_s = time.monotonic() - started
             detector = load_detector(asked.out, device=options.device)
             started = time.monotonic()
-            scores = detector.score([np.squeeze(np.moveaxis(image, 0, -1)) for image in images]).score
-            score_ms = 1000 * (time.monotonic() - started) / len(images)
+            own, drawn, moved = (_scores(detector, each) for each in images)
+            score_ms = 1000 * (time.monotonic() - started) / sum(map(len, images))
         except AnomalyError as error:
             return Trial(name, None, None, time.monotonic() - started, 0.0, is_cut_short=False, failure=str(error))
-    metrics = image_metrics(np.array(scores, np.float64), labels)
-    return Trial(name, metrics.auroc, metrics.auroc_ci95, train_s, score_ms, is_cut_short=summary.is_out_of_time)
+    told = _metrics(own, np.concatenate([drawn, moved]))
+    return Trial(
+        name,
+        told.auroc,
+        told.auroc_ci95,
+        train_s,
+        score_ms,
+        is_cut_short=summary.is_out_of_time,
+        drawn=_metrics(own, drawn).auroc,
+        moved=_metrics(own, moved).auroc,
+    )
+
+
+def _scores(detector: Detector, images: Sequence[Pixels]) -> NDArray[np.float64]:
+    return detector.score([np.squeeze(np.moveaxis(image, 0, -1)) for image in images]).score
+
+
+def _metrics(own: NDArray[np.float64], spoilt: NDArray[np.float64]) -> ImageMetrics:
+    scores = np.concatenate([own, spoilt])
+    return image_metrics(scores, np.arange(len(scores)) >= len(own))
 
 
 def _split(dataset: Dataset, samples: Sequence[Sample], seed: int) -> tuple[Dataset, list[Sample]]:
@@ -177,8 +212,9 @@ def _split(dataset: Dataset, samples: Sequence[Sample], seed: int) -> tuple[Data
     )
     if len(learnt) < FEWEST_LEARNT or len(judged) < FEWEST_JUDGED:
         raise DataError(
-            f"{dataset.name}: recipes are tried on at least {FEWEST_LEARNT} normals and judged on {FEWEST_JUDGED} of "
-            f"other parts; there are {len(learnt)} and {len(judged)}. Give more normal images"
+            f"{dataset.name}: recipes need at least {FEWEST_LEARNT} normal images to learn from and {FEWEST_JUDGED} "
+            f"others to be judged by; there are {len(learnt)} and {len(judged)}. Give more: "
+            f"{FEWEST_LEARNT + FEWEST_JUDGED} are enough where each image shows a part of its own"
         )
     return replace(dataset, samples=tuple(replace(sample, split="train") for sample in learnt)), judged
 
@@ -188,15 +224,14 @@ def _drawn(samples: Sequence[Sample], mask: NDArray[np.bool_], most: int, rng: n
     return [samples[row] for row in np.sort(rng.permutation(rows)[:most])]
 
 
-def _spoilt(own: list[Pixels], seed: int, *, has_region: bool) -> Iterator[Pixels]:
-    """As many with drawn defects as with a part of them at a wrong place, SPOILT_EACH of both."""
-    rows = range(len(own))
+def _spoilt(own: list[Pixels], seed: int, *, has_region: bool) -> tuple[list[Pixels], list[Pixels]]:
+    """With drawn defects, and with a part at a wrong place; SPOILT_EACH of both."""
+    rows, drawn, moved = range(len(own)), [], []
     for turn in range(SPOILT_EACH):
-        for images in (
-            spoilt_images(own, rows, CHOOSING_KINDS, seed + turn, has_region=has_region),
-            moved_images(own, rows, seed + turn, has_region=has_region),
-        ):
-            yield from (image for image, _ in images)
+        several = spoilt_images(own, rows, CHOOSING_KINDS, seed + turn, has_region=has_region)
+        drawn += [image for image, _ in several]
+        moved += [image for image, _ in moved_images(own, rows, seed + turn, has_region=has_region)]
+    return drawn, moved
 
 
 def _pictures(samples: Sequence[Sample], limits: Limits, found: Survey, region: str | None) -> list[Pixels]:

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,8 +31,8 @@ def brief(tmp_path: Path) -> tuple[str, ...]:
     return str(tmp_path / "2.toml"), str(tmp_path / "3.toml")
 
 
-def tried(name: str, auroc: float | None) -> Trial:
-    return Trial(name, auroc, None, 1.0, 1.0, is_cut_short=False)
+def tried(name: str, auroc: float | None, drawn: float = 0.5, moved: float = 0.5) -> Trial:
+    return Trial(name, auroc, None, 1.0, 1.0, is_cut_short=False, drawn=drawn, moved=moved)
 
 
 @pytest.mark.parametrize(("num_judged", "expected"), [(5, "a"), (20, "c"), (200, "d")])
@@ -39,6 +40,20 @@ def test_the_first_is_named_unless_a_later_one_is_clearly_better(num_judged: int
     """Of 5 normals one changes 20 points, of 20 five, of 200 half a point."""
     trials = (tried("a", 0.7), tried("b", None), tried("c", 0.8), tried("d", 0.82))
     best = TrialSummary(trials, 20, num_judged).best
+    assert best is not None
+    assert best.name == expected
+
+
+@pytest.mark.parametrize(
+    ("drawn", "moved", "expected"),
+    [(0.9, 0.9, "later"), (0.99, 0.78, "first"), (0.68, 0.99, "first"), (0.99, 0.795, "later"), (0.7, 0.8, "first")],
+)
+def test_a_later_one_that_is_worse_by_one_way_of_spoiling_is_not_named(
+    drawn: float, moved: float, expected: str
+) -> None:
+    """The first tells drawn defects at 70 % and parts at a wrong place at 80 %, by 100 normals."""
+    trials = (tried("first", 0.75, 0.7, 0.8), tried("later", (drawn + moved) / 2, drawn, moved))
+    best = TrialSummary(trials, 20, 100).best
     assert best is not None
     assert best.name == expected
 
@@ -110,6 +125,7 @@ def test_each_recipe_is_judged_on_the_same_pictures_and_nothing_is_left(
         assert each.auroc is not None
         assert each.interval is not None
         assert each.interval[0] <= each.auroc <= each.interval[1]
+        assert each.auroc == pytest.approx((each.drawn + each.moved) / 2)
     assert list((tmp_path / "work").glob("anomaly-*")) == []
 
 
@@ -156,14 +172,14 @@ def test_with_a_region_every_recipe_gets_it_and_no_defect_is_drawn_outside(
     regions: list[str] = []
     images: list[np.ndarray] = []
 
-    def train(dataset: object, options: TrainOptions) -> TrainSummary:
+    def train(dataset: object, options: TrainOptions) -> SimpleNamespace:
         regions.append(options.overrides["preprocess"]["region"])
-        return TrainSummary.__new__(TrainSummary)
+        return SimpleNamespace(is_out_of_time=False)
 
     class Scorer:
-        def score(self, pictures: list[np.ndarray]) -> object:
+        def score(self, pictures: list[np.ndarray]) -> SimpleNamespace:
             images.extend(pictures)
-            raise DataError("enough")
+            return SimpleNamespace(score=np.zeros(len(pictures)))
 
     monkeypatch.setattr(trial, "train_on", train)
     monkeypatch.setattr(trial, "load_detector", lambda *args, **more: Scorer())
