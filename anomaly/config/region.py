@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MAX_REGION_SIDE = 512
+OUTSIDE = 127  # mid-grey: the level of all pixels outside (see `data.preprocess`)
 
 Inside = NDArray[np.bool_]
 
