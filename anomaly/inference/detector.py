@@ -22,7 +22,7 @@ from anomaly.scoring import combine
 
 @dataclass(frozen=True)
 class Evidence:
-    """Raw scores (n,) and what they are made of; no decision."""
+    """Raw scores (n,) and what they are made of; no decision. z_hat is (n, latent_dim), (n, 0) where there is no G."""
 
     score: NDArray[np.float64]
     terms: dict[str, NDArray[np.float64]]
@@ -64,10 +64,15 @@ class Scores:
     threshold: float | None
     alpha: float
     terms: dict[str, NDArray[np.float64]]
-    z_hat: NDArray[np.float32]
     errors: list[str | None]
+    _z_hat: NDArray[np.float32] = field(repr=False)
     _detector: "Detector" = field(repr=False)
     _read: ReadImages = field(repr=False)
+
+    @property
+    def z_hat(self) -> NDArray[np.float32] | None:
+        """The latents (n, latent_dim); None where the recipe has no G."""
+        return self._z_hat if self._detector.bundle.manifest.recipe.has_generator else None
 
     @property
     def x_hat(self) -> NDArray[np.float32] | None:
@@ -83,7 +88,7 @@ class Scores:
 
     @cached_property
     def _explanation(self) -> Explanation:
-        explained = self._detector.explain(self._read.pixels, self.z_hat)
+        explained = self._detector.explain(self._read.pixels, self._z_hat)
         failed = [error is not None for error in self.errors]
         if explained.x_hat is not None:
             explained.x_hat[failed] = np.nan
@@ -142,8 +147,8 @@ class Detector:
             threshold=threshold,
             alpha=alpha,
             terms=evidence.terms,
-            z_hat=evidence.z_hat,
             errors=whole.errors,
+            _z_hat=evidence.z_hat,
             _detector=self,
             _read=whole,
         )
