@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.bundle import Bundle
-from anomaly.calibration import Calibration, check_alpha
+from anomaly.calibration import Calibration, check_alpha, is_above
 from anomaly.config import PreprocessConfig
 from anomaly.data import PixelsOfImages, restore_map
 from anomaly.defaults import ALPHA
@@ -54,8 +54,8 @@ class Explanation:
 class Scores:
     """Results in the order of the images. One that could not be read has its reason in `errors`, and NaN elsewhere.
 
-    `is_anomalous` is `score > threshold`; None where there is no threshold (too few calibration images for `alpha`)
-    or no score. Reconstructions and heatmaps are computed when they are first read.
+    `is_anomalous` says whether the score is above the threshold; None where there is no threshold (too few calibration
+    images for `alpha`) or no score. Reconstructions and heatmaps are computed when they are first read.
     """
 
     score: NDArray[np.float64]
@@ -139,11 +139,12 @@ class Detector:
         whole, evidence = ReadImages.join(read), _blank_out(Evidence.join(parts), read)
         failed = np.array([error is not None for error in whole.errors], dtype=bool)
         threshold = self.calibration.threshold(alpha)
-        is_above = [None if threshold is None else score > threshold for score in evidence.score.tolist()]
+        has_none = failed | (threshold is None)
+        above = is_above(evidence.score, threshold).tolist()
         return Scores(
             score=evidence.score,
             p_value=np.where(failed, np.nan, self.calibration.p_values(evidence.score)),
-            is_anomalous=[None if bad else above for bad, above in zip(failed.tolist(), is_above, strict=True)],
+            is_anomalous=[None if no else each for no, each in zip(has_none.tolist(), above, strict=True)],
             threshold=threshold,
             alpha=alpha,
             terms=evidence.terms,
