@@ -54,6 +54,8 @@ class Explanation:
 class Scores:
     """Results in the order of the images. One that could not be read has its reason in `errors`, and NaN elsewhere.
 
+    `warnings` say why the p-value of an image does not hold, by its size (see `Detector.size_warning`); None else.
+
     `is_anomalous` says whether the score is above the threshold; None where there is no threshold (too few calibration
     images for `alpha`) or no score. Reconstructions and heatmaps are computed when they are first read.
     """
@@ -65,6 +67,7 @@ class Scores:
     alpha: float
     terms: dict[str, NDArray[np.float64]]
     errors: list[str | None]
+    warnings: list[str | None]
     _z_hat: NDArray[np.float32] = field(repr=False)
     _detector: "Detector" = field(repr=False)
     _read: ReadImages = field(repr=False)
@@ -149,10 +152,22 @@ class Detector:
             alpha=alpha,
             terms=evidence.terms,
             errors=whole.errors,
+            warnings=[
+                None if error else self.size_warning(*size)
+                for error, size in zip(whole.errors, whole.sizes, strict=True)
+            ],
             _z_hat=evidence.z_hat,
             _detector=self,
             _read=whole,
         )
+
+    def size_warning(self, height: int, width: int) -> str | None:
+        """Why the p-value of a picture of so many pixels a side, as on disk, does not hold; None where it does.
+
+        Only where pictures keep their shapes does it depend on their size.
+        """
+        sizes = self.bundle.manifest.data.calibration_sizes
+        return None if sizes is None else sizes.warning(height, width)
 
     def evidence(self, pixels: PixelsOfImages) -> Evidence:
         """Scores and terms of preprocessed images."""
