@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.bundle import load
-from anomaly.calibration import Calibration, num_needed, reject_fdr
+from anomaly.calibration import Calibration, is_above, num_needed, reject_fdr
 
 FloatArray = NDArray[np.float64]
 NUM_SPLITS = 200
@@ -67,7 +67,7 @@ def false_alarms(folder: Path) -> Iterator[str]:
 def _share_flagged(calibration: FloatArray, scores: FloatArray, alpha: float) -> float:
     threshold = Calibration.fit(calibration).threshold(alpha)
     assert threshold is not None
-    return float((scores > threshold).mean())
+    return float(is_above(scores, threshold).mean())
 
 
 def mean_share_interval(alpha: float, n: int, m: int) -> tuple[float, float]:

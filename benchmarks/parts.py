@@ -35,7 +35,7 @@ from anomaly.calibration import Calibration
 from anomaly.config import PreprocessConfig
 from anomaly.data import Sample, open_dataset, preprocess, to_array
 from anomaly.evaluation import aupro, knn_scores, pca_scores, pixel_auroc
-from anomaly.evaluation.metrics import image_metrics
+from anomaly.evaluation.metrics import image_metrics, rates_at
 from anomaly.pipeline.pixel_figures import read_masks
 from benchmarks.part_sets import SETS, Prepared, prepare_set
 from benchmarks.parts_tables import to_page
@@ -137,9 +137,10 @@ def measure_baseline(name: str, method: str, prepared: Prepared, models: Path) -
     row |= {"auroc": metrics.auroc, "auroc_ci95": list(metrics.auroc_ci95)}
     if held_out:
         assert chosen.alpha is not None, "what has normals to calibrate with is measured by its power"
-        is_flagged = Calibration.fit(scores[len(test) :]).p_values(scores[: len(test)]) <= chosen.alpha
+        threshold = Calibration.fit(scores[len(test) :]).threshold(chosen.alpha)
+        fpr, tpr = rates_at(scores[: len(test)], labels, threshold)
         row |= {"alpha": chosen.alpha, "num_calibration": len(held_out)}
-        row |= {"fpr_at_threshold": is_flagged[~labels].mean(), "tpr_at_threshold": is_flagged[labels].mean()}
+        row |= {"fpr_at_threshold": fpr, "tpr_at_threshold": tpr}
     return row | (_pixel_figures(found, test) if isinstance(found, PatchScores) else {})
 
 

@@ -50,7 +50,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class JudgedImage:
-    """One scored image and its verdict; `message` says why there is no threshold, if there is none."""
+    """One scored image and its verdict; `message` says why there is no threshold, or why the p-value does not hold."""
 
     name: str | None
     part: str | None
@@ -185,7 +185,10 @@ class Scoring:
         self._telemetry.observe_score(detector.bundle, outcome.score, verdict.p_value, verdict.is_anomalous)
         if self._history is None:  # which else watches drift in the order of its rows
             self._drift.add(detector.bundle, outcome.score, verdict.p_value)
-        return JudgedImage(submission.name, submission.part, outcome, verdict, alpha, calibration.shortage(alpha))
+        picture = outcome.picture
+        told = (calibration.shortage(alpha), detector.size_warning(picture.height, picture.width))
+        message = "; ".join(filter(None, told)) or None
+        return JudgedImage(submission.name, submission.part, outcome, verdict, alpha, message)
 
     async def _keep(
         self, submissions: Sequence[Submission], judged: Sequence[JudgedImage | Exception], detector: Detector

@@ -1,4 +1,7 @@
+import base64
 import json
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -424,6 +427,13 @@ def test_what_does_not_fit_is_said_once_with_what_to_choose(sections: Sections, 
 def test_a_text_that_is_no_region_is_refused(text: str) -> None:
     with pytest.raises(ValidationError, match="region"):
         PreprocessConfig(region=text)
+
+
+def test_a_region_of_very_many_pixels_is_refused_before_it_is_unpacked() -> None:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 1, 0, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    with pytest.raises(ValidationError, match="give the mask with --region"):
+        PreprocessConfig(region=base64.b64encode(png).decode())
 
 
 def test_a_region_is_kept_as_it_was_drawn() -> None:

@@ -57,6 +57,22 @@ def test_no_two_classes_have_one_name() -> None:
     assert {name: num for name, num in classes.items() if num > 1} == {}
 
 
+def ordered_with_a_threshold(path: Path) -> bool:
+    orders = (ast.Gt, ast.GtE, ast.Lt, ast.LtE)
+    return any(
+        getattr(side, "id", getattr(side, "attr", None)) == "threshold"
+        for node in nodes(path)
+        if isinstance(node, ast.Compare) and any(isinstance(op, orders) for op in node.ops)
+        for side in (node.left, *node.comparators)
+    )
+
+
+def test_one_place_decides_which_scores_are_above_the_threshold() -> None:
+    """It is `calibration.is_above`; the graph that is exported has to decide for itself."""
+    files = [*FILES, *(ROOT / "benchmarks").rglob("*.py")]
+    assert [name_of(path) for path in files if ordered_with_a_threshold(path)] == ["anomaly/inference/onnx_export.py"]
+
+
 def imported_by(program: str, modules: tuple[str, ...]) -> set[str]:
     """Which of the modules a process of its own has imported after this program."""
     told = f"{program}\nimport sys\nprint('imported:', *(name for name in {modules!r} if name in sys.modules))"

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from anomaly.bundle.detectability import DetectabilityRecord
+from anomaly.bundle.picture_sizes import PictureSizes
 from anomaly.config import Config, Precision, Recipe
 
 SCHEMA_VERSION = 3
@@ -22,6 +23,7 @@ class DataRecord(Config):
     with it each of `num_calibrate` images is the only one of its part. `num_unused` are pictures of parts that another
     picture counts for.
     `fingerprint` is over all normals of the training run, `calibration_fingerprint` over those given to calibrate.
+    `calibration_sizes` is None where all pictures become squares of one size, and in bundles that did not keep it.
     """
 
     source: str
@@ -40,6 +42,7 @@ class DataRecord(Config):
     num_unused: int = 0
     fingerprint: str
     calibration_fingerprint: str
+    calibration_sizes: PictureSizes | None = None
 
 
 class Manifest(Config):

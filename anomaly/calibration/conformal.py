@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from numbers import Real
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,14 +63,14 @@ class Calibration:
         return scores
 
     def threshold(self, alpha: float) -> float | None:
-        """The t for which `score > t` holds exactly where `p_value <= alpha`; None with too few normals for alpha."""
+        """The t that scores are above exactly where `p_value <= alpha`; None with too few normals for alpha."""
         place = num_allowed(alpha, self.num_calibration)
         return self._ascending[-place] if place else None
 
     def judge(self, score: float, alpha: float) -> Verdict:
         """The decision about one score at the false-alarm rate `alpha`. What depends on alpha alone is cached."""
         threshold = self.threshold(alpha)
-        return Verdict(self.p_value(score), threshold, None if threshold is None else score > threshold)
+        return Verdict(self.p_value(score), threshold, None if threshold is None else is_above(score, threshold))
 
     def shortage(self, alpha: float) -> str | None:
         """Why there is no threshold for this alpha, or None where there is one."""
@@ -80,6 +80,22 @@ class Calibration:
             f"no threshold: alpha = {alpha:g} needs at least {num_needed(alpha)} calibration images and this model "
             f"has {self.num_calibration}; run `anomaly calibrate` with more normal images, or choose a larger alpha"
         )
+
+
+@overload
+def is_above(scores: float, threshold: float | None) -> bool: ...
+
+
+@overload
+def is_above(scores: NDArray[np.floating], threshold: float | None) -> NDArray[np.bool_]: ...
+
+
+def is_above(scores: float | NDArray[np.floating], threshold: float | None) -> bool | NDArray[np.bool_] | np.bool_:
+    """Whether a score is called anomalous, or which of an array are: those above, strictly. Without a threshold none.
+
+    This is the only place that decides so (beside the graph that `anomaly export` writes).
+    """
+    return scores > (math.inf if threshold is None else threshold)
 
 
 def num_needed(alpha: float) -> int:

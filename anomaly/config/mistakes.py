@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+MOST_SHOWN = 60  # characters of what a user gave
+
 
 class Mistake(NamedTuple):
     """`where` are the names down to the field, joined by dots; "" for the whole. `given` is the value there.
@@ -21,7 +23,22 @@ class Mistake(NamedTuple):
     @property
     def sentence(self) -> str:
         """For a recipe: a field SECTION.FIELD with its value; the message alone where it is of a section, or of all."""
-        return f"{self}; got {self.given!r}" if "." in self.where else self.message
+        return f"{self}; got {shown(self.given)}" if "." in self.where else self.message
+
+
+def shortened(text: str) -> str:
+    """A text as messages show it: of a long one the beginning, and how many characters it has."""
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}… ({len(text):,} characters)"
+
+
+def shown(given: object) -> str:
+    """A value as Python writes it, shortened alike."""
+    if isinstance(given, str) and len(given) > MOST_SHOWN:
+        return f"{given[:MOST_SHOWN]!r}… ({len(given):,} characters)"
+    try:
+        return shortened(repr(given))
+    except ValueError:  # Python writes no more than 4,300 digits
+        return "an integer of thousands of digits"
 
 
 def mistakes_of(error: ValidationError) -> list[Mistake]:

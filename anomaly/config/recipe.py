@@ -24,7 +24,10 @@ from anomaly.config.sections import (
 
 
 class NetworkPlan(NetworkConfig, AuxiliaryConfig):
-    """Everything that decides which networks there are, and their shapes; `Recipe.plan` makes it from the sections."""
+    """Everything that decides which networks there are, and their shapes; `Recipe.plan` makes it from the sections.
+
+    With `has_region` pixels that are grey lie outside of a region, and what auxiliary discriminators draw stays inside.
+    """
 
     size: Side = 32
     channels: Literal[1, 3] = 1
@@ -32,6 +35,7 @@ class NetworkPlan(NetworkConfig, AuxiliaryConfig):
     discriminator: bool = True
     joint: bool = True
     cycle_discriminators: bool = False
+    has_region: bool = False
 
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
@@ -152,6 +156,7 @@ class Recipe(Config):
             encoder=method is not Method.ANOGAN or self.search is None or starts_by_encoder,
             discriminator=method is not Method.AUTOENCODER,
             cycle_discriminators=method is Method.ALAD,
+            has_region=self.preprocess.region is not None,
         )
 
     def _check_features(self) -> None:

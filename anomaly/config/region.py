@@ -12,9 +12,10 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 MAX_REGION_SIDE = 512
+OUTSIDE = 127  # mid-grey: the level of all pixels outside (see `data.preprocess`)
 
 Inside = NDArray[np.bool_]
 
@@ -46,10 +47,11 @@ def decode_region(text: str) -> Inside:
             if image.mode != "1" or max(image.size) > MAX_REGION_SIDE:
                 raise ValueError(f"it is of mode {image.mode} and {image.width} × {image.height} pixels")
             inside = np.array(image)
-    except (binascii.Error, OSError, SyntaxError, ValueError) as error:  # PIL has all but the first for broken files
+    except (binascii.Error, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # PIL has all but the first for broken files
         raise ValueError(
             f"a region is a PNG of one bit a pixel, of at most {MAX_REGION_SIDE} pixels a side, in base64; this is "
-            f"none ({error}): give the mask with --region"
+            f"none ({_reason(error)}): give the mask with --region"
         ) from error
     if not inside.any():
         raise ValueError("no pixel of the region is inside; give a mask that is not 0 on what counts")
@@ -67,6 +69,16 @@ def region_note(text: str | None) -> str | None:
     if text is None:
         return None
     return f"{decode_region(text).mean():.0%} of each picture is inside the region; what lies outside is never evidence"
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case binascii.Error():
+            return f"it is not base64: {error}"
+        case UnidentifiedImageError():  # PIL's sentence is of the buffer that it was given
+            return "it is not a PNG"
+        case _:
+            return str(error)
 
 
 def _stretched(inside: Inside, height: int, width: int) -> Inside:

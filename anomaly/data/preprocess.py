@@ -17,11 +17,10 @@ from PIL import Image
 
 from anomaly.config.choices import Resize
 from anomaly.config.places import STRIDE
-from anomaly.config.region import inside_of
+from anomaly.config.region import OUTSIDE, inside_of
 from anomaly.data.decoding.decode import Pixels, to_image
 
 LEAST_SIDE = 32  # pixels, where shapes are kept
-OUTSIDE = 127  # mid-grey
 _BILINEAR = Image.Resampling.BILINEAR  # PIL widens its kernel when it reduces, so this is antialiased
 
 

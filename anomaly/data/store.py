@@ -29,12 +29,14 @@ class PixelStore:
     `pixels` is a read-only uint8 map of shape (n, channels, size, size), or where pictures keep their shapes a sequence
     of images (channels, h, w); `paths` names its images, and `errors` holds
     the path and the reason of each sample that is not among them. `remarks` are sentences on how files were read.
+    `sizes` are the heights and widths of its images in pixels, as they are on disk.
     """
 
     pixels: PixelsOfImages
     paths: tuple[str, ...]
     errors: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def build(
@@ -58,6 +60,7 @@ class PixelStore:
         is_whole = config.resize is Resize.WHOLE
         num_bytes = 0 if is_whole else len(samples) * config.channels * config.size * config.size
         shapes: list[tuple[int, int, int]] = []
+        sizes: list[tuple[int, int]] = []
         paths: list[str] = []
         errors: list[tuple[str, str]] = []
         remarks: Counter[Remark] = Counter()
@@ -75,6 +78,7 @@ class PixelStore:
                     remarks.update(result.remarks)
                     file.write(result.pixels.data)
                     shapes.append(result.pixels.shape)
+                    sizes.append((result.height, result.width))
                 on_image()
             file.truncate()
         if not paths:
@@ -82,7 +86,7 @@ class PixelStore:
             raise DataError(f"none of the {len(errors)} images can be used{first}")
         data = np.memmap(path, np.uint8, mode="r")
         pixels = RaggedPixels(data, shapes) if is_whole else data.reshape(len(shapes), *shapes[0])
-        return cls(pixels, tuple(paths), tuple(errors), tuple(told(remarks)))
+        return cls(pixels, tuple(paths), tuple(errors), tuple(told(remarks)), tuple(sizes))
 
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of the shape (as text) and then the pixels; of several shapes each its own."""

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anomaly.evaluation.results import Evaluation, is_alarm
+from anomaly.calibration import is_above
+from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Summary
 from anomaly.scoring.combine import OUTLYING
 
@@ -58,6 +59,6 @@ def passed_outliers(evaluation: Evaluation) -> dict[str, TermFound]:
     found: dict[str, TermFound] = {}
     for i, (path, score) in enumerate(zip(evaluation.paths, evaluation.scores.tolist(), strict=True)):
         term = outlying_term({name: float(values[i]) for name, values in evaluation.standardised.items()})
-        if term and evaluation.threshold is not None and not is_alarm(score, evaluation.threshold):
+        if term and evaluation.threshold is not None and not is_above(score, evaluation.threshold):
             found[path] = term
     return found

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_curve
 
+from anomaly.calibration import is_above
 from anomaly.errors import DataError
 
 ScoreArray = NDArray[np.floating]
@@ -82,10 +83,10 @@ def num_by_kind(labels: Labels, kinds: Sequence[str]) -> dict[str, int]:
 
 
 def rates_at(scores: ScoreArray, labels: Labels, threshold: float | None) -> tuple[float | None, float | None]:
-    """False- and true-positive rate where score > threshold, strictly, means anomalous; None where undefined."""
+    """False- and true-positive rate at this threshold; None where undefined."""
     if threshold is None:
         return None, None
-    is_anomalous = scores > threshold
+    is_anomalous = is_above(scores, threshold)
     return _share(is_anomalous[~labels]), _share(is_anomalous[labels])
 
 

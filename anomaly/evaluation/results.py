@@ -95,11 +95,6 @@ class Evaluation:
     region: str | None = None
 
 
-def is_alarm(score: float, threshold: float | None) -> bool:
-    """Whether an image of this score is called anomalous; none is without a threshold."""
-    return threshold is not None and score > threshold
-
-
 def choose_examples(
     scores: NDArray[np.floating], labels: NDArray[np.bool_], *, per_group: int = 6
 ) -> dict[str, list[int]]:

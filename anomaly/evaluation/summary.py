@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from anomaly.calibration import is_above
 from anomaly.evaluation.metrics import ImageMetrics, auroc, auroc_by_kind, image_metrics, num_by_kind, rates_at
 from anomaly.evaluation.results import Evaluation, PixelFigures
 
@@ -90,7 +91,7 @@ def metrics_of(evaluation: Evaluation, summary: Summary) -> dict[str, object]:
 def _fpr_of_parts(evaluation: Evaluation) -> float | None:
     if evaluation.counted is None or evaluation.threshold is None or not evaluation.counted.any():
         return None
-    return float((evaluation.scores[evaluation.counted] > evaluation.threshold).mean())
+    return float(is_above(evaluation.scores[evaluation.counted], evaluation.threshold).mean())
 
 
 def _pixel_metrics(pixel: PixelFigures | None) -> dict[str, object]:

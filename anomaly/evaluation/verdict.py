@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from anomaly.calibration import num_allowed, num_needed
+from anomaly.calibration import is_above, num_allowed, num_needed
 from anomaly.evaluation.contradictions import TermFound, better_term, passed_outliers, shifted_term
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Standing, Summary
@@ -203,7 +203,7 @@ def _deviations(term: TermFound) -> str:
 def _false_alarms(evaluation: Evaluation, threshold: float) -> tuple[int, int]:
     """The number of normal test images, and of those above the threshold; with parts, one image of each new part."""
     scores = evaluation.scores[~evaluation.labels if evaluation.counted is None else evaluation.counted]
-    return len(scores), int(np.sum(scores > threshold))
+    return len(scores), int(np.sum(is_above(scores, threshold)))
 
 
 def _by_chance(evaluation: Evaluation, num_normal: int) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.bundle import Bundle
-from anomaly.calibration import Calibration, check_alpha
+from anomaly.calibration import Calibration, check_alpha, is_above
 from anomaly.config import PreprocessConfig
 from anomaly.data import PixelsOfImages, restore_map
 from anomaly.defaults import ALPHA
@@ -22,7 +22,7 @@ from anomaly.scoring import combine
 
 @dataclass(frozen=True)
 class Evidence:
-    """Raw scores (n,) and what they are made of; no decision."""
+    """Raw scores (n,) and what they are made of; no decision. z_hat is (n, latent_dim), (n, 0) where there is no G."""
 
     score: NDArray[np.float64]
     terms: dict[str, NDArray[np.float64]]
@@ -54,8 +54,10 @@ class Explanation:
 class Scores:
     """Results in the order of the images. One that could not be read has its reason in `errors`, and NaN elsewhere.
 
-    `is_anomalous` is `score > threshold`; None where there is no threshold (too few calibration images for `alpha`)
-    or no score. Reconstructions and heatmaps are computed when they are first read.
+    `warnings` say why the p-value of an image does not hold, by its size (see `Detector.size_warning`); None else.
+
+    `is_anomalous` says whether the score is above the threshold; None where there is no threshold (too few calibration
+    images for `alpha`) or no score. Reconstructions and heatmaps are computed when they are first read.
     """
 
     score: NDArray[np.float64]
@@ -64,10 +66,16 @@ class Scores:
     threshold: float | None
     alpha: float
     terms: dict[str, NDArray[np.float64]]
-    z_hat: NDArray[np.float32]
     errors: list[str | None]
+    warnings: list[str | None]
+    _z_hat: NDArray[np.float32] = field(repr=False)
     _detector: "Detector" = field(repr=False)
     _read: ReadImages = field(repr=False)
+
+    @property
+    def z_hat(self) -> NDArray[np.float32] | None:
+        """The latents (n, latent_dim); None where the recipe has no G."""
+        return self._z_hat if self._detector.bundle.manifest.recipe.has_generator else None
 
     @property
     def x_hat(self) -> NDArray[np.float32] | None:
@@ -83,7 +91,7 @@ class Scores:
 
     @cached_property
     def _explanation(self) -> Explanation:
-        explained = self._detector.explain(self._read.pixels, self.z_hat)
+        explained = self._detector.explain(self._read.pixels, self._z_hat)
         failed = [error is not None for error in self.errors]
         if explained.x_hat is not None:
             explained.x_hat[failed] = np.nan
@@ -134,19 +142,32 @@ class Detector:
         whole, evidence = ReadImages.join(read), _blank_out(Evidence.join(parts), read)
         failed = np.array([error is not None for error in whole.errors], dtype=bool)
         threshold = self.calibration.threshold(alpha)
-        is_above = [None if threshold is None else score > threshold for score in evidence.score.tolist()]
+        has_none = failed | (threshold is None)
+        above = is_above(evidence.score, threshold).tolist()
         return Scores(
             score=evidence.score,
             p_value=np.where(failed, np.nan, self.calibration.p_values(evidence.score)),
-            is_anomalous=[None if bad else above for bad, above in zip(failed.tolist(), is_above, strict=True)],
+            is_anomalous=[None if no else each for no, each in zip(has_none.tolist(), above, strict=True)],
             threshold=threshold,
             alpha=alpha,
             terms=evidence.terms,
-            z_hat=evidence.z_hat,
             errors=whole.errors,
+            warnings=[
+                None if error else self.size_warning(*size)
+                for error, size in zip(whole.errors, whole.sizes, strict=True)
+            ],
+            _z_hat=evidence.z_hat,
             _detector=self,
             _read=whole,
         )
+
+    def size_warning(self, height: int, width: int) -> str | None:
+        """Why the p-value of a picture of so many pixels a side, as on disk, does not hold; None where it does.
+
+        Only where pictures keep their shapes does it depend on their size.
+        """
+        sizes = self.bundle.manifest.data.calibration_sizes
+        return None if sizes is None else sizes.warning(height, width)
 
     def evidence(self, pixels: PixelsOfImages) -> Evidence:
         """Scores and terms of preprocessed images."""

@@ -21,9 +21,9 @@ from torch.nn.functional import max_pool2d
 from anomaly.bundle import Bundle
 from anomaly.config import Precision
 from anomaly.config.places import PLACE, REFERENCE
+from anomaly.config.region import OUTSIDE
 from anomaly.data import to_floats
 from anomaly.data.pose import AS_IT_LIES
-from anomaly.data.preprocess import OUTSIDE
 from anomaly.errors import UsageError
 from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.torch_engine import stored_networks, stored_places

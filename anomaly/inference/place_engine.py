@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.config.places import EVIDENCE, HALF_RESTORED_STRIDE, MARGIN, PLACE, STRIDE
+from anomaly.config.region import OUTSIDE
 from anomaly.data import Pixels, PixelsOfImages
 from anomaly.data.pose import AS_IT_LIES, pose_of
-from anomaly.data.preprocess import OUTSIDE
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
 from anomaly.inference.threads import EngineThreads
 

@@ -17,7 +17,7 @@ from anomaly.files import to_text
 from anomaly.inference import load_detector
 from anomaly.pipeline.new_parts import known_parts, one_of_each_new
 from anomaly.pipeline.reading import ReadingWatch
-from anomaly.pipeline.record import groups_forgotten
+from anomaly.pipeline.record import groups_forgotten, sizes_of
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def calibrate_bundle(
             "num_calibrate": len(rows),
             "calibration_fingerprint": fingerprint,
             "calibration_groups": to_text(groups),
+            "calibration_sizes": sizes_of(store, rows.tolist()),
             "num_unused": bundle.manifest.data.num_unused + len(new) - len(rows),
         }
     )

@@ -39,6 +39,7 @@ from anomaly.inference import Detector, Evidence, load_detector
 from anomaly.locks import writing_folder
 from anomaly.pipeline.baselines import BaselineImages, Baselines, measure_baselines
 from anomaly.pipeline.new_parts import counted_normals, known_parts
+from anomaly.pipeline.other_sizes import OtherSizes
 from anomaly.pipeline.pixel_figures import MasksRead, pixel_figures, read_masks
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import groups_forgotten
@@ -158,7 +159,7 @@ def evaluate_bundle(
             verdict=verdict_lines(evaluation, summary),
             num_seen=int((~unseen).sum()),
             num_failed=len(test_store.errors),
-            remarks=(*test_store.remarks, *([forgotten] if forgotten else [])),
+            remarks=(*test_store.remarks, *_other_sizes(detector, test_store), *([forgotten] if forgotten else [])),
             num_masks_failed=len(evaluation.pixel.failures) if evaluation.pixel else 0,
         )
 
@@ -261,3 +262,10 @@ def _to_pixels(x_hat: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(c, size, size) in [-1, 1] → (size, size) or (size, size, 3) of 8 bits."""
     pixels = to_pixels(x_hat).transpose(1, 2, 0)
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+
+def _other_sizes(detector: Detector, store: PixelStore) -> list[str]:
+    found = OtherSizes(detector)
+    for path, size in zip(store.paths, store.sizes, strict=True):
+        found.add(path, *size)
+    return found.remarks()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from anomaly.bundle import load
 from anomaly.config import Precision, Recipe, feature_names
+from anomaly.config.mistakes import shortened
 from anomaly.config.places import PACKAGE
 from anomaly.errors import UsageError
 from anomaly.extras import require
@@ -24,7 +25,7 @@ def check_learnable(recipe: Recipe, options: TrainOptions, ranks: Ranks) -> None
     names = feature_names(recipe.plan) if recipe.has_generator else []
     if layer is not None and layer not in names:
         there = f"there are {', '.join(names)}" if names else f"{method} has no discriminator"
-        raise UsageError(f"score.feature_layer={layer}: there is no such layer to match features of; {there}")
+        raise UsageError(f"score.feature_layer={shortened(layer)}: no such layer has features to match; {there}")
     check_recipe(recipe, ranks)
     if recipe.has_pretrained:
         require("a recipe with pretrained features", "pretrained", PACKAGE)

@@ -1,10 +1,12 @@
 """What a bundle records of the normal images that made it, and the sentences that say so."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from anomaly.bundle import DataRecord
+from anomaly.bundle.picture_sizes import PictureSizes
 from anomaly.data import Dataset, NormalSplit, PixelStore
+from anomaly.data.ragged import RaggedPixels
 from anomaly.files import to_text
 
 
@@ -30,7 +32,13 @@ def data_record(
         num_unused=len(split.unused),
         fingerprint=fingerprint,
         calibration_fingerprint=fingerprint,
+        calibration_sizes=sizes_of(store, split.calibrate),
     )
+
+
+def sizes_of(store: PixelStore, rows: Iterable[int]) -> PictureSizes | None:
+    """Of the images that calibrate, where they keep their shapes; None where all become squares of one size."""
+    return PictureSizes.of(store.sizes[row] for row in rows) if isinstance(store.pixels, RaggedPixels) else None
 
 
 def identity(record: DataRecord, parts: Sequence[str] | None) -> str:

@@ -37,6 +37,7 @@ from anomaly.errors import ImageError, UsageError
 from anomaly.files import storing
 from anomaly.inference import Detector, Evidence, load_detector
 from anomaly.locks import writing_file, writing_folder
+from anomaly.pipeline.other_sizes import OtherSizes
 from anomaly.pipeline.results import ResultRow, Value, check_results_path, notes_on_names, write_results
 from anomaly.report import require_report
 from anomaly.scoring import strongest_place
@@ -144,7 +145,7 @@ def _score_all(
         shortages.append(fdr_shortage(p_values, fdr, calibration.num_calibration))
     missing = [shortage for shortage in shortages if shortage is not None]
     num_flagged = num_anomalous if no_threshold is None else None
-    remarks = (*told(reading.remarks), *notes_on_names(paths, out))
+    remarks = (*told(reading.remarks), *reading.other_sizes.remarks(), *notes_on_names(paths, out))
     return ScoreSummary(len(paths), num_failed, num_flagged, list(left_out), missing, remarks)
 
 
@@ -159,6 +160,10 @@ class Reading:
     limits: Limits
     num_threads: int | None = None
     remarks: Counter[Remark] = field(default_factory=Counter)
+    other_sizes: OtherSizes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.other_sizes = OtherSizes(self.detector)
 
 
 def columns_of(detector: Detector) -> dict[str, type]:
@@ -205,6 +210,8 @@ def score_rows(
                 _draw_heatmaps(reading, drawable, maps, heatmaps)
         results = iter(scored)
         for (name, _), image in zip(named, chunk, strict=True):
+            if isinstance(image, Picture):
+                reading.other_sizes.add(name, image.height, image.width)
             result = next(results) if isinstance(image, Picture) else {"error": str(image)}
             yield {"path": name, **result}
         num_rows += len(chunk)

@@ -18,10 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.config.region import inside_of
+from anomaly.config.region import OUTSIDE, inside_of
 from anomaly.data import Dataset, Limits, Sample, describe, open_dataset, to_array
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
-from anomaly.data.preprocess import OUTSIDE
 from anomaly.errors import AnomalyError, DataError, ImageError, UsageError
 from anomaly.evaluation.metrics import ImageMetrics, image_metrics
 from anomaly.extras import WITH_TORCH, require

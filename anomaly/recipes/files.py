@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from anomaly.config import Config, Recipe
+from anomaly.config.mistakes import shown
 from anomaly.errors import UsageError
 
 Sections = Mapping[str, Mapping[str, Any]]
@@ -70,13 +71,13 @@ def check_fields(sections: Sections, where: str) -> None:
     known = {name: _fields_of(name) for name in Recipe.model_fields}
     for section, fields in sections.items():
         if section not in known:
-            raise UsageError(f"{where}: there is no section {section!r}; there are {', '.join(known)}")
+            raise UsageError(f"{where}: there is no section {shown(section)}; there are {', '.join(known)}")
         if not isinstance(fields, dict):
             raise UsageError(f"{where}: {section} is one section; write its fields below [{section}]")
         for name in fields:
             if name not in known[section]:
                 there = ", ".join(known[section])
-                raise UsageError(f"{where}: the section {section} has no field {name!r}; it has {there}")
+                raise UsageError(f"{where}: the section {section} has no field {shown(name)}; it has {there}")
 
 
 def _fields_of(section: str) -> list[str]:
@@ -94,7 +95,7 @@ def _names_in(folder: str) -> list[str]:
 def _parse(name: str, text: str, *, where: str) -> RecipeFile:
     try:
         sections = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no TOML, an integer of too many digits, lists too deep
         raise UsageError(f"the recipe {where} is not TOML: {error}") from error
     check_fields(sections, f"the recipe {where}")
     about = []

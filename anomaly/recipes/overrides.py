@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
+from anomaly.config.mistakes import shortened
 from anomaly.errors import UsageError
 from anomaly.recipes.files import Sections, check_fields
 
@@ -19,7 +20,7 @@ def parse_overrides(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
         field, equals, value = text.partition("=")
         section, dot, name = field.strip().partition(".")
         if not equals or not dot:
-            raise UsageError(f"--set {text}: expected SECTION.FIELD=VALUE, such as training.steps=1000")
+            raise UsageError(f"--set {shortened(text)}: expected SECTION.FIELD=VALUE, such as training.steps=1000")
         sections.setdefault(section, {})[name] = _value(value.strip())
     check_fields(sections, "--set")
     return sections
@@ -55,6 +56,6 @@ def merged(*layers: Sections) -> dict[str, dict[str, Any]]:
 def _value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, an integer of too many digits, lists too deep
         return text
     return parsed["value"] if parsed.keys() == {"value"} else text

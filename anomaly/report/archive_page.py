@@ -9,7 +9,8 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from anomaly.evaluation.results import Example, is_alarm
+from anomaly.calibration import is_above
+from anomaly.evaluation.results import Example
 from anomaly.report.heat import LEGEND
 from anomaly.report.page import Chart, ShownExample
 from anomaly.report.pictures import data_uri, draw_example, legend_uri
@@ -96,5 +97,5 @@ def _chart(title: str, label: str, binned: BinnedCounts, threshold: float | None
 
 
 def _shown(example: Example, threshold: float | None) -> ShownExample:
-    alarm = is_alarm(example.score, threshold)
+    alarm = is_above(example.score, threshold)
     return ShownExample(example, draw_example(example, is_alarm=alarm), alarm, None)

@@ -8,8 +8,9 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
+from anomaly.calibration import is_above
 from anomaly.evaluation.contradictions import outlying_term
-from anomaly.evaluation.results import Evaluation, Example, is_alarm
+from anomaly.evaluation.results import Evaluation, Example
 from anomaly.evaluation.summary import Summary
 from anomaly.evaluation.verdict import BASELINE_NAMES, percent, verdict_lines
 from anomaly.report.detectability import detectability_png
@@ -109,7 +110,7 @@ def _draw_groups(evaluation: Evaluation) -> dict[str, list[ShownExample]]:
     """Examples and their pictures by group, in the order the groups come."""
     groups: dict[str, list[ShownExample]] = {}
     for example in evaluation.examples:
-        alarm = is_alarm(example.score, evaluation.threshold)
+        alarm = is_above(example.score, evaluation.threshold)
         shown = ShownExample(example, draw_example(example, is_alarm=alarm), alarm, _remark(example, alarm))
         groups.setdefault(example.group, []).append(shown)
     return groups

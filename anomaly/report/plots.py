@@ -8,11 +8,11 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from anomaly.calibration import is_above
 from anomaly.evaluation.metrics import Labels, ScoreArray, auroc, rates_at
 
 SIZE_INCHES = (4.6, 3.7)
@@ -60,7 +60,7 @@ def precision_recall_png(scores: ScoreArray, labels: Labels, threshold: float | 
         precision, recall, _ = precision_recall_curve(labels, scores)
         axes.axhline(labels.mean(), color=theme.muted, linestyle=(0, (2, 3)), linewidth=1)
         axes.step(recall, precision, where="post", color=theme.normal, linewidth=2)
-        flagged = scores > threshold if threshold is not None else np.zeros_like(labels)
+        flagged = is_above(scores, threshold)
         if flagged.any():
             precision_now, recall_now = labels[flagged].mean(), flagged[labels].mean()
             told = f"threshold in force\nprecision {precision_now:.1%}, recall {recall_now:.1%}"

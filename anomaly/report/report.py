@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from anomaly.calibration import is_above
 from anomaly.data import DRAWINGS, mark
 from anomaly.evaluation import Evaluation, metrics_of
 from anomaly.evaluation.summary import Summary
@@ -71,7 +72,7 @@ def scores_csv(evaluation: Evaluation) -> bytes:
                 evaluation.kinds[i],
                 score,
                 float(evaluation.p_values[i]),
-                None if threshold is None else score > threshold,
+                None if threshold is None else is_above(score, threshold),
                 *(float(values[i]) for values in evaluation.terms.values()),
                 *([] if mask_errors is None else [mask_errors.get(path)]),
             ]

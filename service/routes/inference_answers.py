@@ -99,8 +99,9 @@ def answer(request: InferRequest, wanted: Wanted, outcomes: Outcomes, detector: 
         else:
             tensors.append(InferredTensor(**tensor, data=output.to_json()))
     parameters: dict[str, str | float] = {"digest": bundle.digest, "alpha": alpha}
-    if message := detector.calibration.shortage(alpha):
-        parameters["message"] = message
+    told = [each.message for each in outcomes if isinstance(each, JudgedImage)]
+    if messages := dict.fromkeys(filter(None, told or [detector.calibration.shortage(alpha)])):
+        parameters["message"] = "; ".join(messages)
     answered = InferAnswer(
         model_name=bundle.name,
         model_version=str(bundle.version),

@@ -117,7 +117,7 @@ class InferAnswer(ProtocolSchema):
     id: str | None = None
     """As it was sent."""
     parameters: dict[str, str | float]
-    """`digest` of the bundle, `alpha`, and `message`, if there is no threshold: why."""
+    """`digest` of the bundle, `alpha`, and `message`: why there is no threshold, or p-values do not hold."""
     outputs: list[InferredTensor]
 
 

@@ -50,7 +50,7 @@ class ImageScore(Schema):
     alpha: FiniteFloat
     """The false-alarm rate that the threshold is for."""
     message: str | None
-    """Why there is no threshold; null when there is one."""
+    """Why there is no threshold, or why the p-value does not hold for a picture of this size; else null."""
     terms: dict[str, FiniteFloat]
     """The evidence that the score is made of."""
     history_id: int | None = None

@@ -96,7 +96,7 @@ async function follow(model, signal) {
 
 function showVerdict({ id, is_anomalous: isAnomalous, message, part, filename, time }) {
   const state = isAnomalous === null ? "none" : isAnomalous ? "bad" : "good";
-  const why = state === "none" ? message ?? "The model has too few calibration images for the rate that is set." : "";
+  const why = message ?? (state === "none" ? "The model has too few calibration images for the rate that is set." : "");
   show(state, { why, name: [part, filename].filter(Boolean).join(" · "), time: new Date(time) });
   newest = id ?? newest;
 }

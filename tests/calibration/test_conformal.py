@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anomaly.calibration import Calibration, check_alpha, fdr_shortage, num_needed, reject_fdr
+from anomaly.calibration import Calibration, check_alpha, fdr_shortage, is_above, num_needed, reject_fdr
 from anomaly.calibration.conformal import FloatArray
 from anomaly.errors import UsageError
 
@@ -213,3 +213,12 @@ def test_the_share_of_false_ones_among_the_flagged_is_held() -> None:
     assert np.mean(shares) <= q
     assert np.mean(shares) > q / 3
     assert np.mean(found) > 0.5
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(1.0, [False, False, True, False]), (None, [False] * 4)])
+def test_above_is_strictly_above_and_without_a_threshold_nothing_is(
+    threshold: float | None, expected: list[bool]
+) -> None:
+    scores = np.array([0.0, 1.0, 2.0, np.nan])
+    assert is_above(scores, threshold).tolist() == expected
+    assert [is_above(score, threshold) for score in scores.tolist()] == expected

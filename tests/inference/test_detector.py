@@ -68,6 +68,7 @@ def test_the_fields_belong_together(detector: Detector) -> None:
     assert list(scores.terms) == detector.bundle.manifest.terms
     assert scores.x_hat is not None
     assert scores.x_hat.shape == (10, 1, 8, 8)
+    assert scores.z_hat is not None
     assert scores.z_hat.shape == (10, 2)
     assert np.abs(scores.x_hat).max() <= 1
 
@@ -127,6 +128,7 @@ def test_a_failing_image_has_a_reason_and_its_neighbours_their_scores(detector: 
     for values in (scores.score, scores.p_value, *scores.terms.values()):
         assert_array_equal([i in failed for i in range(6)], np.isnan(values))
     assert scores.x_hat is not None
+    assert scores.z_hat is not None
     for arrays in (scores.z_hat, scores.x_hat):
         assert_array_equal([i in failed for i in range(6)], np.isnan(arrays.reshape(6, -1)).all(axis=1))
     missing, unreadable, shapeless = (scores.errors[i] or "" for i in failed)

@@ -55,6 +55,8 @@ def test_both_engines_give_the_same_evidence_and_pictures(folder: Path) -> None:
     assert list(here.terms) == list(there.terms)
     for name, term in there.terms.items():
         assert_allclose(here.terms[name], term, rtol=BETWEEN_ENGINES, atol=1e-4, err_msg=name)
+    assert here.z_hat is not None
+    assert there.z_hat is not None
     assert_allclose(here.z_hat, there.z_hat, rtol=BETWEEN_ENGINES, atol=1e-5)
     assert here.x_hat is not None
     assert there.x_hat is not None

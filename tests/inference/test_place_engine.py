@@ -10,9 +10,9 @@ from scipy.ndimage import gaussian_filter
 
 from anomaly.config import FeaturesConfig, Place
 from anomaly.config.places import MARGIN, REFERENCE
+from anomaly.config.region import OUTSIDE
 from anomaly.data import to_floats
 from anomaly.data.pose import reference_of
-from anomaly.data.preprocess import OUTSIDE
 from anomaly.inference.engine import EngineName
 from anomaly.inference.place_engine import STRIP_PIXELS, PlaceEngine, strips_of
 from anomaly.networks.aligned_memory import AlignedMemory

@@ -79,6 +79,7 @@ def test_an_image_that_is_only_scored_has_no_map(
 def test_an_explanation_is_of_the_latents_that_were_found(counting: tuple[Detector, CountingEngine]) -> None:
     detector, engine = counting
     scores = detector.score(list(others()[:7]))
+    assert scores.z_hat is not None
     explained = detector.explain(others()[:7, None], scores.z_hat)
     assert explained.x_hat is not None
     assert scores.x_hat is not None

@@ -80,6 +80,7 @@ def test_both_engines_give_each_picture_its_scores_whatever_it_came_with(
     np.testing.assert_allclose(together.score, alone, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(by_torch.score(files[::-1]).score[::-1], together.score, rtol=1e-4, atol=1e-4)
     assert together.x_hat is None
+    assert together.z_hat is None
     assert [heatmap.shape for heatmap in together.heatmap[:2]] == [(96, 80), (64, 64)]
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.config.region import decode_region
+from anomaly.config.region import OUTSIDE, decode_region
 from anomaly.data import open_dataset
-from anomaly.data.preprocess import OUTSIDE
 from anomaly.errors import DataError, DeviceError, UsageError
 from anomaly.pipeline import trial
 from anomaly.pipeline.train import TrainOptions, TrainSummary

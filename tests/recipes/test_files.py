@@ -61,6 +61,8 @@ def test_an_unknown_name_says_which_there_are(name: str) -> None:
     [
         (b"steps: 7\n", "is not TOML"),
         (b"[training]\nsteps = 7\nsteps = 8\n", "is not TOML"),
+        (b"[training]\nsteps = " + b"9" * 6000, "is not TOML"),
+        (b"[training]\nsteps = " + b"[" * 6000, "is not TOML"),
         (b"\xff\xfe", "cannot be read"),
         (None, "cannot be read"),
     ],

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 from PIL import Image
 
-from anomaly.bundle import Bundle, BundleRef, Contents, Manifest
+from anomaly.bundle import Bundle, BundleRef, Contents, DataRecord, Manifest
 from anomaly.calibration import Calibration
 from anomaly.config import PreprocessConfig, Recipe
 from anomaly.data import PixelsOfImages
@@ -59,7 +59,11 @@ def picture(width: int, height: int, kind: str = "PNG", mode: str = "L") -> byte
 
 def a_bundle(ref: BundleRef) -> Bundle:
     """As much of a bundle as the service looks at."""
-    manifest = Manifest.model_construct(recipe=Recipe(preprocess=PreprocessConfig(size=SIDE)), metrics={"loss": 0.5})
+    manifest = Manifest.model_construct(
+        recipe=Recipe(preprocess=PreprocessConfig(size=SIDE)),
+        metrics={"loss": 0.5},
+        data=DataRecord.model_construct(calibration_sizes=None),
+    )
     calibration = Calibration.fit(np.arange(NUM_CALIBRATION, dtype=np.float64))
     statistics = TermStatistics(("residual",), np.array([2.0]), np.array([4.0]), np.eye(1))
     contents = cast("Contents", SimpleNamespace(manifest=manifest, calibration=calibration, statistics=statistics))

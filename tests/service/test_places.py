@@ -41,6 +41,19 @@ def test_pictures_of_several_shapes_in_one_request_score_as_they_do_alone(
     np.testing.assert_allclose([each["score"] for each in answer["results"]], expected, rtol=1e-5)
 
 
+def test_a_picture_of_a_size_that_did_not_calibrate_is_told(client: httpx.Client, whole_places_dir: Path) -> None:
+    warning = load_detector(whole_places_dir, device="cpu").size_warning(40, 40)
+    assert warning is not None
+    sent = [("files", (f"{side}.png", picture(side, side))) for side in (40, 64)]
+    results = client.post("/score/batch?alpha=0.2", files=sent).json()["results"]
+    assert [each["message"] for each in results] == [warning, None]
+    assert [each["threshold"] is None for each in results] == [False, False]
+    image = {"name": "image", "shape": [1, 40, 40, 1], "datatype": "UINT8", "data": [120] * 1600}
+    asked = {"inputs": [image], "parameters": {"alpha": 0.2}}
+    answer = client.post(f"/v2/models/{whole_places_dir.name}/infer", json=asked).json()
+    assert answer["parameters"]["message"] == warning
+
+
 def test_an_answer_has_a_heatmap_of_the_picture_and_no_reconstruction(client: httpx.Client, drawn_parts: Path) -> None:
     file = sorted(drawn_parts.iterdir())[0]
     answer = client.post("/score?heatmap=true", files={"file": file.read_bytes()}).json()

@@ -23,16 +23,26 @@ LEAST_VISIBLE, VISIBLE = 0.03, 0.08  # of the range [-1, 1], after a blur of one
 
 
 def spoil(
-    x: Image, donor: Image, rng: np.random.Generator, kinds: Sequence[str] = ()
+    x: Image,
+    donor: Image,
+    rng: np.random.Generator,
+    kinds: Sequence[str] = (),
+    inside: NDArray[np.bool_] | None = None,
 ) -> tuple[Image, NDArray[np.bool_]]:
-    """The image with one to three defects, and where they can be seen; `kinds` are names in KINDS, by default all."""
+    """The image with one to three defects, and where they can be seen; `kinds` are names in KINDS, by default all.
+
+    What does not lie `inside` (h, w) stays as it is, and counts as normal. Perhaps nothing can be seen then.
+    """
     spoilt, names = x, kinds or tuple(KINDS)
     for _ in range(rng.integers(1, MAX_WRONG + 1)):
         wrong = KINDS[names[int(rng.integers(len(names)))]]
         spoilt = wrong(spoilt, donor, rng).clip(-1, 1).astype(np.float32)
+    if inside is not None:
+        spoilt = np.where(inside, spoilt, x)
     change = gaussian_filter(np.abs(spoilt - x).max(axis=0), 1.0)
     texture = gaussian_filter(np.abs(x - gaussian_filter(x, (0, 3, 3))).max(axis=0), 3.0)
-    return spoilt, change > (texture / 2).clip(LEAST_VISIBLE, VISIBLE)
+    visible: NDArray[np.bool_] = change > (texture / 2).clip(LEAST_VISIBLE, VISIBLE)
+    return spoilt, visible if inside is None else visible & inside
 
 
 def _paste(x: Image, donor: Image, rng: np.random.Generator) -> Field:

@@ -11,14 +11,16 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d, softplus
 
 from anomaly.config import NetworkPlan
+from anomaly.config.region import OUTSIDE
 from anomaly.networks.auxiliary.memory_bank import MemoryBank
 from anomaly.networks.auxiliary.patches import PatchDiscriminator, doubt, standardise
 from anomaly.networks.auxiliary.protocol import Auxiliary, AuxiliaryEvidence, Batches
-from anomaly.runtime import seed_of, widened
+from anomaly.runtime import seed_of, to_float, widened
 
 MIN_IMAGES, MAX_IMAGES = 6, 24  # a step; between them as many as have MAX_PIXELS
 MAX_PIXELS = 6 * 256**2
 SPOILT_WEIGHT = 3.0
+_TRIES = 10  # until a defect can be seen inside the region
 
 
 class SyntheticDefects(Auxiliary):
@@ -29,15 +31,18 @@ class SyntheticDefects(Auxiliary):
     def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
         self.discriminator = PatchDiscriminator(plan)
+        self.has_region = plan.has_region
         self.memory_bank = MemoryBank(plan) if plan.memory_bank else None
 
     def examples(self, x: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
         """Normal and spoilt images, and their spoilt pixels.
 
-        Images are spoilt after they were standardised, so that defects are as clear in dark images.
+        Images are spoilt after they were standardised, so that defects are as clear in dark images. Where there is a
+        region, nothing outside of it is spoilt.
         """
         rng = np.random.default_rng(seed_of("negatives", seed, step))
-        images, spoilt = _examples(standardise(x).cpu().numpy(), rng)
+        inside = _inside(x) if self.has_region else None
+        images, spoilt = _examples(standardise(x).cpu().numpy(), rng, inside)
         return images.to(x), spoilt.to(x)
 
     def loss(self, images: Tensor, targets: Tensor) -> Tensor:
@@ -83,17 +88,39 @@ def _peak(places: Tensor) -> Tensor:
     return places.flatten(1).amax(dim=1)
 
 
-def _examples(x: NDArray[np.float32], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A third of the images unchanged, then spoilt ones; and where they are spoilt."""
-    from anomaly.networks.auxiliary.defect_kinds import spoil  # here: scoring needs no scipy for it
+def _inside(x: Tensor) -> NDArray[np.bool_]:
+    """Which pixels lie inside of the region (b, h, w): what lies outside was made grey (see `data.preprocess`)."""
+    grey = to_float(torch.full((1, 1, 1, 1), OUTSIDE, dtype=torch.uint8)).item()
+    inside: NDArray[np.bool_] = ((x - grey).abs() > 0.5 / 127.5).any(dim=1).cpu().numpy()  # half a level
+    return inside
 
+
+def _examples(
+    x: NDArray[np.float32], rng: np.random.Generator, inside: NDArray[np.bool_] | None = None
+) -> tuple[Tensor, Tensor]:
+    """A third of the images unchanged, then spoilt ones, only `inside` (b, h, w); and where they are spoilt."""
     num = min(max(MAX_PIXELS // x.shape[-1] ** 2, MIN_IMAGES), MAX_IMAGES)
-    drawn = x[rng.integers(len(x), size=(2, num))]
+    rows, donors = rng.integers(len(x), size=(2, num))
     images, masks = [], []
-    for index, (image, donor) in enumerate(zip(*drawn, strict=True)):
-        whole = 3 * index < num
-        spoilt, mask = (image, np.zeros(image.shape[1:], np.bool_)) if whole else spoil(image, donor, rng)
+    for index, (row, donor) in enumerate(zip(rows, donors, strict=True)):
+        if 3 * index < num:
+            spoilt, mask = x[row], np.zeros(x.shape[2:], np.bool_)
+        else:
+            spoilt, mask = _spoilt(x[row], x[donor], rng, None if inside is None else inside[row])
         images.append(spoilt)
         masks.append(mask)
     channels_last = torch.from_numpy(np.stack(images)).contiguous(memory_format=torch.channels_last)
     return channels_last, torch.from_numpy(np.stack(masks).astype(np.float32))
+
+
+def _spoilt(
+    image: NDArray[np.float32], donor: NDArray[np.float32], rng: np.random.Generator, inside: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """See `spoil`; with a region drawn anew while nothing can be seen, since most of a defect may lie outside."""
+    from anomaly.networks.auxiliary.defect_kinds import spoil  # here: scoring needs no scipy for it
+
+    for _ in range(1 if inside is None else _TRIES):
+        spoilt, mask = spoil(image, donor, rng, inside=inside)
+        if mask.any():
+            break
+    return spoilt, mask

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.config.region import OUTSIDE
 from anomaly.data import PixelsOfImages, to_floats, to_pixels
-from anomaly.data.preprocess import OUTSIDE
 from anomaly.networks.auxiliary.defect_kinds import spoil
 
 TRAINING_KINDS = ("paste", "uneven", "grain", "contrast", "bent")

@@ -6,11 +6,13 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn.functional import max_pool2d, softplus
 
-from anomaly.config import Method
+from anomaly.config import Method, Recipe
+from anomaly.config.region import OUTSIDE, encode_region
 from anomaly.networks.auxiliary import SyntheticDefects
 from anomaly.networks.auxiliary.defect_kinds import spoil
-from anomaly.networks.auxiliary.patches import doubt
+from anomaly.networks.auxiliary.patches import doubt, standardise
 from anomaly.networks.auxiliary.synthetic_defects import SPOILT_WEIGHT, _examples, patch_loss
+from anomaly.runtime import to_float
 from anomaly.training.optimizers import auxiliary_optimizer, descend
 from tests.training.runs import network
 
@@ -62,6 +64,34 @@ def test_it_learns_to_tell_where_unseen_surfaces_are_spoilt() -> None:
     auxiliary.eval()
     logits, where = _judged(auxiliary.discriminator, surfaces(24, 32, seed=1))
     assert logits[where < 0.5].mean() > logits[where > 0.5].mean() + 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_with_a_region_nothing_outside_is_spoilt_and_something_inside_is(channels: int) -> None:
+    plan = PLAN.model_copy(update={"size": 64, "channels": channels, "has_region": True})
+    pixels = np.random.default_rng(0).integers(150, 200, (1, channels, 64, 64), np.uint8)
+    outside = np.ones((64, 64), np.bool_)
+    outside[16:40, 8:40] = False
+    pixels[:, :, outside] = OUTSIDE
+    x = to_float(torch.from_numpy(pixels))
+    num_seen = num_spoilt = 0
+    for step in range(4):
+        images, spoilt = SyntheticDefects(plan).examples(x, seed=0, step=step)
+        assert not spoilt[:, outside].any()
+        change = (images - standardise(x)).abs().amax(dim=1)
+        assert not change[:, outside].any()
+        num_seen += int(spoilt.flatten(1).any(dim=1).sum())
+        num_spoilt += len(images) - -(-len(images) // 3)
+    assert num_seen > 0.8 * num_spoilt
+
+
+def test_the_plan_of_a_recipe_knows_of_its_region() -> None:
+    inside = np.zeros((8, 8), np.bool_)
+    inside[:4] = True
+    recipe = Recipe.model_validate({"auxiliary": {"synthetic_defects": True}})
+    assert not recipe.plan.has_region
+    with_one = {"preprocess": {"region": encode_region(inside)}, "auxiliary": {"synthetic_defects": True}}
+    assert Recipe.model_validate(with_one).plan.has_region
 
 
 def _judged(D_patch: torch.nn.Module, x: NDArray[np.float32]) -> tuple[Tensor, Tensor]:

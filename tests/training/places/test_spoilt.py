@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomaly.data.preprocess import OUTSIDE
+from anomaly.config.region import OUTSIDE
 from anomaly.training.places.spoilt import (
     SIDES,
     SMALL_SIDES,

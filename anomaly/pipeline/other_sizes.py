@@ -1,0 +1,27 @@
+"""Pictures of other sizes than those that calibrated a model, whose p-values do not hold: how many, and the first."""
+
+from dataclasses import dataclass
+
+from anomaly.inference import Detector
+
+
+@dataclass
+class OtherSizes:
+    """Of the pictures that were added; `first` is the path of the first of them, and what is to be said of it."""
+
+    detector: Detector
+    num: int = 0
+    first: str = ""
+
+    def add(self, path: str, height: int, width: int) -> None:
+        """A picture that was read, with its size in pixels, as it is on disk."""
+        warning = self.detector.size_warning(height, width)
+        if warning is not None:
+            self.num += 1
+            self.first = self.first or f"{path}: {warning}"
+
+    def remarks(self) -> list[str]:
+        """One sentence, or none."""
+        if not self.num:
+            return []
+        return [f"{self.num:,} of the images: their size is far from those that calibrated; the first, {self.first}"]

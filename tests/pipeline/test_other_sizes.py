@@ -1,0 +1,64 @@
+"""Pictures of sizes that did not calibrate a model which keeps their shapes: who is told, and how."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from anomaly import load_detector
+from anomaly.bundle import load
+from anomaly.bundle.picture_sizes import PictureSizes
+from anomaly.pipeline.calibrate import calibrate_bundle
+from anomaly.pipeline.evaluate import evaluate_bundle
+from anomaly.pipeline.score import score_paths
+
+
+def test_a_picture_of_a_size_that_did_not_calibrate_is_told_in_python_and_on_the_command_line(
+    whole_places_dir: Path, tmp_path: Path
+) -> None:
+    sizes = load(whole_places_dir).manifest.data.calibration_sizes
+    assert sizes == PictureSizes(smallest=(64, 64), largest=(96, 80))
+    pictures = tmp_path / "new"
+    pictures.mkdir()
+    for number, side in enumerate((40, 64, 120)):
+        Image.new("L", (side, side), 120).save(pictures / f"{number}.png")
+    detector = load_detector(whole_places_dir)
+    scores = detector.score([*sorted(pictures.glob("*.png")), tmp_path / "none.png"])
+    assert scores.warnings == [detector.size_warning(40, 40), None, None, None]
+    assert scores.warnings[0] is not None
+    summary = score_paths(whole_places_dir, [str(pictures)], tmp_path / "rows.csv")
+    first = f"{pictures / '0.png'}: {scores.warnings[0]}"
+    assert f"1 of the images: their size is far from those that calibrated; the first, {first}" in summary.remarks
+
+
+def test_an_evaluation_tells_of_such_test_pictures(whole_places_dir: Path, tmp_path: Path) -> None:
+    for kind, side in (("good", 64), ("spot", 40)):
+        folder = tmp_path / "data/test" / kind
+        folder.mkdir(parents=True)
+        for number in range(2):
+            noise = np.random.default_rng((side, number)).integers(100, 140, (side, side), np.uint8)
+            Image.fromarray(noise).save(folder / f"{number}.png")
+    summary = evaluate_bundle(whole_places_dir, str(tmp_path / "data"), tmp_path / "report")
+    (remark,) = summary.remarks
+    assert remark.startswith("2 of the images: their size is far from those that calibrated; the first, ")
+    assert "the picture is 40 × 40 pixels" in remark
+
+
+def test_calibrating_on_other_sizes_keeps_them(whole_places_dir: Path, tmp_path: Path) -> None:
+    model = tmp_path / "m"
+    shutil.copytree(whole_places_dir, model)
+    pictures = tmp_path / "larger"
+    pictures.mkdir()
+    for number in range(3):
+        noise = np.random.default_rng(number).integers(100, 140, (200, 240), np.uint8)
+        Image.fromarray(noise).save(pictures / f"{number}.png")
+    renewed = calibrate_bundle(model, str(pictures)).bundle
+    assert renewed.manifest.data.calibration_sizes == PictureSizes(smallest=(200, 240), largest=(200, 240))
+    assert load_detector(model).size_warning(64, 64) is not None
+
+
+def test_models_of_squares_say_nothing_of_sizes(bigan_dir: Path) -> None:
+    detector = load_detector(bigan_dir)
+    assert detector.bundle.manifest.data.calibration_sizes is None
+    assert detector.score([np.zeros((5, 5), np.uint8)]).warnings == [None]
