@@ -39,7 +39,7 @@ No abnormal image was used.
 | region | {region_note(preprocess.region) or "the whole picture"} |
 | recipe | {_recipe(manifest)} |
 | networks | {_networks(recipe)} |
-| training | {_steps(manifest)} of {training.batch_size} images, seed {training.seed} |
+| training | {manifest.steps_done}, each of {training.batch_size} {_examples(recipe)}, seed {training.seed} |
 | normals | {data.num_train:,} train, {data.num_select:,} select, {data.num_calibrate:,} calibrate{_report(data)} |
 {_parts(data)}| left out | {data.num_left_out:,} files that could not be read{_where_named(manifest)} |
 | exact copies left out | {data.num_copies:,} |
@@ -132,8 +132,9 @@ def _notice(recipe: Recipe) -> str:
     return f"\n## Notice\n\n{NOTICE}\n" if recipe.has_pretrained else ""
 
 
-def _steps(manifest: Manifest) -> str:
-    return f"{manifest.num_steps:,} of {manifest.recipe.training.steps:,} steps, each"
+def _examples(recipe: Recipe) -> str:
+    """What a batch is of."""
+    return "images" if recipe.has_generator else "places of images"
 
 
 def _recipe(manifest: Manifest) -> str:

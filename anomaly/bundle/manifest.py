@@ -79,6 +79,19 @@ class Manifest(Config):
         """
         return _TOLERANCE_OF_SEARCH if self.recipe.search else _TOLERANCE[self.recipe.score.precision]
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether a time limit ended the training before its steps were done."""
+        return self.num_steps < self.recipe.training.steps
+
+    @property
+    def steps_done(self) -> str:
+        """So many of how many, in words. Where networks learn one after the other, a time limit is felt by the last."""
+        done = f"{self.num_steps:,} of {self.recipe.training.steps:,} steps"
+        if self.recipe.has_generator or not self.is_cut_short:
+            return done
+        return f"{done} of its last network (the others had at least as many)"
+
 
 def now() -> str:
     """This moment, as manifests record it."""

@@ -30,7 +30,10 @@ def check_learnable(recipe: Recipe, options: TrainOptions, ranks: Ranks) -> None
     if recipe.has_pretrained:
         require("a recipe with pretrained features", "pretrained", PACKAGE)
     if options.resume and not recipe.has_generator:
-        raise UsageError(f"{method} learns in minutes and keeps no state; leave --resume away")
+        raise UsageError(
+            "a recipe with pretrained features alone, such as parts, learns in minutes and keeps no checkpoint; leave "
+            "--resume away, and it is trained anew"
+        )
 
 
 def decoder_of(recipe: Recipe, model: Path | None) -> dict[str, Tensor] | None:

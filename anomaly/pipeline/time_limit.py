@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
+from anomaly.bundle import Manifest
 from anomaly.config import Method, Recipe
 from anomaly.training import HistoryRow
 
@@ -37,18 +38,18 @@ class TimeLimit:
         return time.monotonic() - self.started >= 60 * self.minutes * (GAME_SHARE if in_game else 1)
 
 
-def cut_short(recipe: Recipe, num_steps: int) -> str:
-    """The warning of a training that ended after so many steps."""
+def cut_short(manifest: Manifest) -> str:
+    """The warning of a training that it ended."""
     return (
-        f"the time limit ended the training at step {num_steps:,} of {recipe.training.steps:,}, so it may be worth "
-        f"much less than a whole one; {how_to_go_on(recipe)}"
+        f"the time limit ended the training after {manifest.steps_done}, so it may be worth much less than a whole "
+        f"one; {how_to_go_on(manifest.recipe)}"
     )
 
 
 def how_to_go_on(recipe: Recipe) -> str:
     """What to do where the time was not enough."""
     if not recipe.has_generator:
-        return "train again with more time: this method keeps no state to go on from"
+        return "train again with more time: this recipe keeps no checkpoint to go on from"
     if recipe.training.method is Method.F_ANOGAN:
         return "train again with more time: a game that was cut short for its encoder cannot go on"
     return "to go on from there, give the same command with --resume and without --max-minutes, or with more"

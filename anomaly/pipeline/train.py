@@ -46,21 +46,15 @@ class TrainSummary:
 
     bundle: Bundle
 
-    @property
-    def is_out_of_time(self) -> bool:
-        """Whether a time limit, of this run or of one that it resumed, ended training before its steps were done."""
-        return self.bundle.manifest.num_steps < self.bundle.manifest.recipe.training.steps
-
     def sentences(self) -> list[str]:
         """What was done: the side, the steps and why they ended, the sets, and how to go on."""
         manifest = self.bundle.manifest
         recipe = manifest.recipe
-        done = f"trained {manifest.num_steps:,} of {recipe.training.steps:,} steps"
-        why = "the time limit was reached" if self.is_out_of_time else "all steps were done"
+        why = "the time limit was reached" if manifest.is_cut_short else "all steps were done"
         return [
-            f"{done} at {sides(recipe.preprocess)}; it ended because {why}",
+            f"trained {manifest.steps_done} at {sides(recipe.preprocess)}; it ended because {why}",
             *([note] if (note := region_note(recipe.preprocess.region)) else []),
-            *([how_to_go_on(recipe)] if self.is_out_of_time else []),
+            *([how_to_go_on(recipe)] if manifest.is_cut_short else []),
             *sets_sentences(manifest.data),
             *(manifest.detectability.sentences()[:1] if manifest.detectability else []),
         ]
@@ -140,8 +134,8 @@ def train_on(
                 ranks=ranks,
                 watch=_watch_of(watch, TimeLimit.of(recipe, options.max_minutes), on_rows),
             )
-    if contents.manifest.num_steps < recipe.training.steps:
-        warnings.append(cut_short(recipe, contents.manifest.num_steps))
+    if contents.manifest.is_cut_short:
+        warnings.append(cut_short(contents.manifest))
     if shortage := contents.calibration.shortage(ALPHA):
         warn(f"no image can be called anomalous at the default false-alarm rate: {shortage}")
     contents = with_graph(_recorded(contents, resolved, options, warnings))

@@ -183,7 +183,7 @@ def _try(name: str, learnt: Dataset, images: _Images, options: TrialOptions, ove
         told.auroc_ci95,
         train_s,
         score_ms,
-        is_cut_short=summary.is_out_of_time,
+        is_cut_short=summary.bundle.manifest.is_cut_short,
         drawn=_metrics(own, drawn).auroc,
         moved=_metrics(own, moved).auroc,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,16 @@ _CHUNK = 16  # images a task
 _LEAST_TOLD = 1.5  # pixels that become one; below it there is no warning
 
 
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+
 @dataclass(frozen=True)
 class Survey:
     """Medians of the heights and widths of the first few, in pixels, and whether one of those looked at has colour.
 
+    `smallest` and `largest` are the height and width of those that have the fewest and the most pixels of all that were
+    looked at; None where all are of one size.
     `num_wide` images have 16 bits, and their values need `value_range` of these; without such images it is 16.
     """
 
@@ -31,6 +38,8 @@ class Survey:
     has_colour: bool
     num_wide: int = 0
     value_range: int = FULL_RANGE
+    smallest: Size | None = None
+    largest: Size | None = None
 
     @property
     def long_side(self) -> int:
@@ -39,14 +48,15 @@ class Survey:
 
     def __str__(self) -> str:
         colour = "colour" if self.has_colour else "grey"
-        return f"{self.num_images:,} {colour} images of {self.width:,} × {self.height:,} pixels"
+        sizes = (self.smallest, self.largest) if self.smallest and self.largest else ((self.height, self.width),)
+        return f"{self.num_images:,} {colour} images of {' to '.join(map(_text, filter(None, sizes)))} pixels"
 
 
 def survey(samples: Sequence[Sample], *, limits: Limits = DEFAULT_LIMITS) -> Survey:
     """The first that can be read decide; those that cannot are counted later. Of none that can, it says 32 × 32.
 
-    Where the first are grey, as many more, from all parts of the list, are looked at for colour: folders of old grey
-    and new colour pictures are not rare, and a grey model would lose the colour. The range is that of all: pictures of
+    As many more, from all parts of the list, are looked at for colour and for other sizes: folders of old grey and new
+    colour pictures are not rare, and a grey model would lose the colour. The range is that of all: pictures of
     16 bits are decoded for it, others are told by their first bytes.
     """
     peaks = [peak for peak in _peaks(samples, limits) if peak is not None]
@@ -54,10 +64,13 @@ def survey(samples: Sequence[Sample], *, limits: Limits = DEFAULT_LIMITS) -> Sur
     shapes = list(islice(_shapes(samples, limits, value_range), NUM_LOOKED_AT))
     if not shapes:
         return Survey(len(samples), 32, 32, has_colour=False)
-    heights, widths, colours = zip(*shapes, strict=True)
-    has_colour = any(colours) or any(shape[2] for shape in _shapes(_spread(samples), limits, value_range))
+    heights, widths, _ = zip(*shapes, strict=True)
     height, width = int(np.median(heights)), int(np.median(widths))
-    return Survey(len(samples), height, width, has_colour, len(peaks), value_range)
+    shapes += _shapes(_spread(samples), limits, value_range)
+    has_colour = any(is_coloured for *_, is_coloured in shapes)
+    sizes = sorted(((tall, wide) for tall, wide, _ in shapes), key=prod)
+    several = (sizes[0], sizes[-1]) if len(set(sizes)) > 1 else (None, None)
+    return Survey(len(samples), height, width, has_colour, len(peaks), value_range, *several)
 
 
 def range_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
@@ -75,16 +88,17 @@ def scale_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
     """What is lost by scaling, and what to do; None where almost nothing is."""
     if preprocess.resize is Resize.WHOLE:
         return _whole_note(found, preprocess)
-    size = preprocess.size
-    across = min(found.height, found.width) if preprocess.resize is Resize.CROP else found.long_side
+    size, original = preprocess.size, found.largest or (found.height, found.width)
+    across = min(original) if preprocess.resize is Resize.CROP else max(original)
     factor = across / size
     if factor < _LEAST_TOLD:
         return None
     larger = "a larger --size (at most 256), or " if size < 256 else ""
+    at_most = "up to " if found.largest else ""
     return (
-        f"images of {found.width:,} × {found.height:,} pixels are scaled down to {size} × {size}: about {factor:.1f} "
-        f"pixels become one, and a scratch 10 pixels wide becomes {_pixels(10 / factor)}. Smaller defects "
-        f"are lost. If they matter, give {larger}pictures that show the important region only"
+        f"images of {at_most}{_text(original)} pixels are scaled down to {size} × {size}: about {factor:.1f} pixels "
+        f"become one, and a scratch 10 pixels wide becomes {_pixels(10 / factor)}. Smaller defects are lost. If they "
+        f"matter, give {larger}pictures that show the important region only"
     )
 
 
@@ -111,6 +125,11 @@ def _pixels(width: float) -> str:
     if 0.4 < width < 0.6:
         return "half a pixel"
     return "about 1 pixel" if 0.9 < width < 1.1 else f"{width:.1f} pixels"
+
+
+def _text(size: Size) -> str:
+    height, width = size
+    return f"{width:,} × {height:,}"
 
 
 def _spread(samples: Sequence[Sample]) -> list[Sample]:

@@ -91,6 +91,11 @@ def run_folder(out: Path, *, resume: bool = False) -> Iterator[RunFolder]:
         yield own
 
 
+def has_checkpoint_since(out: Path, moment: float) -> bool:
+    """Whether a run under `out` wrote its state after that moment, in seconds since the epoch."""
+    return any(path.stat().st_mtime >= moment for path in _checkpoints(out / WORK))
+
+
 _RUN = "the training run {}"
 _ANEW = "train without --resume to start anew"
 

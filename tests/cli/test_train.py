@@ -9,7 +9,7 @@ import pytest
 
 from anomaly.bundle import load
 from anomaly.inference import load_detector
-from tests.cli.calls import TINY, done, read_rows, refused, sets
+from tests.cli.calls import TINY, call, done, read_rows, refused, sets
 from tests.digit_images import Pixels, digits, others, write_images
 
 
@@ -317,3 +317,28 @@ def test_an_unknown_method_is_refused_by_name(tmp_path: Path) -> None:
     message = refused("train", *ZERO, "--out", tmp_path / "m", *sets("training.method=vae"))
     assert "training.method: " in message
     assert message.endswith("got 'vae'")
+
+
+@pytest.mark.parametrize(
+    ("stage", "more", "told"),
+    [
+        ("learn_by", (), "nothing of this training is kept"),
+        ("with_graph", (), "the same command with --resume goes on from the last checkpoint"),
+        ("learn_by", ("--resume",), "the same command with --resume goes on from the last checkpoint"),
+    ],
+)
+def test_ctrl_c_says_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, more: tuple[str, ...], told: str
+) -> None:
+    """Before the first checkpoint, after the last one, and of a run that goes on."""
+    command = ("train", "digits", "--normal", "0", "--out", tmp_path / "m", *TINY)
+
+    def interrupt(*args: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    if more:
+        done(*command)
+    monkeypatch.setattr(f"anomaly.pipeline.train.{stage}", interrupt)
+    result = call(*command, *more)
+    assert result.exit_code == 130
+    assert f"stopped, and no version was written; {told}" in result.stderr

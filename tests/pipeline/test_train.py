@@ -166,17 +166,17 @@ def test_what_was_done_is_told(tmp_path: Path) -> None:
     write_images(tmp_path / "d", of_size(8, 8))
     whole = train_bundle(options(tmp_path / "d", tmp_path / "m"))
     part = train_bundle(replace(options(tmp_path / "d", tmp_path / "m"), max_minutes=0.0))
-    assert not whole.is_out_of_time
+    assert not whole.bundle.manifest.is_cut_short
     (shortage,) = whole.bundle.manifest.warnings
     assert "needs at least 19 calibration images" in shortage
-    assert part.is_out_of_time
+    assert part.bundle.manifest.is_cut_short
     done, how, sets = part.sentences()
     assert done == "trained 10 of 20 steps at 8 × 8 pixels; it ended because the time limit was reached"
     assert "--resume" in how
     assert sets == whole.sentences()[-1]
     warning, *others = part.bundle.manifest.warnings
     assert others == [shortage]
-    assert "at step 10 of 20" in warning
+    assert "after 10 of 20 steps" in warning
     assert f"- {warning}\n" in part.bundle.card
 
 
@@ -198,7 +198,7 @@ def test_a_game_that_was_cut_short_says_so_again_when_resumed(tmp_path: Path) ->
     chosen = options(tmp_path / "d", tmp_path / "m", training={"method": "f-anogan", "steps": 60, "batch_size": 4})
     for one in (replace(chosen, max_minutes=0.0), replace(chosen, resume=True)):
         summary = train_bundle(one)
-        assert summary.is_out_of_time
+        assert summary.bundle.manifest.is_cut_short
         done, how, _ = summary.sentences()
         assert done.endswith("because the time limit was reached")
         assert how == "train again with more time: a game that was cut short for its encoder cannot go on"

@@ -173,7 +173,7 @@ def test_with_a_region_every_recipe_gets_it_and_no_defect_is_drawn_outside(
 
     def train(dataset: object, options: TrainOptions) -> SimpleNamespace:
         regions.append(options.overrides["preprocess"]["region"])
-        return SimpleNamespace(is_out_of_time=False)
+        return SimpleNamespace(bundle=SimpleNamespace(manifest=SimpleNamespace(is_cut_short=False)))
 
     class Scorer:
         def score(self, pictures: list[np.ndarray]) -> SimpleNamespace:

@@ -24,9 +24,9 @@ def grey(height: int, width: int) -> Pixels:
 
 def test_the_medians_of_heights_and_widths() -> None:
     found = survey(of(grey(10, 20), grey(30, 8), grey(12, 90)))
-    assert found == Survey(3, 12, 20, has_colour=False)
+    assert found == Survey(3, 12, 20, has_colour=False, smallest=(10, 20), largest=(12, 90))
     assert found.long_side == 20
-    assert str(found) == "3 grey images of 20 × 12 pixels"
+    assert str(found) == "3 grey images of 20 × 10 to 90 × 12 pixels"
 
 
 def test_one_image_with_colour_is_enough_and_equal_channels_are_none() -> None:
@@ -40,7 +40,16 @@ def test_one_image_with_colour_is_enough_and_equal_channels_are_none() -> None:
 
 def test_the_first_images_decide_and_all_are_counted() -> None:
     images = [grey(8, 8)] * NUM_LOOKED_AT + [grey(64, 64)] * 40
-    assert survey(of(*images)) == Survey(NUM_LOOKED_AT + 40, 8, 8, has_colour=False)
+    found = survey(of(*images))
+    assert (found.num_images, found.height, found.width) == (NUM_LOOKED_AT + 40, 8, 8)
+
+
+def test_of_pictures_of_several_sizes_the_range_is_told_and_what_the_largest_lose() -> None:
+    found = survey(of(*[grey(64, 64)] * NUM_LOOKED_AT, *[grey(128, 96)] * 20, grey(32, 40)))
+    assert str(found) == f"{NUM_LOOKED_AT + 21} grey images of 40 × 32 to 96 × 128 pixels"
+    note = scale_note(found, PreprocessConfig(size=32))
+    assert note is not None
+    assert "images of up to 96 × 128 pixels are scaled down to 32 × 32: about 4.0 pixels become one" in note
 
 
 @pytest.mark.parametrize("place", [NUM_LOOKED_AT, 299])
