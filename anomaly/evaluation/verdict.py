@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from anomaly.calibration import is_above, num_allowed, num_needed
+from anomaly.calibration import false_alarms_by_chance, is_above, num_needed
 from anomaly.evaluation.contradictions import TermFound, better_term, passed_outliers, shifted_term
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Standing, Summary
@@ -17,7 +17,6 @@ from anomaly.scoring.combine import OUTLYING
 BASELINE_NAMES = {"pca": "PCA", "knn": "nearest neighbours"}
 NUM_HARDEST = 3  # kinds that are named
 _NEAR_GUESSING = 0.6  # AUROC
-_CHANCE = 0.01  # how rare a number of false alarms must be to be told from chance
 
 
 def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
@@ -60,7 +59,7 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
     )
     asked = f"A false-alarm rate of {percent(evaluation.alpha)} was asked for"
     num_normal, num_false = _false_alarms(evaluation, evaluation.threshold)
-    fewest, most = _by_chance(evaluation, num_normal)
+    fewest, most = false_alarms_by_chance(evaluation.alpha, evaluation.num_calibration, num_normal)
     if fewest <= num_false <= most:
         return f"{found}{asked}."
     how, what = ("more", "differ from") if num_false > most else ("fewer", "have lower scores than")
@@ -201,21 +200,9 @@ def _deviations(term: TermFound) -> str:
 
 
 def _false_alarms(evaluation: Evaluation, threshold: float) -> tuple[int, int]:
-    """The number of normal test images, and of those above the threshold; with parts, one image of each new part."""
+    """The number of normal test images, and of those above the threshold; with parts, one image of each new part.
+
+    Pictures of one part are not drawn independently, so chance does not explain them one by one.
+    """
     scores = evaluation.scores[~evaluation.labels if evaluation.counted is None else evaluation.counted]
     return len(scores), int(np.sum(is_above(scores, threshold)))
-
-
-def _by_chance(evaluation: Evaluation, num_normal: int) -> tuple[int, int]:
-    """The fewest and the most false alarms that chance explains.
-
-    The threshold is the K-th highest of n_cal calibration scores. So the share of normals above it has the distribution
-    Beta(K, n_cal + 1 − K), and the false alarms among n normals are beta-binomial. Equal scores make them fewer.
-    Pictures of one part are not drawn independently: where parts are known, n counts one picture of each new part.
-    Source: Vovk 2012, arXiv 1209.2673, proposition 2.
-    """
-    from scipy.stats import betabinom  # here, because it takes a second to import
-
-    num_above = num_allowed(evaluation.alpha, evaluation.num_calibration)
-    law = betabinom(num_normal, num_above, evaluation.num_calibration + 1 - num_above)
-    return int(law.ppf(_CHANCE)), int(law.isf(_CHANCE))
