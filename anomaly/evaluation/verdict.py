@@ -1,7 +1,8 @@
 """The verdict of an evaluation, in plain sentences: what the numbers say, for whoever reads nothing else.
 
-In order: how well the scores rank, what the threshold does, which terms contradict the score, how well the heatmaps
-point at the defects, which kinds of anomaly are hard, and, last, whether the plain baselines are better.
+In order: how well the scores rank, what the threshold does, whether it is too high, which terms contradict the score,
+how well the heatmaps point at the defects, which kinds of anomaly are hard, and, last, whether the plain baselines are
+better.
 """
 
 from collections import Counter
@@ -17,6 +18,8 @@ from anomaly.scoring.combine import OUTLYING
 BASELINE_NAMES = {"pca": "PCA", "knn": "nearest neighbours"}
 NUM_HARDEST = 3  # kinds that are named
 _NEAR_GUESSING = 0.6  # AUROC
+_MOST = 0.5  # shares of the anomalies: fewer found is called missing most,
+_WELL = 0.8  # and so many found by a fitting threshold is called ranking well
 
 
 def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
@@ -24,6 +27,7 @@ def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
     lines = [
         ranking_sentence(evaluation, summary),
         operating_sentence(evaluation, summary),
+        threshold_sentence(evaluation, summary),
         term_sentence(evaluation, summary),
         outliers_sentence(evaluation),
         pixel_sentence(evaluation),
@@ -71,6 +75,23 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
         f"{percent(fewest / num_normal)} to {percent(most / num_normal)}{of_parts}. These normal images {what} those "
         f"that the model was calibrated with: has the light, the camera or the lot of parts changed?{where} Calibrate "
         "with new normal images like these (anomaly calibrate)."
+    )
+
+
+def threshold_sentence(evaluation: Evaluation, summary: Summary) -> str | None:
+    """That the threshold misses most anomalies though the scores rank well, why and what to do; None where it does not.
+
+    The scores rank well if a threshold finds most anomalies that raises no more false alarms on these same normal
+    images than was asked for. It is told, and never used.
+    """
+    fitting = _fitting_share(evaluation)
+    if summary.tpr_at_threshold is None or summary.tpr_at_threshold >= _MOST or fitting < _WELL:
+        return None
+    return (
+        f"The threshold misses most anomalies, although the scores rank well: one that fits these normal images would "
+        f"find {percent(fitting)}, with no more false alarms than was asked for. The threshold is too high for these "
+        "images. A likely cause: the model was calibrated with unlike images, or with defective ones. Calibrate with "
+        "good images of today's light, camera and lot (anomaly calibrate)."
     )
 
 
@@ -156,6 +177,10 @@ def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:
     baseline, own = told_apart(evaluation.baselines[name], summary.image.auroc)
     best = f"{BASELINE_NAMES.get(name, name)} with an AUROC of {baseline}"
     match standing:
+        case Standing.AHEAD if threshold_sentence(evaluation, summary):
+            return (
+                f"It ranks better than the plain baselines, but its threshold is too high. The best of them is {best}."
+            )
         case Standing.AHEAD:
             return f"It is better than the plain baselines. The best of them is {best}."
         case Standing.LEVEL:
@@ -206,3 +231,13 @@ def _false_alarms(evaluation: Evaluation, threshold: float) -> tuple[int, int]:
     """
     scores = evaluation.scores[~evaluation.labels if evaluation.counted is None else evaluation.counted]
     return len(scores), int(np.sum(is_above(scores, threshold)))
+
+
+def _fitting_share(evaluation: Evaluation) -> float:
+    """The share of the anomalies found by the least threshold above which at most alpha of the test normals lie."""
+    is_normal = (
+        evaluation.counted if evaluation.counted is not None and evaluation.counted.any() else ~evaluation.labels
+    )
+    normal = np.sort(evaluation.scores[is_normal])
+    threshold = normal[-1 - int(evaluation.alpha * len(normal))]
+    return float(is_above(evaluation.scores[evaluation.labels], float(threshold)).mean())
