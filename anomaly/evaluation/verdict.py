@@ -1,8 +1,8 @@
 """The verdict of an evaluation, in plain sentences: what the numbers say, for whoever reads nothing else.
 
 In order: how well the scores rank, what the threshold does, whether it is too high, which terms contradict the score,
-how well the heatmaps point at the defects, which kinds of anomaly are hard, and, last, whether the plain baselines are
-better.
+how well the heatmaps point at the defects, which masks may be inverted, which kinds of anomaly are hard, and, last,
+whether the plain baselines are better.
 """
 
 from collections import Counter
@@ -31,6 +31,7 @@ def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
         term_sentence(evaluation, summary),
         outliers_sentence(evaluation),
         pixel_sentence(evaluation),
+        inverted_sentence(evaluation),
         kinds_sentence(summary),
         comparison_sentence(evaluation, summary),
     ]
@@ -146,6 +147,18 @@ def pixel_sentence(evaluation: Evaluation) -> str | None:
     return (
         f"Pixel AUROC {percent(pixel.auroc)}, AUPRO {percent(pixel.aupro)}, over {pixel.num_anomalous} of "
         f"{num_defects} anomalous images and {pixel.num_normal} normal ones{why}."
+    )
+
+
+def inverted_sentence(evaluation: Evaluation) -> str | None:
+    """Which masks seem to be inverted, and what that does; None where none does."""
+    inverted = evaluation.pixel.inverted if evaluation.pixel else ()
+    if not inverted:
+        return None
+    more = f" and {len(inverted) - 1} more (metrics.json names them)" if len(inverted) > 1 else ""
+    return (
+        f"A mask may be inverted: {inverted[0]}{more} marks most of the picture with its four corners, and most other "
+        "masks mark little. If so, the pixel figures are wrong: white must be the defect. Invert it and evaluate again."
     )
 
 

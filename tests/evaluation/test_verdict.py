@@ -13,6 +13,7 @@ from anomaly.evaluation import summarise, verdict_lines
 from anomaly.evaluation.metrics import rates_at
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.verdict import (
+    inverted_sentence,
     kinds_sentence,
     operating_sentence,
     outliers_sentence,
@@ -86,6 +87,16 @@ def test_it_says_how_much_stands_behind_the_figures() -> None:
     assert lines(make_evaluation(seed=3))[0].endswith(
         "Measured on 10 normal and 10 anomalous images, of one training (seed 3)."
     )
+
+
+def test_masks_that_may_be_inverted_are_named() -> None:
+    assert inverted_sentence(make_evaluation()) is inverted_sentence(make_evaluation(pixel=make_pixel())) is None
+    one = inverted_sentence(make_evaluation(pixel=make_pixel(inverted=["a.png"])))
+    assert one is not None
+    assert one.startswith("A mask may be inverted: a.png marks most of the picture")
+    two = inverted_sentence(make_evaluation(pixel=make_pixel(inverted=["a.png", "b.png"])))
+    assert two is not None
+    assert "a.png and 1 more (metrics.json names them)" in two
 
 
 @pytest.mark.parametrize(
