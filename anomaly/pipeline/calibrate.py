@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from anomaly.bundle import Bundle, now, save
-from anomaly.calibration import Calibration, false_alarms_by_chance
+from anomaly.calibration import Calibration, false_alarms_by_chance, is_above
 from anomaly.data import Limits, PixelStore, chunk_size, describe, distinct_rows, image_keys, open_dataset, take
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA
@@ -151,7 +151,7 @@ def _unlike(old: Calibration, new: Calibration, version: int) -> str | None:
     """
     alpha = max(ALPHA, 1 / (old.num_calibration + 1))
     threshold = old.threshold(alpha)
-    num_found = int((old.p_values(new.scores) <= alpha).sum())
+    num_found = int(np.sum(is_above(new.scores, threshold)))
     most = false_alarms_by_chance(alpha, old.num_calibration, new.num_calibration)[1]
     if threshold is None or num_found <= most:
         return None
