@@ -73,7 +73,7 @@ class DetectabilityRecord(Config):
         return {key: curves[key] for key in order}
 
     def sentences(self) -> list[str]:
-        """What was found, in words: one kind as an example, which was found most and least, and how it was measured."""
+        """In words: what was found of one kind, which kinds were found most and least, and how it was measured."""
         best = max(self.curves.values(), key=lambda curve: curve[0].contrast or 0.0)  # the first of the strongest
         at = f"{self.alpha:.0%} false alarms"
         cell = smallest_found(best)
@@ -98,15 +98,31 @@ class DetectabilityRecord(Config):
         ]
 
     def _most_and_least(self) -> list[str]:
-        """Of the strongest of each kind, at its largest."""
+        """Of the strongest of each kind, at its largest. Kinds of one share are told together."""
         largest: dict[str, DetectabilityCell] = {}
         for (kind, contrast), curve in self.curves.items():
             if kind not in largest or (contrast or 0.0) > (largest[kind].contrast or 0.0):
                 largest[kind] = curve[-1]
         if len(largest) < 2:
             return []
-        most, least = (choose(largest.values(), key=lambda cell: cell.share) for choose in (max, min))
-        return [f"Found most often: {most.name}, in {share_of(most)}. Least often: {least.name}, in {share_of(least)}."]
+        shares = {cell.share for cell in largest.values()}
+        if len(shares) == 1:
+            return [
+                f"The largest and strongest of each kind are found equally often, in {shares.pop():.0%} of pictures."
+            ]
+        most, least = ([cell for cell in largest.values() if cell.share == end(shares)] for end in (max, min))
+        return [
+            f"Of the largest and strongest of each kind, found most often: {_together(most)}. "
+            f"Least often: {_together(least)}."
+        ]
+
+
+def _together(cells: list[DetectabilityCell]) -> str:
+    """One cell by its name, or the kinds of several that have one share; and how often they are found."""
+    if len(cells) == 1:
+        return f"{cells[0].name}, in {share_of(cells[0])}"
+    *others, last = (cell.kind for cell in cells)
+    return f"{', '.join(others)} and {last}, each in {cells[0].share:.0%} of pictures"
 
 
 def smallest_found(curve: list[DetectabilityCell]) -> DetectabilityCell | None:

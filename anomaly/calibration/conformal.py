@@ -21,6 +21,7 @@ from anomaly.errors import UsageError
 FloatArray = NDArray[np.float64]
 _ROUNDING = 4 * float(np.finfo(np.float64).eps)
 """Relative: more than rounding adds to p · m/k or takes from q, and less than any two of these differ by."""
+_CHANCE = 0.01  # on each side: how rare a number of false alarms must be to be told from chance
 
 
 class Verdict(NamedTuple):
@@ -102,6 +103,21 @@ def num_needed(alpha: float) -> int:
     """The smallest n_cal for which alpha has a threshold: n_cal ≥ 1/alpha − 1."""
     n = math.ceil(1 / Fraction(alpha)) - 1
     return n - 1 if num_allowed(alpha, n - 1) else n
+
+
+def false_alarms_by_chance(alpha: float, num_calibration: int, num_images: int) -> tuple[int, int]:
+    """The fewest and the most false alarms that chance explains, among normal images like the calibration images.
+
+    The threshold is the K-th highest of n_cal calibration scores. So the share of normals above it has the distribution
+    Beta(K, n_cal + 1 − K), and the false alarms among n normals are beta-binomial. Equal scores make them fewer.
+    `alpha` must have a threshold (K ≥ 1), and the images must be drawn independently.
+    Source: Vovk 2012, arXiv 1209.2673, proposition 2.
+    """
+    from scipy.stats import betabinom  # here, because it takes a second to import
+
+    num_above = num_allowed(alpha, num_calibration)
+    law = betabinom(num_images, num_above, num_calibration + 1 - num_above)
+    return int(law.ppf(_CHANCE)), int(law.isf(_CHANCE))
 
 
 def check_alpha(alpha: object) -> float:

@@ -69,11 +69,18 @@ def calibrate(
     threshold = calibration.threshold(alpha)
     out.print(calibration.shortage(alpha) or f"threshold at alpha {alpha:g}: {threshold:.6g}")
     num_before = summary.old.contents.calibration.num_calibration
+    warnings = [summary.unlike] if summary.unlike else []
     if threshold is None and num_allowed(alpha, num_before):
+        warnings.append(
+            f"at a false-alarm rate of {alpha:g} the model gives no verdicts any more. That needs at least "
+            f"{num_needed(alpha)} calibration images. Version {bundle.version}, which is current now, has "
+            f"{calibration.num_calibration}; version {summary.old.version} has {num_before}. Calibrate "
+            f"{summary.old.ref.path} with more normal images"
+        )
+    for warning in warnings:
+        err.print(f"[bold yellow]warning:[/] {escape(warning)}.")
+    if warnings:
         err.print(
-            f"[bold yellow]warning:[/] at a false-alarm rate of {alpha:g} the model gives no verdicts any more. That "
-            f"needs at least {num_needed(alpha)} calibration images. Version {bundle.version}, which is current now, "
-            f"has {calibration.num_calibration}; version {summary.old.version} has {num_before}. Calibrate "
-            f"{escape(str(summary.old.ref.path))} with more normal images. To go back, delete the folder "
-            f"{escape(str(bundle.ref.path))}: then the version before it is current, as `anomaly models list` shows"
+            f"To go back, delete the folder {escape(str(bundle.ref.path))}: then the version before it is current, as "
+            "`anomaly models list` shows"
         )

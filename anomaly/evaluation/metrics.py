@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 from sklearn.metrics import average_precision_score, roc_curve
 
 from anomaly.calibration import is_above
 from anomaly.errors import DataError
 
+_TAILS = (0.025, 0.975)  # of a 95% interval
 ScoreArray = NDArray[np.floating]
 Labels = NDArray[np.bool_]
 
@@ -43,18 +45,23 @@ def image_metrics(
     """Measure the ranking of a test split; raises DataError unless there are both normal and anomalous images.
 
     `auroc_ci95` is the percentile interval of a bootstrap that redraws normals and anomalies separately. It speaks of
-    other test images, not of other training runs, and it shrinks to a point where the two do not overlap at all.
-    `parts` (n,) say which part each normal shows: then whole parts are redrawn, with all their images, and the interval
-    speaks of other parts (a cluster bootstrap: Davison and Hinkley 1997, section 3.8).
+    other test images, not of other training runs. `parts` (n,) say which part each normal shows: then whole parts are
+    redrawn, with all their images, and the interval speaks of other parts (a cluster bootstrap: Davison and Hinkley
+    1997, section 3.8). Where the bootstrap degenerates, `_exact_interval` widens it: with a perfect or nearly perfect
+    AUROC, redrawn splits are as perfect, and their interval shrinks towards a point however few images there are.
     """
     normal, anomalous = _split(scores, labels)
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
     shown = np.arange(len(normal)) if parts is None else _parts_of_sorted(scores, labels, parts)
     aurocs = _bootstrap_aurocs(normal, anomalous, shown, np.random.default_rng(seed), num_bootstrap)
-    low, high = np.quantile(aurocs, [0.025, 0.975])
+    low, high = np.quantile(aurocs, _TAILS).tolist()
+    found = auroc(scores, labels)
+    if low == 0 or high == 1 or low == high:
+        exact_low, exact_high = _exact_interval(found, min(int(shown.max()) + 1, len(anomalous)))
+        low, high = min(low, exact_low), max(high, exact_high)
     return ImageMetrics(
-        auroc=auroc(scores, labels),
-        auroc_ci95=(float(low), float(high)),
+        auroc=found,
+        auroc_ci95=(low, high),
         average_precision=float(average_precision_score(labels, scores)),
         fpr_at_95_tpr=float(fpr[tpr >= 0.95].min()),
         num_normal=len(normal),
@@ -111,6 +118,22 @@ def _split(scores: ScoreArray, labels: Labels) -> tuple[NDArray[np.float64], NDA
             "one of each. Give a test split with both; for images of one sort alone use `anomaly score`."
         )
     return normal, anomalous
+
+
+def _exact_interval(share: float, num_pairs: int) -> tuple[float, float]:
+    """The 95% interval of Clopper and Pearson (1934) for an AUROC, as a share of `num_pairs` independent pairs.
+
+    `num_pairs` is the size of the smaller class: so many pairs of a normal and an anomaly share no image. If all
+    normals lie below all anomalies, each of these pairs is ranked rightly, which has at most the probability
+    AUROC^num_pairs, whatever the distributions. So the lower end 0.025^(1/num_pairs) for an AUROC of 1 holds for few
+    images, too. For an AUROC near 1 a share of the pairs that is no whole number is put into the same formula. It errs
+    on the wide side.
+    Source: Obuchowski and Lieber 2002, Academic Radiology 9, 526–530, on such bounds where the AUROC found is 1.
+    """
+    right, wrong = share * num_pairs, (1 - share) * num_pairs
+    low = float(betaincinv(right, wrong + 1, _TAILS[0])) if share > 0 else 0.0
+    high = float(betaincinv(right + 1, wrong, _TAILS[1])) if share < 1 else 1.0
+    return low, high
 
 
 def _places(normal: NDArray[np.float64], anomalous: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -39,8 +39,9 @@ class PixelFigures:
 
     `auroc` and `aupro` are None where no mask of a defect can be used. `num_normal` and `num_anomalous` count the
     images measured, `num_without` the anomalous ones that have no mask, and `failures` are (path, reason) of those
-    whose mask cannot be used. Where the model has a region, only pixels inside count: `region` is their share, and
-    `num_outside` are anomalous images without a defect there, which are measured as normal ones.
+    whose mask cannot be used. `inverted` are files of masks that seem to be inverted, and are used as they are. Where
+    the model has a region, only pixels inside count: `region` is their share, and `num_outside` are anomalous images
+    without a defect there, which are measured as normal ones.
     """
 
     auroc: float | None
@@ -51,6 +52,7 @@ class PixelFigures:
     failures: list[tuple[str, str]]
     region: float | None = None
     num_outside: int = 0
+    inverted: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

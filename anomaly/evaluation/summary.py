@@ -107,6 +107,7 @@ def _pixel_metrics(pixel: PixelFigures | None) -> dict[str, object]:
         "num_outside_region": pixel.num_outside,
         "num_masks_failed": len(pixel.failures),
         "mask_failures": _listed(pixel.failures),
+        "masks_perhaps_inverted": list(pixel.inverted),
     }
 
 

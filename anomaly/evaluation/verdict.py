@@ -1,14 +1,15 @@
 """The verdict of an evaluation, in plain sentences: what the numbers say, for whoever reads nothing else.
 
-In order: how well the scores rank, what the threshold does, which terms contradict the score, how well the heatmaps
-point at the defects, which kinds of anomaly are hard, and, last, whether the plain baselines are better.
+In order: how well the scores rank, what the threshold does, whether it is too high, which terms contradict the score,
+how well the heatmaps point at the defects, which masks may be inverted, which kinds of anomaly are hard, and, last,
+whether the plain baselines are better.
 """
 
 from collections import Counter
 
 import numpy as np
 
-from anomaly.calibration import is_above, num_allowed, num_needed
+from anomaly.calibration import false_alarms_by_chance, is_above, num_needed
 from anomaly.evaluation.contradictions import TermFound, better_term, passed_outliers, shifted_term
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Standing, Summary
@@ -17,7 +18,8 @@ from anomaly.scoring.combine import OUTLYING
 BASELINE_NAMES = {"pca": "PCA", "knn": "nearest neighbours"}
 NUM_HARDEST = 3  # kinds that are named
 _NEAR_GUESSING = 0.6  # AUROC
-_CHANCE = 0.01  # how rare a number of false alarms must be to be told from chance
+_MOST = 0.5  # shares of the anomalies: fewer found is called missing most,
+_WELL = 0.8  # and so many found by a fitting threshold is called ranking well
 
 
 def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
@@ -25,9 +27,11 @@ def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
     lines = [
         ranking_sentence(evaluation, summary),
         operating_sentence(evaluation, summary),
+        threshold_sentence(evaluation, summary),
         term_sentence(evaluation, summary),
         outliers_sentence(evaluation),
         pixel_sentence(evaluation),
+        inverted_sentence(evaluation),
         kinds_sentence(summary),
         comparison_sentence(evaluation, summary),
     ]
@@ -60,7 +64,7 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
     )
     asked = f"A false-alarm rate of {percent(evaluation.alpha)} was asked for"
     num_normal, num_false = _false_alarms(evaluation, evaluation.threshold)
-    fewest, most = _by_chance(evaluation, num_normal)
+    fewest, most = false_alarms_by_chance(evaluation.alpha, evaluation.num_calibration, num_normal)
     if fewest <= num_false <= most:
         return f"{found}{asked}."
     how, what = ("more", "differ from") if num_false > most else ("fewer", "have lower scores than")
@@ -72,6 +76,23 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
         f"{percent(fewest / num_normal)} to {percent(most / num_normal)}{of_parts}. These normal images {what} those "
         f"that the model was calibrated with: has the light, the camera or the lot of parts changed?{where} Calibrate "
         "with new normal images like these (anomaly calibrate)."
+    )
+
+
+def threshold_sentence(evaluation: Evaluation, summary: Summary) -> str | None:
+    """That the threshold misses most anomalies though the scores rank well, why and what to do; None where it does not.
+
+    The scores rank well if a threshold finds most anomalies that raises no more false alarms on these same normal
+    images than was asked for. It is told, and never used.
+    """
+    fitting = _fitting_share(evaluation)
+    if summary.tpr_at_threshold is None or summary.tpr_at_threshold >= _MOST or fitting < _WELL:
+        return None
+    return (
+        f"The threshold misses most anomalies, although the scores rank well: one that fits these normal images would "
+        f"find {percent(fitting)}, with no more false alarms than was asked for. The threshold is too high for these "
+        "images. A likely cause: the model was calibrated with unlike images, or with defective ones. Calibrate with "
+        "good images of today's light, camera and lot (anomaly calibrate)."
     )
 
 
@@ -129,6 +150,18 @@ def pixel_sentence(evaluation: Evaluation) -> str | None:
     )
 
 
+def inverted_sentence(evaluation: Evaluation) -> str | None:
+    """Which masks seem to be inverted, and what that does; None where none does."""
+    inverted = evaluation.pixel.inverted if evaluation.pixel else ()
+    if not inverted:
+        return None
+    more = f" and {len(inverted) - 1} more (metrics.json names them)" if len(inverted) > 1 else ""
+    return (
+        f"A mask may be inverted: {inverted[0]}{more} marks most of the picture with its four corners, and most other "
+        "masks mark little. If so, the pixel figures are wrong: white must be the defect. Invert it and evaluate again."
+    )
+
+
 def kinds_sentence(summary: Summary) -> str | None:
     """Which kinds of anomaly are found worst; None where there is only one kind."""
     kinds = sorted(summary.auroc_by_kind.items(), key=lambda item: item[1])
@@ -157,6 +190,10 @@ def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:
     baseline, own = told_apart(evaluation.baselines[name], summary.image.auroc)
     best = f"{BASELINE_NAMES.get(name, name)} with an AUROC of {baseline}"
     match standing:
+        case Standing.AHEAD if threshold_sentence(evaluation, summary):
+            return (
+                f"It ranks better than the plain baselines, but its threshold is too high. The best of them is {best}."
+            )
         case Standing.AHEAD:
             return f"It is better than the plain baselines. The best of them is {best}."
         case Standing.LEVEL:
@@ -201,21 +238,19 @@ def _deviations(term: TermFound) -> str:
 
 
 def _false_alarms(evaluation: Evaluation, threshold: float) -> tuple[int, int]:
-    """The number of normal test images, and of those above the threshold; with parts, one image of each new part."""
+    """The number of normal test images, and of those above the threshold; with parts, one image of each new part.
+
+    Pictures of one part are not drawn independently, so chance does not explain them one by one.
+    """
     scores = evaluation.scores[~evaluation.labels if evaluation.counted is None else evaluation.counted]
     return len(scores), int(np.sum(is_above(scores, threshold)))
 
 
-def _by_chance(evaluation: Evaluation, num_normal: int) -> tuple[int, int]:
-    """The fewest and the most false alarms that chance explains.
-
-    The threshold is the K-th highest of n_cal calibration scores. So the share of normals above it has the distribution
-    Beta(K, n_cal + 1 − K), and the false alarms among n normals are beta-binomial. Equal scores make them fewer.
-    Pictures of one part are not drawn independently: where parts are known, n counts one picture of each new part.
-    Source: Vovk 2012, arXiv 1209.2673, proposition 2.
-    """
-    from scipy.stats import betabinom  # here, because it takes a second to import
-
-    num_above = num_allowed(evaluation.alpha, evaluation.num_calibration)
-    law = betabinom(num_normal, num_above, evaluation.num_calibration + 1 - num_above)
-    return int(law.ppf(_CHANCE)), int(law.isf(_CHANCE))
+def _fitting_share(evaluation: Evaluation) -> float:
+    """The share of the anomalies found by the least threshold above which at most alpha of the test normals lie."""
+    is_normal = (
+        evaluation.counted if evaluation.counted is not None and evaluation.counted.any() else ~evaluation.labels
+    )
+    normal = np.sort(evaluation.scores[is_normal])
+    threshold = normal[-1 - int(evaluation.alpha * len(normal))]
+    return float(is_above(evaluation.scores[evaluation.labels], float(threshold)).mean())

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from anomaly.bundle import Bundle, now, save
-from anomaly.calibration import Calibration
+from anomaly.calibration import Calibration, false_alarms_by_chance, is_above
 from anomaly.data import Limits, PixelStore, chunk_size, describe, distinct_rows, image_keys, open_dataset, take
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.defaults import ALPHA
 from anomaly.errors import DataError
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
@@ -19,13 +20,16 @@ from anomaly.pipeline.new_parts import known_parts, one_of_each_new
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import groups_forgotten, sizes_of
 
+_UNLIKE = "These calibration images are unlike those before: "  # how the warning begins, by which it is known again
+
 
 @dataclass(frozen=True)
 class CalibrationSummary:
     """The new version; images left out because they had made the model or are copies; files that could not be read.
 
     `old` is the version that it is made from. With groups, `num_unused` images are left out because one picture of each
-    new part calibrates. `remarks` are sentences on how files were read, and on what was left away.
+    new part calibrates. `remarks` are sentences on how files were read, and on what was left away. `unlike` warns where
+    the old version calls more of the new images anomalous than chance explains; the manifest has it, too.
     """
 
     bundle: Bundle
@@ -35,6 +39,7 @@ class CalibrationSummary:
     num_failed: int
     remarks: tuple[str, ...] = ()
     num_unused: int = 0
+    unlike: str | None = None
 
 
 def calibrate_bundle(
@@ -51,9 +56,10 @@ def calibrate_bundle(
     """Write the new version beside the old ones.
 
     Larger images than `max_pixels` count as unreadable. Images that made the model are left out: calibrating on them
-    would void the guarantee on false alarms. Of exact copies one counts, as in training. `groups` says which part each
-    image shows (see `open_dataset`): then parts of which an image made the model are left out whole, and one picture
-    of each other part calibrates.
+    would void the guarantee on false alarms. Images that are unlike the old calibration images are used, with a
+    warning: the light may have changed, or they may be defective. Of exact copies one counts, as in training. `groups`
+    says which part each image shows (see `open_dataset`): then parts of which an image made the model are left out
+    whole, and one picture of each other part calibrates.
 
     Raises:
         DataError: the data cannot be used, or no image of it is new.
@@ -106,7 +112,10 @@ def calibrate_bundle(
             "num_unused": bundle.manifest.data.num_unused + len(new) - len(rows),
         }
     )
-    warnings = [*bundle.manifest.warnings, *_left_out(len(store.errors))]
+    calibration = Calibration.fit(scores)
+    unlike = _unlike(contents.calibration, calibration, bundle.version)
+    kept = [warning for warning in bundle.manifest.warnings if not warning.startswith(_UNLIKE)]
+    warnings = [*kept, *_left_out(len(store.errors)), *([unlike] if unlike else [])]
     manifest = bundle.manifest.model_copy(
         update={
             "data": record,
@@ -118,7 +127,7 @@ def calibrate_bundle(
     renewed = replace(
         contents,
         manifest=manifest,
-        calibration=Calibration.fit(scores),
+        calibration=calibration,
         normals=contents.normals.with_calibration(keys[rows], unused=keys[new]),
     )
     num_new = int(is_new.sum())
@@ -131,6 +140,28 @@ def calibrate_bundle(
         len(store.errors),
         (*store.remarks, *([forgotten] if forgotten else [])),
         len(new) - len(rows),
+        unlike,
+    )
+
+
+def _unlike(old: Calibration, new: Calibration, version: int) -> str | None:
+    """The warning that the old version calls more of the new images anomalous than chance explains; else None.
+
+    At the default false-alarm rate, or, where the old version has no threshold for it, at the least for which it has.
+    """
+    alpha = max(ALPHA, 1 / (old.num_calibration + 1))
+    threshold = old.threshold(alpha)
+    num_found = int(np.sum(is_above(new.scores, threshold)))
+    most = false_alarms_by_chance(alpha, old.num_calibration, new.num_calibration)[1]
+    if threshold is None or num_found <= most:
+        return None
+    is_now = "there is none now" if (now_at := new.threshold(alpha)) is None else f"it is {now_at:.6g} now"
+    return (
+        f"{_UNLIKE}version {version} calls {num_found} of {new.num_calibration} anomalous. At a false-alarm rate of "
+        f"{alpha:.3g} about {alpha * new.num_calibration:.0f} are expected, and chance explains up to {most}. The "
+        f"threshold was {threshold:.6g} at this rate, and {is_now}. All calibration images must be good ones: with "
+        "defective ones among them the threshold is too high, and defects are missed. If they are all good, the light, "
+        "the camera or the lot has changed, and this version is right for the new images"
     )
 
 

@@ -97,8 +97,7 @@ def _tiles(images: Sequence[NDArray[np.uint8]], side: int) -> NDArray[np.uint8]:
 
 def _word(sample: Sample) -> Text:
     label = sample.label or "normal"
-    kind = sample.kind or label
-    return Text(kind if len(kind) <= 11 else kind[:10] + "…", _COLOURS[label])
+    return Text(sample.kind or label, _COLOURS[label])
 
 
 def _name(detector: Detector) -> str:

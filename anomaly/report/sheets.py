@@ -38,6 +38,7 @@ class Text:
 class Sheet:
     """Tiles, and what is said about them: a title, words left of the rows, above and below the columns.
 
+    Words above that are wider than a tile are drawn in two lines. What two lines do not hold ends in "…".
     `breaks` are the columns that a wider gap stands before. `legend`: tell below all how heatmaps are read.
     """
 
@@ -54,6 +55,11 @@ class Sheet:
         """A tile's side on the sheet: the least multiple of its own that is at least MIN_SIDE."""
         size: int = self.tiles.shape[2]
         return size * -(-MIN_SIDE // size)
+
+    @cached_property
+    def headings(self) -> list[list[str]]:
+        """The lines of each word above."""
+        return [lines_of(word.text, self.side) for word in self.above]
 
     @cached_property
     def label_width(self) -> int:
@@ -79,7 +85,7 @@ class Sheet:
     def corner(self, row: int, column: int) -> tuple[int, int]:
         """X and y of a tile's upper left corner."""
         left = MARGIN + self.label_width + BREAK * sum(column >= place for place in self.breaks)
-        top = MARGIN + TITLE_HEIGHT + (LINE_HEIGHT if self.above else 0)
+        top = MARGIN + TITLE_HEIGHT + LINE_HEIGHT * max(map(len, self.headings), default=0)
         return left + column * (self.side + GAP), top + row * (self.side + GAP)
 
     def png(self, theme: Theme = LIGHT) -> bytes:
@@ -102,7 +108,8 @@ class Sheet:
             pen.text((MARGIN, self.corner(row, 0)[1] + half), word.text, fill=word.colour, font=font, anchor="lm")
         for column, word in enumerate(self.above):
             x, y = self.corner(0, column)
-            pen.text((x + half, y - 8), word.text, fill=word.colour, font=font, anchor="ms")
+            for up, line in enumerate(reversed(self.headings[column])):
+                pen.text((x + half, y - 8 - up * LINE_HEIGHT), line, fill=word.colour, font=font, anchor="ms")
         for column, word in enumerate(self.below):
             x, y = self.corner(len(self.tiles) - 1, column)
             pen.text((x + half, y + self.side + 8), word.text, fill=word.colour, font=font, anchor="ma")
@@ -150,6 +157,19 @@ def squares(images: Sequence[Rgb], side: int) -> NDArray[np.uint8]:
         tile.paste(Image.fromarray(image).resize(size), ((side - size[0]) // 2, (side - size[1]) // 2))
         tiles.append(np.asarray(tile))
     return np.stack(tiles)
+
+
+def lines_of(text: str, width: int) -> list[str]:
+    """A word in at most two lines of this width in pixels, parted behind a "_", "-" or space if both parts then fit."""
+    if _width(text) <= width:
+        return [text]
+    end = next(end for end in range(len(text), 0, -1) if _width(text[:end]) <= width)
+    mark = max(text.rfind(mark, 0, end) + 1 for mark in "_- ")
+    parted = mark if mark and _width(text[mark:]) <= width else end
+    second = text[parted:]
+    while _width(second) > width:
+        second = second.removesuffix("…")[:-1] + "…"
+    return [text[:parted].rstrip(), second]
 
 
 def _stretched(heatmap: NDArray[np.float32], tile: Rgb) -> NDArray[np.float32]:

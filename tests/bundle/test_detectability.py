@@ -52,8 +52,9 @@ def test_the_first_sentence_is_of_the_smallest_that_is_found_in_nine_of_ten() ->
     assert make_record().sentences() == [
         "A dark scratch 2 pixels wide and 16 long of contrast 30% is found in 18 of 20 pictures (95% interval 70% to "
         "97%) at 1% false alarms.",
-        "Found most often: dark scratch 2 pixels wide and 16 long of contrast 30%, in 18 of 20 pictures (95% interval "
-        "70% to 97%). Least often: missing structure 16 pixels across, in 3 of 7 pictures (95% interval 16% to 75%).",
+        "Of the largest and strongest of each kind, found most often: dark scratch 2 pixels wide and 16 long of "
+        "contrast 30%, in 18 of 20 pictures (95% interval 70% to 97%). Least often: missing structure 16 pixels "
+        "across, in 3 of 7 pictures (95% interval 16% to 75%).",
         "Measured by drawing defects into 20 normal pictures that were used for nothing else; 1 of them are called "
         "anomalous without a defect. Sizes are in pixels of the pictures as they are on disk.",
     ]
@@ -65,11 +66,36 @@ def test_of_several_kinds_the_most_and_the_least_found_are_told() -> None:
     weak = make_cell(kind="bright spot", found=1, contrast=0.1)
     told = make_record(cells=[*cells, weak]).sentences()
     assert told[0].startswith("No dark scratch")
-    assert told[1].startswith("Found most often: bright spot")
+    assert told[1].startswith("Of the largest and strongest of each kind, found most often: bright spot")
     assert ", in 19 of 20 pictures" in told[1]
     assert "Least often: dark scratch" in told[1]
     assert "in 2 of 20 pictures" in told[1]
     assert len(told) == 3
+
+
+def most_and_least(found: dict[str, tuple[int, int]]) -> str:
+    cells = [make_cell(kind=kind, found=found, shown=shown) for kind, (found, shown) in found.items()]
+    return make_record(cells=cells).sentences()[1]
+
+
+def test_kinds_that_are_found_equally_often_are_not_told_apart() -> None:
+    assert most_and_least({"dark scratch": (20, 20), "dent": (7, 7)}) == (
+        "The largest and strongest of each kind are found equally often, in 100% of pictures."
+    )
+
+
+def test_kinds_that_share_the_first_or_the_last_place_are_all_named() -> None:
+    found = {
+        "dark scratch": (20, 20),
+        "dent": (1, 20),
+        "stripes": (7, 7),
+        "dark spot": (1, 20),
+        "bright spot": (10, 10),
+    }
+    assert most_and_least(found) == (
+        "Of the largest and strongest of each kind, found most often: dark scratch, stripes and bright spot, each in "
+        "100% of pictures. Least often: dent and dark spot, each in 5% of pictures."
+    )
 
 
 def test_where_nothing_was_measured_the_reason_is_told() -> None:

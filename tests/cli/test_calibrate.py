@@ -10,7 +10,7 @@ from anomaly.bundle import load
 from anomaly.data import image_keys
 from anomaly.inference import load_detector
 from tests.cli.calls import done, refused
-from tests.digit_images import digits, normals, write_images
+from tests.digit_images import digits, normals, others, write_images
 
 
 @pytest.fixture
@@ -97,6 +97,41 @@ def test_a_version_that_gives_no_verdicts_any_more_is_warned_of(model: Path, tmp
     )
     rmtree(model / "2")
     assert load(model).version == 1
+
+
+def test_images_that_the_old_version_calls_anomalous_are_warned_of_here_and_in_the_card(
+    model: Path, tmp_path: Path
+) -> None:
+    write_images(tmp_path / "defective", others()[:25])
+    result = done("calibrate", model, tmp_path / "defective")
+    old, new = load(model / "1"), load(model / "2")
+    was, now = (bundle.contents.calibration.threshold(0.05) for bundle in (old, new))
+    num_found = int((old.contents.calibration.p_values(new.contents.calibration.scores) <= 0.05).sum())
+    (warning,) = (line for line in new.manifest.warnings if line not in old.manifest.warnings)
+    assert f"version 1 calls {num_found} of 25 anomalous. At a false-alarm rate of 0.05 about 1 are expected" in warning
+    assert (
+        f"The threshold was {was:.6g} at this rate, and it is {now:.6g} now. All calibration images must be" in warning
+    )
+    told = result.stderr.replace("\n", " ")
+    assert f"warning: {warning}. To go back, delete the folder {model / '2'}: then the version before it is" in told
+    assert f"- {warning}\n" in (model / "2" / "README.md").read_text("utf-8")
+
+
+def test_the_next_calibration_is_not_told_of_the_one_before(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "defective", others()[:25])
+    write_images(tmp_path / "good", normals()[:25])
+    done("calibrate", model, tmp_path / "defective")
+    assert "warning:" not in done("calibrate", model, tmp_path / "good").stderr
+    assert load(model).version == 3
+    assert load(model).manifest.warnings == load(model / "1").manifest.warnings
+
+
+def test_a_version_without_a_usual_threshold_warns_by_the_least_rate_that_it_has(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "few", normals()[:10])
+    write_images(tmp_path / "defective", others()[:10])
+    done("calibrate", model, tmp_path / "few")
+    told = done("calibrate", model, tmp_path / "defective").stderr.replace("\n", " ")
+    assert "of 10 anomalous. At a false-alarm rate of 0.0909 about 1 are expected" in told
 
 
 @pytest.mark.parametrize("options", [["--alpha", "0.2"], ["--alpha", "0.0001"]])

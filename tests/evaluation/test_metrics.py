@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.special import ndtr
 
 from anomaly.errors import DataError
 from anomaly.evaluation.metrics import Labels, ScoreArray, auroc, auroc_by_kind, image_metrics, rates_at
@@ -102,6 +103,51 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         low, high = image_metrics(scores, labels, seed=seed, num_bootstrap=200).auroc_ci95
         covered += low <= 0.76025 <= high
     assert 0.88 <= covered / 100 <= 0.99
+
+
+@pytest.mark.parametrize(("num_normal", "num_anomalous", "low"), [(2, 6, 0.158), (20, 20, 0.832), (63, 20, 0.832)])
+def test_a_perfect_ranking_of_few_images_has_the_exact_interval(
+    num_normal: int, num_anomalous: int, low: float
+) -> None:
+    """All of the smaller class ranked rightly: 0.025^(1/n) by Clopper and Pearson."""
+    scores = np.arange(num_normal + num_anomalous, dtype=float)
+    labels = scores >= num_normal
+    assert list(image_metrics(scores, labels).auroc_ci95) == pytest.approx([low, 1], abs=5e-4)
+    assert list(image_metrics(-scores, labels).auroc_ci95) == pytest.approx([0, 1 - low], abs=5e-4)
+
+
+def test_scores_that_are_all_equal_tell_little_too() -> None:
+    low, high = image_metrics(np.zeros(10), np.arange(10) >= 5).auroc_ci95
+    assert low == pytest.approx(1 - high)
+    assert low < 0.1
+
+
+def test_one_pair_ranked_wrongly_does_not_make_the_interval_much_narrower() -> None:
+    scores, labels = np.arange(40, dtype=float), np.arange(40) >= 20
+    perfect = image_metrics(scores, labels).auroc_ci95
+    scores[[19, 20]] = scores[[20, 19]]
+    low, high = image_metrics(scores, labels).auroc_ci95
+    assert perfect[0] - 0.05 < low <= perfect[0]
+    assert high == 1
+
+
+def test_a_perfect_ranking_counts_parts_where_they_are_known() -> None:
+    scores, labels = np.arange(40, dtype=float), np.arange(40) >= 20
+    parts = [*["a"] * 10, *["b"] * 10, *[""] * 20]
+    assert image_metrics(scores, labels, parts=parts).auroc_ci95[0] == pytest.approx(0.025**0.5)
+
+
+@pytest.mark.parametrize("distance", [2, 3, 4])
+def test_the_interval_of_a_nearly_perfect_ranking_covers_the_truth(distance: float) -> None:
+    """Ten N(0, 1) against ten N(distance, 1)."""
+    labels = np.arange(20) >= 10
+    truth = float(ndtr(distance / 2**0.5))
+    covered = 0
+    for seed in range(100):
+        scores = np.random.default_rng(seed).normal(size=20) + distance * labels
+        low, high = image_metrics(scores, labels, seed=seed, num_bootstrap=200).auroc_ci95
+        covered += low <= truth <= high
+    assert covered >= 95
 
 
 def test_ten_pictures_of_each_part_tell_as_much_as_one() -> None:

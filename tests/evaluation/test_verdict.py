@@ -13,6 +13,7 @@ from anomaly.evaluation import summarise, verdict_lines
 from anomaly.evaluation.metrics import rates_at
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.verdict import (
+    inverted_sentence,
     kinds_sentence,
     operating_sentence,
     outliers_sentence,
@@ -88,6 +89,16 @@ def test_it_says_how_much_stands_behind_the_figures() -> None:
     )
 
 
+def test_masks_that_may_be_inverted_are_named() -> None:
+    assert inverted_sentence(make_evaluation()) is inverted_sentence(make_evaluation(pixel=make_pixel())) is None
+    one = inverted_sentence(make_evaluation(pixel=make_pixel(inverted=["a.png"])))
+    assert one is not None
+    assert one.startswith("A mask may be inverted: a.png marks most of the picture")
+    two = inverted_sentence(make_evaluation(pixel=make_pixel(inverted=["a.png", "b.png"])))
+    assert two is not None
+    assert "a.png and 1 more (metrics.json names them)" in two
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -109,6 +120,48 @@ def test_it_says_how_much_stands_behind_the_figures() -> None:
 def test_pixel_figures_say_of_how_many_defects_they_tell(changes: dict[str, object], sentence: str) -> None:
     assert pixel_sentence(make_evaluation(pixel=make_pixel(**changes))) == sentence
     assert pixel_sentence(make_evaluation()) is None
+
+
+def missing(threshold: float | None, **changes: object) -> Evaluation:
+    """Twenty normals with scores from 0 to 0.95 and twenty anomalies with scores from 1 to 1.95."""
+    labels = np.arange(40) >= 20
+    return make_evaluation(
+        scores=np.arange(40) / 20,
+        labels=labels,
+        kinds=["good"] * 20 + ["dent"] * 20,
+        paths=[f"test/{i}.png" for i in range(40)],
+        terms={},
+        standardised={},
+        threshold=threshold,
+        alpha=0.05,
+        num_calibration=19,
+        **changes,
+    )
+
+
+def test_a_threshold_that_misses_what_the_scores_tell_apart_is_too_high() -> None:
+    said = lines(missing(1.9))
+    (sentence,) = (line for line in said if line.startswith("The threshold misses most anomalies"))
+    assert "would find 100.0%, with no more false alarms than was asked for. The threshold is too high" in sentence
+    assert "calibrated with unlike images, or with defective ones" in sentence
+    assert "Calibrate with good images of today's light" in sentence
+    assert said[-1].startswith("It ranks better than the plain baselines, but its threshold is too high.")
+
+
+def test_where_new_parts_count_the_threshold_is_held_against_them() -> None:
+    counted = np.arange(40) < 5
+    assert any("misses most" in line for line in lines(missing(1.9, counted=counted)))
+    assert any("misses most" in line for line in lines(missing(1.9, counted=np.zeros(40, np.bool_))))
+
+
+@pytest.mark.parametrize("threshold", [0.9, 1.4, None])
+def test_a_threshold_that_finds_most_or_is_not_there_is_not_too_high(threshold: float | None) -> None:
+    assert not [line for line in lines(missing(threshold)) if "misses most" in line or "too high" in line]
+
+
+def test_scores_that_rank_badly_are_not_the_threshold_s_fault() -> None:
+    mixed = replace(missing(1.9), scores=np.arange(40) % 20 / 10)
+    assert not [line for line in lines(mixed) if "misses most" in line]
 
 
 @pytest.mark.parametrize(("alpha", "num_needed"), [(0.05, 19), (0.01, 99), (0.1, 9), (0.07, 14)])

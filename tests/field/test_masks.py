@@ -257,6 +257,56 @@ def test_one_bad_mask_costs_its_own_row(bigan_dir: Path, tree: Path, tmp_path: P
     assert failures[image].startswith(f"{masks[5]}: this mask is 9 × 9 pixels, and its image is 8 × 8")
 
 
+def test_one_inverted_mask_among_others_is_named(bigan_dir: Path, tree: Path, tmp_path: Path) -> None:
+    path = tree / "ground_truth" / "spot" / "0007.png"
+    Image.fromarray(255 - spot()).save(path)
+    result = done("evaluate", bigan_dir, tree, "--out", tmp_path / "a", "--device", "cpu")
+    assert f"A mask may be inverted: {path} marks most" in result.stdout.replace("\n", " ")
+    assert metrics_in(tmp_path / "a")["masks_perhaps_inverted"] == [str(path)]
+
+
+def read_drawn(root: Path, drawn: list[NDArray[np.uint8]]) -> tuple[int, ...]:
+    """The places of those that seem to be inverted."""
+    write_images(root / "test" / "good", [np.zeros((40, 40), np.uint8)])
+    write_images(root / "test" / "spot", [np.full_like(mask, number) for number, mask in enumerate(drawn)])
+    write_images(root / "ground_truth" / "spot", drawn)
+    samples = open_dataset(str(root)).test()
+    read = read_masks(samples)
+    assert read is not None
+    first = min(row for row, sample in enumerate(samples) if sample.label == "anomalous")
+    return tuple(row - first for row in read.inverted)
+
+
+def block(rows: slice, columns: slice) -> NDArray[np.uint8]:
+    mask = np.zeros((40, 40), np.uint8)
+    mask[rows, columns] = 255
+    return mask
+
+
+SMALL = block(slice(10, 18), slice(0, 8))
+LARGE = block(slice(0, 40), slice(0, 39))
+HOLE = 255 - block(slice(5, 35), slice(5, 30))
+
+
+@pytest.mark.parametrize(
+    ("drawn", "found"),
+    [
+        ([SMALL, SMALL, 255 - SMALL, SMALL], (2,)),
+        ([*[SMALL] * 20, 255 - SMALL, 255 - SMALL], (20, 21)),
+        ([SMALL, SMALL, 255 - SMALL], ()),  # too few others
+        ([*[SMALL] * 9, 255 - SMALL, 255 - SMALL], ()),  # too many of them: defects of this kind may be so
+        ([SMALL, SMALL, SMALL, LARGE], ()),  # two corners are free
+        ([SMALL, SMALL, SMALL, HOLE], ()),  # what it leaves out is not like the others
+        ([*[block(slice(0, 30), slice(0, 30))] * 5, 255 - SMALL], ()),  # the others are large, too
+        ([SMALL] * 4, ()),
+    ],
+)
+def test_large_defects_are_not_taken_for_inverted_masks(
+    tmp_path: Path, drawn: list[NDArray[np.uint8]], found: tuple[int, ...]
+) -> None:
+    assert read_drawn(tmp_path, drawn) == found
+
+
 def test_inverted_masks_end_an_evaluation(bigan_dir: Path, tree: Path, tmp_path: Path) -> None:
     inner = np.full((8, 8), 255, np.uint8)
     inner[2:5, 2:5] = 0

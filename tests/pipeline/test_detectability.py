@@ -99,7 +99,8 @@ def reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Bundle, l
         return with_detectability(contents, given, *more, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(
-        train, "split_distinct", lambda keys, **options: split_distinct(keys, **options | {"with_report": True})
+        "anomaly.pipeline.normals.split_distinct",
+        lambda keys, **options: split_distinct(keys, **options | {"with_report": True}),
     )
     monkeypatch.setattr(train, "with_detectability", remember)
     summary = train_with_report(tmp_path / "m", told)

@@ -1,9 +1,12 @@
+import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from anomaly.evaluation import Evaluation, summarise, verdict_lines
+from anomaly.report import page
 from anomaly.report.page import render_page
 from tests.bundle.records import make_record
 from tests.evaluation.evaluations import make_evaluation, make_example, make_pixel
@@ -45,6 +48,18 @@ def test_page_needs_nothing_from_outside() -> None:
     assert all(reference.startswith("data:image/png;base64,") for reference in references)
     assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in page.tags}
     assert not [outside for outside in ("http://", "https://", "url(", "@import") if outside in html]
+
+
+@pytest.mark.parametrize("name", ["report", "archive"])
+def test_pictures_are_there_before_the_page_is_scrolled(name: str) -> None:
+    """A page that is printed is not scrolled, and pictures that load late stay empty on it."""
+    assert "lazy" not in Path(page.__file__).with_name(f"{name}.html.jinja").read_text("utf-8")
+
+
+def test_a_number_before_a_bar_has_room() -> None:
+    rules = Path(page.__file__).with_name("report.css").read_text("utf-8")
+    (padding,) = re.findall(r"td\.value:not\(:last-child\) { padding-right: ([\d.]+)rem; }", rules)
+    assert float(padding) > 0.5
 
 
 def test_hostile_names_are_shown_and_not_obeyed() -> None:

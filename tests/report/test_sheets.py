@@ -6,7 +6,19 @@ from PIL import Image
 
 from anomaly.report.heat import legend_bar
 from anomaly.report.plots import LIGHT
-from anomaly.report.sheets import LEGEND_HEIGHT, LEGEND_WIDTH, MARGIN, MIN_SIDE, Sheet, Text, heat_tiles, to_tiles
+from anomaly.report.sheets import (
+    LEGEND_HEIGHT,
+    LEGEND_WIDTH,
+    LINE_HEIGHT,
+    MARGIN,
+    MIN_SIDE,
+    TITLE_SIZE,
+    Sheet,
+    Text,
+    heat_tiles,
+    lines_of,
+    to_tiles,
+)
 
 TILES = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 3)).astype(np.uint8)
 
@@ -43,6 +55,36 @@ def test_words_are_drawn_beside_tiles_only() -> None:
     different = np.argwhere((drawn(plain) != drawn(told)).any(axis=2))
     assert len(different)
     assert different[:, 0].min() >= told.corner(1, 0)[1] + told.side
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", [""]),
+        ("dent", ["dent"]),
+        ("broken_large", ["broken_", "large"]),
+        ("missing structure", ["missing", "structure"]),
+        ("x_contaminations", ["x_contamina", "tions"]),
+        ("contaminations", ["contaminati", "ons"]),
+        ("a_very_long_kind_of_defects_that_is_rare", ["a_very_long", "_kind_of_d…"]),
+    ],
+)
+def test_words_above_have_the_room_of_a_tile_and_two_lines(text: str, lines: list[str]) -> None:
+    assert lines_of(text, MIN_SIDE) == lines
+    assert lines_of(text, 1000) == [text]
+
+
+def test_two_lines_above_stand_between_the_title_and_the_tiles() -> None:
+    above = [Text("dent"), Text("broken_large"), Text("dent")]
+    one, two = Sheet("t", TILES, above=[Text("dent")] * 3), Sheet("t", TILES, above=above)
+    unseen = Sheet("t", TILES, above=[Text(word.text, LIGHT.paper) for word in above])
+    assert two.corner(0, 0)[1] == one.corner(0, 0)[1] + LINE_HEIGHT
+    inked = np.argwhere((drawn(two) != drawn(unseen)).any(axis=2))
+    assert MARGIN + TITLE_SIZE < inked[:, 0].min() < two.corner(0, 0)[1] - LINE_HEIGHT
+    assert inked[:, 0].max() < two.corner(0, 0)[1]
+    left, right = two.corner(0, 1)[0], two.corner(0, 1)[0] + two.side
+    rows = inked[inked[:, 0] < two.corner(0, 0)[1] - LINE_HEIGHT]
+    assert left <= rows[:, 1].min() < rows[:, 1].max() <= right
 
 
 def test_grey_and_colour_become_tiles() -> None:
