@@ -8,6 +8,7 @@ import { strengthText } from "./strongest.js";
 import { NAMES, SIGNS, number, rankOf } from "./verdicts.js";
 
 const LOST = { absent: "", unread: "no preview" };
+const LOST_BELOW = { absent: "", unread: "" }; // where a heatmap lies over it
 const drawn = new WeakMap(); // button → what it was built for
 
 /** A tile for an item; it shows nothing yet. */
@@ -91,7 +92,8 @@ function showJudgement(part, item, model) {
 }
 
 function pane(item, result, caption, kinds) {
-  const sheet = makeSheet({ item, result, kinds, paint: paintThumbnail, lost: LOST });
+  const lost = kinds.includes("heatmap") ? LOST_BELOW : LOST;
+  const sheet = makeSheet({ item, result, kinds, paint: paintThumbnail, lost });
   const words = make("span", { className: "caption" }, caption);
   if (kinds.includes("heatmap")) words.append(...strengthText(result));
   return make("span", { className: "pane" }, make("span", { className: "stack" }, sheet), words);

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.service.fakes import png
+from tests.service.fakes import picture, png
 from tests.service.static.desk import drawn, drop, finish, slide, tile, tiles, verdicts
 
 FEW = {f"{tag}.png": png(tag) for tag in (50, 7, 1000, 96, 300)}
@@ -124,3 +124,13 @@ def set_range(page: Page, selector: str, value: float) -> None:
         "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input', { bubbles: true })); }",
         value,
     )
+
+
+def test_a_file_that_the_browser_cannot_show_says_so_once_and_not_under_its_heatmap(page: Page) -> None:
+    drop(page, {"a.tiff": picture(8, 8, "TIFF")})
+    finish(page, shown=1)
+    only = tile(page, "a.tiff")
+    expect(only.locator(".why", has_text="no preview")).to_have_count(1)
+    heat = only.locator(".pane").filter(has_text="heatmap")
+    expect(heat.locator("canvas.heatmap")).to_have_count(1)
+    expect(heat.locator(".why")).to_have_text([""])
