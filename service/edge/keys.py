@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import secrets
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -128,7 +129,7 @@ def remove_key(path: Path, name: str) -> None:
 def _read_some(path: Path) -> tuple[Key, ...]:
     keys = read_keys(path)
     if not keys:
-        raise UsageError(f"{path} has no keys; make one: anomaly keys add NAME --file {path}")
+        raise UsageError(f"{path} has no keys; make one: anomaly keys add NAME --file {shlex.quote(str(path))}")
     return keys
 
 
