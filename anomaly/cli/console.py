@@ -1,6 +1,6 @@
 """What all verbs share: the two consoles, arguments that several have, and what becomes of a user's mistake."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from anomaly.defaults import ALPHA as ALPHA
 from anomaly.defaults import MAX_PIXELS as MAX_PIXELS
-from anomaly.defaults import PIL_MAX_PIXELS
+from anomaly.defaults import MAX_REASONS, PIL_MAX_PIXELS
 from anomaly.errors import AnomalyError
 from anomaly.extras import WITH_TORCH, require
 
@@ -93,6 +93,14 @@ def usage() -> Iterator[None]:
         for mistake in mistakes_of(error):
             err.print(f"[bold red]error:[/] {escape(mistake.sentence)}")
         raise typer.Exit(2) from error
+
+
+def say_reasons(reasons: Sequence[str], num: int, where: str) -> None:
+    """The first reasons of `num` on standard error, and `where` the others are."""
+    for reason in reasons[:MAX_REASONS]:
+        err.print(escape(reason))
+    if num > MAX_REASONS:
+        err.print(f"and {num - MAX_REASONS:,} more: {escape(where)}")
 
 
 def needs_torch(verb: str) -> None:

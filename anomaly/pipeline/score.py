@@ -32,7 +32,7 @@ from anomaly.data import (
     told,
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
-from anomaly.defaults import ALPHA
+from anomaly.defaults import ALPHA, MAX_REASONS
 from anomaly.errors import ImageError, UsageError
 from anomaly.files import storing
 from anomaly.inference import Detector, Evidence, load_detector
@@ -50,8 +50,8 @@ class ScoreSummary:
     """Rows written, rows with an error, images flagged, files left out in folders; and what too few normals prevent.
 
     That is a threshold (then no image has a verdict, and `num_anomalous` is None), or with `fdr` that any image could
-    be flagged. `remarks` are sentences on how files were read, and how the results have names that they cannot have as
-    they are.
+    be flagged. `reasons` are the first of those errors. `remarks` are sentences on how files were read, and how the
+    results have names that they cannot have as they are.
     """
 
     num_rows: int
@@ -59,6 +59,7 @@ class ScoreSummary:
     num_anomalous: int | None
     left_out: list[LeftOut]
     shortages: list[str]
+    reasons: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
@@ -121,12 +122,16 @@ def _score_all(
 ) -> ScoreSummary:
     on_total(len(paths))
     num_failed = num_anomalous = 0
+    reasons: list[str] = []
     detector = reading.detector
 
     def counted() -> Iterator[ResultRow]:
         nonlocal num_failed, num_anomalous
         for row in score_rows(reading, ((path, Path(path)) for path in paths), alpha, heatmaps):
-            num_failed += row["error"] is not None
+            if (error := row["error"]) is not None:
+                num_failed += 1
+                if num_failed <= MAX_REASONS:
+                    reasons.append(str(error))
             num_anomalous += row.get("is_anomalous") is True
             on_image()
             yield row
@@ -146,7 +151,7 @@ def _score_all(
     missing = [shortage for shortage in shortages if shortage is not None]
     num_flagged = num_anomalous if no_threshold is None else None
     remarks = (*told(reading.remarks), *reading.other_sizes.remarks(), *notes_on_names(paths, out))
-    return ScoreSummary(len(paths), num_failed, num_flagged, list(left_out), missing, remarks)
+    return ScoreSummary(len(paths), num_failed, num_flagged, list(left_out), missing, tuple(reasons), remarks)
 
 
 @dataclass

@@ -210,9 +210,7 @@ def test_a_bundle_of_a_newer_version_is_told_as_such_and_not_as_corrupt(bigan_di
         if has_more_files:
             (copied / "new.bin").touch()
         sum_again(copied)
-        with pytest.raises(
-            BundleError, match=r"newer version of anomaly \(schema 9; .* up to 3\): upgrade"
-        ):
+        with pytest.raises(BundleError, match=r"newer version of anomaly \(schema 9; .* up to 3\): upgrade"):
             load(copied.parent)
 
 

@@ -80,7 +80,7 @@ def test_rows_come_in_the_order_of_the_inputs_and_folders_sorted(
     rows = read_rows(tmp_path / "r.csv")
     assert [str(path) for path in expected] == [row["path"] for row in rows]
     assert rows[0] == rows[-1]
-    assert "1 other files skipped" in result.stdout
+    assert "1 other file skipped" in result.stdout
 
 
 def test_what_scoring_itself_makes_in_the_folder_is_not_counted_as_skipped(bigan_dir: Path, tmp_path: Path) -> None:
@@ -115,6 +115,20 @@ def test_exit_code_2_when_nothing_could_be_scored(bigan_dir: Path, tmp_path: Pat
     assert result.exit_code == 2
     assert "2 rows" in result.stdout
     assert [bool(row["error"]) for row in read_rows(tmp_path / "r.csv")] == [True, True]
+
+
+def test_the_first_reasons_are_told(bigan_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    Image.new("L", (40, 40)).save(tmp_path / "large.png")
+    bad = [tmp_path / "missing.png", tmp_path / "empty", tmp_path / "large.png"]
+    more = [tmp_path / f"{number}.png" for number in range(2)]
+    limit = ("--out", tmp_path / "r.csv", "--max-pixels", "1000")
+    result = call("score", bigan_dir, *bad, *limit)
+    assert result.stderr.splitlines() == [row["error"] for row in read_rows(tmp_path / "r.csv")]
+    assert all(str(path) in line for path, line in zip(bad, result.stderr.splitlines(), strict=True))
+    result = call("score", bigan_dir, *bad, *more, *limit)
+    assert result.stderr.splitlines()[3:] == ["and 2 more: see the column error"]
+    assert "1 row in" in call("score", bigan_dir, bad[0], *limit).stdout
 
 
 def test_an_empty_folder_is_a_row_with_a_reason(bigan_dir: Path, tmp_path: Path) -> None:
