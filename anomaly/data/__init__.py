@@ -10,7 +10,7 @@ from anomaly.data.decoding.decode import Pixels, decode, measure, to_array, to_i
 from anomaly.data.decoding.limits import Limits
 from anomaly.data.decoding.ranges import range_for
 from anomaly.data.files.left_out import LeftOut, Why, left_out_sentences
-from anomaly.data.files.outputs import DRAWINGS, heatmap_name, mark
+from anomaly.data.files.outputs import DRAWINGS, drawn_heatmaps, heatmap_name, mark
 from anomaly.data.floats import to_floats, to_pixels
 from anomaly.data.keys import distinct_rows, image_keys
 from anomaly.data.masks.coding import Mask, looks_inverted
@@ -43,6 +43,7 @@ __all__ = [
     "decode",
     "describe",
     "distinct_rows",
+    "drawn_heatmaps",
     "expand_inputs",
     "few_parts",
     "heatmap_name",

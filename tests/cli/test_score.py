@@ -185,6 +185,30 @@ def test_heatmaps_are_pictures_of_the_images_own_size(bigan_dir: Path, tmp_path:
     assert sizes == {"000000_a.png": (20, 30), "000001_b.png": (8, 8), "000003_c.png": (9, 5)}
 
 
+def test_a_row_names_its_heatmap_and_those_of_an_earlier_run_are_told(
+    bigan_dir: Path, images: list[Path], tmp_path: Path
+) -> None:
+    text = tmp_path / "text.png"
+    text.write_text("no image")
+    drawn = tmp_path / "drawn"
+    to = ("--out", tmp_path / "r.csv", "--heatmaps", drawn)
+    assert call("score", bigan_dir, images[0], text, images[2], *to, "--fdr", "0.1").exit_code == 1
+    rows = read_rows(tmp_path / "r.csv")
+    assert list(rows[0])[-3:] == ["heatmap", "fdr_rejected", "error"]
+    assert [row["heatmap"] for row in rows] == ["000000_0000.png", "", "000002_0002.png"]
+    Image.new("L", (8, 8)).save(drawn / "000007_mine.png")
+    earlier = {path.name: path.read_bytes() for path in drawn.iterdir()}
+    result = done("score", bigan_dir, images[0], images[3], *to)
+    assert result.stderr == (
+        f"1 heatmap of an earlier run lies in {drawn} too, such as 000002_0002.png; the column heatmap names those of "
+        "this run\n"
+    )
+    assert [row["heatmap"] for row in read_rows(tmp_path / "r.csv")] == ["000000_0000.png", "000001_0003.png"]
+    assert earlier.items() <= {path.name: path.read_bytes() for path in drawn.iterdir()}.items()
+    done("score", bigan_dir, images[0], "--out", tmp_path / "plain.csv")
+    assert "heatmap" not in read_rows(tmp_path / "plain.csv")[0]
+
+
 def test_heatmaps_of_the_longest_names(bigan_dir: Path, tmp_path: Path) -> None:
     longest = tmp_path / ("𝔸" * 62 + ".png")
     Image.fromarray(normals()[0]).save(longest)
@@ -195,7 +219,9 @@ def test_heatmaps_of_the_longest_names(bigan_dir: Path, tmp_path: Path) -> None:
 def test_heatmaps_leave_the_scores_as_they_are(bigan_dir: Path, images: list[Path], tmp_path: Path) -> None:
     done("score", bigan_dir, *images, "--out", tmp_path / "with.csv", "--heatmaps", tmp_path / "maps")
     done("score", bigan_dir, *images, "--out", tmp_path / "without.csv")
-    assert (tmp_path / "with.csv").read_bytes() == (tmp_path / "without.csv").read_bytes()
+    drawn = read_rows(tmp_path / "with.csv")
+    assert all(row.pop("heatmap") for row in drawn)
+    assert drawn == read_rows(tmp_path / "without.csv")
 
 
 def test_more_images_than_are_held_at_once(bigan_dir: Path, images: list[Path], tmp_path: Path) -> None:
