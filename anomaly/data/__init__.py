@@ -17,11 +17,21 @@ from anomaly.data.masks.coding import Mask, looks_inverted
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map
 from anomaly.data.ragged import PixelsOfImages, blank, chunk_size, take, together
 from anomaly.data.reader import Named, Picture, Source, read, read_all, told
-from anomaly.data.splits import NormalSplit, few_parts, one_of_each, split_distinct, split_normals
+from anomaly.data.splits import (
+    MIN_NORMALS,
+    NormalSplit,
+    few_parts,
+    num_normals_for,
+    num_to_calibrate,
+    one_of_each,
+    split_distinct,
+    split_normals,
+)
 from anomaly.data.store import PixelStore
 
 __all__ = [
     "DRAWINGS",
+    "MIN_NORMALS",
     "Dataset",
     "Label",
     "LeftOut",
@@ -53,6 +63,8 @@ __all__ = [
     "map_ahead",
     "mark",
     "measure",
+    "num_normals_for",
+    "num_to_calibrate",
     "one_of_each",
     "open_dataset",
     "preprocess",

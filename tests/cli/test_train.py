@@ -228,7 +228,7 @@ ZERO = ("digits", "--normal", "0")
         (["file"], "file: is a file"),
         (["empty"], "no images found"),
         (["few"], "expected at least 20"),
-        (["broken"], "none of the 1 images can be used"),
+        (["broken"], "none of the 20 images can be used"),
         ([*ZERO, "--out", "file"], "cannot write a training's work files into file"),
         ([*ZERO, "--out", "file/m"], "cannot write a training's work files into file/m"),
         ([*ZERO, "--device", "warp"], "'warp'"),
@@ -289,7 +289,8 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list
     (tmp_path / "file").touch()
     write_images(tmp_path / "few", zeros()[:19])
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "text.png").write_text("no image")
+    for number in range(20):
+        (tmp_path / "broken" / f"{number}.png").write_text("no image")
     (tmp_path / "empty").mkdir()
     out = [] if "--out" in options else ["--out", "m"]
     message = refused("train", *TINY, *options, *out)
