@@ -18,7 +18,8 @@ from urllib.parse import quote
 from fastapi import Depends, FastAPI, Security
 from fastapi_offline import FastAPIOffline
 
-from anomaly.errors import AnomalyError, BundleError, UsageError
+from anomaly.bundle import wrong_level
+from anomaly.errors import AnomalyError, BundleError, BundleNotFoundError, UsageError
 from anomaly.inference import Detector, load_detector
 from service.edge.access import GuardAccess, check_exposure, host_name
 from service.edge.bodies import BodyLimits
@@ -94,7 +95,10 @@ def create_app(
     drift = DriftWatch(settings.drift_rate, observe=telemetry.observe_drift)
     kept = _open_history(settings, telemetry)
     find = partial(find_bundles, settings.models)
-    pool = Pool(find(), default_model=settings.default_model)
+    refs = find()
+    if not refs and (why := wrong_level(settings.models)):
+        raise BundleNotFoundError(why)
+    pool = Pool(refs, default_model=settings.default_model)
     loading = Loading(pool, find, load_warm)
     state = State(
         settings=settings,
