@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, MaxPixels, err, out, usage
+from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, Fdr, MaxPixels, err, out, usage
 from anomaly.cli.progress import ArchiveBar
 from anomaly.errors import UsageError
 
@@ -40,9 +40,7 @@ def archive(
     gpus_per_worker: Annotated[
         float, typer.Option(metavar="G", min=0.0, help="GPUs of each worker; 0.5: two workers share one.")
     ] = 0.0,
-    fdr: Annotated[
-        float | None, typer.Option(help="Also flag so that at most this share of the flagged are false alarms.")
-    ] = None,
+    fdr: Fdr = None,
     alpha: Alpha = ALPHA,
     device: Device = "auto",
     engine: Engine = "auto",

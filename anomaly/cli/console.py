@@ -15,6 +15,7 @@ from anomaly.defaults import MAX_PIXELS as MAX_PIXELS
 from anomaly.defaults import MAX_REASONS, PIL_MAX_PIXELS
 from anomaly.errors import AnomalyError
 from anomaly.extras import WITH_TORCH, require
+from anomaly.shares import read_share
 
 if TYPE_CHECKING:
     from anomaly.bundle import Bundle
@@ -76,7 +77,30 @@ Engine = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 MaxPixels = Annotated[int, max_pixels_option()]
-Alpha = Annotated[float, typer.Option(help="The false-alarm rate: the share of normal images that may be flagged.")]
+
+
+def share(text: str | float) -> float:
+    """What an option for a share is given. Raises typer.BadParameter, with an example."""
+    try:
+        return read_share(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Alpha = Annotated[
+    float,
+    typer.Option(
+        parser=share, metavar="SHARE", help="The false-alarm rate: the share of normal images that may be flagged."
+    ),
+]
+Fdr = Annotated[
+    float | None,
+    typer.Option(
+        parser=share,
+        metavar="SHARE",
+        help="Also flag so that at most this share of the flagged are false alarms.",
+    ),
+]
 
 
 @contextmanager

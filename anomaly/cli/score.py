@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, MaxPixels, Model, err, out, say_reasons, usage
+from anomaly.cli.console import (
+    ALPHA,
+    MAX_PIXELS,
+    Alpha,
+    Device,
+    Engine,
+    Fdr,
+    MaxPixels,
+    Model,
+    err,
+    out,
+    say_reasons,
+    usage,
+)
 from anomaly.cli.progress import ImageBar
 from anomaly.counted import counted
 
@@ -16,9 +29,7 @@ def score(
     inputs: Annotated[list[str], typer.Argument(help="Images, or folders of images.")],
     out_: Annotated[Path, typer.Option("--out", help="The results: .csv, .jsonl or .parquet.")],
     alpha: Alpha = ALPHA,
-    fdr: Annotated[
-        float | None, typer.Option(help="Also flag so that at most this share of the flagged are false alarms.")
-    ] = None,
+    fdr: Fdr = None,
     heatmaps: Annotated[Path | None, typer.Option(help="Draw each image with its heatmap into this folder.")] = None,
     device: Device = "auto",
     engine: Engine = "auto",

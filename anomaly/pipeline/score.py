@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.calibration import check_alpha, fdr_shortage, reject_fdr
+from anomaly.calibration import check_alpha, check_fdr, fdr_shortage, reject_fdr
 from anomaly.data import (
     LeftOut,
     Limits,
@@ -25,7 +25,6 @@ from anomaly.data import (
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA, MAX_REASONS
-from anomaly.errors import UsageError
 from anomaly.inference import Detector, Evidence, load_detector
 from anomaly.locks import writing_file, writing_folder
 from anomaly.pipeline.heatmaps import Drawable, HeatmapFolder
@@ -77,8 +76,7 @@ def score_paths(
         InUseError: another process writes `out`, or into `heatmaps`.  StorageError: they cannot be written.
     """
     check_alpha(alpha)
-    if fdr is not None and not 0.0 < fdr < 1.0:
-        raise UsageError(f"fdr is the share of false alarms among the flagged, between 0 and 1; got {fdr:g}")
+    check_fdr(fdr)
     check_results_path(out)
     if heatmaps is not None:
         require_report("drawing heatmaps")

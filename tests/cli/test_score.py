@@ -250,7 +250,8 @@ def test_names_that_are_hostile_to_csv(bigan_dir: Path, tmp_path: Path) -> None:
         (["--out", "."], "'.'"),
         (["--out", "r" * 300 + ".csv"], "r.csv"),
         (["--out", "r.csv", "--alpha", "0"], "alpha is the false-alarm rate"),
-        (["--out", "r.csv", "--alpha", "2"], "got 2"),
+        (["--out", "r.csv", "--alpha", "2"], "0 and 1: give 0.05 for 5 %; got 2"),
+        (["--out", "r.csv", "--fdr", "5"], "fdr is the share of false alarms among the flagged and lies between 0"),
         (["--out", "r.csv", "--fdr", "1"], "fdr is the share of false alarms"),
         (["--out", "r.csv", "--fdr", "nan"], "got nan"),
         (["--out", "r.csv", "--device", "warp"], "'warp'"),
@@ -269,6 +270,17 @@ def test_mistakes(
     (tmp_path / "file").touch()
     assert said in refused("score", bigan_dir, images[0], *options)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("option", ["--alpha", "--fdr"])
+@pytest.mark.parametrize("text", ["5%", "0,05"])
+def test_a_share_that_is_no_number_is_told_with_an_example(
+    bigan_dir: Path, tmp_path: Path, option: str, text: str
+) -> None:
+    result = call("score", bigan_dir, tmp_path, "--out", tmp_path / "r.csv", option, text)
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert result.exit_code == 2
+    assert f"'{option}': '{text}' is no number, and a share lies between 0 and 1: give 0.05 for 5 %" in said
 
 
 def test_no_model(images: list[Path], tmp_path: Path) -> None:
