@@ -68,7 +68,7 @@ def propose_region(
     """
     _check_out(out, data)
     dataset = open_dataset(data, normal=normal)
-    on_data(describe(dataset))
+    on_data(describe(dataset, "region"))
     limits = Limits.for_pixels(max_pixels)
     samples = dataset.train_normals()
     rows = np.unique(np.linspace(0, len(samples) - 1, NUM_PICTURES).astype(int))

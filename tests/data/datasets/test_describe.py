@@ -43,6 +43,7 @@ def test_a_folder_of_normals_has_no_classes_to_tell() -> None:
 def test_a_test_split_alone() -> None:
     data = Dataset("d", "classes", samples((8, "test", "normal", "ok"), (3, "test", "anomalous", "ko")))
     assert describe(data)[-1] == "train takes nothing; evaluate takes 8 normal, 3 anomalous"
+    assert describe(data, "calibrate")[-1] == "calibrate takes nothing"
 
 
 def test_of_many_classes_the_first_are_named_the_normal_ones_before_all() -> None:
