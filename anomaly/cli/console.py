@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
+from anomaly.counted import counted
 from anomaly.defaults import ALPHA as ALPHA
 from anomaly.defaults import MAX_PIXELS as MAX_PIXELS
 from anomaly.defaults import MAX_REASONS, PIL_MAX_PIXELS
@@ -139,6 +140,5 @@ def names(comma_separated: str) -> tuple[str, ...]:
 
 def left_out(num_files: int, bundle: "Bundle") -> str:
     """The sentence about files that could not be read when a bundle was made, and where they are named."""
-    return (
-        f"{num_files} files could not be read and were left out; {escape(str(bundle.ref.left_out))} says which and why"
-    )
+    could = counted(num_files, "file could not be read and was", "files could not be read and were")
+    return f"{could} left out; {escape(str(bundle.ref.left_out))} says which and why"

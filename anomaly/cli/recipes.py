@@ -10,6 +10,7 @@ from rich.table import Table
 
 from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, Normal, Region, err, names, out, usage
 from anomaly.cli.data import say_data
+from anomaly.counted import counted
 
 if TYPE_CHECKING:
     from anomaly.pipeline.trial import Trial
@@ -117,7 +118,8 @@ def recipes_try(
         if trial.failure:
             out.print(f"{escape(trial.name)} cannot be tried: {escape(trial.failure)}", soft_wrap=True)
     out.print(
-        f"trained on {summary.num_learnt:,} normal images; judged on {summary.num_judged:,} others, as they are and "
+        f"trained on {counted(summary.num_learnt, 'normal image')}; judged on {summary.num_judged:,} others, as they "
+        "are and "
         "spoilt: with drawn defects, or a part of them misplaced",
         soft_wrap=True,
     )

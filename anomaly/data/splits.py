@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.counted import counted
 from anomaly.data.keys import distinct_rows
 from anomaly.errors import DataError
 
@@ -98,7 +99,8 @@ def few_parts(num_parts: int) -> str | None:
     if num_parts >= MIN_NORMALS:
         return None
     return (
-        f"there are {num_parts} parts; expected at least {MIN_NORMALS}, because ranks count parts, not pictures, and "
+        f"there {'is' if num_parts == 1 else 'are'} {counted(num_parts, 'part')}; expected at least {MIN_NORMALS}, "
+        "because ranks count parts, not pictures, and "
         "whole parts are held out: add pictures of other parts, or give them to `anomaly calibrate` later"
     )
 
@@ -131,19 +133,20 @@ def _split_parts(keys: Keys, groups: NDArray[np.str_], *, seed: int, with_report
     parts, starts = np.unique(groups[rows], return_index=True)
     if len(parts) < _MIN_PARTS:
         raise DataError(
-            f"the {len(rows)} normal images are of {len(parts)} parts; expected at least {MIN_NORMALS}, and never "
+            f"the {len(rows)} normal images are of {counted(len(parts), 'part')}; expected at least {MIN_NORMALS}, "
+            "and never "
             f"fewer than {_MIN_PARTS}, because whole parts are held out to select and to calibrate: add pictures of "
             "other parts, or check --groups"
         )
     pictures = np.split(rows, starts[1:])
     drawn = _draw(len(parts), seed=seed, with_report=with_report)
-    counted = (drawn.calibrate, drawn.report)
+    ranked = (drawn.calibrate, drawn.report)
     return NormalSplit(
         train=_together([pictures[part] for part in drawn.train]),
         select=_together([pictures[part] for part in drawn.select]),
         calibrate=_together([pictures[part][:1] for part in drawn.calibrate]),
         report=_together([pictures[part][:1] for part in drawn.report]),
-        unused=_together([pictures[part][1:] for own in counted for part in own]),
+        unused=_together([pictures[part][1:] for own in ranked for part in own]),
     )
 
 
@@ -161,6 +164,7 @@ def _check_enough(num_distinct: int, num_images: int) -> None:
             "images"
         )
     raise DataError(
-        f"there are {num_images} normal images; expected at least {MIN_NORMALS}, because some are held out to select "
+        f"there {'is' if num_images == 1 else 'are'} {counted(num_images, 'normal image')}; expected at least "
+        f"{MIN_NORMALS}, because some are held out to select "
         "and to calibrate: add normal images"
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly.config.region import Inside
+from anomaly.counted import counted
 from anomaly.data import Limits, Sample, describe, open_dataset, to_image
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.decoding.ranges import FULL_RANGE
@@ -77,7 +78,8 @@ def propose_region(
     pictures = _shrunk(_readable(drawn, limits, value_range))
     if len(pictures) < MIN_PICTURES:
         raise DataError(
-            f"{data}: {len(pictures)} normal pictures can be read, and what they have in common shows in at least "
+            f"{data}: {counted(len(pictures), 'normal picture')} can be read, and what they have in common shows in "
+            "at least "
             f"{MIN_PICTURES}: give more, or draw the region by hand"
         )
     inside, share = propose(pictures)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from anomaly.counted import counted
 from anomaly.errors import UsageError
 from anomaly.files import replacing, storing, text_encoding
 from anomaly.locks import writing_file
@@ -135,7 +136,9 @@ def _read_some(path: Path) -> tuple[Key, ...]:
 
 def _parse(fields: Sequence[str], where: str) -> Key:
     if len(fields) != 3:
-        raise UsageError(f"{where}: has {len(fields)} fields; a key has three: its name, its scopes and its SHA-256.")
+        raise UsageError(
+            f"{where}: has {counted(len(fields), 'field')}; a key has three: its name, its scopes and its SHA-256."
+        )
     name, scopes, sha256 = fields
     if not NAME.fullmatch(name):
         raise UsageError(f"{where}: a key cannot be called {name!r}; use up to 64 of A-Z, a-z, 0-9, '.', '_' and '-'.")

@@ -131,7 +131,7 @@ def test_files_that_cannot_be_read_are_left_out_and_counted(tmp_path: Path) -> N
     (tmp_path / "d" / "text.png").write_text("no image")
     result = done("train", tmp_path / "d", "--out", tmp_path / "m", *TINY)
     assert load(tmp_path / "m").manifest.data.num_left_out == 1
-    assert "1 files could not be read and were left out" in result.stderr
+    assert "1 file could not be read and was left out" in result.stderr
 
 
 def test_a_second_run_is_a_second_version_with_the_same_weights(tmp_path: Path) -> None:

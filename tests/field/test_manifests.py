@@ -206,7 +206,7 @@ def test_the_kinds_of_one_image_are_joined(tmp_path: Path, rows: list[Fields]) -
 )
 def test_rows_that_contradict_each_other(tmp_path: Path, rows: list[Fields], second: Fields, said: str) -> None:
     path = Writing().write(tmp_path / "list.csv", [*rows, second])
-    with pytest.raises(DataError, match=rf"1 bad lines; .*\n  lines 12 and 16: both are .*img/d0\.png, but {said}"):
+    with pytest.raises(DataError, match=rf"1 bad line; .*\n  lines 12 and 16: both are .*img/d0\.png, but {said}"):
         open_dataset(path)
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from anomaly.counted import counted
 from anomaly.data.datasets.samples import Dataset, Form, Label, Sample
 from anomaly.data.files.left_out import left_out_sentences
 from anomaly.errors import DataError
@@ -50,7 +51,7 @@ def _kinds(samples: Sequence[Sample]) -> str:
         f"{counts[row, kind]:,} {_LABELS[row] or 'without a label'}{f' in {kind}' if kind else ''}"
         for row, kind in sorted(counts)
     ]
-    rest = f" and {len(told) - _MAX_KINDS} more classes" if len(told) > _MAX_KINDS else ""
+    rest = f" and {counted(len(told) - _MAX_KINDS, 'more class', 'more classes')}" if len(told) > _MAX_KINDS else ""
     return ", ".join(told[:_MAX_KINDS]) + rest
 
 
@@ -80,7 +81,7 @@ def _parts(dataset: Dataset, verb: str) -> list[str]:
     names = list(dict.fromkeys(dataset.parts.values()))
     shown = ", ".join(names[:_MAX_PARTS]) + (" …" if len(names) > _MAX_PARTS else "")
     num_trained = len({dataset.parts[sample.path] for sample in dataset.known_normals()})
-    return [f"its normal images show {len(names):,} parts ({shown}); {verb} takes those of {num_trained:,}"]
+    return [f"its normal images show {counted(len(names), 'part')} ({shown}); {verb} takes those of {num_trained:,}"]
 
 
 def _taken_to_test(dataset: Dataset) -> str:

@@ -28,7 +28,7 @@ def test_a_tree_with_masks_and_leftovers() -> None:
         "test: 8 normal in good, 4 anomalous in cut",
         "train takes 1,234 normal; evaluate takes 8 normal, 4 anomalous (1 with masks)",
         "left out: 2 hidden or system files, such as d/.a",
-        "left out: 1 files that are no images, such as d/b.txt",
+        "left out: 1 file that is no image, such as d/b.txt",
     ]
 
 
