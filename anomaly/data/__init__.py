@@ -18,7 +18,6 @@ from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map
 from anomaly.data.ragged import PixelsOfImages, blank, chunk_size, take, together
 from anomaly.data.reader import Named, Picture, Source, read, read_all, told
 from anomaly.data.splits import (
-    MIN_NORMALS,
     NormalSplit,
     few_parts,
     num_normals_for,
@@ -31,7 +30,6 @@ from anomaly.data.store import PixelStore
 
 __all__ = [
     "DRAWINGS",
-    "MIN_NORMALS",
     "Dataset",
     "Label",
     "LeftOut",

@@ -2,7 +2,8 @@
 
 from anomaly.calibration import num_needed
 from anomaly.counted import counted
-from anomaly.data import MIN_NORMALS, Dataset, num_normals_for, num_to_calibrate
+from anomaly.data import Dataset, num_normals_for, num_to_calibrate
+from anomaly.data.splits import MIN_NORMALS
 from anomaly.defaults import ALPHA
 from anomaly.errors import DataError
 

@@ -229,5 +229,5 @@ def test_an_evaluation_says_what_it_joined(bigan_dir: Path, tmp_path: Path) -> N
     lines = [f"img/{n:04}.png,{'normal' if n < 15 else 'anomalous'}" for n in (*range(30), 29)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label", *lines]))
     result = done("evaluate", bigan_dir, tmp_path / "list.csv", "--out", tmp_path / "report", "--device", "cpu")
-    assert "data: 2 lines are of 1 images: each counts once" in result.stderr
+    assert "data: 2 lines are of 1 image: each counts once" in result.stderr
     assert "of one training (seed 0)" in result.stdout
