@@ -9,3 +9,5 @@ MAX_PIXELS = 64_000_000
 """Of one image; larger ones are refused before they are decoded."""
 PIL_MAX_PIXELS = 178_956_970
 """Beyond it PIL refuses an image by itself, whatever is allowed here."""
+MAX_REASONS = 3
+"""Of files that could not be used: so many are named in the terminal, and all of them in the results."""

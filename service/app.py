@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shlex
 import signal
 import socket
 import sys
@@ -12,11 +13,13 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
+from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Security
 from fastapi_offline import FastAPIOffline
 
-from anomaly.errors import AnomalyError, BundleError, UsageError
+from anomaly.bundle import wrong_level
+from anomaly.errors import AnomalyError, BundleError, BundleNotFoundError, UsageError
 from anomaly.inference import Detector, load_detector
 from service.edge.access import GuardAccess, check_exposure, host_name
 from service.edge.bodies import BodyLimits
@@ -92,7 +95,10 @@ def create_app(
     drift = DriftWatch(settings.drift_rate, observe=telemetry.observe_drift)
     kept = _open_history(settings, telemetry)
     find = partial(find_bundles, settings.models)
-    pool = Pool(find(), default_model=settings.default_model)
+    refs = find()
+    if not refs and (why := wrong_level(settings.models)):
+        raise BundleNotFoundError(why)
+    pool = Pool(refs, default_model=settings.default_model)
     loading = Loading(pool, find, load_warm)
     state = State(
         settings=settings,
@@ -255,10 +261,10 @@ def _invitation(pool: Pool, settings: Settings, address: tuple[str, int]) -> str
     scheme = "https" if settings.tls_cert else "http"
     base = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{settings.root_path}"
     loaded = [slot for slot in pool.current if slot.detector]
-    query = "" if pool.default_model else f"?model={loaded[0].name}"
+    query = "" if pool.default_model else f"?model={quote(loaded[0].name, safe='')}"
     picture = SAMPLE if SAMPLE.exists() else "picture.png"
     key = "-H 'Authorization: Bearer KEY' " if settings.keys else ""
-    trust = f"--cacert {settings.tls_cert} " if settings.tls_cert else ""
+    trust = f"--cacert {shlex.quote(str(settings.tls_cert))} " if settings.tls_cert else ""
     return (
         f"Serving {', '.join(f'{slot.name} (version {slot.version})' for slot in loaded)} on {base}/\n"
         f"Open it in a browser, or try:\n\n  curl {trust}{key}-F file=@{picture} '{base}/score{query}'\n"

@@ -31,6 +31,7 @@ Below PROTOCOL it has that of the Open Inference Protocol instead: `{"error": "â
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -40,6 +41,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from anomaly import errors as library
+from anomaly.shares import AS_SHARE
 
 
 class ServiceError(library.AnomalyError):
@@ -234,6 +236,14 @@ def describe(error: Exception) -> Problem:
     return Problem(status, code, _sentence(error) if status != 500 else "The server failed; its log says why.", headers)
 
 
+def in_words(mistake: Mapping[str, Any]) -> str:
+    """What pydantic found, one of its `errors`, for whoever wrote a request."""
+    where, message = mistake["loc"], str(mistake["msg"])
+    if where and where[-1] == "alpha":
+        return f"it is a share between 0 and 1; {AS_SHARE}"
+    return "there is no such field" if message == "Extra inputs are not permitted" else message
+
+
 def error_response(error: Exception) -> ErrorResponse:
     """The answer to a request that failed with `error`."""
     return ErrorResponse(describe(error))
@@ -251,7 +261,9 @@ def answer_errors(app: FastAPI) -> None:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, RequestValidationError):
-        return "; ".join(f"{'.'.join(map(str, e['loc']))} {str(e['input'])[:80]!r}: {e['msg']}" for e in error.errors())
+        return "; ".join(
+            f"{'.'.join(map(str, e['loc']))} {str(e['input'])[:80]!r}: {in_words(e)}" for e in error.errors()
+        )
     if isinstance(error, HTTPException):
         return {
             404: "There is nothing at this address; GET /docs lists what there is.",

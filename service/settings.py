@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from anomaly.config.mistakes import Mistake, mistakes_of
+from anomaly.config.mistakes import Mistake, mistakes_of, shown
 from anomaly.defaults import ALPHA, MAX_PIXELS
 from anomaly.errors import UsageError
 from anomaly.inference import EngineName
 from anomaly.processors import num_processors
+from anomaly.shares import AS_SHARE
 
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 OWN_PATHS = (
@@ -191,5 +192,7 @@ def _split(value: str) -> list[str]:
 
 
 def _explain(mistake: Mistake) -> str:
-    name, message, _ = mistake
+    name, message, given = mistake
+    if name in ("alpha", "drift_rate"):
+        message = f"it is a share between 0 and 1: {AS_SHARE}; got {shown(given)}"
     return f"{name} (or ANOMALY_{name.upper()}): {message}" if name else message

@@ -3,13 +3,15 @@
 from anomaly.bundle.bundle import Bundle, load, save, unsaved
 from anomaly.bundle.contents import Contents, Golden, StoredGraph
 from anomaly.bundle.detectability import DetectabilityCell, DetectabilityRecord
-from anomaly.bundle.layout import BundleRef, check_name_directory, list_bundles, resolve
+from anomaly.bundle.layout import BundleRef, check_name_directory, list_bundles, resolve, wrong_level
+from anomaly.bundle.listing import BundleFacts, facts_of
 from anomaly.bundle.manifest import SCHEMA_VERSION, DataRecord, Manifest, now
 from anomaly.bundle.normals import NormalRecord, NormalSet, record_of
 
 __all__ = [
     "SCHEMA_VERSION",
     "Bundle",
+    "BundleFacts",
     "BundleRef",
     "Contents",
     "DataRecord",
@@ -21,6 +23,7 @@ __all__ = [
     "NormalSet",
     "StoredGraph",
     "check_name_directory",
+    "facts_of",
     "list_bundles",
     "load",
     "now",
@@ -28,4 +31,5 @@ __all__ = [
     "resolve",
     "save",
     "unsaved",
+    "wrong_level",
 ]

@@ -23,8 +23,9 @@ from safetensors import SafetensorError
 from anomaly.bundle.contents import Contents, from_files, to_files
 from anomaly.bundle.layout import CARD, MANIFEST, SUMS, BundleRef, check_name_directory, next_version, resolve
 from anomaly.bundle.manifest import SCHEMA_VERSION, Manifest
-from anomaly.bundle.sums import corrupt, read_verified, sums
+from anomaly.bundle.sums import corrupt, read_verified, schema_of, sums
 from anomaly.config.mistakes import mistakes_of
+from anomaly.errors import BundleError, CorruptBundleError
 from anomaly.files import storing, to_text
 
 
@@ -120,16 +121,30 @@ def load(model: Path) -> Bundle:
     Raises:
         BundleNotFoundError: there is no bundle at `model` (a name directory or a version directory).
         CorruptBundleError: a file differs from what was written, is missing, or was added.
+        BundleError: it has a later schema than this version of anomaly knows.
     """
     ref = resolve(model)
-    files = read_verified(ref.path)
     try:
-        contents = from_files(files)
-        card = files[CARD].decode()
-    except (ValueError, KeyError, TypeError, SafetensorError, csv.Error) as error:
-        raise corrupt(ref.path, f"its contents are not those of a bundle of this schema ({_reason(error)})") from error
+        files = read_verified(ref.path)
+        contents, card = _parsed(files, ref.path)
+    except CorruptBundleError as error:
+        found = schema_of(ref.path)
+        if found is not None and found > SCHEMA_VERSION:
+            raise BundleError(
+                f"the bundle {ref.path} was written by a newer version of anomaly (schema {found}; this one reads up "
+                f"to {SCHEMA_VERSION}): upgrade anomaly"
+            ) from error
+        raise
     schema_version = int(json.loads(files[MANIFEST])["schema_version"])
     return Bundle(ref, hashlib.sha256(files[SUMS]).hexdigest(), contents, card, schema_version)
+
+
+def _parsed(files: dict[str, bytes], folder: Path) -> tuple[Contents, str]:
+    """The contents and the card. Raises CorruptBundleError: they are not those of a bundle of a schema known here."""
+    try:
+        return from_files(files), files[CARD].decode()
+    except (ValueError, KeyError, TypeError, SafetensorError, csv.Error) as error:
+        raise corrupt(folder, f"its contents are not those of a bundle of this schema ({_reason(error)})") from error
 
 
 def _reason(error: Exception) -> str:

@@ -24,6 +24,7 @@ CARD = "README.md"
 SUMS = "SHA256SUMS"
 REQUIRED = (CARD, CALIBRATION, GOLDEN, HISTORY, MANIFEST, WEIGHTS)
 
+_MAX_NAMES = 5
 _EDITORS_NAMES = (".*.swp", ".*.swo", ".#*", "*~")
 
 
@@ -56,6 +57,11 @@ def check_name_directory(folder: Path) -> None:
     if name.startswith(".") or is_system_name(name):
         raise UsageError(
             f"{shown}: a folder called {name} is passed over where models are looked for; choose another name"
+        )
+    if held := _models_in(folder):
+        raise UsageError(
+            f"{shown} is a folder that holds models ({_listed(held)}); give a folder in it, such as "
+            f"{to_text(str(folder / held[0]))}, which gets a new version"
         )
     if (folder / MANIFEST).exists() and (folder / SUMS).exists():
         raise UsageError(
@@ -110,15 +116,34 @@ def resolve(model: Path) -> BundleRef:
         BundleNotFoundError: it is neither.
     """
     version = _version_number(model.absolute().name)  # "." has a name too
-    if version is not None and any((model / file).exists() for file in (SUMS, MANIFEST)):
+    if version is not None and _is_bundle(model):
         return BundleRef(model.resolve().parent.name, version, model)
     versions = _versions(model) if model.is_dir() else []
+    if not versions and (held := _models_in(model)):
+        raise BundleNotFoundError(
+            f"{model} is a folder that holds models ({_listed(held)}); give one of them, such as {model / held[0]}"
+        )
     if not versions:
         raise BundleNotFoundError(
             f"there is no bundle at {model}; give models/NAME or models/NAME/VERSION (`anomaly models list` shows them)"
         )
     version, path = max(versions)
     return BundleRef(model.resolve().name, version, path)
+
+
+def wrong_level(models: Path) -> str | None:
+    """Where `models` holds no bundles: that it is a model's own folder, or a version's, and what to give instead."""
+    folder = models if models.name not in ("", "..") else models.resolve()
+    if _version_number(folder.name) is not None and _is_bundle(folder):
+        above = folder.parent.parent
+        return (
+            f"{models} is a version of the model {folder.parent.name}; give the folder that holds the models, {above}"
+        )
+    if folder.is_dir() and any(_is_bundle(path) for _, path in _versions(folder)):
+        return (
+            f"{models} is the folder of the model {folder.name}; give the folder that holds the models, {folder.parent}"
+        )
+    return None
 
 
 def is_foreign(name: str) -> bool:
@@ -130,6 +155,24 @@ def next_version(name_directory: Path) -> int:
     """The version after the highest number that anything there is called by; 1 for a new name."""
     names = [child.name for child in name_directory.iterdir()] if name_directory.is_dir() else []
     return 1 + max((number for name in names if (number := _version_number(name)) is not None), default=0)
+
+
+def _is_bundle(version: Path) -> bool:
+    return any((version / file).exists() for file in (SUMS, MANIFEST))
+
+
+def _models_in(folder: Path) -> list[str]:
+    """The names of the models in a folder; none where it is no folder that can be read."""
+    try:
+        refs = list_bundles(folder, warn=lambda warning: None)
+        return sorted({ref.name for ref in refs if _is_bundle(ref.path)})
+    except (BundleError, OSError):
+        return []
+
+
+def _listed(names: list[str]) -> str:
+    """The first of the names."""
+    return ", ".join(names[:_MAX_NAMES]) + (" …" if len(names) > _MAX_NAMES else "")
 
 
 def _versions(name_directory: Path) -> list[tuple[int, Path]]:

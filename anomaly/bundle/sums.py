@@ -4,6 +4,7 @@ Each file is read once, and those bytes are checked before anything parses them.
 """
 
 import hashlib
+import json
 import stat
 from pathlib import Path
 
@@ -47,6 +48,21 @@ def read_verified(folder: Path) -> dict[str, bytes]:
         changed = [name for name, data in files.items() if name != SUMS and _sum_line(name, data) not in recorded]
         raise corrupt(folder, f"{', '.join(changed) or SUMS} changed since the bundle was written")
     return files
+
+
+def schema_of(folder: Path) -> int | None:
+    """The schema that the manifest names, if it is as it was written, whatever the other files are; else None."""
+    try:
+        if not all(stat.S_ISREG((folder / name).lstat().st_mode) for name in (MANIFEST, SUMS)):
+            return None
+        manifest, recorded = (folder / MANIFEST).read_bytes(), (folder / SUMS).read_text(encoding="utf-8")
+        if _sum_line(MANIFEST, manifest) not in recorded.splitlines():
+            return None
+        stored = json.loads(manifest)
+    except (OSError, ValueError):
+        return None
+    found = stored.get("schema_version") if isinstance(stored, dict) else None
+    return found if isinstance(found, int) else None
 
 
 def sums(files: dict[str, bytes]) -> bytes:

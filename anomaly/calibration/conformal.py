@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.errors import UsageError
+from anomaly.shares import AS_SHARE
 
 FloatArray = NDArray[np.float64]
 _ROUNDING = 4 * float(np.finfo(np.float64).eps)
@@ -127,8 +128,16 @@ def check_alpha(alpha: object) -> float:
         UsageError: it is no number inside (0, 1).
     """
     if not isinstance(alpha, Real) or not 0.0 < float(alpha) < 1.0:
-        raise UsageError(f"alpha is the false-alarm rate and lies between 0 and 1, for example 0.05; got {alpha!r}")
+        raise UsageError(f"alpha is the false-alarm rate and lies between 0 and 1: {AS_SHARE}; got {alpha!r}")
     return float(alpha)
+
+
+def check_fdr(fdr: float | None) -> None:
+    """Raises UsageError if it is given and no share."""
+    if fdr is not None and not 0.0 < fdr < 1.0:
+        raise UsageError(
+            f"fdr is the share of false alarms among the flagged and lies between 0 and 1: {AS_SHARE}; got {fdr:g}"
+        )
 
 
 def reject_fdr(p_values: FloatArray, q: float) -> NDArray[np.bool_]:

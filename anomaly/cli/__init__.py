@@ -3,10 +3,14 @@
 Exit codes: 0 done; 1 done, but some inputs could not be scored; 2 wrong usage, or nothing could be done.
 """
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from anomaly.cli.archive import archive
 from anomaly.cli.calibrate import calibrate
+from anomaly.cli.console import out
 from anomaly.cli.data import data
 from anomaly.cli.evaluate import evaluate
 from anomaly.cli.export import export
@@ -38,6 +42,23 @@ app = _Program(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        out.print(version("anomaly"))
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version_: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """What comes before a command."""
+
+
 for verb in (data, region, train, train_many, calibrate, score, evaluate, inspect, serve, watch, archive, export):
     app.command()(verb)
 for name, verbs in {"recipes": recipes_app, "models": models_app, "keys": keys_app, "history": history_app}.items():

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, MaxPixels, err, out, usage
+from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, Fdr, MaxPixels, err, out, usage
 from anomaly.cli.progress import ArchiveBar
+from anomaly.counted import counted
 from anomaly.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ def archive(
     gpus_per_worker: Annotated[
         float, typer.Option(metavar="G", min=0.0, help="GPUs of each worker; 0.5: two workers share one.")
     ] = 0.0,
-    fdr: Annotated[
-        float | None, typer.Option(help="Also flag so that at most this share of the flagged are false alarms.")
-    ] = None,
+    fdr: Fdr = None,
     alpha: Alpha = ALPHA,
     device: Device = "auto",
     engine: Engine = "auto",
@@ -101,7 +100,8 @@ def _score(options: "ArchiveOptions") -> None:
     num_done = tally.num_shards - tally.num_shards_failed
     before = f", {tally.num_rows - tally.num_scored:,} of them before" if tally.num_scored < tally.num_rows else ""
     out.print(
-        f"{num_done:,} of {tally.num_shards:,} shards in {escape(options.out)}: {tally.num_rows:,} rows{before}, "
+        f"{num_done:,} of {tally.num_shards:,} shards in {escape(options.out)}: "
+        f"{counted(tally.num_rows, 'row')}{before}, "
         f"{tally.num_anomalous:,} anomalous, {tally.num_failed:,} without a score; "
         f"{tally.images_per_second:,.0f} images/s"
     )
@@ -122,6 +122,6 @@ def _tell_status(destination: str) -> None:
         return
     manifest = found.manifest
     out.print(
-        f"the run has ended: {manifest['num_rows']:,} rows, {manifest['num_anomalous']:,} anomalous, "
-        f"{manifest['num_failed']:,} without a score, {manifest['num_shards_failed']:,} shards without results"
+        f"the run has ended: {counted(manifest['num_rows'], 'row')}, {manifest['num_anomalous']:,} anomalous, "
+        f"{manifest['num_failed']:,} without a score, {counted(manifest['num_shards_failed'], 'shard')} without results"
     )

@@ -21,6 +21,7 @@ from anomaly.cli.console import (
 )
 from anomaly.cli.data import say_data
 from anomaly.cli.progress import ImageBar
+from anomaly.counted import counted
 
 
 def calibrate(
@@ -55,17 +56,24 @@ def calibrate(
     for remark in summary.remarks:
         err.print(escape(remark))
     if summary.num_seen:
-        err.print(f"{summary.num_seen} images were left out: the model was made from them")
+        err.print(f"{counted(summary.num_seen, 'image was', 'images were')} left out: the model was made from them")
     if summary.num_copies:
-        err.print(f"{summary.num_copies} images were left out: they are exact copies of others")
+        err.print(
+            counted(
+                summary.num_copies,
+                "image was left out: it is an exact copy of another",
+                "images were left out: they are exact copies of others",
+            )
+        )
     if summary.num_unused:
         err.print(
-            f"{summary.num_unused} images were left out: one picture of each part calibrates, and none of a part that "
+            f"{counted(summary.num_unused, 'image was', 'images were')} left out: one picture of each part "
+            "calibrates, and none of a part that "
             "the model was made from"
         )
     if summary.num_failed:
         err.print(left_out(summary.num_failed, bundle))
-    out.print(f"wrote {escape(str(bundle.ref.path))} with {calibration.num_calibration} calibration images")
+    out.print(f"wrote {escape(str(bundle.ref.path))} with {counted(calibration.num_calibration, 'calibration image')}")
     threshold = calibration.threshold(alpha)
     out.print(calibration.shortage(alpha) or f"threshold at alpha {alpha:g}: {threshold:.6g}")
     num_before = summary.old.contents.calibration.num_calibration

@@ -1,6 +1,6 @@
 """What all verbs share: the two consoles, arguments that several have, and what becomes of a user's mistake."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,11 +10,13 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
+from anomaly.counted import counted
 from anomaly.defaults import ALPHA as ALPHA
 from anomaly.defaults import MAX_PIXELS as MAX_PIXELS
-from anomaly.defaults import PIL_MAX_PIXELS
+from anomaly.defaults import MAX_REASONS, PIL_MAX_PIXELS
 from anomaly.errors import AnomalyError
 from anomaly.extras import WITH_TORCH, require
+from anomaly.shares import read_share
 
 if TYPE_CHECKING:
     from anomaly.bundle import Bundle
@@ -76,7 +78,30 @@ Engine = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 MaxPixels = Annotated[int, max_pixels_option()]
-Alpha = Annotated[float, typer.Option(help="The false-alarm rate: the share of normal images that may be flagged.")]
+
+
+def share(text: str | float) -> float:
+    """What an option for a share is given. Raises typer.BadParameter, with an example."""
+    try:
+        return read_share(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Alpha = Annotated[
+    float,
+    typer.Option(
+        parser=share, metavar="SHARE", help="The false-alarm rate: the share of normal images that may be flagged."
+    ),
+]
+Fdr = Annotated[
+    float | None,
+    typer.Option(
+        parser=share,
+        metavar="SHARE",
+        help="Also flag so that at most this share of the flagged are false alarms.",
+    ),
+]
 
 
 @contextmanager
@@ -95,6 +120,14 @@ def usage() -> Iterator[None]:
         raise typer.Exit(2) from error
 
 
+def say_reasons(reasons: Sequence[str], num: int, where: str) -> None:
+    """The first reasons of `num` on standard error, and `where` the others are."""
+    for reason in reasons[:MAX_REASONS]:
+        err.print(escape(reason))
+    if num > MAX_REASONS:
+        err.print(f"and {num - MAX_REASONS:,} more: {escape(where)}")
+
+
 def needs_torch(verb: str) -> None:
     """Raises UsageError where a library is not installed by which networks are trained, drawn from or written down."""
     require(verb, "torch", *WITH_TORCH)
@@ -107,6 +140,5 @@ def names(comma_separated: str) -> tuple[str, ...]:
 
 def left_out(num_files: int, bundle: "Bundle") -> str:
     """The sentence about files that could not be read when a bundle was made, and where they are named."""
-    return (
-        f"{num_files} files could not be read and were left out; {escape(str(bundle.ref.left_out))} says which and why"
-    )
+    could = counted(num_files, "file could not be read and was", "files could not be read and were")
+    return f"{could} left out; {escape(str(bundle.ref.left_out))} says which and why"

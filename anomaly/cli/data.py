@@ -11,8 +11,12 @@ def data(data: Data, normal: Normal = "", groups: Groups = "") -> None:
     """Say what DATA is taken for: form, classes, masks, what train and evaluate take, and what is left out."""
     with usage():
         from anomaly.data import describe, open_dataset
+        from anomaly.pipeline.enough import shortage_of_normals
 
-        sentences = describe(open_dataset(data, normal=names(normal), groups=groups))
+        dataset = open_dataset(data, normal=names(normal), groups=groups)
+        sentences = describe(dataset)
+        if shortage := shortage_of_normals(dataset):
+            sentences.append(shortage)
     for sentence in sentences:
         out.print(escape(sentence))
 

@@ -21,10 +21,12 @@ from anomaly.cli.console import (
     err,
     names,
     out,
+    say_reasons,
     usage,
 )
 from anomaly.cli.data import say_data
 from anomaly.cli.progress import ImageBar
+from anomaly.counted import counted
 
 
 def evaluate(
@@ -63,16 +65,23 @@ def evaluate(
     for remark in summary.remarks:
         err.print(escape(remark))
     if summary.num_seen:
-        err.print(f"{summary.num_seen} images were left out: the model was made from them")
+        left = counted(
+            summary.num_seen,
+            "image was left out: the model was made from it",
+            "images were left out: the model was made from them",
+        )
+        err.print(left)
     table = Table(box=None, show_header=False)
     for name, value in summary.numbers().items():
         table.add_row(name, f"{value:.6g}")
     out.print(table)
     out.print(f"report: {escape(str(out_ / 'report.html'))}")
     if summary.num_failed:
-        err.print(f"{summary.num_failed} files could not be read; metrics.json says why")
+        err.print(f"{counted(summary.num_failed, 'file')} could not be read:")
+        say_reasons(summary.failures, summary.num_failed, "metrics.json says why")
     if summary.num_masks_failed:
-        err.print(f"the masks of {summary.num_masks_failed} images cannot be used; metrics.json says why")
+        err.print(f"the masks of {counted(summary.num_masks_failed, 'image')} cannot be used:")
+        say_reasons(summary.mask_failures, summary.num_masks_failed, "metrics.json says why")
     for sentence in summary.verdict:
         out.print(escape(sentence))
     if summary.num_failed or summary.num_masks_failed:

@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from anomaly.cli.console import err, out, usage
 from anomaly.cli.progress import ImageBar
+from anomaly.counted import counted
 from anomaly.extras import require
 
 LIBRARIES = ("fastapi", "pydantic_settings", "sqlalchemy")
@@ -33,7 +34,7 @@ def history_export(
         with ImageBar(err, "Looking") as bar:
             made = export_corrections(place_of(history), images, out_, on_total=bar.start, on_image=bar.advance)
     out.print(
-        f"wrote {escape(str(out_))}: {made.num_calibrate} normal images to calibrate with; to evaluate on, "
+        f"wrote {escape(str(out_))}: {counted(made.num_calibrate, 'normal image')} to calibrate with; to evaluate on, "
         f"{made.num_evaluate_normal} normal and {made.num_evaluate_anomalous} anomalous"
     )
     num_normal = made.num_calibrate + made.num_evaluate_normal
@@ -43,7 +44,7 @@ def history_export(
             "others were looked at, thresholds made from them are too high: correct all images of some hours instead"
         )
     if made.num_missing:
-        err.print(f"{made.num_missing} corrected images have no file there")
+        err.print(counted(made.num_missing, "corrected image has no file there", "corrected images have no file there"))
 
 
 @history_app.command("restart-drift")
@@ -56,5 +57,7 @@ def history_restart_drift(history: Place, model: Annotated[str, typer.Argument(h
 
         num = restart_drift(place_of(history), model)
     out.print(
-        f"the drift of {escape(model)} begins anew, in {num} versions" if num else f"{escape(model)} has no drift"
+        f"the drift of {escape(model)} begins anew, in {counted(num, 'version')}"
+        if num
+        else f"{escape(model)} has no drift"
     )

@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from anomaly.cli.console import MAX_PIXELS, Device, MaxPixels, Model, Normal, err, names, needs_torch, out, usage
 from anomaly.cli.progress import ImageBar
+from anomaly.counted import counted
 
 
 def inspect(
@@ -48,5 +49,8 @@ def inspect(
     for remark in summary.remarks:
         err.print(remark)
     if summary.num_failed:
-        err.print(f"{summary.num_failed} files could not be read and were left out")
+        err.print(
+            f"{counted(summary.num_failed, 'file could not be read and was', 'files could not be read and were')} "
+            "left out"
+        )
         raise typer.Exit(1)

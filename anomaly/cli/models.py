@@ -1,12 +1,16 @@
 """`anomaly models`: bundles are listed, shown, verified, upgraded."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import Device, Engine, Model, err, needs_torch, out, usage
+from anomaly.cli.console import ALPHA, Device, Engine, Model, err, needs_torch, out, usage
+from anomaly.counted import counted
+
+if TYPE_CHECKING:
+    from anomaly.bundle import BundleRef
 
 models_app = typer.Typer(help="List, show, verify and upgrade bundles.", no_args_is_help=True)
 
@@ -15,16 +19,31 @@ models_app = typer.Typer(help="List, show, verify and upgrade bundles.", no_args
 def models_list(
     models: Annotated[Path, typer.Argument(help="The folder that holds the bundles.")] = Path("models"),
 ) -> None:
-    """Every bundle and version, without opening them."""
+    """Every bundle and version: when it was made, how many images calibrate, and its threshold. Nothing is verified."""
     with usage():
-        from anomaly.bundle import list_bundles
+        from anomaly.bundle import list_bundles, wrong_level
 
         refs = list_bundles(models, warn=lambda warning: err.print(f"[bold yellow]warning:[/] {escape(warning)}"))
     current = {ref.name: ref.version for ref in refs}
     for ref in refs:
-        out.print(f"{escape(ref.name)}/{ref.version}{'  (current)' if current[ref.name] == ref.version else ''}")
+        mark = "  (current)" if current[ref.name] == ref.version else ""
+        out.print(f"{escape(ref.name)}/{ref.version}{mark}  {escape(_facts(ref))}")
     if not refs:
-        err.print(f"no bundles under {escape(str(models))}; make one with `anomaly train`")
+        err.print(escape(wrong_level(models) or f"no bundles under {models}; make one with `anomaly train`"))
+
+
+def _facts(ref: "BundleRef") -> str:
+    """When and how it was made, and what it decides by."""
+    from anomaly.bundle import facts_of
+
+    facts = facts_of(ref, ALPHA)
+    if facts is None:
+        return "its manifest or calibration cannot be read: see `anomaly models verify`"
+    made = f"{'calibrated' if facts.is_calibrated else 'trained'} {facts.created}"
+    threshold = "no threshold" if facts.threshold is None else f"threshold {facts.threshold:.6g}"
+    return (
+        f"{made}, {counted(facts.num_calibrate, 'calibration image')}, {threshold} at a false-alarm rate of {ALPHA:.0%}"
+    )
 
 
 @models_app.command("show")

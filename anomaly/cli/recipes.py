@@ -1,6 +1,7 @@
 """`anomaly recipes list`, `anomaly recipes show` and `anomaly recipes try`."""
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, Normal, Region, err, names, out, usage
 from anomaly.cli.data import say_data
+from anomaly.counted import counted
 
 if TYPE_CHECKING:
     from anomaly.pipeline.trial import Trial
@@ -116,7 +118,8 @@ def recipes_try(
         if trial.failure:
             out.print(f"{escape(trial.name)} cannot be tried: {escape(trial.failure)}", soft_wrap=True)
     out.print(
-        f"trained on {summary.num_learnt:,} normal images; judged on {summary.num_judged:,} others, as they are and "
+        f"trained on {counted(summary.num_learnt, 'normal image')}; judged on {summary.num_judged:,} others, as they "
+        "are and "
         "spoilt: with drawn defects, or a part of them misplaced",
         soft_wrap=True,
     )
@@ -124,9 +127,11 @@ def recipes_try(
         out.print("* cut short by --minutes, so it may be better than told here")
     if summary.best is None:
         raise typer.Exit(1)
-    best = escape(summary.best.name)
-    more = "" if region is None else f" --region {escape(str(region))}"
-    out.print(f"choose {best}: anomaly train {escape(data)} --recipe {best}{more} --out models/NAME", soft_wrap=True)
+    best = summary.best.name
+    given = {"--normal": normal, "--groups": groups, "--region": "" if region is None else str(region)}
+    more = [word for option, value in given.items() if value for word in (option, value)]
+    command = shlex.join(["anomaly", "train", data, "--recipe", best, *more, "--out", "models/NAME"])
+    out.print(f"choose {escape(best)}: {escape(command)}", soft_wrap=True)
 
 
 def _cells(trial: "Trial") -> list[str]:

@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from anomaly.cli.console import MAX_PIXELS, Data, MaxPixels, Normal, err, names, out, usage
 from anomaly.cli.data import say_data
+from anomaly.counted import counted
 
 
 def region(
@@ -38,5 +39,6 @@ def region(
             summary = propose_region(data, out_, normal=names(normal), max_pixels=max_pixels, on_data=say_data)
     out.print(f"wrote {escape(str(summary.mask))}: {summary.share:.0%} of the picture is inside")
     out.print(
-        f"it follows from {summary.num_pictures} images; look at {escape(str(summary.overlay))}: the outside is dark"
+        f"it follows from {counted(summary.num_pictures, 'image')}; look at {escape(str(summary.overlay))}: the "
+        "outside is dark"
     )

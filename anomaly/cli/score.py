@@ -6,8 +6,22 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, MaxPixels, Model, err, out, usage
+from anomaly.cli.console import (
+    ALPHA,
+    MAX_PIXELS,
+    Alpha,
+    Device,
+    Engine,
+    Fdr,
+    MaxPixels,
+    Model,
+    err,
+    out,
+    say_reasons,
+    usage,
+)
 from anomaly.cli.progress import ImageBar
+from anomaly.counted import counted
 
 
 def score(
@@ -15,9 +29,7 @@ def score(
     inputs: Annotated[list[str], typer.Argument(help="Images, or folders of images.")],
     out_: Annotated[Path, typer.Option("--out", help="The results: .csv, .jsonl or .parquet.")],
     alpha: Alpha = ALPHA,
-    fdr: Annotated[
-        float | None, typer.Option(help="Also flag so that at most this share of the flagged are false alarms.")
-    ] = None,
+    fdr: Fdr = None,
     heatmaps: Annotated[Path | None, typer.Option(help="Draw each image with its heatmap into this folder.")] = None,
     device: Device = "auto",
     engine: Engine = "auto",
@@ -44,10 +56,13 @@ def score(
             )
     for sentence in (*summary.remarks, *summary.shortages, *left_out_sentences(summary.left_out)):
         err.print(escape(sentence))
-    skipped = f", {len(summary.left_out)} other files skipped" if summary.left_out else ""
-    verdicts = "no verdicts" if summary.num_anomalous is None else f"{summary.num_anomalous} anomalous"
+    say_reasons(summary.reasons, summary.num_failed, "see the column error")
+    num_skipped = len(summary.left_out)
+    skipped = f", {counted(num_skipped, 'other file')} skipped" if num_skipped else ""
+    verdicts = "no verdicts" if summary.num_anomalous is None else f"{summary.num_anomalous:,} anomalous"
     out.print(
-        f"{summary.num_rows} rows in {escape(str(out_))}: {verdicts}, {summary.num_failed} without a score{skipped}"
+        f"{counted(summary.num_rows, 'row')} in {escape(str(out_))}: {verdicts}, "
+        f"{summary.num_failed:,} without a score{skipped}"
     )
     if summary.num_failed:
         raise typer.Exit(2 if summary.num_failed == summary.num_rows else 1)

@@ -10,14 +10,22 @@ from anomaly.data.decoding.decode import Pixels, decode, measure, to_array, to_i
 from anomaly.data.decoding.limits import Limits
 from anomaly.data.decoding.ranges import range_for
 from anomaly.data.files.left_out import LeftOut, Why, left_out_sentences
-from anomaly.data.files.outputs import DRAWINGS, heatmap_name, mark
+from anomaly.data.files.outputs import DRAWINGS, drawn_heatmaps, heatmap_name, mark
 from anomaly.data.floats import to_floats, to_pixels
 from anomaly.data.keys import distinct_rows, image_keys
 from anomaly.data.masks.coding import Mask, looks_inverted
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map
 from anomaly.data.ragged import PixelsOfImages, blank, chunk_size, take, together
 from anomaly.data.reader import Named, Picture, Source, read, read_all, told
-from anomaly.data.splits import NormalSplit, few_parts, one_of_each, split_distinct, split_normals
+from anomaly.data.splits import (
+    NormalSplit,
+    few_parts,
+    num_normals_for,
+    num_to_calibrate,
+    one_of_each,
+    split_distinct,
+    split_normals,
+)
 from anomaly.data.store import PixelStore
 
 __all__ = [
@@ -43,6 +51,7 @@ __all__ = [
     "decode",
     "describe",
     "distinct_rows",
+    "drawn_heatmaps",
     "expand_inputs",
     "few_parts",
     "heatmap_name",
@@ -52,6 +61,8 @@ __all__ = [
     "map_ahead",
     "mark",
     "measure",
+    "num_normals_for",
+    "num_to_calibrate",
     "one_of_each",
     "open_dataset",
     "preprocess",

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.counted import counted
 from anomaly.data.keys import distinct_rows
 from anomaly.errors import DataError
 
-_MIN_NORMALS = 20
+MIN_NORMALS = 20
+"""Of fewer distinct normal images none can be held out."""
 _MIN_PARTS = 4  # two to train, one to select, one to calibrate
 _CALIBRATE_WANTED = 99  # the smallest number that allows a false-alarm rate of 1 %: alpha ≥ 1 / (n + 1)
 _SELECT_WANTED = 50
@@ -79,12 +81,26 @@ def split_normals(n: int, *, seed: int, with_report: bool = False) -> NormalSpli
     return _draw(n, seed=seed, with_report=with_report)
 
 
+def num_to_calibrate(n: int) -> int:
+    """How many of n normal images, or parts, calibrate."""
+    return max(n // 10, min(_CALIBRATE_WANTED, n // 4))
+
+
+def num_normals_for(num_calibration: int) -> int:
+    """The smallest number of normal images, or parts, of which so many calibrate."""
+    n = MIN_NORMALS
+    while num_to_calibrate(n) < num_calibration:
+        n += 1
+    return n
+
+
 def few_parts(num_parts: int) -> str | None:
     """The warning where parts are as few as images may not be, else None."""
-    if num_parts >= _MIN_NORMALS:
+    if num_parts >= MIN_NORMALS:
         return None
     return (
-        f"there are {num_parts} parts; expected at least {_MIN_NORMALS}, because ranks count parts, not pictures, and "
+        f"there {'is' if num_parts == 1 else 'are'} {counted(num_parts, 'part')}; expected at least {MIN_NORMALS}, "
+        "because ranks count parts, not pictures, and "
         "whole parts are held out: add pictures of other parts, or give them to `anomaly calibrate` later"
     )
 
@@ -100,7 +116,7 @@ def one_of_each(keys: Keys, groups: Sequence[str]) -> NDArray[np.intp]:
 
 
 def _draw(n: int, *, seed: int, with_report: bool) -> NormalSplit:
-    num_calibrate = max(n // 10, min(_CALIBRATE_WANTED, n // 4))
+    num_calibrate = num_to_calibrate(n)
     num_select = max(1, n // 10, min(_SELECT_WANTED, n * 15 // 100))
     spare = n - num_calibrate - num_select - (n + 1) // 2
     num_report = min(max(_REPORT_WANTED, min(_REPORT_MOST, n // 10)), spare) if with_report else 0
@@ -117,19 +133,20 @@ def _split_parts(keys: Keys, groups: NDArray[np.str_], *, seed: int, with_report
     parts, starts = np.unique(groups[rows], return_index=True)
     if len(parts) < _MIN_PARTS:
         raise DataError(
-            f"the {len(rows)} normal images are of {len(parts)} parts; expected at least {_MIN_NORMALS}, and never "
+            f"the {len(rows)} normal images are of {counted(len(parts), 'part')}; expected at least {MIN_NORMALS}, "
+            "and never "
             f"fewer than {_MIN_PARTS}, because whole parts are held out to select and to calibrate: add pictures of "
             "other parts, or check --groups"
         )
     pictures = np.split(rows, starts[1:])
     drawn = _draw(len(parts), seed=seed, with_report=with_report)
-    counted = (drawn.calibrate, drawn.report)
+    ranked = (drawn.calibrate, drawn.report)
     return NormalSplit(
         train=_together([pictures[part] for part in drawn.train]),
         select=_together([pictures[part] for part in drawn.select]),
         calibrate=_together([pictures[part][:1] for part in drawn.calibrate]),
         report=_together([pictures[part][:1] for part in drawn.report]),
-        unused=_together([pictures[part][1:] for own in counted for part in own]),
+        unused=_together([pictures[part][1:] for own in ranked for part in own]),
     )
 
 
@@ -138,15 +155,16 @@ def _together(pictures: Sequence[NDArray[np.intp]]) -> list[int]:
 
 
 def _check_enough(num_distinct: int, num_images: int) -> None:
-    if num_distinct >= _MIN_NORMALS:
+    if num_distinct >= MIN_NORMALS:
         return
     if num_distinct < num_images:
         raise DataError(
             f"of {num_images} normal images {num_distinct} are distinct, the others are exact copies; expected at "
-            f"least {_MIN_NORMALS} distinct ones, because some are held out to select and to calibrate: add normal "
+            f"least {MIN_NORMALS} distinct ones, because some are held out to select and to calibrate: add normal "
             "images"
         )
     raise DataError(
-        f"there are {num_images} normal images; expected at least {_MIN_NORMALS}, because some are held out to select "
+        f"there {'is' if num_images == 1 else 'are'} {counted(num_images, 'normal image')}; expected at least "
+        f"{MIN_NORMALS}, because some are held out to select "
         "and to calibrate: add normal images"
     )

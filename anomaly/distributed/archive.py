@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from anomaly.bundle import Bundle, load
-from anomaly.calibration import check_alpha
+from anomaly.calibration import check_alpha, check_fdr
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA
 from anomaly.distributed.scoring import Mark, ScoringRecipe, mark_shard, open_scorer, score_shard
@@ -77,8 +77,7 @@ def score_archive(
     """
     options = replace(options, source=absolute(options.source), out=absolute(options.out))
     check_alpha(options.alpha)
-    if options.fdr is not None and not 0.0 < options.fdr < 1.0:
-        raise UsageError(f"fdr is the share of false alarms among the flagged, between 0 and 1; got {options.fdr:g}")
+    check_fdr(options.fdr)
     require("an archive", "parquet", "pyarrow")
     check_apart(options.source, options.out)
     bundle = load(options.model)

@@ -136,12 +136,20 @@ def _shapes(bundle: Bundle) -> dict[str, str]:
     """What is said of batches, sides of pixels and of heatmaps."""
     recipe = bundle.manifest.recipe
     if not recipe.has_generator:
+        size = recipe.preprocess.size
+        if recipe.preprocess.resize is not Resize.WHOLE:
+            batch = f"It takes one picture at a time, of {size} × {size} pixels."
+            return {
+                "batch": batch,
+                "n": "1",
+                "sides": f"{size}, {size}",
+                "map_sides": f"{size // PLACE}, {size // PLACE}",
+            }
         batch = (
             f"It takes one picture at a time, of any height h and width w that are multiples of {recipe.stride}. A "
-            "picture is computed as a whole, in about 1,000 bytes of memory a pixel: 1 GB a megapixel."
+            "picture is computed as a whole, in about 1,000 bytes of memory a pixel: 1 GB a megapixel. "
+            "`anomaly score` needs less for large pictures, because it computes them in strips."
         )
-        if recipe.preprocess.resize is Resize.WHOLE:
-            batch += " `anomaly score` needs less for large pictures, because it computes them in strips."
         return {"batch": batch, "n": "1", "sides": "h, w", "map_sides": f"h / {PLACE}, w / {PLACE}"}
     sides = f"{recipe.preprocess.size}, {recipe.preprocess.size}"
     return {"batch": "A batch has any number n of images.", "n": "n", "sides": sides, "map_sides": sides}

@@ -75,7 +75,7 @@ def calibrate_bundle(
 
         contents = with_graph(contents)
     dataset = open_dataset(data, normal=normal, groups=groups)
-    watch.on_data(describe(dataset))
+    watch.on_data(describe(dataset, "calibrate"))
     samples = dataset.train_normals()
     watch.on_reading(len(samples))
     with tempfile.TemporaryDirectory() as folder:

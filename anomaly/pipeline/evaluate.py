@@ -51,16 +51,26 @@ from anomaly.scoring import strongest_place
 class EvaluationSummary:
     """What `metrics.json` says, and the verdict: sentences for people, the comparison with the baselines last.
 
-    And how many images were left out because they made the model, how many files could not be read, and of how many
-    images the mask could not be used. `remarks` are sentences on how files were read.
+    And how many images were left out because they made the model, the reasons why files could not be read, and why the
+    masks of images could not be used. `remarks` are sentences on how files were read.
     """
 
     metrics: dict[str, object]
     verdict: list[str]
     num_seen: int
-    num_failed: int
+    failures: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    num_masks_failed: int = 0
+    mask_failures: tuple[str, ...] = ()
+
+    @property
+    def num_failed(self) -> int:
+        """Files that could not be read."""
+        return len(self.failures)
+
+    @property
+    def num_masks_failed(self) -> int:
+        """Images whose mask could not be used."""
+        return len(self.mask_failures)
 
     def numbers(self) -> dict[str, float]:
         """The metrics that are one number each; those of a group as "GROUP NAME", such as "baselines pca"."""
@@ -158,9 +168,9 @@ def evaluate_bundle(
             metrics=metrics_of(evaluation, summary),
             verdict=verdict_lines(evaluation, summary),
             num_seen=int((~unseen).sum()),
-            num_failed=len(test_store.errors),
+            failures=tuple(reason for _, reason in test_store.errors),
             remarks=(*test_store.remarks, *_other_sizes(detector, test_store), *([forgotten] if forgotten else [])),
-            num_masks_failed=len(evaluation.pixel.failures) if evaluation.pixel else 0,
+            mask_failures=tuple(reason for _, reason in evaluation.pixel.failures) if evaluation.pixel else (),
         )
 
 

@@ -19,7 +19,7 @@ from anomaly.locks import writing_folder
 from anomaly.report import require_report
 
 NUM_RECONSTRUCTIONS = 12
-_NO_GENERATOR = "this model has no generator, so there are no samples, no walk and no reconstructions"
+_NO_GENERATOR = "this model draws no images, so there are no samples, no walk and no reconstructions"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from anomaly.bundle import DataRecord
 from anomaly.bundle.picture_sizes import PictureSizes
+from anomaly.counted import counted
 from anomaly.data import Dataset, NormalSplit, PixelStore
 from anomaly.data.ragged import RaggedPixels
 from anomaly.files import to_text
@@ -62,9 +63,10 @@ def sets_sentences(data: DataRecord) -> list[str]:
             "new parts"
         )
     if data.num_unused:
-        counted = "calibrate or report" if data.num_report else "calibrate"
+        task = "calibrate or report" if data.num_report else "calibrate"
         sentences.append(
-            f"{data.num_unused:,} images are used for nothing: of each part to {counted}, one picture counts"
+            f"{counted(data.num_unused, 'image is', 'images are')} used for nothing: of each part to {task}, one "
+            "picture counts"
         )
     if data.num_copies:
         sentences.append(_copies_left_out(data))
@@ -89,4 +91,5 @@ def _num_parts(parts: Sequence[str] | None, rows: Sequence[int]) -> int:
 def _copies_left_out(data: DataRecord) -> str:
     num_distinct = data.num_train + data.num_select + data.num_calibrate + data.num_report + data.num_unused
     num_images = num_distinct + data.num_copies
-    return f"{num_images:,} images, {num_distinct:,} distinct; {data.num_copies:,} exact copies left out"
+    copies = counted(data.num_copies, "exact copy", "exact copies")
+    return f"{num_images:,} images, {num_distinct:,} distinct; {copies} left out"

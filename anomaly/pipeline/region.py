@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly.config.region import Inside
+from anomaly.counted import counted
 from anomaly.data import Limits, Sample, describe, open_dataset, to_image
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.decoding.ranges import FULL_RANGE
@@ -68,7 +69,7 @@ def propose_region(
     """
     _check_out(out, data)
     dataset = open_dataset(data, normal=normal)
-    on_data(describe(dataset))
+    on_data(describe(dataset, "region"))
     limits = Limits.for_pixels(max_pixels)
     samples = dataset.train_normals()
     rows = np.unique(np.linspace(0, len(samples) - 1, NUM_PICTURES).astype(int))
@@ -77,7 +78,8 @@ def propose_region(
     pictures = _shrunk(_readable(drawn, limits, value_range))
     if len(pictures) < MIN_PICTURES:
         raise DataError(
-            f"{data}: {len(pictures)} normal pictures can be read, and what they have in common shows in at least "
+            f"{data}: {counted(len(pictures), 'normal picture')} can be read, and what they have in common shows in "
+            "at least "
             f"{MIN_PICTURES}: give more, or draw the region by hand"
         )
     inside, share = propose(pictures)

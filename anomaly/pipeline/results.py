@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import BinaryIO, TextIO
 
+from anomaly.counted import counted
 from anomaly.errors import UsageError
 from anomaly.files import replacing, storing, to_text
 
@@ -57,7 +58,11 @@ def write_results(rows: Iterable[ResultRow], path: Path, columns: Mapping[str, t
 def notes_on_names(paths: Iterable[str], out: Path) -> list[str]:
     """How `out` has paths that are not UTF-8; nothing where all are."""
     num = sum(path != to_text(path) for path in paths)
-    return [f"{num} paths are not UTF-8 text; {out.name} has them {_NOT_UTF8[out.suffix]}"] if num else []
+    return (
+        [f"{counted(num, 'path is', 'paths are')} not UTF-8 text; {out.name} has them {_NOT_UTF8[out.suffix]}"]
+        if num
+        else []
+    )
 
 
 def write_csv(rows: Iterable[ResultRow], file: TextIO, columns: Iterable[str], *, header: bool = True) -> None:

@@ -2,47 +2,35 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
-from anomaly.calibration import check_alpha, fdr_shortage, reject_fdr
+from anomaly.calibration import check_alpha, check_fdr, fdr_shortage, reject_fdr
 from anomaly.data import (
     LeftOut,
     Limits,
     Named,
     Picture,
     Remark,
-    Source,
     chunk_size,
-    decode,
     expand_inputs,
-    heatmap_name,
-    mark,
     read_all,
-    restore_map,
-    to_array,
     together,
     told,
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
-from anomaly.defaults import ALPHA
-from anomaly.errors import ImageError, UsageError
-from anomaly.files import storing
+from anomaly.defaults import ALPHA, MAX_REASONS
 from anomaly.inference import Detector, Evidence, load_detector
 from anomaly.locks import writing_file, writing_folder
+from anomaly.pipeline.heatmaps import Drawable, HeatmapFolder
 from anomaly.pipeline.other_sizes import OtherSizes
 from anomaly.pipeline.results import ResultRow, Value, check_results_path, notes_on_names, write_results
 from anomaly.report import require_report
-from anomaly.scoring import strongest_place
-
-_MAX_STEM = 60  # characters of up to four bytes: with number and suffix within the 255 bytes of a file's name
 
 
 @dataclass(frozen=True)
@@ -50,8 +38,8 @@ class ScoreSummary:
     """Rows written, rows with an error, images flagged, files left out in folders; and what too few normals prevent.
 
     That is a threshold (then no image has a verdict, and `num_anomalous` is None), or with `fdr` that any image could
-    be flagged. `remarks` are sentences on how files were read, and how the results have names that they cannot have as
-    they are.
+    be flagged. `reasons` are the first of those errors. `remarks` are sentences on how files were read, and how the
+    results have names that they cannot have as they are.
     """
 
     num_rows: int
@@ -59,6 +47,7 @@ class ScoreSummary:
     num_anomalous: int | None
     left_out: list[LeftOut]
     shortages: list[str]
+    reasons: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
@@ -87,8 +76,7 @@ def score_paths(
         InUseError: another process writes `out`, or into `heatmaps`.  StorageError: they cannot be written.
     """
     check_alpha(alpha)
-    if fdr is not None and not 0.0 < fdr < 1.0:
-        raise UsageError(f"fdr is the share of false alarms among the flagged, between 0 and 1; got {fdr:g}")
+    check_fdr(fdr)
     check_results_path(out)
     if heatmaps is not None:
         require_report("drawing heatmaps")
@@ -121,32 +109,40 @@ def _score_all(
 ) -> ScoreSummary:
     on_total(len(paths))
     num_failed = num_anomalous = 0
+    reasons: list[str] = []
     detector = reading.detector
 
     def counted() -> Iterator[ResultRow]:
         nonlocal num_failed, num_anomalous
-        for row in score_rows(reading, ((path, Path(path)) for path in paths), alpha, heatmaps):
-            num_failed += row["error"] is not None
+        for row in score_rows(reading, ((path, Path(path)) for path in paths), alpha, drawn):
+            if (error := row["error"]) is not None:
+                num_failed += 1
+                if num_failed <= MAX_REASONS:
+                    reasons.append(str(error))
             num_anomalous += row.get("is_anomalous") is True
             on_image()
             yield row
 
+    drawn = None if heatmaps is None else HeatmapFolder(heatmaps, detector.preprocess, reading.limits)
     columns = columns_of(detector)
+    error = {"error": columns.pop("error")}  # it stays the last
+    if drawn is not None:
+        columns["heatmap"] = str
     calibration = detector.calibration
     no_threshold = calibration.shortage(alpha)
     shortages = [no_threshold]
     if fdr is None:
-        write_results(counted(), out, columns)
+        write_results(counted(), out, columns | error)
     else:
         rows = list(counted())
         p_values = np.array([p for row in rows if isinstance(p := row.get("p_value"), float)])
-        error = {"error": columns.pop("error")}  # it stays the last
         write_results(_with_fdr(rows, p_values, fdr), out, columns | {"fdr_rejected": bool} | error)
         shortages.append(fdr_shortage(p_values, fdr, calibration.num_calibration))
     missing = [shortage for shortage in shortages if shortage is not None]
     num_flagged = num_anomalous if no_threshold is None else None
-    remarks = (*told(reading.remarks), *reading.other_sizes.remarks(), *notes_on_names(paths, out))
-    return ScoreSummary(len(paths), num_failed, num_flagged, list(left_out), missing, remarks)
+    remarks = [*told(reading.remarks), *reading.other_sizes.remarks(), *notes_on_names(paths, out)]
+    remarks += drawn.remarks() if drawn else []
+    return ScoreSummary(len(paths), num_failed, num_flagged, list(left_out), missing, tuple(reasons), tuple(remarks))
 
 
 @dataclass
@@ -173,9 +169,9 @@ def columns_of(detector: Detector) -> dict[str, type]:
 
 
 def score_rows(
-    reading: Reading, sources: Iterable[Named], alpha: float, heatmaps: Path | None = None
+    reading: Reading, sources: Iterable[Named], alpha: float, heatmaps: HeatmapFolder | None = None
 ) -> Iterator[ResultRow]:
-    """One row an image, in order: its name is the path. Heatmaps go into that folder.
+    """One row an image, in order: its name is the path. Heatmaps are drawn into that folder, and named in the rows.
 
     Images are scored in the same chunks whoever calls, so that their rows are the same to the last bit.
     """
@@ -200,14 +196,15 @@ def score_rows(
             evidence = detector.evidence(pixels)
             scored = list(_scored(detector, evidence, alpha))
             if heatmaps is not None:
-                maps = detector.explain(pixels, evidence.z_hat).heatmap
-                verdicts = iter(result["is_anomalous"] is True for result in scored)
-                drawable = [
-                    _Drawable(number, name, source, image, next(verdicts))
-                    for number, ((name, source), image) in enumerate(zip(named, chunk, strict=True), start=num_rows)
-                    if isinstance(image, Picture) and not isinstance(source, ImageError)
-                ]
-                _draw_heatmaps(reading, drawable, maps, heatmaps)
+                maps = iter(detector.explain(pixels, evidence.z_hat).heatmap)
+                verdicts = iter(scored)
+                for number, ((name, source), image) in enumerate(zip(named, chunk, strict=True), start=num_rows):
+                    if isinstance(image, Picture):
+                        verdict = next(verdicts)
+                        is_anomalous = verdict["is_anomalous"] is True
+                        verdict["heatmap"] = heatmaps.draw(
+                            Drawable(number, name, source, image, is_anomalous), next(maps)
+                        )
         results = iter(scored)
         for (name, _), image in zip(named, chunk, strict=True):
             if isinstance(image, Picture):
@@ -229,50 +226,6 @@ def _scored(detector: Detector, evidence: Evidence, alpha: float) -> Iterator[di
             **dict(zip(evidence.terms, values, strict=True)),
             "error": None,
         }
-
-
-@dataclass(frozen=True)
-class _Drawable:
-    """An image to draw: its row's number from 0, its path, itself and what was read of it, and if it is anomalous."""
-
-    number: int
-    path: str
-    source: Source
-    picture: Picture
-    is_anomalous: bool
-
-
-def _draw_heatmaps(
-    reading: Reading, images: Sequence[_Drawable], maps: Sequence[NDArray[np.float32]], folder: Path
-) -> None:
-    """`folder`/NUMBER_NAME.png: each image with its heatmap over it, the strongest place boxed if it is anomalous."""
-    from anomaly.report.heat import overlay
-    from anomaly.report.places import label_place
-
-    config = reading.detector.preprocess
-    for image, small in zip(images, maps, strict=True):
-        heatmap = restore_map(small, config, image.picture.height, image.picture.width)
-        with suppress(ImageError):  # a file that went away since it was scored has its row, but no picture
-            original = _original(image.source, image.path, reading.limits, config.range)
-            drawn = overlay(_to_rgb(original), heatmap)
-            if image.is_anomalous and (place := strongest_place(heatmap)):
-                drawn = label_place(drawn, place)
-            png = BytesIO()
-            PIL.Image.fromarray(drawn).save(png, "PNG")
-            with storing("heatmaps", folder, instead="choose another folder"):
-                (folder / heatmap_name(image.number, Path(image.path).stem[:_MAX_STEM])).write_bytes(
-                    mark(png.getvalue())
-                )
-
-
-def _original(source: Source, name: str, limits: Limits, value_range: int) -> NDArray[np.uint8]:
-    if isinstance(source, Path | bytes):
-        return to_array(decode(source, name=name, limits=limits, value_range=value_range))
-    return to_array(source)
-
-
-def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
 
 
 def _with_fdr(rows: Sequence[ResultRow], p_values: NDArray[np.float64], q: float) -> Iterator[ResultRow]:

@@ -13,6 +13,7 @@ from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
 from anomaly.inference.evidence_onnx import with_graph
 from anomaly.pipeline.detectability import with_detectability
+from anomaly.pipeline.enough import check_enough
 from anomaly.pipeline.launch import launch
 from anomaly.pipeline.learnable import check_learnable, decoder_of, precision_note
 from anomaly.pipeline.learning import learn_by
@@ -106,6 +107,8 @@ def train_on(
     """The same on a data set that is open: `options.data` is its name; in this process, one of the `ranks`."""
     device, limits = resolve_device(options.device), Limits.for_pixels(options.max_pixels)
     samples = dataset.train_normals()
+    if shortage := check_enough(dataset):
+        watch.on_warning(shortage)
     found = survey(samples, limits=limits)
     resolved = resolve(options.recipe, with_region(options.overrides, options.region, samples, limits), found)
     recipe = resolved.recipe

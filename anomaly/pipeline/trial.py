@@ -122,7 +122,7 @@ def try_recipes(
     for name in options.recipes:
         read_recipe(name)
     dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
-    on_data(describe(dataset))
+    on_data(describe(dataset, "recipes try"))
     limits = Limits.for_pixels(options.max_pixels)
     samples = dataset.train_normals()
     found = survey(samples, limits=limits)

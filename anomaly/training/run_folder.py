@@ -68,7 +68,7 @@ def run_folder(out: Path, *, resume: bool = False) -> Iterator[RunFolder]:
     """A new folder for a run under `out`; only its checkpoint stays in it.
 
     Without `resume` those of ended runs are removed, but for the newest `NUM_KEPT`. With it there must be one to take
-    over.
+    over. A run that fails before its first checkpoint leaves no folder that it has made.
 
     Raises:
         StorageError: `out` cannot be written.
@@ -76,6 +76,7 @@ def run_folder(out: Path, *, resume: bool = False) -> Iterator[RunFolder]:
     """
     work = out / WORK
     with ExitStack() as stack:
+        stack.callback(_remove_empty, [folder for folder in (work, *work.parents) if not folder.exists()])
         with storing("a training's work files", out, instead="choose another --out"):
             work.mkdir(parents=True, exist_ok=True)
         with _alone(work):
@@ -111,6 +112,13 @@ def _leave(own: RunFolder) -> None:
     own.pixels.unlink(missing_ok=True)
     with suppress(OSError):  # it holds a checkpoint
         own.path.rmdir()
+
+
+def _remove_empty(made: list[Path]) -> None:
+    """Innermost first."""
+    with suppress(OSError):  # it holds something, or was never made
+        for folder in made:
+            folder.rmdir()
 
 
 def _checkpoints(work: Path) -> list[Path]:

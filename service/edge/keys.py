@@ -14,11 +14,13 @@ import logging
 import os
 import re
 import secrets
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from anomaly.counted import counted
 from anomaly.errors import UsageError
 from anomaly.files import replacing, storing, text_encoding
 from anomaly.locks import writing_file
@@ -128,13 +130,15 @@ def remove_key(path: Path, name: str) -> None:
 def _read_some(path: Path) -> tuple[Key, ...]:
     keys = read_keys(path)
     if not keys:
-        raise UsageError(f"{path} has no keys; make one: anomaly keys add NAME --file {path}")
+        raise UsageError(f"{path} has no keys; make one: anomaly keys add NAME --file {shlex.quote(str(path))}")
     return keys
 
 
 def _parse(fields: Sequence[str], where: str) -> Key:
     if len(fields) != 3:
-        raise UsageError(f"{where}: has {len(fields)} fields; a key has three: its name, its scopes and its SHA-256.")
+        raise UsageError(
+            f"{where}: has {counted(len(fields), 'field')}; a key has three: its name, its scopes and its SHA-256."
+        )
     name, scopes, sha256 = fields
     if not NAME.fullmatch(name):
         raise UsageError(f"{where}: a key cannot be called {name!r}; use up to 64 of A-Z, a-z, 0-9, '.', '_' and '-'.")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from service.errors import MalformedRequestError, UploadTooLargeError
+from service.errors import MalformedRequestError, UploadTooLargeError, in_words
 from service.schemas.inference import InferInput, InferRequest
 from service.schemas.labels import FILE_NAME, PartId
 
@@ -176,7 +176,7 @@ def parse_json(schema: type[Schema], text: bytes) -> Schema:
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)[:5]
         raise MalformedRequestError(
-            "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the body'}: {e['msg']}" for e in found)[:1000]
+            "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the body'}: {in_words(e)}" for e in found)[:1000]
         ) from None
 
 

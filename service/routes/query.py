@@ -56,9 +56,21 @@ def with_fields(query: Query, fields: Sequence[tuple[str, str]], place: str = "f
 async def check_query(request: Request) -> None:  # async: else the framework asks a thread
     """A dependency of calls whose query the framework reads: it would take the last of several values.
 
-    Raises MalformedRequestError for a parameter that is given twice, with two values.
+    Raises MalformedRequestError for a parameter that is given twice, with two values, RequestValidationError for one
+    that the call has not.
     """
-    _values(request.query_params.multi_items(), "query")
+    values = _values(request.query_params.multi_items(), "query")
+    schemas = [field.field_info.annotation for field in request.scope["route"].dependant.query_params]
+    for schema in schemas:
+        if isinstance(schema, type) and issubclass(schema, BaseModel):
+            unknown = [name for name in values if name not in schema.model_fields]
+            if unknown:
+                raise RequestValidationError([_unknown(schema, "query", name, values[name]) for name in unknown])
+
+
+def _unknown(schema: type[BaseModel], place: str, name: str, value: object) -> dict[str, Any]:
+    known = f"there is no such parameter; there are {', '.join(schema.model_fields)}"
+    return {"type": "extra_forbidden", "loc": (place, name), "msg": known, "input": value}
 
 
 def _values(items: Sequence[tuple[str, str]], place: str) -> dict[str, str]:
@@ -77,10 +89,11 @@ def _read(schema: type[Query], items: Sequence[tuple[str, str]], place: str) -> 
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        known = f"there is no such parameter; there are {', '.join(schema.model_fields)}"
         raise RequestValidationError(
             [
-                {**e, "loc": (place, *e["loc"]), "msg": known if e["type"] == "extra_forbidden" else e["msg"]}
+                _unknown(schema, place, str(e["loc"][0]), e["input"])
+                if e["type"] == "extra_forbidden"
+                else {**e, "loc": (place, *e["loc"])}
                 for e in error.errors()
             ]
         ) from None

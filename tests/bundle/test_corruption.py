@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from anomaly.bundle import load
 from anomaly.bundle.layout import CALIBRATION, CARD, EVIDENCE, GOLDEN, HISTORY, MANIFEST, REQUIRED, SUMS, WEIGHTS
-from anomaly.errors import CorruptBundleError
+from anomaly.errors import BundleError, CorruptBundleError
 from tests.bundle.copies import copy_of, sum_again
 
 SUMMED = [*REQUIRED, EVIDENCE]
@@ -182,7 +182,7 @@ def test_text_that_is_not_utf8_with_right_sums(bigan_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
-        ("schema_version", 4, "schema_version: Input should be 3"),
+        ("schema_version", 0, "schema_version: Input should be 3"),
         ("comment", "hello", "comment: Extra inputs are not permitted"),
         ("num_steps", "many", "num_steps: Input should be a valid integer"),
         ("terms", ["residual"], "term_mean are of shape"),
@@ -199,6 +199,19 @@ def test_a_manifest_that_does_not_fit_with_right_sums(bigan_dir: Path, field: st
         (copied / MANIFEST).write_text(json.dumps(manifest))
         sum_again(copied)
         assert reason in refused(copied)
+
+
+@pytest.mark.parametrize("has_more_files", [False, True])
+def test_a_bundle_of_a_newer_version_is_told_as_such_and_not_as_corrupt(bigan_dir: Path, has_more_files: bool) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        manifest = json.loads((copied / MANIFEST).read_text())
+        (copied / MANIFEST).write_text(json.dumps(manifest | {"schema_version": 9, "new": 1}))
+        assert "manifest.json changed" in refused(copied)
+        if has_more_files:
+            (copied / "new.bin").touch()
+        sum_again(copied)
+        with pytest.raises(BundleError, match=r"newer version of anomaly \(schema 9; .* up to 3\): upgrade"):
+            load(copied.parent)
 
 
 def test_a_manifest_without_a_field_with_right_sums(bigan_dir: Path) -> None:

@@ -128,7 +128,7 @@ def test_fit_sorts_and_keeps_what_it_was_given() -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, 1.5, math.nan, math.inf])
 def test_a_rate_outside_0_to_1_is_refused(alpha: float) -> None:
-    with pytest.raises(UsageError, match=r"between 0 and 1, for example 0\.05; got"):
+    with pytest.raises(UsageError, match=r"between 0 and 1: give 0\.05 for 5 %; got"):
         check_alpha(alpha)
 
 

@@ -76,7 +76,7 @@ def test_files_that_cannot_be_read_are_said(model: Path, tmp_path: Path) -> None
     write_images(tmp_path / "new", normals()[:25])
     (tmp_path / "new" / "text.png").write_text("no image")
     result = done("calibrate", model, tmp_path / "new")
-    assert "1 files could not be read and were left out" in result.stderr
+    assert "1 file could not be read and was left out" in result.stderr
 
 
 def test_an_alpha_that_needs_more_images_is_said(model: Path, tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ def test_images_that_cannot_be_read_are_said(bigan_dir: Path, tree: Path, tmp_pa
     broken.write_text("no image")
     result = call("evaluate", bigan_dir, tree, "--out", tmp_path / "report")
     assert result.exit_code == 1
-    assert "1 files could not be read" in result.stderr
+    assert "1 file could not be read:\n" in result.stderr
+    assert f"{broken}: " in result.stderr.partition("could not be read:\n")[2]
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert (metrics["num_normal"], metrics["num_failed"]) == (19, 1)
     assert [failure["path"] for failure in metrics["failures"]] == [str(broken)]

@@ -76,7 +76,7 @@ def test_mistakes_are_sentences(tmp_path: Path) -> None:
 def test_drift_is_restarted(tmp_path: Path) -> None:
     with writing(tmp_path / "history.sqlite") as do:
         do(lambda history: history.add([found(1, model="mnist")]))
-    for said in ("begins anew, in 1 versions", "has no drift"):
+    for said in ("begins anew, in 1 version", "has no drift"):
         assert said in done("history", "restart-drift", tmp_path / "history.sqlite", "mnist").stdout
     said = refused("history", "restart-drift", tmp_path / "history.sqlite", "minst")
     assert "no rows of the model 'minst'; there are those of mnist" in said

@@ -8,9 +8,13 @@ import pytest
 
 from anomaly.bundle import list_bundles, load
 from anomaly.bundle.manifest import SCHEMA_VERSION
+from anomaly.defaults import ALPHA
+from anomaly.errors import BundleNotFoundError
 from anomaly.inference import load_detector
-from tests.cli.calls import call, done, refused
-from tests.digit_images import normals
+from service.app import create_app
+from service.settings import Settings
+from tests.cli.calls import TINY, call, done, refused
+from tests.digit_images import normals, others, write_images
 
 
 @pytest.fixture
@@ -23,8 +27,38 @@ def models(bigan_dir: Path, anogan_dir: Path, tmp_path: Path) -> Path:
 
 def test_list(models: Path) -> None:
     (models / "no-bundle").mkdir()
-    result = done("models", "list", models)
-    assert result.stdout.splitlines() == ["search/1  (current)", "zeros/1", "zeros/2  (current)"]
+    write_images(models.parent / "new", others()[:30])
+    done("calibrate", models / "zeros", models.parent / "new", "--device", "cpu")
+    lines = done("models", "list", models).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["search/1", "zeros/1", "zeros/2", "zeros/3"]
+    assert ["  (current)  " in line for line in lines] == [True, False, False, True]
+    bundle = load(models / "zeros" / "3")
+    assert bundle.contents.calibration.threshold(ALPHA) is not None
+    assert lines[3] == (
+        f"zeros/3  (current)  calibrated {bundle.manifest.created}, 30 calibration images, "
+        f"threshold {bundle.contents.calibration.threshold(ALPHA):.6g} at a false-alarm rate of 5%"
+    )
+    assert f"zeros/1  trained {load(models / 'zeros' / '1').manifest.created}, " in lines[1]
+
+
+def test_the_wrong_level_of_folder_is_told(models: Path, tmp_path: Path) -> None:
+    for given, said in {
+        "zeros": "zeros is the folder of the model zeros; give the folder that holds the models, ",
+        "zeros/2": "zeros/2 is a version of the model zeros; give the folder that holds the models, ",
+    }.items():
+        assert f"{models / said}{models}\n" in done("models", "list", models / given).stderr
+        with pytest.raises(BundleNotFoundError, match=f"{models / said}{models}"):
+            create_app(Settings(models=models / given))
+    above = f"{models} is a folder that holds models (search, zeros); give "
+    assert f"{above}one of them, such as {models / 'search'}" in refused("models", "show", models)
+    assert f"{above}a folder in it" in refused("train", "digits", "--normal", "0", "--out", models, *TINY)
+    (tmp_path / "classes" / "train" / "1").mkdir(parents=True)
+    assert "there is no bundle at" in refused("models", "show", tmp_path / "classes")
+
+
+def test_a_bundle_whose_manifest_cannot_be_read_is_listed(models: Path) -> None:
+    (models / "zeros" / "1" / "manifest.json").write_text("{}")
+    assert "zeros/1  its manifest or calibration cannot be read" in done("models", "list", models).stdout
 
 
 def test_list_of_nothing(tmp_path: Path) -> None:

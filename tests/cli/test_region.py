@@ -94,6 +94,8 @@ def test_mistakes(data: Path, mask: Path, tmp_path: Path) -> None:
     options = ("--out", tmp_path / "m", *TINY)
     Image.fromarray(PART[:12]).save(tmp_path / "flat.png")
     assert "aspect ratio" in refused("train", data, "--region", tmp_path / "flat.png", *options)
+    missing = refused("train", data, "--region", tmp_path / "nosuch.png", *options)
+    assert missing.endswith("nosuch.png: does not exist; check the path")
     twice = ("--set", "preprocess.region=abc", "--region", mask)
     assert "set twice" in refused("train", data, *twice, *options)
     assert "preprocess.region: a region is a PNG" in refused("train", data, "--set", "preprocess.region=abc", *options)

@@ -80,7 +80,7 @@ def test_rows_come_in_the_order_of_the_inputs_and_folders_sorted(
     rows = read_rows(tmp_path / "r.csv")
     assert [str(path) for path in expected] == [row["path"] for row in rows]
     assert rows[0] == rows[-1]
-    assert "1 other files skipped" in result.stdout
+    assert "1 other file skipped" in result.stdout
 
 
 def test_what_scoring_itself_makes_in_the_folder_is_not_counted_as_skipped(bigan_dir: Path, tmp_path: Path) -> None:
@@ -115,6 +115,20 @@ def test_exit_code_2_when_nothing_could_be_scored(bigan_dir: Path, tmp_path: Pat
     assert result.exit_code == 2
     assert "2 rows" in result.stdout
     assert [bool(row["error"]) for row in read_rows(tmp_path / "r.csv")] == [True, True]
+
+
+def test_the_first_reasons_are_told(bigan_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    Image.new("L", (40, 40)).save(tmp_path / "large.png")
+    bad = [tmp_path / "missing.png", tmp_path / "empty", tmp_path / "large.png"]
+    more = [tmp_path / f"{number}.png" for number in range(2)]
+    limit = ("--out", tmp_path / "r.csv", "--max-pixels", "1000")
+    result = call("score", bigan_dir, *bad, *limit)
+    assert result.stderr.splitlines() == [row["error"] for row in read_rows(tmp_path / "r.csv")]
+    assert all(str(path) in line for path, line in zip(bad, result.stderr.splitlines(), strict=True))
+    result = call("score", bigan_dir, *bad, *more, *limit)
+    assert result.stderr.splitlines()[3:] == ["and 2 more: see the column error"]
+    assert "1 row in" in call("score", bigan_dir, bad[0], *limit).stdout
 
 
 def test_an_empty_folder_is_a_row_with_a_reason(bigan_dir: Path, tmp_path: Path) -> None:
@@ -171,6 +185,30 @@ def test_heatmaps_are_pictures_of_the_images_own_size(bigan_dir: Path, tmp_path:
     assert sizes == {"000000_a.png": (20, 30), "000001_b.png": (8, 8), "000003_c.png": (9, 5)}
 
 
+def test_a_row_names_its_heatmap_and_those_of_an_earlier_run_are_told(
+    bigan_dir: Path, images: list[Path], tmp_path: Path
+) -> None:
+    text = tmp_path / "text.png"
+    text.write_text("no image")
+    drawn = tmp_path / "drawn"
+    to = ("--out", tmp_path / "r.csv", "--heatmaps", drawn)
+    assert call("score", bigan_dir, images[0], text, images[2], *to, "--fdr", "0.1").exit_code == 1
+    rows = read_rows(tmp_path / "r.csv")
+    assert list(rows[0])[-3:] == ["heatmap", "fdr_rejected", "error"]
+    assert [row["heatmap"] for row in rows] == ["000000_0000.png", "", "000002_0002.png"]
+    Image.new("L", (8, 8)).save(drawn / "000007_mine.png")
+    earlier = {path.name: path.read_bytes() for path in drawn.iterdir()}
+    result = done("score", bigan_dir, images[0], images[3], *to)
+    assert result.stderr == (
+        f"1 heatmap of an earlier run lies in {drawn} too, such as 000002_0002.png; the column heatmap names those of "
+        "this run\n"
+    )
+    assert [row["heatmap"] for row in read_rows(tmp_path / "r.csv")] == ["000000_0000.png", "000001_0003.png"]
+    assert earlier.items() <= {path.name: path.read_bytes() for path in drawn.iterdir()}.items()
+    done("score", bigan_dir, images[0], "--out", tmp_path / "plain.csv")
+    assert "heatmap" not in read_rows(tmp_path / "plain.csv")[0]
+
+
 def test_heatmaps_of_the_longest_names(bigan_dir: Path, tmp_path: Path) -> None:
     longest = tmp_path / ("𝔸" * 62 + ".png")
     Image.fromarray(normals()[0]).save(longest)
@@ -181,7 +219,9 @@ def test_heatmaps_of_the_longest_names(bigan_dir: Path, tmp_path: Path) -> None:
 def test_heatmaps_leave_the_scores_as_they_are(bigan_dir: Path, images: list[Path], tmp_path: Path) -> None:
     done("score", bigan_dir, *images, "--out", tmp_path / "with.csv", "--heatmaps", tmp_path / "maps")
     done("score", bigan_dir, *images, "--out", tmp_path / "without.csv")
-    assert (tmp_path / "with.csv").read_bytes() == (tmp_path / "without.csv").read_bytes()
+    drawn = read_rows(tmp_path / "with.csv")
+    assert all(row.pop("heatmap") for row in drawn)
+    assert drawn == read_rows(tmp_path / "without.csv")
 
 
 def test_more_images_than_are_held_at_once(bigan_dir: Path, images: list[Path], tmp_path: Path) -> None:
@@ -210,7 +250,8 @@ def test_names_that_are_hostile_to_csv(bigan_dir: Path, tmp_path: Path) -> None:
         (["--out", "."], "'.'"),
         (["--out", "r" * 300 + ".csv"], "r.csv"),
         (["--out", "r.csv", "--alpha", "0"], "alpha is the false-alarm rate"),
-        (["--out", "r.csv", "--alpha", "2"], "got 2"),
+        (["--out", "r.csv", "--alpha", "2"], "0 and 1: give 0.05 for 5 %; got 2"),
+        (["--out", "r.csv", "--fdr", "5"], "fdr is the share of false alarms among the flagged and lies between 0"),
         (["--out", "r.csv", "--fdr", "1"], "fdr is the share of false alarms"),
         (["--out", "r.csv", "--fdr", "nan"], "got nan"),
         (["--out", "r.csv", "--device", "warp"], "'warp'"),
@@ -229,6 +270,17 @@ def test_mistakes(
     (tmp_path / "file").touch()
     assert said in refused("score", bigan_dir, images[0], *options)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("option", ["--alpha", "--fdr"])
+@pytest.mark.parametrize("text", ["5%", "0,05"])
+def test_a_share_that_is_no_number_is_told_with_an_example(
+    bigan_dir: Path, tmp_path: Path, option: str, text: str
+) -> None:
+    result = call("score", bigan_dir, tmp_path, "--out", tmp_path / "r.csv", option, text)
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert result.exit_code == 2
+    assert f"'{option}': '{text}' is no number, and a share lies between 0 and 1: give 0.05 for 5 %" in said
 
 
 def test_no_model(images: list[Path], tmp_path: Path) -> None:

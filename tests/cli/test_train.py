@@ -131,7 +131,7 @@ def test_files_that_cannot_be_read_are_left_out_and_counted(tmp_path: Path) -> N
     (tmp_path / "d" / "text.png").write_text("no image")
     result = done("train", tmp_path / "d", "--out", tmp_path / "m", *TINY)
     assert load(tmp_path / "m").manifest.data.num_left_out == 1
-    assert "1 files could not be read and were left out" in result.stderr
+    assert "1 file could not be read and was left out" in result.stderr
 
 
 def test_a_second_run_is_a_second_version_with_the_same_weights(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ ZERO = ("digits", "--normal", "0")
         (["file"], "file: is a file"),
         (["empty"], "no images found"),
         (["few"], "expected at least 20"),
-        (["broken"], "none of the 1 images can be used"),
+        (["broken"], "none of the 20 images can be used"),
         ([*ZERO, "--out", "file"], "cannot write a training's work files into file"),
         ([*ZERO, "--out", "file/m"], "cannot write a training's work files into file/m"),
         ([*ZERO, "--device", "warp"], "'warp'"),
@@ -289,7 +289,8 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list
     (tmp_path / "file").touch()
     write_images(tmp_path / "few", zeros()[:19])
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "text.png").write_text("no image")
+    for number in range(20):
+        (tmp_path / "broken" / f"{number}.png").write_text("no image")
     (tmp_path / "empty").mkdir()
     out = [] if "--out" in options else ["--out", "m"]
     message = refused("train", *TINY, *options, *out)

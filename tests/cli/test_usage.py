@@ -74,7 +74,7 @@ def test_what_needs_no_torch_does_not_wait_for_it(arguments: tuple[str, ...]) ->
 def test_a_program_ends_with_the_exit_code_and_no_traceback(bigan_dir: Path, tmp_path: Path) -> None:
     (image,) = write_images(tmp_path, normals()[:1])
     some = run_program("score", bigan_dir, image, tmp_path / "missing.png", "--out", tmp_path / "r.csv")
-    assert (some.returncode, some.stderr) == (1, "")
+    assert (some.returncode, some.stderr) == (1, f"{tmp_path / 'missing.png'}: does not exist; check the path\n")
     wrong = run_program("models", "show", tmp_path)
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: there is no bundle at")

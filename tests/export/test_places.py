@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from anomaly.bundle import load
+from anomaly.config import Resize
 from anomaly.config.places import NOTICE
 from anomaly.export import Runtime, export_bundle
+from anomaly.export.readme import readme_of
 from anomaly.inference import load_detector
 
 
@@ -25,3 +29,14 @@ def test_pictures_of_two_shapes_score_as_the_bundle_scores_them(
     np.testing.assert_allclose([row["p_value"] for row in rows], expected.p_value)
     assert NOTICE in (folder / "NOTICE").read_text()
     assert json.loads((folder / "model.json").read_text())["preprocess"]["resize"] == "whole"
+    assert "of any height h and width w that are multiples of" in (folder / "README.md").read_text()
+
+
+def test_the_readme_of_a_model_of_one_size_names_that_size(whole_places_dir: Path) -> None:
+    bundle = load(whole_places_dir)
+    recipe = bundle.manifest.recipe
+    square = recipe.preprocess.model_copy(update={"resize": Resize.PAD, "size": 256})
+    manifest = bundle.manifest.model_copy(update={"recipe": recipe.model_copy(update={"preprocess": square})})
+    said = readme_of(replace(bundle, contents=replace(bundle.contents, manifest=manifest)), Runtime.ONNX, 1e-4)
+    assert "It takes one picture at a time, of 256 × 256 pixels." in said
+    assert "a megapixel" not in said

@@ -306,7 +306,7 @@ REFUSALS = (
     Refused(
         Row(REFUSED, "nothing but masks, hidden files and others", "no images; what there is is counted"),
         [("ground_truth/{:03}.png", 3, "mask"), (".x.png", 1, "part"), ("a.txt", 1, "text")],
-        r"ROOT: no images found \(1 other files\); left out: 1 hidden.*; left out: 3 masks.*expected image files",
+        r"ROOT: no images found \(1 other file\); left out: 1 hidden.*; left out: 3 masks.*expected image files",
     ),
     Refused(
         Row(REFUSED, "only `test/*.png`", "nothing says what is normal"),

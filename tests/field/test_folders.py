@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from anomaly.counted import counted
 from anomaly.data import Dataset, open_dataset
 from anomaly.errors import DataError
 from tests.cli.calls import call
@@ -62,5 +63,5 @@ def test_data_says_it(tmp_path: Path, case: Taken) -> None:
     test = "nothing" if case.test is None else f"{case.test[0]} normal, {case.test[1]} anomalous"
     assert f"{train} evaluate takes {test}" in result.stdout
     for why, number in case.left_out.items():
-        assert f"left out: {number} {why.value}, such as {root}" in result.stdout
+        assert f"left out: {counted(number, why.of_one, why.value)}, such as {root}" in result.stdout
     assert result.stdout.count("left out: ") == len(case.left_out)

@@ -40,7 +40,7 @@ def test_files_that_training_and_calibration_could_not_read_are_named(tmp_path: 
     assert "is not in an accepted image format" in reasons["text.png"]
     assert "| left out | 2 files that could not be read; VERSION.left_out.csv" in load(model).card
     calibrated = done("calibrate", model, tmp_path / "new")
-    assert f"1 files could not be read and were left out; {model / '2.left_out.csv'}" in calibrated.stderr
+    assert f"1 file could not be read and was left out; {model / '2.left_out.csv'}" in calibrated.stderr
     assert list(left_out(model / "2.left_out.csv")) == ["cut.jpg"]
     assert "1 files given to calibrate could not be read" in load(model).card
     assert "1.left_out.csv" not in done("models", "list", tmp_path).stdout

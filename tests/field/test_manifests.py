@@ -206,7 +206,7 @@ def test_the_kinds_of_one_image_are_joined(tmp_path: Path, rows: list[Fields]) -
 )
 def test_rows_that_contradict_each_other(tmp_path: Path, rows: list[Fields], second: Fields, said: str) -> None:
     path = Writing().write(tmp_path / "list.csv", [*rows, second])
-    with pytest.raises(DataError, match=rf"1 bad lines; .*\n  lines 12 and 16: both are .*img/d0\.png, but {said}"):
+    with pytest.raises(DataError, match=rf"1 bad line; .*\n  lines 12 and 16: both are .*img/d0\.png, but {said}"):
         open_dataset(path)
 
 
@@ -229,5 +229,5 @@ def test_an_evaluation_says_what_it_joined(bigan_dir: Path, tmp_path: Path) -> N
     lines = [f"img/{n:04}.png,{'normal' if n < 15 else 'anomalous'}" for n in (*range(30), 29)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label", *lines]))
     result = done("evaluate", bigan_dir, tmp_path / "list.csv", "--out", tmp_path / "report", "--device", "cpu")
-    assert "data: 2 lines are of 1 images: each counts once" in result.stderr
+    assert "data: 2 lines are of 1 image: each counts once" in result.stderr
     assert "of one training (seed 0)" in result.stdout

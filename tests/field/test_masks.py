@@ -242,7 +242,7 @@ def test_one_bad_mask_costs_its_own_row(bigan_dir: Path, tree: Path, tmp_path: P
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(masks[5])
     result = call("evaluate", bigan_dir, tree, "--out", tmp_path / "b", "--device", "cpu")
     assert result.exit_code == 1
-    assert "the masks of 1 images cannot be used; metrics.json says why" in result.stderr
+    assert "the masks of 1 image cannot be used:" in result.stderr
     assert "over 18 of 20 anomalous images and 20 normal ones: 1 have no mask and the masks of 1" in result.stdout
     before, after = metrics_in(tmp_path / "a"), metrics_in(tmp_path / "b")
     assert (before["num_without_mask"], before["num_masks_failed"]) == (2, 0)
@@ -253,6 +253,7 @@ def test_one_bad_mask_costs_its_own_row(bigan_dir: Path, tree: Path, tmp_path: P
     failures = {row["path"]: row["mask_error"] for row in read_rows(tmp_path / "b" / "scores.csv") if row["mask_error"]}
     image = str(tree / "test" / "spot" / masks[5].name)
     assert failures.keys() == {image}
+    assert failures[image] in result.stderr.splitlines()
     assert after["mask_failures"] == [{"path": image, "error": failures[image]}]
     assert failures[image].startswith(f"{masks[5]}: this mask is 9 × 9 pixels, and its image is 8 × 8")
 

@@ -122,5 +122,5 @@ def test_numbers_are_the_metrics_that_are_one_number() -> None:
         "baselines": {"pca": 0.25},
         "failures": [{"path": "a"}],
     }
-    numbers = EvaluationSummary(metrics, verdict=[], num_seen=0, num_failed=1).numbers()
+    numbers = EvaluationSummary(metrics, verdict=[], num_seen=0).numbers()
     assert numbers == {"auroc": 0.5, "num_normal": 3, "baselines pca": 0.25}

@@ -35,7 +35,7 @@ PARTS = {"groups": "group", "calibration_groups": "group", "num_train_parts": 20
                 "parts, by --groups group: 20 to train, 5 to select, 25 to calibrate; p-values and false-alarm rates "
                 "are for pictures of new parts",
                 "40 images are used for nothing: of each part to calibrate, one picture counts",
-                "141 images, 140 distinct; 1 exact copies left out",
+                "141 images, 140 distinct; 1 exact copy left out",
             ],
         ),
     ],

@@ -12,7 +12,7 @@ from anomaly.errors import StorageError
 from anomaly.inference import load_detector
 from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.latents import search_images
-from anomaly.pipeline import score
+from anomaly.pipeline.heatmaps import Drawable, HeatmapFolder
 from anomaly.pipeline.score import ScoreSummary, score_paths
 from anomaly.report.heat import overlay
 from anomaly.report.places import draw_place
@@ -38,7 +38,9 @@ def test_the_summary_counts(bigan_dir: Path, tmp_path: Path) -> None:
     )
     num_anomalous = sum(map(bool, load_detector(bigan_dir, device="cpu").score(images, alpha=0.2).is_anomalous))
     notes = LeftOut(str(tmp_path / "in" / "notes.txt"), Why.NO_IMAGE)
-    expected = ScoreSummary(num_rows=11, num_failed=1, num_anomalous=num_anomalous, left_out=[notes], shortages=[])
+    (reason,) = summary.reasons
+    assert "x.png" in reason
+    expected = ScoreSummary(11, 1, num_anomalous=num_anomalous, left_out=[notes], shortages=[], reasons=(reason,))
     assert summary == expected
     assert totals == [11] == [len(done)]
 
@@ -98,18 +100,20 @@ def test_an_image_that_goes_away_while_heatmaps_are_drawn_keeps_its_row(
     bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = write_images(tmp_path / "in", normals()[:3])
-    draw = score._draw_heatmaps
+    draw = HeatmapFolder.draw
 
-    def remove_first(*arguments: object) -> None:
-        images[1].unlink()
-        draw(*arguments)  # type: ignore[arg-type]
+    def remove_first(folder: HeatmapFolder, image: Drawable, *heat: Any) -> str | None:
+        images[1].unlink(missing_ok=True)
+        return draw(folder, image, *heat)
 
-    monkeypatch.setattr(score, "_draw_heatmaps", remove_first)
+    monkeypatch.setattr(HeatmapFolder, "draw", remove_first)
     summary = score_paths(
         bigan_dir, [str(path) for path in images], tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu"
     )
     assert summary.num_failed == 0
-    assert all(row["score"] for row in read_rows(tmp_path / "r.csv"))
+    rows = read_rows(tmp_path / "r.csv")
+    assert all(row["score"] for row in rows)
+    assert [row["heatmap"] for row in rows] == ["000000_0000.png", "", "000002_0002.png"]
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["000000_0000.png", "000002_0002.png"]
 
 
@@ -121,7 +125,7 @@ def test_a_failure_half_way_leaves_the_old_results(
 
     (tmp_path / "r.csv").write_text("old")
     images = [str(path) for path in write_images(tmp_path / "in", normals()[:3])]
-    monkeypatch.setattr(score, "_draw_heatmaps", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(StorageError, match="No space"):
         score_paths(bigan_dir, images, tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu")
     assert (tmp_path / "r.csv").read_text() == "old"

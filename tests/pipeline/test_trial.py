@@ -1,5 +1,6 @@
 """Which recipe suits: what is learnt from, what is judged by, and which one is named."""
 
+import shlex
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,6 +135,15 @@ def test_a_recipe_that_cannot_be_trained_here_is_told_and_the_others_go_on(brief
     result = done("recipes", "try", "digits", "--normal", "0", "--recipes", ",".join(brief))
     assert f"{odd} cannot be tried: " in " ".join(result.stdout.split())
     assert f"choose {brief[0]}" in " ".join(result.stdout.split())
+
+
+def test_the_command_of_the_best_can_be_typed(tmp_path: Path, brief: tuple[str, ...]) -> None:
+    data = tmp_path / "good plates"
+    write_images(data, digits("train", "0"))
+    result = done("recipes", "try", data, "--groups", r"^(\d+)\d", "--recipes", ",".join(brief))
+    words = shlex.split(result.stdout.partition(": anomaly train ")[2])
+    assert words[0] == str(data)
+    assert words[3:] == ["--groups", r"^(\d+)\d", "--out", "models/NAME"]
 
 
 def test_few_normals_and_one_recipe_are_refused(tmp_path: Path, brief: tuple[str, ...]) -> None:

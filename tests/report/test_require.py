@@ -52,4 +52,4 @@ app(["score", {str(bigan_dir)!r}, {str(image)!r}, "--out", {str(tmp_path / "r.cs
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "1 rows" in done.stdout
+    assert "1 row" in done.stdout

@@ -1,4 +1,5 @@
 import os
+import shlex
 import signal
 import socket
 import threading
@@ -92,6 +93,22 @@ def test_the_invitation_names_a_model_where_there_is_no_default(
     said = capsys.readouterr().out
     assert "/score?model=first'" in said
     assert "http://[::1]:" in said
+
+
+def test_the_invitation_can_be_typed_whatever_the_names(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "Größe 5 % & 'mehr'"
+    add_bundle(models / "served", name)
+    add_bundle(models / "served", "z")
+    made = make_certificate(tmp_path / "the keys")
+    monkeypatch.setattr(service_app, "_invitation", leaving(service_app._invitation))
+    serve(Settings(models=models / "served", port=free_port(), device="cpu", **made))
+    (command,) = [line for line in capsys.readouterr().out.splitlines() if "curl" in line]
+    words = shlex.split(command)
+    assert words[:3] == ["curl", "--cacert", str(made["tls_cert"])]
+    assert words[-1].isascii()
+    assert dict(httpx.URL(words[-1]).params) == {"model": name}
 
 
 def test_the_invitation_names_scheme_name_and_path_by_which_it_is_called(

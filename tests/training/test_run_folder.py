@@ -40,6 +40,16 @@ def test_a_run_that_trains_keeps_its_folder_whatever_others_do(tmp_path: Path) -
     assert [path.name for path in first.path.iterdir()] == ["checkpoint.safetensors"]
 
 
+def test_a_run_that_fails_at_once_leaves_no_folder_that_it_made(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    with pytest.raises(CheckpointError), run_folder(tmp_path / "models" / "a" / "b"):
+        raise CheckpointError
+    assert list(tmp_path.rglob("*")) == [tmp_path / "models"]
+    with run_folder(tmp_path / "models" / "a") as own:
+        own.checkpoint.touch()
+    assert own.checkpoint.exists()
+
+
 def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nothing to resume"), run_folder(tmp_path, resume=True):
         pass

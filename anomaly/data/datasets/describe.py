@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from anomaly.counted import counted
 from anomaly.data.datasets.samples import Dataset, Form, Label, Sample
 from anomaly.data.files.left_out import left_out_sentences
 from anomaly.errors import DataError
@@ -21,8 +22,11 @@ _MAX_KINDS = 8
 _MAX_PARTS = 3
 
 
-def describe(dataset: Dataset) -> list[str]:
-    """Sentences for people, in a fixed order. No image is decoded."""
+def describe(dataset: Dataset, verb: str = "") -> list[str]:
+    """Sentences for people, in a fixed order. No image is decoded.
+
+    `verb` is a command that takes the normal images to train on; without it what train and evaluate take is said.
+    """
     splits = sorted({sample.split or "" for sample in dataset.samples}, reverse=True)  # train before test
     lines = [f"{dataset.name}: {_FORMS[dataset.form]}: {_count(dataset.samples)}"]
     for split in splits:
@@ -32,8 +36,9 @@ def describe(dataset: Dataset) -> list[str]:
         lines.pop()
     return [
         *lines,
-        f"train takes {_taken_to_train(dataset)}; evaluate takes {_taken_to_test(dataset)}",
-        *_parts(dataset),
+        f"{verb or 'train'} takes {_taken_to_train(dataset)}"
+        + ("" if verb else f"; evaluate takes {_taken_to_test(dataset)}"),
+        *_parts(dataset, verb or "train"),
         *left_out_sentences(dataset.left_out),
         *dataset.notes,
     ]
@@ -46,7 +51,7 @@ def _kinds(samples: Sequence[Sample]) -> str:
         f"{counts[row, kind]:,} {_LABELS[row] or 'without a label'}{f' in {kind}' if kind else ''}"
         for row, kind in sorted(counts)
     ]
-    rest = f" and {len(told) - _MAX_KINDS} more classes" if len(told) > _MAX_KINDS else ""
+    rest = f" and {counted(len(told) - _MAX_KINDS, 'more class', 'more classes')}" if len(told) > _MAX_KINDS else ""
     return ", ".join(told[:_MAX_KINDS]) + rest
 
 
@@ -68,7 +73,7 @@ def _taken_to_train(dataset: Dataset) -> str:
     return f"{num:,} normal" if num else "nothing"
 
 
-def _parts(dataset: Dataset) -> list[str]:
+def _parts(dataset: Dataset, verb: str) -> list[str]:
     """How many parts there are, with a few of their names, by which a wrong --groups is seen."""
     if not dataset.parts:
         has_column = any(sample.group for sample in dataset.samples)
@@ -76,7 +81,7 @@ def _parts(dataset: Dataset) -> list[str]:
     names = list(dict.fromkeys(dataset.parts.values()))
     shown = ", ".join(names[:_MAX_PARTS]) + (" …" if len(names) > _MAX_PARTS else "")
     num_trained = len({dataset.parts[sample.path] for sample in dataset.known_normals()})
-    return [f"its normal images show {len(names):,} parts ({shown}); train takes those of {num_trained:,}"]
+    return [f"its normal images show {counted(len(names), 'part')} ({shown}); {verb} takes those of {num_trained:,}"]
 
 
 def _taken_to_test(dataset: Dataset) -> str:

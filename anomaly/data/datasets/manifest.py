@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
+from anomaly.counted import counted
 from anomaly.data.datasets.csv_text import Line, Table, read_table
 from anomaly.data.datasets.listed_paths import Located, locate
 from anomaly.data.datasets.samples import Dataset, Label, Sample, Split, refuse_normal
@@ -59,7 +60,9 @@ def open_manifest(path: Path, normal: Sequence[str]) -> Dataset:
     if len(rows) > len(images):
         num_joined = sum(len(several) for several in images.values() if len(several) > 1)
         num_images = sum(len(several) > 1 for several in images.values())
-        notes.append(f"{num_joined} lines are of {num_images} images: each counts once, with its masks united")
+        notes.append(
+            f"{num_joined} lines are of {counted(num_images, 'image')}: each counts once, with its masks united"
+        )
     samples = tuple(_to_sample(several, masked=bool(masks)) for several in images.values())
     return Dataset(str(path), "manifest", samples, notes=tuple(notes), columns=tuple(filter(None, table.header)))
 
@@ -96,14 +99,14 @@ def _rows(table: Table, path: Path) -> list[_Row]:
 def _refuse(problems: Sequence[str], path: Path) -> None:
     if problems:
         listed = "".join(f"\n  {problem}" for problem in problems)
-        raise DataError(f"{path}: {len(problems)} bad lines; correct or remove them{listed}")
+        raise DataError(f"{path}: {counted(len(problems), 'bad line')}; correct or remove them{listed}")
 
 
 def _wrong_count(line: Line, header: Sequence[str]) -> str | None:
     """Blank fields behind the last column are a spreadsheet's."""
     too_many = any(field.strip() for field in line.fields[len(header) :])
     if len(line.fields) < len(header) or too_many:
-        return f"has {len(line.fields)} fields; expected {len(header)}"
+        return f"has {counted(len(line.fields), 'field')}; expected {len(header)}"
     return None
 
 

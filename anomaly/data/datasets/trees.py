@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from anomaly.counted import counted
 from anomaly.data.datasets.images import Found, find_images
 from anomaly.data.datasets.levels import check_level, check_normals
 from anomaly.data.datasets.samples import (
@@ -174,4 +175,4 @@ def _nothing_in(found: Found) -> str:
     others = [file for file in found.left_out if file.why is Why.NO_IMAGE]
     rest = [file for file in found.left_out if file.why is not Why.NO_IMAGE]
     rest += [LeftOut(str(mask), Why.MASK) for mask in found.masks]
-    return "; ".join([f"no images found ({len(others)} other files)", *left_out_sentences(rest)])
+    return "; ".join([f"no images found ({counted(len(others), 'other file')})", *left_out_sentences(rest)])

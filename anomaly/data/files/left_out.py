@@ -5,15 +5,31 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from anomaly.counted import counted
+
 
 class Why(StrEnum):
-    """Why a file is left out; the text follows a number, as in "3 hidden or system files"."""
+    """Why a file is left out; the text follows a number, as in "3 hidden or system files"; `of_one` follows a 1."""
 
     HIDDEN = "hidden or system files"
     NO_IMAGE = "files that are no images"
     OUTPUT = "pictures that anomaly has drawn"
     MASK = "masks that are not in use"
     ELSEWHERE = "images outside the class folders"
+
+    @property
+    def of_one(self) -> str:
+        """The text behind a 1."""
+        return _OF_ONE[self]
+
+
+_OF_ONE = {
+    Why.HIDDEN: "hidden or system file",
+    Why.NO_IMAGE: "file that is no image",
+    Why.OUTPUT: "picture that anomaly has drawn",
+    Why.MASK: "mask that is not in use",
+    Why.ELSEWHERE: "image outside the class folders",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +45,8 @@ def left_out_sentences(left_out: Iterable[LeftOut]) -> list[str]:
     files = list(left_out)
     counts = Counter(file.why for file in files)
     return [
-        f"left out: {counts[why]:,} {why.value}, such as {next(file.path for file in files if file.why is why)}"
+        f"left out: {counted(counts[why], why.of_one, why.value)}, such as "
+        f"{next(file.path for file in files if file.why is why)}"
         for why in Why
         if counts[why]
     ]

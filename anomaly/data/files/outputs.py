@@ -30,6 +30,11 @@ def heatmap_name(number: int, stem: str) -> str:
     return f"{number:06d}_{stem}.png"
 
 
+def drawn_heatmaps(folder: Path) -> set[str]:
+    """The names of the heatmaps that this program has drawn into a folder."""
+    return {path.name for path in folder.iterdir() if _HEATMAP.fullmatch(path.name) and is_output(path)}
+
+
 def is_output(path: Path) -> bool:
     """Whether a file has the name and the mark of a picture that this program has drawn.
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from anomaly.counted import counted
 from anomaly.data.decoding.appearance import Remark, turned
 from anomaly.data.decoding.decode import look
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits, bytes_of
@@ -194,7 +195,7 @@ def _of_codes(codes: NDArray[np.unsignedinteger[Any]], name: str) -> Mask:
     """Of colours as one number each; black is 0."""
     colours = np.unique(codes)
     if len(colours) > MAX_LABELS:
-        raise _not_a_mask(name, f"{len(colours)} colours")
+        raise _not_a_mask(name, counted(len(colours), "colour"))
     if colours[0] != 0:
         raise ImageError(
             f"{name}: no pixel of this mask is black, so it cannot be told which colour is the background; save it "

@@ -71,7 +71,8 @@ def read_region(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Inside:
         try:
             inside = read_mask(path, limits=limits)
         except ImageError as error:
-            raise UsageError(f"--region: {error}. (What a mask calls the defect is the inside of a region.)") from error
+            hint = " (What a mask calls the defect is the inside of a region.)" if "defect" in str(error) else ""
+            raise UsageError(f"--region: {error}{hint}") from error
     if not inside.any() or inside.all():
         what = "all" if inside.any() else "none"
         raise UsageError(

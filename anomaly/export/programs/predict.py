@@ -14,17 +14,20 @@ from model import load_about, load_model  # type: ignore[import-not-found]
 from anomaly.data.files.listing import list_images
 from anomaly.data.reader import Picture, read_all
 from anomaly.defaults import ALPHA
+from anomaly.shares import AS_SHARE, read_share
 
 
 def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--alpha", type=float, default=ALPHA, help="the false-alarm rate, between 0 and 1 (%(default)s)"
-    )
+    parser.add_argument("--alpha", default=ALPHA, help="the false-alarm rate, between 0 and 1 (%(default)s)")
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER")
     given = parser.parse_args()
-    if not 0 < given.alpha < 1:
-        parser.error(f"alpha is the false-alarm rate and lies between 0 and 1, for example 0.05; got {given.alpha}")
+    try:
+        alpha = read_share(given.alpha)
+    except ValueError as error:
+        parser.error(f"argument --alpha: {error}")
+    if not 0 < alpha < 1:
+        parser.error(f"alpha is the false-alarm rate and lies between 0 and 1: {AS_SHARE}; got {alpha}")
     try:
         about, model, failed = load_about(), load_model(), 0
     except Exception as error:  # the runtimes' errors have no common base but this
@@ -33,7 +36,7 @@ def _main() -> int:
     for path, picture in zip(paths, read_all(((str(path), path) for path in paths), about.preprocess), strict=True):
         row: dict[str, Any] = dict.fromkeys(("score", "p_value", "is_anomalous", "threshold", "terms", "error"))
         if isinstance(picture, Picture):
-            score, p_value, threshold, is_anomalous, terms, _ = model(picture.pixels[None], given.alpha)
+            score, p_value, threshold, is_anomalous, terms, _ = model(picture.pixels[None], alpha)
             row |= {"score": score.item(), "p_value": p_value.item()}
             row["terms"] = dict(zip(about.terms, terms[0].tolist(), strict=True))
             if not math.isnan(threshold):  # it is where alpha has too few calibration images

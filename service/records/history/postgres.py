@@ -20,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, Engine, create_engine, exc, func, select, text
 
 from anomaly.errors import UsageError
-from service.records.history.tables import SCHEMA_VERSION, creating, images, upgrading
+from service.records.history.tables import SCHEMA_VERSION, creating, images, newer_history, upgrading
 
 LOCK = 0x416E6F6D
 """"Anom": the key of the advisory lock, in the database."""
@@ -210,6 +210,8 @@ class PostgresStore:
         connection.execute(text("INSERT INTO history_version VALUES (:version)"), {"version": SCHEMA_VERSION})
 
     def _check_version(self, version: int | None, *, oldest: int = SCHEMA_VERSION) -> None:
+        if version is not None and version > SCHEMA_VERSION:
+            raise newer_history(f"the database {self.name}", version)
         if version is None or not oldest <= version <= SCHEMA_VERSION:
             what = "no history" if version is None else f"a history of version {version}"
             raise UsageError(

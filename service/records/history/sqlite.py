@@ -21,7 +21,7 @@ from sqlalchemy.dialects.sqlite import dialect
 
 from anomaly.errors import UsageError
 from service.records.history.place import HistoryPlace
-from service.records.history.tables import SCHEMA_VERSION, UPGRADES, creating, upgrading
+from service.records.history.tables import SCHEMA_VERSION, UPGRADES, creating, newer_history, upgrading
 
 logger = logging.getLogger(__name__)
 
@@ -180,6 +180,8 @@ def upgrade_file(connection: sqlite3.Connection) -> None:
 def check_file(connection: sqlite3.Connection, path: Path, *, oldest: int = SCHEMA_VERSION) -> None:
     """Raise UsageError unless the file is a history of this version, or of one since `oldest`."""
     application, version = _kind_of(connection)
+    if application == APPLICATION_ID and version > SCHEMA_VERSION:
+        raise newer_history(str(path), version)
     if application != APPLICATION_ID or not oldest <= version <= SCHEMA_VERSION:
         what = f"of version {version}" if application == APPLICATION_ID else "of another program"
         raise UsageError(

@@ -25,6 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
+from anomaly.errors import UsageError
+
 SCHEMA_VERSION = 3
 
 metadata = MetaData()
@@ -96,6 +98,14 @@ UPGRADES: dict[int, list[ExecutableDDLElement]] = {
     2: [CreateTable(drift), CreateIndex(_by_request)],
 }
 """By the version of what there is: what makes it one of the next version."""
+
+
+def newer_history(what: str, version: int) -> UsageError:
+    """The error, not yet raised, about a history of a later version; `what` names file or database."""
+    return UsageError(
+        f"{what} was written by a newer version of anomaly (history {version}; this one reads up to {SCHEMA_VERSION}): "
+        "upgrade anomaly."
+    )
 
 
 def creating(dialect: Dialect) -> list[str]:

@@ -28,7 +28,7 @@ def test_a_tree_with_masks_and_leftovers() -> None:
         "test: 8 normal in good, 4 anomalous in cut",
         "train takes 1,234 normal; evaluate takes 8 normal, 4 anomalous (1 with masks)",
         "left out: 2 hidden or system files, such as d/.a",
-        "left out: 1 files that are no images, such as d/b.txt",
+        "left out: 1 file that is no image, such as d/b.txt",
     ]
 
 
@@ -43,6 +43,7 @@ def test_a_folder_of_normals_has_no_classes_to_tell() -> None:
 def test_a_test_split_alone() -> None:
     data = Dataset("d", "classes", samples((8, "test", "normal", "ok"), (3, "test", "anomalous", "ko")))
     assert describe(data)[-1] == "train takes nothing; evaluate takes 8 normal, 3 anomalous"
+    assert describe(data, "calibrate")[-1] == "calibrate takes nothing"
 
 
 def test_of_many_classes_the_first_are_named_the_normal_ones_before_all() -> None:

@@ -98,6 +98,10 @@ def test_files_that_cannot_be_read_or_have_no_keys_are_refused(file: Path) -> No
     file.write_bytes(b"\xff\xfe")  # UTF-16's mark, and nothing behind it
     with pytest.raises(UsageError, match="has no keys; make one: anomaly keys add"):
         Keyring(file)
+    spaced = file.with_name("my keys")
+    spaced.touch()
+    with pytest.raises(UsageError, match=f"--file '{spaced}'"):
+        Keyring(spaced)
     for no_text in (b"\xff\xfea", b"\xfea"):
         file.write_bytes(no_text)
         with pytest.raises(UsageError, match="it is not text"):

@@ -133,6 +133,9 @@ def test_csv_has_the_same_rows_and_nothing_that_a_spreadsheet_would_run(keeping:
     answer = keeping.client.get("/history.csv", params={"max_score": 7})
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert "history.csv" in answer.headers["Content-Disposition"]
+    refused = keeping.client.get("/history.csv", params={"limit": 2, "max_score": 7}).json()["error"]["message"]
+    assert refused.startswith("query.limit '2': there is no such parameter; there are ")
+    assert "max_score" in refused
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     inert = [f"'{name}" if name[0] in "=@+-\t" else name for name in sent]
     assert [row["filename"] for row in rows] == inert[::-1]

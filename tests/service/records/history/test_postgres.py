@@ -79,7 +79,11 @@ def test_a_database_that_is_no_history_is_refused_and_left_alone(postgres: Postg
     postgres.do("CREATE TABLE images (mine INTEGER)", database_of(SecretStr(other)))
     postgres.do("CREATE TABLE history_version AS SELECT 9 AS version", database_of(SecretStr(newer)))
     latin = postgres.new_database("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-    for place, said in {other: "of another program", newer: "a history of version 9", latin: "encoding LATIN1"}.items():
+    for place, said in {
+        other: "of another program",
+        newer: "a newer version of anomaly",
+        latin: "encoding LATIN1",
+    }.items():
         with pytest.raises(UsageError, match=said):
             made(SecretStr(place))
         with pytest.raises(UsageError):

@@ -94,7 +94,7 @@ def test_a_file_of_a_newer_version_is_refused_and_not_touched(old: Path) -> None
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
     before = old.read_bytes()
-    with pytest.raises(UsageError, match=f"of version {SCHEMA_VERSION + 1}, and not a history of version"):
+    with pytest.raises(UsageError, match=rf"a newer version of anomaly \(history {SCHEMA_VERSION + 1}; this one"):
         open_file(old)
     with pytest.raises(UsageError):
         read_corrections(old)

@@ -281,8 +281,8 @@ def test_nothing_but_a_history_is_opened(tmp_path: Path) -> None:
     connection.close()
     (tmp_path / "folder").mkdir()
     for name, said in {
-        "text": "not a database", "other": "of another program", "later": "of version 4", "folder": "cannot be opened",
-        "no/such/folder": "cannot be opened",
+        "text": "not a database", "other": "of another program", "later": "newer version of anomaly",
+        "folder": "cannot be opened", "no/such/folder": "cannot be opened",
     }.items():  # fmt: skip
         with pytest.raises(UsageError, match=said):
             made(tmp_path / name)

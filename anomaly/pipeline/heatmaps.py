@@ -1,0 +1,94 @@
+"""`anomaly score --heatmaps DIR`: the heatmaps of one run, and what of earlier runs lies beside them."""
+
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from anomaly.config import PreprocessConfig
+from anomaly.counted import counted
+from anomaly.data import Limits, Picture, Source, decode, drawn_heatmaps, heatmap_name, mark, restore_map, to_array
+from anomaly.errors import ImageError
+from anomaly.files import storing
+from anomaly.scoring import strongest_place
+
+_MAX_STEM = 60  # characters of up to four bytes: with number and suffix within the 255 bytes of a file's name
+
+
+@dataclass(frozen=True)
+class Drawable:
+    """An image to draw: its row's number from 0, its path, itself and what was read of it, and if it is anomalous."""
+
+    number: int
+    path: str
+    source: Source | ImageError
+    picture: Picture
+    is_anomalous: bool
+
+
+@dataclass
+class HeatmapFolder:
+    """The folder, which is there; how a bundle's images are read; and the heatmaps there that no row of this run names.
+
+    Nothing is deleted: a file of the same name is replaced, and every other one stays.
+    """
+
+    folder: Path
+    config: PreprocessConfig
+    limits: Limits
+    earlier: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.earlier = drawn_heatmaps(self.folder)
+
+    def draw(self, image: Drawable, heat: NDArray[np.float32]) -> str | None:
+        """Draw NUMBER_NAME.png, the image with its heatmap over it, the strongest place boxed if it is anomalous.
+
+        `heat` is (side, side), or larger where the model does not scale. Returns the file's name; None for a file that
+        went away since it was scored, which has its row but no picture.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        from anomaly.report.heat import overlay
+        from anomaly.report.places import label_place
+
+        try:
+            original = self._original(image)
+        except ImageError:
+            return None
+        heatmap = restore_map(heat, self.config, image.picture.height, image.picture.width)
+        drawn = overlay(_to_rgb(original), heatmap)
+        if image.is_anomalous and (place := strongest_place(heatmap)):
+            drawn = label_place(drawn, place)
+        png = BytesIO()
+        PIL.Image.fromarray(drawn).save(png, "PNG")
+        name = heatmap_name(image.number, Path(image.path).stem[:_MAX_STEM])
+        with storing("heatmaps", self.folder, instead="choose another folder"):
+            (self.folder / name).write_bytes(mark(png.getvalue()))
+        self.earlier.discard(name)
+        return name
+
+    def remarks(self) -> list[str]:
+        """What earlier runs have left there, in a sentence; nothing where there is none."""
+        if not self.earlier:
+            return []
+        number = counted(len(self.earlier), "heatmap of an earlier run lies", "heatmaps of earlier runs lie")
+        return [
+            f"{number} in {self.folder} too, such as {min(self.earlier)}; the column heatmap names those of this run"
+        ]
+
+    def _original(self, image: Drawable) -> NDArray[np.uint8]:
+        source = image.source
+        if isinstance(source, ImageError):
+            raise source
+        if isinstance(source, Path | bytes):
+            return to_array(decode(source, name=image.path, limits=self.limits, value_range=self.config.range))
+        return to_array(source)
+
+
+def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image

@@ -1,0 +1,31 @@
+"""Numbers with their nouns, and the version."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from anomaly.counted import counted
+from anomaly.data import LeftOut, Why, left_out_sentences
+
+
+@pytest.mark.parametrize(
+    ("number", "plural", "expected"),
+    [(0, "", "0 rows"), (1, "", "1 row"), (1200, "", "1,200 rows"), (1, "ROWS", "1 row"), (2, "ROWS", "2 ROWS")],
+)
+def test_one_is_one_and_all_else_are_many(number: int, plural: str, expected: str) -> None:
+    assert counted(number, "row", plural) == expected
+
+
+@pytest.mark.parametrize("why", Why)
+def test_one_file_left_out_is_told_as_one(why: Why) -> None:
+    assert left_out_sentences([LeftOut("a", why)]) == [f"left out: 1 {why.of_one}, such as a"]
+    assert left_out_sentences([LeftOut("a", why)] * 2) == [f"left out: 2 {why.value}, such as a"]
+
+
+def test_the_version_is_printed_without_torch() -> None:
+    program = "import sys; from anomaly.cli import app; app(['--version'], standalone_mode=False)"
+    asked = f"{program}; assert 'torch' not in sys.modules and 'pydantic_settings' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{version('anomaly')}\n"
