@@ -38,6 +38,7 @@ def describe(dataset: Dataset, verb: str = "") -> list[str]:
         *lines,
         f"{verb or 'train'} takes {_taken_to_train(dataset)}"
         + ("" if verb else f"; evaluate takes {_taken_to_test(dataset)}"),
+        *([_held_out(dataset)] if dataset.holds_out else []),
         *_parts(dataset, verb or "train"),
         *left_out_sentences(dataset.left_out),
         *dataset.notes,
@@ -71,6 +72,14 @@ def _count(samples: Sequence[Sample]) -> str:
 def _taken_to_train(dataset: Dataset) -> str:
     num = len(dataset.known_normals())
     return f"{num:,} normal" if num else "nothing"
+
+
+def _held_out(dataset: Dataset) -> str:
+    what = "part" if dataset.parts else "normal image"
+    return (
+        f"there are no splits, so each fifth {what} is kept for evaluate alone; to say it yourself, give folders train "
+        "and test, or a manifest's column split"
+    )
 
 
 def _parts(dataset: Dataset, verb: str) -> list[str]:

@@ -137,13 +137,18 @@ class Dataset:
         """The parts that normal images of these paths show; None where nothing asks for parts."""
         return [self.parts[path] for path in paths] if self.parts else None
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether there are no splits, and some of the normal images are held out for `test`."""
+        return not self._splits() and any(sample.label == "anomalous" for sample in self.samples)
+
     def _splits(self) -> set[Split]:
         return {sample.split for sample in self.samples if sample.split is not None}
 
     def _of(self, split: Split) -> Sequence[Sample]:
         if self._splits():
             return [sample for sample in self.samples if sample.split == split]
-        if not any(sample.label == "anomalous" for sample in self.samples):
+        if not self.holds_out:
             return self.samples
         normals = [sample.path for sample in self.samples if sample.label == "normal"]
         units = [self.parts.get(path, path) for path in normals]

@@ -1,6 +1,9 @@
 """What a data set was taken for, in sentences."""
 
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from anomaly.data import Dataset, Label, LeftOut, Sample, Split, Why, describe, left_out_sentences
 
@@ -38,6 +41,16 @@ def test_a_folder_of_normals_has_no_classes_to_tell() -> None:
         "d: a folder of images: 30 normal",
         f"train takes 30 normal; evaluate takes {nothing}",
     ]
+
+
+@pytest.mark.parametrize("verb", ["", "calibrate"])
+def test_without_splits_it_is_said_that_each_fifth_normal_is_kept_for_evaluate(verb: str) -> None:
+    data = Dataset("d", "classes", samples((6, None, "normal", "good"), (6, None, "anomalous", "scratch")))
+    takes, held_out = describe(data, verb)[-2:]
+    assert takes.startswith(f"{verb or 'train'} takes 4 normal")
+    assert held_out.startswith("there are no splits, so each fifth normal image is kept for evaluate alone; ")
+    parts = replace(data, parts={sample.path: sample.path for sample in data.samples})
+    assert any("each fifth part is kept" in line for line in describe(parts, verb))
 
 
 def test_a_test_split_alone() -> None:
