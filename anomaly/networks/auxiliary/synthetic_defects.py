@@ -90,8 +90,9 @@ def _peak(places: Tensor) -> Tensor:
 
 def _inside(x: Tensor) -> NDArray[np.bool_]:
     """Which pixels lie inside of the region (b, h, w): what lies outside was made grey (see `data.preprocess`)."""
-    grey = to_float(torch.full((1, 1, 1, 1), OUTSIDE, dtype=torch.uint8)).item()
-    inside: NDArray[np.bool_] = ((x - grey).abs() > 0.5 / 127.5).any(dim=1).cpu().numpy()  # half a level
+    levels = torch.tensor([OUTSIDE, OUTSIDE + 1], dtype=torch.uint8).reshape(2, 1, 1, 1)
+    grey, next_level = to_float(levels).flatten().tolist()
+    inside: NDArray[np.bool_] = ((x - grey).abs() > (next_level - grey) / 2).any(dim=1).cpu().numpy()
     return inside
 
 
