@@ -9,6 +9,7 @@ from math import prod
 from typing import Self
 
 from anomaly.config import Config
+from anomaly.counted import size_text
 
 MOST_TIMES = 2.0
 """So many times fewer or more pixels than those that calibrated have change this share by about as much."""
@@ -37,13 +38,8 @@ class PictureSizes(Config):
             effect = "so many places score higher by chance, and a normal picture may be called anomalous"
         else:
             return None
-        sizes = " to ".join(dict.fromkeys(map(_text, (self.smallest, self.largest))))
+        sizes = " to ".join(dict.fromkeys(size_text(*size) for size in (self.smallest, self.largest)))
         return (
-            f"the picture is {_text((height, width))} pixels, and this model was calibrated on {sizes}: {effect}; run "
-            "`anomaly calibrate` with normal pictures of this size, or give pictures of a size that calibrated"
+            f"the picture is {size_text(height, width)} pixels, and this model was calibrated on {sizes}: {effect}; "
+            "run `anomaly calibrate` with normal pictures of this size, or give pictures of a size that calibrated"
         )
-
-
-def _text(size: Size) -> str:
-    height, width = size
-    return f"{width:,} × {height:,}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from anomaly.config import PreprocessConfig, Resize
+from anomaly.counted import counted, size_text
 from anomaly.data import Limits, Sample, map_ahead, measure, range_for, to_array
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.decoding.ranges import FULL_RANGE
@@ -49,7 +50,9 @@ class Survey:
     def __str__(self) -> str:
         colour = "colour" if self.has_colour else "grey"
         sizes = (self.smallest, self.largest) if self.smallest and self.largest else ((self.height, self.width),)
-        return f"{self.num_images:,} {colour} images of {' to '.join(map(_text, filter(None, sizes)))} pixels"
+        return (
+            f"{counted(self.num_images, f'{colour} image')} of {' to '.join(size_text(*size) for size in sizes)} pixels"
+        )
 
 
 def survey(samples: Sequence[Sample], *, limits: Limits = DEFAULT_LIMITS) -> Survey:
@@ -96,9 +99,9 @@ def scale_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
     larger = "a larger --size (at most 256), or " if size < 256 else ""
     at_most = "up to " if found.largest else ""
     return (
-        f"images of {at_most}{_text(original)} pixels are scaled down to {size} × {size}: about {factor:.1f} pixels "
-        f"become one, and a scratch 10 pixels wide becomes {_pixels(10 / factor)}. Smaller defects are lost. If they "
-        f"matter, give {larger}pictures that show the important region only"
+        f"images of {at_most}{size_text(*original)} pixels are scaled down to {size} × {size}: about {factor:.1f} "
+        f"pixels become one, and a scratch 10 pixels wide becomes {_pixels(10 / factor)}. Smaller defects are lost. If "
+        f"they matter, give {larger}pictures that show the important region only"
     )
 
 
@@ -115,7 +118,7 @@ def _whole_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
         return None
     factor = 1 / preprocess.scale
     return (
-        f"images of {found.width:,} × {found.height:,} pixels are scaled by {preprocess.scale:g}, because "
+        f"images of {size_text(found.height, found.width)} pixels are scaled by {preprocess.scale:g}, because "
         f"{found.num_images:,} of them take long: a scratch 10 pixels wide becomes {_pixels(10 / factor)}. Give fewer "
         "images, or --set preprocess.scale=1, which takes longer"
     )
@@ -125,11 +128,6 @@ def _pixels(width: float) -> str:
     if 0.4 < width < 0.6:
         return "half a pixel"
     return "about 1 pixel" if 0.9 < width < 1.1 else f"{width:.1f} pixels"
-
-
-def _text(size: Size) -> str:
-    height, width = size
-    return f"{width:,} × {height:,}"
 
 
 def _spread(samples: Sequence[Sample]) -> list[Sample]:
