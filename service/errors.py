@@ -239,9 +239,9 @@ def describe(error: Exception) -> Problem:
 def in_words(mistake: Mapping[str, Any]) -> str:
     """What pydantic found, one of its `errors`, for whoever wrote a request."""
     where, message = mistake["loc"], str(mistake["msg"])
-    if where and where[-1] == "alpha":
-        return f"it is a share between 0 and 1; {AS_SHARE}"
-    return "there is no such field" if message == "Extra inputs are not permitted" else message
+    if mistake["type"] == "extra_forbidden":
+        return "there is no such field" if message == "Extra inputs are not permitted" else message
+    return f"it is a share between 0 and 1; {AS_SHARE}" if where and where[-1] == "alpha" else message
 
 
 def error_response(error: Exception) -> ErrorResponse:

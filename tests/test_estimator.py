@@ -164,7 +164,7 @@ def test_training_is_that_of_the_command_line(tmp_path: Path) -> None:
         np.testing.assert_array_equal(-estimator.score_samples(others()), expected)
 
 
-@pytest.mark.filterwarnings("ignore:no image can be called anomalous")
+@pytest.mark.filterwarnings("ignore:there are .* normal images to train on")
 def test_colour_and_several_sizes(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     colour = rng.integers(0, 256, (24, 9, 8, 3), np.uint8)
@@ -235,6 +235,7 @@ def test_an_alpha_that_is_no_number_is_refused(fitted: GanDetector) -> None:
         wrong.predict(others()[:2])
 
 
+@pytest.mark.filterwarnings("ignore:there are .* normal images to train on")
 def test_before_fit_there_is_nothing(tmp_path: Path) -> None:
     for method in (tiny().predict, tiny().p_values):
         with pytest.raises(NotFittedError):
@@ -272,7 +273,7 @@ def test_in_a_pipeline() -> None:
     np.testing.assert_array_equal(line.score_samples(others()), alone.score_samples(cropped(others())))
 
 
-@pytest.mark.filterwarnings("ignore:no image can be called anomalous")
+@pytest.mark.filterwarnings("ignore:there are .* normal images to train on")
 def test_in_a_cross_validation(tmp_path: Path) -> None:
     """Folds learn from normals, and are judged on others and on anomalous images."""
     good, bad = digits("train", "0"), others()[:40]

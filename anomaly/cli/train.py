@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +25,6 @@ from anomaly.cli.data import say_data
 from anomaly.cli.progress import TrainingBar
 
 _RECIPE, _RUN, _MACHINE = "What is learnt", "This run", "Machine and files"
-_KEPT = "the same command with --resume goes on from the last checkpoint"
-_LOST = "nothing of this training is kept: it had no checkpoint yet, or its recipe keeps none"
 
 
 def train(
@@ -109,7 +106,7 @@ def train(
         needs_torch("anomaly train")
         from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle
         from anomaly.recipes import options_of
-        from anomaly.training import has_checkpoint_since, is_follower
+        from anomaly.training import is_follower
 
         options = TrainOptions(
             data=data,
@@ -141,12 +138,11 @@ def train(
                 on_calibrating=bar.calibrating,
                 on_measuring=bar.measuring,
             )
-            started = time.time()
             try:
                 summary = train_bundle(options, watch)
-            except KeyboardInterrupt:
-                is_kept = resume or has_checkpoint_since(out_, started)
-                err.print(f"stopped, and no version was written; {_KEPT if is_kept else _LOST}")
+            except KeyboardInterrupt as stop:
+                notes = getattr(stop, "__notes__", ["--resume goes on from the last checkpoint, if there is one"])
+                err.print(f"stopped; {'; '.join(notes)}")
                 raise
     bundle = summary.bundle
     out.print(f"wrote {escape(str(bundle.ref.path))} (version {bundle.version}, digest {bundle.digest[:12]})")

@@ -16,7 +16,8 @@ from anomaly.errors import DataError
 
 MIN_NORMALS = 20
 """Of fewer distinct normal images none can be held out."""
-_MIN_PARTS = 4  # two to train, one to select, one to calibrate
+MIN_PARTS = 4
+"""Two to train, one to select, one to calibrate."""
 _CALIBRATE_WANTED = 99  # the smallest number that allows a false-alarm rate of 1 %: alpha ≥ 1 / (n + 1)
 _SELECT_WANTED = 50
 _REPORT_WANTED, _REPORT_MOST = 10, 60
@@ -131,12 +132,11 @@ def _split_parts(keys: Keys, groups: NDArray[np.str_], *, seed: int, with_report
     rows = order[distinct_rows(keys[order])]  # by part, and in each part by key: the first is its `one_of_each`
     _check_enough(len(rows), len(keys))
     parts, starts = np.unique(groups[rows], return_index=True)
-    if len(parts) < _MIN_PARTS:
+    if len(parts) < MIN_PARTS:
         raise DataError(
             f"the {len(rows)} normal images are of {counted(len(parts), 'part')}; expected at least {MIN_NORMALS}, "
-            "and never "
-            f"fewer than {_MIN_PARTS}, because whole parts are held out to select and to calibrate: add pictures of "
-            "other parts, or check --groups"
+            f"and never fewer than {MIN_PARTS}, because whole parts are held out to select and to calibrate: add "
+            "pictures of other parts, or check --groups"
         )
     pictures = np.split(rows, starts[1:])
     drawn = _draw(len(parts), seed=seed, with_report=with_report)

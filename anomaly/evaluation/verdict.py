@@ -10,6 +10,7 @@ from collections import Counter
 import numpy as np
 
 from anomaly.calibration import false_alarms_by_chance, is_above, num_needed
+from anomaly.counted import counted
 from anomaly.evaluation.contradictions import TermFound, better_term, passed_outliers, shifted_term
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Standing, Summary
@@ -46,7 +47,7 @@ def ranking_sentence(evaluation: Evaluation, summary: Summary) -> str:
         f"AUROC {percent(summary.image.auroc)} ({interval} {percent(low)} to {percent(high)}): of a normal and an "
         f"anomalous image, {evaluation.model} gives the anomalous one the higher score "
         f"{100 * summary.image.auroc:.1f} times in 100. Measured on {summary.image.num_normal} normal and "
-        f"{summary.image.num_anomalous} anomalous images, of one training (seed {evaluation.seed})."
+        f"{counted(summary.image.num_anomalous, 'anomalous image')}, of one training (seed {evaluation.seed})."
     )
 
 
@@ -155,10 +156,16 @@ def inverted_sentence(evaluation: Evaluation) -> str | None:
     inverted = evaluation.pixel.inverted if evaluation.pixel else ()
     if not inverted:
         return None
-    more = f" and {len(inverted) - 1} more (metrics.json names them)" if len(inverted) > 1 else ""
+    if len(inverted) == 1:
+        what = f"A mask may be inverted: {inverted[0]} marks most of the picture with its four corners"
+    else:
+        what = (
+            f"{len(inverted)} masks may be inverted, such as {inverted[0]} (metrics.json names all): they mark most of "
+            "the picture with its four corners"
+        )
     return (
-        f"A mask may be inverted: {inverted[0]}{more} marks most of the picture with its four corners, and most other "
-        "masks mark little. If so, the pixel figures are wrong: white must be the defect. Invert it and evaluate again."
+        f"{what}, and most other masks mark little. If so, the pixel figures are wrong: white must be the defect. "
+        f"Invert {'it' if len(inverted) == 1 else 'them'} and evaluate again."
     )
 
 

@@ -16,10 +16,12 @@ from anomaly.errors import DataError
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
 from anomaly.inference import load_detector
+from anomaly.pipeline.enough import NO_VERDICTS, no_verdicts
 from anomaly.pipeline.new_parts import known_parts, one_of_each_new
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import groups_forgotten, sizes_of
 
+_MIDDLE = 0.5
 _UNLIKE = "These calibration images are unlike those before: "  # how the warning begins, by which it is known again
 
 
@@ -114,8 +116,9 @@ def calibrate_bundle(
     )
     calibration = Calibration.fit(scores)
     unlike = _unlike(contents.calibration, calibration, bundle.version)
-    kept = [warning for warning in bundle.manifest.warnings if not warning.startswith(_UNLIKE)]
-    warnings = [*kept, *_left_out(len(store.errors)), *([unlike] if unlike else [])]
+    outdated = (NO_VERDICTS, _UNLIKE) if _scores_lower(contents.calibration, calibration) else (NO_VERDICTS,)
+    kept = [warning for warning in bundle.manifest.warnings if not warning.startswith(outdated)]
+    warnings = [*kept, *_left_out(len(store.errors)), *filter(None, (unlike, no_verdicts(calibration)))]
     manifest = bundle.manifest.model_copy(
         update={
             "data": record,
@@ -144,6 +147,15 @@ def calibrate_bundle(
     )
 
 
+def _scores_lower(old: Calibration, new: Calibration) -> bool:
+    """Whether more of the new images than chance explains score below the middle of the old ones.
+
+    Then what was said of the old ones no longer holds: as where a lot of defective parts had calibrated.
+    """
+    num_above = int((old.p_values(new.scores) <= _MIDDLE).sum())
+    return num_above < false_alarms_by_chance(_MIDDLE, old.num_calibration, new.num_calibration)[0]
+
+
 def _unlike(old: Calibration, new: Calibration, version: int) -> str | None:
     """The warning that the old version calls more of the new images anomalous than chance explains; else None.
 
@@ -155,10 +167,12 @@ def _unlike(old: Calibration, new: Calibration, version: int) -> str | None:
     most = false_alarms_by_chance(alpha, old.num_calibration, new.num_calibration)[1]
     if threshold is None or num_found <= most:
         return None
+    expected = alpha * new.num_calibration
+    told = f"about {expected:.0f} are" if expected > 0.5 else "fewer than one is"
     is_now = "there is none now" if (now_at := new.threshold(alpha)) is None else f"it is {now_at:.6g} now"
     return (
         f"{_UNLIKE}version {version} calls {num_found} of {new.num_calibration} anomalous. At a false-alarm rate of "
-        f"{alpha:.3g} about {alpha * new.num_calibration:.0f} are expected, and chance explains up to {most}. The "
+        f"{alpha:.3g} {told} expected, and chance explains up to {most}. The "
         f"threshold was {threshold:.6g} at this rate, and {is_now}. All calibration images must be good ones: with "
         "defective ones among them the threshold is too high, and defects are missed. If they are all good, the light, "
         "the camera or the lot has changed, and this version is right for the new images"

@@ -1,11 +1,15 @@
 """Whether a data set has enough normal images to train and to decide by, as far as counting them tells."""
 
-from anomaly.calibration import num_needed
+from anomaly.calibration import Calibration, num_needed
 from anomaly.counted import counted
 from anomaly.data import Dataset, num_normals_for, num_to_calibrate
-from anomaly.data.splits import MIN_NORMALS
+from anomaly.data.splits import MIN_NORMALS, MIN_PARTS
 from anomaly.defaults import ALPHA
 from anomaly.errors import DataError
+
+_AT_ALPHA = f"at the default false-alarm rate of {ALPHA:.0%}"
+NO_VERDICTS = "no image can be called anomalous at the default false-alarm rate"
+"""How `no_verdicts` begins."""
 
 
 def shortage_of_normals(dataset: Dataset) -> str | None:
@@ -13,24 +17,19 @@ def shortage_of_normals(dataset: Dataset) -> str | None:
 
     No image is decoded. Those that cannot be read, and exact copies, are counted here and do not count later.
     """
-    normals = dataset.known_normals()
-    num = len({dataset.parts[sample.path] for sample in normals}) if dataset.parts else len(normals)
-    num_calibration = num_needed(ALPHA)
-    wanted = num_normals_for(num_calibration)
-    if not num or num >= wanted:
+    if not dataset.known_normals():
         return None
-    what = ("part", "parts") if dataset.parts else ("normal image", "normal images")
-    there = f"there {'is' if num == 1 else 'are'} {counted(num, *what)} to train on"
-    rate = f"at the default false-alarm rate of {ALPHA:.0%}"
-    if len(normals) < MIN_NORMALS:
-        return (
-            f"{there}; expected at least {MIN_NORMALS}, because some are held out to select and to calibrate; with "
-            f"{wanted} {what[1]} or more, images can be called anomalous {rate}: add normal images"
-        )
+    if too_few := _too_few_to_train(dataset):
+        return too_few
+    num, noun = _units(dataset)
+    needed = num_needed(ALPHA)
+    wanted = num_normals_for(needed)
+    if num >= wanted:
+        return None
     return (
-        f"{there}, of which {num_to_calibrate(num)} calibrate; no image can be called anomalous {rate} by fewer than "
-        f"{num_calibration}: {wanted} {what[1]} are enough. Add normal images, or give others to `anomaly calibrate` "
-        "later"
+        f"{_there(num, noun)}, and {num_to_calibrate(num)} of them will calibrate; no image can be called anomalous "
+        f"{_AT_ALPHA} by fewer than {needed}: {wanted} {noun}s are enough. Add normal images, or give others to "
+        "`anomaly calibrate` later"
     )
 
 
@@ -40,7 +39,42 @@ def check_enough(dataset: Dataset) -> str | None:
     Raises:
         DataError: with so few there can be no training.
     """
-    shortage = shortage_of_normals(dataset)
-    if shortage and len(dataset.known_normals()) < MIN_NORMALS:
-        raise DataError(shortage)
-    return shortage
+    if too_few := _too_few_to_train(dataset):
+        raise DataError(too_few)
+    return shortage_of_normals(dataset)
+
+
+def no_verdicts(calibration: Calibration) -> str | None:
+    """The warning of a model whose calibration images are too few for the default false-alarm rate; None of another."""
+    shortage = calibration.shortage(ALPHA)
+    return f"{NO_VERDICTS}: {shortage}" if shortage else None
+
+
+def _too_few_to_train(dataset: Dataset) -> str | None:
+    num_images = len(dataset.known_normals())
+    if num_images < MIN_NORMALS:
+        wanted = num_normals_for(num_needed(ALPHA))
+        return (
+            f"{_there(num_images, 'normal image')}; expected at least {MIN_NORMALS}, because some are held out to "
+            f"select and to calibrate; with {wanted} normal images or more, images can be called anomalous "
+            f"{_AT_ALPHA}: add normal images"
+        )
+    num, noun = _units(dataset)
+    if num < MIN_PARTS:
+        return (
+            f"{_there(num, noun)}; expected at least {MIN_PARTS}, because whole parts are held out to select and to "
+            "calibrate: add pictures of other parts, or check --groups"
+        )
+    return None
+
+
+def _units(dataset: Dataset) -> tuple[int, str]:
+    """How many there are of what is drawn into the sets."""
+    normals = dataset.known_normals()
+    if dataset.parts:
+        return len({dataset.parts[sample.path] for sample in normals}), "part"
+    return len(normals), "normal image"
+
+
+def _there(num: int, noun: str) -> str:
+    return f"there {'is' if num == 1 else 'are'} {counted(num, noun)} to train on"

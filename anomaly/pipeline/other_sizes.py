@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from anomaly.counted import counted
 from anomaly.inference import Detector
 
 
@@ -24,4 +25,6 @@ class OtherSizes:
         """One sentence, or none."""
         if not self.num:
             return []
-        return [f"{self.num:,} of the images: their size is far from those that calibrated; the first, {self.first}"]
+        return [
+            f"{counted(self.num, 'image')} of a size that is far from those that calibrated; the first, {self.first}"
+        ]

@@ -112,7 +112,7 @@ def _score_all(
     reasons: list[str] = []
     detector = reading.detector
 
-    def counted() -> Iterator[ResultRow]:
+    def rows_told() -> Iterator[ResultRow]:
         nonlocal num_failed, num_anomalous
         for row in score_rows(reading, ((path, Path(path)) for path in paths), alpha, drawn):
             if (error := row["error"]) is not None:
@@ -132,9 +132,9 @@ def _score_all(
     no_threshold = calibration.shortage(alpha)
     shortages = [no_threshold]
     if fdr is None:
-        write_results(counted(), out, columns | error)
+        write_results(rows_told(), out, columns | error)
     else:
-        rows = list(counted())
+        rows = list(rows_told())
         p_values = np.array([p for row in rows if isinstance(p := row.get("p_value"), float)])
         write_results(_with_fdr(rows, p_values, fdr), out, columns | {"fdr_rejected": bool} | error)
         shortages.append(fdr_shortage(p_values, fdr, calibration.num_calibration))

@@ -8,12 +8,11 @@ from pathlib import Path
 from anomaly.bundle import Bundle, Contents, check_name_directory, load, save
 from anomaly.config.region import region_note
 from anomaly.data import Dataset, Limits, describe, open_dataset
-from anomaly.defaults import ALPHA
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
 from anomaly.inference.evidence_onnx import with_graph
 from anomaly.pipeline.detectability import with_detectability
-from anomaly.pipeline.enough import check_enough
+from anomaly.pipeline.enough import check_enough, no_verdicts
 from anomaly.pipeline.launch import launch
 from anomaly.pipeline.learnable import check_learnable, decoder_of, precision_note
 from anomaly.pipeline.learning import learn_by
@@ -108,7 +107,7 @@ def train_on(
     device, limits = resolve_device(options.device), Limits.for_pixels(options.max_pixels)
     samples = dataset.train_normals()
     if shortage := check_enough(dataset):
-        watch.on_warning(shortage)
+        watch.on_warning(shortage)  # the card has what became of it
     found = survey(samples, limits=limits)
     resolved = resolve(options.recipe, with_region(options.overrides, options.region, samples, limits), found)
     recipe = resolved.recipe
@@ -137,15 +136,15 @@ def train_on(
                 ranks=ranks,
                 watch=_watch_of(watch, TimeLimit.of(recipe, options.max_minutes), on_rows),
             )
-    if contents.manifest.is_cut_short:
-        warnings.append(cut_short(contents.manifest))
-    if shortage := contents.calibration.shortage(ALPHA):
-        warn(f"no image can be called anomalous at the default false-alarm rate: {shortage}")
-    contents = with_graph(_recorded(contents, resolved, options, warnings))
-    if normals.split.report and options.measures:
-        watch.on_measuring()
-        contents = with_detectability(contents, normals.report, options.out, device=options.device, limits=limits)
-    return TrainSummary(save(contents, options.out, left_out=normals.store.errors))
+        if contents.manifest.is_cut_short:
+            warnings.append(cut_short(contents.manifest))
+        if few := no_verdicts(contents.calibration):
+            warnings.append(few) if shortage else warn(few)
+        contents = with_graph(_recorded(contents, resolved, options, warnings))
+        if normals.split.report and options.measures:
+            watch.on_measuring()
+            contents = with_detectability(contents, normals.report, options.out, device=options.device, limits=limits)
+        return TrainSummary(save(contents, options.out, left_out=normals.store.errors))
 
 
 def _watch_of(watch: TrainWatch, limit: TimeLimit, on_rows: Callable[[Sequence[HistoryRow]], None]) -> LearnWatch:

@@ -16,6 +16,7 @@ from anomaly.data.decoding.ranges import FULL_RANGE
 from anomaly.errors import ImageError
 
 NUM_LOOKED_AT = 16
+NUM_FOR_SIZES = 4  # more, where colour needs no looking for: large pictures take time to decode
 _CHUNK = 16  # images a task
 _LEAST_TOLD = 1.5  # pixels that become one; below it there is no warning
 
@@ -28,7 +29,7 @@ Size = tuple[int, int]
 class Survey:
     """Medians of the heights and widths of the first few, in pixels, and whether one of those looked at has colour.
 
-    `smallest` and `largest` are the height and width of those that have the fewest and the most pixels of all that were
+    `smallest` and `largest` are the height and width of those with the shortest and the longest side of all that were
     looked at; None where all are of one size.
     `num_wide` images have 16 bits, and their values need `value_range` of these; without such images it is 16.
     """
@@ -58,9 +59,9 @@ class Survey:
 def survey(samples: Sequence[Sample], *, limits: Limits = DEFAULT_LIMITS) -> Survey:
     """The first that can be read decide; those that cannot are counted later. Of none that can, it says 32 × 32.
 
-    As many more, from all parts of the list, are looked at for colour and for other sizes: folders of old grey and new
-    colour pictures are not rare, and a grey model would lose the colour. The range is that of all: pictures of
-    16 bits are decoded for it, others are told by their first bytes.
+    Where they are grey, as many more, from all parts of the list, are looked at for colour: folders of old grey and new
+    colour pictures are not rare, and a grey model would lose the colour. Else a few more are, for other sizes. The
+    range is that of all: pictures of 16 bits are decoded for it, others are told by their first bytes.
     """
     peaks = [peak for peak in _peaks(samples, limits) if peak is not None]
     value_range = range_for(max(peaks)) if peaks else FULL_RANGE
@@ -69,9 +70,10 @@ def survey(samples: Sequence[Sample], *, limits: Limits = DEFAULT_LIMITS) -> Sur
         return Survey(len(samples), 32, 32, has_colour=False)
     heights, widths, _ = zip(*shapes, strict=True)
     height, width = int(np.median(heights)), int(np.median(widths))
-    shapes += _shapes(_spread(samples), limits, value_range)
+    more = NUM_FOR_SIZES if any(is_coloured for *_, is_coloured in shapes) else NUM_LOOKED_AT
+    shapes += _shapes(_spread(samples, more), limits, value_range)
     has_colour = any(is_coloured for *_, is_coloured in shapes)
-    sizes = sorted(((tall, wide) for tall, wide, _ in shapes), key=prod)
+    sizes = sorted(((tall, wide) for tall, wide, _ in shapes), key=lambda size: (max(size), prod(size)))
     several = (sizes[0], sizes[-1]) if len(set(sizes)) > 1 else (None, None)
     return Survey(len(samples), height, width, has_colour, len(peaks), value_range, *several)
 
@@ -118,9 +120,8 @@ def _whole_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
         return None
     factor = 1 / preprocess.scale
     return (
-        f"images of {size_text(found.height, found.width)} pixels are scaled by {preprocess.scale:g}, because "
-        f"{found.num_images:,} of them take long: a scratch 10 pixels wide becomes {_pixels(10 / factor)}. Give fewer "
-        "images, or --set preprocess.scale=1, which takes longer"
+        f"{found} are scaled by {preprocess.scale:g}, because so many take long: a scratch 10 pixels wide becomes "
+        f"{_pixels(10 / factor)}. Give fewer images, or --set preprocess.scale=1, which takes longer"
     )
 
 
@@ -130,10 +131,10 @@ def _pixels(width: float) -> str:
     return "about 1 pixel" if 0.9 < width < 1.1 else f"{width:.1f} pixels"
 
 
-def _spread(samples: Sequence[Sample]) -> list[Sample]:
+def _spread(samples: Sequence[Sample], most: int) -> list[Sample]:
     """Beyond the first few, from all parts of the list, the last one among them."""
     later = samples[NUM_LOOKED_AT:]
-    num = min(len(later), NUM_LOOKED_AT)
+    num = min(len(later), most)
     return [later[row] for row in np.linspace(0, len(later) - 1, num).astype(int)] if num else []
 
 

@@ -6,7 +6,7 @@ from anomaly.training.fit import Checkpoint, Trained, fit
 from anomaly.training.following import follow
 from anomaly.training.learn import LearnWatch, learn, learn_places
 from anomaly.training.ranks import ALONE, Ranks, is_follower, is_ranked, joined
-from anomaly.training.run_folder import RunFolder, has_checkpoint_since, run_folder
+from anomaly.training.run_folder import RunFolder, run_folder
 from anomaly.training.tensorboard import tensorboard_files
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "Trained",
     "fit",
     "follow",
-    "has_checkpoint_since",
     "is_follower",
     "is_ranked",
     "joined",

@@ -68,7 +68,8 @@ def run_folder(out: Path, *, resume: bool = False) -> Iterator[RunFolder]:
     """A new folder for a run under `out`; only its checkpoint stays in it.
 
     Without `resume` those of ended runs are removed, but for the newest `NUM_KEPT`. With it there must be one to take
-    over. A run that fails before its first checkpoint leaves no folder that it has made.
+    over. A run that fails before its first checkpoint leaves no folder that it has made. A KeyboardInterrupt gets a
+    note, whether there is a checkpoint to go on from.
 
     Raises:
         StorageError: `out` cannot be written.
@@ -89,16 +90,17 @@ def run_folder(out: Path, *, resume: bool = False) -> Iterator[RunFolder]:
                 own.path.mkdir()
             stack.callback(_leave, own)
             stack.enter_context(held(own.path / LOCK, _RUN.format(own.path)))
-        yield own
-
-
-def has_checkpoint_since(out: Path, moment: float) -> bool:
-    """Whether a run under `out` wrote its state after that moment, in seconds since the epoch."""
-    return any(path.stat().st_mtime >= moment for path in _checkpoints(out / WORK))
+        try:
+            yield own
+        except KeyboardInterrupt as stop:
+            stop.add_note(_KEPT if resume or own.checkpoint.exists() else _LOST)
+            raise
 
 
 _RUN = "the training run {}"
 _ANEW = "train without --resume to start anew"
+_KEPT = "the same command with --resume goes on from the last checkpoint"
+_LOST = "nothing of this training is kept: it had no checkpoint yet, or its recipe keeps none"
 
 
 @contextmanager

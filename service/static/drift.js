@@ -21,9 +21,9 @@ export async function showDrift() {
     status.textContent = verdictOf(drift);
     status.dataset.verdict = drift.alarm ? "anomalous" : "normal";
     find("drift-meaning").textContent =
-      `It begins at 1 and grows while images score unlike the calibration images; its scale is logarithmic. The alarm ` +
-      `is at ${multiple(-Math.log10(drift.rate))}. While nothing changes, it gets there with a probability of at most ` +
-      `${percent(drift.rate)}, however long the server runs.`;
+      `It begins at 1 and grows while images score unlike the calibration images; its scale is logarithmic. The ` +
+      `alarm is at ${multiple(-Math.log10(drift.rate))}. While nothing changes, it gets there with a probability ` +
+      `of at most ${percent(drift.rate)}, however long the server runs.`;
     find("drift-window").textContent =
       `The last ${count(drift.window.num)}: on the left those that hardly any normal image equals, on the right ` +
       "ordinary ones. While nothing changes, all bars reach the dashed line.";

@@ -9,6 +9,7 @@ import pytest
 from anomaly.bundle import load
 from anomaly.data import image_keys
 from anomaly.inference import load_detector
+from anomaly.pipeline.enough import NO_VERDICTS
 from tests.cli.calls import done, refused
 from tests.digit_images import digits, normals, others, write_images
 
@@ -124,6 +125,24 @@ def test_the_next_calibration_is_not_told_of_the_one_before(model: Path, tmp_pat
     assert "warning:" not in done("calibrate", model, tmp_path / "good").stderr
     assert load(model).version == 3
     assert load(model).manifest.warnings == load(model / "1").manifest.warnings
+
+
+def test_a_second_lot_of_defective_images_keeps_the_warning_of_the_first(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "first", others()[:25])
+    write_images(tmp_path / "second", others()[25:50])
+    done("calibrate", model, tmp_path / "first")
+    (warning,) = set(load(model).manifest.warnings) - set(load(model / "1").manifest.warnings)
+    done("calibrate", model, tmp_path / "second")
+    assert warning in load(model).manifest.warnings
+
+
+def test_that_there_are_no_verdicts_is_in_the_card_as_long_as_it_is_so(model: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "few", normals()[:10])
+    write_images(tmp_path / "more", normals()[10:40])
+    done("calibrate", model, tmp_path / "few")
+    assert any(warning.startswith(NO_VERDICTS) for warning in load(model).manifest.warnings)
+    done("calibrate", model, tmp_path / "more")
+    assert not any(warning.startswith(NO_VERDICTS) for warning in load(model).manifest.warnings)
 
 
 def test_a_version_without_a_usual_threshold_warns_by_the_least_rate_that_it_has(model: Path, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_masks_of_no_image_are_counted_and_said(tmp_path: Path) -> None:
     plain(defect(0)).save(root / "ground_truth" / "cut" / "099_mask.png")
     data = open_dataset(str(root))
     assert data.left_out == (LeftOut(f"{root}/ground_truth/cut/099_mask.png", Why.MASK),)
-    assert describe(data)[-1].startswith("left out: 1 masks that are not in use, such as ")
+    assert describe(data)[-1].startswith("left out: 1 mask that is not in use, such as ")
 
 
 def test_inverted_masks_are_refused(tmp_path: Path) -> None:

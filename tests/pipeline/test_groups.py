@@ -95,9 +95,10 @@ def test_few_parts_are_warned_of_and_too_few_refused(tmp_path: Path) -> None:
     told: list[str] = []
     bundle = train_bundle(options(tmp_path / "d", tmp_path / "m"), TrainWatch(on_warning=told.append)).bundle
     assert any(warning.startswith("there are 10 parts; expected at least 20") for warning in told)
-    assert set(told) <= set(bundle.manifest.warnings)
+    assert told[0].startswith("there are 10 parts to train on, and 2 of them will calibrate")
+    assert set(told[1:]) <= set(bundle.manifest.warnings)
     write_parts(tmp_path / "e", seen(), 3)
-    with pytest.raises(DataError, match="the 72 normal images are of 3 parts"):
+    with pytest.raises(DataError, match="there are 3 parts to train on; expected at least 4"):
         train_bundle(options(tmp_path / "e", tmp_path / "m"))
 
 

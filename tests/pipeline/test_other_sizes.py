@@ -29,7 +29,7 @@ def test_a_picture_of_a_size_that_did_not_calibrate_is_told_in_python_and_on_the
     assert scores.warnings[0] is not None
     summary = score_paths(whole_places_dir, [str(pictures)], tmp_path / "rows.csv")
     first = f"{pictures / '0.png'}: {scores.warnings[0]}"
-    assert f"1 of the images: their size is far from those that calibrated; the first, {first}" in summary.remarks
+    assert f"1 image of a size that is far from those that calibrated; the first, {first}" in summary.remarks
 
 
 def test_an_evaluation_tells_of_such_test_pictures(whole_places_dir: Path, tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_an_evaluation_tells_of_such_test_pictures(whole_places_dir: Path, tmp_p
             Image.fromarray(noise).save(folder / f"{number}.png")
     summary = evaluate_bundle(whole_places_dir, str(tmp_path / "data"), tmp_path / "report")
     (remark,) = summary.remarks
-    assert remark.startswith("2 of the images: their size is far from those that calibrated; the first, ")
+    assert remark.startswith("2 images of a size that is far from those that calibrated; the first, ")
     assert "the picture is 40 × 40 pixels" in remark
 
 

@@ -1,6 +1,7 @@
 """A look at some images: how large they are, whether they have colour, and what scaling takes away."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.data import Sample
 from anomaly.recipes import Survey, scale_note, survey
-from anomaly.recipes.survey import NUM_LOOKED_AT
+from anomaly.recipes.survey import NUM_FOR_SIZES, NUM_LOOKED_AT
 from tests.digit_images import Pixels
 
 PHOTOGRAPHS = Survey(100, 960, 1280, has_colour=True)
@@ -50,6 +51,22 @@ def test_of_pictures_of_several_sizes_the_range_is_told_and_what_the_largest_los
     note = scale_note(found, PreprocessConfig(size=32))
     assert note is not None
     assert "images of up to 96 × 128 pixels are scaled down to 32 × 32: about 4.0 pixels become one" in note
+    long = scale_note(survey(of(grey(100, 100), grey(2, 400))), PreprocessConfig(size=32))
+    assert "images of up to 400 × 2 pixels are scaled down to 32 × 32: about 12.5 pixels become one" in (long or "")
+
+
+def test_of_coloured_pictures_few_more_are_decoded_for_their_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    samples = of(*[np.zeros((8, 8, 3), np.uint8) + np.array([0, 1, 2], np.uint8)] * 100)
+    read = Sample.open
+
+    def counting(self: Sample, **more: Any) -> Any:
+        opened.append(self.path)
+        return read(self, **more)
+
+    monkeypatch.setattr(Sample, "open", counting)
+    survey(samples)
+    assert len(opened) == NUM_LOOKED_AT + NUM_FOR_SIZES
 
 
 @pytest.mark.parametrize("place", [NUM_LOOKED_AT, 299])

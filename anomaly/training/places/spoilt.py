@@ -72,17 +72,27 @@ def moved_images(
     """Each of the images with a square of its own at a wrong place, and where that can be seen.
 
     Its edge is soft, so that nothing tells it but what lies there in normal images. Of some squares the one that
-    changes the image most is taken: ground on ground is no defect.
+    changes the image most is taken: ground on ground is no defect. With `has_region` nothing outside of it is moved,
+    or covered.
     """
 
     def draw(image: Pixels, mask: NDArray[np.bool_], donor: Pixels, rng: np.random.Generator) -> None:
-        own = np.array(image)
-        side = max(round(min(image.shape[1:]) * rng.uniform(*MOVED_SIDES)), 2)
-        moves = [(_square(image, side, rng), _square(image, side, rng)) for _ in range(_MOVES)]
-        part, piece = max(moves, key=lambda move: np.abs(np.subtract(*move, dtype=np.int16)).mean())
-        ramp = np.minimum(np.arange(side), np.arange(side)[::-1]) / max(_SOFT * side, 1)
-        cover = np.outer(ramp.clip(0, 1), ramp.clip(0, 1))
-        part[:] = np.rint(part * (1 - cover) + piece * cover)
+        own, inside = np.array(image), np.ones(image.shape[1:], np.bool_)
+        if has_region:
+            inside = (image != OUTSIDE).any(axis=0)
+        side = max(round(min(image.shape[1:]) * rng.uniform(*MOVED_SIDES)), 1)
+        ramp = (np.minimum(np.arange(side), np.arange(side)[::-1]) + 1) / (_SOFT * side + 1)
+        soft = np.outer(ramp.clip(0, 1), ramp.clip(0, 1))
+        best = -1.0
+        for _ in range(_MOVES):
+            to, origin = (_square(image, side, rng) for _ in range(2))
+            cover = soft * inside[to] * inside[origin]
+            moved = own[:, *to] * (1 - cover) + own[:, *origin] * cover
+            change = float(np.abs(moved - own[:, *to]).mean())
+            if change > best:
+                best = change
+                image[:] = own
+                image[:, *to] = np.rint(moved)
         mask |= (image != own).any(axis=0)
 
     return _spoilt(draw, pixels, rows, seed, has_region=has_region)
@@ -135,10 +145,10 @@ def _spoil_square(
     mask[top : top + side, left : left + side] |= visible
 
 
-def _square(image: Pixels, side: int, rng: np.random.Generator) -> Pixels:
-    """A view of a random one."""
+def _square(image: Pixels, side: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Rows and columns of a random one."""
     top, left = _corner(image, side, rng)
-    return image[:, top : top + side, left : left + side]
+    return slice(top, top + side), slice(left, left + side)
 
 
 def _corner(image: Pixels, side: int, rng: np.random.Generator) -> tuple[int, int]:

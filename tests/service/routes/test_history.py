@@ -136,6 +136,8 @@ def test_csv_has_the_same_rows_and_nothing_that_a_spreadsheet_would_run(keeping:
     refused = keeping.client.get("/history.csv", params={"limit": 2, "max_score": 7}).json()["error"]["message"]
     assert refused.startswith("query.limit '2': there is no such parameter; there are ")
     assert "max_score" in refused
+    refused = keeping.client.get("/history.csv", params={"alpha": 0.05}).json()["error"]["message"]
+    assert refused.startswith("query.alpha '0.05': there is no such parameter; there are ")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     inert = [f"'{name}" if name[0] in "=@+-\t" else name for name in sent]
     assert [row["filename"] for row in rows] == inert[::-1]

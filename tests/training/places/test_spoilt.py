@@ -98,3 +98,21 @@ def test_a_part_at_a_wrong_place_is_the_pictures_own_and_its_edge_is_soft() -> N
         assert shift > 20
         steps = np.abs(np.diff(image[0].astype(int), axis=0))
         assert steps.max() <= shift / (0.25 * (np.ptp(rows) + 1)) + 2
+
+
+def test_with_a_region_the_outside_is_never_moved_into_it_and_the_square_can_be_seen() -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 100, (1, 200, 200), np.uint8) for _ in ROWS]
+    rows, columns = np.indices((200, 200))
+    outside = (rows - 100) ** 2 + (columns - 100) ** 2 > 70**2
+    for image in images:
+        image[:, outside] = OUTSIDE
+    for image, mask in moved_images(images, ROWS, 0, has_region=True):
+        assert not (image[0, ~outside] == OUTSIDE).any()
+        assert mask.sum() > 200
+
+
+@pytest.mark.parametrize("size", [(8, 8), (1, 40), (3, 3)])
+def test_the_smallest_pictures_have_a_part_at_a_wrong_place_too(size: tuple[int, int]) -> None:
+    images = pictures(*size)
+    assert all(mask.any() for _, mask in moved_images(images, ROWS, 0))
