@@ -68,8 +68,7 @@ def calibrate(
     if summary.num_unused:
         err.print(
             f"{counted(summary.num_unused, 'image was', 'images were')} left out: one picture of each part "
-            "calibrates, and none of a part that "
-            "the model was made from"
+            "calibrates, and none of a part that the model was made from"
         )
     if summary.num_failed:
         err.print(left_out(summary.num_failed, bundle))

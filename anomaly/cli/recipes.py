@@ -119,8 +119,7 @@ def recipes_try(
             out.print(f"{escape(trial.name)} cannot be tried: {escape(trial.failure)}", soft_wrap=True)
     out.print(
         f"trained on {counted(summary.num_learnt, 'normal image')}; judged on {summary.num_judged:,} others, as they "
-        "are and "
-        "spoilt: with drawn defects, or a part of them misplaced",
+        "are and spoilt: with drawn defects, or a part of them misplaced",
         soft_wrap=True,
     )
     if any(trial.is_cut_short for trial in summary.trials):
@@ -129,6 +128,7 @@ def recipes_try(
         raise typer.Exit(1)
     best = summary.best.name
     given = {"--normal": normal, "--groups": groups, "--region": "" if region is None else str(region)}
+    given["--max-pixels"] = "" if max_pixels == MAX_PIXELS else str(max_pixels)
     more = [word for option, value in given.items() if value for word in (option, value)]
     command = shlex.join(["anomaly", "train", data, "--recipe", best, *more, "--out", "models/NAME"])
     out.print(f"choose {escape(best)}: {escape(command)}", soft_wrap=True)

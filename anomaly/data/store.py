@@ -83,11 +83,8 @@ class PixelStore:
             file.truncate()
         if not paths:
             first = f"; the first: {errors[0][1]}" if errors else ""
-            raise DataError(
-                f"none of the {len(errors)} images can be used{first}"
-                if len(errors) > 1
-                else f"the only image cannot be used{first}"
-            )
+            which = "the only image cannot" if len(errors) == 1 else f"none of the {len(errors)} images can"
+            raise DataError(f"{which} be used{first}")
         data = np.memmap(path, np.uint8, mode="r")
         pixels = RaggedPixels(data, shapes) if is_whole else data.reshape(len(shapes), *shapes[0])
         return cls(pixels, tuple(paths), tuple(errors), tuple(told(remarks)), tuple(sizes))

@@ -79,8 +79,7 @@ def propose_region(
     if len(pictures) < MIN_PICTURES:
         raise DataError(
             f"{data}: {counted(len(pictures), 'normal picture')} can be read, and what they have in common shows in "
-            "at least "
-            f"{MIN_PICTURES}: give more, or draw the region by hand"
+            f"at least {MIN_PICTURES}: give more, or draw the region by hand"
         )
     inside, share = propose(pictures)
     if inside is None:

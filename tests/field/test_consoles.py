@@ -126,7 +126,7 @@ def test_a_bundle_that_was_given_such_a_name_is_used_by_hand_and_not_served(biga
         copied.parent.rename(models / ODD)
         verify, listed = run_each([("models", "verify", models / ODD), ("models", "list", models)])
         assert (verify.code, listed.code) == (0, 0)
-        assert listed.out == rb"caf\udce9/1  (current)" + b"\n"
+        assert listed.out.startswith(rb"caf\udce9/1  (current)")
         assert find_bundles(models) == []
 
 
