@@ -3,11 +3,11 @@
 Kept in the manifest. It chooses nothing: it is measured when the bundle is complete, on normals that nothing else used.
 """
 
-import math
 from typing import Self
 
 from pydantic import Field, model_validator
 
+from anomaly.calibration import num_needed
 from anomaly.config import Config
 
 MOSTLY = 0.9
@@ -137,7 +137,7 @@ def smallest_found(curve: list[DetectabilityCell]) -> DetectabilityCell | None:
 
 def why_not_measured(num_report: int, num_calibrate: int, alpha: float) -> str:
     """A sentence, for a bundle without a record whose calibration images are too few for one; else empty."""
-    needed = math.ceil(1 / alpha) - 1
+    needed = num_needed(alpha)
     if not num_report or num_calibrate >= needed:
         return ""
     return (
