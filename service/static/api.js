@@ -72,6 +72,18 @@ export async function request(path, options = {}) {
   }
 }
 
+/** Questions of which only the last one's answer is wanted: each new one aborts the one before. */
+export class Latest {
+  #asking = new AbortController();
+
+  /** The AbortSignal of a new question. */
+  begin() {
+    this.#asking.abort();
+    this.#asking = new AbortController();
+    return this.#asking.signal;
+  }
+}
+
 /** A path with those parameters that have a value. */
 export function withQuery(path, parameters) {
   const given = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined);

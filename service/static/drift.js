@@ -1,10 +1,12 @@
 // Drift of the chosen model: the martingale with its alarm line, and a histogram of the p-values lately.
 
-import { ask } from "./api.js";
+import { Latest, ask } from "./api.js";
 import { drawHistogram, drawMartingale, multiple } from "./charts.js";
 import { find } from "./dom.js";
 import { chosenModel } from "./models.js";
 import { count, percent } from "./verdicts.js";
+
+const asking = new Latest();
 
 /** Connect the button. */
 export function connectDrift() {
@@ -16,8 +18,9 @@ export async function showDrift() {
   const status = find("drift-status");
   if (!chosenModel()) return;
   status.textContent = "Looking …";
+  const signal = asking.begin();
   try {
-    const drift = await ask(`models/${encodeURIComponent(chosenModel())}/drift`);
+    const drift = await ask(`models/${encodeURIComponent(chosenModel())}/drift`, { signal });
     status.textContent = verdictOf(drift);
     status.dataset.verdict = drift.alarm ? "anomalous" : "normal";
     find("drift-meaning").textContent =
@@ -31,6 +34,7 @@ export async function showDrift() {
     find("drift-histogram").replaceChildren(drawHistogram(drift.window.counts));
     find("drift-body").hidden = false;
   } catch (problem) {
+    if (signal.aborted) return;
     status.textContent = problem.message;
     delete status.dataset.verdict;
     find("drift-body").hidden = true;

@@ -1,6 +1,6 @@
 // The history: what the server has scored, by whomever; searched, opened, corrected; the same as CSV.
 
-import { ask, request, withQuery } from "./api.js";
+import { Latest, ask, request, withQuery } from "./api.js";
 import { correctionButtons } from "./corrections.js";
 import { find, make, named, save } from "./dom.js";
 import { chosenModel } from "./models.js";
@@ -9,6 +9,7 @@ import { NAMES, SIGNS, number, rankOf } from "./verdicts.js";
 
 const PAGE = 50;
 const TIMES = ["since", "until"];
+const listing = new Latest();
 let next = null; // where the next page begins
 
 /** Connect the filter and the buttons. */
@@ -17,7 +18,7 @@ export function connectHistory() {
     event.preventDefault();
     showHistory();
   });
-  find("history-more").addEventListener("click", () => told(addPage));
+  find("history-more").addEventListener("click", addPage);
   find("history-csv").addEventListener("click", () => told(exportCsv));
 }
 
@@ -25,15 +26,20 @@ export function connectHistory() {
 export async function showHistory() {
   next = null;
   find("history-rows").replaceChildren();
-  await told(addPage);
+  await addPage();
 }
 
 async function addPage() {
-  const { items, next: after } = await ask(withQuery("history", { ...filter(), before: next, limit: PAGE }));
-  find("history-rows").append(...items.map(rowOf));
-  next = after;
-  find("history-more").hidden = next === null;
-  return find("history-rows").childElementCount ? "" : "Nothing is kept that fits.";
+  const signal = listing.begin();
+  find("history-more").hidden = true;
+  await told(async () => {
+    const page = withQuery("history", { ...filter(), before: next, limit: PAGE });
+    const { items, next: after } = await ask(page, { signal });
+    find("history-rows").append(...items.map(rowOf));
+    next = after;
+    return find("history-rows").childElementCount ? "" : "Nothing is kept that fits.";
+  });
+  if (!signal.aborted) find("history-more").hidden = next === null;
 }
 
 async function exportCsv() {
@@ -52,11 +58,10 @@ function filter() {
 async function told(work) {
   const status = find("history-status");
   status.textContent = "Looking …";
-  find("history-more").hidden = true;
   try {
     status.textContent = await work();
   } catch (problem) {
-    status.textContent = problem.message;
+    if (problem.name !== "AbortError") status.textContent = problem.message;
   }
 }
 

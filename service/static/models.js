@@ -1,6 +1,6 @@
 // Which models there are, which one judges, which others beside it, and the card that tells what a model is.
 
-import { ask } from "./api.js";
+import { Latest, ask } from "./api.js";
 import { desk } from "./desk.js";
 import { detectabilityOf } from "./detectability.js";
 import { find, make, named } from "./dom.js";
@@ -11,9 +11,11 @@ const POLL_MS = 1000;
 const STATES = { loading: "is being loaded", failed: "could not be loaded" };
 const DETECTABILITY = "How small a defect is found"; // the heading of a card's section
 const preprocesses = new Map(); // digest → promise of what a bundle tells of its preprocessing
+const reading = new Latest(); // of cards
 let models = [];
 let wanted = new URLSearchParams(location.search).get("model"); // until there is one to choose
 let hasHistory = false;
+let refreshing = Promise.resolve();
 
 /** The name of the chosen model, or "" before there is one. */
 export const chosenModel = () => (find("model").disabled ? "" : find("model").value);
@@ -66,7 +68,9 @@ export function connectModels(onChosen) {
   find("about").addEventListener("click", async () => {
     find("card-text").replaceChildren(make("p", {}, "…"));
     card.showModal();
-    find("card-text").replaceChildren(...(await cardOf(chosenModel())));
+    const signal = reading.begin();
+    const content = await cardOf(chosenModel());
+    if (!signal.aborted) find("card-text").replaceChildren(...content);
   });
 }
 
@@ -85,10 +89,16 @@ async function cardOf(name) {
   }
 }
 
-async function refresh() {
+// One after another, so that an older answer does not replace a newer one.
+function refresh() {
+  refreshing = refreshing.then(readModels, readModels);
+  return refreshing;
+}
+
+async function readModels() {
+  const answer = await ask("models");
   const before = chosenModel() || wanted;
   const isFirst = !models.length;
-  const answer = await ask("models");
   ({ models, history: hasHistory } = answer);
   if (isFirst && !desk.isAlphaChosen) desk.look({ alpha: answer.alpha });
   const ready = models.filter(isLoaded);

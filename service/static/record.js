@@ -19,9 +19,10 @@ export function openRecord(entry) {
   showName(find("record-name"), entry.filename ?? "without a name");
   find("record").dataset.verdict = verdict;
   find("record-verdict").textContent = `${SIGNS[verdict]} ${NAMES[verdict]}`;
-  find("record-picture").replaceChildren();
-  if (entry.has_thumbnail) showThumbnail(find("record-picture"), entry.id, "The image, small, as the model saw it");
-  else find("record-picture").append(make("p", { className: "faint" }, "The server keeps no picture of it."));
+  const picture = make("div"); // its own, so that a picture that comes late is not shown with another entry
+  find("record-picture").replaceChildren(picture);
+  if (entry.has_thumbnail) showThumbnail(picture, entry.id, "The image, small, as the model saw it");
+  else picture.append(make("p", { className: "faint" }, "The server keeps no picture of it."));
   fill(find("record-facts"), factsOf(entry));
   fill(find("record-terms"), termsOf(entry));
   find("record").showModal();
