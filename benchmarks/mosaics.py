@@ -5,7 +5,8 @@
 FOLDER/tree is an MVTec-style tree: 280 normals to train on, 100 normal and 150 anomalous test pictures with masks.
 FOLDER/calibrate has 120 more normals, for `anomaly calibrate`. Normal cells are those of defect probability 0. They are
 drawn with replacement, and no cell is in two of the three: what trains, what calibrates, and the test. So the 99
-normals that `anomaly train` itself would set aside of 400 do not do: their cells are trained on as well.
+normals that `anomaly train` itself would set aside of 400 do not do: their cells are trained on as well. Pictures of
+one set share cells, so they are no independent draws: `shared_cells` says what that does to false alarms.
 
 An anomalous picture has one fault of 4 to 8 pixels: a spot or a short scratch, dark or bright. A picture follows from
 the cells, seed and number; one with a fault is the normal one of the same number but for the fault.
@@ -26,6 +27,9 @@ SMALLEST, LARGEST = 4, 8  # pixels, a fault's long side
 FAULTS = ("spot", "scratch")
 NUM_TRAIN, NUM_CALIBRATE, NUM_GOOD, NUM_FAULTS = 280, 120, 100, 75
 """Pictures; the last of each kind of fault."""
+
+NUM_CELLS = 588
+"""Normal cells of ELPV mono."""
 
 _SHARES = (0.5, 0.25)  # of the cells: to train on, to calibrate with; the others are the test's
 _CONTRAST = (50, 90)  # grey levels from what lies there
@@ -87,6 +91,28 @@ def draw_mosaic(cells: Sequence[Picture], seed: int, number: int, fault: str = "
         return normal, np.zeros(normal.shape, np.bool_)
     seen = _spoilt(normal, fault, np.random.default_rng([seed, number, 1]))
     return np.rint(seen).astype(np.uint8), np.abs(seen - normal) >= _SEEN
+
+
+def shared_cells(draws: int = 4_000, *, seed: int = 0, coverage: float = 0.95) -> tuple[float, float, float]:
+    """The mean share of flagged test normals, and the interval of such shares, as far as shared cells make it.
+
+    By simulation: all cells are alike and independent, a picture's score is that of its strongest cell, and what is
+    above all pictures that calibrate is flagged, which is a false-alarm rate of 1 % for 120 independent pictures.
+    """
+    rng = np.random.default_rng(seed)
+    num_train, num_calibrate = (round(share * NUM_CELLS) for share in _SHARES)
+    num_test = NUM_CELLS - num_train - num_calibrate
+    shares = np.empty(draws)
+    for index in range(draws):
+        calibrate = _strongest(rng.random(num_calibrate), NUM_CALIBRATE, rng)
+        shares[index] = (_strongest(rng.random(num_test), NUM_GOOD, rng) > calibrate.max()).mean()
+    low, high = np.quantile(shares, [(1 - coverage) / 2, (1 + coverage) / 2])
+    return float(shares.mean()), float(low), float(high)
+
+
+def _strongest(cells: NDArray[np.float64], num_pictures: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    pictures: NDArray[np.float64] = cells[rng.integers(len(cells), size=(num_pictures, ROWS * COLUMNS))].max(axis=1)
+    return pictures
 
 
 def _spoilt(normal: Picture, fault: str, rng: np.random.Generator) -> NDArray[np.float64]:

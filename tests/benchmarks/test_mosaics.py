@@ -7,7 +7,17 @@ import pytest
 from PIL import Image
 
 from anomaly.data import open_dataset, to_array
-from benchmarks.mosaics import COLUMNS, FAULTS, LARGEST, ROWS, SIDE, draw_mosaic, split_cells, write_mosaics
+from benchmarks.mosaics import (
+    COLUMNS,
+    FAULTS,
+    LARGEST,
+    ROWS,
+    SIDE,
+    draw_mosaic,
+    shared_cells,
+    split_cells,
+    write_mosaics,
+)
 
 NUM_CELLS = 24
 
@@ -77,3 +87,10 @@ def test_the_same_seed_and_number_draw_the_same_picture() -> None:
     first = draw_mosaic(cells(), 2, 5, "spot")[0].tobytes()
     assert first == draw_mosaic(cells(), 2, 5, "spot")[0].tobytes()
     assert first != draw_mosaic(cells(), 2, 6, "spot")[0].tobytes()
+
+
+def test_shared_cells_raise_the_false_alarms_of_mosaics() -> None:
+    mean, low, high = shared_cells()
+    assert 0.06 < mean < 0.085  # a twelfth of the 147 cells: of as many cells one is above all others, in the mean
+    assert low == 0.0
+    assert 0.3 < high < 0.4
