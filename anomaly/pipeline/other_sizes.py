@@ -14,12 +14,13 @@ class OtherSizes:
     num: int = 0
     first: str = ""
 
-    def add(self, path: str, height: int, width: int) -> None:
-        """A picture that was read, with its size in pixels, as it is on disk."""
+    def add(self, path: str, height: int, width: int) -> str | None:
+        """The warning of a picture that was read, with its size in pixels, as it is on disk; None without one."""
         warning = self.detector.size_warning(height, width)
         if warning is not None:
             self.num += 1
             self.first = self.first or f"{path}: {warning}"
+        return warning
 
     def remarks(self) -> list[str]:
         """One sentence, or none."""

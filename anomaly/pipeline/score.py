@@ -163,9 +163,14 @@ class Reading:
 
 
 def columns_of(detector: Detector) -> dict[str, type]:
-    """The columns of result rows, in order."""
+    """The columns of result rows, in order. `warning` is of models that take pictures of many sizes."""
     columns: dict[str, type] = {"path": str, "score": float, "p_value": float, "is_anomalous": bool, "threshold": float}
-    return columns | dict.fromkeys(detector.bundle.manifest.terms, float) | {"error": str}
+    columns |= dict.fromkeys(detector.bundle.manifest.terms, float)
+    return columns | ({"warning": str} if _has_sizes(detector) else {}) | {"error": str}
+
+
+def _has_sizes(detector: Detector) -> bool:
+    return detector.bundle.manifest.data.calibration_sizes is not None
 
 
 def score_rows(
@@ -176,6 +181,7 @@ def score_rows(
     Images are scored in the same chunks whoever calls, so that their rows are the same to the last bit.
     """
     detector = reading.detector
+    has_sizes = _has_sizes(detector)
     ahead: deque[Named] = deque()  # read, but without a row yet
 
     def noted() -> Iterator[Named]:
@@ -208,9 +214,10 @@ def score_rows(
         results = iter(scored)
         for (name, _), image in zip(named, chunk, strict=True):
             if isinstance(image, Picture):
-                reading.other_sizes.add(name, image.height, image.width)
-            result = next(results) if isinstance(image, Picture) else {"error": str(image)}
-            yield {"path": name, **result}
+                warning = reading.other_sizes.add(name, image.height, image.width)
+                yield {"path": name, **next(results), **({"warning": warning} if has_sizes else {})}
+            else:
+                yield {"path": name, "error": str(image)}
         num_rows += len(chunk)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pyarrow import parquet
 
+from anomaly import load_detector
 from anomaly.calibration import reject_fdr
 from anomaly.data import Limits
 from anomaly.distributed.archive import ArchiveOptions, score_archive
@@ -225,3 +227,18 @@ def test_what_a_worker_left_that_died_meanwhile_is_removed_too(tmp_path: Path) -
     summary = score_archive(options, on_shard=die)
     assert summary.tally.num_shards_failed == 0
     assert leftovers(out) == []
+
+
+def test_rows_warn_of_sizes_that_did_not_calibrate_before_and_after_they_are_marked(
+    whole_places_dir: Path, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "src", tmp_path / "dest"
+    source.mkdir()
+    for side in (40, 64):
+        Image.new("L", (side, side), 120).save(source / f"{side}.png")
+    expected = {"src/40.png": load_detector(whole_places_dir).size_warning(40, 40), "src/64.png": None}
+    for more in ((), ("--fdr", "0.5")):
+        done("archive", whole_places_dir, source, "--out", out, *more, *OPTIONS)
+        (path,) = out.rglob("*.parquet")
+        assert {row["path"]: row["warning"] for row in rows_of(path)} == expected
+        assert parquet.read_schema(path).names[-1] == "error"

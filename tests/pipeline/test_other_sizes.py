@@ -1,5 +1,6 @@
 """Pictures of sizes that did not calibrate a model which keeps their shapes: who is told, and how."""
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from anomaly.bundle import load
 from anomaly.bundle.picture_sizes import PictureSizes
 from anomaly.pipeline.calibrate import calibrate_bundle
 from anomaly.pipeline.evaluate import evaluate_bundle
-from anomaly.pipeline.score import score_paths
+from anomaly.pipeline.score import columns_of, score_paths
 
 
 def test_a_picture_of_a_size_that_did_not_calibrate_is_told_in_python_and_on_the_command_line(
@@ -27,7 +28,10 @@ def test_a_picture_of_a_size_that_did_not_calibrate_is_told_in_python_and_on_the
     scores = detector.score([*sorted(pictures.glob("*.png")), tmp_path / "none.png"])
     assert scores.warnings == [detector.size_warning(40, 40), None, None, None]
     assert scores.warnings[0] is not None
-    summary = score_paths(whole_places_dir, [str(pictures)], tmp_path / "rows.csv")
+    out = tmp_path / "rows.csv"
+    summary = score_paths(whole_places_dir, [str(pictures), str(tmp_path / "none.png")], out)
+    with out.open(newline="") as file:
+        assert [row["warning"] for row in csv.DictReader(file)] == [scores.warnings[0], "", "", ""]
     first = f"{pictures / '0.png'}: {scores.warnings[0]}"
     assert f"1 image of a size that is far from those that calibrated; the first, {first}" in summary.remarks
 
@@ -61,4 +65,5 @@ def test_calibrating_on_other_sizes_keeps_them(whole_places_dir: Path, tmp_path:
 def test_models_of_squares_say_nothing_of_sizes(bigan_dir: Path) -> None:
     detector = load_detector(bigan_dir)
     assert detector.bundle.manifest.data.calibration_sizes is None
+    assert "warning" not in columns_of(detector)
     assert detector.score([np.zeros((5, 5), np.uint8)]).warnings == [None]

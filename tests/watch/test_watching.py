@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from anomaly import load_detector
 from anomaly.errors import InUseError, StorageError, UsageError
 from anomaly.watch import retry
 from anomaly.watch import watching as watching_module
@@ -270,3 +272,13 @@ def test_names_that_are_no_text(bigan_dir: Path, folder: Path, out: Path) -> Non
     with watching(bigan_dir, folder, out):
         wait_for(lambda: len(rows_of(out)) == 1)
     assert rows_of(out)[0]["path"] == f"{folder}/\udcff\n.png"
+
+
+def test_a_report_warns_of_a_size_that_did_not_calibrate(whole_places_dir: Path, folder: Path, tmp_path: Path) -> None:
+    for side in (40, 64):
+        Image.new("L", (side, side), 120).save(folder / f"{side}.png")
+    with watching(whole_places_dir, folder, tmp_path / "r.csv") as watcher:
+        wait_for(lambda: len(rows_or_none(tmp_path / "r.csv")) == 2)
+        watcher.end()
+    warnings = {Path(row["path"]).name: row["warning"] for row in read_rows(tmp_path / "r.csv")}
+    assert warnings == {"40.png": load_detector(whole_places_dir).size_warning(40, 40), "64.png": ""}
