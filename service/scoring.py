@@ -50,7 +50,10 @@ class Submission:
 
 @dataclass(frozen=True)
 class JudgedImage:
-    """One scored image and its verdict; `message` says why there is no threshold, or why the p-value does not hold."""
+    """One scored image and its verdict.
+
+    `message` says why there is no threshold, `warning` why the p-value does not hold.
+    """
 
     name: str | None
     part: str | None
@@ -58,6 +61,7 @@ class JudgedImage:
     verdict: Verdict
     alpha: float
     message: str | None
+    warning: str | None
     history_id: int | None = None
 
 
@@ -184,11 +188,11 @@ class Scoring:
         verdict = calibration.judge(outcome.score, alpha)
         self._telemetry.observe_score(detector.bundle, outcome.score, verdict.p_value, verdict.is_anomalous)
         if self._history is None:  # which else watches drift in the order of its rows
-            self._drift.add(detector.bundle, outcome.score, verdict.p_value)
+            self._drift.add(detector.bundle, outcome.score, verdict.p_value, submission.part)
         picture = outcome.picture
-        told = (calibration.shortage(alpha), detector.size_warning(picture.height, picture.width))
-        message = "; ".join(filter(None, told)) or None
-        return JudgedImage(submission.name, submission.part, outcome, verdict, alpha, message)
+        warning = detector.size_warning(picture.height, picture.width)
+        shortage = calibration.shortage(alpha)
+        return JudgedImage(submission.name, submission.part, outcome, verdict, alpha, shortage, warning)
 
     async def _keep(
         self, submissions: Sequence[Submission], judged: Sequence[JudgedImage | Exception], detector: Detector

@@ -14,6 +14,9 @@ Of the other half, what is not yet in a bet rests, and is let out bit by bit, in
 much as in the one before: after n quiet scores 1/(1 + log₁₀(1 + n)) of it still rests, so that a change is found after
 long quiet too. The shares in bets are evened out at a slow rate, for a change of another kind.
 
+All this asks that the stream is exchangeable with the calibration. Several pictures of one part are not: they are
+alike, and a steady process would set off the alarm. So of pictures of one part only the first is bet on.
+
 Sources: Vovk et al. 2021, Retrain or not retrain: conformal test martingales for change-point detection, section 3
 (Simple Jumper); Vovk, Nouretdinov and Gammerman 2003, Testing exchangeability on-line; Ville 1939.
 """
@@ -42,6 +45,9 @@ EXCESSES = (0.01, 0.03, 0.1, 0.3)
 """w: the share of scores that come in excess."""
 TOP_SHARE = 0.01
 """Of the calibration scores: the highest percent."""
+NUM_PARTS = 256
+"""A picture is taken for one of an earlier part if that is among so many latest ones."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -130,6 +136,30 @@ class Trajectory:
         self._stride, self._last = int(stride), (int(last), value)
 
 
+class LatestParts:
+    """Which parts came lately, as 64 bits of their SHA-256."""
+
+    def __init__(self, size: int = NUM_PARTS) -> None:
+        self._latest: deque[int] = deque(maxlen=size)
+
+    def add(self, part: str) -> bool:
+        """Whether it is a new one; it is remembered from now on."""
+        key = int.from_bytes(sha256(part.encode(errors="surrogatepass")).digest()[:8])
+        is_new = key not in self._latest
+        if is_new:
+            self._latest.append(key)
+        return is_new
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that parts have changed."""
+        return {"parts": np.array(self._latest, np.uint64)}
+
+    def restore(self, state: Arrays) -> None:
+        """Go on where another one was, which may have known nothing of parts."""
+        self._latest.clear()
+        self._latest.extend(state["parts"].tolist() if "parts" in state else ())
+
+
 class Window:
     """A histogram of the last p-values, in bins of equal width over (0, 1]."""
 
@@ -170,6 +200,8 @@ class Drift:
         self.trajectory = Trajectory()
         self.window = Window()
         self._martingale = Martingale(OnlineRanks(calibration, rng))
+        self._parts = LatestParts()
+        self._step = 1 / (len(calibration) + 1)
 
     @property
     def log10_martingale(self) -> float:
@@ -181,15 +213,18 @@ class Drift:
         """How many were watched."""
         return self._martingale.num_scores
 
-    def add(self, score: float, p_value: float) -> bool:
+    def add(self, score: float, p_value: float, part: str | None = None) -> bool:
         """Watch one score, with the p-value that it has by the calibration; whether it has set off the alarm.
 
-        An alarm, once set off, stays: what comes after it is no new evidence that all is well.
+        An alarm, once set off, stays: what comes after it is no new evidence that all is well. A further picture of a
+        `part` that came lately is not watched.
         """
+        if part is not None and not self._parts.add(part):
+            return False
         self._martingale.add(score)
         log10 = self._martingale.log10
         self.trajectory.add(self.num_scores, log10)
-        self.window.add(p_value)
+        self.window.add(p_value - self._step * (self.num_scores * _GOLDEN % 1.0))  # spread evenly below each p-value
         self.max_log10 = max(self.max_log10, log10)
         if self.alarm_at is None and log10 >= -math.log10(self.rate):
             self.alarm_at = self.num_scores
@@ -197,8 +232,8 @@ class Drift:
         return False
 
     def to_bytes(self) -> bytes:
-        """All that scores have changed, to the bit, as safetensors: 8 bytes a calibration score, and 6 KB at most."""
-        parts = (self._martingale, self.trajectory, self.window)
+        """All that scores have changed, to the bit, as safetensors: 8 bytes a calibration score, and 8 KB at most."""
+        parts = (self._martingale, self.trajectory, self.window, self._parts)
         state = {name: array for part in parts for name, array in part.state().items()}
         alarm = np.array([self.max_log10, self.alarm_at or 0])
         return save({**state, "alarm": alarm})
@@ -210,7 +245,7 @@ class Drift:
         """
         try:
             state = load(data)
-            for part in (self._martingale, self.trajectory, self.window):
+            for part in (self._martingale, self.trajectory, self.window, self._parts):
                 part.restore(state)
             self.max_log10, alarm_at = state["alarm"].tolist()
         except (KeyError, SafetensorError) as error:

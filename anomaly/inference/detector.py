@@ -17,7 +17,7 @@ from anomaly.data import PixelsOfImages, restore_map
 from anomaly.defaults import ALPHA
 from anomaly.inference.engine import Engine
 from anomaly.inference.images import Images, ReadImages, read_images
-from anomaly.scoring import combine
+from anomaly.scoring import combine, outlying_above
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,12 @@ class Detector:
         """
         sizes = self.bundle.manifest.data.calibration_sizes
         return None if sizes is None else sizes.warning(height, width)
+
+    @cached_property
+    def outlying(self) -> float:
+        """How many standard deviations above the *select* normals' mean a term is extreme (see `outlying_above`)."""
+        data = self.bundle.manifest.data
+        return outlying_above(data.num_select_parts or data.num_select)
 
     def evidence(self, pixels: PixelsOfImages) -> Evidence:
         """Scores and terms of preprocessed images."""

@@ -4,8 +4,8 @@
 arrays: whatever computed the terms, the score is made of them without torch.
 """
 
-from anomaly.scoring.combine import TermStatistics, combine
+from anomaly.scoring.combine import TermStatistics, combine, outlying_above
 from anomaly.scoring.heatmap import MapScale
 from anomaly.scoring.strongest import StrongestPlace, strongest_place
 
-__all__ = ["MapScale", "StrongestPlace", "TermStatistics", "combine", "strongest_place"]
+__all__ = ["MapScale", "StrongestPlace", "TermStatistics", "combine", "outlying_above", "strongest_place"]

@@ -15,7 +15,8 @@ Terms = Mapping[str, FloatArray]
 _ROUNDING = {Precision.FP32: 1e-5, Precision.BF16: 3e-2}  # of a term: what sums, batched in another way, differ by
 _MIN_ROUNDING = 1e-6
 OUTLYING = 6.0
-"""Standard deviations above the normals' mean. A term so far out is extreme, whatever the score made of it."""
+"""Standard deviations above the mean of many normals. A term so far out is extreme, whatever the score made of it."""
+_FEW = 1e-4  # how often an ordinary normal image may have a term that far out, where few normals tell what is ordinary
 SHARE_OF_ALL = 0.1
 """Of the distance of all terms, in a score by auxiliary discriminators."""
 
@@ -65,6 +66,19 @@ class TermStatistics:
         table = np.stack([terms[name] for name in self.names], axis=1)
         v: FloatArray = (table - self.mean) / self.std
         return v
+
+
+def outlying_above(num_normals: int) -> float:
+    """How many standard deviations above the mean of so many *select* normals a term is extreme.
+
+    Few normals tell mean and deviation badly. By Student's t, for one more image drawn as they were, it is so far above
+    them with a probability of 1 in 10,000; at least `OUTLYING`.
+    """
+    from scipy.stats import t  # here, because it takes a second to import
+
+    num_normals = max(num_normals, 2)  # of one nothing is known
+    more = np.sqrt((num_normals + 1) / (num_normals - 1))  # the deviation is that by 1/n
+    return max(OUTLYING, float(more * t.isf(_FEW, num_normals - 1)))
 
 
 def combine(terms: Terms, statistics: TermStatistics, recipe: Recipe) -> FloatArray:

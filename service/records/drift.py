@@ -33,9 +33,9 @@ class Watched:
         """That of a bundle that has scored nothing yet; `calibration`: ascending, `rate`: of its alarm."""
         return cls(Drift(calibration, rate=rate, rng=generator_of(digest)))
 
-    def add(self, score: float, p_value: float) -> bool:
+    def add(self, score: float, p_value: float, part: str | None) -> bool:
         """Watch one score; whether it has set off the alarm."""
-        is_first = self.drift.add(score, p_value)
+        is_first = self.drift.add(score, p_value, part)
         if is_first:
             self.alarm_time = datetime.now(UTC)
         return is_first
@@ -59,10 +59,10 @@ class DriftWatch:
         self._observe = observe
         self._watched: dict[str, Watched] = {}
 
-    def add(self, bundle: Bundle, score: float, p_value: float) -> None:
-        """Watch a score that `bundle` gave."""
+    def add(self, bundle: Bundle, score: float, p_value: float, part: str | None) -> None:
+        """Watch a score that `bundle` gave to a picture of this part."""
         watched = self.of(bundle)
-        if watched.add(score, p_value):
+        if watched.add(score, p_value, part):
             warn_of_drift(bundle.name, bundle.version, watched.drift)
         self._observe(bundle.name, bundle.version, watched.drift.log10_martingale, watched.alarm_time is not None)
 

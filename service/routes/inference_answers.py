@@ -99,9 +99,11 @@ def answer(request: InferRequest, wanted: Wanted, outcomes: Outcomes, detector: 
         else:
             tensors.append(InferredTensor(**tensor, data=output.to_json()))
     parameters: dict[str, str | float] = {"digest": bundle.digest, "alpha": alpha}
-    told = [each.message for each in outcomes if isinstance(each, JudgedImage)]
-    if messages := dict.fromkeys(filter(None, told or [detector.calibration.shortage(alpha)])):
-        parameters["message"] = "; ".join(messages)
+    if shortage := detector.calibration.shortage(alpha):
+        parameters["message"] = shortage
+    warnings = dict.fromkeys(each.warning for each in outcomes if isinstance(each, JudgedImage) and each.warning)
+    if warnings:
+        parameters["warning"] = "; ".join(warnings)
     answered = InferAnswer(
         model_name=bundle.name,
         model_version=str(bundle.version),

@@ -197,6 +197,7 @@ def _describe(judged: JudgedImage) -> dict[str, Any]:
         "is_anomalous": judged.verdict.is_anomalous,
         "alpha": judged.alpha,
         "message": judged.message,
+        "warning": judged.warning,
         "terms": judged.scored.terms,
         "history_id": judged.history_id,
     }
@@ -214,6 +215,7 @@ def _illustrate(answer: ScoreAnswer, judged: JudgedImage, detector: Detector) ->
         heatmap=draw_heatmap(heatmap),
         strongest=PlaceAnswer(**asdict(place)) if place else None,
         standardised={name: float(values[0]) for name, values in standardised.items()},
+        outlying=detector.outlying,
         reconstruction=None if scored.x_hat is None else draw_image(scored.x_hat),
     )
 

@@ -23,6 +23,7 @@ FOUND: dict[str, Any] = {
     "is_anomalous": False,
     "alpha": 0.05,
     "message": None,
+    "warning": None,
     "terms": {"residual": 61.08, "feature_matching": 47.13, "cross_entropy": 0.612},
     "history_id": None,
 }

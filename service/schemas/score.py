@@ -50,7 +50,9 @@ class ImageScore(Schema):
     alpha: FiniteFloat
     """The false-alarm rate that the threshold is for."""
     message: str | None
-    """Why there is no threshold, or why the p-value does not hold for a picture of this size; else null."""
+    """Why there is no threshold; else null."""
+    warning: str | None
+    """Why the p-value does not hold for a picture of this size; else null."""
     terms: dict[str, FiniteFloat]
     """The evidence that the score is made of."""
     history_id: int | None = None
@@ -81,6 +83,8 @@ class IllustratedAnswer(ScoreAnswer):
     """Of the heatmap; null where all of it is equal. Whether the image is anomalous is told by `is_anomalous` only."""
     standardised: dict[str, FiniteFloat]
     """How many standard deviations each term lies above the mean of normal images."""
+    outlying: FiniteFloat
+    """A term that lies further above is extreme: 6 deviations, more where few normal images tell what is ordinary."""
     reconstruction: str | None
     """The closest normal image that the model can make, of the model's size; null where it can make none (no G)."""
 

@@ -13,6 +13,7 @@ const COLUMNS = [
   ["model", ({ model }) => model],
   ["version", ({ answer }) => answer?.version],
   ["digest", ({ answer }) => answer?.digest],
+  ["warning", ({ answer }) => answer?.warning],
   ["error", ({ problem }) => problem],
 ];
 

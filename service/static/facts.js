@@ -4,8 +4,6 @@ import { desk } from "./desk.js";
 import { times } from "./strongest.js";
 import { number, percent, rankOf } from "./verdicts.js";
 
-const OUTLYING = 6; // standard deviations, as in the reports
-
 /** What each model found. */
 export function factsOf(item, models) {
   const results = models.map((model) => desk.result(item, model));
@@ -17,6 +15,7 @@ export function factsOf(item, models) {
     row("false-alarm rate", () => percent(desk.alpha)),
     row("strongest place", ({ answer }) => placeOf(answer.strongest)),
     row("model", ({ answer }) => `${answer.model}, version ${answer.version}`),
+    ...(results.some(({ answer }) => answer.warning) ? [row("warning", ({ answer }) => answer.warning ?? "–")] : []),
     ...(item.label ? [row("labelled", () => item.label)] : []),
   ];
 }
@@ -31,9 +30,9 @@ export function termsOf(item, models) {
 /** Of an image that a model calls normal: the term that is furthest out, in a sentence; [] where none is. */
 export function contradictionOf(item, model) {
   if (desk.verdict(item, model) !== "normal") return [];
-  const { standardised } = desk.result(item, model).answer;
+  const { standardised, outlying } = desk.result(item, model).answer;
   const [name, value] = Object.entries(standardised).reduce((a, b) => (b[1] > a[1] ? b : a), ["", 0]);
-  if (value <= OUTLYING) return [];
+  if (value <= outlying) return [];
   return [
     `${name.replaceAll("_", " ")} alone is ${number(value)} standard deviations above normal images, ` +
       "though the score is ordinary.",

@@ -94,9 +94,10 @@ async function follow(model, signal) {
   }
 }
 
-function showVerdict({ id, is_anomalous: isAnomalous, message, part, filename, time }) {
+function showVerdict({ id, is_anomalous: isAnomalous, message, warning, part, filename, time }) {
   const state = isAnomalous === null ? "none" : isAnomalous ? "bad" : "good";
-  const why = message ?? (state === "none" ? "The model has too few calibration images for the rate that is set." : "");
+  const none = state === "none" ? "The model has too few calibration images for the rate that is set." : "";
+  const why = message ?? warning ?? none;
   show(state, { why, name: [part, filename].filter(Boolean).join(" · "), time: new Date(time) });
   newest = id ?? newest;
 }

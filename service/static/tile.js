@@ -87,7 +87,10 @@ function showJudgement(part, item, model) {
   part.dataset.verdict = verdict;
   (part.closest(".column") ?? part).dataset.verdict = verdict;
   const texts = [`${SIGNS[verdict]} ${NAMES[verdict]}${corrected(verdict, correction)}`];
-  if (answer) texts.push(`score ${number(answer.score)}`, rankOf(answer.p_value, numCalibration));
+  if (answer) {
+    const rank = answer.warning ? "of a size that did not calibrate" : rankOf(answer.p_value, numCalibration);
+    texts.push(`score ${number(answer.score)}`, rank);
+  }
   [...part.children].forEach((target, i) => showName(target, texts[i] ?? ""));
 }
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly.calibration import Drift, Martingale, OnlineRanks
-from anomaly.calibration.drift import JUMP_RATE, RESERVE, Trajectory, Window
+from anomaly.calibration.drift import JUMP_RATE, NUM_PARTS, RESERVE, Trajectory, Window
 
 NUM_CALIBRATION = 400
 
@@ -137,3 +137,38 @@ def test_a_window_counts_the_last_p_values_only() -> None:
     for p in (1.0, 0.25, 0.26, 0.0):
         window.add(p)
     assert (len(window), window.counts) == (3, [2, 1, 0, 0])
+
+
+@pytest.mark.parametrize("num_calibration", [19, 31, 99, 592])
+def test_the_window_of_a_steady_process_is_flat(num_calibration: int) -> None:
+    calibration = np.sort(np.random.default_rng(0).normal(size=num_calibration))
+    drift = Drift(calibration, rate=0.01, rng=np.random.default_rng(0))
+    ranks = np.tile(np.arange(1, num_calibration + 2), 1000 // (num_calibration + 1))
+    p_values = ranks / (num_calibration + 1)  # each equally often
+    for p_value in np.random.default_rng(1).permutation(p_values).tolist():
+        drift.add(0.0, p_value)
+    mean = len(ranks) / len(drift.window.counts)
+    assert sum(drift.window.counts) == len(ranks)
+    assert min(drift.window.counts) >= 0.8 * mean
+    assert max(drift.window.counts) <= 1.2 * mean
+
+
+def test_pictures_of_one_part_do_not_set_off_the_alarm() -> None:
+    """Ten pictures of each part, alike: nearly every such stream did."""
+    alarms = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        drift = Drift(np.sort(rng.normal(size=99)), rate=0.01, rng=np.random.default_rng([seed, 1]))
+        for number, part in enumerate(rng.normal(size=200).tolist()):
+            for _ in range(10):
+                drift.add(math.sqrt(0.8) * part + math.sqrt(0.2) * rng.normal(), 0.5, f"part {number}")
+        alarms += drift.alarm_at is not None
+        assert drift.num_scores == 200
+    assert alarms <= 1
+
+
+def test_a_part_that_comes_again_much_later_is_a_new_one() -> None:
+    drift = watched([])
+    for part in ["a", "b", "a", None, None, *map(str, range(NUM_PARTS)), "a"]:
+        drift.add(0.0, 0.5, part)
+    assert drift.num_scores == 2 + 2 + NUM_PARTS + 1

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from anomaly.calibration import Drift, generator_of
 
@@ -15,7 +16,7 @@ def a_drift(digest: str = "d") -> Drift:
 
 def fed(drift: Drift, scores: list[float]) -> Drift:
     for i, score in enumerate(scores):
-        drift.add(score, (i % 20 + 1) / 20)
+        drift.add(score, (i % 20 + 1) / 20, f"{i // 2 % 300}" if i % 3 else None)
     return drift
 
 
@@ -47,3 +48,11 @@ def test_what_is_no_state_or_one_of_another_calibration_is_refused() -> None:
 def test_random_numbers_are_those_of_the_digest() -> None:
     assert told(fed(a_drift(), STREAM[:50])) == told(fed(a_drift(), STREAM[:50]))
     assert told(fed(a_drift("e"), STREAM[:50])) != told(fed(a_drift(), STREAM[:50]))
+
+
+def test_a_state_of_before_parts_is_read() -> None:
+    whole, restored = fed(a_drift(), STREAM[:50]), a_drift()
+    state = load(whole.to_bytes())
+    del state["parts"]
+    restored.restore(save(state))
+    assert told(restored) == told(whole)

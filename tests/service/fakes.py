@@ -62,7 +62,7 @@ def a_bundle(ref: BundleRef) -> Bundle:
     manifest = Manifest.model_construct(
         recipe=Recipe(preprocess=PreprocessConfig(size=SIDE)),
         metrics={"loss": 0.5},
-        data=DataRecord.model_construct(calibration_sizes=None),
+        data=DataRecord.model_construct(calibration_sizes=None, num_select=100),
     )
     calibration = Calibration.fit(np.arange(NUM_CALIBRATION, dtype=np.float64))
     statistics = TermStatistics(("residual",), np.array([2.0]), np.array([4.0]), np.eye(1))

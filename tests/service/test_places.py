@@ -46,12 +46,13 @@ def test_a_picture_of_a_size_that_did_not_calibrate_is_told(client: httpx.Client
     assert warning is not None
     sent = [("files", (f"{side}.png", picture(side, side))) for side in (40, 64)]
     results = client.post("/score/batch?alpha=0.2", files=sent).json()["results"]
-    assert [each["message"] for each in results] == [warning, None]
+    assert [each["warning"] for each in results] == [warning, None]
+    assert [each["message"] for each in results] == [None, None]
     assert [each["threshold"] is None for each in results] == [False, False]
     image = {"name": "image", "shape": [1, 40, 40, 1], "datatype": "UINT8", "data": [120] * 1600}
     asked = {"inputs": [image], "parameters": {"alpha": 0.2}}
     answer = client.post(f"/v2/models/{whole_places_dir.name}/infer", json=asked).json()
-    assert answer["parameters"]["message"] == warning
+    assert answer["parameters"]["warning"] == warning
 
 
 def test_an_answer_has_a_heatmap_of_the_picture_and_no_reconstruction(client: httpx.Client, drawn_parts: Path) -> None:

@@ -104,7 +104,7 @@ def models_of(connection: Connection) -> Sequence[str]:
 
 def _feed(watched: Watched, entries: Sequence[HistoryEntry]) -> tuple[bool, dict[str, object]]:
     """Whether the alarm has gone off, and what the store is to have."""
-    alarms = [watched.add(entry.score, entry.p_value) for entry in entries]
+    alarms = [watched.add(entry.score, entry.p_value, entry.part) for entry in entries]
     time = watched.alarm_time and as_text(watched.alarm_time)
     return any(alarms), {
         "num_scores": watched.drift.num_scores, "alarm_time": time, "state": watched.drift.to_bytes(),

@@ -27,7 +27,7 @@ def test_a_form_and_a_raw_body_get_the_same_complete_answer(instance: Instance) 
     raw = instance.score(png(7)).json()
     expected = {
         "model": "m", "version": 1, "digest": "digest of m/1", "part": None, "filename": "seven.png", "score": 7.0,
-        "p_value": 0.93, "threshold": 94.0, "is_anomalous": False, "alpha": 0.05, "message": None,
+        "p_value": 0.93, "threshold": 94.0, "is_anomalous": False, "alpha": 0.05, "message": None, "warning": None,
         "terms": {"residual": 3.5}, "history_id": None,
     }  # fmt: skip
     assert expected == form

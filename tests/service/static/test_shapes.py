@@ -1,5 +1,6 @@
 """Pictures that are no squares: in their own shape, and the same place in image, closest normal and map."""
 
+import csv
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from anomaly import load_detector
 from service.app import create_app
 from service.settings import Settings
 from tests.service.fakes import picture, served
-from tests.service.static.desk import finish, tiles
+from tests.service.static.desk import drop, finish, tile, tiles
 from tests.service.static.test_gallery import set_range
 
 SIZE = (80, 96)
@@ -124,3 +126,24 @@ def test_before_its_answer_a_picture_has_its_shape_too(page: Page) -> None:
     sheet = tiles(page).locator(".sheet")
     expect(sheet).to_have_css("aspect-ratio", "0.5 / 1")
     page.get_by_role("button", name="Cancel").click()
+
+
+def test_a_picture_of_a_size_that_did_not_calibrate_is_told(
+    address: str, whole_places_dir: Path, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    page.goto(address)
+    page.locator("#model:enabled").wait_for()
+    drop(page, {"small.png": picture(40, 40), "usual.png": picture(64, 64)})
+    finish(page, shown=2)
+    expect(tile(page, "small.png").locator(".rank")).to_have_text("of a size that did not calibrate")
+    expect(tile(page, "usual.png").locator(".rank")).to_contain_text("normal images")
+    with page.expect_download() as download:
+        page.locator("#export").click()
+    rows = {row["name"]: row["warning"] for row in csv.DictReader(download.value.path().read_text().splitlines())}
+    assert rows == {"small.png": load_detector(whole_places_dir).size_warning(40, 40), "usual.png": ""}
+    tile(page, "usual.png").locator("button").click()
+    expect(page.locator("#viewer-facts")).not_to_contain_text("warning")
+    page.keyboard.press("Escape")
+    tile(page, "small.png").locator("button").click()
+    expect(page.locator("#viewer-facts tr", has_text="warning")).to_contain_text("the picture is 40 × 40 pixels")
