@@ -11,7 +11,6 @@ import numpy as np
 from anomaly.calibration import is_above
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Summary
-from anomaly.scoring.combine import OUTLYING
 
 FAR_ABOVE = 0.05
 """AUROC. So much better than the score, and beyond its 95% interval, a term alone has to be."""
@@ -46,19 +45,20 @@ def shifted_term(evaluation: Evaluation) -> TermFound | None:
     return furthest if abs(furthest.value) > SHIFTED else None
 
 
-def outlying_term(standardised: Mapping[str, float]) -> TermFound | None:
-    """The term of one image that lies furthest above the normals', where that is extreme."""
+def outlying_term(standardised: Mapping[str, float], outlying: float) -> TermFound | None:
+    """The term of one image that lies furthest above the normals', where that is more than `outlying` deviations."""
     if not standardised:
         return None
     furthest = TermFound(*max(standardised.items(), key=lambda item: item[1]))
-    return furthest if furthest.value > OUTLYING else None
+    return furthest if furthest.value > outlying else None
 
 
 def passed_outliers(evaluation: Evaluation) -> dict[str, TermFound]:
     """By path, the images that are not called anomalous though one term is extreme; none without a threshold."""
     found: dict[str, TermFound] = {}
     for i, (path, score) in enumerate(zip(evaluation.paths, evaluation.scores.tolist(), strict=True)):
-        term = outlying_term({name: float(values[i]) for name, values in evaluation.standardised.items()})
+        standardised = {name: float(values[i]) for name, values in evaluation.standardised.items()}
+        term = outlying_term(standardised, evaluation.outlying)
         if term and evaluation.threshold is not None and not is_above(score, evaluation.threshold):
             found[path] = term
     return found

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 from sklearn.metrics import average_precision_score, roc_curve
 
 from anomaly.calibration import is_above
 from anomaly.errors import DataError
+from anomaly.evaluation.intervals import Interval, auroc_interval, lead_interval, placements
 
-_TAILS = (0.025, 0.975)  # of a 95% interval
 ScoreArray = NDArray[np.floating]
 Labels = NDArray[np.bool_]
 
@@ -34,46 +33,39 @@ class ImageMetrics:
     num_anomalous: int
 
 
-def image_metrics(
-    scores: ScoreArray,
-    labels: Labels,
-    *,
-    parts: Sequence[str] | None = None,
-    seed: int = 0,
-    num_bootstrap: int = 2000,
-) -> ImageMetrics:
+def image_metrics(scores: ScoreArray, labels: Labels, *, parts: Sequence[str] | None = None) -> ImageMetrics:
     """Measure the ranking of a test split; raises DataError unless there are both normal and anomalous images.
 
-    `auroc_ci95` is the percentile interval of a bootstrap that redraws normals and anomalies separately. It speaks of
-    other test images, not of other training runs. `parts` (n,) say which part each normal shows: then whole parts are
-    redrawn, with all their images, and the interval speaks of other parts (a cluster bootstrap: Davison and Hinkley
-    1997, section 3.8). Where the bootstrap degenerates, `_exact_interval` widens it: with a perfect or nearly perfect
-    AUROC, redrawn splits are as perfect, and their interval shrinks towards a point however few images there are.
+    `auroc_ci95` speaks of other test images (see `intervals`). `parts` (n,) say which part each image shows, "" for one
+    of its own: then images of one part count as one unit, and the interval speaks of other parts.
     """
-    normal, anomalous = _split(scores, labels)
-    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
-    shown = np.arange(len(normal)) if parts is None else _parts_of_sorted(scores, labels, parts)
-    aurocs = _bootstrap_aurocs(normal, anomalous, shown, np.random.default_rng(seed), num_bootstrap)
-    low, high = np.quantile(aurocs, _TAILS).tolist()
     found = auroc(scores, labels)
-    if low == 0 or high == 1 or low == high:
-        exact_low, exact_high = _exact_interval(found, min(int(shown.max()) + 1, len(anomalous)))
-        low, high = min(low, exact_low), max(high, exact_high)
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    shown = None if parts is None else np.array(parts)
+    order = np.lexsort((scores, labels) if shown is None else (shown, scores, labels))  # so that sums round alike
+    placed = placements(scores[order], labels[order])
     return ImageMetrics(
         auroc=found,
-        auroc_ci95=(low, high),
+        auroc_ci95=auroc_interval(found, placed, labels[order], None if shown is None else shown[order].tolist()),
         average_precision=float(average_precision_score(labels, scores)),
         fpr_at_95_tpr=float(fpr[tpr >= 0.95].min()),
-        num_normal=len(normal),
-        num_anomalous=len(anomalous),
+        num_normal=int((~labels).sum()),
+        num_anomalous=int(labels.sum()),
     )
 
 
 def auroc(scores: ScoreArray, labels: Labels) -> float:
     """Area under the ROC curve; raises DataError unless there are both normal and anomalous images."""
     normal, anomalous = _split(scores, labels)
-    num_below, num_not_above = _places(normal, anomalous)
+    num_below = np.searchsorted(normal, anomalous, side="left")
+    num_not_above = np.searchsorted(normal, anomalous, side="right")
     return float((num_below + num_not_above).sum() / (2 * len(normal) * len(anomalous)))
+
+
+def lead_over(scores: ScoreArray, others: ScoreArray, labels: Labels, parts: Sequence[str] | None = None) -> Interval:
+    """The 95% interval of the AUROC of `scores` minus that of `others`, of the same images."""
+    lead = auroc(scores, labels) - auroc(others, labels)
+    return lead_interval(lead, placements(scores, labels) - placements(others, labels), labels, parts)
 
 
 def auroc_by_kind(scores: ScoreArray, labels: Labels, kinds: Sequence[str]) -> dict[str, float]:
@@ -102,7 +94,7 @@ def _share(flags: Labels) -> float | None:
 
 
 def _split(scores: ScoreArray, labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores of the normals and of the anomalies, each sorted."""
+    """Scores of the normals, sorted, and of the anomalies."""
     if scores.shape != labels.shape or scores.ndim != 1:
         raise ValueError(f"scores and labels must be two vectors of one length, got {scores.shape} and {labels.shape}")
     if not np.isfinite(scores).all():
@@ -111,59 +103,10 @@ def _split(scores: ScoreArray, labels: Labels) -> tuple[NDArray[np.float64], NDA
             f"{num_bad} of {scores.size} scores are not finite numbers, so images cannot be ranked by them. "
             "Leave these images out, or look for what is wrong with the model with `anomaly models verify`."
         )
-    normal, anomalous = np.sort(scores[~labels].astype(np.float64)), np.sort(scores[labels].astype(np.float64))
+    normal, anomalous = np.sort(scores[~labels].astype(np.float64)), scores[labels].astype(np.float64)
     if not normal.size or not anomalous.size:
         raise DataError(
             f"Got {normal.size} normal and {anomalous.size} anomalous test images, but an evaluation needs at least "
             "one of each. Give a test split with both; for images of one sort alone use `anomaly score`."
         )
     return normal, anomalous
-
-
-def _exact_interval(share: float, num_pairs: int) -> tuple[float, float]:
-    """The 95% interval of Clopper and Pearson (1934) for an AUROC, as a share of `num_pairs` independent pairs.
-
-    `num_pairs` is the size of the smaller class: so many pairs of a normal and an anomaly share no image. If all
-    normals lie below all anomalies, each of these pairs is ranked rightly, which has at most the probability
-    AUROC^num_pairs, whatever the distributions. So the lower end 0.025^(1/num_pairs) for an AUROC of 1 holds for few
-    images, too. For an AUROC near 1 a share of the pairs that is no whole number is put into the same formula. It errs
-    on the wide side.
-    Source: Obuchowski and Lieber 2002, Academic Radiology 9, 526–530, on such bounds where the AUROC found is 1.
-    """
-    right, wrong = share * num_pairs, (1 - share) * num_pairs
-    low = float(betaincinv(right, wrong + 1, _TAILS[0])) if share > 0 else 0.0
-    high = float(betaincinv(right + 1, wrong, _TAILS[1])) if share < 1 else 1.0
-    return low, high
-
-
-def _places(normal: NDArray[np.float64], anomalous: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For each anomaly, how many of the sorted normals score lower, and how many do not score higher."""
-    return np.searchsorted(normal, anomalous, side="left"), np.searchsorted(normal, anomalous, side="right")
-
-
-def _parts_of_sorted(scores: ScoreArray, labels: Labels, parts: Sequence[str]) -> NDArray[np.intp]:
-    """The number of the part of each normal, in the order of `_split`."""
-    numbers = np.unique(np.array(parts)[~labels], return_inverse=True)[1]
-    return numbers[np.argsort(scores[~labels].astype(np.float64), kind="stable")]
-
-
-def _bootstrap_aurocs(
-    normal: NDArray[np.float64],
-    anomalous: NDArray[np.float64],
-    shown: NDArray[np.intp],
-    rng: np.random.Generator,
-    num_bootstrap: int,
-) -> NDArray[np.float64]:
-    """AUROCs of resampled splits, without sorting again: redrawn normals only change how many stand at each place.
-
-    `shown` has the part of each normal, numbered from 0.
-    """
-    num_parts, m = int(shown.max()) + 1, len(anomalous)
-    num_below, num_not_above = _places(normal, anomalous)
-    aurocs = np.empty(num_bootstrap)
-    for i in range(num_bootstrap):
-        num_drawn = np.bincount(rng.integers(0, num_parts, num_parts), minlength=num_parts)[shown]
-        num_among_first = np.concatenate(([0], np.cumsum(num_drawn)))
-        wins_twice = num_among_first[num_below] + num_among_first[num_not_above]
-        aurocs[i] = wins_twice[rng.integers(0, m, m)].sum() / (2 * num_among_first[-1] * m)
-    return aurocs

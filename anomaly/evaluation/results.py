@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from anomaly.bundle import DetectabilityRecord
 from anomaly.scoring import StrongestPlace
+from anomaly.scoring.combine import OUTLYING
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,14 @@ class Evaluation:
     """A bundle's scores on a test split; arrays and lists have one entry a scored image, in one order.
 
     `model` is NAME/VERSION, `data` and `title` are for people. `labels` is True for anomalous; `kinds` names the defect
-    or class. `threshold` is None where there were too few calibration images for `alpha`. `baselines` are AUROCs by
-    name, fitted on `num_baseline` normal images; `pixel` is None where the data set has no masks; `failures` are (path,
-    reason). `seed` is of the one training that is measured. `standardised` has the terms in standard deviations above
-    the mean of the *select* normals. `counted` is None where parts are not told apart; else it is True for one normal
-    image of each part that the model has not seen, and `parts` has the part of each image, "" of an anomaly.
-    `detectability` is what the bundle says of itself, not measured on this data; None where it says nothing. `region`
-    is a sentence on what counts, where not all does.
+    or class. `threshold` is None where there were too few calibration images for `alpha`. `baselines` are the scores of
+    the same images by name, fitted on `num_baseline` normal images; `pixel` is None where the data set has no masks;
+    `failures` are (path, reason). `seed` is of the one training that is measured. `standardised` has the terms in
+    standard deviations above the mean of the *select* normals, and above `outlying` of them a term is extreme.
+    `counted` is None where parts are not told apart; else it is True for one normal image of each part that the model
+    has not seen, and `parts` has the part of each image, "" of an anomaly that has none. `detectability` is what the
+    bundle says of itself, not measured on this data; None where it says nothing. `region` is a sentence on what counts,
+    where not all does.
     """
 
     title: str
@@ -83,7 +85,7 @@ class Evaluation:
     standardised: Mapping[str, NDArray[np.floating]]
     threshold: float | None
     alpha: float
-    baselines: dict[str, float]
+    baselines: Mapping[str, NDArray[np.floating]]
     num_baseline: int
     pixel: PixelFigures | None
     examples: list[Example]
@@ -95,6 +97,7 @@ class Evaluation:
     parts: Sequence[str] | None = None
     detectability: DetectabilityRecord | None = None
     region: str | None = None
+    outlying: float = OUTLYING
 
 
 def choose_examples(

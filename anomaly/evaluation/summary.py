@@ -5,7 +5,15 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from anomaly.calibration import is_above
-from anomaly.evaluation.metrics import ImageMetrics, auroc, auroc_by_kind, image_metrics, num_by_kind, rates_at
+from anomaly.evaluation.metrics import (
+    ImageMetrics,
+    auroc,
+    auroc_by_kind,
+    image_metrics,
+    lead_over,
+    num_by_kind,
+    rates_at,
+)
 from anomaly.evaluation.results import Evaluation, PixelFigures
 
 
@@ -16,6 +24,14 @@ class Standing(StrEnum):
     LEVEL = "level"
     BEHIND = "behind"
     ALONE = "alone"
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A plain baseline: its AUROC, and the 95% interval of the detector's minus it, on the same images."""
+
+    auroc: float
+    lead_ci95: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -31,17 +47,23 @@ class Summary:
     auroc_by_kind: dict[str, float]
     num_by_kind: dict[str, int]
     auroc_by_term: dict[str, float]
+    rivals: dict[str, Rival]
     num_parts: int | None = None
     fpr_of_parts: float | None = None
 
-    def standing(self, baselines: dict[str, float]) -> Standing:
-        """Compare with the best baseline; a lead that the lower end of the interval does not hold is no lead."""
-        if not baselines:
+    @property
+    def best_rival(self) -> str:
+        """The name of the baseline with the highest AUROC; there must be one."""
+        return max(self.rivals, key=lambda name: self.rivals[name].auroc)
+
+    @property
+    def standing(self) -> Standing:
+        """Compare with all baselines; a difference that chance can explain is none."""
+        if not self.rivals:
             return Standing.ALONE
-        best = max(baselines.values())
-        if best > self.image.auroc:
+        if self.rivals[self.best_rival].lead_ci95[1] < 0:
             return Standing.BEHIND
-        return Standing.AHEAD if best < self.image.auroc_ci95[0] else Standing.LEVEL
+        return Standing.AHEAD if all(rival.lead_ci95[0] > 0 for rival in self.rivals.values()) else Standing.LEVEL
 
 
 def summarise(evaluation: Evaluation) -> Summary:
@@ -55,6 +77,10 @@ def summarise(evaluation: Evaluation) -> Summary:
         auroc_by_kind=auroc_by_kind(scores, labels, evaluation.kinds),
         num_by_kind=num_by_kind(labels, evaluation.kinds),
         auroc_by_term={term: auroc(values, labels) for term, values in evaluation.terms.items()},
+        rivals={
+            name: Rival(auroc(theirs, labels), lead_over(scores, theirs, labels, evaluation.parts))
+            for name, theirs in evaluation.baselines.items()
+        },
         num_parts=None if evaluation.counted is None else int(evaluation.counted.sum()),
         fpr_of_parts=_fpr_of_parts(evaluation),
     )
@@ -76,7 +102,8 @@ def metrics_of(evaluation: Evaluation, summary: Summary) -> dict[str, object]:
         "num_parts": summary.num_parts,
         "fpr_of_parts": summary.fpr_of_parts,
         **_pixel_metrics(evaluation.pixel),
-        "baselines": evaluation.baselines,
+        "baselines": {name: rival.auroc for name, rival in summary.rivals.items()},
+        "lead_ci95": {name: list(rival.lead_ci95) for name, rival in summary.rivals.items()},
         "num_baseline": evaluation.num_baseline,
         "auroc_by_kind": summary.auroc_by_kind,
         "num_by_kind": summary.num_by_kind,

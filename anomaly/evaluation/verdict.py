@@ -6,6 +6,7 @@ whether the plain baselines are better.
 """
 
 from collections import Counter
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -14,13 +15,13 @@ from anomaly.counted import counted
 from anomaly.evaluation.contradictions import TermFound, better_term, passed_outliers, shifted_term
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Standing, Summary
-from anomaly.scoring.combine import OUTLYING
 
 BASELINE_NAMES = {"pca": "PCA", "knn": "nearest neighbours"}
 NUM_HARDEST = 3  # kinds that are named
 _NEAR_GUESSING = 0.6  # AUROC
 _MOST = 0.5  # shares of the anomalies: fewer found is called missing most,
 _WELL = 0.8  # and so many found by a fitting threshold is called ranking well
+_CHANCE = 0.01  # of what is more seldom than this it is said that chance does not explain it
 
 
 def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
@@ -66,6 +67,8 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
     asked = f"A false-alarm rate of {percent(evaluation.alpha)} was asked for"
     num_normal, num_false = _false_alarms(evaluation, evaluation.threshold)
     fewest, most = false_alarms_by_chance(evaluation.alpha, evaluation.num_calibration, num_normal)
+    if (evaluation.scores[~evaluation.labels] == evaluation.threshold).any():
+        fewest = 0  # of equal scores there may be any number at the threshold, and none of them is above it
     if fewest <= num_false <= most:
         return f"{found}{asked}."
     how, what = ("more", "differ from") if num_false > most else ("fewer", "have lower scores than")
@@ -84,16 +87,19 @@ def threshold_sentence(evaluation: Evaluation, summary: Summary) -> str | None:
     """That the threshold misses most anomalies though the scores rank well, why and what to do; None where it does not.
 
     The scores rank well if a threshold finds most anomalies that raises no more false alarms on these same normal
-    images than was asked for. It is told, and never used.
+    images than was asked for. It is told, and never used. If chance can explain that the threshold in force is so much
+    higher, nothing is said.
     """
-    fitting = _fitting_share(evaluation)
-    if summary.tpr_at_threshold is None or summary.tpr_at_threshold >= _MOST or fitting < _WELL:
+    if summary.tpr_at_threshold is None or summary.tpr_at_threshold >= _MOST:
+        return None
+    fitting = _Fitting.of(evaluation)
+    if fitting.share_found < _WELL or fitting.chance >= _CHANCE:
         return None
     return (
         f"The threshold misses most anomalies, although the scores rank well: one that fits these normal images would "
-        f"find {percent(fitting)}, with no more false alarms than was asked for. The threshold is too high for these "
-        "images. A likely cause: the model was calibrated with unlike images, or with defective ones. Calibrate with "
-        "good images of today's light, camera and lot (anomaly calibrate)."
+        f"find {percent(fitting.share_found)}, with no more false alarms than was asked for. The threshold is too high "
+        "for these images. A likely cause: the model was calibrated with unlike images, or with defective ones. "
+        "Calibrate with good images of today's light, camera and lot (anomaly calibrate)."
     )
 
 
@@ -124,9 +130,9 @@ def outliers_sentence(evaluation: Evaluation) -> str | None:
     terms = ", ".join(f"{name} in {count}" for name, count in counts)
     path, furthest = max(passed.items(), key=lambda item: item[1].value)
     return (
-        f"Not called anomalous, though one term lies more than {OUTLYING:.0f} standard deviations above normal images: "
-        f"{len(passed)} of {len(evaluation.paths)} images ({terms}). Look at them; the furthest is {path}, with "
-        f"{furthest.name} at {_deviations(furthest)}."
+        f"Not called anomalous, though one term lies more than {evaluation.outlying:.3g} standard deviations above "
+        f"normal images: {len(passed)} of {len(evaluation.paths)} images ({terms}). Look at them; the furthest is "
+        f"{path}, with {furthest.name} at {_deviations(furthest)}."
     )
 
 
@@ -187,14 +193,14 @@ def kinds_sentence(summary: Summary) -> str | None:
 
 def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:
     """Whether the detector is better than the best plain baseline."""
-    standing = summary.standing(evaluation.baselines)
+    standing = summary.standing
     if standing is Standing.ALONE:
         return (
             "No baseline was measured, because there are no other normal images to fit one on. A simpler method may do "
             "as well."
         )
-    name = max(evaluation.baselines, key=evaluation.baselines.__getitem__)
-    baseline, own = told_apart(evaluation.baselines[name], summary.image.auroc)
+    name = summary.best_rival
+    baseline, own = told_apart(summary.rivals[name].auroc, summary.image.auroc)
     best = f"{BASELINE_NAMES.get(name, name)} with an AUROC of {baseline}"
     match standing:
         case Standing.AHEAD if threshold_sentence(evaluation, summary):
@@ -204,7 +210,10 @@ def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:
         case Standing.AHEAD:
             return f"It is better than the plain baselines. The best of them is {best}."
         case Standing.LEVEL:
-            return f"It is no better than the best plain baseline, {best}, within the uncertainty of the measurement."
+            return (
+                f"It is neither better nor worse than the best plain baseline, {best}, against {own} for this model, "
+                "within the uncertainty of the measurement on these images."
+            )
         case Standing.BEHIND:
             return (
                 f"A plain baseline is better: {best}, against {own} for this model. "
@@ -253,11 +262,28 @@ def _false_alarms(evaluation: Evaluation, threshold: float) -> tuple[int, int]:
     return len(scores), int(np.sum(is_above(scores, threshold)))
 
 
-def _fitting_share(evaluation: Evaluation) -> float:
-    """The share of the anomalies found by the least threshold above which at most alpha of the test normals lie."""
-    is_normal = (
-        evaluation.counted if evaluation.counted is not None and evaluation.counted.any() else ~evaluation.labels
-    )
-    normal = np.sort(evaluation.scores[is_normal])
-    threshold = normal[-1 - int(evaluation.alpha * len(normal))]
-    return float(is_above(evaluation.scores[evaluation.labels], float(threshold)).mean())
+class _Fitting(NamedTuple):
+    """The least threshold above which at most alpha of the test normals lie.
+
+    `share_found` is the share of the anomalies above it, and `chance` the probability that as many calibration scores
+    reach it, or more, if they and the test normals are alike: it is the J-th highest of m normals, so the share of
+    normals above it has the distribution Beta(J, m + 1 - J), and the calibration scores among n are beta-binomial.
+    """
+
+    share_found: float
+    chance: float
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> Self:
+        from scipy.stats import betabinom  # here, because it takes a second to import
+
+        counted = evaluation.counted
+        is_normal = counted if counted is not None and counted.any() else ~evaluation.labels
+        falling = np.flatnonzero(is_normal)[np.argsort(-evaluation.scores[is_normal], kind="stable")]
+        num_above = int(evaluation.alpha * len(falling))
+        row = falling[num_above]
+        share = is_above(evaluation.scores[evaluation.labels], float(evaluation.scores[row])).mean()
+        n = evaluation.num_calibration
+        num_reaching = round(float(evaluation.p_values[row]) * (n + 1)) - 1
+        law = betabinom(n, num_above + 1, len(falling) - num_above)
+        return cls(float(share), float(law.sf(num_reaching - 1)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.data import Limits, PixelsOfImages, PixelStore, Sample, image_keys
-from anomaly.evaluation import auroc, knn_scores, pca_scores
+from anomaly.evaluation import knn_scores, pca_scores
 
 _MIN_IMAGES = 2  # PCA needs as many
 _SIDE = 64  # pixels of the squares that baselines see where pictures keep their shapes
@@ -25,9 +25,9 @@ class BaselineImages(NamedTuple):
 
 @dataclass(frozen=True)
 class Baselines:
-    """AUROCs by name, and the number of normal images that the baselines were fitted on."""
+    """Scores of the test images by name, and the number of normal images that the baselines were fitted on."""
 
-    aurocs: dict[str, float]
+    scores: dict[str, NDArray[np.floating]]
     num_images: int
 
 
@@ -35,12 +35,11 @@ def measure_baselines(
     config: PreprocessConfig,
     train: BaselineImages,
     test: BaselineImages,
-    labels: NDArray[np.bool_],
     *,
     folder: Path,
     limits: Limits,
 ) -> Baselines:
-    """Fitted on the training normals; none where there are none to fit on. `labels` are those of the test images.
+    """Fitted on the training normals; none where there are none to fit on.
 
     Images that are also tested on are left out: a baseline that knew them would have nothing to show. Where pictures
     keep their shapes, squares of them are made in `folder`.
@@ -56,8 +55,4 @@ def measure_baselines(
     known = known[~np.isin(image_keys(known), image_keys(tested))]
     if len(known) < _MIN_IMAGES:
         return Baselines({}, 0)
-    aurocs = {
-        "pca": auroc(pca_scores(known, tested), labels),
-        "knn": auroc(knn_scores(known, tested), labels),
-    }
-    return Baselines(aurocs, len(known))
+    return Baselines({"pca": pca_scores(known, tested), "knn": knn_scores(known, tested)}, len(known))

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,8 @@ from anomaly.evaluation import (
 from anomaly.inference import Detector, Evidence, load_detector
 from anomaly.locks import writing_folder
 from anomaly.pipeline.baselines import BaselineImages, Baselines, measure_baselines
-from anomaly.pipeline.new_parts import counted_normals, known_parts
+from anomaly.pipeline.copies import copies, copies_left_out
+from anomaly.pipeline.new_parts import counted_normals, known_parts, parts_shown
 from anomaly.pipeline.other_sizes import OtherSizes
 from anomaly.pipeline.pixel_figures import MasksRead, pixel_figures, read_masks
 from anomaly.pipeline.reading import ReadingWatch
@@ -114,8 +116,9 @@ def evaluate_bundle(
     Larger images than `max_pixels` count as unreadable. `sample`: only this many of the test images, drawn at random by
     a fixed seed, for models that are slow to score.
     Images that made the model (training, selection or calibration) are left out and counted: on them there is nothing
-    to measure. `groups` says which part each image shows (see `open_dataset`): then false alarms are held against alpha
-    on one picture of each part of which no image made the model, for pictures of one part are alike.
+    to measure. Of exact copies with one label one counts, as in training: they are not drawn independently. `groups`
+    says which part each image shows (see `open_dataset`): then false alarms are held against alpha on one picture of
+    each part of which no image made the model, for pictures of one part are alike.
 
     Raises:
         DataError: the data cannot be used, its masks are inverted, or it has not both normal and anomalous images that
@@ -139,8 +142,12 @@ def evaluate_bundle(
         test_store = PixelStore.build(
             samples, detector.preprocess, Path(folder) / "test.u8", limits=limits, on_image=watch.on_image
         )
-        unseen = ~detector.bundle.contents.normals.knows(image_keys(test_store.pixels))
-        scored = _score(detector, samples, test_store, unseen, limits)
+        keys = image_keys(test_store.pixels)
+        seen = detector.bundle.contents.normals.knows(keys)
+        by_path = {sample.path: sample for sample in samples}
+        read = [by_path[path] for path in test_store.paths]
+        is_copy = copies(read, keys) & ~seen
+        scored = _score(detector, read, test_store, ~(seen | is_copy), limits)
         baselines, stores = Baselines({}, 0), [test_store]
         if train:
             train_store = PixelStore.build(
@@ -151,7 +158,6 @@ def evaluate_bundle(
                 detector.preprocess,
                 BaselineImages(train, train_store.pixels),
                 BaselineImages(scored.samples, scored.pixels),
-                scored.labels,
                 folder=Path(folder),
                 limits=limits,
             )
@@ -159,7 +165,7 @@ def evaluate_bundle(
         evaluation = replace(
             _evaluation(detector, dataset, scored, test_store, baselines, alpha, limits),
             counted=counted_normals(dataset, scored.samples, scored.pixels, known),
-            parts=[dataset.parts.get(sample.path, "") for sample in scored.samples] if dataset.parts else None,
+            parts=parts_shown(dataset, scored.samples),
         )
         summary = summarise(evaluation)
         forgotten = groups_forgotten(detector.bundle.manifest.data, groups)
@@ -167,9 +173,14 @@ def evaluate_bundle(
         return EvaluationSummary(
             metrics=metrics_of(evaluation, summary),
             verdict=verdict_lines(evaluation, summary),
-            num_seen=int((~unseen).sum()),
+            num_seen=int(seen.sum()),
             failures=tuple(reason for _, reason in test_store.errors),
-            remarks=(*test_store.remarks, *_other_sizes(detector, test_store), *([forgotten] if forgotten else [])),
+            remarks=(
+                *test_store.remarks,
+                *copies_left_out(int(is_copy.sum())),
+                *_other_sizes(detector, test_store),
+                *([forgotten] if forgotten else []),
+            ),
             mask_failures=tuple(reason for _, reason in evaluation.pixel.failures) if evaluation.pixel else (),
         )
 
@@ -184,17 +195,16 @@ def _draw(samples: list[Sample], num: int | None) -> list[Sample]:
 
 
 def _score(
-    detector: Detector, samples: list[Sample], store: PixelStore, unseen: NDArray[np.bool_], limits: Limits
+    detector: Detector, samples: list[Sample], store: PixelStore, is_used: NDArray[np.bool_], limits: Limits
 ) -> _Scored:
-    by_path = {sample.path: sample for sample in samples}
-    kept = [by_path[path] for path, new in zip(store.paths, unseen, strict=True) if new]
+    kept = list(compress(samples, is_used))
     labels = np.array([sample.label == "anomalous" for sample in kept], dtype=bool)
     if not labels.any() or labels.all():
         raise DataError(
-            f"of {len(unseen)} test images {int((~unseen).sum())} made this model, and of the others "
+            f"of {len(is_used)} test images {int((~is_used).sum())} made this model or are copies, and of the others "
             f"{int((~labels).sum())} are normal and {int(labels.sum())} anomalous; both are needed to evaluate"
         )
-    pixels = store.pixels if unseen.all() else take(store.pixels, unseen)  # a copy, of what may be larger than memory
+    pixels = store.pixels if is_used.all() else take(store.pixels, is_used)  # a copy, of what may be larger than memory
     masks = read_masks(kept, limits)
     return _Scored(kept, pixels, labels, detector.evidence(pixels), masks)
 
@@ -227,7 +237,7 @@ def _evaluation(
         standardised=bundle.contents.statistics.standardise(scored.evidence.terms),
         threshold=detector.calibration.threshold(alpha),
         alpha=alpha,
-        baselines=baselines.aurocs,
+        baselines=baselines.scores,
         num_baseline=baselines.num_images,
         pixel=pixel,
         examples=list(_examples(detector, scored, limits)),
@@ -237,6 +247,7 @@ def _evaluation(
         seed=bundle.manifest.recipe.training.seed,
         detectability=bundle.manifest.detectability,
         region=region_note(detector.preprocess.region),
+        outlying=detector.outlying,
     )
 
 

@@ -19,6 +19,11 @@ def known_parts(dataset: Dataset, stores: Sequence[PixelStore], normals: NormalR
     }
 
 
+def parts_shown(dataset: Dataset, samples: Sequence[Sample]) -> list[str] | None:
+    """The part of each image, "" of an anomaly that has none; None without parts."""
+    return [dataset.parts.get(sample.path, sample.group) for sample in samples] if dataset.parts else None
+
+
 def one_of_each_new(
     rows: Sequence[int], keys: NDArray[np.uint64], parts: Sequence[str], known: set[str]
 ) -> NDArray[np.intp]:

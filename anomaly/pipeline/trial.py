@@ -194,8 +194,10 @@ def _scores(detector: Detector, images: Sequence[Pixels]) -> NDArray[np.float64]
 
 
 def _metrics(own: NDArray[np.float64], spoilt: NDArray[np.float64]) -> ImageMetrics:
+    """Of pictures, and of the same in the same order, spoilt any number of times: they are alike, and count as one."""
     scores = np.concatenate([own, spoilt])
-    return image_metrics(scores, np.arange(len(scores)) >= len(own))
+    rows = np.arange(len(scores))
+    return image_metrics(scores, rows >= len(own), parts=[f"picture {row}" for row in rows % len(own)])
 
 
 def _split(dataset: Dataset, samples: Sequence[Sample], seed: int) -> tuple[Dataset, list[Sample]]:

@@ -61,7 +61,7 @@ def render_page(evaluation: Evaluation, summary: Summary) -> str:
         summary=summary,
         css=package.joinpath("report.css").read_text("utf-8"),
         verdict=verdict_lines(evaluation, summary),
-        standing=summary.standing(evaluation.baselines),
+        standing=summary.standing,
         contenders=_contenders(evaluation, summary),
         kinds=_hardest_first(summary.auroc_by_kind, summary.num_by_kind),
         terms=_hardest_first(summary.auroc_by_term)[::-1],
@@ -75,7 +75,7 @@ def render_page(evaluation: Evaluation, summary: Summary) -> str:
 
 def _contenders(evaluation: Evaluation, summary: Summary) -> list[Bar]:
     """The detector, which is marked, and the baselines, best first."""
-    baselines = [Bar(BASELINE_NAMES.get(name, name), value) for name, value in evaluation.baselines.items()]
+    baselines = [Bar(BASELINE_NAMES.get(name, name), rival.auroc) for name, rival in summary.rivals.items()]
     detector = Bar(evaluation.model, summary.image.auroc, is_marked=True)
     return sorted([detector, *baselines], key=lambda bar: bar.auroc, reverse=True)
 
@@ -111,20 +111,20 @@ def _draw_groups(evaluation: Evaluation) -> dict[str, list[ShownExample]]:
     groups: dict[str, list[ShownExample]] = {}
     for example in evaluation.examples:
         alarm = is_above(example.score, evaluation.threshold)
-        shown = ShownExample(example, draw_example(example, is_alarm=alarm), alarm, _remark(example, alarm))
+        shown = ShownExample(
+            example, draw_example(example, is_alarm=alarm), alarm, _remark(example, evaluation.outlying, alarm=alarm)
+        )
         groups.setdefault(example.group, []).append(shown)
     return groups
 
 
-def _remark(example: Example, alarm: bool) -> str | None:
+def _remark(example: Example, outlying: float, *, alarm: bool) -> str | None:
     """How strong the strongest place of an alarm is; of another image, which term is far out all the same."""
     if alarm:
         place = example.strongest
         return f"strongest place: {strength_text(place)} an ordinary normal image's" if place else None
-    outlying = outlying_term(example.standardised)
-    return (
-        f"though {outlying.name} is {outlying.value:.0f} standard deviations above normal images" if outlying else None
-    )
+    term = outlying_term(example.standardised, outlying)
+    return f"though {term.name} is {term.value:.0f} standard deviations above normal images" if term else None
 
 
 def _number(value: float | None) -> str:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anomaly.evaluation.results import Evaluation, Example, PixelFigures
 from anomaly.scoring import StrongestPlace
@@ -33,6 +34,19 @@ def make_pixel(**changes: Any) -> PixelFigures:
     return replace(PixelFigures(0.9, 0.7, num_normal=10, num_anomalous=8, num_without=1, failures=failures), **changes)
 
 
+def ranked(auroc: float, labels: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Scores with this AUROC, to the nearest pair: some anomalies above all normals, the others below, one between."""
+    num_normal, num_anomalous = int((~labels).sum()), int(labels.sum())
+    num_right = round(auroc * num_normal * num_anomalous)
+    places = np.clip(
+        num_right - num_normal * np.arange(num_anomalous), 0, num_normal
+    )  # how many normals lie below each
+    scores = np.empty(len(labels))
+    scores[~labels] = np.arange(num_normal)
+    scores[labels] = places - 0.5
+    return scores
+
+
 def make_evaluation(**changes: Any) -> Evaluation:
     """Ten normals with scores 0 … 0.9 and ten anomalies with scores 0.5 … 1.4; the threshold is 0.75."""
     labels = np.arange(20) >= 10
@@ -52,7 +66,7 @@ def make_evaluation(**changes: Any) -> Evaluation:
         standardised={"residual": 4 * scores - 2, "cross_entropy": 2 - 4 * scores},
         threshold=0.75,
         alpha=0.2,
-        baselines={"pca": 0.6, "knn": 0.5},
+        baselines={"pca": ranked(0.6, labels), "knn": ranked(0.5, labels)},
         num_baseline=30,
         pixel=None,
         examples=[make_example()],

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from anomaly.evaluation.contradictions import TermFound, outlying_term, passed_outliers, shifted_term
+from anomaly.scoring import TermStatistics, outlying_above
+from anomaly.scoring.combine import OUTLYING
 from tests.evaluation.evaluations import make_evaluation
 
 
@@ -19,7 +21,22 @@ from tests.evaluation.evaluations import make_evaluation
 def test_the_furthest_term_is_extreme_or_there_is_none(
     standardised: dict[str, float], expected: TermFound | None
 ) -> None:
-    assert outlying_term(standardised) == expected
+    assert outlying_term(standardised, OUTLYING) == expected
+
+
+@pytest.mark.parametrize("num_select", [3, 4, 7, 15, 60])
+def test_ordinary_images_are_seldom_extreme_however_few_normals_tell_what_is_ordinary(num_select: int) -> None:
+    """Eight terms, all Gaussian; each is extreme in one image of 10,000 or fewer."""
+    num_extreme, num_images = 0, 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        statistics = TermStatistics.fit({f"{i}": 10 + rng.normal(size=num_select) for i in range(8)})
+        terms = statistics.standardise({f"{i}": 10 + rng.normal(size=50) for i in range(8)})
+        extreme = np.stack(list(terms.values())) > outlying_above(num_select)
+        num_extreme += int(extreme.any(axis=0).sum())
+        num_images += 50
+    assert num_extreme / num_images < 3e-3
+    assert outlying_above(1000) == outlying_above(60) == OUTLYING
 
 
 def test_terms_move_where_most_normals_do() -> None:

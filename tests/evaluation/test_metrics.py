@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from anomaly.errors import DataError
-from anomaly.evaluation.metrics import Labels, ScoreArray, auroc, auroc_by_kind, image_metrics, rates_at
+from anomaly.evaluation.metrics import Labels, ScoreArray, auroc, auroc_by_kind, image_metrics, lead_over, rates_at
 
 
 @st.composite
@@ -42,7 +42,7 @@ def naive_fpr_at_95_tpr(scores: ScoreArray, labels: Labels) -> float:
 @given(splits())
 def test_measures_agree_with_their_definitions(split: tuple[ScoreArray, Labels]) -> None:
     scores, labels = split
-    metrics = image_metrics(scores, labels, num_bootstrap=2)
+    metrics = image_metrics(scores, labels)
     assert metrics.auroc == auroc(scores, labels) == pytest.approx(naive_auroc(scores, labels))
     assert metrics.average_precision == pytest.approx(naive_average_precision(scores, labels))
     assert metrics.fpr_at_95_tpr == pytest.approx(naive_fpr_at_95_tpr(scores, labels))
@@ -58,7 +58,7 @@ def test_nineteen_of_twenty_are_95_percent() -> None:
 def test_only_the_order_of_scores_matters(split: tuple[ScoreArray, Labels]) -> None:
     scores, labels = split
     transformed = np.exp(scores) * 3 - 7
-    assert image_metrics(transformed, labels, num_bootstrap=20) == image_metrics(scores, labels, num_bootstrap=20)
+    assert image_metrics(transformed, labels) == image_metrics(scores, labels)
 
 
 @given(splits())
@@ -71,15 +71,13 @@ def test_turning_scores_round_turns_auroc_round(split: tuple[ScoreArray, Labels]
 def test_the_order_of_images_does_not_matter(split: tuple[ScoreArray, Labels], seed: int) -> None:
     scores, labels = split
     order = np.random.default_rng(seed).permutation(len(scores))
-    assert image_metrics(scores[order], labels[order], num_bootstrap=20) == image_metrics(
-        scores, labels, num_bootstrap=20
-    )
+    assert image_metrics(scores[order], labels[order]) == image_metrics(scores, labels)
 
 
 @given(splits())
 @settings(max_examples=50)
 def test_interval_contains_the_estimate(split: tuple[ScoreArray, Labels]) -> None:
-    metrics = image_metrics(*split, num_bootstrap=300)
+    metrics = image_metrics(*split)
     low, high = metrics.auroc_ci95
     assert 0 <= low <= metrics.auroc <= high <= 1
 
@@ -91,7 +89,7 @@ def test_interval_agrees_with_a_plain_bootstrap() -> None:
     normal, anomalous = scores[~labels], scores[labels]
     redrawn = [auroc(np.concatenate([rng.choice(normal, 60), rng.choice(anomalous, 100)]), labels) for _ in range(4000)]
     expected = tuple(np.quantile(redrawn, [0.025, 0.975]))
-    assert expected == pytest.approx(image_metrics(scores, labels, num_bootstrap=4000).auroc_ci95, abs=0.01)
+    assert expected == pytest.approx(image_metrics(scores, labels).auroc_ci95, abs=0.01)
 
 
 def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -100,7 +98,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     covered = 0
     for seed in range(100):
         scores = np.random.default_rng(seed).normal(size=100) + labels
-        low, high = image_metrics(scores, labels, seed=seed, num_bootstrap=200).auroc_ci95
+        low, high = image_metrics(scores, labels).auroc_ci95
         covered += low <= 0.76025 <= high
     assert 0.88 <= covered / 100 <= 0.99
 
@@ -127,8 +125,8 @@ def test_one_pair_ranked_wrongly_does_not_make_the_interval_much_narrower() -> N
     perfect = image_metrics(scores, labels).auroc_ci95
     scores[[19, 20]] = scores[[20, 19]]
     low, high = image_metrics(scores, labels).auroc_ci95
-    assert perfect[0] - 0.05 < low <= perfect[0]
-    assert high == 1
+    assert high - low > 0.4 * (perfect[1] - perfect[0])
+    assert high > 0.999
 
 
 def test_a_perfect_ranking_counts_parts_where_they_are_known() -> None:
@@ -145,7 +143,7 @@ def test_the_interval_of_a_nearly_perfect_ranking_covers_the_truth(distance: flo
     covered = 0
     for seed in range(100):
         scores = np.random.default_rng(seed).normal(size=20) + distance * labels
-        low, high = image_metrics(scores, labels, seed=seed, num_bootstrap=200).auroc_ci95
+        low, high = image_metrics(scores, labels).auroc_ci95
         covered += low <= truth <= high
     assert covered >= 95
 
@@ -176,18 +174,10 @@ def test_parts_of_unlike_numbers_of_pictures_agree_with_a_plain_cluster_bootstra
         drawn = np.concatenate([normal[shown == part] for part in rng.integers(0, 15, 15)])
         scores = np.concatenate([drawn, rng.choice(anomalous, 50)])
         redrawn.append(auroc(scores, np.arange(len(scores)) >= len(drawn)))
-    found = image_metrics(
-        np.concatenate([normal, anomalous]), labels, parts=[*map(str, shown), *[""] * 50], num_bootstrap=4000
-    )
-    assert tuple(np.quantile(redrawn, [0.025, 0.975])) == pytest.approx(found.auroc_ci95, abs=0.01)
-
-
-def test_seed_fixes_the_interval() -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.random(300) < 0.5
-    scores = rng.normal(size=300)
-    assert image_metrics(scores, labels, seed=1) == image_metrics(scores, labels, seed=1)
-    assert image_metrics(scores, labels, seed=1) != image_metrics(scores, labels, seed=2)
+    found = image_metrics(np.concatenate([normal, anomalous]), labels, parts=[*map(str, shown), *[""] * 50])
+    low, high = np.quantile(redrawn, [0.025, 0.975])
+    assert found.auroc_ci95 == pytest.approx((low, high), abs=0.03)
+    assert found.auroc_ci95[0] < low  # of fifteen parts the bootstrap knows too little of how others differ
 
 
 def test_each_kind_stands_against_all_normals() -> None:
@@ -225,3 +215,49 @@ def test_scores_that_are_not_finite_are_refused() -> None:
 def test_arrays_that_do_not_match_are_refused() -> None:
     with pytest.raises(ValueError, match="one length"):
         auroc(np.array([1.0, 2.0]), np.array([True]))
+
+
+@pytest.mark.parametrize(
+    ("nums", "pictures", "truth"),
+    [
+        ((1000, 10), 1, 0.95),
+        ((1000, 20), 1, 0.99),
+        ((60, 2), 1, 0.7),
+        ((30, 30), 8, 0.9),
+        ((100, 10), 8, 0.9),
+        ((30, 5), 10, 0.9),
+    ],
+)
+def test_the_interval_covers_the_truth_with_few_anomalies_and_with_several_pictures_of_each_part(
+    nums: tuple[int, int], pictures: int, truth: float
+) -> None:
+    """Pictures of one part correlate at 0.8; of so many normal and defective parts."""
+    num_parts = sum(nums)
+    is_defective = np.arange(num_parts) >= nums[0]
+    labels, parts = np.repeat(is_defective, pictures), np.repeat(np.arange(num_parts), pictures)
+    covered = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        scores = 0.8**0.5 * rng.normal(size=num_parts)[parts] + 0.2**0.5 * rng.normal(size=len(parts))
+        named = [f"part {part}" for part in parts]
+        low, high = image_metrics(scores + 2**0.5 * ndtri(truth) * labels, labels, parts=named).auroc_ci95
+        covered += low <= truth <= high
+    assert covered >= 185
+
+
+def test_a_part_with_normal_and_defective_pictures_counts_in_both() -> None:
+    """Each part has one of either, alike but for the defect: the AUROC varies less than of twice as many parts."""
+    rng = np.random.default_rng(0)
+    part = rng.normal(size=40)
+    scores, labels = np.r_[part, part + 1 + 0.1 * rng.normal(size=40)], np.arange(80) >= 40
+    low, high = image_metrics(scores, labels).auroc_ci95
+    paired = lead_over(scores, -scores, labels, [f"{i}" for i in [*range(40), *range(40)]])
+    apart = lead_over(scores, -scores, labels)
+    assert paired[1] - paired[0] < 0.75 * (apart[1] - apart[0])
+    assert low < high
+
+
+def test_of_one_anomaly_nearly_nothing_is_known() -> None:
+    low, high = image_metrics(np.r_[np.arange(80.0), 71.5], np.arange(81) == 80).auroc_ci95
+    assert low < 0.1
+    assert high > 0.99

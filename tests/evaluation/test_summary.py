@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ def test_metrics_hold_the_numbers_that_were_promised() -> None:
     assert (metrics["fpr_at_threshold"], metrics["tpr_at_threshold"]) == (0.2, 0.7)
     assert (metrics["num_normal"], metrics["num_anomalous"], metrics["num_failed"]) == (10, 10, 0)
     assert metrics["baselines"] == {"pca": 0.6, "knn": 0.5}
+    assert set(metrics["lead_ci95"]) == {"pca", "knn"}  # type: ignore[call-overload]
     assert set(metrics) >= {"auroc_ci95", "average_precision", "fpr_at_95_tpr", "model", "digest"}
     assert not {"pixel_auroc", "aupro"} & set(metrics)
 
@@ -73,17 +73,56 @@ def test_normals_alone_are_refused() -> None:
         )
 
 
+LABELS = np.arange(400) >= 200
+
+
+def standing(own: float, other: float, *, alike: float, seed: int = 0) -> Standing:
+    """Of 200 normals and 200 anomalies, which lie so many deviations higher; by scores that correlate at `alike`."""
+    rng = np.random.default_rng(seed)
+    shared, first, second = rng.normal(size=(3, 400))
+    scores, others = (alike**0.5 * shared + (1 - alike) ** 0.5 * each for each in (first, second))
+    evaluation = make_evaluation(
+        scores=scores + own * LABELS,
+        labels=LABELS,
+        kinds=[""] * 400,
+        paths=[f"{i}.png" for i in range(400)],
+        terms={},
+        standardised={},
+        p_values=np.ones(400),
+        baselines={"pca": others + other * LABELS, "knn": rng.normal(size=400)},
+    )
+    return summarise(evaluation).standing
+
+
 @pytest.mark.parametrize(
-    ("baselines", "expected"),
+    ("own", "other", "alike", "expected"),
     [
-        ({}, Standing.ALONE),
-        ({"pca": 0.69, "knn": 0.5}, Standing.AHEAD),
-        ({"pca": 0.7, "knn": 0.5}, Standing.LEVEL),
-        ({"pca": 0.5, "knn": 0.8}, Standing.LEVEL),
-        ({"pca": 0.5, "knn": 0.81}, Standing.BEHIND),
+        (2.0, 1.0, 0.0, Standing.AHEAD),
+        (1.0, 2.0, 0.0, Standing.BEHIND),
+        (1.5, 1.5, 0.0, Standing.LEVEL),
+        (1.7, 1.5, 0.95, Standing.AHEAD),  # a small lead on the same images, which their own spread would hide
+        (1.7, 1.5, 0.0, Standing.LEVEL),
     ],
 )
-def test_a_lead_counts_only_outside_the_interval(baselines: dict[str, float], expected: Standing) -> None:
-    summary = summarise(make_evaluation())
-    summary = replace(summary, image=replace(summary.image, auroc=0.8, auroc_ci95=(0.7, 0.9)))
-    assert expected is summary.standing(baselines)
+def test_a_lead_counts_only_beyond_chance(own: float, other: float, alike: float, expected: Standing) -> None:
+    assert standing(own, other, alike=alike, seed=1) is expected
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.9])
+def test_equal_detectors_are_seldom_told_apart(alike: float) -> None:
+    told = [standing(1.5, 1.5, alike=alike, seed=seed) for seed in range(200)]
+    assert sum(each is not Standing.LEVEL for each in told) <= 18  # 5 % are expected
+
+
+def test_without_baselines_it_stands_alone() -> None:
+    summary = summarise(make_evaluation(baselines={}))
+    assert summary.standing is Standing.ALONE
+    assert metrics_of(make_evaluation(baselines={}), summary)["lead_ci95"] == {}
+
+
+def test_two_normals_prove_no_lead() -> None:
+    """Ranked rightly by one and wrongly by the other."""
+    labels = np.arange(42) >= 2
+    own, other = np.where(labels, 1.0, 0.0), np.where(labels, np.arange(42) % 4, 2.5)
+    evaluation = make_evaluation(scores=own, labels=labels, kinds=[""] * 42, terms={}, baselines={"pca": other})
+    assert summarise(evaluation).standing is Standing.LEVEL

@@ -19,9 +19,10 @@ from anomaly.evaluation.verdict import (
     outliers_sentence,
     pixel_sentence,
     term_sentence,
+    threshold_sentence,
     told_apart,
 )
-from tests.evaluation.evaluations import make_evaluation, make_pixel
+from tests.evaluation.evaluations import make_evaluation, make_pixel, ranked
 
 SUMMARY = summarise(make_evaluation())
 
@@ -31,9 +32,14 @@ def lines(evaluation: Evaluation) -> list[str]:
 
 
 def operating(evaluation: Evaluation) -> str:
-    """Without the bootstrap of a whole summary, which takes long."""
+    """The sentence alone."""
     fpr, tpr = rates_at(evaluation.scores, evaluation.labels, evaluation.threshold)
     return operating_sentence(evaluation, replace(SUMMARY, fpr_at_threshold=fpr, tpr_at_threshold=tpr))
+
+
+def of_aurocs(aurocs: dict[str, float], num: int = 10) -> dict[str, np.ndarray]:
+    """Scores of baselines, of so many normals and as many anomalies."""
+    return {name: ranked(auroc, np.arange(2 * num) >= num) for name, auroc in aurocs.items()}
 
 
 def kinds(aurocs: dict[str, float]) -> str | None:
@@ -56,7 +62,7 @@ def false_alarms(num: int, *, of: int, alpha: float, num_calibration: int) -> Ev
 
 
 def test_the_comparison_comes_last() -> None:
-    ranking, decisions, by_kind, comparison = lines(make_evaluation())
+    ranking, decisions, by_kind, comparison = lines(make_evaluation(baselines=of_aurocs({"pca": 0.3, "knn": 0.2})))
     assert ranking.startswith("AUROC 87.5% (95% interval ")
     assert "gives the anomalous one the higher score 87.5 times in 100" in ranking
     assert decisions.startswith("At the threshold it finds 70.0% of the anomalies")
@@ -71,16 +77,26 @@ def test_the_comparison_comes_last() -> None:
             {"pca": 0.3, "knn": 0.2},
             "better than the plain baselines. The best of them is PCA with an AUROC of 30.0%.",
         ),
-        ({"pca": 0.3, "knn": 0.8}, "no better than the best plain baseline, nearest neighbours with an AUROC of 80.0%"),
+        (
+            {"pca": 0.3, "knn": 0.8},
+            "neither better nor worse than the best plain baseline, nearest neighbours with an AUROC of 80.0%, against "
+            "87.5% for this model, within the uncertainty",
+        ),
         (
             {"pca": 0.99, "knn": 0.2},
-            "A plain baseline is better: PCA with an AUROC of 99.0%, against 87.5% for",
+            "neither better nor worse than the best plain baseline, PCA with an AUROC of 99.0%",
         ),
         ({}, "No baseline was measured"),
     ],
 )
 def test_it_says_who_is_better(baselines: dict[str, float], sentence: str) -> None:
-    assert sentence in lines(make_evaluation(baselines=baselines))[-1]
+    assert sentence in lines(make_evaluation(baselines=of_aurocs(baselines)))[-1]
+
+
+def test_it_says_that_a_baseline_is_better() -> None:
+    evaluation = make_evaluation(baselines=of_aurocs({"pca": 0.99, "knn": 0.2}))
+    worse = replace(evaluation, scores=-evaluation.scores)
+    assert "A plain baseline is better: PCA with an AUROC of 99.0%, against 12.5% for" in lines(worse)[-1]
 
 
 def test_it_says_how_much_stands_behind_the_figures() -> None:
@@ -135,6 +151,8 @@ def missing(threshold: float | None, **changes: object) -> Evaluation:
         threshold=threshold,
         alpha=0.05,
         num_calibration=19,
+        p_values=np.array([1.0] * 10 + [0.9] * 30),  # most of the calibration scores are higher than these
+        baselines=of_aurocs({"pca": 0.3}, 20),
         **changes,
     )
 
@@ -162,6 +180,43 @@ def test_a_threshold_that_finds_most_or_is_not_there_is_not_too_high(threshold: 
 def test_scores_that_rank_badly_are_not_the_threshold_s_fault() -> None:
     mixed = replace(missing(1.9), scores=np.arange(40) % 20 / 10)
     assert not [line for line in lines(mixed) if "misses most" in line]
+
+
+@pytest.mark.parametrize(("num_defective", "num_at_least", "num_at_most"), [(0, 0, 6), (25, 180, 300)])
+def test_a_threshold_that_is_too_high_by_chance_is_not_called_so(
+    num_defective: int, num_at_least: int, num_at_most: int
+) -> None:
+    """Of 99 calibration images, with so many defective ones among them; anomalies that are hard to tell."""
+    num_told = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        calibration = Calibration.fit(np.r_[rng.normal(size=99 - num_defective), rng.normal(4, 1, num_defective)])
+        scores = np.r_[rng.normal(size=100), rng.normal(1.9, 0.25, 40)]
+        labels = np.arange(140) >= 100
+        evaluation = make_evaluation(
+            scores=scores,
+            labels=labels,
+            kinds=[""] * 140,
+            p_values=calibration.p_values(scores),
+            threshold=calibration.threshold(0.05),
+            alpha=0.05,
+            num_calibration=99,
+        )
+        _, tpr = rates_at(scores, labels, evaluation.threshold)
+        num_told += threshold_sentence(evaluation, replace(SUMMARY, tpr_at_threshold=tpr)) is not None
+    assert num_at_least <= num_told <= num_at_most
+
+
+def test_equal_scores_are_no_sign_of_a_change() -> None:
+    """Half of all normals have the highest score, which is the threshold: none is above it, whatever changes."""
+    rng = np.random.default_rng(0)
+    calibration, scores = Calibration.fit(rng.normal(size=599).clip(max=0.0)), rng.normal(size=400).clip(max=0.0)
+    evaluation = replace(
+        false_alarms(0, of=400, alpha=0.05, num_calibration=599),
+        scores=np.r_[scores, 9.0],
+        threshold=calibration.threshold(0.05),
+    )
+    assert "far" not in operating(evaluation).replace("false alarm", "")
 
 
 @pytest.mark.parametrize(("alpha", "num_needed"), [(0.05, 19), (0.01, 99), (0.1, 9), (0.07, 14)])

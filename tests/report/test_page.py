@@ -9,7 +9,7 @@ from anomaly.evaluation import Evaluation, summarise, verdict_lines
 from anomaly.report import page
 from anomaly.report.page import render_page
 from tests.bundle.records import make_record
-from tests.evaluation.evaluations import make_evaluation, make_example, make_pixel
+from tests.evaluation.evaluations import make_evaluation, make_example, make_pixel, ranked
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 
@@ -73,7 +73,7 @@ def test_hostile_names_are_shown_and_not_obeyed() -> None:
             data=HOSTILE,
             kinds=["good"] * 10 + [HOSTILE] * 5 + ["scratch"] * 5,
             terms={HOSTILE: make_evaluation().scores, "cross_entropy": make_evaluation().scores},
-            baselines={HOSTILE: 0.6, "knn": 0.5},
+            baselines={HOSTILE: make_evaluation().scores, "knn": make_evaluation().scores},
             examples=[make_example(path=HOSTILE, kind=HOSTILE, group=HOSTILE)],
         ),
     )
@@ -110,16 +110,19 @@ def test_it_tells_of_how_many_images_and_trainings_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("baselines", "css_class"),
+    ("sign", "aurocs", "css_class"),
     [
-        ({"pca": 0.3, "knn": 0.2}, "ahead"),
-        ({"pca": 0.3, "knn": 0.8}, "level"),
-        ({"pca": 0.99, "knn": 0.2}, "behind"),
-        ({}, "alone"),
+        (1, {"pca": 0.3, "knn": 0.2}, "ahead"),
+        (1, {"pca": 0.3, "knn": 0.8}, "level"),
+        (-1, {"pca": 0.99, "knn": 0.2}, "behind"),
+        (1, {}, "alone"),
     ],
 )
-def test_the_comparison_is_marked(baselines: dict[str, float], css_class: str) -> None:
-    assert ("p", {"class": f"standing {css_class}"}) in render(make_evaluation(baselines=baselines)).tags
+def test_the_comparison_is_marked(sign: int, aurocs: dict[str, float], css_class: str) -> None:
+    usual = make_evaluation()
+    baselines = {name: ranked(auroc, usual.labels) for name, auroc in aurocs.items()}
+    page = render(make_evaluation(scores=sign * usual.scores, baselines=baselines))
+    assert ("p", {"class": f"standing {css_class}"}) in page.tags
 
 
 def test_the_headlines_are_the_verdict() -> None:

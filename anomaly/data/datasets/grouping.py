@@ -1,6 +1,6 @@
-"""`--groups`: which part each normal picture shows, by the manifest's column `group` or by a pattern of file names.
+"""`--groups`: which part each picture shows, by the manifest's column `group` or by a pattern of file names.
 
-Pictures of anomalies are only tested, so nothing asks of which part they are, and they may have other names.
+Pictures of anomalies are only tested. They may have other names or none in the column: then each shows its own part.
 """
 
 import difflib
@@ -19,6 +19,9 @@ _NUM_NAMED = 3
 def with_parts(dataset: Dataset, groups: str) -> Dataset:
     """The same data set, which knows the part of each of its normal images (see `Dataset.parts`).
 
+    An anomaly's part is its `group`. Files of two kinds may have the same names though they show other parts, as in
+    MVTec's trees, so a part that a pattern finds is of this kind only.
+
     `groups` is `group`, for the manifest's column, or a regular expression that is searched for in the name of each
     file, without its folders: what its first group matches is the part, or the whole match where it has no group.
 
@@ -27,8 +30,14 @@ def with_parts(dataset: Dataset, groups: str) -> Dataset:
         DataError: an image has no part; the message names the first ones. Or the manifest has no such column.
     """
     normals = [sample for sample in dataset.samples if sample.label == "normal"]
-    parts = _by_column(dataset, normals) if groups == COLUMN else _by_pattern(dataset, normals, groups)
-    return replace(dataset, parts=parts)
+    if groups == COLUMN:
+        return replace(dataset, parts=_by_column(dataset, normals))
+    pattern = _compiled(groups)
+    grouped = [
+        sample if sample.label == "normal" else replace(sample, group=_of_kind(sample, _part(pattern, sample)))
+        for sample in dataset.samples
+    ]
+    return replace(dataset, parts=_by_pattern(dataset, normals, pattern), samples=tuple(grouped))
 
 
 def _by_column(dataset: Dataset, normals: Sequence[Sample]) -> dict[str, str]:
@@ -51,23 +60,34 @@ def _by_column(dataset: Dataset, normals: Sequence[Sample]) -> dict[str, str]:
     return {sample.path: sample.group for sample in normals}
 
 
-def _by_pattern(dataset: Dataset, normals: Sequence[Sample], groups: str) -> dict[str, str]:
+def _compiled(groups: str) -> re.Pattern[str]:
     try:
-        pattern = re.compile(groups)
+        return re.compile(groups)
     except re.error as error:
         raise UsageError(
             f"--groups '{groups}' is no regular expression ({error}); give {COLUMN}, the column of a manifest, or an "
             r"expression whose first group is the part, such as 'part(\d+)_'"
         ) from error
-    matches = {sample.path: pattern.search(Path(sample.path).name) for sample in normals}
-    parts = {path: (match[1 if pattern.groups else 0] or "") if match else "" for path, match in matches.items()}
+
+
+def _by_pattern(dataset: Dataset, normals: Sequence[Sample], pattern: re.Pattern[str]) -> dict[str, str]:
+    parts = {sample.path: _part(pattern, sample) for sample in normals}
     without = [path for path, part in parts.items() if not part]
     if without:
         raise DataError(
             f"{dataset.name}: the names of {len(without)} of {len(normals)} normal images do not match --groups "
-            f"'{groups}': {_named(without)}; {_advice(dataset, groups)}"
+            f"'{pattern.pattern}': {_named(without)}; {_advice(dataset, pattern.pattern)}"
         )
     return parts
+
+
+def _part(pattern: re.Pattern[str], sample: Sample) -> str:
+    match = pattern.search(Path(sample.path).name)
+    return (match[1 if pattern.groups else 0] or "") if match else ""
+
+
+def _of_kind(sample: Sample, part: str) -> str:
+    return f"{sample.kind}/{part}" if part else ""
 
 
 def _advice(dataset: Dataset, groups: str) -> str:

@@ -1,0 +1,136 @@
+"""95% intervals of an AUROC, and of how far one AUROC lies above another on the same images.
+
+They speak of other test images, or of other parts, not of other training runs. All follows from the placements: of each
+image the share of the other class's images that it is ranked rightly against, a tie counting one half. The AUROC is
+their mean, over the normals as over the anomalies. Its variance is that of these means over independent units, which
+are the images, or the parts where several images show one (DeLong et al. 1988, Biometrics 44, 837–845; with units:
+Obuchowski 1997, Biometrics 53, 567–578). Few units are allowed for by Student's t (Satterthwaite's degrees of freedom).
+
+That variance is too small, by chance, where few anomalies happen to be ranked nearly perfectly. So the interval of one
+AUROC is the wider one, at either end, of that by placements, on the logit scale, and of Newcombe's method 5 (2006,
+Statistics in Medicine 25, 559–573), whose variance follows from the AUROC and the numbers alone (Hanley and McNeil
+1982). Where all pairs are ranked alike, the exact interval of Clopper and Pearson stands in for the first.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import betaincinv, expit, logit
+from scipy.stats import norm, t
+
+_TAIL = 0.025
+_Z = float(norm.isf(_TAIL))
+
+FloatArray = NDArray[np.float64]
+Labels = NDArray[np.bool_]
+Interval = tuple[float, float]
+
+
+def auroc_interval(found: float, placed: FloatArray, labels: Labels, parts: Sequence[str] | None = None) -> Interval:
+    """Of the AUROC that was found; `placed` (n,) are its placements, `parts` (n,) as `image_metrics` takes them."""
+    spread = _spread(placed - found, labels, parts)
+    fewest = min(spread.num_normal, spread.num_anomalous)
+    if fewest < 2:
+        return _exact(found, 1)  # of one unit nothing tells how others differ
+    assumed = _assumed(found, spread.num_normal, spread.num_anomalous)
+    if spread.variance > 0 and 0 < found < 1:
+        half = spread.quantile * np.sqrt(spread.variance) / (found * (1 - found))
+        own = float(expit(logit(found) - half)), float(expit(logit(found) + half))
+    else:
+        own = _exact(found, fewest)
+    return min(own[0], assumed[0]), max(own[1], assumed[1])
+
+
+def lead_interval(lead: float, placed: FloatArray, labels: Labels, parts: Sequence[str] | None = None) -> Interval:
+    """Of the lead of one AUROC over another of the same images; `placed` (n,) are the placements less the others'.
+
+    To its variance each class adds a unit that shows no lead. Else few units that happen to agree would prove one.
+    """
+    spread = _spread(placed - lead, labels, parts, unlike=lead)
+    if min(spread.num_normal, spread.num_anomalous) < 2:
+        return -1.0, 1.0
+    half = spread.quantile * float(np.sqrt(spread.variance))
+    return max(lead - half, -1.0), min(lead + half, 1.0)
+
+
+def placements(scores: NDArray[np.floating], labels: Labels) -> FloatArray:
+    """Of each image, the share of the other class's images that lie on the right side of it; a tie counts one half."""
+    placed = np.empty(len(scores))
+    normal, anomalous = np.sort(scores[~labels]), np.sort(scores[labels])
+    placed[labels] = _share_below(normal, scores[labels])
+    placed[~labels] = 1 - _share_below(anomalous, scores[~labels])
+    return placed
+
+
+def _share_below(rising: NDArray[np.floating], scores: NDArray[np.floating]) -> FloatArray:
+    places = np.searchsorted(rising, scores, side="left") + np.searchsorted(rising, scores, side="right")
+    share: FloatArray = places / (2 * len(rising))
+    return share
+
+
+class _Spread(NamedTuple):
+    """Of a difference of means: its variance, the quantile of Student's t, and how many units each class has."""
+
+    variance: float
+    quantile: float
+    num_normal: int
+    num_anomalous: int
+
+
+def _spread(deviations: FloatArray, labels: Labels, parts: Sequence[str] | None, unlike: float = 0.0) -> _Spread:
+    """Of placements less their mean. A unit with images of both classes counts in both, and for their covariance.
+
+    `unlike` is the deviation of a further unit of each class, of the usual size.
+    """
+    units = _units(len(labels), parts)
+    sums, variances, nums = [], [], []
+    for own in (~labels, labels):
+        num = len(np.unique(units[own]))
+        sums.append(np.bincount(units[own], weights=deviations[own], minlength=len(labels)) / own.sum())
+        squares = float(np.square(sums[-1]).sum()) + (unlike / num) ** 2
+        variances.append(squares * num / max(num - 1, 1))
+        nums.append(num)
+    together = sum(variances)
+    if not together:
+        return _Spread(0.0, _Z, *nums)
+    freedom = together**2 / sum(each**2 / max(num - 1, 1) for each, num in zip(variances, nums, strict=True))
+    return _Spread(max(together + 2 * float(sums[0] @ sums[1]), 0.0), float(t.isf(_TAIL, freedom)), *nums)
+
+
+def _units(num: int, parts: Sequence[str] | None) -> NDArray[np.intp]:
+    """The number of each image's unit; an image of no part is one by itself."""
+    if parts is None:
+        return np.arange(num)
+    named = [(part, -1) if part else ("", row) for row, part in enumerate(parts)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(named))}
+    return np.array([numbers[name] for name in named])
+
+
+def _assumed(share: float, num_normal: int, num_anomalous: int) -> Interval:
+    """Where the AUROC lies at most 1.96 of its own standard errors from `share`, by Hanley and McNeil's variance."""
+    mean = (num_normal + num_anomalous) / 2
+
+    def beyond(true: float) -> float:
+        more = 1 + (mean - 1) * ((1 - true) / (2 - true) + true / (1 + true))
+        return (share - true) ** 2 - _Z**2 * true * (1 - true) * more / (num_normal * num_anomalous)
+
+    low = float(brentq(beyond, 0.0, share)) if 0 < share < 1 else share
+    high = float(brentq(beyond, share, 1.0)) if 0 < share < 1 else share
+    return low, high
+
+
+def _exact(share: float, num_pairs: int) -> Interval:
+    """The interval of Clopper and Pearson (1934) for an AUROC, as a share of `num_pairs` independent pairs.
+
+    `num_pairs` is the size of the smaller class: so many pairs of a normal and an anomaly share no image. If all
+    normals lie below all anomalies, each of these pairs is ranked rightly, which has at most the probability
+    AUROC^num_pairs, whatever the distributions. So the lower end 0.025^(1/num_pairs) for an AUROC of 1 holds for few
+    images, too. Source: Obuchowski and Lieber 2002, Academic Radiology 9, 526–530.
+    """
+    right, wrong = share * num_pairs, (1 - share) * num_pairs
+    low = float(betaincinv(right, wrong + 1, _TAIL)) if share > 0 else 0.0
+    high = float(betaincinv(right + 1, wrong, 1 - _TAIL)) if share < 1 else 1.0
+    return low, high
