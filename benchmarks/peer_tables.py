@@ -19,7 +19,7 @@ python -m benchmarks.peers --data DATA_DIR --cache out/peers --only ours   # our
 
 All get the same PNG files, and every figure is of a fresh process on two cores:
 
-- **AUROC** in %, with the bootstrap's 95 % interval over test images. Ours is that of `anomaly evaluate`.
+- **AUROC** in %, with the 95 % interval over test images, by a bootstrap. Ours is that of `anomaly evaluate`.
 - **training**: the command that trains, ended after the minutes that the table names, where a detector can be told so.
 - **first score**: the cold command, from start to end: import, load the model, score one file, write its row.
 - **images a second**: one command that scores the folder of test images, start and decoding included.

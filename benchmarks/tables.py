@@ -31,8 +31,9 @@ _PREFACE = """# Benchmarks
 
 `python -m benchmarks.one_class --write docs/benchmarks.md` makes this page of `benchmarks/results/one_class.jsonl`;
 each row there is one `anomaly train` and one `anomaly evaluate`. AUROC in %, of the last averaged weights, with
-the bootstrap's interval over test images, ± the standard deviation over seeds. PCA and 3-NN (nearest neighbours) see
-the same pixels of the same images in the same run. "Unseen" classes had no part in choosing the recipe. "Flagged" are
+the 95 % interval over test images, ± the standard deviation over seeds. These intervals are by a bootstrap; today's
+version computes them [otherwise](guide.md#how-sure-the-figures-are). PCA and 3-NN (nearest neighbours) see the same
+pixels of the same images in the same run. "Unseen" classes had no part in choosing the recipe. "Flagged" are
 the shares of normal and of anomalous test images beyond the threshold for a false-alarm rate of 5 %. Published figures
 are the papers' own. `bigan-former` is the recipe of tiles and cells as it was at commit 20ebbc2, with four kinds of
 synthetic defects and 2,000 steps; its `-no-memory` was looked at because of a test figure

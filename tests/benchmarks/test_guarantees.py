@@ -1,20 +1,32 @@
+"""The check of false alarms fails where calibration images were trained on, and passes where they were not."""
+
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from anomaly.calibration import Calibration
-from benchmarks.guarantees import mean_share_interval
+from benchmarks import guarantees
 
 
-@pytest.mark.parametrize(("alpha", "n", "m"), [(0.05, 40, 25), (0.1, 99, 100)])
-def test_means_of_exchangeable_splits_lie_in_the_interval_99_times_in_100(alpha: float, n: int, m: int) -> None:
-    """2,000 means of 200 splits of normal draws."""
-    rng = np.random.default_rng(0)
-    means = []
-    for _ in range(2000):
-        drawn = rng.normal(size=(200, n + m))
-        threshold = np.sort(drawn[:, :n], axis=1)[:, -int(alpha * (n + 1))]
-        means.append((drawn[:, n:] > threshold[:, None]).mean())
-    low, high = mean_share_interval(alpha, n, m)
-    inside = np.mean([low <= mean <= high for mean in means])
-    assert 0.983 < inside < 0.997
-    assert Calibration.fit(drawn[0, :n]).threshold(alpha) == threshold[0]
+@pytest.mark.parametrize(("shift", "inside"), [(0.0, "yes"), (-3.0, "no")])
+def test_calibration_scores_that_were_trained_on_are_found(
+    monkeypatch: pytest.MonkeyPatch, shift: float, inside: str
+) -> None:
+    """Normal test scores are N(0, 1), and those that calibrate are lower by `shift`."""
+    rng = np.random.default_rng(2)
+    scores = np.sort(rng.normal(shift, 1, 500)), rng.normal(size=400), rng.normal(3, 1, 100)
+    monkeypatch.setattr(guarantees, "_scores", lambda folder: scores)
+    lines = list(guarantees.false_alarms(Path("elpv-mono-bigan-0")))
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [(row[1], row[2], row[3], row[4]) for row in cells] == [
+        ("the same", alpha, "500", "400") for alpha in ("0.01", "0.05", "0.1")
+    ]
+    assert {row[-1] for row in cells} == {inside}
+
+
+def test_an_alpha_without_a_threshold_has_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = np.arange(50.0), np.arange(20.0), np.arange(5.0)
+    monkeypatch.setattr(guarantees, "_scores", lambda folder: scores)
+    (five, ten) = guarantees.false_alarms(Path("cifar10-bigan-cat-0"))
+    assert "| another | 0.05 |" in five
+    assert "| another | 0.1 |" in ten
