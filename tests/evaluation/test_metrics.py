@@ -261,3 +261,15 @@ def test_of_one_anomaly_nearly_nothing_is_known() -> None:
     low, high = image_metrics(np.r_[np.arange(80.0), 71.5], np.arange(81) == 80).auroc_ci95
     assert low < 0.1
     assert high > 0.99
+
+
+def test_the_interval_is_a_little_narrow_where_few_anomalies_are_spread_widely() -> None:
+    """1,000 N(0, 1) against 20 N(d, 3)."""
+    labels, truth = np.arange(1020) >= 1000, 0.9
+    covered = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        scores = np.r_[rng.normal(size=1000), rng.normal(10**0.5 * ndtri(truth), 3, 20)]
+        low, high = image_metrics(scores, labels).auroc_ci95
+        covered += low <= truth <= high
+    assert covered >= 172
