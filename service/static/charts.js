@@ -35,12 +35,12 @@ export function drawMartingale(trajectory, alarmAt) {
   const end = Math.max(1, points.at(-1)[0]);
   const { x, y } = scales([0, end], [low, high], WORDY);
   const levels = [low, 0, high].filter((level, i, all) => !level || Math.abs(level) > (all[2] - all[0]) / 8);
-  const chart = frame("Evidence of a change, by number of images scored", [0, end], levels, x, y, WORDY, multiple);
+  const chart = frame("Evidence of a change, by number of images watched", [0, end], levels, x, y, WORDY, multiple);
   chart.append(
     draw("path", { class: "alarm", d: pathOf([[0, alarmAt], [end, alarmAt]], x, y) }),
     draw("text", { class: "alarm-name", x: AREA.right, y: y(alarmAt) - 5, "text-anchor": "end" }, "alarm"),
     draw("path", { class: "curve", d: pathOf(points, x, y) }),
-    ...titles("images scored", "", WORDY),
+    ...titles("images watched", "", WORDY),
   );
   return chart;
 }

@@ -42,14 +42,14 @@ export async function showDrift() {
 }
 
 function verdictOf({ alarm, alarm_at: at, num_scores: num, max_log10_martingale: most, rate }) {
-  const scored = `${count(num)} images scored.`;
+  const watched = `${count(num)} images watched.`;
   if (!num) return "● Nothing scored yet since the server began to watch.";
   if (alarm) {
     return (
-      `▲ Alarm since image ${count(Number(at))}: the images are not what the calibration images were. ${scored} ` +
+      `▲ Alarm since image ${count(Number(at))}: the images are not what the calibration images were. ${watched} ` +
       "See to the camera and the light, then have the model calibrated again."
     );
   }
   const alarmAt = multiple(-Math.log10(rate));
-  return `● No alarm. ${scored} The evidence of a change was at most ${multiple(most)}; the alarm is at ${alarmAt}.`;
+  return `● No alarm. ${watched} The evidence of a change was at most ${multiple(most)}; the alarm is at ${alarmAt}.`;
 }

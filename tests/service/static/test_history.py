@@ -159,7 +159,7 @@ def show_drift(context: BrowserContext, line: Instance, **changes: Any) -> Page:
 def test_a_steady_process_is_drawn_below_the_line_of_alarm(context: BrowserContext, line: Instance) -> None:
     page = show_drift(context, line)
     expect(page.locator("#drift-status")).to_have_text(
-        "● No alarm. 500 images scored. The evidence of a change was at most 2; the alarm is at 100."
+        "● No alarm. 500 images watched. The evidence of a change was at most 2; the alarm is at 100."
     )
     expect(page.locator("#drift-histogram .bin")).to_have_count(20)
     curve = page.locator("#drift-martingale .curve").bounding_box()

@@ -122,9 +122,9 @@ def test_the_drift_is_that_of_the_model_that_was_chosen_last(page: Page) -> None
     page.get_by_role("link", name="Drift").click()
     held.expect_asked()
     page.locator("#model").select_option("other")
-    expect(page.locator("#drift-status")).to_contain_text("111 images scored")
+    expect(page.locator("#drift-status")).to_contain_text("111 images watched")
     held.release()
-    expect(page.locator("#drift-status")).to_contain_text("111 images scored")
+    expect(page.locator("#drift-status")).to_contain_text("111 images watched")
 
 
 def test_an_entry_shows_its_own_picture_only(page: Page) -> None:

@@ -119,7 +119,7 @@ def test_the_drift_panel_shows_what_the_server_has_seen(context: BrowserContext,
         drop(page, {f"{tag}.png": png(tag) for tag in range(0, 99, 9)})
         finish(page, shown=11)
         page.get_by_role("link", name="Drift").click()
-        expect(page.locator("#drift-status")).to_contain_text("● No alarm. 11 images scored.")
+        expect(page.locator("#drift-status")).to_contain_text("● No alarm. 11 images watched.")
         expect(page.locator("#drift-window")).to_contain_text("The last 11: ")
         expect(page.locator("#drift-histogram .bin")).to_have_count(20)
 
