@@ -141,6 +141,7 @@ def train_on(
             warnings.append(cut_short(contents.manifest))
         if few := no_verdicts(contents.calibration):
             warnings.append(few) if shortage else warn(few)
+        contents = replace(contents, normals=normals.with_parts(contents.normals, options.groups))
         contents = with_graph(_recorded(contents, resolved, options, warnings))
         if normals.split.report and options.measures:
             watch.on_measuring()
