@@ -39,7 +39,7 @@ from anomaly.evaluation import (
 from anomaly.inference import Detector, Evidence, load_detector
 from anomaly.locks import writing_folder
 from anomaly.pipeline.baselines import BaselineImages, Baselines, measure_baselines
-from anomaly.pipeline.copies import copies, copies_left_out
+from anomaly.pipeline.copies import contradictions, copies, copies_left_out
 from anomaly.pipeline.new_parts import counted_normals, known_parts, parts_shown
 from anomaly.pipeline.other_sizes import OtherSizes
 from anomaly.pipeline.pixel_figures import MasksRead, pixel_figures, read_masks
@@ -176,6 +176,7 @@ def evaluate_bundle(
             remarks=(
                 *test_store.remarks,
                 *copies_left_out(int(is_copy.sum())),
+                *contradictions(read, keys, seen),
                 *_other_sizes(detector, test_store),
                 *known.remarks,
             ),
