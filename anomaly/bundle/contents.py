@@ -76,6 +76,7 @@ def to_files(contents: Contents, *, name: str, version: int) -> dict[str, bytes]
         "map_peak": contents.map_scale.peak,
         "normal_keys": contents.normals.keys,
         "normal_sets": contents.normals.sets,
+        **({"normal_parts": contents.normals.parts} if contents.normals.parts.any() else {}),
     }
     golden = contents.golden
     goldens: Arrays = {
@@ -127,7 +128,11 @@ def from_files(files: dict[str, bytes]) -> Contents:
         ),
         map_scale=MapScale(calibration["map_layers"], calibration["map_peak"]),
         golden=Golden(golden["pixels"], golden["z_hat"], golden["terms"], golden["scores"]),
-        normals=NormalRecord(calibration["normal_keys"], calibration["normal_sets"]),
+        normals=NormalRecord(
+            calibration["normal_keys"],
+            calibration["normal_sets"],
+            calibration.get("normal_parts", np.zeros(len(calibration["normal_keys"]), np.uint64)),
+        ),
         history=history,
         graph=StoredGraph(files[EVIDENCE], files[WEIGHTS]) if EVIDENCE in files else None,
     )
@@ -164,6 +169,7 @@ def _check_arrays(contents: Contents) -> None:
         "map_peak": (contents.map_scale.peak, (1,)),
         "normal_keys": (contents.normals.keys, (num_normals,)),
         "normal_sets": (contents.normals.sets, (num_normals,)),
+        "normal_parts": (contents.normals.parts, (num_normals,)),
         "golden pixels": (golden.pixels, (num_golden, recipe.preprocess.channels, *sides)),
         "golden z_hat": (golden.z_hat, (num_golden, recipe.network.latent_dim if recipe.has_generator else 0)),
         "golden terms": (golden.terms, (num_golden, num_terms)),

@@ -1,7 +1,7 @@
-"""Which normal images made a bundle, and the set that each was in (law 5): later versions keep it."""
+"""Which normal images made a bundle, the set that each was in (law 5), and its part: later versions keep it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -26,25 +26,45 @@ class NormalSet(IntEnum):
 
 @dataclass(frozen=True)
 class NormalRecord:
-    """`keys` (n,) of images (see `data.image_keys`), ascending and without repeats; `sets` (n,) uint8, of NormalSet."""
+    """`keys` (n,) of images (see `data.image_keys`), ascending and without repeats; `sets` (n,) uint8, of NormalSet.
+
+    `parts` (n,) are the keys of the parts that they show (see `data.part_keys`), 0 where that is not known.
+    """
 
     keys: Keys
     sets: NDArray[np.uint8]
+    parts: Keys
 
     @classmethod
-    def of(cls, keys: Keys, sets: NDArray[np.uint8]) -> "NormalRecord":
-        """From keys in any order. An image that occurs twice counts for the first of its sets, in their order.
+    def of(cls, keys: Keys, sets: NDArray[np.uint8], parts: Keys | None = None) -> "NormalRecord":
+        """From keys in any order; without `parts` none is known.
+
+        An image that occurs twice counts for the first of its sets, in their order.
 
         UNKNOWN comes last: a copy, which was left out of the sets, is the image that it is a copy of.
         """
         order = np.lexsort((np.where(sets == NormalSet.UNKNOWN, len(NormalSet), sets), keys))
+        parts = np.zeros(len(keys), np.uint64) if parts is None else parts[order]
         keys, sets = keys[order], sets[order]
         first = np.concatenate([[True], keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, bool)
-        return cls(keys[first], sets[first])
+        return cls(keys[first], sets[first], parts[first])
 
     def knows(self, keys: Keys) -> NDArray[np.bool_]:
         """For each key, whether its image made the bundle."""
         return np.isin(keys, self.keys)
+
+    @property
+    def lacks_parts(self) -> bool:
+        """Whether the part of an image that trained is not known."""
+        return not self.parts[self.sets == NormalSet.TRAIN].all()
+
+    def with_parts(self, keys: Keys, parts: Keys) -> "NormalRecord":
+        """With the parts that the images of these keys show, where they were not known."""
+        distinct, rows = np.unique(keys, return_index=True)
+        is_new = np.isin(self.keys, distinct) & (self.parts == 0)
+        found = self.parts.copy()
+        found[is_new] = parts[rows[np.searchsorted(distinct, self.keys[is_new])]]
+        return replace(self, parts=found)
 
     def with_calibration(self, keys: Keys, unused: Keys | None = None) -> "NormalRecord":
         """With further *calibrate* images, and others that are `unused`; images that are known stay in their sets."""
@@ -53,7 +73,8 @@ class NormalRecord:
             if given is not None:
                 new = given[~record.knows(given)]
                 sets = np.full(len(new), normal_set, np.uint8)
-                record = self.of(np.concatenate([record.keys, new]), np.concatenate([record.sets, sets]))
+                parts = np.concatenate([record.parts, np.zeros(len(new), np.uint64)])
+                record = self.of(np.concatenate([record.keys, new]), np.concatenate([record.sets, sets]), parts)
         return record
 
 

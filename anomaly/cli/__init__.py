@@ -12,6 +12,7 @@ from anomaly.cli.archive import archive
 from anomaly.cli.calibrate import calibrate
 from anomaly.cli.console import out
 from anomaly.cli.data import data
+from anomaly.cli.empty import RefusesEmpty
 from anomaly.cli.evaluate import evaluate
 from anomaly.cli.export import export
 from anomaly.cli.history import history_app
@@ -37,6 +38,7 @@ class _Program(typer.Typer):
 
 
 app = _Program(
+    cls=RefusesEmpty,
     help="Learns what normal images look like from normal images alone, and tells of any new image how abnormal it is.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

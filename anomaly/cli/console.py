@@ -14,7 +14,7 @@ from anomaly.counted import counted
 from anomaly.defaults import ALPHA as ALPHA
 from anomaly.defaults import MAX_PIXELS as MAX_PIXELS
 from anomaly.defaults import MAX_REASONS, PIL_MAX_PIXELS
-from anomaly.errors import AnomalyError
+from anomaly.errors import AnomalyError, UsageError
 from anomaly.extras import WITH_TORCH, require
 from anomaly.shares import read_share
 
@@ -134,8 +134,15 @@ def needs_torch(verb: str) -> None:
 
 
 def names(comma_separated: str) -> tuple[str, ...]:
-    """The words of a list as options have it."""
-    return tuple(name.strip() for name in comma_separated.split(",") if name.strip())
+    """The words of a list as options have it, none of a list that was not given.
+
+    Raises:
+        UsageError: it was given, and has nothing but commas, as where shell variables are not set.
+    """
+    found = tuple(name.strip() for name in comma_separated.split(",") if name.strip())
+    if comma_separated and not found:
+        raise UsageError(f"'{comma_separated}' is a list without a name; give names, such as A,B, or leave it away")
+    return found
 
 
 def left_out(num_files: int, bundle: "Bundle") -> str:

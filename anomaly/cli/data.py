@@ -11,7 +11,9 @@ def data(data: Data, normal: Normal = "", groups: Groups = "") -> None:
     """Say what DATA is taken for: form, classes, masks, what train and evaluate take, and what is left out."""
     with usage():
         from anomaly.data import describe, open_dataset
+        from anomaly.data.decoding.limits import DEFAULT_LIMITS
         from anomaly.pipeline.enough import shortage_of_normals
+        from anomaly.recipes import few_beyond, peaks_of
 
         dataset = open_dataset(data, normal=names(normal), groups=groups)
         sentences = describe(dataset)
@@ -19,6 +21,9 @@ def data(data: Data, normal: Normal = "", groups: Groups = "") -> None:
             sentences.append(shortage)
     for sentence in sentences:
         out.print(escape(sentence))
+    with usage():  # after the others: pictures of 16 bits are decoded for it
+        if beyond := few_beyond(peaks_of(dataset.known_normals(), DEFAULT_LIMITS)):
+            out.print(escape(str(beyond)))
 
 
 def say_data(sentences: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from anomaly.data.decoding.ranges import range_for
 from anomaly.data.files.left_out import LeftOut, Why, left_out_sentences
 from anomaly.data.files.outputs import DRAWINGS, drawn_heatmaps, heatmap_name, mark
 from anomaly.data.floats import to_floats, to_pixels
-from anomaly.data.keys import distinct_rows, image_keys
+from anomaly.data.keys import distinct_rows, image_keys, part_keys
 from anomaly.data.masks.coding import Mask, looks_inverted
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map
 from anomaly.data.ragged import PixelsOfImages, blank, chunk_size, take, together
@@ -65,6 +65,7 @@ __all__ = [
     "num_to_calibrate",
     "one_of_each",
     "open_dataset",
+    "part_keys",
     "preprocess",
     "preprocess_batch",
     "range_for",

@@ -9,7 +9,17 @@ import numpy as np
 
 from anomaly.bundle import Bundle, now, save
 from anomaly.calibration import Calibration, false_alarms_by_chance, is_above
-from anomaly.data import Limits, PixelStore, chunk_size, describe, distinct_rows, image_keys, open_dataset, take
+from anomaly.data import (
+    Limits,
+    PixelStore,
+    chunk_size,
+    describe,
+    distinct_rows,
+    image_keys,
+    open_dataset,
+    part_keys,
+    take,
+)
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA
 from anomaly.errors import DataError
@@ -19,7 +29,7 @@ from anomaly.inference import load_detector
 from anomaly.pipeline.enough import NO_VERDICTS, no_verdicts
 from anomaly.pipeline.new_parts import known_parts, one_of_each_new
 from anomaly.pipeline.reading import ReadingWatch
-from anomaly.pipeline.record import groups_forgotten, sizes_of
+from anomaly.pipeline.record import sizes_of
 
 _MIDDLE = 0.5
 _UNLIKE = "These calibration images are unlike those before: "  # how the warning begins, by which it is known again
@@ -93,8 +103,9 @@ def calibrate_bundle(
         distinct = distinct_rows(keys)
         new = distinct[is_new[distinct]]
         rows, parts = new, dataset.parts_of(store.paths)
+        known = known_parts(dataset, [store], contents, groups, calibrates=True)
         if parts is not None:
-            rows = one_of_each_new(new.tolist(), keys, parts, known_parts(dataset, [store], contents.normals))
+            rows = one_of_each_new(new.tolist(), keys, parts, known.names)
         if not len(rows):
             whose = "normal images" if parts is None else "normal images, or others of their parts,"
             raise DataError(
@@ -127,21 +138,18 @@ def calibrate_bundle(
             "detectability": None,  # which was measured at the old thresholds
         }
     )
-    renewed = replace(
-        contents,
-        manifest=manifest,
-        calibration=calibration,
-        normals=contents.normals.with_calibration(keys[rows], unused=keys[new]),
-    )
+    normals = contents.normals.with_calibration(keys[rows], unused=keys[new])
+    if parts is not None:
+        normals = normals.with_parts(keys, part_keys(parts, groups))
+    renewed = replace(contents, manifest=manifest, calibration=calibration, normals=normals)
     num_new = int(is_new.sum())
-    forgotten = groups_forgotten(bundle.manifest.data, groups)
     return CalibrationSummary(
         save(renewed, bundle.ref.path.resolve().parent, left_out=store.errors),
         bundle,
         len(keys) - num_new,
         num_new - len(new),
         len(store.errors),
-        (*store.remarks, *([forgotten] if forgotten else [])),
+        (*store.remarks, *known.remarks),
         len(new) - len(rows),
         unlike,
     )

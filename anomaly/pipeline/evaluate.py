@@ -39,12 +39,11 @@ from anomaly.evaluation import (
 from anomaly.inference import Detector, Evidence, load_detector
 from anomaly.locks import writing_folder
 from anomaly.pipeline.baselines import BaselineImages, Baselines, measure_baselines
-from anomaly.pipeline.copies import copies, copies_left_out
+from anomaly.pipeline.copies import contradictions, copies, copies_left_out
 from anomaly.pipeline.new_parts import counted_normals, known_parts, parts_shown
 from anomaly.pipeline.other_sizes import OtherSizes
 from anomaly.pipeline.pixel_figures import MasksRead, pixel_figures, read_masks
 from anomaly.pipeline.reading import ReadingWatch
-from anomaly.pipeline.record import groups_forgotten
 from anomaly.report import require_report
 from anomaly.scoring import strongest_place
 
@@ -161,14 +160,13 @@ def evaluate_bundle(
                 folder=Path(folder),
                 limits=limits,
             )
-        known = known_parts(dataset, stores, detector.bundle.contents.normals)
+        known = known_parts(dataset, stores, detector.bundle.contents, groups)
         evaluation = replace(
             _evaluation(detector, dataset, scored, test_store, baselines, alpha, limits),
-            counted=counted_normals(dataset, scored.samples, scored.pixels, known),
+            counted=counted_normals(dataset, scored.samples, scored.pixels, known.names),
             parts=parts_shown(dataset, scored.samples),
         )
         summary = summarise(evaluation)
-        forgotten = groups_forgotten(detector.bundle.manifest.data, groups)
         write_report(evaluation, summary, out)
         return EvaluationSummary(
             metrics=metrics_of(evaluation, summary),
@@ -178,8 +176,9 @@ def evaluate_bundle(
             remarks=(
                 *test_store.remarks,
                 *copies_left_out(int(is_copy.sum())),
+                *contradictions(read, keys, seen),
                 *_other_sizes(detector, test_store),
-                *([forgotten] if forgotten else []),
+                *known.remarks,
             ),
             mask_failures=tuple(reason for _, reason in evaluation.pixel.failures) if evaluation.pixel else (),
         )

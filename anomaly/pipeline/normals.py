@@ -4,19 +4,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anomaly.bundle import DataRecord
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.bundle import DataRecord, NormalRecord
 from anomaly.config import Recipe
-from anomaly.data import Dataset, Limits, NormalSplit, PixelStore, Sample, few_parts, image_keys, split_distinct
+from anomaly.data import (
+    Dataset,
+    Limits,
+    NormalSplit,
+    PixelStore,
+    Sample,
+    few_parts,
+    image_keys,
+    part_keys,
+    split_distinct,
+)
 from anomaly.pipeline.record import data_record, identity
 from anomaly.pipeline.train_options import TrainOptions
 
 
 @dataclass(frozen=True)
 class Normals:
-    """The preprocessed images, the part that each shows where that is known, and the sets that they are in."""
+    """The preprocessed images, their keys, the part that each shows where that is known, and the sets they are in."""
 
     samples: Sequence[Sample]
     store: PixelStore
+    keys: NDArray[np.uint64]
     parts: Sequence[str] | None
     split: NormalSplit
     record: DataRecord
@@ -37,6 +51,10 @@ class Normals:
         """What reading them showed that the user should know."""
         few = few_parts(len(set(self.parts))) if self.parts else None
         return [*self.store.remarks, *([few] if few else [])]
+
+    def with_parts(self, normals: NormalRecord, groups: str) -> NormalRecord:
+        """The record of these images with the parts that `groups` has found, if there are any."""
+        return normals.with_parts(self.keys, part_keys(self.parts, groups)) if self.parts else normals
 
 
 def read_normals(
@@ -63,8 +81,7 @@ def read_normals(
         instead="choose another --out",
     )
     parts = dataset.parts_of(store.paths)
-    split = split_distinct(
-        image_keys(store.pixels), seed=recipe.training.seed, groups=parts, with_report=not recipe.has_generator
-    )
+    keys = image_keys(store.pixels)
+    split = split_distinct(keys, seed=recipe.training.seed, groups=parts, with_report=not recipe.has_generator)
     record = data_record(dataset, store, split, normal=options.normal, groups=options.groups)
-    return Normals(samples, store, parts, split, record)
+    return Normals(samples, store, keys, parts, split, record)

@@ -84,6 +84,32 @@ def groups_forgotten(data: DataRecord, groups: str) -> str | None:
     )
 
 
+def parts_unknown(trained: str, calibrated: str, groups: str, *, lacks_parts: bool) -> str | None:
+    """The warning where the parts that made a model cannot be found by the names that `groups` gives; else None.
+
+    `trained` and `calibrated` are the options --groups that made it. `lacks_parts` says whether the bundle does not
+    know the parts that trained (see `NormalRecord`).
+    """
+    again = "train"
+    if trained != groups or calibrated != groups:
+        how = f"trained {_by(trained)}" + ("" if calibrated == trained else f" and calibrated {_by(calibrated)}")
+        why = f"this model was {how}; --groups is {groups} here, so the names of its parts may be others"
+        again = "calibrate" if trained == groups and not lacks_parts else "train"
+    elif lacks_parts:
+        why = "this model was made by a version of anomaly that did not keep the names of its parts"
+    else:
+        return None
+    return (
+        f"{why}. A part that made the model is known only by those of its pictures that did, where DATA has them "
+        "again. Further pictures of such a part are taken for a new part, and then false-alarm rates are not those of "
+        f"new parts: give pictures of other parts only, or {again} again with this --groups"
+    )
+
+
+def _by(groups: str) -> str:
+    return f"with --groups {groups}" if groups else "without --groups"
+
+
 def _num_parts(parts: Sequence[str] | None, rows: Sequence[int]) -> int:
     return len({parts[row] for row in rows}) if parts else 0
 

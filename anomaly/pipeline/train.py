@@ -22,7 +22,7 @@ from anomaly.pipeline.record import sets_sentences
 from anomaly.pipeline.region import with_region
 from anomaly.pipeline.time_limit import TimeLimit, cut_short, how_to_go_on
 from anomaly.pipeline.train_options import TrainOptions, TrainWatch
-from anomaly.recipes import Resolved, range_note, resolve, scale_note, sides, survey
+from anomaly.recipes import Resolved, beyond_note, range_note, resolve, scale_note, sides, survey
 from anomaly.runtime import resolve_device
 from anomaly.training import (
     ALONE,
@@ -121,7 +121,8 @@ def train_on(
             warnings.append(note)
             watch.on_warning(note)
 
-    warn(scale_note(found, recipe.preprocess), range_note(found, recipe.preprocess), precision_note(recipe, device))
+    warn(*(note(found, recipe.preprocess) for note in (scale_note, range_note, beyond_note)))
+    warn(precision_note(recipe, device))
     watch.on_reading(len(samples))
     with run_folder(options.out, resume=options.resume) as run:
         normals = read_normals(dataset, samples, recipe, options, run.pixels, on_image=watch.on_image)
@@ -140,6 +141,7 @@ def train_on(
             warnings.append(cut_short(contents.manifest))
         if few := no_verdicts(contents.calibration):
             warnings.append(few) if shortage else warn(few)
+        contents = replace(contents, normals=normals.with_parts(contents.normals, options.groups))
         contents = with_graph(_recorded(contents, resolved, options, warnings))
         if normals.split.report and options.measures:
             watch.on_measuring()

@@ -3,7 +3,8 @@
 from anomaly.recipes.files import RecipeFile, Sections, read_recipe, recipe_names
 from anomaly.recipes.overrides import merged, options_of, parse_overrides
 from anomaly.recipes.resolve import AUTO, BY_IMAGES, Resolved, candidates, resolve, to_recipe
-from anomaly.recipes.survey import Survey, range_note, scale_note, sides, survey
+from anomaly.recipes.survey import Survey, beyond_note, range_note, scale_note, sides, survey
+from anomaly.recipes.value_range import few_beyond, peaks_of
 
 __all__ = [
     "AUTO",
@@ -12,10 +13,13 @@ __all__ = [
     "Resolved",
     "Sections",
     "Survey",
+    "beyond_note",
     "candidates",
+    "few_beyond",
     "merged",
     "options_of",
     "parse_overrides",
+    "peaks_of",
     "range_note",
     "read_recipe",
     "recipe_names",

@@ -4,20 +4,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
-from pathlib import Path
 
 import numpy as np
 
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.counted import counted, size_text
-from anomaly.data import Limits, Sample, map_ahead, measure, range_for, to_array
+from anomaly.data import Limits, Sample, range_for, to_array
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.decoding.ranges import FULL_RANGE
 from anomaly.errors import ImageError
+from anomaly.recipes.value_range import FewBeyond, few_beyond, peaks_of
 
 NUM_LOOKED_AT = 16
 NUM_FOR_SIZES = 4  # more, where colour needs no looking for: large pictures take time to decode
-_CHUNK = 16  # images a task
 _LEAST_TOLD = 1.5  # pixels that become one; below it there is no warning
 
 
@@ -32,6 +31,7 @@ class Survey:
     `smallest` and `largest` are the height and width of those with the shortest and the longest side of all that were
     looked at; None where all are of one size.
     `num_wide` images have 16 bits, and their values need `value_range` of these; without such images it is 16.
+    `beyond` are a few that decide this range.
     """
 
     num_images: int
@@ -42,6 +42,7 @@ class Survey:
     value_range: int = FULL_RANGE
     smallest: Size | None = None
     largest: Size | None = None
+    beyond: FewBeyond | None = None
 
     @property
     def long_side(self) -> int:
@@ -63,8 +64,8 @@ def survey(samples: Sequence[Sample], *, limits: Limits = DEFAULT_LIMITS) -> Sur
     colour pictures are not rare, and a grey model would lose the colour. Else a few more are, for other sizes. The
     range is that of all: pictures of 16 bits are decoded for it, others are told by their first bytes.
     """
-    peaks = [peak for peak in _peaks(samples, limits) if peak is not None]
-    value_range = range_for(max(peaks)) if peaks else FULL_RANGE
+    peaks = peaks_of(samples, limits)
+    value_range = range_for(max(peak for _, peak in peaks)) if peaks else FULL_RANGE
     shapes = list(islice(_shapes(samples, limits, value_range), NUM_LOOKED_AT))
     if not shapes:
         return Survey(len(samples), 32, 32, has_colour=False)
@@ -74,8 +75,10 @@ def survey(samples: Sequence[Sample], *, limits: Limits = DEFAULT_LIMITS) -> Sur
     shapes += _shapes(_spread(samples, more), limits, value_range)
     has_colour = any(is_coloured for *_, is_coloured in shapes)
     sizes = sorted(((tall, wide) for tall, wide, _ in shapes), key=lambda size: (max(size), prod(size)))
-    several = (sizes[0], sizes[-1]) if len(set(sizes)) > 1 else (None, None)
-    return Survey(len(samples), height, width, has_colour, len(peaks), value_range, *several)
+    smallest, largest = (sizes[0], sizes[-1]) if len(set(sizes)) > 1 else (None, None)
+    return Survey(
+        len(samples), height, width, has_colour, len(peaks), value_range, smallest, largest, few_beyond(peaks)
+    )
 
 
 def range_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
@@ -87,6 +90,11 @@ def range_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
     if found.num_wide < found.num_images:
         note += ", and those of the others by what their files say"
     return f"{note}. A picture with greater values cannot be scored by this model (preprocess.range={preprocess.range})"
+
+
+def beyond_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
+    """That a few pictures decide the range of all; None where they do not, or where another range was given."""
+    return str(found.beyond) if found.beyond and preprocess.range == found.value_range else None
 
 
 def scale_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
@@ -136,21 +144,6 @@ def _spread(samples: Sequence[Sample], most: int) -> list[Sample]:
     later = samples[NUM_LOOKED_AT:]
     num = min(len(later), most)
     return [later[row] for row in np.linspace(0, len(later) - 1, num).astype(int)] if num else []
-
-
-def _peaks(samples: Sequence[Sample], limits: Limits) -> Iterator[int | None]:
-    """The largest value of each image of 16 bits; None for others."""
-    paths = [sample.path for sample in samples if sample.pixels is None]
-    chunks = [paths[first : first + _CHUNK] for first in range(0, len(paths), _CHUNK)]
-    for peaks in map_ahead(lambda chunk: [_peak(path, limits) for path in chunk], chunks, workers=limits.workers):
-        yield from peaks
-
-
-def _peak(path: str, limits: Limits) -> int | None:
-    try:
-        return measure(Path(path), name=path, limits=limits)
-    except ImageError:
-        return None
 
 
 def _shapes(samples: Sequence[Sample], limits: Limits, value_range: int) -> Iterator[tuple[int, int, bool]]:

@@ -1,13 +1,15 @@
 """What belongs to a bundle by its manifest; that each file is as it was written is shown in `test_corruption`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.numpy
 
-from anomaly.bundle import load
-from anomaly.bundle.layout import CARD, EVIDENCE, GOLDEN, MANIFEST
+from anomaly.bundle import load, save
+from anomaly.bundle.layout import CALIBRATION, CARD, EVIDENCE, GOLDEN, MANIFEST
 from anomaly.errors import CorruptBundleError
 from tests.bundle.copies import copy_of, sum_again
 
@@ -47,4 +49,19 @@ def test_a_bundle_without_golden_images_is_refused_with_right_sums(bigan_dir: Pa
         (copied / GOLDEN).write_bytes(safetensors.numpy.save(none))
         sum_again(copied)
         with pytest.raises(CorruptBundleError, match="there are no golden images"):
+            load(copied)
+
+
+def test_parts_are_stored_where_they_are_known_and_in_a_shape_that_fits(bigan_dir: Path, tmp_path: Path) -> None:
+    contents = load(bigan_dir / "1").contents
+    assert "normal_parts" not in safetensors.numpy.load((bigan_dir / "1" / CALIBRATION).read_bytes())
+    assert not contents.normals.parts.any()
+    keys = contents.normals.keys
+    bundle = save(replace(contents, normals=contents.normals.with_parts(keys, ~keys)), tmp_path / "m")
+    assert np.array_equal(bundle.contents.normals.parts, ~keys)
+    with copy_of(bundle.ref.path) as copied:
+        arrays = safetensors.numpy.load((copied / CALIBRATION).read_bytes())
+        (copied / CALIBRATION).write_bytes(safetensors.numpy.save(arrays | {"normal_parts": ~keys[1:]}))
+        sum_again(copied)
+        with pytest.raises(CorruptBundleError, match=r"normal_parts are of shape \("):
             load(copied)

@@ -64,3 +64,14 @@ def test_a_calibration_adds_what_is_new_and_keeps_the_rest(old: list[int], new: 
     assert table(after) == dict.fromkeys(new, CALIBRATE) | table(before)
     assert after.keys.tolist() == sorted({*old, *new})
     assert_array_equal(after.knows(keys(*new)), np.ones(len(new), bool))
+
+
+def test_an_image_keeps_the_part_that_was_known_first() -> None:
+    before = record_of(keys(1, 2, 3), [(TRAIN, [0, 1]), (CALIBRATE, [2])])
+    assert before.lacks_parts
+    known = before.with_parts(keys(3, 1, 1, 9), keys(30, 10, 11, 90))
+    assert known.parts.tolist() == [10, 0, 30]
+    assert known.lacks_parts
+    assert not known.with_parts(keys(1, 2), keys(99, 20)).lacks_parts
+    after = known.with_calibration(keys(0, 4), unused=keys(5)).with_parts(keys(4, 5), keys(40, 50))
+    assert dict(zip(after.keys.tolist(), after.parts.tolist(), strict=True)) == {0: 0, 1: 10, 2: 0, 3: 30, 4: 40, 5: 50}

@@ -25,11 +25,16 @@ RANGES = [
     for peak, bits in PEAKS
 ]
 BEYOND = Row(RANGE, "a later picture with greater values", "refused: beyond the range of the training images")
+FEW = Row(
+    RANGE,
+    "the same, but one of the training pictures, or no more than one in 20, has greater values",
+    "said: it decides the range of all",
+)
 LARGE = [
     Row("Size", "more than 64 million pixels", "refused; read with `--max-pixels`"),
     Row("Size", "lines of 16,000 × 64, 30,000 × 1 and 1 × 30,000 pixels, one pixel", "read"),
 ]
-ROWS: tuple[Row, ...] = (*(case.row for case in CASES), *RANGES, BEYOND, *LARGE)
+ROWS: tuple[Row, ...] = (*(case.row for case in CASES), *RANGES, FEW, BEYOND, *LARGE)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.row.section}: {case.row.what}")
@@ -54,10 +59,14 @@ def wide_pictures(folder: Path, num: int, peak: int, *, seed: int = 0) -> list[P
     return paths
 
 
-def train(data: Path, out: Path) -> list[str]:
+def train(data: Path, out: Path, **preprocess: int) -> list[str]:
     """Trains for a step, and returns the warnings."""
     said: list[str] = []
-    overrides = {"training": {"steps": 1}, "network": {"width": 4, "latent_dim": 2}, "preprocess": {"size": 8}}
+    overrides = {
+        "training": {"steps": 1},
+        "network": {"width": 4, "latent_dim": 2},
+        "preprocess": {"size": 8, **preprocess},
+    }
     options = TrainOptions(str(data), out, recipe="digits", overrides=overrides, device="cpu")
     train_bundle(options, TrainWatch(on_warning=said.append))
     return said
@@ -74,6 +83,26 @@ def test_the_range_holds_all_training_values_and_no_more(peak: int, bits: int, t
     (expected,) = detector.score(np.rint(values * (255 / (2**bits - 1))).astype(np.uint8)).score
     for source in (paths[0], Image.open(paths[0])):
         assert detector.score(source).score == pytest.approx([expected])
+
+
+def test_one_picture_that_decides_the_range_of_all_is_said_and_left_out_by_the_range_that_is_advised(
+    tmp_path: Path,
+) -> None:
+    paths = wide_pictures(tmp_path / "normal", 21, 4_095)
+    values = np.asarray(Image.open(paths[7])).copy()
+    values[3, 3] = 65_535
+    Image.fromarray(values).save(paths[7])
+    said = train(tmp_path / "normal", tmp_path / "model")
+    (told,) = [
+        warning for warning in said if warning.startswith("20 of 21 pictures of 16 bits have values up to 4,095")
+    ]
+    assert f"only {paths[7]} goes beyond, up to 65,535" in told
+    manifest = load_detector(tmp_path / "model", device="cpu").bundle.manifest
+    assert told in manifest.warnings
+    assert manifest.recipe.preprocess.range == 16
+    train(tmp_path / "normal", tmp_path / "model", range=12)
+    advised = load_detector(tmp_path / "model", device="cpu").bundle.manifest
+    assert (advised.data.num_left_out, advised.recipe.preprocess.range) == (1, 12)
 
 
 def test_beyond_the_range_is_refused_by_name_when_scored_and_when_calibrated(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from anomaly.bundle import Bundle, NormalSet
-from anomaly.data import image_keys
+from anomaly.bundle import Bundle, NormalRecord, NormalSet, save
+from anomaly.data import image_keys, part_keys
 from anomaly.errors import CheckpointError, DataError
 from anomaly.inference import load_detector
 from anomaly.pipeline.calibrate import calibrate_bundle
@@ -142,9 +142,11 @@ def test_a_calibration_without_parts_says_what_was_forgotten(made: TrainSummary,
 
 
 def test_an_evaluation_counts_one_test_picture_of_each_new_part(made: TrainSummary, tmp_path: Path) -> None:
-    """Of 8 new parts and one that trained, 8 count: those of the smallest keys."""
-    write_parts(tmp_path / "d" / "test" / "good", np.concatenate([normals()[:24], normals()[24:26]]), NUM_NEW + 1)
-    write_parts(tmp_path / "d" / "train" / "good", seen()[:1], 1)
+    """Of 8 new parts and one that trained, which its picture tells, 8 count: those of the smallest keys."""
+    write_parts(
+        tmp_path / "d" / "test" / "good", np.concatenate([normals()[:24], normals()[24:26]]), NUM_NEW + 1, first=100
+    )
+    write_parts(tmp_path / "d" / "train" / "good", seen()[:1], 1, first=100)
     write_images(tmp_path / "d" / "test" / "bad", others()[:5])
     threshold = made.bundle.contents.calibration.threshold(0.2)
     assert threshold is not None
@@ -159,3 +161,59 @@ def test_an_evaluation_counts_one_test_picture_of_each_new_part(made: TrainSumma
     without = evaluate_bundle(model, data, tmp_path / "r", alpha=0.2, device="cpu")
     assert (without.metrics["num_parts"], without.metrics["fpr_of_parts"]) == (None, None)
     assert "give --groups too" in without.remarks[-1]
+
+
+def test_parts_that_made_the_model_are_known_by_their_names(made: TrainSummary, tmp_path: Path) -> None:
+    """Further pictures of them are not those of new parts, though no picture that trained is in DATA."""
+    further = write_parts(tmp_path / "further", normals()[:12], 12)
+    with pytest.raises(DataError, match="or others of their parts"):
+        calibrate_bundle(made.bundle.ref.path, str(tmp_path / "further"), groups=PATTERN, device="cpu")
+    write_parts(tmp_path / "d" / "test" / "good", normals()[:24], 12, first=18)
+    write_images(tmp_path / "d" / "test" / "bad", others()[:5])
+    model, data = made.bundle.ref.path, str(tmp_path / "d")
+    evaluated = evaluate_bundle(model, data, tmp_path / "r", groups=PATTERN, alpha=0.2, device="cpu")
+    assert evaluated.metrics["num_parts"] == 6
+    assert evaluated.remarks == ()
+    names = [str(part) for part in range(NUM_PARTS)]
+    assert set(further) < set(names)
+    assert set(made.bundle.contents.normals.parts.tolist()) == set(part_keys(names, PATTERN).tolist())
+
+
+def test_a_calibration_adds_the_parts_that_it_has_seen(made: TrainSummary, tmp_path: Path) -> None:
+    write_parts(tmp_path / "d", normals()[:24], NUM_NEW, first=100)
+    renewed = calibrate_bundle(made.bundle.ref.path, str(tmp_path / "d"), groups=PATTERN, device="cpu").bundle
+    write_parts(tmp_path / "e", normals()[24:36], 4, first=100)
+    with pytest.raises(DataError, match="or others of their parts"):
+        calibrate_bundle(renewed.ref.path, str(tmp_path / "e"), groups=PATTERN, device="cpu")
+
+
+def test_names_by_another_expression_are_not_compared_and_that_is_said(made: TrainSummary, tmp_path: Path) -> None:
+    write_parts(tmp_path / "d", normals()[:8], 8)
+    other = r"part(\d+)"
+    summary = calibrate_bundle(made.bundle.ref.path, str(tmp_path / "d"), groups=other, device="cpu")
+    assert summary.bundle.manifest.data.num_calibrate == 8
+    (told,) = summary.remarks
+    assert told.startswith(f"this model was trained with --groups {PATTERN}; --groups is {other} here")
+    assert told.endswith("or train again with this --groups")
+    again = calibrate_bundle(summary.bundle.ref.path, str(write_new(tmp_path / "e")), groups=PATTERN, device="cpu")
+    assert again.remarks == ()
+
+
+def write_new(folder: Path) -> Path:
+    write_parts(folder, normals()[8:16], NUM_NEW, first=200)
+    return folder
+
+
+def test_a_bundle_that_did_not_keep_its_parts_says_so(made: TrainSummary, tmp_path: Path) -> None:
+    contents = made.bundle.contents
+    unknown = NormalRecord.of(contents.normals.keys, contents.normals.sets)
+    old = save(replace(contents, normals=unknown), tmp_path / "m")
+    summary = calibrate_bundle(old.ref.path, str(write_new(tmp_path / "e")), groups=PATTERN, device="cpu")
+    (told,) = summary.remarks
+    assert told.startswith("this model was made by a version of anomaly that did not keep the names of its parts")
+    write_parts(tmp_path / "d" / "train" / "good", seen(), NUM_PARTS)
+    write_parts(tmp_path / "d" / "test" / "good", normals()[16:20], 2)
+    write_images(tmp_path / "d" / "test" / "bad", others()[:5])
+    evaluated = evaluate_bundle(old.ref.path, str(tmp_path / "d"), tmp_path / "r", groups=PATTERN, device="cpu")
+    assert evaluated.metrics["num_parts"] == 0
+    assert evaluated.remarks == ()  # all images that made it are here, and tell its parts

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from anomaly.bundle import DataRecord
-from anomaly.pipeline.record import groups_forgotten, identity, sets_sentences
+from anomaly.pipeline.record import groups_forgotten, identity, parts_unknown, sets_sentences
 
 
 def record(**changes: Any) -> DataRecord:
@@ -56,3 +56,22 @@ def test_a_model_of_parts_is_not_measured_on_pictures_unawares() -> None:
     assert "calibrated with --groups group" in told
     assert groups_forgotten(record(**PARTS), r"(\d+)_") is None
     assert groups_forgotten(record(), "") is None
+
+
+@pytest.mark.parametrize(
+    ("trained", "calibrated", "lacks_parts", "told"),
+    [
+        ("a", "a", False, None),
+        ("a", "a", True, "made by a version of anomaly that did not keep the names of its parts. A part that"),
+        ("b", "b", False, "this model was trained with --groups b; --groups is a here"),
+        ("", "a", True, "this model was trained without --groups and calibrated with --groups a; --groups is a here"),
+        ("a", "", False, "this model was trained with --groups a and calibrated without --groups; --groups is a here"),
+        ("a", "", False, "or calibrate again with this --groups"),
+        ("a", "", True, "or train again with this --groups"),
+    ],
+)
+def test_parts_that_cannot_be_known_by_name_are_said(
+    trained: str, calibrated: str, told: str | None, *, lacks_parts: bool
+) -> None:
+    sentence = parts_unknown(trained, calibrated, "a", lacks_parts=lacks_parts)
+    assert sentence is None if told is None else told in (sentence or "")

@@ -88,9 +88,33 @@ def _parts(dataset: Dataset, verb: str) -> list[str]:
         has_column = any(sample.group for sample in dataset.samples)
         return ["the column group is used where --groups group is given"] if has_column else []
     names = list(dict.fromkeys(dataset.parts.values()))
-    shown = ", ".join(names[:_MAX_PARTS]) + (" …" if len(names) > _MAX_PARTS else "")
     num_trained = len({dataset.parts[sample.path] for sample in dataset.known_normals()})
-    return [f"its normal images show {counted(len(names), 'part')} ({shown}); {verb} takes those of {num_trained:,}"]
+    return [
+        f"its normal images show {counted(len(names), 'part')} ({_named(names)}); {verb} takes those of "
+        f"{num_trained:,}",
+        *_in_both(dataset, names),
+    ]
+
+
+def _in_both(dataset: Dataset, names: Sequence[str]) -> list[str]:
+    """The parts that normal images of both splits show: what a model has seen of them says nothing of new parts."""
+    splits = {
+        split: {dataset.parts[s.path] for s in dataset.samples if s.split == split and s.label == "normal"}
+        for split in ("train", "test")
+    }
+    both = [name for name in names if name in splits["train"] & splits["test"]]
+    if not both:
+        return []
+    whose, new = ("its", "a new part") if len(both) == 1 else ("their", "new parts")
+    return [
+        f"{counted(len(both), 'part is', 'parts are')} in train and in test ({_named(both)}): {whose} test pictures do "
+        f"not show {new}. evaluate leaves them out of the false alarms on new parts, and its other figures can come "
+        "out too good: put all pictures of a part into one split"
+    ]
+
+
+def _named(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:_MAX_PARTS]) + (" …" if len(parts) > _MAX_PARTS else "")
 
 
 def _taken_to_test(dataset: Dataset) -> str:

@@ -71,3 +71,30 @@ def test_of_many_classes_the_first_are_named_the_normal_ones_before_all() -> Non
 
 def test_nothing_left_out_is_nothing_to_say() -> None:
     assert left_out_sentences([]) == []
+
+
+def test_parts_that_are_in_both_splits_are_told() -> None:
+    data = Dataset("d", "manifest", samples((6, "train", "normal", "ok"), (6, "test", "normal", "ok")))
+    both = replace(data, parts={sample.path: str(row % 4) for row, sample in enumerate(data.samples)})
+    for verb in ("", "calibrate"):
+        told = describe(both, verb)[-1]
+        assert told.startswith(
+            "4 parts are in train and in test (0, 1, 2 …): their test pictures do not show new parts"
+        )
+    one = replace(data, parts={sample.path: str(row // 6) for row, sample in enumerate(data.samples)})
+    assert not any("in test" in line for line in describe(one))
+    parts = {sample.path: str(row % 11) for row, sample in enumerate(data.samples)}
+    assert (
+        "1 part is in train and in test (0): its test pictures do not show a new part"
+        in describe(replace(data, parts=parts))[-1]
+    )
+
+
+def test_the_part_of_an_anomaly_and_parts_that_are_held_out_are_in_no_two_splits() -> None:
+    data = Dataset("d", "classes", samples((10, None, "normal", "good"), (6, None, "anomalous", "cut")))
+    grouped = replace(data, parts={sample.path: "1" for sample in data.samples if sample.label == "normal"})
+    assert not any("in test" in line for line in describe(grouped))
+    split = samples((3, "train", "normal", "good"), (3, "test", "anomalous", "cut"))
+    anomalies = tuple(replace(sample, group="1") for sample in split)
+    parts = {sample.path: "1" for sample in split if sample.label == "normal"}
+    assert not any("in test" in line for line in describe(replace(data, samples=anomalies, parts=parts)))
