@@ -92,7 +92,7 @@ def create_app(
             detector.warm(settings.max_batch)
         return detector
 
-    drift = DriftWatch(settings.drift_rate, observe=telemetry.observe_drift)
+    drift = DriftWatch(settings.drift_rate)
     kept = _open_history(settings, telemetry)
     find = partial(find_bundles, settings.models)
     refs = find()
@@ -232,7 +232,7 @@ def _open_history(settings: Settings, telemetry: Telemetry) -> History | None:
         store_of(settings.history),
         retention,
         thumbnails=settings.history_thumbnails,
-        streams=DriftStreams(settings.drift_rate, telemetry.observe_drift),
+        streams=DriftStreams(settings.drift_rate),
         on_failure=telemetry.count_unkept,
     )
 

@@ -125,16 +125,19 @@ class History:
         row: StoredEntry | None = await self._do(partial(Change, partial(correct_row, number, correction, by)))
         return row
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T], *, within_s: float = READ_S) -> T:
         """What a reader finds, in a thread of its own. Raises HistoryUnavailableError."""
         try:
-            return await asyncio.wait_for(asyncio.to_thread(self._read, work), READ_S)
+            return await asyncio.wait_for(asyncio.to_thread(self._read, work), within_s)
         except TimeoutError:
             raise HistoryUnavailableError("The history cannot be read now: it does not answer.") from None
 
-    async def drift(self, bundle: Bundle) -> Watched:
-        """What is watched of a bundle, by all servers that share this history. Raises HistoryUnavailableError."""
-        return await self.read(partial(self._streams.read, bundle.digest, bundle.contents.calibration.scores))
+    async def drifts(self, bundles: Sequence[Bundle], *, within_s: float = READ_S) -> list[Watched]:
+        """What is watched of each, by all servers that share this history. Raises HistoryUnavailableError."""
+        digests = [(bundle.digest, bundle.contents.calibration.scores) for bundle in bundles]
+        return await self.read(
+            lambda connection: [self._streams.read(*each, connection) for each in digests], within_s=within_s
+        )
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         try:
