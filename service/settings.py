@@ -95,9 +95,10 @@ class Settings(BaseSettings):
     deadline_s: float = Field(default=30.0, gt=0.0)
     """Seconds from when a request has come to its answer; what would come later gets a 503 and is never run."""
     receive_timeout_s: float = Field(default=10.0, gt=0.0)
-    """Seconds that a peer has to send a request's head, and to take what of an answer does not fit the buffers."""
+    """Seconds that a peer has to send a request's head, and after which its body or answer is judged by the rate."""
     receive_rate: int = Field(default=16 * 2**10, ge=1)
-    """Bytes of a body that a peer must send a second, over each `receive_timeout_s`; a slower one gets 408."""
+    """Bytes of a body that a peer must send a second, over each `receive_timeout_s`; a slower one gets 408. Of an
+    answer it must take half as many, or it is cut off."""
     receive_limit_s: float = Field(default=120.0, gt=0.0)
     """Seconds that a peer has to send a whole request, however steadily it sends."""
     max_connections: int = Field(default=800, ge=1)

@@ -230,8 +230,8 @@ def test_keys_are_read_anew_when_told_so(tmp_path: Path) -> None:
 
 def test_without_its_last_key_a_server_with_keys_lets_nobody_in(tmp_path: Path) -> None:
     with guarding(tmp_path) as guarded:
-        for key in read_keys(guarded.file):
-            remove_key(guarded.file, key.name)
+        for known in read_keys(guarded.file):
+            remove_key(guarded.file, known.name)
         guarded.app.state.refresh()
         for key in (guarded.score, guarded.both, None):
             assert guarded.ask("/score", key).status_code == 401
