@@ -21,11 +21,12 @@ import asyncio
 import json
 from asyncio import TimerHandle
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.edge.load_shedding import LoadShedding
 from service.edge.taking import Taking
@@ -113,6 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._write_error(refusal, stays_open=self._stays_open())
             return
         super().on_headers_complete()
+        self.cycle.scope["state"]["hang_up"] = partial(self._hang_up, self.cycle)
         if self._is_leaving:
             self.cycle.keep_alive = False
 
@@ -274,6 +276,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self.loop.call_later(linger_s, self.transport.close)
         else:
             self.transport.close()
+
+    def _hang_up(self, cycle: RequestResponseCycle) -> None:
+        """For an app that cannot end an answer that it has begun: the client must see that the rest is missing."""
+        cycle.disconnected = True
+        self.transport.close()
 
     def _write_error(self, problem: Problem, *, stays_open: bool) -> None:
         """An answer in the shape of errors that its path has."""
