@@ -40,11 +40,14 @@ class Loading:
         self._stopped = threading.Event()
 
     def load_all(self, on_settled: Callable[[Pool], object] | None = None) -> None:
-        """Load every bundle of the pool, current versions first; call `on_settled` when these are done."""
+        """Load every bundle of the pool, current versions first; call `on_settled` when these are done.
+
+        A rescan may have come before, and loaded them.
+        """
         with self._one_at_a_time:
             current = self._pool.current
-            others = [slot for slot in self._pool if slot not in current]
-            self._fill_each(current)
+            others = [slot for slot in self._pool if slot not in current and not slot.is_settled]
+            self._fill_each([slot for slot in current if not slot.is_settled])
             if on_settled is not None and not self._stopped.is_set():
                 on_settled(self._pool)
             self._fill_each(others)

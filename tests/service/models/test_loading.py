@@ -41,6 +41,15 @@ def test_current_versions_are_loaded_first_and_then_it_is_settled(tmp_path: Path
     assert served.loads == ["a/2", "b/3", "settled True", "a/1"]
 
 
+def test_what_a_rescan_has_loaded_before_is_not_loaded_again(tmp_path: Path) -> None:
+    for version in (1, 2):
+        add_bundle(tmp_path, "m", version)
+    served = Served(tmp_path)
+    served.loading.rescan()
+    served.loading.load_all(lambda pool: served.loads.append(f"settled {pool.is_settled}"))
+    assert served.loads == ["m/1", "m/2", "settled True"]
+
+
 def test_stopping_ends_the_loading_after_the_current_bundle(tmp_path: Path) -> None:
     add_bundle(tmp_path, "a")
     add_bundle(tmp_path, "b")
