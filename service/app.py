@@ -92,7 +92,7 @@ def create_app(
             detector.warm(settings.max_batch)
         return detector
 
-    drift = DriftWatch(settings.drift_rate, observe=telemetry.observe_drift)
+    drift = DriftWatch(settings.drift_rate)
     kept = _open_history(settings, telemetry)
     find = partial(find_bundles, settings.models)
     refs = find()
@@ -215,10 +215,11 @@ def serve(settings: Settings) -> None:
     app = create_app(settings, on_settled=settle, on_failure=fail)
     listener = _listen(settings.host, settings.port)
     server = Server(app, settings, shedding=app.state.shedding, on_stop=app.state.stop)
-    if hasattr(signal, "SIGHUP"):  # not on Windows
-        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=refresh, daemon=True).start())
     signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it has shut down
     with suppress(KeyboardInterrupt), logging_to(sys.stderr, settings):
+        if hasattr(signal, "SIGHUP"):  # not on Windows
+            signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=refresh, daemon=True).start())
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # now comes one that `anomaly serve` held
         server.run(sockets=[listener])
     if failures:
         raise failures[0]
@@ -232,7 +233,7 @@ def _open_history(settings: Settings, telemetry: Telemetry) -> History | None:
         store_of(settings.history),
         retention,
         thumbnails=settings.history_thumbnails,
-        streams=DriftStreams(settings.drift_rate, telemetry.observe_drift),
+        streams=DriftStreams(settings.drift_rate),
         on_failure=telemetry.count_unkept,
     )
 

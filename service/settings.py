@@ -1,6 +1,7 @@
 """What an operator may choose. Each field is also an environment variable: `ANOMALY_` and its name in capitals."""
 
 import ipaddress
+import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -95,9 +96,10 @@ class Settings(BaseSettings):
     deadline_s: float = Field(default=30.0, gt=0.0)
     """Seconds from when a request has come to its answer; what would come later gets a 503 and is never run."""
     receive_timeout_s: float = Field(default=10.0, gt=0.0)
-    """Seconds that a peer has to send a request's head, and to take what of an answer does not fit the buffers."""
+    """Seconds that a peer has to send a request's head, and after which its body or answer is judged by the rate."""
     receive_rate: int = Field(default=16 * 2**10, ge=1)
-    """Bytes of a body that a peer must send a second, over each `receive_timeout_s`; a slower one gets 408."""
+    """Bytes of a body that a peer must send a second, over each `receive_timeout_s`; a slower one gets 408. Of an
+    answer it must take half as many, or it is cut off."""
     receive_limit_s: float = Field(default=120.0, gt=0.0)
     """Seconds that a peer has to send a whole request, however steadily it sends."""
     max_connections: int = Field(default=800, ge=1)
@@ -110,7 +112,7 @@ class Settings(BaseSettings):
     """Pixels in one image, checked before it is decoded."""
     max_files: int = Field(default=256, ge=1)
     """Images in one batch request."""
-    threads: int = Field(default_factory=num_processors, ge=1)
+    threads: int = Field(default_factory=num_processors, ge=1, le=1024)
     """Images decoded at the same time."""
 
     @field_validator("history", mode="before")
@@ -165,17 +167,36 @@ class Settings(BaseSettings):
 def read_settings(**given: Any) -> Settings:
     """Settings from what is given, else the environment, else the defaults; None counts as not given.
 
+    An empty variable is a mistake: an empty ANOMALY_KEYS, say, must not mean that no keys are asked for.
     Raises UsageError with one sentence for each mistake.
     """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    variables = {f"ANOMALY_{name.upper()}" for name in Settings.model_fields.keys() - chosen}
+    empty = sorted(name for name, value in os.environ.items() if name.upper() in variables and not value.strip())
+    if empty:
+        raise UsageError(
+            "; ".join(f"{name} is empty: give it a value, or unset it to have the default" for name in empty)
+        )
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**chosen)
     except ValidationError as error:
         raise UsageError("; ".join(map(_explain, mistakes_of(error)))) from None
 
 
 def place_of(history: str) -> Path | SecretStr:
-    """Where a history is kept: a file's path, or a database's URL, which may have a password."""
-    return SecretStr(history) if re.match(r"postgres(ql)?://", history) else Path(history)
+    """Where a history is kept: a file's path, or a database's URL, which may have a password.
+
+    Raises UsageError for what names no file.
+    """
+    if re.match(r"postgres(ql)?://", history):
+        return SecretStr(history)
+    path = Path(history)
+    if not path.name:
+        raise UsageError(
+            f"A history is a file or the URL of a database, postgresql://…; {history!r} is neither. Give the path of a "
+            "file, such as history.sqlite."
+        )
+    return path
 
 
 @lru_cache(maxsize=1024)  # asked for every request

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from anomaly.cli.console import names, out, usage
+from anomaly.cli.console import err, names, out, usage
 from anomaly.cli.streams import has_lost_output
 from anomaly.errors import UsageError
 
@@ -50,6 +51,11 @@ def keys_remove(
 ) -> None:
     """Take a key out of the file. A running server forgets it at SIGHUP."""
     with usage():
-        from service.edge.keys import remove_key
+        from service.edge.keys import read_keys, remove_key
 
         remove_key(file, name)
+        if not read_keys(file):
+            err.print(
+                f"that was the last key in {escape(str(file))}: from SIGHUP on, a running server accepts no key at "
+                "all; one that is started needs at least one"
+            )

@@ -1,6 +1,9 @@
 """`anomaly serve`."""
 
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +62,7 @@ def serve(
 
     What is not given here is taken from the environment (ANOMALY_PORT, ANOMALY_MAX_BATCH, …), as docs/guide.md lists.
     """
-    with usage():
+    with usage(), _holding_hangups():
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is: decoding needs the cores in between
         require_server()
         from service.app import serve as serve_http
@@ -84,6 +87,19 @@ def serve(
                 tls_key=tls_key,
             )
         )
+
+
+@contextmanager
+def _holding_hangups() -> Iterator[None]:
+    """SIGHUP, which lets a server read keys and bundles again, waits until the server takes it, and does not end it."""
+    if not hasattr(signal, "SIGHUP"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def require_server() -> None:

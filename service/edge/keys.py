@@ -57,7 +57,8 @@ class Keyring:
         self._keys = _read_some(path) if path else ()
 
     def __bool__(self) -> bool:
-        return bool(self._keys)
+        """Whether keys are asked for: there is a file, even if all its keys were removed since."""
+        return self._path is not None
 
     def find(self, secret: str) -> Key | None:
         """The key that `secret` is. Takes the same time whichever it is, and however near a wrong one comes."""
@@ -69,15 +70,25 @@ class Keyring:
         return found
 
     def reload(self) -> None:
-        """Read the file again; if that fails, say so in the log and keep the keys in force."""
+        """Read the file again; if that fails, say so in the log and keep the keys in force.
+
+        A file without keys is read like any other: then no key is in force.
+        """
         if self._path is None:
             return
         try:
-            self._keys = _read_some(self._path)
+            self._keys = read_keys(self._path)
         except UsageError as error:
             logger.error("the keys stay as they were: %s", error)
         else:
-            logger.info("%d keys are in force", len(self._keys))
+            if self._keys:
+                logger.info("%s in force", counted(len(self._keys), "key is", "keys are"))
+            else:
+                logger.warning(
+                    "no key is in force: %s has none any more, so whatever needs a key is refused (401); make one with "
+                    "`anomaly keys add` and send SIGHUP again",
+                    self._path,
+                )
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:

@@ -3,9 +3,9 @@
 uvicorn waits without limit for the rest of a request, and lets a head grow without end. Here a peer has a fixed time to
 send a head, from the opening of its connection or the first byte on one that is kept, however it spreads the bytes. A
 body may take longer as long as each further such time brings enough of its bytes, up to a limit for the whole request.
-Else the peer gets a 408, unless it has sent nothing at all, and is cut off. It has the same time to take an answer that
-does not fit the buffers. What is not body (head, chunk sizes, trailers) may be 64 KiB, and as much again as the
-body. The number of connections is bounded.
+Else the peer gets a 408, unless it has sent nothing at all, and is cut off. While an answer does not fit the buffers,
+the peer must take half as many bytes of it in each such time. What is not body (head, chunk sizes, trailers) may be 64
+KiB, and as much again as the body. The number of connections is bounded.
 
 When the server is told to stop, connections without a request stay open for a moment. A request that is on its way then
 gets its answer, with the word that the connection closes, where it would otherwise meet a closed one.
@@ -21,13 +21,15 @@ import asyncio
 import json
 from asyncio import TimerHandle
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.edge.load_shedding import LoadShedding
+from service.edge.taking import Taking
 from service.errors import Problem
 
 MAX_HEAD_BYTES = 64 * 2**10
@@ -41,7 +43,7 @@ class PeerLimits:
     """How long one peer may take for a request or an answer, and how many peers there may be.
 
     After each `receive_timeout_s` of a request, `receive_rate` bytes of its body must have come for each of its
-    seconds, and all of it within `receive_limit_s`.
+    seconds, and all of it within `receive_limit_s`. Of an answer half as many must have been taken.
     """
 
     receive_timeout_s: float
@@ -60,7 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._receiving: TimerHandle | None = None
         self._received_until = 0.0
         self._body_bytes = 0
-        self._sending: TimerHandle | None = None
+        self._taking = Taking(limits.receive_rate / 2, limits.receive_timeout_s, cut_off=lambda: self.transport.abort())
         self._extra_bytes = 0
         self._is_leaving = False
         self._is_refused = False
@@ -79,7 +81,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a peer."""
         self._stop_receiving()
-        self._stop_sending()
+        self._taking.stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -112,6 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._write_error(refusal, stays_open=self._stays_open())
             return
         super().on_headers_complete()
+        self.cycle.scope["state"]["hang_up"] = partial(self._hang_up, self.cycle)
         if self._is_leaving:
             self.cycle.keep_alive = False
 
@@ -183,17 +186,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The peer does not take its answer: the clock runs."""
         super().pause_writing()
-        if self._sending is None:
-            self._sending = self.loop.call_later(self._limits.receive_timeout_s, self.transport.abort)
+        self._taking.start(self.loop, self.transport)
 
     def resume_writing(self) -> None:
         """The peer takes it again."""
         super().resume_writing()
-        self._stop_sending()
+        self._taking.stop()
 
     def timeout_keep_alive_handler(self) -> None:
         """No further request came. A peer that has not taken its last answer by now will not take it."""
-        if self.transport.get_write_buffer_size():
+        if self._taking.is_on:
+            self._wait_for_the_next()  # it takes its answer still
+        elif self.transport.get_write_buffer_size():
             self.transport.abort()
         else:
             super().timeout_keep_alive_handler()
@@ -230,11 +234,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._receiving is not None:
             self._receiving.cancel()
             self._receiving = None
-
-    def _stop_sending(self) -> None:
-        if self._sending is not None:
-            self._sending.cancel()
-            self._sending = None
 
     def _check_receiving(self) -> None:
         """Go on receiving if the peer is fast enough, or cut it off."""
@@ -277,6 +276,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self.loop.call_later(linger_s, self.transport.close)
         else:
             self.transport.close()
+
+    def _hang_up(self, cycle: RequestResponseCycle) -> None:
+        """For an app that cannot end an answer that it has begun: the client must see that the rest is missing."""
+        cycle.disconnected = True
+        self.transport.close()
 
     def _write_error(self, problem: Problem, *, stays_open: bool) -> None:
         """An answer in the shape of errors that its path has."""

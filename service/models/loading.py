@@ -33,16 +33,21 @@ class Loading:
         self._pool = pool
         self._find = find
         self._load = load
-        self._unloaded: set[tuple[str, int | None]] = set()  # None: all versions, those yet to come too
+        self._unloaded: dict[tuple[str, int], set[str | None]] = {}
+        """Versions that only `reload` and `load_model` bring back, with the digests that this holds for."""
+        self._unloaded_names: set[str] = set()  # all their versions, those yet to come too
         self._one_at_a_time = threading.Lock()
         self._stopped = threading.Event()
 
     def load_all(self, on_settled: Callable[[Pool], object] | None = None) -> None:
-        """Load every bundle of the pool, current versions first; call `on_settled` when these are done."""
+        """Load every bundle of the pool, current versions first; call `on_settled` when these are done.
+
+        A rescan may have come before, and loaded them.
+        """
         with self._one_at_a_time:
             current = self._pool.current
-            others = [slot for slot in self._pool if slot not in current]
-            self._fill_each(current)
+            others = [slot for slot in self._pool if slot not in current and not slot.is_settled]
+            self._fill_each([slot for slot in current if not slot.is_settled])
             if on_settled is not None and not self._stopped.is_set():
                 on_settled(self._pool)
             self._fill_each(others)
@@ -50,11 +55,15 @@ class Loading:
     def rescan(self) -> list[Slot]:
         """Take every bundle that has come, has changed or had failed, and return these. What is gone serves on.
 
+        What was unloaded is passed over, and the log names it; another bundle of its version's number is taken.
         Raises BundleNotFoundError if the models folder is gone.
         """
         with self._one_at_a_time:
-            refs = [r for r in self._find() if self._unloaded.isdisjoint({(r.name, r.version), (r.name, None)})]
-            return self._fill_each([self._pool.slot(ref) for ref in refs if not self._serves(ref)])
+            refs = [ref for ref in self._find() if not self._passes_over(ref)]
+            slots = self._fill_each([self._pool.slot(ref) for ref in refs if not self._serves(ref)])
+            for slot in slots:
+                self._unloaded.pop((slot.name, slot.version), None)
+            return slots
 
     def reload(self, name: str, version: int | None) -> Detector:
         """Take a bundle as it lies there now, be it served already or not; without a version the highest.
@@ -68,9 +77,10 @@ class Loading:
                 what = "bundle" if version is None else f"version {version} of a bundle"
                 raise ModelNotFoundError(f"There is no {what} called {name[:80]!r} in the models folder.")
             slot = self._fill(self._pool.slot(ref))
-            if (name, None) in self._unloaded:  # of a model that was unloaded, this version alone comes back
-                self._unloaded |= {(name, other) for other in there}
-            self._unloaded -= {(name, None), (name, ref.version)}
+            if name in self._unloaded_names:  # of a model that was unloaded, this version alone comes back
+                self._unloaded_names.remove(name)
+                self._unloaded |= {(name, other): {_digest(each.path)} for other, each in there.items()}
+            self._unloaded.pop((name, ref.version), None)
         if slot.detector is None or slot.failure:
             raise BundleRefusedError(f"The bundle {name!r}, version {ref.version}, is refused: {slot.failure}")
         return slot.detector
@@ -85,7 +95,8 @@ class Loading:
             refs = sorted((ref for ref in self._find() if ref.name == name), reverse=True)
             if not refs:
                 raise ModelNotFoundError(f"There is no bundle called {name[:80]!r} in the models folder.")
-            self._unloaded = {each for each in self._unloaded if each[0] != name}
+            self._unloaded_names.discard(name)
+            self._unloaded = {key: digests for key, digests in self._unloaded.items() if key[0] != name}
             slots = self._fill_each([self._pool.slot(ref) for ref in refs if not self._serves(ref)])
         if refused := [f"version {slot.version}: {slot.failure}" for slot in slots if slot.failure]:
             raise BundleRefusedError(f"Of the bundle {name!r} are refused: {'; '.join(refused)}")
@@ -97,7 +108,7 @@ class Loading:
         """
         with self._one_at_a_time:
             self._pool.drop_model(name)
-            self._unloaded.add((name, None))
+            self._unloaded_names.add(name)
         logger.info("bundle %s is unloaded", name)
 
     def left_out(self) -> list[BundleRef]:
@@ -108,11 +119,15 @@ class Loading:
     def unload(self, name: str, version: int) -> None:
         """Serve a version no more, until it is loaded by name again; requests that have their detector are answered.
 
+        That holds for what is served and for what lies there now, not for another bundle that gets the same number.
         Raises ModelNotFoundError if it is not served.
         """
         with self._one_at_a_time:
+            slot = self._pool.model(name).slots.get(version)
             self._pool.drop(name, version)
-            self._unloaded.add((name, version))
+            if slot:
+                served = slot.detector.bundle.digest if slot.detector else None
+                self._unloaded[name, version] = {_digest(slot.path), served}
         logger.info("bundle %s version %d is unloaded", name, version)
 
     def stop(self) -> None:
@@ -141,8 +156,25 @@ class Loading:
     def _serves(self, ref: BundleRef) -> bool:
         """Whether the very files that lie there are served: their sums are those that were loaded."""
         detector = self._pool.slot(ref).detector
-        try:
-            sums = (ref.path / SUMS).read_bytes()
-        except OSError:
-            return False
-        return detector is not None and detector.bundle.digest == hashlib.sha256(sums).hexdigest()
+        return detector is not None and detector.bundle.digest == _digest(ref.path)
+
+    def _passes_over(self, ref: BundleRef) -> bool:
+        """Whether it was unloaded: its name, or these very files; what cannot be told from them counts as them."""
+        digests = self._unloaded.get((ref.name, ref.version))
+        is_unloaded = ref.name in self._unloaded_names or (
+            digests is not None and _digest(ref.path) in {*digests, None}
+        )
+        if is_unloaded:
+            logger.info(
+                "bundle %s version %d is passed over: it was unloaded; /admin/load brings it back",
+                *(ref.name, ref.version),
+            )
+        return is_unloaded
+
+
+def _digest(folder: Path) -> str | None:
+    """That of the bundle that lies there, by the sums it has; None if these cannot be read."""
+    try:
+        return hashlib.sha256((folder / SUMS).read_bytes()).hexdigest()
+    except OSError:
+        return None

@@ -5,7 +5,6 @@ is in memory: every score that is answered is fed, in the order of the answers, 
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,9 +15,6 @@ from anomaly.bundle import Bundle
 from anomaly.calibration import Drift, generator_of
 
 logger = logging.getLogger(__name__)
-
-Observe = Callable[[str, int, float, bool], None]
-"""Told of a model's name, its version, log10 M and whether its alarm is on."""
 
 
 @dataclass
@@ -53,10 +49,9 @@ def warn_of_drift(model: str, version: int, drift: Drift) -> None:
 class DriftWatch:
     """All bundles', in memory. For the event loop's thread; takes some ten microseconds a score."""
 
-    def __init__(self, rate: float, *, observe: Observe) -> None:
-        """`rate`: of each alarm; `observe` is told after each score."""
+    def __init__(self, rate: float) -> None:
+        """`rate`: of each alarm."""
         self.rate = rate
-        self._observe = observe
         self._watched: dict[str, Watched] = {}
 
     def add(self, bundle: Bundle, score: float, p_value: float, part: str | None) -> None:
@@ -64,7 +59,6 @@ class DriftWatch:
         watched = self.of(bundle)
         if watched.add(score, p_value, part):
             warn_of_drift(bundle.name, bundle.version, watched.drift)
-        self._observe(bundle.name, bundle.version, watched.drift.log10_martingale, watched.alarm_time is not None)
 
     def of(self, bundle: Bundle) -> Watched:
         """What is watched of a bundle, from its first score on."""

@@ -5,7 +5,7 @@ answered, codes from the table of errors. Nothing that a client sends becomes a 
 of series grow.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from time import perf_counter
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from anomaly.bundle import Bundle
+from service.records.drift import Watched
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -87,11 +88,14 @@ class Telemetry:
         self._series(self._score, *labels).observe(score)
         self._series(self._p_value, *labels).observe(p_value)
 
-    def observe_drift(self, model: str, version: int, log10_martingale: float, is_alarm: bool) -> None:
-        """Note the evidence against a steady process, and whether its alarm is on."""
-        labels = model, str(version)
-        self._series(self._drift, *labels).set(log10_martingale)
-        self._series(self._alarm, *labels).set(is_alarm)
+    def show_drift(self, watched: Iterable[tuple[Bundle, Watched]]) -> None:
+        """Have series of the drift of these bundles, as it is now, and of no others."""
+        self._drift.clear()
+        self._alarm.clear()
+        for bundle, each in watched:
+            labels = bundle.name, str(bundle.version)
+            self._drift.labels(*labels).set(each.drift.log10_martingale)
+            self._alarm.labels(*labels).set(each.alarm_time is not None)
 
     def count_unkept(self, num_images: int) -> None:
         """Note scored images that the history could not keep."""

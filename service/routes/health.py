@@ -1,14 +1,19 @@
 """`GET /healthz`, `/readyz` and `/metrics`: for those who run the server."""
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Request, Response, Security
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.edge.callers import BEARER, caller_of
-from service.errors import EngineFailedError
-from service.routes.state import AppState
+from service.errors import EngineFailedError, HistoryUnavailableError
+from service.routes.state import AppState, State
 from service.schemas.health import HealthAnswer, ReadyAnswer
 
 router = APIRouter(tags=["operation"])
+
+DRIFT_S = 2.0
+"""How long the series wait for the history's drift at the most: Prometheus itself gives up after 10 s."""
 
 
 @router.get("/healthz")
@@ -45,4 +50,16 @@ async def readyz(request: Request, response: Response, state: AppState) -> Ready
 @router.get("/metrics", response_class=Response, dependencies=[Security(BEARER)])
 async def metrics(state: AppState) -> Response:
     """Counts and timings in Prometheus' text format."""
+    with suppress(HistoryUnavailableError):  # then the series of drift stay as they were
+        await _show_drift(state)
     return Response(state.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _show_drift(state: State) -> None:
+    """Of the current versions: once a model is calibrated again, the alarm of the version before does not matter."""
+    bundles = [slot.detector.bundle for slot in state.pool.current if slot.detector]
+    if state.history:
+        watched = await state.history.drifts(bundles, within_s=DRIFT_S)
+    else:
+        watched = [state.drift.of(bundle) for bundle in bundles]
+    state.telemetry.show_drift(zip(bundles, watched, strict=True))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import fields
 from functools import partial
@@ -12,18 +13,23 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
+from starlette.types import Receive, Scope, Send
 
 from service.edge.callers import caller_of
 from service.errors import (
     HistoryOffError,
     HistoryRowNotFoundError,
+    HistoryUnavailableError,
     UnsupportedContentError,
     UploadTooLargeError,
+    describe,
 )
 from service.records.history import History, StoredEntry, read_page, read_thumbnail
 from service.routes.state import AppState
 from service.schemas.base import ErrorAnswer
 from service.schemas.history import CorrectionBody, HistoryAnswer, HistoryFilters, HistoryQuery, HistoryRow, RowId
+
+logger = logging.getLogger(__name__)
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorAnswer, "description": "The server keeps no history, or has no such row or thumbnail"},
@@ -82,7 +88,20 @@ async def history_csv(query: Annotated[HistoryFilters, Query()], kept: Kept) -> 
             yield _lines(map(_cells, more))
 
     headers = {"Content-Disposition": 'attachment; filename="history.csv"'}
-    return StreamingResponse(pieces(), media_type="text/csv", headers=headers)
+    return _Download(pieces(), media_type="text/csv", headers=headers)
+
+
+class _Download(StreamingResponse):
+    """Rows that are read while they are sent. If that fails, the connection ends in the middle of the answer."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        except HistoryUnavailableError as error:
+            logger.error("an export of the history was cut off, its client has a part of the rows: %s", error)
+            scope["state"]["refused_with"] = describe(error).status
+            scope["state"]["hang_up"]()
 
 
 @router.get(

@@ -54,7 +54,7 @@ async def model(name: str, state: AppState) -> ModelDetail:
 async def drift(name: str, query: Annotated[DriftQuery, Query()], state: AppState) -> DriftAnswer:
     """Whether what a model scores is still as its calibration images were."""
     bundle = state.pool.get(name, query.version).bundle
-    watched = await state.history.drift(bundle) if state.history else state.drift.of(bundle)
+    (watched,) = await state.history.drifts([bundle]) if state.history else [state.drift.of(bundle)]
     found = watched.drift
     return DriftAnswer(
         model=bundle.name,

@@ -24,6 +24,14 @@ def test_a_key_is_printed_once_and_opens_what_it_was_made_for(tmp_path: Path) ->
     assert done("keys", "list", "--file", file).stdout.splitlines() == ["ops  admin,score"]
 
 
+def test_removing_the_last_key_says_what_follows(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    for name in ("line-3", "ops"):
+        done("keys", "add", name, "--file", file)
+    assert done("keys", "remove", "ops", "--file", file).stderr == ""
+    assert "accepts no key at all" in done("keys", "remove", "line-3", "--file", file).stderr
+
+
 def test_mistakes_are_told_in_a_sentence(tmp_path: Path) -> None:
     file = tmp_path / "keys.txt"
     assert "no scope 'root'" in refused("keys", "add", "a", "--scope", "root", "--file", file)

@@ -7,15 +7,18 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from anomaly.errors import BundleError, BundleNotFoundError, UsageError
 from service import app as service_app
 from service.app import serve
 from service.edge.keys import add_key, remove_key
 from service.settings import Settings
+from tests.cli.calls import done
 from tests.service.certificates import make_certificate
 from tests.service.fakes import Instance, TaggedDetector, add_bundle, load_tagged, open_instance, png
 from tests.service.routes.test_score import code
@@ -170,6 +173,30 @@ def test_sighup_takes_what_has_changed_and_never_harms(models: Path, tmp_path: P
     serve(Settings(models=models / "served", port=port, device="cpu", keys=keys))
     visitor.join()
     assert seen == [1, 2, 401, 2]
+
+
+def test_a_hangup_that_comes_while_the_server_starts_is_heeded_and_does_not_end_it(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_bundle(models / "served", "m")
+    keys = tmp_path / "keys.txt"
+    add_key(keys, "line-3", ["score"])
+    early: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: early.append(number))
+    create = service_app.create_app
+
+    def create_slowly(*of: Any, **options: Any) -> FastAPI:
+        app = create(*of, **options)
+        add_key(keys, "ops", ["score"])
+        os.kill(os.getpid(), signal.SIGHUP)
+        return app
+
+    monkeypatch.setattr(service_app, "create_app", create_slowly)
+    monkeypatch.setattr(service_app, "_invitation", leaving(service_app._invitation))
+    done("serve", "--models", models / "served", "--port", "0", "--device", "cpu", "--keys", keys)
+    assert early == []
+    assert "2 keys are in force" in caplog.text
+    assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def leaving(invite: object) -> object:

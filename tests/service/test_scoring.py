@@ -47,7 +47,7 @@ class Scene:
         )
         self.admission = Admission(self.batcher, max_images=4, max_bytes=1000, deadline_s=deadline_s)
         self.telemetry = Telemetry()
-        self.drift = DriftWatch(0.01, observe=self.telemetry.observe_drift)
+        self.drift = DriftWatch(0.01)
         self.scoring = Scoring(self.admission, self.batcher, self.telemetry, self.drift, history)
 
     def run(self, work: Callable[[], Awaitable[Any]]) -> Any:

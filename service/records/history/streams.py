@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from service.records.drift import Observe, Watched, warn_of_drift
+from service.records.drift import Watched, warn_of_drift
 from service.records.history.entries import HistoryEntry, as_text
 from service.records.history.tables import drift, images
 
@@ -33,10 +33,9 @@ Moved = tuple[HistoryEntry, bool]
 class DriftStreams:
     """Those of all bundles that this process has inserted rows of. For the writer's thread, but for `read`."""
 
-    def __init__(self, rate: float, observe: Observe) -> None:
-        """`rate`: of each alarm; `observe` is told after each commit."""
+    def __init__(self, rate: float) -> None:
+        """`rate`: of each alarm."""
         self._rate = rate
-        self._observe = observe
         self._watched: dict[str, Watched] = {}
         """As they are in the store, or were: the number of scores there tells."""
 
@@ -50,11 +49,8 @@ class DriftStreams:
     def tell(self, moved: Sequence[Moved]) -> None:
         """What `advance` gave is committed."""
         for entry, is_alarm in moved:
-            watched = self._watched[entry.digest]
             if is_alarm:
-                warn_of_drift(entry.model, entry.version, watched.drift)
-            is_on = watched.alarm_time is not None
-            self._observe(entry.model, entry.version, watched.drift.log10_martingale, is_on)
+                warn_of_drift(entry.model, entry.version, self._watched[entry.digest].drift)
 
     def forget(self) -> None:
         """What was fed is not committed, or the store may be another one: read all anew."""

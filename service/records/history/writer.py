@@ -20,8 +20,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -33,7 +31,8 @@ from service.errors import HistoryUnavailableError
 from service.records.drift import Watched
 from service.records.history.entries import Correction, HistoryEntry, StoredEntry
 from service.records.history.jobs import Addition, Change, Job
-from service.records.history.rows import Values, alone, correct_row, delete_older, delete_oldest, insert_rows
+from service.records.history.retention import Pruning, Retention
+from service.records.history.rows import Values, alone, correct_row, insert_rows
 from service.records.history.store import EXPECTED, Store, concerns_one, reason
 from service.records.history.streams import DriftStreams, Moved
 
@@ -51,16 +50,6 @@ IDLE_S = 60.0
 """How often retention is looked after while nothing is written."""
 PLACE_S = 1.0
 """How often the file's name is looked up while nothing is written."""
-MAX_DELETED = 1024
-"""Rows that one commit deletes at the most, so that no answer waits for many; what is left over follows at once."""
-
-
-@dataclass(frozen=True)
-class Retention:
-    """How long rows are kept: days, and bytes of the whole history; the oldest go first. None: no limit."""
-
-    max_days: float | None
-    max_bytes: int | None
 
 
 class History:
@@ -77,8 +66,7 @@ class History:
     ) -> None:
         """`on_failure` is told of how many images were not kept. Raises UsageError if the store can never be used."""
         self._store = store
-        self._retention = retention
-        self._retention_at = 0.0
+        self._pruning = Pruning(retention, store)
         self._thumbnails = thumbnails
         self._streams = streams
         self._on_failure = on_failure
@@ -125,16 +113,19 @@ class History:
         row: StoredEntry | None = await self._do(partial(Change, partial(correct_row, number, correction, by)))
         return row
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T], *, within_s: float | None = None) -> T:
         """What a reader finds, in a thread of its own. Raises HistoryUnavailableError."""
         try:
-            return await asyncio.wait_for(asyncio.to_thread(self._read, work), READ_S)
+            return await asyncio.wait_for(asyncio.to_thread(self._read, work), within_s or READ_S)
         except TimeoutError:
             raise HistoryUnavailableError("The history cannot be read now: it does not answer.") from None
 
-    async def drift(self, bundle: Bundle) -> Watched:
-        """What is watched of a bundle, by all servers that share this history. Raises HistoryUnavailableError."""
-        return await self.read(partial(self._streams.read, bundle.digest, bundle.contents.calibration.scores))
+    async def drifts(self, bundles: Sequence[Bundle], *, within_s: float | None = None) -> list[Watched]:
+        """What is watched of each, by all servers that share this history. Raises HistoryUnavailableError."""
+        digests = [(bundle.digest, bundle.contents.calibration.scores) for bundle in bundles]
+        return await self.read(
+            lambda connection: [self._streams.read(*each, connection) for each in digests], within_s=within_s
+        )
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         try:
@@ -164,6 +155,7 @@ class History:
             if group is None and not more and time.monotonic() - last < IDLE_S and self._store.is_same():
                 continue
             more, last = self._commit(group or []), time.monotonic()
+        self._pruning.tell(now=True)
         self._store.drop()
 
     def _take(self, wait_s: float) -> list[Job] | None:
@@ -190,6 +182,7 @@ class History:
             more = False
         else:
             self._streams.tell(moved)
+            self._pruning.tell()
             # an empty commit shows that the store answers; one that made a file, that it can be written
             if group or self._try_again_at == math.inf or not was_same:
                 self._recover()
@@ -221,7 +214,7 @@ class History:
                 job.entries for job, result in zip(group, results, strict=True) if not isinstance(result, Exception)
             ]
             moved = self._streams.advance([entry for entries in kept for entry in entries], connection)
-            return results, moved, self._delete_old(connection)
+            return results, moved, self._pruning.delete_old(connection)
 
     def _do_jobs(self, group: Sequence[Job], connection: Connection) -> list[Any]:
         ids = iter(self._insert([values for job in group for values in job.rows], connection))
@@ -236,24 +229,6 @@ class History:
     def _insert(self, rows: Sequence[Values], connection: Connection) -> Sequence[int]:
         """The ids of these rows, ascending."""
         return insert_rows(rows, self._store.new_ids(connection, len(rows)), connection) if rows else ()
-
-    def _delete_old(self, connection: Connection) -> bool:
-        """Enforce retention, if it is time, as far as MAX_DELETED rows; whether that was not enough."""
-        if time.monotonic() < self._retention_at:
-            return False
-        num_left = MAX_DELETED
-        if self._retention.max_days is not None:
-            oldest = datetime.now(UTC) - timedelta(days=self._retention.max_days)
-            num_left -= delete_older(oldest, connection, limit=num_left)
-        if self._retention.max_bytes is not None:
-            while num_left > 0 and (num := self._store.num_too_many(connection, self._retention.max_bytes)):
-                deleted = delete_oldest(connection, limit=min(num, num_left))
-                if not deleted:
-                    break
-                num_left -= deleted
-        if num_left > 0:
-            self._retention_at = time.monotonic() + self._store.retention_s
-        return num_left <= 0
 
     def _degrade(self, why: str, *, retry_s: float, error: Exception | None = None) -> None:
         if self._degraded is None:

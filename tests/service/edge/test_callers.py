@@ -228,6 +228,17 @@ def test_keys_are_read_anew_when_told_so(tmp_path: Path) -> None:
         assert guarded.ask("/score", guarded.score).status_code == 401
 
 
+def test_without_its_last_key_a_server_with_keys_lets_nobody_in(tmp_path: Path) -> None:
+    with guarding(tmp_path) as guarded:
+        for known in read_keys(guarded.file):
+            remove_key(guarded.file, known.name)
+        guarded.app.state.refresh()
+        for key in (guarded.score, guarded.both, None):
+            assert guarded.ask("/score", key).status_code == 401
+            assert guarded.ask("/models", key).status_code == 401
+        assert guarded.ask("/healthz", None).status_code == 200
+
+
 @pytest.mark.parametrize("given", [{"allowed_hosts": "plant.example"}, {"trusted_proxies": "127.0.0.1"}])
 def test_where_a_proxy_lets_others_in_nobody_administers_without_a_key(given: dict[str, Any]) -> None:
     assert Callers(Settings(), Keyring(None)).anyone.scopes == frozenset(Scope)

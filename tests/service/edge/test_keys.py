@@ -143,6 +143,19 @@ def test_reloading_takes_new_keys_forgets_removed_ones_and_survives_a_broken_fil
     assert ring.find(second)
 
 
+def test_the_last_key_can_be_revoked_while_the_server_runs(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    last = add_key(file, "last", ["score"])
+    ring = Keyring(file)
+    remove_key(file, "last")
+    ring.reload()
+    assert ring.find(last) is None
+    assert ring  # keys are asked for all the same
+    assert "no key is in force" in caplog.text
+    again = add_key(file, "again", ["score"])
+    ring.reload()
+    assert ring.find(again)
+
+
 def test_without_a_file_there_are_no_keys(caplog: pytest.LogCaptureFixture) -> None:
     ring = Keyring(None)
     with caplog.at_level(logging.DEBUG):

@@ -115,10 +115,33 @@ def test_slow_peers_hold_up_no_good_one(impatient: Instance) -> None:
         assert impatient.score(png(5)).json()["score"] == 5.0
 
 
-def test_a_peer_that_does_not_take_its_answers_is_cut_off(impatient: Instance) -> None:
-    (asset,) = re.findall(r'src="([^"]+bundle[^"]+)"', impatient.client.get("/docs").text)
-    size = len(impatient.client.get(asset).content)
-    num_asked = 2**25 // size  # 32 MiB, more than the system buffers for a connection
+def large(instance: Instance) -> tuple[str, int, int]:
+    """A path, the size of its answer, and how many of it are 32 MiB: more than the system buffers for a connection."""
+    (asset,) = re.findall(r'src="([^"]+bundle[^"]+)"', instance.client.get("/docs").text)
+    size = len(instance.client.get(asset).content)
+    return asset, size, 2**25 // size
+
+
+def test_a_peer_that_takes_its_answers_slowly_but_steadily_gets_them_all(impatient: Instance) -> None:
+    asset, size, num_asked = large(impatient)
+    with socket.socket() as connection:
+        connection.settimeout(10)
+        connection.connect(("127.0.0.1", impatient.client.base_url.port or 0))
+        ask = f"GET /{asset} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        connection.sendall(f"{ask}\r\n".encode() * (num_asked - 1) + f"{ask}Connection: close\r\n\r\n".encode())
+        num_received = 0
+        for _ in range(30):
+            time.sleep(TIMEOUT_S / 6)
+            num_received += len(connection.recv(2**15))
+        while piece := connection.recv(2**20):
+            num_received += len(piece)
+    assert num_received > size * num_asked
+
+
+def test_a_peer_that_does_not_take_its_answers_is_cut_off(
+    impatient: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
+    asset, size, num_asked = large(impatient)
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(10)
@@ -130,7 +153,23 @@ def test_a_peer_that_does_not_take_its_answers_is_cut_off(impatient: Instance) -
             while piece := connection.recv(2**20):
                 num_received += len(piece)
     assert num_received < size * num_asked
+    assert "an answer was cut off: in the last 0.4 s its peer took" in caplog.text
     assert impatient.score(png(5)).json()["score"] == 5.0
+
+
+def test_a_download_that_nobody_takes_ends_with_one_line_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("service.routes.history._lines", lambda rows: "x" * 2**25)
+    kept = open_instance(tmp_path / "models", history=tmp_path / "history.sqlite", receive_timeout_s=TIMEOUT_S)
+    with kept as instance, connected(instance) as connection:
+        connection.sendall(b"GET /history.csv HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        eventually(lambda: "an answer was cut off" in caplog.text)
+        received = b""
+        with suppress(ConnectionResetError):
+            received = rest(connection)
+    assert not received.endswith(b"\r\n0\r\n\r\n")
+    assert "Traceback" not in caplog.text
 
 
 def test_an_endless_head_is_refused(impatient: Instance) -> None:

@@ -4,11 +4,13 @@ from pathlib import Path
 import pytest
 
 from anomaly.bundle import BundleRef, list_bundles, load
+from anomaly.bundle.layout import CARD
 from anomaly.errors import BundleNotFoundError
 from anomaly.inference import Detector
 from service.errors import BundleRefusedError, ModelNotFoundError
 from service.models.loading import Loader, Loading
 from service.models.pool import Pool
+from tests.bundle.copies import sum_again
 from tests.service.fakes import TaggedDetector, add_bundle, load_tagged
 
 
@@ -37,6 +39,15 @@ def test_current_versions_are_loaded_first_and_then_it_is_settled(tmp_path: Path
     assert not served.pool.is_settled
     served.loading.load_all(lambda pool: served.loads.append(f"settled {pool.is_settled}"))
     assert served.loads == ["a/2", "b/3", "settled True", "a/1"]
+
+
+def test_what_a_rescan_has_loaded_before_is_not_loaded_again(tmp_path: Path) -> None:
+    for version in (1, 2):
+        add_bundle(tmp_path, "m", version)
+    served = Served(tmp_path)
+    served.loading.rescan()
+    served.loading.load_all(lambda pool: served.loads.append(f"settled {pool.is_settled}"))
+    assert served.loads == ["m/1", "m/2", "settled True"]
 
 
 def test_stopping_ends_the_loading_after_the_current_bundle(tmp_path: Path) -> None:
@@ -144,6 +155,47 @@ def test_what_was_unloaded_comes_back_by_name_only(tmp_path: Path) -> None:
     assert served.pool.get("m", None).bundle.version == 2
     served.loading.rescan()
     assert list(served.pool.model("m").slots) == [1, 2]
+
+
+def test_another_bundle_of_the_number_of_one_that_was_unloaded_is_taken(
+    bigan_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "m" / "2"
+    for version in (1, 2):
+        shutil.copytree(bigan_dir / "1", tmp_path / "m" / str(version))
+    card = (folder / CARD).read_text()
+    served = Served(tmp_path, real).started()
+    served.loading.unload("m", 2)
+    with caplog.at_level("INFO"):
+        assert served.loading.rescan() == []
+    assert "bundle m version 2 is passed over: it was unloaded" in caplog.text
+    (folder / CARD).write_text(f"{card}Calibrated again.\n")
+    sum_again(folder)
+    assert [slot.version for slot in served.loading.rescan()] == [2]
+    assert served.pool.get("m", None).bundle.version == 2
+    (folder / CARD).write_text(card)
+    sum_again(folder)
+    assert [slot.version for slot in served.loading.rescan()] == [2]  # which is no longer unloaded
+
+
+def test_a_bundle_that_had_failed_and_was_unloaded_is_passed_over_until_it_is_another(
+    bigan_dir: Path, tmp_path: Path
+) -> None:
+    for version in (1, 2):
+        shutil.copytree(bigan_dir / "1", tmp_path / "m" / str(version))
+    folder = tmp_path / "m" / "2"
+    card = (folder / CARD).read_text()
+    (folder / CARD).write_text("torn")
+    served = Served(tmp_path, real).started()
+    assert served.pool.model("m").slots[2].failure
+    served.loading.unload("m", 2)
+    assert served.loading.rescan() == []
+    shutil.rmtree(folder)
+    assert served.loading.rescan() == []
+    shutil.copytree(bigan_dir / "1", folder)
+    (folder / CARD).write_text(f"{card}Calibrated again.\n")
+    sum_again(folder)
+    assert [slot.version for slot in served.loading.rescan()] == [2]
 
 
 @pytest.mark.parametrize(("name", "version"), [("m", 3), ("other", None), ("other", 1), ("../m", 1), ("m/1", None)])

@@ -1,9 +1,13 @@
+import re
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from service.errors import HistoryUnavailableError
+from service.records.history import History, restart_drift
 from service.records.telemetry import Telemetry
 from tests.service.fakes import Instance, add_bundle, open_instance, png
 from tests.service.test_load import depth, eventually
@@ -25,6 +29,12 @@ def names(instance: Instance) -> set[str]:
     """Every series that there is, with its labels."""
     lines = instance.client.get("/metrics").text.splitlines()
     return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+
+
+def alarms(instance: Instance) -> dict[tuple[str, int], float]:
+    """Of each model's version that has a series: whether its drift alarm is on."""
+    series = re.compile(r'anomaly_drift_alarm\{model="(\w+)",version="(\d+)"\} (\S+)')
+    return {(name, int(number)): float(on) for name, number, on in series.findall(instance.client.get("/metrics").text)}
 
 
 def test_requests_are_counted_and_timed_by_route_and_code(own: Instance) -> None:
@@ -122,3 +132,44 @@ def test_a_requests_wait_for_the_history_is_timed(tmp_path: Path) -> None:
 def test_without_a_history_there_is_nothing_to_wait_for(own: Instance) -> None:
     own.score(png(1))
     assert value(own, "anomaly_history_seconds_count") == 0
+
+
+def test_drift_has_series_of_the_current_versions_alone(own: Instance, tmp_path: Path) -> None:
+    own.batch(*[png(1000)] * 12)
+    assert alarms(own) == {("m", 1): 1.0}
+    add_bundle(tmp_path, "m", 2)
+    own.client.post("/admin/load?model=m")
+    assert alarms(own) == {("m", 2): 0.0}
+    own.client.post("/admin/unload?model=m&version=2")
+    assert alarms(own) == {("m", 1): 1.0}
+    add_bundle(tmp_path, "n", 4)
+    own.client.post("/admin/load?model=n")
+    own.client.post("/admin/unload?model=m&version=1")
+    assert alarms(own) == {("n", 4): 0.0}
+
+
+def test_the_drift_of_a_history_is_there_before_the_first_image_and_ends_when_it_begins_anew(tmp_path: Path) -> None:
+    place = tmp_path / "history.sqlite"
+    with open_instance(tmp_path / "models", history=place) as first:
+        first.batch(*[png(1000)] * 12)
+        evidence = value(first, 'anomaly_drift_log10_martingale{model="m",version="1"}')
+        assert evidence > 2
+    shutil.rmtree(tmp_path / "models")
+    with open_instance(tmp_path / "models", history=place) as again:
+        assert alarms(again) == {("m", 1): 1.0}
+        assert value(again, 'anomaly_drift_log10_martingale{model="m",version="1"}') == evidence
+        restart_drift(place, "m")
+        assert alarms(again) == {("m", 1): 0.0}
+
+
+def test_drift_stays_as_it_was_while_the_history_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*args: object, **limits: float) -> None:
+        raise HistoryUnavailableError("away")
+
+    with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite") as instance:
+        instance.batch(*[png(1000)] * 12)
+        assert alarms(instance) == {("m", 1): 1.0}
+        monkeypatch.setattr(History, "read", away)
+        assert alarms(instance) == {("m", 1): 1.0}

@@ -1,19 +1,22 @@
 import csv
 import hashlib
 import io
+import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
+from service.errors import HistoryUnavailableError
 from service.records.history import History
 from tests.service.fakes import NOT_FINITE, Instance, open_instance, picture, png
 from tests.service.records.history.entries import Place
@@ -144,6 +147,30 @@ def test_csv_has_the_same_rows_and_nothing_that_a_spreadsheet_would_run(keeping:
     assert sum(row["filename"].startswith("'") for row in rows) >= 4
     assert [row["score"] for row in rows] == [str(float(i)) for i in range(len(names))][::-1]
     assert set(rows[0]) == set(listed(keeping)[0])
+
+
+def test_csv_that_cannot_be_read_on_is_cut_off_and_the_log_has_one_line_of_it(
+    keeping: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("service.routes.history.CSV_ROWS", 2)
+    keeping.batch(*map(png, range(6)))
+    read, calls = History.read, itertools.count()
+
+    async def moved(self: History, work: Callable[..., Any], **limits: float) -> Any:
+        if next(calls) == 2:
+            raise HistoryUnavailableError("The history cannot be read now: it was renamed.")
+        return await read(self, work, **limits)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "read", moved)
+        with pytest.raises(httpx.RemoteProtocolError):
+            keeping.client.get("/history.csv")
+    told = [record.getMessage() for record in caplog.records if record.levelname not in ("INFO", "DEBUG")]
+    why = "The history cannot be read now: it was renamed."
+    assert told == [f"an export of the history was cut off, its client has a part of the rows: {why}"]
+    assert "Traceback" not in caplog.text
+    assert value(keeping, 'anomaly_requests_total{code="503",route="/history.csv"}') == 1
+    assert keeping.client.get("/history.csv").text.count("\r\n") == 7
 
 
 def test_csv_of_many_rows_is_sent_in_pieces(keeping: Instance, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ class Unkept:
 def made(
     place: Place, retention: Retention = FOREVER, *, thumbnails: bool = False, unkept: Unkept | None = None
 ) -> History:
-    streams = DriftStreams(0.01, lambda *_: None)
+    streams = DriftStreams(0.01)
     return History(store_of(place), retention, thumbnails=thumbnails, streams=streams, on_failure=unkept or Unkept())
 
 

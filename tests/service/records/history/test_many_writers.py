@@ -29,7 +29,7 @@ def alone(scores: list[float], digest: str = "d") -> Drift:
 
 def stored(place: Place, digest: str = "d") -> Drift:
     with reading(place) as connection:
-        return DriftStreams(0.01, lambda *_: None).read(digest, CALIBRATION, connection).drift
+        return DriftStreams(0.01).read(digest, CALIBRATION, connection).drift
 
 
 @pytest.fixture(autouse=True)
@@ -69,9 +69,9 @@ def test_streams_are_apart_and_a_row_that_is_not_kept_is_in_none(place: Place) -
 def test_an_alarm_is_told_once_by_the_server_whose_row_it_was_and_is_on_at_all(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
-    seen: list[tuple[str, int, float, bool]] = []
+    is_on: list[bool] = []
     for _ in range(2):
-        streams = DriftStreams(0.01, lambda *told: seen.append(told))
+        streams = DriftStreams(0.01)
         with closing(store_of(place)) as store:
             store.open()
             for i in range(20):
@@ -79,11 +79,13 @@ def test_an_alarm_is_told_once_by_the_server_whose_row_it_was_and_is_on_at_all(
                 with store.writing() as connection:
                     moved = streams.advance(rows, connection)
                 streams.tell(moved)
+                with store.reading() as connection:
+                    is_on.append(streams.read("d", CALIBRATION, connection).alarm_time is not None)
             store.drop()
     assert sum("drift: the scores of m version 1" in record.getMessage() for record in caplog.records) == 1
-    first = next(i for i, told in enumerate(seen) if told[3])
+    first = is_on.index(True)
     assert 0 < first < 20
-    assert all(told[3] for told in seen[first:])
+    assert all(is_on[first:])
     with reading(place) as connection:
         watched = streams.read("d", CALIBRATION, connection)
     assert (watched.drift.alarm_at, watched.alarm_time is None) == (first + 1, False)

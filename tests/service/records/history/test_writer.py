@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from anomaly.errors import UsageError
 from service.errors import HistoryUnavailableError
 from service.records.history import History, as_text, sqlite, writer
+from service.records.history.retention import Pruning
 from service.records.history.sqlite import open_file
 from tests.service.records.history.entries import Place, Unkept, found, kept, made, page, reading, writing
 
@@ -183,7 +184,7 @@ def test_an_error_outside_the_rows_is_the_groups(
     monkeypatch.setattr(writer, "RETRY_S", 0.0)
     with writing(place) as do:
         with monkeypatch.context() as patch:
-            patch.setattr(History, "_delete_old", _raising(RuntimeError("unforeseen")))
+            patch.setattr(Pruning, "delete_old", _raising(RuntimeError("unforeseen")))
             assert do(lambda history: history.add([found(1)])) == [None]
         numbers = do(lambda history: history.add([found(2)]))
     assert kept(place) == numbers
@@ -237,15 +238,15 @@ def test_a_row_that_was_given_up_before_it_was_written_does_not_end_the_history(
     """What hangs need not be a row's own commit: deleting, when nothing is asked for, can take as long."""
     monkeypatch.setattr(writer, "ACKNOWLEDGE_S", 0.2)
     has_begun, may_go = threading.Event(), threading.Event()
-    delete_old = History._delete_old
+    delete_old = Pruning.delete_old
 
-    def held(self: History, connection: Connection) -> bool:
+    def held(self: Pruning, connection: Connection) -> bool:
         has_begun.set()
         assert may_go.wait(10)
         return delete_old(self, connection)
 
     with writing(place) as do:
-        monkeypatch.setattr(History, "_delete_old", held)
+        monkeypatch.setattr(Pruning, "delete_old", held)
         do(_wake)
         assert has_begun.wait(10)
         assert do(lambda history: history.add([found(1)])) == [None]

@@ -1,0 +1,67 @@
+"""Whether a peer takes its answer, however long that is.
+
+The buffer of a connection does not tell: the system's own buffer behind it may have megabytes, and takes more in jumps
+only. Linux counts the bytes that the peer has acknowledged (`struct tcp_info` in its linux/tcp.h).
+"""
+
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+_ACKNOWLEDGED = struct.Struct("=120xQ")
+"""Where `tcpi_bytes_acked` is."""
+
+
+class Taking:
+    """While it is on, a peer must take `rate` bytes a second, over each `timeout_s`; else `cut_off` is called."""
+
+    def __init__(self, rate: float, timeout_s: float, *, cut_off: Callable[[], None]) -> None:
+        self._rate = rate
+        self._timeout_s = timeout_s
+        self._cut_off = cut_off
+        self._timer: asyncio.TimerHandle | None = None
+        self._num_before = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a peer has still to take something."""
+        return self._timer is not None
+
+    def start(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
+        """An answer waits for its peer."""
+        if self._timer is None:
+            self._num_before = _num_taken(transport)
+            self._timer = loop.call_later(self._timeout_s, self._check, loop, transport)
+
+    def stop(self) -> None:
+        """None does any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
+        self._timer = None
+        num = _num_taken(transport) - self._num_before
+        if num >= self._rate * self._timeout_s:
+            self.start(loop, transport)
+            return
+        logger.warning(
+            "an answer was cut off: in the last %g s its peer took %d bytes of it, which is less than %g a second",
+            *(self._timeout_s, num, self._rate),
+        )
+        self._cut_off()
+
+
+def _num_taken(transport: asyncio.Transport) -> int:
+    """Bytes, counted from any point: only the difference of two calls says something, while nothing is written."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and hasattr(socket, "TCP_INFO"):
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        if len(info) >= _ACKNOWLEDGED.size:
+            (acknowledged,) = _ACKNOWLEDGED.unpack_from(info)
+            return int(acknowledged)
+    return -transport.get_write_buffer_size()
