@@ -163,7 +163,7 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
             heatmap=wanted.heatmap,
             disconnected=partial(disconnection, request),
         )
-        return await _answer(asked, wanted, outcomes, detector, reservation, alpha)
+        return await _answer(asked, wanted, outcomes, detector, state, reservation, alpha)
 
 
 async def _answer(
@@ -171,13 +171,14 @@ async def _answer(
     wanted: Wanted,
     outcomes: Outcomes,
     detector: Detector,
+    state: State,
     reservation: Reservation,
     alpha: float,
 ) -> Response:
     if not wanted.heatmap:
         return answer(asked, wanted, outcomes, detector, alpha)
     reservation.grow(num_bytes=wanted.count_maps(outcomes) * (4 if wanted.is_binary[HEATMAP] else JSON_VALUE_BYTES))
-    return await asyncio.to_thread(answer, asked, wanted, outcomes, detector, alpha)
+    return await state.batcher.draw(partial(answer, asked, wanted, outcomes, detector, alpha))
 
 
 def _parts_shown(request: Request, asked: InferRequest, received: SentImages) -> Sequence[str | None]:

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import threading
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from service.edge.keys import add_key
+from service.routes import inference_answers
 from tests.service.edge.test_load_shedding import full_instance
 from tests.service.fakes import POISON, SIDE, Instance, open_instance, picture, png, tagged
 
@@ -93,6 +95,20 @@ def test_heatmaps_have_the_images_size_and_come_when_asked_for(instance: Instanc
     assert (heatmap["shape"], heatmap["datatype"], set(heatmap["data"])) == ([2, 3, 5], "FP32", {0.5})
     status, message = refusal(infer(instance, picture(5, 3), picture(3, 5), outputs=["heatmap"]))
     assert (status, "several sizes" in message) == (400, True)
+
+
+def test_heatmaps_are_made_by_the_threads_that_decode_so_that_these_bound_memory(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def restored(heatmap: Any, *args: Any) -> Any:
+        names.append(threading.current_thread().name)
+        return heatmap
+
+    monkeypatch.setattr(inference_answers, "restore_map", restored)
+    assert infer(instance, png(1), outputs=["heatmap"]).status_code == 200
+    assert [name.split()[0] for name in names] == ["decoder"]
 
 
 def test_an_image_that_fails_fails_its_request_and_is_named(instance: Instance) -> None:
