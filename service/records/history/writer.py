@@ -33,6 +33,7 @@ from service.errors import HistoryUnavailableError
 from service.records.drift import Watched
 from service.records.history.entries import Correction, HistoryEntry, StoredEntry
 from service.records.history.jobs import Addition, Change, Job
+from service.records.history.readers import ReaderThreads
 from service.records.history.rows import Values, alone, correct_row, delete_older, delete_oldest, insert_rows
 from service.records.history.store import EXPECTED, Store, concerns_one, reason
 from service.records.history.streams import DriftStreams, Moved
@@ -42,8 +43,6 @@ T = TypeVar("T")
 
 ACKNOWLEDGE_S = 2.0
 """How long an answer waits for its row's commit at the most."""
-READ_S = 10.0
-"""How long a reader waits for its rows at the most."""
 RETRY_S = 1.0
 MAX_GROUP = 256
 """Jobs of one commit."""
@@ -77,6 +76,7 @@ class History:
     ) -> None:
         """`on_failure` is told of how many images were not kept. Raises UsageError if the store can never be used."""
         self._store = store
+        self._readers = ReaderThreads(store)
         self._retention = retention
         self._retention_at = 0.0
         self._thumbnails = thumbnails
@@ -105,6 +105,7 @@ class History:
         """Commit what waits, and stop."""
         self._is_closed = True
         self._jobs.put(None)  # wakes the thread
+        self._readers.close()
         await asyncio.to_thread(self._thread.join, ACKNOWLEDGE_S)
         self._store.close()
 
@@ -126,22 +127,15 @@ class History:
         return row
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """What a reader finds, in a thread of its own. Raises HistoryUnavailableError."""
-        try:
-            return await asyncio.wait_for(asyncio.to_thread(self._read, work), READ_S)
-        except TimeoutError:
-            raise HistoryUnavailableError("The history cannot be read now: it does not answer.") from None
+        """What a reader finds, in a thread of its own, which stops if this is cancelled.
+
+        Raises HistoryUnavailableError.
+        """
+        return await self._readers.read(work)
 
     async def drift(self, bundle: Bundle) -> Watched:
         """What is watched of a bundle, by all servers that share this history. Raises HistoryUnavailableError."""
         return await self.read(partial(self._streams.read, bundle.digest, bundle.contents.calibration.scores))
-
-    def _read(self, work: Callable[[Connection], T]) -> T:
-        try:
-            with self._store.reading() as connection:
-                return work(connection)
-        except EXPECTED as error:
-            raise HistoryUnavailableError(f"The history cannot be read now: {reason(error)}.") from error
 
     async def _do(self, job_of: "Callable[[asyncio.Future[Any]], Job]") -> Any:
         if time.monotonic() < self._try_again_at:
