@@ -21,7 +21,7 @@ READ_S = 10.0
 
 
 class ReaderThreads:
-    """NUM_READERS threads for one store. They begin with the first searches."""
+    """NUM_READERS threads for one store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
