@@ -52,14 +52,28 @@ def status_and_code(answer: bytes) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "said",
-    [b"POST /sc", HEAD, HEAD + b"Content-Length: 100\r\n\r\n", HEAD + b"Content-Length: 100\r\n\r\nabc", b"\r\n"],
+    ("said", "lacks"),
+    [
+        (b"POST /sc", "The request's head did not come within 0.4 s."),
+        (HEAD, "The request's head did not come within 0.4 s."),
+        (HEAD + b"Content-Length: 100\r\n\r\n", "In the last 0.4 s came 0 bytes of the request's body"),
+        (HEAD + b"Content-Length: 100\r\n\r\nabc", "In the last 0.4 s came 3 bytes of the request's body"),
+        (b"\r\n", "The request's head did not come within 0.4 s."),
+    ],
     ids=["half a line", "half a head", "no body", "half a body", "line end"],
 )
-def test_a_peer_that_falls_silent_is_cut_off_with_a_reason(impatient: Instance, said: bytes) -> None:
+@pytest.mark.parametrize("before", [b"", request(1)], ids=["first", "second"])
+def test_a_peer_that_falls_silent_is_cut_off_with_a_reason(
+    impatient: Instance, said: bytes, lacks: str, before: bytes
+) -> None:
     with connected(impatient) as connection:
+        if before:
+            connection.sendall(before)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
         connection.sendall(said)
-        assert status_and_code(rest(connection)) == (408, "receive_timeout")
+        answer = rest(connection)
+        assert status_and_code(answer) == (408, "receive_timeout")
+        assert lacks in answer.decode()
     eventually(lambda: depth(impatient) == 0)
 
 
