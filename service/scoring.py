@@ -30,6 +30,8 @@ ORDINARY = 2**18
 """Pixels: a picture that keeps its shape counts for one image for every so many that it has, or part of them."""
 ENDS_REQUEST = (DeadlineError, EngineFailedError, ClientGoneError)
 """What ends a whole request; any other failure is that of one image."""
+Check = Callable[[Sequence[Picture]], None]
+"""Raises what a whole request is refused with for the sizes of its pictures, which only decoding tells."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,17 @@ class Scoring:
         alpha: float,
         disconnected: Disconnection,
         heatmap: bool = False,
+        check: Check = lambda pictures: None,
     ) -> list[JudgedImage | Problem]:
         """Score the images of a request, at least one, in order. What goes wrong with one image stays with it.
 
-        Raises OverloadedError if so many are too many, and what ends the request.
+        `check` is given the pictures that could be scored, before one is counted or kept. What it raises ends the
+        request. Raises OverloadedError if so many are too many, and what ends the request.
         """
         self._grow(reservation, submissions, detector)
-        outcomes = await self._score(submissions, detector, reservation, alpha, disconnected, heatmap=heatmap)
+        outcomes = await self._score(
+            submissions, detector, reservation, alpha, disconnected, heatmap=heatmap, check=check
+        )
         return [self._explain(each) if isinstance(each, Exception) else each for each in outcomes]
 
     async def score_all(
@@ -133,14 +139,22 @@ class Scoring:
         alpha: float,
         disconnected: Disconnection,
         heatmap: bool = False,
+        check: Check = lambda pictures: None,
     ) -> list[JudgedImage]:
         """Score all images of a request, or none: raises what goes wrong with the first that fails, counting nothing.
 
-        Raises OverloadedError if so many are too many, and what ends the request.
+        `check` is as for `score_many`. Raises OverloadedError if so many are too many, and what ends the request.
         """
         self._grow(reservation, submissions, detector)
         outcomes = await self._score(
-            submissions, detector, reservation, alpha, disconnected, heatmap=heatmap, ends_request=(Exception,)
+            submissions,
+            detector,
+            reservation,
+            alpha,
+            disconnected,
+            heatmap=heatmap,
+            ends_request=(Exception,),
+            check=check,
         )
         return [each for each in outcomes if isinstance(each, JudgedImage)]  # which all are
 
@@ -158,6 +172,7 @@ class Scoring:
         *,
         heatmap: bool = False,
         ends_request: tuple[type[Exception], ...] = ENDS_REQUEST,
+        check: Check = lambda pictures: None,
     ) -> list[JudgedImage | Exception]:
         weights = await _weights(submissions, detector, reservation)
         reservation.restart()  # the deadline bounds what we take, not how long an upload took
@@ -170,6 +185,7 @@ class Scoring:
         for outcome in outcomes:  # before any is judged, so that nothing is counted of a request that fails
             if isinstance(outcome, ends_request):
                 raise outcome
+        check([outcome.picture for outcome in outcomes if isinstance(outcome, Scored)])
         pairs = zip(submissions, outcomes, strict=True)
         judged = [self._judge(submission, outcome, detector, alpha) for submission, outcome in pairs]
         numbers = await self._keep(submissions, judged, detector)

@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     max_files: int = Field(default=256, ge=1)
     """Images in one batch request."""
     threads: int = Field(default_factory=num_processors, ge=1, le=1024)
-    """Images decoded at the same time."""
+    """Images decoded, or heatmaps drawn, at the same time."""
 
     @field_validator("history", mode="before")
     @classmethod

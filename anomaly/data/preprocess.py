@@ -21,6 +21,7 @@ from anomaly.config.region import OUTSIDE, inside_of
 from anomaly.data.decoding.decode import Pixels, to_image
 
 LEAST_SIDE = 32  # pixels, where shapes are kept
+_ROWS = 256  # of a map that are taken over at a time
 _BILINEAR = Image.Resampling.BILINEAR  # PIL widens its kernel when it reduces, so this is antialiased
 
 
@@ -118,7 +119,9 @@ def restore_map(heatmap: NDArray[np.float32], config: Preprocessing, height: int
     box = (from_left * columns, from_top * rows, to_right * columns, to_bottom * rows)
     seen = Image.fromarray(heatmap).resize((right - left, bottom - top), _BILINEAR, box=box)
     restored = np.zeros((height, width), np.float32)
-    restored[top:bottom, left:right] = np.asarray(seen)
+    for row in range(0, seen.height, _ROWS):  # as one array it would be twice in memory
+        rows = seen.crop((0, row, seen.width, min(row + _ROWS, seen.height)))
+        restored[top + row : top + row + rows.height, left:right] = np.asarray(rows)
     if config.region is not None:
         restored *= inside_of(config.region, height, width)
     return restored

@@ -15,11 +15,12 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from service.edge.filenames import as_text, filename_of
 from service.errors import MalformedRequestError, UploadTooLargeError
+from service.schemas.labels import MAX_NAME
 
 MAX_TEXTS = 16
 """Fields without a file in a form with one image; one with several may have as many more as it may have images."""
-MAX_TEXT_BYTES = 1024
-"""Bytes of one such field."""
+MAX_TEXT_BYTES = 4 * MAX_NAME
+"""Bytes of one such field: what the longest one that is accepted has at most in UTF-8."""
 MAX_PREAMBLE_BYTES = 64 * 2**10
 
 

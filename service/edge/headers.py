@@ -4,11 +4,12 @@ An answer's own headers win: the page and the documentation have policies of the
 other sites' pages cannot read answers; only the service's own pages can.
 """
 
+import asyncio
 from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import MalformedRequestError, error_response
+from service.errors import MalformedRequestError, ShuttingDownError, error_response
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -44,7 +45,8 @@ class SecureAnswers:
     """ASGI middleware that adds HEADERS to each answer that lacks them.
 
     An unforeseen error is answered here, and raised again for the server's log: the framework would answer it outside
-    of all middleware, so without these headers and the request's id.
+    of all middleware, so without these headers and the request's id. So is a request that the server cancels, which it
+    does when it stops and its grace is over; that is foreseen, and goes no further.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -69,3 +71,11 @@ class SecureAnswers:
             if scope["type"] == "http" and not is_started:
                 await error_response(error)(scope, receive, send_secured)
             raise
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            if not is_started:
+                late = ShuttingDownError(
+                    "The server is shutting down, and has given this request up; try again shortly."
+                )
+                await error_response(late)(scope, receive, send_secured)

@@ -2,7 +2,7 @@
 
 A proxy may pass the prefix on or strip it, so both are answered: what begins with the prefix loses it here, and all
 behind this knows none. The page and the documentation link to their parts relative to themselves, so the path of the
-page needs its slash: the prefix alone is redirected to it.
+page needs its slash: the prefix alone is redirected to it, with its query.
 """
 
 from starlette.responses import RedirectResponse
@@ -22,7 +22,8 @@ class StripPrefix:
         if scope["type"] == "http":
             path: str = scope["path"]
             if path == self.root_path:
-                await RedirectResponse(f"{self.root_path}/", 308)(scope, receive, send)
+                query = str(scope["query_string"], "latin-1")
+                await RedirectResponse(f"{self.root_path}/{query and '?'}{query}", 308)(scope, receive, send)
                 return
             if path.startswith(f"{self.root_path}/"):
                 scope["path"] = path.removeprefix(self.root_path)

@@ -68,6 +68,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_refused = False
         self._is_shed = False
         self._is_offer = False
+        self._is_in_head = True
         self.url = b""  # uvicorn sets it at the first request
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
@@ -104,6 +105,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete: the app is called, unless the request is shed."""
+        self._is_in_head = False
         if self.transport.is_closing():
             return  # after the last answer nothing is processed
         if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
@@ -130,6 +132,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_offer:
             return
         self._stop_receiving()
+        self._is_in_head = True
         self._extra_bytes = 0
         if self.transport.is_closing():
             return
@@ -246,6 +249,8 @@ class BoundedProtocol(HttpToolsProtocol):
         timeout_s, rate = self._limits.receive_timeout_s, self._limits.receive_rate
         if self.loop.time() >= self._received_until:
             message = f"The whole request did not come within {self._limits.receive_limit_s:g} s."
+        elif self._is_in_head:
+            message = f"The request's head did not come within {timeout_s:g} s."
         elif self._body_bytes < rate * timeout_s:
             message = (
                 f"In the last {timeout_s:g} s came {self._body_bytes} bytes of the request's body, which is less than "

@@ -3,7 +3,7 @@
 Lines go to standard error, one for each event, as text or as JSON. The id is a context variable, and each request runs
 in a context of its own, so a line has its request's id whoever writes it, the framework and the server included. Lines
 have a request's route (`/models/{name}`), its status and its key's name, and which parts and files it is about, but
-neither its address nor its headers, in which there may be keys.
+neither its URL nor its headers, in which there may be keys. Lines of JSON have the client's address too.
 """
 
 import itertools

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from anomaly.errors import UsageError
 from service.edge.certificates import read_certificate
+from service.edge.handshakes import HandshakeServer
 from service.edge.load_shedding import LoadShedding
 from service.edge.protocol import BoundedProtocol, PeerLimits
 from service.settings import Settings
@@ -62,17 +63,26 @@ class Server(uvicorn.Server):
         config = self.config
         make: Callable[..., asyncio.Protocol] = config.http_protocol_class
         protocol = partial(make, config=config, server_state=self.server_state, app_state=self.lifespan.state)
-        limit_s = self._settings.receive_timeout_s if config.ssl else None
         for listener in sockets or []:
-            server = await self._loop.create_server(
+            if config.ssl is None:
+                self.servers.append(await self._loop.create_server(protocol, sock=listener, backlog=config.backlog))
+                continue
+            limit_s = self._settings.receive_timeout_s
+            shake_hands = partial(
+                self._loop.connect_accepted_socket,
                 protocol,
-                sock=listener,
                 ssl=config.ssl,
-                backlog=config.backlog,
                 ssl_handshake_timeout=limit_s,
                 ssl_shutdown_timeout=limit_s,
             )
-            self.servers.append(server)
+            listener.listen(config.backlog)
+            server = HandshakeServer(
+                listener,
+                shake_hands,
+                num_open=lambda: len(self.server_state.connections),
+                max_open=self._settings.max_connections,
+            )
+            self.servers.append(server)  # type: ignore[arg-type]  # all that uvicorn does with it is to close it
 
     def renew_certificate(self) -> None:
         """Show the certificate that the files have now to peers that connect from here on; a bad one is only logged."""

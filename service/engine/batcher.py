@@ -2,7 +2,8 @@
 
 An image is submitted undecoded. A pool of threads decodes it and puts it into the scheduler's queue. One worker thread
 runs the networks on as many images as the scheduler hands out. The answers of a batch reach the event loop together, so
-an image costs the event loop one wake-up on its way in and a share of one on its way out.
+an image costs the event loop one wake-up on its way in and a share of one on its way out. What is drawn of a whole
+picture for an answer is drawn by the threads that decode: their number bounds how many whole pictures are in memory.
 
 An image whose answer is settled from outside, because its client has left or its deadline has passed, is never run.
 Scores do not depend on who shares a batch (law 2). A batch that fails is halved until it passes, so that one failing
@@ -19,9 +20,10 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,7 @@ from service.engine.scheduler import Scheduler
 from service.errors import DeviceMemoryError, EngineFailedError
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 LAST_BATCH_S = 5.0
 """How long a batch that still runs when the server ends is waited for."""
@@ -103,8 +106,8 @@ class Batcher:
         """Why no image can be scored any more; None while all threads live."""
         self._observe = observe
         self._on_failure = on_failure
-        self._open: set[asyncio.Future[Scored]] = set()
-        self._undecoded: SimpleQueue[_Job | None] = SimpleQueue()
+        self._open: set[asyncio.Future[Any]] = set()
+        self._for_decoders: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._decoders = [self._thread(f"decoder {i}", self._decode_all) for i in range(1, threads + 1)]
         self._worker = self._thread("batcher", self._work)
 
@@ -117,7 +120,7 @@ class Batcher:
     async def close(self) -> None:
         """Answer what waits, and stop the threads."""
         for _ in self._decoders:
-            self._undecoded.put(None)
+            self._for_decoders.put(None)
         for decoder in self._decoders:
             await asyncio.to_thread(decoder.join)
         self.scheduler.close()
@@ -138,13 +141,26 @@ class Batcher:
         The answer is DeviceMemoryError if the device has no memory for this one image, and EngineFailedError if a
         thread dies meanwhile. Raises EngineFailedError if one has died already.
         """
-        self.check()
-        job = _Job(scorer, read, heatmap, weight, self._loop.create_future())
-        self._open.add(job.answer)
-        job.answer.add_done_callback(self._open.discard)
+        job = _Job(scorer, read, heatmap, weight, self._new_answer())
         self.scheduler.announce(scorer)
-        self._undecoded.put(job)
+        self._for_decoders.put(partial(self._decode, job))
         return job.answer
+
+    async def draw(self, work: Callable[[], T]) -> T:
+        """What `work` gives, called in one of the threads that decode.
+
+        Raises what `work` raises, and EngineFailedError if a thread has died or dies meanwhile.
+        """
+        answer: asyncio.Future[T] = self._new_answer()
+        self._for_decoders.put(partial(self._draw, work, answer))
+        return await answer
+
+    def _new_answer(self) -> asyncio.Future[Any]:
+        self.check()
+        answer = self._loop.create_future()
+        self._open.add(answer)
+        answer.add_done_callback(self._open.discard)
+        return answer
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
         def run() -> None:
@@ -168,8 +184,8 @@ class Batcher:
         self._on_failure(self.failure)
 
     def _decode_all(self) -> None:
-        while (job := self._undecoded.get()) is not None:
-            self._decode(job)
+        while (work := self._for_decoders.get()) is not None:
+            work()
 
     def _decode(self, job: _Job) -> None:
         if job.answer.done():
@@ -183,6 +199,16 @@ class Batcher:
         else:
             job.since = perf_counter()
             self.scheduler.put(job.scorer, job, job.weight)
+
+    def _draw(self, work: Callable[[], T], answer: asyncio.Future[T]) -> None:
+        if answer.done():
+            return
+        drawn: T | Exception
+        try:
+            drawn = work()
+        except Exception as error:
+            drawn = error
+        self._loop.call_soon_threadsafe(_give, answer, drawn)
 
     def _work(self) -> None:
         while batch := self.scheduler.take():
@@ -213,12 +239,16 @@ class Batcher:
 
 def _settle(outcomes: Outcomes) -> None:
     for job, outcome in outcomes:
-        if job.answer.done():
-            continue
-        if isinstance(outcome, Scored):
-            job.answer.set_result(outcome)
-        else:
-            job.answer.set_exception(outcome)
+        _give(job.answer, outcome)
+
+
+def _give(answer: asyncio.Future[T], outcome: T | Exception) -> None:
+    if answer.done():
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
 
 
 def _run(scorer: Scorer, jobs: Sequence[_Job]) -> list[Scored]:

@@ -9,10 +9,17 @@ from PIL import Image
 
 from anomaly.data import to_pixels
 
+ROWS = 256
+"""Drawn at a time."""
+
 
 def draw_heatmap(heatmap: NDArray[np.float32]) -> str:
     """A heatmap (h, w) as 8-bit grey: 0 for 0 and below, 255 for 1 and above."""
-    return _png(np.rint(np.clip(heatmap, 0.0, 1.0) * 255).astype(np.uint8))
+    pixels = np.empty(heatmap.shape, np.uint8)
+    for top in range(0, len(heatmap), ROWS):  # a large map is not copied as floats
+        rows = slice(top, top + ROWS)
+        pixels[rows] = np.rint(np.clip(heatmap[rows], 0.0, 1.0) * 255)
+    return _png(pixels)
 
 
 def draw_image(x: NDArray[np.float32]) -> str:

@@ -1,22 +1,26 @@
 """`/history`: what was scored, page by page or as CSV, and what people say of it."""
 
+import asyncio
 import csv
 import io
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import fields
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
+from sqlalchemy import Connection
 from starlette.types import Receive, Scope, Send
 
+from service.edge.bodies import disconnection
 from service.edge.callers import caller_of
 from service.errors import (
+    ClientGoneError,
     HistoryOffError,
     HistoryRowNotFoundError,
     HistoryUnavailableError,
@@ -29,6 +33,7 @@ from service.routes.state import AppState
 from service.schemas.base import ErrorAnswer
 from service.schemas.history import CorrectionBody, HistoryAnswer, HistoryFilters, HistoryQuery, HistoryRow, RowId
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -64,9 +69,9 @@ Kept = Annotated[History, Depends(_history)]
 
 
 @router.get("/history")
-async def history(query: Annotated[HistoryQuery, Query()], kept: Kept) -> HistoryAnswer:
+async def history(query: Annotated[HistoryQuery, Query()], request: Request, kept: Kept) -> HistoryAnswer:
     """Scored images, newest first, a page at a time."""
-    rows, following = await kept.read(partial(read_page, query, before=query.before, limit=query.limit))
+    rows, following = await _read(partial(read_page, query, before=query.before, limit=query.limit), request, kept)
     return HistoryAnswer(items=[HistoryRow.model_validate(vars(row)) for row in rows], next=following)
 
 
@@ -75,10 +80,10 @@ async def history(query: Annotated[HistoryQuery, Query()], kept: Kept) -> Histor
     response_class=Response,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "One row for each image"}},
 )
-async def history_csv(query: Annotated[HistoryFilters, Query()], kept: Kept) -> Response:
+async def history_csv(query: Annotated[HistoryFilters, Query()], request: Request, kept: Kept) -> Response:
     """All scored images as CSV. A text that a spreadsheet would take for a formula begins with an apostrophe."""
     read = partial(read_page, query, limit=CSV_ROWS)
-    rows, following = await kept.read(read)
+    rows, following = await _read(read, request, kept)
 
     async def pieces() -> AsyncIterator[str]:
         yield _lines([CSV_COLUMNS, *map(_cells, rows)])
@@ -127,6 +132,19 @@ async def correct(number: RowId, request: Request, kept: Kept) -> HistoryRow:
     if row is None:
         raise HistoryRowNotFoundError(f"The history has no image {number}.")
     return HistoryRow.model_validate(vars(row))
+
+
+async def _read(work: Callable[[Connection], T], request: Request, kept: History) -> T:
+    """What a search finds; it stops when the client hangs up. Raises HistoryUnavailableError or ClientGoneError."""
+    found, leaving = asyncio.create_task(kept.read(work)), asyncio.create_task(disconnection(request))
+    try:
+        await asyncio.wait((found, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not found.done():
+            raise ClientGoneError("The client hung up before its answer was made.")
+        return found.result()
+    finally:
+        found.cancel()
+        leaving.cancel()
 
 
 async def _read_body(request: Request) -> CorrectionBody:

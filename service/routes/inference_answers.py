@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import Response
 from numpy.typing import NDArray
 
-from anomaly.data import restore_map
+from anomaly.data import Picture, restore_map
 from anomaly.inference import Detector
 from service.edge.tensors import MAX_JSON_VALUES, Output
 from service.engine.batcher import Scored
@@ -65,26 +65,36 @@ class Wanted:
         """Whether an image that fails has its reason among the outputs; else it fails the request."""
         return ERROR in self.is_binary
 
-    def count_maps(self, outcomes: Outcomes) -> int:
-        """How many numbers the heatmaps have.
+    def count_maps(self, pictures: Sequence[Picture], num_images: int) -> int:
+        """How many numbers the heatmaps have; `pictures` are those of the `num_images` that could be scored.
 
         Raises MalformedRequestError if the images' sizes differ, UploadTooLargeError if the numbers are too many.
         """
-        pictures = [each.scored.picture for each in outcomes if isinstance(each, JudgedImage)]
         sizes = {(picture.height, picture.width) for picture in pictures}
         if len(sizes) > 1:
             raise MalformedRequestError(
                 "Heatmaps are asked for, and the images have several sizes, which fit no tensor; send images of one "
                 "size in a request."
             )
-        num = sum(len(outcomes) * height * width for height, width in sizes)
+        num_each = max((height * width for height, width in sizes), default=0)
+        num = num_images * num_each
         most = MAX_MAP_VALUES if self.is_binary[HEATMAP] else MAX_JSON_VALUES
         if num > most:
             raise UploadTooLargeError(
-                f"The heatmaps of these images have {num} numbers; at most {most} are answered at once, as binary data "
-                f"{MAX_MAP_VALUES}. Send fewer images in a request."
+                f"The heatmaps of the request have {num} numbers, {num_each} for each image. One answer has at most "
+                f"{MAX_MAP_VALUES} as binary data, and {MAX_JSON_VALUES} in JSON. {_advice(num, num_each, most)}"
             )
         return num
+
+
+def _advice(num: int, num_each: int, most: int) -> str:
+    """What to do about heatmaps of `num` numbers, of which `most` are answered; one has `num_each`."""
+    if num_each > MAX_MAP_VALUES:
+        return "Send a smaller picture."
+    as_binary = "ask for the heatmaps as binary data (binary_data)"
+    if num_each > most:
+        return f"{as_binary.capitalize()}{', and send fewer images in a request' if num > MAX_MAP_VALUES else ''}."
+    return f"Send fewer images in a request{f', or {as_binary}' if most < num <= MAX_MAP_VALUES else ''}."
 
 
 def answer(request: InferRequest, wanted: Wanted, outcomes: Outcomes, detector: Detector, alpha: float) -> Response:

@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response, Security
 
+from anomaly.data import Picture
 from anomaly.inference import Detector
 from service.edge.bodies import BYTES, Body, disconnection
 from service.edge.callers import BEARER, NEEDS_KEY, check_scope
@@ -161,23 +162,18 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
             reservation,
             alpha=alpha,
             heatmap=wanted.heatmap,
+            check=partial(_reserve_maps, wanted, reservation, len(received.images)),
             disconnected=partial(disconnection, request),
         )
-        return await _answer(asked, wanted, outcomes, detector, reservation, alpha)
+        make = partial(answer, asked, wanted, outcomes, detector, alpha)
+        return await state.batcher.draw(make) if wanted.heatmap else make()
 
 
-async def _answer(
-    asked: InferRequest,
-    wanted: Wanted,
-    outcomes: Outcomes,
-    detector: Detector,
-    reservation: Reservation,
-    alpha: float,
-) -> Response:
-    if not wanted.heatmap:
-        return answer(asked, wanted, outcomes, detector, alpha)
-    reservation.grow(num_bytes=wanted.count_maps(outcomes) * (4 if wanted.is_binary[HEATMAP] else JSON_VALUE_BYTES))
-    return await asyncio.to_thread(answer, asked, wanted, outcomes, detector, alpha)
+def _reserve_maps(wanted: Wanted, reservation: Reservation, num_images: int, pictures: Sequence[Picture]) -> None:
+    """Raises MalformedRequestError, UploadTooLargeError or OverloadedError if the heatmaps cannot be answered."""
+    if wanted.heatmap:
+        num_bytes = 4 if wanted.is_binary[HEATMAP] else JSON_VALUE_BYTES
+        reservation.grow(num_bytes=num_bytes * wanted.count_maps(pictures, num_images))
 
 
 def _parts_shown(request: Request, asked: InferRequest, received: SentImages) -> Sequence[str | None]:

@@ -1,6 +1,5 @@
 """`POST /score` and `POST /score/batch`: images in, scores out. What happens in between is `service.scoring`."""
 
-import asyncio
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -102,7 +101,9 @@ async def score(request: Request) -> Response:
             disconnected=partial(disconnection, request),
         )
         answer = ScoreAnswer(**_identify(detector), **_describe(judged))
-        return _json(await asyncio.to_thread(_illustrate, answer, judged, detector) if query.heatmap else answer)
+        if not query.heatmap:
+            return _json(answer)
+        return await state.batcher.draw(lambda: _json(_illustrate(answer, judged, detector)))
 
 
 @router.post(

@@ -1,5 +1,6 @@
 """The one preprocessing, and its inverse for maps."""
 
+import tracemalloc
 from io import BytesIO
 
 import numpy as np
@@ -149,3 +150,14 @@ def test_restoring_pad_drops_the_padding_only() -> None:
     heatmap = np.zeros((32, 32), np.float32)
     heatmap[8:24] = 1
     assert (restore_map(heatmap, PreprocessConfig(), 16, 32) == 1).all()
+
+
+def test_a_restored_map_is_in_memory_once_beside_that_of_pil() -> None:
+    height, width = 3000, 2000
+    tracemalloc.start()
+    try:
+        restored = restore_map(np.ones((16, 16), np.float32), PreprocessConfig(size=16), height, width)
+        _, peak = tracemalloc.get_traced_memory()  # which does not see PIL's own
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * restored.nbytes

@@ -50,6 +50,8 @@ def test_the_documented_block_shows_all_of_it_under_its_prefix(program: str, tmp
         redirected = client.get("/anomaly")
         assert redirected.status_code == 308
         assert redirected.headers["Location"].endswith("/anomaly/")
+        asked = client.get("/anomaly?model=m&alpha=0.01").headers["Location"]
+        assert asked.endswith("/anomaly/?model=m&alpha=0.01")
         assert "<title>anomaly</title>" in client.get("/anomaly/").text
         assert client.get("/anomaly/static/main.js").headers["Content-Type"].startswith("text/javascript")
         assert client.get("/anomaly/static-offline-docs/swagger-ui.css").status_code == 200

@@ -71,6 +71,23 @@ def test_a_name_comes_from_the_parameter_the_form_or_the_head(keeping: Instance)
     assert [row["filename"] for row in listed(keeping)] == list(named)[::-1]
 
 
+@pytest.mark.parametrize("letter", ["x", "検", "😀"])
+def test_lengths_are_counted_in_characters_wherever_they_are_sent(instance: Instance, letter: str) -> None:
+    name, part = 1024 * letter, 128 * letter
+    image = {"file": (name, png(1))}
+    answers = [
+        raw(instance, {"name": name, "part": part}),
+        form(instance, ("name", name), ("part", part)),
+        form(instance, params={"name": name, "part": part}),
+        instance.client.post("/score", files=image, headers={b"X-Part-ID": part.encode()}),
+    ]
+    assert [(answer.json()["filename"], answer.json()["part"]) for answer in answers] == [(name, part)] * 4
+    for field, text in (("name", name), ("part", part)):
+        answer = form(instance, (field, text + letter))
+        assert code(answer)[0] == 400
+        assert field in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("part", "words"),
     [

@@ -11,7 +11,7 @@ a connection that has become useless is replaced before it is used (docs/adr/004
 import re
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from weakref import WeakSet
 
@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, Engine, create_engine, exc, func, select, text
 
 from anomaly.errors import UsageError
+from service.records.history.store import NUM_READERS
 from service.records.history.tables import SCHEMA_VERSION, creating, images, newer_history, upgrading
 
 LOCK = 0x416E6F6D
@@ -34,7 +35,6 @@ SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('sync
 """Of each session. A server that is frozen while it has the lock loses it with its session; `off` would lose rows."""
 UPGRADE_S = 600
 """How long the tables may take to be made or upgraded by this server, or by another one."""
-NUM_READERS = 4
 SAMPLE = 1000
 """Rows by which the size of all is estimated."""
 _NEW_IDS = text("SELECT nextval(pg_get_serial_sequence('images', 'id')) FROM generate_series(1, :num)")
@@ -100,8 +100,13 @@ class PostgresStore:
             yield connection
 
     @contextmanager
-    def reading(self, *, oldest: int = SCHEMA_VERSION) -> Iterator[Connection]:
-        """One of NUM_READERS at a time; who comes later waits for CONNECT_S at the most."""
+    def reading(
+        self, *, oldest: int = SCHEMA_VERSION, is_unwanted: Callable[[], bool] | None = None
+    ) -> Iterator[Connection]:
+        """One of NUM_READERS at a time; who comes later waits for CONNECT_S at the most.
+
+        What is unwanted runs on until the statement's limit: to end it sooner takes another connection.
+        """
         with self._readers.connect() as connection, connection.begin():
             if not self._is_checked:
                 self._check_version(_version_of(connection), oldest=oldest)

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 APPLICATION_ID = 0x416E6F6D  # "Anom" in the file's head: no other program's database is ever written to
 BUSY_S = 0.5
 """How long another program's lock on the file is waited for."""
+STEPS = 100_000
+"""Of SQLite's machine, some milliseconds: how often a search asks whether it is still wanted."""
 PIECE = 64
 """Rows that are deleted at a time until the file is small enough."""
 
@@ -66,7 +68,9 @@ class SqliteStore:
         self.place.check()
 
     @contextmanager
-    def reading(self, *, oldest: int = SCHEMA_VERSION) -> Iterator[Connection]:
+    def reading(
+        self, *, oldest: int = SCHEMA_VERSION, is_unwanted: Callable[[], bool] | None = None
+    ) -> Iterator[Connection]:
         """Opened read-only, of a file that must be there.
 
         A connection that may write brings the log into the file when it is the last to close; if the file was
@@ -74,6 +78,7 @@ class SqliteStore:
         """
         with self._reader.connect() as connection:
             check_file(_raw(connection), self.place.path, oldest=oldest)
+            _raw(connection).set_progress_handler(is_unwanted, STEPS)
             yield connection
             self._check_place()
 

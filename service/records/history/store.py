@@ -5,13 +5,16 @@ seen a row has seen all rows before it that were ever committed.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from sqlalchemy import Connection, exc
 
 from anomaly.errors import UsageError
+
+NUM_READERS = 4
+"""How many searches of one server run at once."""
 
 
 class Store(Protocol):
@@ -29,8 +32,13 @@ class Store(Protocol):
     def writing(self) -> AbstractContextManager[Connection]:
         """The one writing transaction, which is durable when this is left without an error."""
 
-    def reading(self, *, oldest: int = ...) -> AbstractContextManager[Connection]:
-        """For one reader, who never waits for the writer. `oldest`: the oldest version that it knows how to read."""
+    def reading(
+        self, *, oldest: int = ..., is_unwanted: Callable[[], bool] | None = ...
+    ) -> AbstractContextManager[Connection]:
+        """For one reader, who never waits for the writer. `oldest`: the oldest version that it knows how to read.
+
+        A search fails once `is_unwanted` says so; at the latest when the store's own limits end it.
+        """
 
     def new_ids(self, connection: Connection, num: int) -> Sequence[int]:
         """Ids for so many rows, ascending, each above all that were ever given."""

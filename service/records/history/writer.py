@@ -31,6 +31,7 @@ from service.errors import HistoryUnavailableError
 from service.records.drift import Watched
 from service.records.history.entries import Correction, HistoryEntry, StoredEntry
 from service.records.history.jobs import Addition, Change, Job
+from service.records.history.readers import READ_S, ReaderThreads
 from service.records.history.retention import Pruning, Retention
 from service.records.history.rows import Values, alone, correct_row, insert_rows
 from service.records.history.store import EXPECTED, Store, concerns_one, reason
@@ -41,8 +42,6 @@ T = TypeVar("T")
 
 ACKNOWLEDGE_S = 2.0
 """How long an answer waits for its row's commit at the most."""
-READ_S = 10.0
-"""How long a reader waits for its rows at the most."""
 RETRY_S = 1.0
 MAX_GROUP = 256
 """Jobs of one commit."""
@@ -66,6 +65,7 @@ class History:
     ) -> None:
         """`on_failure` is told of how many images were not kept. Raises UsageError if the store can never be used."""
         self._store = store
+        self._readers = ReaderThreads(store)
         self._pruning = Pruning(retention, store)
         self._thumbnails = thumbnails
         self._streams = streams
@@ -93,6 +93,7 @@ class History:
         """Commit what waits, and stop."""
         self._is_closed = True
         self._jobs.put(None)  # wakes the thread
+        self._readers.close()
         await asyncio.to_thread(self._thread.join, ACKNOWLEDGE_S)
         self._store.close()
 
@@ -113,26 +114,19 @@ class History:
         row: StoredEntry | None = await self._do(partial(Change, partial(correct_row, number, correction, by)))
         return row
 
-    async def read(self, work: Callable[[Connection], T], *, within_s: float | None = None) -> T:
-        """What a reader finds, in a thread of its own. Raises HistoryUnavailableError."""
-        try:
-            return await asyncio.wait_for(asyncio.to_thread(self._read, work), within_s or READ_S)
-        except TimeoutError:
-            raise HistoryUnavailableError("The history cannot be read now: it does not answer.") from None
+    async def read(self, work: Callable[[Connection], T], *, within_s: float = READ_S) -> T:
+        """What a reader finds, in a thread of its own, which stops if this is cancelled.
 
-    async def drifts(self, bundles: Sequence[Bundle], *, within_s: float | None = None) -> list[Watched]:
+        Raises HistoryUnavailableError.
+        """
+        return await self._readers.read(work, within_s=within_s)
+
+    async def drifts(self, bundles: Sequence[Bundle], *, within_s: float = READ_S) -> list[Watched]:
         """What is watched of each, by all servers that share this history. Raises HistoryUnavailableError."""
         digests = [(bundle.digest, bundle.contents.calibration.scores) for bundle in bundles]
         return await self.read(
             lambda connection: [self._streams.read(*each, connection) for each in digests], within_s=within_s
         )
-
-    def _read(self, work: Callable[[Connection], T]) -> T:
-        try:
-            with self._store.reading() as connection:
-                return work(connection)
-        except EXPECTED as error:
-            raise HistoryUnavailableError(f"The history cannot be read now: {reason(error)}.") from error
 
     async def _do(self, job_of: "Callable[[asyncio.Future[Any]], Job]") -> Any:
         if time.monotonic() < self._try_again_at:

@@ -147,7 +147,7 @@ def test_texts_beside_the_files_are_kept_up_to_a_number_and_a_size() -> None:
         read_one(Client(*texts, file(b"yes"), b"--x--"), Reserved())
     several = Body(request(Client(*texts, file(b"yes"), b"--x--"), FORM), BodyLimits(MAX_BYTES, 1))
     assert asyncio.run(several.read_many(Reserved())) == [Upload("a.png", b"yes")]  # one more for each file
-    with pytest.raises(MalformedRequestError, match="text of more than 1024 bytes"):
+    with pytest.raises(MalformedRequestError, match="text of more than 4096 bytes"):
         read(part(b"x" * (MAX_TEXT_BYTES + 1), 'name="model"'), file(b"yes"), b"--x--")
 
 

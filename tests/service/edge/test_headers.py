@@ -1,11 +1,14 @@
+import asyncio
 import base64
 import hashlib
 import re
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
 
-from service.edge.headers import HEADERS
+from service.edge.headers import HEADERS, SecureAnswers
 from tests.service.fakes import POISON, Instance, png
 
 
@@ -62,3 +65,24 @@ def test_other_sites_may_read_nothing(instance: Instance, origin: str) -> None:
     for answer in answers:
         assert [name for name in answer.headers if name.lower().startswith("access-control")] == []
     assert [answer.status_code for answer in answers[1:]] == [405, 403]
+
+
+def test_an_answer_that_has_begun_when_its_request_is_cancelled_is_cut_off() -> None:
+    async def scene() -> list[str]:
+        begun, sent = asyncio.Event(), list[str]()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200})
+            begun.set()
+            await asyncio.Event().wait()
+
+        async def send(message: Message) -> None:
+            sent.append(message["type"])
+
+        task = asyncio.create_task(SecureAnswers(app)({"type": "http"}, Request({"type": "http"}).receive, send))
+        await begun.wait()
+        task.cancel()
+        await task
+        return sent
+
+    assert asyncio.run(scene()) == ["http.response.start"]

@@ -37,6 +37,12 @@ def test_the_prefix_alone_is_redirected_to_the_page(prefixed: Instance) -> None:
         assert prefixed.client.get(longer).status_code == 404
 
 
+@pytest.mark.parametrize("query", ["model=x", "model=a%20b&note=%C3%BC%26%0D%0Ax:%20y", "a=1?b=2"])
+def test_the_redirect_keeps_the_query(prefixed: Instance, query: str) -> None:
+    answer = prefixed.client.get(f"/plants/a-1?{query}")
+    assert (answer.status_code, answer.headers["Location"]) == (308, f"/plants/a-1/?{query}")
+
+
 def test_load_shedding_knows_the_prefix(prefixed: Instance) -> None:
     shedding = prefixed.app.state.shedding
     assert {(b"POST", path) for path in (b"/score", b"/plants/a-1/score")} <= set(shedding._paths)

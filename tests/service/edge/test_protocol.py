@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -52,14 +52,28 @@ def status_and_code(answer: bytes) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "said",
-    [b"POST /sc", HEAD, HEAD + b"Content-Length: 100\r\n\r\n", HEAD + b"Content-Length: 100\r\n\r\nabc", b"\r\n"],
+    ("said", "lacks"),
+    [
+        (b"POST /sc", "The request's head did not come within 0.4 s."),
+        (HEAD, "The request's head did not come within 0.4 s."),
+        (HEAD + b"Content-Length: 100\r\n\r\n", "In the last 0.4 s came 0 bytes of the request's body"),
+        (HEAD + b"Content-Length: 100\r\n\r\nabc", "In the last 0.4 s came 3 bytes of the request's body"),
+        (b"\r\n", "The request's head did not come within 0.4 s."),
+    ],
     ids=["half a line", "half a head", "no body", "half a body", "line end"],
 )
-def test_a_peer_that_falls_silent_is_cut_off_with_a_reason(impatient: Instance, said: bytes) -> None:
+@pytest.mark.parametrize("before", [b"", request(1)], ids=["first", "second"])
+def test_a_peer_that_falls_silent_is_cut_off_with_a_reason(
+    impatient: Instance, said: bytes, lacks: str, before: bytes
+) -> None:
     with connected(impatient) as connection:
+        if before:
+            connection.sendall(before)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
         connection.sendall(said)
-        assert status_and_code(rest(connection)) == (408, "receive_timeout")
+        answer = rest(connection)
+        assert status_and_code(answer) == (408, "receive_timeout")
+        assert lacks in answer.decode()
     eventually(lambda: depth(impatient) == 0)
 
 
@@ -289,3 +303,22 @@ def test_a_connect_is_refused_once(instance: Instance) -> None:
     with connected(instance) as connection:
         connection.sendall(b"CONNECT example.org:443 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert rest(connection).startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.parametrize("path", ["/score", "/v2/models/m/infer"])
+def test_a_request_that_still_arrives_when_the_grace_ends_is_told_to_come_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    with ExitStack() as stack:
+        with open_instance(tmp_path, grace_s=0.3) as instance:
+            connection = stack.enter_context(connected(instance))
+            connection.sendall(HEAD.replace(b"/score", path.encode()) + b"Content-Length: 100\r\n\r\nabc")
+            eventually(lambda: depth(instance) == 1)
+        answer = rest(connection)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: 10\r\n" in head.lower() + b"\r\n"
+    message = "The server is shutting down, and has given this request up; try again shortly."
+    is_protocol = path.startswith("/v2")
+    assert json.loads(body) == {"error": message if is_protocol else {"code": "shutting_down", "message": message}}
+    assert [record for record in caplog.records if record.exc_info] == []

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from service.app import create_app
+from service.edge.handshakes import NUM_TOLD
 from service.edge.protocol import MAX_HEAD_BYTES
 from service.edge.server import Server
 from service.settings import Settings
@@ -55,6 +56,12 @@ def greeted(instance: Instance) -> Iterator[ssl.SSLSocket]:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with connected(instance) as plain, context.wrap_socket(plain) as connection:
         yield connection
+
+
+def reached(instance: Instance) -> bool:
+    with suppress(httpx.TransportError):
+        return instance.client.get("/healthz").status_code == 200
+    return False
 
 
 def test_it_scores_and_says_that_its_scheme_is_https(secure: Instance) -> None:
@@ -101,6 +108,18 @@ def test_too_many_connections_are_refused(secure: Instance) -> None:
         with greeted(secure) as connection:
             assert status_and_code(rest(connection)) == (503, "overloaded")
     eventually(lambda: secure.client.get("/healthz").status_code == 200)
+
+
+def test_peers_that_never_shake_hands_are_bounded_too(tmp_path: Path) -> None:
+    made = make_certificate(tmp_path / "tls")
+    with open_instance(tmp_path / "models", max_connections=2, receive_timeout_s=60.0, **made) as instance:
+        with ExitStack() as crowd:
+            for _ in range(2 + NUM_TOLD):
+                crowd.enter_context(connected(instance))
+            for _ in range(3):
+                with connected(instance) as connection, suppress(ConnectionResetError):
+                    assert rest(connection) == b""  # at once: those above have a minute
+        eventually(lambda: reached(instance))
 
 
 def test_load_is_shed_by_the_head_and_the_connection_is_kept(secure: Instance) -> None:

@@ -82,3 +82,16 @@ def test_an_observer_that_fails_is_no_silent_end() -> None:
 
     asyncio.run(scene())
     assert "ValueError: no such series" in reasons[0]
+
+
+def test_what_is_drawn_is_told_of_a_thread_that_dies() -> None:
+    async def work(batcher: Batcher) -> None:
+        def die() -> None:
+            raise SystemExit("gone")
+
+        with pytest.raises(EngineFailedError):
+            await asyncio.wait_for(batcher.draw(die), 10)
+        with pytest.raises(EngineFailedError):
+            await batcher.draw(die)
+
+    with_batcher(work, on_failure=lambda reason: None)

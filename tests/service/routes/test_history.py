@@ -2,6 +2,7 @@ import csv
 import hashlib
 import io
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +19,10 @@ from PIL import Image
 
 from service.errors import HistoryUnavailableError
 from service.records.history import History
+from service.routes import history
 from tests.service.fakes import NOT_FINITE, Instance, open_instance, picture, png
 from tests.service.records.history.entries import Place
+from tests.service.records.history.test_readers import Search
 from tests.service.records.test_telemetry import value
 from tests.service.routes.test_score import code
 
@@ -246,3 +249,14 @@ def test_what_was_scored_before_a_stop_is_there_after_it(tmp_path: Path) -> None
             assert instance.score(png(number)).json()["history_id"] == number
             correct(instance, number, "normal")
             assert [row["correction"] for row in listed(instance)] == ["normal"] * number
+
+
+@pytest.mark.parametrize("path", ["/history", "/history.csv"])
+def test_a_search_whose_client_has_gone_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    search = Search()
+    monkeypatch.setattr(history, "read_page", lambda filters, connection, **page: search(connection))
+    with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite") as instance:
+        with socket.create_connection(("127.0.0.1", instance.client.base_url.port or 0)) as client:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            assert search.has_begun.wait(10)
+        assert search.has_ended.wait(5)  # it would be given up after ten seconds, and go on for minutes

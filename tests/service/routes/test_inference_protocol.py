@@ -2,15 +2,19 @@
 
 import re
 import socket
+import threading
 from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from service.edge.keys import add_key
+from service.routes import inference_answers
 from tests.service.edge.test_load_shedding import full_instance
 from tests.service.fakes import POISON, SIDE, Instance, open_instance, picture, png, tagged
 
@@ -93,6 +97,69 @@ def test_heatmaps_have_the_images_size_and_come_when_asked_for(instance: Instanc
     assert (heatmap["shape"], heatmap["datatype"], set(heatmap["data"])) == ([2, 3, 5], "FP32", {0.5})
     status, message = refusal(infer(instance, picture(5, 3), picture(3, 5), outputs=["heatmap"]))
     assert (status, "several sizes" in message) == (400, True)
+
+
+def test_heatmaps_are_made_by_the_threads_that_decode_so_that_these_bound_memory(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def restored(heatmap: Any, *args: Any) -> Any:
+        names.append(threading.current_thread().name)
+        return heatmap
+
+    monkeypatch.setattr(inference_answers, "restore_map", restored)
+    assert infer(instance, png(1), outputs=["heatmap"]).status_code == 200
+    assert [name.split()[0] for name in names] == ["decoder"]
+
+
+@pytest.mark.parametrize("outputs", [["heatmap"], ["heatmap", "error"]])
+def test_nothing_is_kept_or_counted_where_heatmaps_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outputs: list[str]
+) -> None:
+    turned = BytesIO()
+    exif = Image.Exif()
+    exif[274] = 6  # a quarter turn
+    Image.new("L", (5, 3)).save(turned, "JPEG", exif=exif)
+    monkeypatch.setattr(inference_answers, "MAX_JSON_VALUES", 100)
+    with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite") as instance:
+        counts = instance.client.get("/metrics").text.count("anomaly_images_total{")
+        assert refusal(infer(instance, picture(5, 3), picture(3, 5), outputs=outputs))[0] == 400
+        assert refusal(infer(instance, picture(5, 3), turned.getvalue(), outputs=outputs))[0] == 400
+        assert refusal(infer(instance, picture(11, 10), outputs=outputs))[0] == 413
+        assert instance.client.get("/history").json()["items"] == []
+        assert instance.client.get("/metrics").text.count("anomaly_images_total{") == counts
+        assert infer(instance, picture(10, 10), outputs=outputs).status_code == 200
+        assert len(instance.client.get("/history").json()["items"]) == 1
+        assert instance.client.get("/metrics").text.count("anomaly_images_total{") > counts
+
+
+@pytest.mark.parametrize(
+    ("sides", "is_binary", "advice"),
+    [
+        ([10], False, None),
+        ([11], False, "Ask for the heatmaps as binary data (binary_data)."),
+        ([11, 11], False, "Ask for the heatmaps as binary data (binary_data), and send fewer images in a request."),
+        ([8, 8], False, "Send fewer images in a request, or ask for the heatmaps as binary data (binary_data)."),
+        ([8, 8, 8, 8], False, "Send fewer images in a request."),
+        ([15], False, "Send a smaller picture."),
+        ([14], True, None),
+        ([11, 11], True, "Send fewer images in a request."),
+        ([15], True, "Send a smaller picture."),
+    ],
+)
+def test_too_large_heatmaps_are_refused_with_what_helps(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, sides: list[int], is_binary: bool, advice: str | None
+) -> None:
+    monkeypatch.setattr(inference_answers, "MAX_JSON_VALUES", 100)
+    monkeypatch.setattr(inference_answers, "MAX_MAP_VALUES", 200)
+    images = [picture(side, side) for side in sides]
+    answer = infer(instance, *images, outputs=["heatmap"], binary_data_output=is_binary)
+    if advice is None:
+        assert answer.status_code == 200
+    else:
+        status, message = refusal(answer)
+        assert (status, message.endswith(f" in JSON. {advice}")) == (413, True)
 
 
 def test_an_image_that_fails_fails_its_request_and_is_named(instance: Instance) -> None:

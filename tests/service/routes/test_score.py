@@ -1,5 +1,6 @@
 import base64
 import socket
+import threading
 from io import BytesIO
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.routes import score
 from tests.service.fakes import HOT, NOT_FINITE, POISON, Instance, picture, png
 
 
@@ -75,6 +77,30 @@ def test_heatmap_has_the_original_size_and_the_reconstruction_the_models(
     assert heatmap.mode == "L"
     assert {128} == set(np.asarray(heatmap).ravel().tolist())
     assert reconstruction.size == (8, 8)
+
+
+def test_heatmaps_are_drawn_by_the_threads_that_decode_so_that_these_bound_memory(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def drawn(heatmap: Any) -> str:
+        names.append(threading.current_thread().name)
+        return ""
+
+    monkeypatch.setattr(score, "draw_heatmap", drawn)
+    assert instance.score(png(1), heatmap=True).status_code == 200
+    assert [name.split()[0] for name in names] == ["decoder"]
+
+
+def test_a_heatmap_that_cannot_be_drawn_is_answered_and_the_next_is_drawn(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(score, "draw_heatmap", lambda heatmap: 1 // 0)
+        assert code(instance.score(png(1), heatmap=True)) == (500, "internal_error")
+    for _ in range(3):  # each of the two threads lives
+        assert instance.score(png(1), heatmap=True).status_code == 200
 
 
 def test_pictures_come_only_when_asked_for(instance: Instance) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from anomaly.errors import UsageError
 from benchmarks.postgres import PostgresServer
 from service.errors import HistoryUnavailableError
-from service.records.history import History, Retention, store_of, writer
+from service.records.history import History, Retention, readers, store_of, writer
 from service.records.history import postgres as postgres_module
 from service.records.history.tables import SCHEMA_VERSION
 from tests.service.records.history.entries import Unkept, found, kept, made, page, reading, writing
@@ -165,7 +165,7 @@ def test_a_database_that_freezes_is_waited_for_once(
     postgres: PostgresServer, url: SecretStr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "ACKNOWLEDGE_S", 0.3)
-    monkeypatch.setattr(writer, "READ_S", 0.3)
+    monkeypatch.setattr(readers, "READ_S", 0.3)
     unkept = Unkept()
     with writing(url, unkept=unkept) as do:
         do(lambda history: _again(history, 1))
