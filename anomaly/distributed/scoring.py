@@ -94,7 +94,8 @@ def score_shard(scorer: ShardScorer, shard: Shard) -> ShardSummary:
     """Score a shard that is not done.
 
     Raises:
-        DataError: the shard is damaged, or has changed while it was read; nothing is written.
+        DataError: the shard is damaged, has changed while it was read, or another's table has the name of its results;
+            nothing is written.
         StorageError: the results cannot be written.
     """
     before = state_of(shard)
@@ -106,6 +107,11 @@ def score_shard(scorer: ShardScorer, shard: Shard) -> ShardSummary:
             if said is not None and said["of"] == wanted and found.modified_ns >= before.modified_ns:
                 file.seek(0)
                 return _with_left_out(summary_of(file, scorer.num_calibration, is_new=False), before)
+            if said is None and _is_table(file):
+                raise DataError(
+                    f"{shard.result} in {scorer.destination} is a table that this command has not written, so it is "
+                    "not replaced: move it away, or give another --out"
+                )
         scorer.destination.delete(shard.result)  # of another input or model: it may not stay if this one fails
     data = BytesIO()
     rows = score_rows(scorer.reading, images_of(shard, scorer.reading.limits), scorer.recipe.alpha)
@@ -169,6 +175,17 @@ def said_by(file: Any) -> dict[str, Any] | None:
     except (ArrowException, OSError, KeyError, TypeError, ValueError):
         return None
     return said if isinstance(said, dict) and said.keys() == {"of", "fdr"} else None
+
+
+def _is_table(file: Any) -> bool:
+    """Whether a file is whole Parquet, whatever is in it."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        parquet.read_schema(file)
+    except (ArrowException, OSError, ValueError):
+        return False
+    return True
 
 
 def summary_of(file: Any, num_calibration: int, *, is_new: bool) -> ShardSummary:

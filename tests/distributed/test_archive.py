@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 from pyarrow import parquet
@@ -284,3 +285,17 @@ def test_rows_warn_of_sizes_that_did_not_calibrate_before_and_after_they_are_mar
         (path,) = out.rglob("*.parquet")
         assert {row["path"]: row["warning"] for row in rows_of(path)} == expected
         assert parquet.read_schema(path).names[-1] == "error"
+
+
+def test_a_table_of_the_user_is_not_replaced(tmp_path: Path) -> None:
+    source, out = write_tars(tmp_path / "src", 2, 5), tmp_path / "dest"
+    out.mkdir()
+    mine = out / "shard-00000.tar.parquet"
+    parquet.write_table(pa.table({"path": ["a.png"], "label": ["normal"]}), mine)
+    before = mine.read_bytes()
+    told = call("archive", MNIST, source, "--out", out, *OPTIONS)
+    assert told.exit_code == 1
+    assert "shard-00000.tar.parquet in" in told.stderr
+    assert "a table that this command has not written" in told.stderr
+    assert mine.read_bytes() == before
+    assert "1 of 2 shards" in told.stdout
