@@ -305,3 +305,22 @@ def test_what_the_user_has_made_is_not_replaced(bigan_dir: Path, images: list[Pa
     assert mine.read_bytes() == before
     for _ in range(2):
         done("score", bigan_dir, images[0], *to)
+
+
+def test_a_folder_that_cannot_be_read_is_said(
+    bigan_dir: Path, images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "src" / "locked").mkdir(parents=True)
+    (tmp_path / "src" / "0.png").write_bytes(images[0].read_bytes())
+    scandir = os.scandir
+
+    def refuse(folder: str | Path) -> object:
+        if Path(folder).name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    result = call("score", bigan_dir, tmp_path / "src", "--out", tmp_path / "r.csv")
+    assert result.exit_code == 1
+    assert "1 row in" in result.stdout
+    assert f"such as {tmp_path / 'src' / 'locked'} (Permission denied)" in result.stderr

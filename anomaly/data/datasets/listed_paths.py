@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ class Located:
     path: Path
     identity: object
     is_there: bool
+    is_folder: bool = False
 
 
 def locate(written: str, folder: Path) -> Located | str:
@@ -56,4 +58,4 @@ def _look(path: Path) -> Located:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         is_there = isinstance(error, PermissionError)  # reading will say what is wrong
         return Located(path, os.path.normpath(path), is_there)
-    return Located(path, (status.st_dev, status.st_ino), True)
+    return Located(path, (status.st_dev, status.st_ino), True, stat.S_ISDIR(status.st_mode))

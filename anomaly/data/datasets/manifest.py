@@ -127,6 +127,9 @@ def _read_row(number: int, values: dict[str, str], folder: Path, has_splits: boo
             return place
     assert isinstance(image_place, Located)
     assert not isinstance(mask_place, str)
+    for what, located in (("path", image_place), ("mask", mask_place)):
+        if located and located.is_folder:
+            return f"the {what} {located.path} is a folder; expected an image file"
     if mask_place and mask_place.identity == image_place.identity:
         return "the mask is the image itself"
     return _Row(

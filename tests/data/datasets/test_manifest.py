@@ -120,3 +120,11 @@ def test_another_encoding(tmp_path: Path) -> None:
 def test_normal_has_no_meaning_for_a_manifest(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--normal a,b has no meaning here, because the label column"):
         open_dataset(manifest(tmp_path, "path,label\na.png,normal\n"), normal=["a", "b"])
+
+
+@pytest.mark.parametrize("line", ["sub,normal,", "a.png,anomalous,sub"])
+def test_a_folder_is_no_image_and_no_mask(tmp_path: Path, line: str) -> None:
+    (tmp_path / "sub").mkdir()
+    what = "mask" if line.endswith("sub") else "path"
+    with pytest.raises(DataError, match=f"line 2: the {what} {tmp_path / 'sub'} is a folder; expected an image file"):
+        open_dataset(manifest(tmp_path, f"path,label,mask\n{line}\nb.png,normal,\n"))
