@@ -1,5 +1,6 @@
 """Image folders in all their layouts."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +155,12 @@ def test_images_are_decoded_when_opened_not_before(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.png"):
         data.samples[0].open()
     data.samples[1].open()
+
+
+def test_a_class_may_be_named_in_the_other_form_of_unicode(tmp_path: Path) -> None:
+    for kind in ("Gewebe ä", "Riss"):
+        folder = tmp_path / unicodedata.normalize("NFD", kind)
+        folder.mkdir()
+        Image.new("L", (4, 4)).save(folder / "0.png")
+    data = open_dataset(str(tmp_path), normal=[unicodedata.normalize("NFC", "Gewebe ä")])
+    assert [sample.label for sample in data.samples] == ["normal", "anomalous"]
