@@ -156,7 +156,9 @@ class _Tree:
             check_some_used(self.found.masks.in_folders, used)
         left_out = [LeftOut(str(mask), Why.MASK) for mask in self.found.masks if mask not in used]
         left_out += [LeftOut(str(path), Why.ELSEWHERE) for path in self.outside]
-        return Dataset(str(self.root), form, tuple(samples), (*self.found.left_out, *left_out))
+        num_marked = sum(place.kind in normals and place.path in defective for place in places)
+        left_out = [*self.found.left_out, *left_out]
+        return Dataset(str(self.root), form, tuple(samples), tuple(left_out), num_marked=num_marked)
 
     def _with_parts(self) -> list[tuple[Path, tuple[str, ...]]]:
         return list(zip(self.found.images, self.parts, strict=True))
