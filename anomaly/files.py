@@ -12,12 +12,12 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import translate
 from pathlib import Path
 
-from anomaly.errors import StorageError
+from anomaly.errors import StorageError, UsageError
 
 _MAX_NAME_BYTES = 200  # of the 255 that a file's name may have; the rest is for what makes it unique
 _SYSTEM_PATTERNS = (
@@ -65,6 +65,21 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a file at once. Raises OSError as `replacing` does."""
     with replacing(path) as work:
         work.write_bytes(data)
+
+
+def check_replaceable(path: Path, is_own: Callable[[Path], bool], what: str) -> None:
+    """Nothing that a user may have made is replaced: only what is empty, or what `is_own` knows as `what`.
+
+    Raises:
+        UsageError: a file is there that is something else, or cannot be read.
+    """
+    try:
+        if not path.is_file() or not path.stat().st_size or is_own(path):
+            return
+        reason = f"is not {what}"
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror or error})"
+    raise UsageError(f"{path} exists and {reason}, so it is not replaced: move it away, or give another --out")
 
 
 @contextmanager

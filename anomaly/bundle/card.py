@@ -6,6 +6,7 @@ from anomaly.calibration import Calibration
 from anomaly.config import Architecture, NetworkConfig, Place, PreprocessConfig, Recipe, Resize
 from anomaly.config.places import NOTICE
 from anomaly.config.region import region_note
+from anomaly.counted import counted
 from anomaly.defaults import ALPHA
 
 _TITLES = {
@@ -30,7 +31,7 @@ def model_card(manifest: Manifest, calibration: Calibration, *, name: str, versi
     metrics = "\n".join(f"| {key} | {value:.4g} |" for key, value in sorted(manifest.metrics.items()))
     return f"""# {name}, version {version}
 
-{_TITLES[training.method]}. Learnt from {data.num_train:,} normal images of {data.source}{normal}.
+{_TITLES[training.method]}. Learnt from {counted(data.num_train, "normal image")} of {data.source}{normal}.
 No abnormal image was used.
 
 | | |
@@ -41,7 +42,7 @@ No abnormal image was used.
 | networks | {_networks(recipe)} |
 | training | {manifest.steps_done}, each of {training.batch_size} {_examples(recipe)}, seed {training.seed} |
 | normals | {data.num_train:,} train, {data.num_select:,} select, {data.num_calibrate:,} calibrate{_report(data)} |
-{_parts(data)}| left out | {data.num_left_out:,} files that could not be read{_where_named(manifest)} |
+{_parts(data)}| left out | {counted(data.num_left_out, "file")} that could not be read{_where_named(manifest)} |
 | exact copies left out | {data.num_copies:,} |
 | score | "{recipe.score.combine}"; higher is more anomalous |
 | precision | {recipe.score.precision}; in any batch a score is the same to {manifest.tolerance:.3%}, or so much of 1 |

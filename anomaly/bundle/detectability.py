@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from anomaly.calibration import num_needed
 from anomaly.config import Config
+from anomaly.counted import counted
 
 MOSTLY = 0.9
 """The share of pictures in which a defect is called found: nine of ten."""
@@ -46,8 +47,8 @@ class DetectabilityCell(Config):
         """The defect in words."""
         strength = "" if self.contrast is None else f" of contrast {self.contrast:.0%}"
         if self.width == self.length:
-            return f"{self.kind} {self.length} pixels across{strength}"
-        return f"{self.kind} {self.width} pixel{'s' * (self.width > 1)} wide and {self.length} long{strength}"
+            return f"{self.kind} {counted(self.length, 'pixel')} across{strength}"
+        return f"{self.kind} {counted(self.width, 'pixel')} wide and {self.length} long{strength}"
 
 
 class DetectabilityRecord(Config):
@@ -84,7 +85,8 @@ class DetectabilityRecord(Config):
             )
         elif cell is None:
             headline = (
-                f"No {best[0].kind} of up to {best[-1].length} pixels was found in {MOSTLY:.0%} of the pictures at {at}"
+                f"No {best[0].kind} of up to {counted(best[-1].length, 'pixel')} was found in {MOSTLY:.0%} of the "
+                f"pictures at {at}"
             )
         else:
             headline = f"A {cell.name} is found in {share_of(cell)} at {at}"
@@ -142,7 +144,7 @@ def why_not_measured(num_report: int, num_calibrate: int, alpha: float) -> str:
         return ""
     return (
         f"How small a defect is found was not measured: at {alpha:.0%} false alarms there is no threshold with "
-        f"{num_calibrate} calibration images. At least {needed} are needed."
+        f"{counted(num_calibrate, 'calibration image')}. At least {needed} are needed."
     )
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.counted import counted
 from anomaly.errors import UsageError
 from anomaly.shares import AS_SHARE
 
@@ -79,8 +80,9 @@ class Calibration:
         if num_allowed(alpha, self.num_calibration):
             return None
         return (
-            f"no threshold: alpha = {alpha:g} needs at least {num_needed(alpha)} calibration images and this model "
-            f"has {self.num_calibration}; run `anomaly calibrate` with more normal images, or choose a larger alpha"
+            f"no threshold: alpha = {alpha:g} needs at least {counted(num_needed(alpha), 'calibration image')} and "
+            f"this model has {self.num_calibration}; run `anomaly calibrate` with more normal images, or choose a "
+            "larger alpha"
         )
 
 

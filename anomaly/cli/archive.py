@@ -97,6 +97,10 @@ def _score(options: "ArchiveOptions") -> None:
         err.print(escape(reason if reason.startswith(name) else f"{name}: {reason}"))
     for kind, num in tally.errors.most_common():
         err.print(escape(f"{num:,} × {kind}"))
+    if tally.num_left_out:
+        err.print(
+            f"left out of folders: {counted(tally.num_left_out, 'mask or drawn picture', 'masks or drawn pictures')}"
+        )
     num_done = tally.num_shards - tally.num_shards_failed
     before = f", {tally.num_rows - tally.num_scored:,} of them before" if tally.num_scored < tally.num_rows else ""
     out.print(

@@ -80,7 +80,7 @@ def calibrate(
     if threshold is None and num_allowed(alpha, num_before):
         warnings.append(
             f"at a false-alarm rate of {alpha:g} the model gives no verdicts any more. That needs at least "
-            f"{num_needed(alpha)} calibration images. Version {bundle.version}, which is current now, has "
+            f"{counted(num_needed(alpha), 'calibration image')}. Version {bundle.version}, which is current now, has "
             f"{calibration.num_calibration}; version {summary.old.version} has {num_before}. Calibrate "
             f"{summary.old.ref.path} with more normal images"
         )

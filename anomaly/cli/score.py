@@ -37,7 +37,7 @@ def score(
 ) -> None:
     """Score images: one row for each, with its score, p-value and verdict, or the reason why it has none."""
     with usage():
-        from anomaly.data import left_out_sentences
+        from anomaly.data import Why, left_out_sentences
         from anomaly.pipeline.score import score_paths
 
         with ImageBar(err, "Scoring") as bar:
@@ -64,5 +64,5 @@ def score(
         f"{counted(summary.num_rows, 'row')} in {escape(str(out_))}: {verdicts}, "
         f"{summary.num_failed:,} without a score{skipped}"
     )
-    if summary.num_failed:
+    if summary.num_failed or any(file.why is Why.UNREADABLE for file in summary.left_out):
         raise typer.Exit(2 if summary.num_failed == summary.num_rows else 1)

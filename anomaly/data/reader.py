@@ -19,6 +19,7 @@ from anomaly.data.ahead import map_ahead
 from anomaly.data.decoding.appearance import Remark, Seen
 from anomaly.data.decoding.decode import Pixels, look, look_at_image
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
+from anomaly.data.files.left_out import Why, left_out_sentences
 from anomaly.data.files.listing import list_images
 from anomaly.data.preprocess import Preprocessing, preprocess_batch, preprocess_seen
 from anomaly.errors import ImageError
@@ -134,10 +135,19 @@ def _look(source: Source, config: Preprocessing, name: str, limits: Limits) -> S
         try:
             return look(source, name=name, limits=limits, value_range=config.range)
         except ImageError as error:
-            if isinstance(source, Path) and source.is_dir() and not list_images(source)[0]:
-                raise ImageError(f"{name}: is a folder that holds no images; give one that holds some") from error
+            if isinstance(source, Path) and source.is_dir():
+                _refuse_folder(source, name, error)
             raise
     return look_at_image(source, name=name, value_range=config.range)
+
+
+def _refuse_folder(folder: Path, name: str, error: ImageError) -> None:
+    """Raises ImageError where no image is found in a folder; some are where it is called as an image is."""
+    images, left_out = list_images(folder)
+    if unreadable := left_out_sentences(file for file in left_out if file.why is Why.UNREADABLE):
+        raise ImageError(f"{name}: is a folder; {unreadable[0]}; allow reading it") from error
+    if not images:
+        raise ImageError(f"{name}: is a folder that holds no images; give one that holds some") from error
 
 
 def _to_picture(seen: Seen, pixels: Pixels) -> Picture:

@@ -132,6 +132,7 @@ def counts_of(tally: Tally, mark: Mark | None) -> dict[str, Any]:
         "num_rows": tally.num_rows,
         "num_failed": tally.num_failed,
         "num_anomalous": tally.num_anomalous,
+        "num_left_out": tally.num_left_out,
         "fdr_p_value": mark.p_value if mark else None,
         "errors": dict(sorted(tally.errors.items())),
         "failed_shards": dict(sorted(tally.failed.items())),

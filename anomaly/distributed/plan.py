@@ -5,10 +5,10 @@
     station-2/good,station-2,surfaces,,5000,training.batch_size=32 score.combine=paper
 
 `data` and `name` are needed; an empty cell is an option that is not given. The other columns are named as the options
-of `anomaly train`. Relative paths are relative to the plan's folder.
+of `anomaly train`. Relative paths are relative to the plan's folder. `csv_text` tells how the file itself may be
+written.
 """
 
-import csv
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +18,14 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from anomaly.config.mistakes import mistakes_of
 from anomaly.config.sections import Config
-from anomaly.errors import AnomalyError, UsageError
+from anomaly.data.datasets.csv_text import Line, read_table
+from anomaly.errors import AnomalyError, DataError, UsageError
 from anomaly.files import is_system_name
 from anomaly.pipeline.train import TrainOptions
 from anomaly.recipes import AUTO, options_of
 
 BUILT_IN = "digits"
-_BEYOND = ""  # names the cells that have no column
+_NEEDED = ("data", "name")
 
 
 class PlanRow(Config):
@@ -72,12 +73,11 @@ def read_plan(path: Path, models: Path, *, device: str = "auto") -> list[Planned
         UsageError: the file cannot be read, its columns are others, or it has no rows.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey=_BEYOND)
-            _check_columns(path, reader.fieldnames or [])
-            found = [_planned(path, reader.line_num, cells, models, device) for cells in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"the plan {path} cannot be read: {error}; expected a CSV file in UTF-8") from error
+        table = read_table(path, _NEEDED)
+    except DataError as error:
+        raise UsageError(f"the plan {error}") from error
+    _check_columns(path, table.header)
+    found = [_planned(path, line, table.header, models, device) for line in table.lines]
     if not found:
         raise UsageError(f"the plan {path} has no rows; give one a model, with its data and its name")
     return list(_each_name_once(found))
@@ -85,17 +85,18 @@ def read_plan(path: Path, models: Path, *, device: str = "auto") -> list[Planned
 
 def _check_columns(path: Path, names: Sequence[str]) -> None:
     known = [field.alias or name for name, field in PlanRow.model_fields.items()]
-    if missing := [name for name in ("data", "name") if name not in names]:
-        raise UsageError(f"the plan {path} has no column {' and no column '.join(missing)}; its first row names them")
-    if unknown := [name for name in names if name not in known]:
+    if unknown := [name for name in names if name and name not in known]:
         raise UsageError(f"the plan {path} has a column {unknown[0]!r}; there are {', '.join(known)}")
+    if twice := [name for name in known if names.count(name) > 1]:
+        raise UsageError(f"the plan {path} names the column {twice[0]} twice; leave one of them out")
 
 
-def _planned(path: Path, line: int, cells: dict[str, str], models: Path, device: str) -> Planned:
-    given = {name: value.strip() for name, value in cells.items() if isinstance(value, str) and value.strip()}
-    planned = Planned(line, given.get("name", ""), given.get("recipe", AUTO))
-    if _BEYOND in cells:
-        return replace(planned, problem="it has more cells than the first row; quote what contains a comma")
+def _planned(path: Path, line: Line, header: Sequence[str], models: Path, device: str) -> Planned:
+    cells = zip(header, line.fields, strict=False)
+    given = {name: value.strip() for name, value in cells if name and value.strip()}
+    planned = Planned(line.number, given.get("name", ""), given.get("recipe", AUTO))
+    if any(map(str.strip, line.fields[len(header) :])):
+        return replace(planned, problem="it has more cells than the first row; quote cells that contain the delimiter")
     try:
         row = PlanRow.model_validate(given)
         return replace(planned, options=_options(row, path.absolute().parent, models.absolute(), device))

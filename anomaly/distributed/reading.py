@@ -1,17 +1,24 @@
 """The images of a shard, one after another, as bytes with their names: SHARD/NAME.
 
-Nothing is unpacked onto a disk, so it does no harm what the names in a shard are.
+Nothing is unpacked onto a disk, so it does no harm what the names in a shard are. In a folder, masks and pictures that
+this program has drawn are left out, by the rules of `anomaly score`. A tar or Parquet file was packed by somebody who
+chose what is in it.
 """
 
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from lzma import LZMAError
+from pathlib import Path
 from typing import Any, Self
 
 from anomaly.data import Limits, Named
 from anomaly.data.decoding.limits import too_many_bytes
-from anomaly.distributed.shards import Shard, ShardKind, folder_images, is_image
+from anomaly.data.files.outputs import is_marked, is_output_name
+from anomaly.data.masks.finding import masks_in_folder
+from anomaly.distributed.shards import Shard, ShardKind, folder_files, is_image
+from anomaly.distributed.storage import Entry
 from anomaly.errors import DataError, ImageError
 
 _BATCH = 64  # rows of a Parquet file at once
@@ -113,13 +120,35 @@ def _image_column(shard: Shard, schema: Any) -> str:
 
 
 def _in_folder(shard: Shard, limits: Limits) -> Iterator[Named]:
-    for entry in folder_images(shard):
-        name = f"{shard.name}/{entry.name}"
-        if entry.num_bytes > limits.max_bytes:
-            yield name, too_many_bytes(entry.num_bytes, name, limits)
+    entries = folder_files(shard)
+    masks = _masks_of(shard, entries, limits)
+    for entry in entries:
+        if entry.name in masks:
             continue
         try:
-            with shard.storage.stream(f"{shard.path}/{entry.name}" if shard.path else entry.name) as file:
-                yield name, file.read()
-        except (DataError, OSError) as error:
-            yield name, ImageError(f"{name}: cannot be read ({error})")
+            data = _content(shard, limits, entry)
+        except ImageError as error:
+            yield f"{shard.name}/{entry.name}", error
+            continue
+        if not (is_output_name(entry.name) and is_marked(data)):
+            yield f"{shard.name}/{entry.name}", data
+
+
+def _masks_of(shard: Shard, entries: Sequence[Entry], limits: Limits) -> set[str]:
+    """The names of the masks. Only files whose names, or whose folder's, may be masks' are read for that."""
+    by_path = {Path(entry.name): entry for entry in entries if not is_output_name(entry.name)}
+    read = partial(_content, shard, limits)
+    masks = masks_in_folder(list(by_path), shard.mask_folder, lambda path: read(by_path[path]))
+    return {by_path[path].name for path in masks}
+
+
+def _content(shard: Shard, limits: Limits, entry: Entry) -> bytes:
+    """Raises ImageError where the file is too large or cannot be read."""
+    name = f"{shard.name}/{entry.name}"
+    if entry.num_bytes > limits.max_bytes:
+        raise too_many_bytes(entry.num_bytes, name, limits)
+    try:
+        with shard.storage.stream(f"{shard.path}/{entry.name}" if shard.path else entry.name) as file:
+            return file.read()
+    except (DataError, OSError) as error:
+        raise ImageError(f"{name}: cannot be read ({error})") from error

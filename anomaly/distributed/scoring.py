@@ -9,7 +9,7 @@ whoever writes it, and from wherever the same shard is read.
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from io import BytesIO
 from typing import Any
 
@@ -19,7 +19,7 @@ from anomaly.bundle import Bundle
 from anomaly.calibration import PValueCounts
 from anomaly.data import Limits
 from anomaly.distributed.reading import images_of
-from anomaly.distributed.shards import Shard, state_of
+from anomaly.distributed.shards import InputState, Shard, state_of
 from anomaly.distributed.storage import Storage
 from anomaly.errors import DataError
 from anomaly.inference.loading import detector_of
@@ -55,6 +55,7 @@ class ShardSummary:
     """Of the rows of a shard: how many, with an error, anomalous; how many have each p-value k / (n_cal + 1).
 
     `num_scored` of them are new; the others were done before. `mark` is what its column `fdr_rejected` is for.
+    `num_left_out` files of a folder have an image's suffix, and are masks or pictures that this program has drawn.
     """
 
     num_rows: int
@@ -64,6 +65,7 @@ class ShardSummary:
     p_value_counts: dict[int, int]
     errors: dict[str, int] = field(default_factory=dict)
     mark: Mark | None = None
+    num_left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def score_shard(scorer: ShardScorer, shard: Shard) -> ShardSummary:
     """Score a shard that is not done.
 
     Raises:
-        DataError: the shard is damaged, or has changed while it was read; nothing is written.
+        DataError: the shard is damaged, has changed while it was read, or another's table has the name of its results;
+            nothing is written.
         StorageError: the results cannot be written.
     """
     before = state_of(shard)
@@ -103,7 +106,12 @@ def score_shard(scorer: ShardScorer, shard: Shard) -> ShardSummary:
             said = said_by(file)
             if said is not None and said["of"] == wanted and found.modified_ns >= before.modified_ns:
                 file.seek(0)
-                return summary_of(file, scorer.num_calibration, is_new=False)
+                return _with_left_out(summary_of(file, scorer.num_calibration, is_new=False), before)
+            if said is None and _is_table(file):
+                raise DataError(
+                    f"{shard.result} in {scorer.destination} is a table that this command has not written, so it is "
+                    "not replaced: move it away, or give another --out"
+                )
         scorer.destination.delete(shard.result)  # of another input or model: it may not stay if this one fails
     data = BytesIO()
     rows = score_rows(scorer.reading, images_of(shard, scorer.reading.limits), scorer.recipe.alpha)
@@ -112,7 +120,12 @@ def score_shard(scorer: ShardScorer, shard: Shard) -> ShardSummary:
         raise DataError(f"{shard.name}: the shard has changed while it was read; run the command again")
     scorer.destination.write(shard.result, data.getvalue())
     data.seek(0)
-    return summary_of(data, scorer.num_calibration, is_new=True)
+    return _with_left_out(summary_of(data, scorer.num_calibration, is_new=True), before)
+
+
+def _with_left_out(summary: ShardSummary, state: InputState) -> ShardSummary:
+    """What is not left out of a folder has a row."""
+    return summary if state.num_files is None else replace(summary, num_left_out=state.num_files - summary.num_rows)
 
 
 def mark_shard(destination: Storage, mark: Mark | None, shard: Shard) -> None:
@@ -162,6 +175,17 @@ def said_by(file: Any) -> dict[str, Any] | None:
     except (ArrowException, OSError, KeyError, TypeError, ValueError):
         return None
     return said if isinstance(said, dict) and said.keys() == {"of", "fdr"} else None
+
+
+def _is_table(file: Any) -> bool:
+    """Whether a file is whole Parquet, whatever is in it."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        parquet.read_schema(file)
+    except (ArrowException, OSError, ValueError):
+        return False
+    return True
 
 
 def summary_of(file: Any, num_calibration: int, *, is_new: bool) -> ShardSummary:

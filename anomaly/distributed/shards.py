@@ -2,7 +2,7 @@
 
 A shard is a tar file (packed or not), a Parquet file, or a folder with the images that lie directly in it. SRC is a
 folder, in which shards are found at any depth; one shard; or a text file (.txt) that names a shard in each line. Hidden
-names, and those that begin with "_", are left out.
+names, and those that begin with "_", are left out. What a folder holds beside pictures is found by `reading`.
 """
 
 import hashlib
@@ -15,11 +15,13 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from anomaly.data.files.listing import IMAGE_SUFFIXES
+from anomaly.data.masks.finding import mask_folder_among
 from anomaly.distributed.storage import Entry, Storage, absolute, storage_and_name
 from anomaly.errors import DataError
 
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _LISTING = ".txt"
+_FOLDER_RULES = b"masks and drawn pictures are left out"  # part of fingerprints: folders scored by others are done anew
 
 
 class ShardKind(StrEnum):
@@ -34,13 +36,14 @@ class ShardKind(StrEnum):
 class Shard:
     """Images that are scored together. `name` is that of its results, below DEST and without their suffix.
 
-    It lies at `path` in `storage`.
+    It lies at `path` in `storage`, and within a folder of masks if `mask_folder` has the name of one below SRC.
     """
 
     name: str
     kind: ShardKind
     storage: Storage
     path: str
+    mask_folder: str = ""
 
     @property
     def result(self) -> str:
@@ -50,10 +53,14 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class InputState:
-    """What a shard was when it was looked at: the names and sizes of its files as a hash, and when the last changed."""
+    """What a shard was when it was looked at: the names and sizes of its files as a hash, and when the last changed.
+
+    `num_files` are those with an image's suffix in a folder; None for a shard of another kind.
+    """
 
     fingerprint: str
     modified_ns: int
+    num_files: int | None = None
 
 
 def list_shards(source: str) -> Iterator[Shard]:
@@ -79,15 +86,19 @@ def list_shards(source: str) -> Iterator[Shard]:
 
 def state_of(shard: Shard) -> InputState:
     """As it is now. Raises DataError where it is gone."""
-    files = folder_images(shard) if shard.kind is ShardKind.FOLDER else [_file(shard)]
+    is_folder = shard.kind is ShardKind.FOLDER
+    files = folder_files(shard) if is_folder else [_file(shard)]
     digest = hashlib.sha256(shard.kind.encode())
+    if is_folder:
+        digest.update(_FOLDER_RULES + shard.mask_folder.encode(errors="surrogateescape"))
     for file in files:
         digest.update(f"\0{file.name}\0{file.num_bytes}".encode())
-    return InputState(digest.hexdigest(), max((file.modified_ns for file in files), default=0))
+    modified_ns = max((file.modified_ns for file in files), default=0)
+    return InputState(digest.hexdigest(), modified_ns, len(files) if is_folder else None)
 
 
-def folder_images(shard: Shard) -> list[Entry]:
-    """The images directly in a folder, sorted by name."""
+def folder_files(shard: Shard) -> list[Entry]:
+    """The files with an image's suffix directly in a folder, sorted by name: masks and drawn pictures, too."""
     return [entry for entry in shard.storage.list(shard.path) if not entry.is_folder and is_image(entry.name)]
 
 
@@ -104,7 +115,8 @@ def _in_folder(storage: Storage, path: str, root_name: str) -> Iterator[Shard]:
                 f"{storage} has images, and a folder {root_name!r} too, whose results would have the same name; move "
                 "the images into a folder of their own"
             )
-        yield Shard(path or root_name, ShardKind.FOLDER, storage, path)
+        mask_folder = mask_folder_among(PurePosixPath(path).parts)
+        yield Shard(path or root_name, ShardKind.FOLDER, storage, path, mask_folder)
     for entry in entries:
         below = f"{path}/{entry.name}" if path else entry.name
         if entry.is_folder:

@@ -27,6 +27,7 @@ class Tally:
     num_failed: int = 0
     num_anomalous: int = 0
     num_scored: int = 0
+    num_left_out: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     failed: dict[str, str] = field(default_factory=dict)
     has_marks: bool = False
@@ -49,6 +50,7 @@ class Tally:
         self.num_failed += summary.num_failed
         self.num_anomalous += summary.num_anomalous
         self.num_scored += summary.num_scored
+        self.num_left_out += summary.num_left_out
         self.p_values.add(summary.p_value_counts)
         self.has_marks |= summary.mark is not None
         self.count(summary.errors)

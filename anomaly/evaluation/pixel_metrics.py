@@ -66,8 +66,8 @@ def _split(
     defect = np.concatenate([heatmap[mask & part] for heatmap, mask, part in triples] or [np.empty(0)])
     if not normal.size or not defect.size:
         raise DataError(
-            f"The masks mark {defect.size} pixels as defect and leave {normal.size} as normal, but pixel metrics need "
-            "some of each. Give the masks of defective images, or a data set without masks."
+            f"Of the pixels, the masks mark {defect.size:,} as defect and leave {normal.size:,} as normal, but pixel "
+            "metrics need some of each. Give the masks of defective images, or a data set without masks."
         )
     normal.sort()
     return normal, defect

@@ -47,7 +47,7 @@ def ranking_sentence(evaluation: Evaluation, summary: Summary) -> str:
     return (
         f"AUROC {percent(summary.image.auroc)} ({interval} {percent(low)} to {percent(high)}): of a normal and an "
         f"anomalous image, {evaluation.model} gives the anomalous one the higher score "
-        f"{100 * summary.image.auroc:.1f} times in 100. Measured on {summary.image.num_normal} normal and "
+        f"{100 * summary.image.auroc:.1f} times in 100. Measured on {summary.image.num_normal:,} normal and "
         f"{counted(summary.image.num_anomalous, 'anomalous image')}, of one training (seed {evaluation.seed})."
     )
 
@@ -57,8 +57,8 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
     if evaluation.threshold is None:
         return (
             f"There is no threshold: a false-alarm rate of {evaluation.alpha:.3g} needs at least "
-            f"{num_needed(evaluation.alpha)} calibration images, and there are {evaluation.num_calibration}. "
-            "Calibrate with more normal images, or ask for a higher rate."
+            f"{counted(num_needed(evaluation.alpha), 'calibration image')}, and there are "
+            f"{evaluation.num_calibration}. Calibrate with more normal images, or ask for a higher rate."
         )
     found = (
         f"At the threshold it finds {percent(summary.tpr_at_threshold)} of the anomalies and raises a false alarm on "
@@ -131,8 +131,8 @@ def outliers_sentence(evaluation: Evaluation) -> str | None:
     path, furthest = max(passed.items(), key=lambda item: item[1].value)
     return (
         f"Not called anomalous, though one term lies more than {evaluation.outlying:.3g} standard deviations above "
-        f"normal images: {len(passed)} of {len(evaluation.paths)} images ({terms}). Look at them; the furthest is "
-        f"{path}, with {furthest.name} at {_deviations(furthest)}."
+        f"normal images: {len(passed):,} of {counted(len(evaluation.paths), 'image')} ({terms}). Look at them; the "
+        f"furthest is {path}, with {furthest.name} at {_deviations(furthest)}."
     )
 
 
@@ -142,18 +142,19 @@ def pixel_sentence(evaluation: Evaluation) -> str | None:
     if pixel is None:
         return None
     num_defects = int(evaluation.labels.sum())
-    left_out = [f"{pixel.num_without} have no mask"] if pixel.num_without else []
+    left_out = [counted(pixel.num_without, "has no mask", "have no mask")] if pixel.num_without else []
     if pixel.failures:
-        left_out.append(f"the masks of {len(pixel.failures)} images cannot be used (metrics.json says why)")
+        left_out.append(f"the masks of {counted(len(pixel.failures), 'image')} cannot be used (metrics.json says why)")
     why = f": {' and '.join(left_out)}" if left_out else ""
     if pixel.region is not None:
         why += f". Only the region counts, {percent(pixel.region)} of each picture"
-        why += f", and {pixel.num_outside} anomalous images have their defects outside" if pixel.num_outside else ""
+        outside = "anomalous image has its defects outside", "anomalous images have their defects outside"
+        why += f", and {counted(pixel.num_outside, *outside)}" if pixel.num_outside else ""
     if pixel.auroc is None:
         return f"There are no pixel figures{why}."
     return (
         f"Pixel AUROC {percent(pixel.auroc)}, AUPRO {percent(pixel.aupro)}, over {pixel.num_anomalous} of "
-        f"{num_defects} anomalous images and {pixel.num_normal} normal ones{why}."
+        f"{counted(num_defects, 'anomalous image')} and {counted(pixel.num_normal, 'normal one')}{why}."
     )
 
 
@@ -244,8 +245,8 @@ def _parts_sentence(summary: Summary) -> str:
             "not known. "
         )
     return (
-        f"Of {summary.num_parts} parts that are new to the model, one normal picture each, it raises one on "
-        f"{percent(summary.fpr_of_parts)}. "
+        f"Of {counted(summary.num_parts, 'part that is', 'parts that are')} new to the model, one normal "
+        f"picture each, it raises one on {percent(summary.fpr_of_parts)}. "
     )
 
 

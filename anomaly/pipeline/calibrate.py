@@ -9,6 +9,7 @@ import numpy as np
 
 from anomaly.bundle import Bundle, now, save
 from anomaly.calibration import Calibration, false_alarms_by_chance, is_above
+from anomaly.counted import counted
 from anomaly.data import (
     Limits,
     PixelStore,
@@ -192,5 +193,6 @@ def _left_out(num_files: int) -> list[str]:
     if not num_files:
         return []
     return [
-        f"{num_files} files given to calibrate could not be read; VERSION.left_out.csv beside this bundle names them"
+        f"{counted(num_files, 'file')} given to calibrate could not be read; VERSION.left_out.csv beside this bundle "
+        f"names {'it' if num_files == 1 else 'them'}"
     ]

@@ -122,14 +122,16 @@ def evaluate_bundle(
     Raises:
         DataError: the data cannot be used, its masks are inverted, or it has not both normal and anomalous images that
             the model has not seen.
-        UsageError: `alpha` is no rate, `groups` cannot be used, or the extra `report` is missing.
+        UsageError: `alpha` is no rate, `groups` cannot be used, the extra `report` is missing, or `out` has files
+            of the same names that no evaluation has written.
         BundleError: the bundle cannot be used.
         InUseError: another process writes into `out`.  StorageError: `out` cannot be written, or the pixels cannot.
     """
     check_alpha(alpha)
     require_report("an evaluation's report")
-    from anomaly.report.report import write_report
+    from anomaly.report.report import REPORT_FILES, check_report_folder, write_report
 
+    check_report_folder(out, REPORT_FILES)
     detector = load_detector(model, device=device, engine=engine)
     dataset = open_dataset(data, normal=normal, groups=groups)
     watch.on_data(describe(dataset))

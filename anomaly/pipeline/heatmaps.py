@@ -1,6 +1,7 @@
 """`anomaly score --heatmaps DIR`: the heatmaps of one run, and what of earlier runs lies beside them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field
 from io import BytesIO
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from anomaly.config import PreprocessConfig
 from anomaly.counted import counted
 from anomaly.data import Limits, Picture, Source, decode, drawn_heatmaps, heatmap_name, mark, restore_map, to_array
-from anomaly.errors import ImageError
+from anomaly.errors import ImageError, UsageError
 from anomaly.files import storing
 from anomaly.scoring import strongest_place
 
@@ -33,16 +34,25 @@ class Drawable:
 class HeatmapFolder:
     """The folder, which is there; how a bundle's images are read; and the heatmaps there that no row of this run names.
 
-    Nothing is deleted: a file of the same name is replaced, and every other one stays.
+    Nothing is deleted: a heatmap of the same name is replaced, and every other one stays. Raises UsageError if a
+    picture that is no heatmap has the name of one for `paths`.
     """
 
     folder: Path
     config: PreprocessConfig
     limits: Limits
+    paths: InitVar[Sequence[str]]
     earlier: set[str] = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, paths: Sequence[str]) -> None:
         self.earlier = drawn_heatmaps(self.folder)
+        others = {path.name for path in self.folder.iterdir()} - self.earlier
+        wanted = (_name(number, path) for number, path in enumerate(paths)) if others else ()
+        if taken := next((name for name in wanted if name in others), None):
+            raise UsageError(
+                f"{self.folder / taken} exists and is no heatmap that anomaly has drawn, so it is not replaced: move "
+                "it away, or choose another folder for --heatmaps"
+            )
 
     def draw(self, image: Drawable, heat: NDArray[np.float32]) -> str | None:
         """Draw NUMBER_NAME.png, the image with its heatmap over it, the strongest place boxed if it is anomalous.
@@ -66,7 +76,7 @@ class HeatmapFolder:
             drawn = label_place(drawn, place)
         png = BytesIO()
         PIL.Image.fromarray(drawn).save(png, "PNG")
-        name = heatmap_name(image.number, Path(image.path).stem[:_MAX_STEM])
+        name = _name(image.number, image.path)
         with storing("heatmaps", self.folder, instead="choose another folder"):
             (self.folder / name).write_bytes(mark(png.getvalue()))
         self.earlier.discard(name)
@@ -88,6 +98,10 @@ class HeatmapFolder:
         if isinstance(source, Path | bytes):
             return to_array(decode(source, name=image.path, limits=self.limits, value_range=self.config.range))
         return to_array(source)
+
+
+def _name(number: int, path: str) -> str:
+    return heatmap_name(number, Path(path).stem[:_MAX_STEM])
 
 
 def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

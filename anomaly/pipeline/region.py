@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from anomaly.data.decoding.ranges import FULL_RANGE
 from anomaly.data.regions.proposal import MIN_PICTURES, SIDE, propose
 from anomaly.data.regions.reading import region_text
 from anomaly.errors import DataError, ImageError, UsageError
-from anomaly.files import storing, write_atomically
+from anomaly.files import check_replaceable, storing, write_atomically
 from anomaly.recipes import Sections, merged, survey
 
 NUM_PICTURES = 48
@@ -61,11 +62,13 @@ def propose_region(
 ) -> RegionSummary:
     """Write the mask of a region that follows from the normals of `data` (see `regions.proposal`).
 
-    Beside it, as NAME_overlay.png, goes one of the normals with the outside darkened.
+    Beside it, as NAME_overlay.png, goes one of the normals with the outside darkened. A mask may have been corrected by
+    hand, so no other file than what would be written is replaced.
 
     Raises:
         DataError: the data cannot be used, or no region follows from them.
-        UsageError: `out` is no PNG, or lies within the data.  StorageError: `out` cannot be written.
+        UsageError: `out` is no PNG, lies within the data, or is there and differs.
+        StorageError: `out` cannot be written.
     """
     _check_out(out, data)
     dataset = open_dataset(data, normal=normal)
@@ -87,11 +90,18 @@ def propose_region(
     first = next(_readable(drawn, limits, value_range))
     overlay = out.with_name(f"{out.stem}_overlay.png")
     mask = Image.fromarray(inside).resize(first.size, Image.Resampling.NEAREST)
+    contents = {out: _png(mask.convert("L")), overlay: _png(_darkened(first, np.asarray(mask)))}
+    for path, content in contents.items():
+        check_replaceable(path, partial(_holds, content), "what would be written")
     with storing("the region", out.parent, instead="give another --out"):
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, _png(mask.convert("L")))
-        write_atomically(overlay, _png(_darkened(first, np.asarray(mask))))
+        for path, content in contents.items():
+            write_atomically(path, content)
     return RegionSummary(out, overlay, len(pictures), share)
+
+
+def _holds(content: bytes, path: Path) -> bool:
+    return path.read_bytes() == content
 
 
 def _check_out(out: Path, data: str) -> None:

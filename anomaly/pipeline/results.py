@@ -15,10 +15,11 @@ from typing import BinaryIO, TextIO
 
 from anomaly.counted import counted
 from anomaly.errors import UsageError
-from anomaly.files import replacing, storing, to_text
+from anomaly.files import check_replaceable, replacing, storing, to_text
 
 Value = str | float | bool | None
 ResultRow = Mapping[str, Value]
+_FIRST, _LAST = ["path", "score", "p_value", "is_anomalous", "threshold"], "error"  # of the columns of results
 _ROWS_A_GROUP = 4096
 _BUFFER = 2**20  # bytes: each write to the file waits for the threads that decode
 _WORDS = {True: "true", False: "false"}
@@ -43,6 +44,16 @@ def check_results_path(path: Path) -> None:
         raise UsageError(f"the folder {path.resolve().parent} does not exist; create it first")
     if path.suffix == ".parquet":
         _pyarrow()
+
+
+def check_old_results(path: Path) -> None:
+    """Raises UsageError where results would replace a file that has other columns than theirs."""
+    check_replaceable(path, _is_results, "a file of results")
+
+
+def _is_results(path: Path) -> bool:
+    columns = _COLUMNS_OF[path.suffix](path)
+    return columns[: len(_FIRST)] == _FIRST and columns[-1] == _LAST
 
 
 def write_results(rows: Iterable[ResultRow], path: Path, columns: Mapping[str, type]) -> None:
@@ -140,6 +151,38 @@ def _pyarrow() -> ModuleType:
     return module
 
 
+def _columns_of_csv(path: Path) -> list[str]:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        try:
+            return next(csv.reader(file), [])
+        except csv.Error:
+            return []
+
+
+def _columns_of_jsonl(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        try:
+            row = json.loads(file.readline())
+        except ValueError:
+            return []
+    return list(row) if isinstance(row, dict) else []
+
+
+def _columns_of_parquet(path: Path) -> list[str]:
+    arrow = _pyarrow()
+    from pyarrow import parquet
+
+    try:
+        return list(parquet.read_schema(path).names)
+    except arrow.ArrowException:
+        return []
+
+
+_COLUMNS_OF: dict[str, Callable[[Path], list[str]]] = {
+    ".csv": _columns_of_csv,
+    ".jsonl": _columns_of_jsonl,
+    ".parquet": _columns_of_parquet,
+}
 _WRITERS: dict[str, Callable[[Iterator[ResultRow], Path, Mapping[str, type]], None]] = {
     ".csv": _write_csv,
     ".jsonl": _write_jsonl,

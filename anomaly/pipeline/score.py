@@ -29,7 +29,14 @@ from anomaly.inference import Detector, Evidence, load_detector
 from anomaly.locks import writing_file, writing_folder
 from anomaly.pipeline.heatmaps import Drawable, HeatmapFolder
 from anomaly.pipeline.other_sizes import OtherSizes
-from anomaly.pipeline.results import ResultRow, Value, check_results_path, notes_on_names, write_results
+from anomaly.pipeline.results import (
+    ResultRow,
+    Value,
+    check_old_results,
+    check_results_path,
+    notes_on_names,
+    write_results,
+)
 from anomaly.report import require_report
 
 
@@ -71,13 +78,15 @@ def score_paths(
     the flagged is at most this (Benjamini–Hochberg over all images of the call).
 
     Raises:
-        UsageError: an option or `out` cannot be used, or heatmaps are asked for without the extra `report`.
+        UsageError: an option or `out` cannot be used, a file that is no earlier result would be replaced, or heatmaps
+            are asked for without the extra `report`.
         BundleError: the bundle cannot be used.
         InUseError: another process writes `out`, or into `heatmaps`.  StorageError: they cannot be written.
     """
     check_alpha(alpha)
     check_fdr(fdr)
     check_results_path(out)
+    check_old_results(out)
     if heatmaps is not None:
         require_report("drawing heatmaps")
     found = expand_inputs(inputs)  # before anything is made, which may be inside of a folder to score
@@ -123,7 +132,7 @@ def _score_all(
             on_image()
             yield row
 
-    drawn = None if heatmaps is None else HeatmapFolder(heatmaps, detector.preprocess, reading.limits)
+    drawn = None if heatmaps is None else HeatmapFolder(heatmaps, detector.preprocess, reading.limits, paths)
     columns = columns_of(detector)
     error = {"error": columns.pop("error")}  # it stays the last
     if drawn is not None:

@@ -7,23 +7,28 @@ and a disk that is full leaves none.
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from anomaly.calibration import is_above
 from anomaly.data import DRAWINGS, mark
+from anomaly.data.files.outputs import is_marked
 from anomaly.evaluation import Evaluation, metrics_of
 from anomaly.evaluation.summary import Summary
-from anomaly.files import replacing, storing
+from anomaly.files import check_replaceable, replacing, storing
 from anomaly.report.page import render_page
 from anomaly.report.plots import roc_png
+
+REPORT_FILES = ("metrics.json", "scores.csv", "roc.png", "report.html")
+_SCORES = ("path", "label", "kind", "score", "p_value", "is_anomalous")
+_EYEBROW = '<p class="eyebrow">Evaluation · '.encode()  # of the page
 
 
 def write_report(evaluation: Evaluation, summary: Summary, out: Path) -> None:
     """Write the report into the folder `out`, which is made where it is missing.
 
-    Raises StorageError where `out` cannot be written.
+    Raises as `write_folder` does.
     """
     contents = {
         "metrics.json": json.dumps(metrics_of(evaluation, summary), indent=2, allow_nan=False).encode() + b"\n",
@@ -39,14 +44,40 @@ def write_folder(contents: Mapping[str, bytes], out: Path) -> None:
 
     Pictures are marked, so that they are not taken for data where `out` lies within the data.
 
-    Raises StorageError where `out` cannot be written.
+    Raises:
+        UsageError: a file of such a name is there that is none of this program's.
+        StorageError: `out` cannot be written.
     """
+    check_report_folder(out, contents)
     num_bytes = sum(map(len, contents.values()))
     with storing(", ".join(contents), out, num_bytes=num_bytes, instead="give another --out"), ExitStack() as stack:
         out.mkdir(parents=True, exist_ok=True)
         works = {name: stack.enter_context(replacing(out / name)) for name in contents}
         for name, work in works.items():
             work.write_bytes(mark(contents[name]) if name in DRAWINGS else contents[name])
+
+
+def check_report_folder(out: Path, names: Iterable[str]) -> None:
+    """Raises UsageError where `out` has another's file of one of these names."""
+    for name in names:
+        check_replaceable(out / name, _is_earlier, "of an earlier run of this command")
+
+
+def _is_earlier(path: Path) -> bool:
+    content = path.read_bytes()
+    match path.name:
+        case "metrics.json":
+            try:
+                said = json.loads(content)
+            except ValueError:
+                return False
+            return isinstance(said, dict) and {"model", "digest", "auroc"} <= said.keys()
+        case "scores.csv":
+            return content.startswith(",".join(_SCORES).encode())
+        case "report.html":
+            return _EYEBROW in content
+        case _:
+            return is_marked(content)
 
 
 def scores_csv(evaluation: Evaluation) -> bytes:
@@ -61,7 +92,7 @@ def scores_csv(evaluation: Evaluation) -> bytes:
     writer = csv.writer(stream, lineterminator="\n")
     mask_errors = None if evaluation.pixel is None else dict(evaluation.pixel.failures)
     last = [] if mask_errors is None else ["mask_error"]
-    writer.writerow(["path", "label", "kind", "score", "p_value", "is_anomalous", *evaluation.terms, *last])
+    writer.writerow([*_SCORES, *evaluation.terms, *last])
     threshold = evaluation.threshold
     for i, path in enumerate(evaluation.paths):
         score = float(evaluation.scores[i])

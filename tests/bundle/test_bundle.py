@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from anomaly.bundle import Bundle, Contents, list_bundles, load, save
 from anomaly.bundle import bundle as module
+from anomaly.bundle.card import model_card
 from anomaly.bundle.layout import CARD, EVIDENCE, HISTORY, MANIFEST, REQUIRED, SUMS, WEIGHTS
 from anomaly.errors import BundleNotFoundError, StorageError, UsageError
 from anomaly.pipeline.train import TrainOptions, train_bundle
@@ -112,6 +113,11 @@ def test_the_card_is_markdown_with_the_command_the_data_and_the_thresholds(bundl
     assert f"| 0.05 | {bundle.contents.calibration.threshold(0.05):.6g} |" in card
     assert "| 0.01 | too few calibration images |" in card
     assert card.endswith("\n")
+    manifest = bundle.manifest
+    one = manifest.model_copy(update={"data": manifest.data.model_copy(update={"num_left_out": 1})})
+    assert "| left out | 1 file that could not be read" in model_card(
+        one, bundle.contents.calibration, name="bigan", version=1
+    )
 
 
 def test_the_manifest_and_the_curves_are_for_people_too(bundle: Bundle) -> None:

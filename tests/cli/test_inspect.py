@@ -56,3 +56,11 @@ def test_mistakes(
 
 def test_there_has_to_be_a_bundle(tmp_path: Path) -> None:
     assert "there is no bundle" in refused("inspect", tmp_path, "--out", tmp_path / "out")
+
+
+def test_a_picture_of_the_user_is_not_replaced(bigan_dir: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        done("inspect", bigan_dir, "--out", tmp_path, "--device", "cpu")
+    (tmp_path / "samples.png").write_bytes(b"mine")
+    assert "samples.png exists and is not of an earlier run" in refused("inspect", bigan_dir, "--out", tmp_path)
+    assert (tmp_path / "samples.png").read_bytes() == b"mine"

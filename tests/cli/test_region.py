@@ -123,3 +123,20 @@ def test_no_proposal(tmp_path: Path, data: Path) -> None:
     assert "lies within DATA" in refused("region", data, "--out", data / "r.png")
     assert "ends in .png" in refused("region", data, "--out", tmp_path / "r.jpg")
     assert not (tmp_path / "r.png").exists()
+
+
+def test_a_mask_that_was_corrected_by_hand_is_not_replaced(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "region.png"
+    for _ in range(2):  # the same again is no loss
+        done("region", data, "--out", out)
+    for path in (out, tmp_path / "region_overlay.png"):
+        proposed = path.read_bytes()
+        Image.fromarray(PART).save(path)
+        corrected = path.read_bytes()
+        said = refused("region", data, "--out", out)
+        assert said == (
+            f"{path} exists and is not what would be written, so it is not replaced: move it away, or give another "
+            "--out"
+        )
+        assert path.read_bytes() == corrected
+        path.write_bytes(proposed)

@@ -289,3 +289,38 @@ def test_no_model(images: list[Path], tmp_path: Path) -> None:
 
 def test_no_inputs(bigan_dir: Path, tmp_path: Path) -> None:
     assert call("score", bigan_dir, "--out", tmp_path / "r.csv").exit_code == 2
+
+
+def test_what_the_user_has_made_is_not_replaced(bigan_dir: Path, images: list[Path], tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label\na.png,normal\n")
+    assert "labels.csv exists and is not a file of results" in refused("score", bigan_dir, images[0], "--out", labels)
+    assert labels.read_text() == "path,label\na.png,normal\n"
+    mine = tmp_path / "000001_0001.png"  # a picture that is called as a heatmap would be
+    Image.new("L", (8, 8)).save(mine)
+    before = mine.read_bytes()
+    to = ("--out", tmp_path / "r.csv", "--heatmaps", tmp_path)
+    said = refused("score", bigan_dir, *images[:2], *to)
+    assert "000001_0001.png exists and is no heatmap that anomaly has drawn" in said
+    assert mine.read_bytes() == before
+    for _ in range(2):
+        done("score", bigan_dir, images[0], *to)
+
+
+def test_a_folder_that_cannot_be_read_is_said(
+    bigan_dir: Path, images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "src" / "locked").mkdir(parents=True)
+    (tmp_path / "src" / "0.png").write_bytes(images[0].read_bytes())
+    scandir = os.scandir
+
+    def refuse(folder: str | Path) -> object:
+        if Path(folder).name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    result = call("score", bigan_dir, tmp_path / "src", "--out", tmp_path / "r.csv")
+    assert result.exit_code == 1
+    assert "1 row in" in result.stdout
+    assert f"such as {tmp_path / 'src' / 'locked'} (Permission denied)" in result.stderr

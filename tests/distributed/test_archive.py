@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 from pyarrow import parquet
@@ -69,6 +71,47 @@ def test_rows_are_those_of_anomaly_score(every_layout: tuple[Path, Path], tmp_pa
     done("score", MNIST, source / "deep" / "line 1", "--out", results, "--device", "cpu")
     expected = [{**row, "path": None} for row in rows_of(results)]
     assert [{**row, "path": None} for row in rows_of(out / "deep" / "line 1.parquet")] == expected
+
+
+def write_masked(folder: Path) -> Path:
+    """Pictures with masks in folders and beside them, and the heatmaps that `score` draws of some."""
+    write_folder(folder / "line", 0)
+    done("score", MNIST, folder / "line", "--out", folder / "r.csv", "--heatmaps", folder / "line", "--device", "cpu")
+    for place in ("ground_truth/cut", "masks", "beside"):
+        (folder / place).mkdir(parents=True)
+    mask = Image.new("L", (28, 28))
+    mask.paste(255, (3, 3, 9, 9))
+    for number in range(2):
+        mask.save(folder / "ground_truth" / "cut" / f"{number}.png")
+        mask.save(folder / "masks" / f"{number}.png")
+        mask.save(folder / "beside" / f"{number}_mask.png")
+        (folder / "beside" / f"{number}.png").write_bytes(draw_ring(700 + number))
+    (folder / "labels").mkdir()  # a class of pictures that is called so
+    (folder / "labels" / "0.png").write_bytes(noise())
+    return folder
+
+
+def noise() -> bytes:
+    stream = BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_masks_and_drawn_pictures_in_folders_are_left_out_as_score_leaves_them_out(tmp_path: Path) -> None:
+    source, out = write_masked(tmp_path / "src"), tmp_path / "dest"
+    done("score", MNIST, source, "--out", tmp_path / "all.parquet", "--device", "cpu")
+    expected = [str(Path(str(row["path"])).relative_to(source)) for row in rows_of(tmp_path / "all.parquet")]
+    for before in ("", ", 11 of them before"):
+        told = done("archive", MNIST, source, "--out", out, *OPTIONS)
+        assert "left out of folders: 14 masks or drawn pictures" in told.stderr
+        assert f"11 rows{before}, " in told.stdout
+        assert sorted(str(row["path"]) for path in out.rglob("*.parquet") for row in rows_of(path)) == expected
+        assert manifest_of(out)["num_left_out"] == 14
+
+
+def test_a_folder_that_is_named_is_scored_whatever_it_is_called(tmp_path: Path) -> None:
+    folder = write_masked(tmp_path / "src") / "ground_truth" / "cut"
+    assert "2 rows, " in done("archive", MNIST, folder, "--out", tmp_path / "dest", *OPTIONS).stdout
 
 
 def test_odd_names_harm_nothing_and_a_picture_that_is_cut_off_costs_its_row(every_layout: tuple[Path, Path]) -> None:
@@ -242,3 +285,17 @@ def test_rows_warn_of_sizes_that_did_not_calibrate_before_and_after_they_are_mar
         (path,) = out.rglob("*.parquet")
         assert {row["path"]: row["warning"] for row in rows_of(path)} == expected
         assert parquet.read_schema(path).names[-1] == "error"
+
+
+def test_a_table_of_the_user_is_not_replaced(tmp_path: Path) -> None:
+    source, out = write_tars(tmp_path / "src", 2, 5), tmp_path / "dest"
+    out.mkdir()
+    mine = out / "shard-00000.tar.parquet"
+    parquet.write_table(pa.table({"path": ["a.png"], "label": ["normal"]}), mine)
+    before = mine.read_bytes()
+    told = call("archive", MNIST, source, "--out", out, *OPTIONS)
+    assert told.exit_code == 1
+    assert "shard-00000.tar.parquet in" in told.stderr
+    assert "a table that this command has not written" in told.stderr
+    assert mine.read_bytes() == before
+    assert "1 of 2 shards" in told.stdout

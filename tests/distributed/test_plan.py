@@ -72,8 +72,9 @@ def test_a_name_is_given_once(tmp_path: Path) -> None:
     ("text", "why"),
     [
         ("data,name\n", "has no rows"),
-        ("", "has no column data and no column name"),
-        ("data\ndigits\n", "has no column name"),
+        ("", r"plan\.csv: line 1 names the columns \(none\); expected data,name"),
+        ("data\ndigits\n", r"plan\.csv: line 1 names the columns data; expected data,name"),
+        ("data,name,Name\ndigits,a,b\n", "names the column name twice"),
         ("data,name,speed\ndigits,a,1\n", "has a column 'speed'; there are data, name, recipe, set,"),
     ],
 )
@@ -82,3 +83,22 @@ def test_a_plan_that_is_none_is_refused(tmp_path: Path, text: str, why: str) -> 
         plan(tmp_path, text)
     with pytest.raises(UsageError, match="cannot be read"):
         read_plan(tmp_path / "none.csv", MODELS)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Data;Name;Groups;Max_Minutes\r\nkeller;x;"slide(\\d+)_";0.1\r\n;;;\r\n',
+        "data\tname\tgroups\tmax_minutes\nkeller\tx\tslide(\\d+)_\t0.1\n",
+        "sep=;\nDATA; NAME ;groups;max_minutes;;\nkeller;x;slide(\\d+)_;0.1;;\n",
+    ],
+)
+def test_a_plan_is_read_as_a_manifest_is(tmp_path: Path, text: str, encoding: str) -> None:
+    """As Excel writes it where a comma is the decimal sign, too."""
+    path = tmp_path / "plan.csv"
+    path.write_bytes(text.encode(encoding))
+    (row,) = read_plan(path, MODELS, device="cpu")
+    assert row.options is not None
+    assert (row.name, row.options.data) == ("x", str(tmp_path / "keller"))
+    assert (row.options.groups, row.options.max_minutes) == (r"slide(\d+)_", 0.1)

@@ -120,8 +120,8 @@ def test_masks_that_may_be_inverted_are_named() -> None:
     [
         (
             {},
-            "Pixel AUROC 90.0%, AUPRO 70.0%, over 8 of 10 anomalous images and 10 normal ones: 1 have no mask and the "
-            "masks of 1 images cannot be used (metrics.json says why).",
+            "Pixel AUROC 90.0%, AUPRO 70.0%, over 8 of 10 anomalous images and 10 normal ones: 1 has no mask and the "
+            "masks of 1 image cannot be used (metrics.json says why).",
         ),
         (
             {"num_anomalous": 10, "num_without": 0, "failures": []},
@@ -394,3 +394,10 @@ def test_every_number_of_false_alarms_has_its_sentence(alpha: float, num_calibra
 )
 def test_shares_that_differ_are_shown_so_that_they_do(first: float, second: float, expected: tuple[str, str]) -> None:
     assert told_apart(first, second) == expected
+
+
+def test_one_of_a_thing_is_told_as_one() -> None:
+    pixel = replace(make_pixel(), num_anomalous=1, num_normal=1, num_without=1)
+    said = pixel_sentence(make_evaluation(pixel=pixel))
+    assert said is not None
+    assert "and 1 normal one: 1 has no mask" in said

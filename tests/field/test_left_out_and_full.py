@@ -42,7 +42,7 @@ def test_files_that_training_and_calibration_could_not_read_are_named(tmp_path: 
     calibrated = done("calibrate", model, tmp_path / "new")
     assert f"1 file could not be read and was left out; {model / '2.left_out.csv'}" in calibrated.stderr
     assert list(left_out(model / "2.left_out.csv")) == ["cut.jpg"]
-    assert "1 files given to calibrate could not be read" in load(model).card
+    assert "1 file given to calibrate could not be read" in load(model).card
     assert "1.left_out.csv" not in done("models", "list", tmp_path).stdout
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import bool_, float64, parquet, string
 
 from anomaly.errors import UsageError
-from anomaly.pipeline.results import ResultRow, check_results_path, write_results
+from anomaly.pipeline.results import ResultRow, check_old_results, check_results_path, write_results
 
 COLUMNS: dict[str, type] = {"path": str, "score": float, "is_anomalous": bool, "error": str}
 SUFFIXES = [".csv", ".jsonl", ".parquet"]
@@ -142,3 +142,25 @@ def test_parquet_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyP
     check_results_path(tmp_path / "r.csv")
     with pytest.raises(UsageError, match=r"pip install 'anomaly\[parquet\]'"):
         check_results_path(tmp_path / "r.parquet")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_only_results_are_replaced(tmp_path: Path, suffix: str) -> None:
+    """And what is empty."""
+    out = tmp_path / f"r{suffix}"
+    columns = {"path": str, **dict.fromkeys(("score", "p_value"), float), "is_anomalous": bool, "threshold": float}
+    own = columns | {"residual": float, "fdr_rejected": bool, "error": str}
+    row: ResultRow = {"path": "a.png", "error": "damaged"}
+    for others in ({"path": str, "label": str}, {"path": str, "label": str} | own, own | {"label": str}):
+        write_results([row], out, others)
+        before = out.read_bytes()
+        with pytest.raises(UsageError, match=rf"r\{suffix} exists and is not a file of results.* give another --out"):
+            check_old_results(out)
+        assert out.read_bytes() == before
+    out.write_bytes(b"\0\xff no table")
+    with pytest.raises(UsageError, match="is not a file of results"):
+        check_old_results(out)
+    write_results([row], out, own)
+    check_old_results(out)
+    out.write_bytes(b"")
+    check_old_results(out)

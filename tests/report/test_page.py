@@ -95,7 +95,7 @@ def test_masks_that_could_not_be_used_are_listed_and_counted() -> None:
     assert HOSTILE in page.text
     assert "the mask <is> torn" in page.text
     assert "pixel figures of 8 anomalous and 10 normal images;" in page.text
-    assert "1 anomalous ones without a mask, 1 masks that could not be used" in page.text
+    assert "1 anomalous one without a mask, 1 mask that could not be used" in page.text
     assert "mask" not in render(make_evaluation()).text
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from anomaly.errors import StorageError
+from anomaly.errors import StorageError, UsageError
 from anomaly.evaluation import Evaluation, metrics_of, summarise
 from anomaly.report.report import write_report
 from tests.evaluation.evaluations import make_evaluation, make_pixel
@@ -97,3 +97,14 @@ def test_a_file_that_cannot_be_replaced_leaves_nothing_half_written(tmp_path: Pa
     with pytest.raises(StorageError, match="cannot write"):
         write(make_evaluation(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+
+
+@pytest.mark.usefixtures("no_figures")
+@pytest.mark.parametrize("name", ["metrics.json", "scores.csv", "roc.png", "report.html"])
+def test_a_file_that_no_evaluation_has_written_is_not_replaced(tmp_path: Path, name: str) -> None:
+    for _ in range(2):  # an earlier report is
+        write(make_evaluation(), tmp_path)
+    (tmp_path / name).write_text("path,score,p_value,is_anomalous\n")
+    with pytest.raises(UsageError, match=f"{name} exists and is not of an earlier run of this command, so it is not"):
+        write(make_evaluation(), tmp_path)
+    assert (tmp_path / name).read_text() == "path,score,p_value,is_anomalous\n"

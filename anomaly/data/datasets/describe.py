@@ -40,6 +40,7 @@ def describe(dataset: Dataset, verb: str = "") -> list[str]:
         + ("" if verb else f"; evaluate takes {_taken_to_test(dataset)}"),
         *([_held_out(dataset)] if dataset.holds_out else []),
         *_parts(dataset, verb or "train"),
+        *([why] if (why := dataset.why_all_marked()) else []),
         *left_out_sentences(dataset.left_out),
         *dataset.notes,
     ]

@@ -76,7 +76,7 @@ def _by_pattern(dataset: Dataset, normals: Sequence[Sample], pattern: re.Pattern
     if without:
         raise DataError(
             f"{dataset.name}: the names of {len(without)} of {len(normals)} normal images do not match --groups "
-            f"'{pattern.pattern}': {_named(without)}; {_advice(dataset, pattern.pattern)}"
+            f"'{pattern.pattern}': {_named(without)}; {_advice(dataset, pattern, without[0])}"
         )
     return parts
 
@@ -90,8 +90,9 @@ def _of_kind(sample: Sample, part: str) -> str:
     return f"{sample.kind}/{part}" if part else ""
 
 
-def _advice(dataset: Dataset, groups: str) -> str:
-    """What to do about an expression that does not match; it may be meant as a column."""
+def _advice(dataset: Dataset, pattern: re.Pattern[str], path: str) -> str:
+    """What to do about an expression that does not match this path's name; it may be meant for a column, or folders."""
+    groups = pattern.pattern
     alike = difflib.get_close_matches(groups.strip().lower(), dataset.columns, n=1, cutoff=0.8)
     if alike == [COLUMN]:
         return f"for the manifest's column {COLUMN} give --groups {COLUMN}"
@@ -99,6 +100,12 @@ def _advice(dataset: Dataset, groups: str) -> str:
         return (
             f"the manifest has a column {alike[0]}: if that says which part each image shows, call it {COLUMN} in the "
             f"manifest, and give --groups {COLUMN}"
+        )
+    *folders, name = Path(path).parts
+    if not pattern.search(name) and any(map(pattern.search, (path, *folders))):
+        return (
+            f"the folders do, but only the name of the file is searched, {name}. Put the part into the names of the "
+            f"files, or write a manifest with the column {COLUMN}, and give --groups {COLUMN}"
         )
     return (
         "change the expression so that it finds the part in each name, move these files away, or write a manifest with "

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from anomaly.counted import counted
 from anomaly.data.datasets.samples import Dataset, Sample, Split, check_normal
 from anomaly.data.decoding.decode import Pixels
 from anomaly.errors import DataError
@@ -64,8 +65,8 @@ def read_idx(path: Path, axes: int) -> Pixels:
     num_values = len(data) - start
     if num_values != math.prod(shape) or 0 in shape:
         raise DataError(
-            f"{path}: its header says {' × '.join(map(str, shape))}, which is {math.prod(shape)} values, but it has "
-            f"{max(0, num_values)}; fetch it again"
+            f"{path}: its header says {' × '.join(map(str, shape))}, which is "
+            f"{counted(math.prod(shape), 'value')}, but it has {max(0, num_values):,}; fetch it again"
         )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
@@ -84,7 +85,8 @@ def _read_split(folder: Path, prefix: str) -> tuple[Pixels, list[str]]:
     images, labels = read_idx(images_path, axes=3), read_idx(labels_path, axes=1)
     if len(images) != len(labels):
         raise DataError(
-            f"{folder}: {images_path.name} has {len(images)} images, {labels_path.name} {len(labels)} labels"
+            f"{folder}: {images_path.name} has {counted(len(images), 'image')}, {labels_path.name} "
+            f"{counted(len(labels), 'label')}"
         )
     return images, [str(label) for label in labels]
 

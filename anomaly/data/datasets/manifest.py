@@ -8,8 +8,9 @@ paths may.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import cast, get_args
 
@@ -23,6 +24,7 @@ _NEEDED = ("path", "label")
 _COLUMNS = (*_NEEDED, "split", "mask", "kind", "group")
 _HELD_OUT = ("val", "valid", "validation", "dev")
 _MAX_NAMED = 5
+_MAX_PROBLEMS = 10
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,19 @@ class _Row:
     group: str
 
 
+@dataclass(frozen=True)
+class _Problem:
+    """Which line is wrong, or which two contradict each other, and why."""
+
+    where: str
+    reason: str
+
+
 def open_manifest(path: Path, normal: Sequence[str]) -> Dataset:
     """The data set a manifest lists. The image files are first looked at when they are opened.
 
     Raises:
-        DataError: not a manifest; every bad line is named by its number. Or half of the images or more are missing, or
+        DataError: not a manifest; bad lines are named by their numbers. Or half of the images or more are missing, or
             all masks: then their paths are not meant so.
     """
     refuse_normal(normal, str(path), "the label column of a manifest says what is normal")
@@ -55,8 +65,7 @@ def open_manifest(path: Path, normal: Sequence[str]) -> Dataset:
     images: dict[object, list[_Row]] = {}
     for row in rows:
         images.setdefault(row.image.identity, []).append(row)
-    problems = [problem for several in images.values() if (problem := _contradiction(several))]
-    _refuse(problems, path)
+    _refuse(filter(None, map(_contradiction, images.values())), path)
     if len(rows) > len(images):
         num_joined = sum(len(several) for several in images.values() if len(several) > 1)
         num_images = sum(len(several) > 1 for several in images.values())
@@ -85,21 +94,37 @@ def _rows(table: Table, path: Path) -> list[_Row]:
     fields = [(line, dict(zip(table.header, line.fields, strict=False))) for line in table.lines]
     has_splits = any(values.get("split", "").strip() for _, values in fields)
     rows: list[_Row] = []
-    problems: list[str] = []
+    problems: list[_Problem] = []
     for line, values in fields:
         row = _wrong_count(line, table.header) or _read_row(line.number, values, path.parent, has_splits)
         if isinstance(row, str):
-            problems.append(f"line {line.number}: {row}")
+            problems.append(_Problem(f"line {line.number}", row))
         else:
             rows.append(row)
     _refuse(problems, path)
     return rows
 
 
-def _refuse(problems: Sequence[str], path: Path) -> None:
-    if problems:
-        listed = "".join(f"\n  {problem}" for problem in problems)
-        raise DataError(f"{path}: {counted(len(problems), 'bad line')}; correct or remove them{listed}")
+def _refuse(problems: Iterable[_Problem], path: Path) -> None:
+    """Raises DataError if there are any. What is wrong with many lines is said once, and the first kinds are listed."""
+    by_reason: dict[str, list[str]] = {}
+    for problem in problems:
+        by_reason.setdefault(problem.reason, []).append(problem.where)
+    if not by_reason:
+        return
+    num = sum(map(len, by_reason.values()))
+    listed = [
+        f"{wheres[0]}: {reason}{f' (as in {_more(len(wheres) - 1)})' if len(wheres) > 1 else ''}"
+        for reason, wheres in islice(by_reason.items(), _MAX_PROBLEMS)
+    ]
+    if num_left := sum(map(len, islice(by_reason.values(), _MAX_PROBLEMS, None))):
+        listed.append(f"and {_more(num_left)}")
+    said = "".join(f"\n  {each}" for each in listed)
+    raise DataError(f"{path}: {counted(num, 'bad line')}; correct or remove them{said}")
+
+
+def _more(num: int) -> str:
+    return counted(num, "more line")
 
 
 def _wrong_count(line: Line, header: Sequence[str]) -> str | None:
@@ -127,6 +152,9 @@ def _read_row(number: int, values: dict[str, str], folder: Path, has_splits: boo
             return place
     assert isinstance(image_place, Located)
     assert not isinstance(mask_place, str)
+    for what, located in (("path", image_place), ("mask", mask_place)):
+        if located and located.is_folder:
+            return f"the {what} {located.path} is a folder; expected an image file"
     if mask_place and mask_place.identity == image_place.identity:
         return "the mask is the image itself"
     return _Row(
@@ -146,19 +174,21 @@ def _advice(split: str) -> str:
     return ": training holds images out by itself, so call these train, or remove their lines"
 
 
-def _contradiction(rows: Sequence[_Row]) -> str | None:
+def _contradiction(rows: Sequence[_Row]) -> _Problem | None:
     """Where two lines of one image disagree; a line without a mask says that not all of its defects are drawn."""
     first = rows[0]
     for row in rows[1:]:
-        said = f"lines {first.number} and {row.number}: both are {first.image.path}, but"
+        differs = None
         if row.label != first.label:
-            return f"{said} one says {first.label} and the other {row.label}"
-        if row.split != first.split:
-            return f"{said} one says {first.split} and the other {row.split}"
-        if row.group != first.group:
-            return f"{said} one says group {first.group!r} and the other {row.group!r}"
-        if (row.mask is None) != (first.mask is None):
-            return f"{said} only one of them has a mask"
+            differs = f"one says {first.label} and the other {row.label}"
+        elif row.split != first.split:
+            differs = f"one says {first.split} and the other {row.split}"
+        elif row.group != first.group:
+            differs = f"one says group {first.group!r} and the other {row.group!r}"
+        elif (row.mask is None) != (first.mask is None):
+            differs = "only one of them has a mask"
+        if differs:
+            return _Problem(f"lines {first.number} and {row.number}", f"both are {first.image.path}, but {differs}")
     return None
 
 

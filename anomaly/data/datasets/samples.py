@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from anomaly.counted import counted
 from anomaly.data.decoding.decode import Pixels, decode
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.decoding.ranges import FULL_RANGE
@@ -20,6 +21,7 @@ Split = Literal["train", "test"]
 Label = Literal["normal", "anomalous"]
 Form = Literal["folder", "mvtec", "classes", "idx", "manifest", "digits", "arrays"]
 HOLD_OUT_EVERY = 5
+_MAX_CLASSES = 20  # that a message lists
 _NORMAL_WORDS = frozenset(["good", "ok", "normal", "pass", "passed"])
 
 
@@ -80,6 +82,7 @@ class Dataset:
     if there are anomalous images too. `notes` are sentences on what was joined, is not used or is missing.
     `parts` has the part that each normal image shows, by the image's path, and is empty where nothing asks for parts
     (see `with_parts`). Then every fifth part is held out, with all its images. `columns` are those of a manifest.
+    `num_marked` images would be normal by their folders, but have a mask of a defect.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     parts: Mapping[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    num_marked: int = 0
 
     def train_normals(self) -> list[Sample]:
         """The normal images to learn from: of the training split where there are splits.
@@ -102,9 +106,22 @@ class Dataset:
                 f"{self.name}: has a test split only, and nothing of a test split is learnt from; expected a training "
                 "split too. Give a data set that has one, or a folder of normal images"
             )
+        if marked := self.why_all_marked():
+            raise DataError(f"{self.name}: no normal images to train on: {marked}")
         if not normals:
             raise DataError(f"{self.name}: no normal images to train on; expected at least 20 in the training split")
         return normals
+
+    def why_all_marked(self) -> str:
+        """Why there is nothing to learn from where masks leave no image normal, and what to do; else ""."""
+        if not self.num_marked or self.known_normals():
+            return ""
+        marked = counted(
+            self.num_marked,
+            "image has a mask that marks something, so it counts as anomalous",
+            "images have masks that mark something, so they count as anomalous",
+        )
+        return f"{marked}. Where masks mark something else than defects, such as cells, move them out of the data"
 
     def known_normals(self) -> list[Sample]:
         """The same, but none where there are none: what a baseline may know."""
@@ -140,7 +157,7 @@ class Dataset:
     @property
     def holds_out(self) -> bool:
         """Whether there are no splits, and some of the normal images are held out for `test`."""
-        return not self._splits() and any(sample.label == "anomalous" for sample in self.samples)
+        return not self._splits() and {"normal", "anomalous"} <= {sample.label for sample in self.samples}
 
     def _splits(self) -> set[Split]:
         return {sample.split for sample in self.samples if sample.split is not None}
@@ -167,8 +184,9 @@ def is_normal_word(name: str) -> bool:
 
 
 def check_normal(normal: Sequence[str], classes: Sequence[str], name: str) -> None:
-    """Raises DataError unless `normal` names one or more of the classes; the message lists them."""
-    listed = ", ".join(classes)
+    """Raises DataError unless `normal` names one or more of the classes; the message lists the first ones."""
+    more = f" and {len(classes) - _MAX_CLASSES:,} more" if len(classes) > _MAX_CLASSES else ""
+    listed = ", ".join(classes[:_MAX_CLASSES]) + more
     if not normal:
         likely = next((f", for example --normal {kind}" for kind in classes if is_normal_word(kind)), " CLASS")
         raise DataError(f"{name}: which classes are normal? Its classes are {listed}; say it with --normal{likely}")

@@ -9,6 +9,7 @@ folders and none beside these. Only a class called "good" is taken as normal wit
 `train/` itself are the normal ones. Masks are found in every form, whatever the classes are called.
 """
 
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -133,8 +134,9 @@ class _Tree:
         good = [kind for kind in sorted(classes) if kind.lower() == _GOOD]
         if not normal and good:
             return good
-        check_normal(normal, sorted(classes), str(self.root))
-        return normal
+        named = _as_on_disk(normal, classes)
+        check_normal(named, sorted(classes), str(self.root))
+        return named
 
     def _dataset(self, form: Form, places: Sequence[_Place], normals: Collection[str]) -> Dataset:
         """The mask tells whether there is a defect, where it lies beside the picture or no tested class says so."""
@@ -154,13 +156,21 @@ class _Tree:
             check_some_used(self.found.masks.in_folders, used)
         left_out = [LeftOut(str(mask), Why.MASK) for mask in self.found.masks if mask not in used]
         left_out += [LeftOut(str(path), Why.ELSEWHERE) for path in self.outside]
-        return Dataset(str(self.root), form, tuple(samples), (*self.found.left_out, *left_out))
+        num_marked = sum(place.kind in normals and place.path in defective for place in places)
+        left_out = [*self.found.left_out, *left_out]
+        return Dataset(str(self.root), form, tuple(samples), tuple(left_out), num_marked=num_marked)
 
     def _with_parts(self) -> list[tuple[Path, tuple[str, ...]]]:
         return list(zip(self.found.images, self.parts, strict=True))
 
     def _parts(self, path: Path) -> tuple[str, ...]:
         return path.relative_to(self.root).parts
+
+
+def _as_on_disk(normal: Sequence[str], classes: Collection[str]) -> list[str]:
+    """Names as their folders have them: of letters with accents there are two forms, which look alike."""
+    on_disk = {unicodedata.normalize("NFC", kind): kind for kind in classes}
+    return [kind if kind in classes else on_disk.get(unicodedata.normalize("NFC", kind), kind) for kind in normal]
 
 
 def _looks_like_classes(images: Sequence[tuple[str, ...]]) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from PIL import ImageFile, ImagePalette
 
+from anomaly.counted import counted
+
 _CORE_HEADER = 12
 _RAW_MODES = {4: "P;4", 8: "P"}
 _BITS = {1: (8,), 2: (4,), 3: (16, 32)}  # a pixel, by compression: RLE8, RLE4, bit fields
@@ -26,7 +28,7 @@ def check_header(data: bytes) -> None:
     header = _read(data)
     allowed = _BITS.get(header.compression)
     if allowed is not None and header.bits not in allowed:
-        raise ValueError(f"its compression {header.compression} does not go with {header.bits} bits a pixel")
+        raise ValueError(f"its compression {header.compression} does not go with {counted(header.bits, 'bit')} a pixel")
 
 
 def prepare(data: bytes, image: ImageFile.ImageFile) -> None:
@@ -60,7 +62,8 @@ def check_indices(data: bytes, image: ImageFile.ImageFile) -> None:
         return
     highest = image.im.getextrema()[1]
     if highest >= header.num_colours:
-        raise ValueError(f"it has a pixel of palette entry {highest}, and its palette has {header.num_colours} entries")
+        entries = counted(header.num_colours, "entry", "entries")
+        raise ValueError(f"it has a pixel of palette entry {highest}, and its palette has {entries}")
 
 
 def _read(data: bytes) -> _Header:

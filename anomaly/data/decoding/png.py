@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
+from anomaly.counted import counted
 from anomaly.data.decoding.ranges import Values, narrow
 
 _MAX_PACKED_TEXTS = 16
@@ -63,7 +64,8 @@ def check_indices(data: bytes, image: Image.Image) -> None:
         return
     num, highest = int.from_bytes(data[at - 4 : at]) // 3, image.im.getextrema()[1]
     if highest >= num:
-        raise ValueError(f"it has a pixel of palette entry {highest}, and its palette has {num} entries")
+        entries = counted(num, "entry", "entries")
+        raise ValueError(f"it has a pixel of palette entry {highest}, and its palette has {entries}")
 
 
 def check_rows(data: bytes, image: Image.Image) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
+from anomaly.counted import counted
 from anomaly.data.decoding.jpeg import check_whole
 from anomaly.data.decoding.ranges import Values, to_8_bits
 from anomaly.data.decoding.stored import StoredPixels
@@ -123,7 +124,8 @@ def _undo_compression(packed: bytes, layout: Layout, row_bytes: int, num_rows: i
         case _:
             rows = zlib.decompressobj().decompress(packed, needed)
     if len(rows) < needed:
-        raise ValueError(f"the file is truncated: a strip has {len(rows):,} bytes, and its rows need {needed:,}")
+        has = counted(len(rows), "byte")
+        raise ValueError(f"the file is truncated: a strip has {has}, and its rows need {needed:,}")
     return rows[:needed]
 
 

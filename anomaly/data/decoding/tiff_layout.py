@@ -7,6 +7,7 @@ Everything else is refused with its reason. Source: TIFF 6.0, sections 3 to 9 (b
 from dataclasses import dataclass
 from enum import IntEnum
 
+from anomaly.counted import counted
 from anomaly.data.decoding.tiff_tags import Directory, Tag
 
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4}  # samples of a pixel by photometric interpretation, without extra ones
@@ -110,15 +111,16 @@ def layout_of(page: Directory) -> Layout:
     alpha = _alpha(page, photometric, num_samples - num_colours)
     planar, predictor = page.value(Tag.PLANAR, 1), page.value(Tag.PREDICTOR, 1)
     if planar not in (1, 2) or (planar == 2 and bits < 8 and num_samples > 1):
-        raise LayoutError(f"its PlanarConfiguration is {planar} with {bits} bits a sample; {_ADVICE}")
+        raise LayoutError(f"its PlanarConfiguration is {planar} with {counted(bits, 'bit')} a sample; {_ADVICE}")
     has_predictor = predictor == 2 and compression in (5, 8, 32946)
     if not (predictor == 1 or (has_predictor and bits in (8, 16))):
         raise LayoutError(
-            f"its predictor {predictor} is not read with {bits} bits and compression {compression}; {_ADVICE}"
+            f"its predictor {predictor} is not read with {counted(bits, 'bit')} and compression {compression}; "
+            f"{_ADVICE}"
         )
     fill_order = page.value(Tag.FILL_ORDER, 1)
     if fill_order != 1 and not (fill_order == 2 and bits == 1 and compression == 1):
-        raise LayoutError(f"its FillOrder {fill_order} is not read with {bits} bits a sample; {_ADVICE}")
+        raise LayoutError(f"its FillOrder {fill_order} is not read with {counted(bits, 'bit')} a sample; {_ADVICE}")
     return Layout(
         page=page.page,
         width=page.size[0],
@@ -193,7 +195,7 @@ def _check_samples(page: Directory, bits: int, photometric: Photometric) -> None
     allowed = {Photometric.PALETTE: (1, 2, 4, 8), Photometric.RGB: (8, 10, 12, 14, 16), Photometric.CMYK: (8, 16)}
     if bits not in allowed.get(photometric, (1, 2, 4, 8, 10, 12, 14, 16)):
         kind = "grey" if photometric in (Photometric.WHITE_IS_ZERO, Photometric.BLACK_IS_ZERO) else photometric.name
-        raise LayoutError(f"it is {kind} of {bits} bits a sample, which is not read; {_ADVICE}")
+        raise LayoutError(f"it is {kind} of {counted(bits, 'bit')} a sample, which is not read; {_ADVICE}")
     if photometric is Photometric.CMYK and page.value(Tag.INK_SET, 1) != 1:
         raise LayoutError(f"its inks are not cyan, magenta, yellow and black; {_ADVICE}")
 
@@ -205,7 +207,7 @@ def _alpha(page: Directory, photometric: Photometric, num_extra: int) -> Alpha |
         extra = (Alpha.UNASSOCIATED,)  # so do most programs that leave the field away
     if num_extra < 0 or len(extra) != num_extra or not set(extra) <= set(Alpha):
         raise LayoutError(
-            f"it has {num_extra + _COLOURS[photometric]} samples a pixel, and {photometric.name} needs "
+            f"it has {counted(num_extra + _COLOURS[photometric], 'sample')} a pixel, and {photometric.name} needs "
             f"{_COLOURS[photometric]}; its ExtraSamples say {list(extra)} of the others; {_ADVICE}"
         )
     if num_extra + _COLOURS[photometric] > _MAX_SAMPLES or (photometric is not Photometric.RGB and num_extra > 1):

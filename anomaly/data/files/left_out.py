@@ -16,6 +16,7 @@ class Why(StrEnum):
     OUTPUT = "pictures that anomaly has drawn"
     MASK = "masks that are not in use"
     ELSEWHERE = "images outside the class folders"
+    UNREADABLE = "folders that cannot be read"
 
     @property
     def of_one(self) -> str:
@@ -29,15 +30,20 @@ _OF_ONE = {
     Why.OUTPUT: "picture that anomaly has drawn",
     Why.MASK: "mask that is not in use",
     Why.ELSEWHERE: "image outside the class folders",
+    Why.UNREADABLE: "folder that cannot be read",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """One file, or a folder that cannot be listed."""
+    """One file, or a folder that cannot be read; `reason` is then what the system says."""
 
     path: str
     why: Why
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.reason})" if self.reason else self.path
 
 
 def left_out_sentences(left_out: Iterable[LeftOut]) -> list[str]:
@@ -46,7 +52,7 @@ def left_out_sentences(left_out: Iterable[LeftOut]) -> list[str]:
     counts = Counter(file.why for file in files)
     return [
         f"left out: {counted(counts[why], why.of_one, why.value)}, such as "
-        f"{next(file.path for file in files if file.why is why)}"
+        f"{next(str(file) for file in files if file.why is why)}"
         for why in Why
         if counts[why]
     ]

@@ -24,18 +24,25 @@ IMAGE_SUFFIXES = ACCEPTED_SUFFIXES | {".gif", ".heic", ".heif", ".avif", ".jp2",
 def list_images(folder: Path) -> tuple[list[Path], list[LeftOut]]:
     """Images and masks alike under `folder`, by their suffix and sorted by path; and what is left out.
 
-    Links to folders are followed, but never in a circle. A folder called `x.png`, or one that cannot be listed, counts
-    as an image: it takes a place in the result, where decoding will say what is wrong with it.
+    Links to folders are followed, but never in a circle. A folder called `x.png` counts as an image: it takes a place
+    in the result, where decoding will say what is wrong with it. A folder that cannot be listed is left out with the
+    system's reason: nobody knows how many images it has.
     """
     images: list[Path] = []
     left_out: list[LeftOut] = []
-    for path, is_hidden in _walk(folder, ancestors=frozenset(), is_hidden=False):
-        why = _why_left_out(path, is_hidden)
+    for path, is_hidden, reason in _walk(folder, ancestors=frozenset(), is_hidden=False):
+        why = Why.UNREADABLE if reason and not is_hidden else _why_left_out(path, is_hidden)
         if why is None:
             images.append(path)
         else:
-            left_out.append(LeftOut(str(path), why))
+            left_out.append(LeftOut(str(path), why, reason))
     return images, left_out
+
+
+def places_in(named: Path) -> list[Path]:
+    """The images under a folder, then the folders that cannot be read; what is named itself where there are none."""
+    images, left_out = list_images(named)
+    return [*images, *(Path(file.path) for file in left_out if file.why is Why.UNREADABLE)] or [named]
 
 
 def is_image_name(path: Path) -> bool:
@@ -67,13 +74,16 @@ def _why_left_out(path: Path, is_hidden: bool) -> Why | None:
     return Why.OUTPUT if is_output(path) else None
 
 
-def _walk(folder: Path, ancestors: frozenset[tuple[int, int]], is_hidden: bool) -> Iterator[tuple[Path, bool]]:
-    """Files, folders named like images and folders that cannot be listed, depth first by name; which are hidden."""
+def _walk(folder: Path, ancestors: frozenset[tuple[int, int]], is_hidden: bool) -> Iterator[tuple[Path, bool, str]]:
+    """Files, folders named like images and folders that cannot be listed, depth first by name.
+
+    Each with whether it is hidden, and why it cannot be listed, or "".
+    """
     try:
         status = folder.stat()
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        yield folder, is_hidden
+    except OSError as error:
+        yield folder, is_hidden, error.strerror or str(error)
         return
     identity = (status.st_dev, status.st_ino)
     if identity in ancestors:
@@ -84,7 +94,7 @@ def _walk(folder: Path, ancestors: frozenset[tuple[int, int]], is_hidden: bool) 
         if _is_folder(entry) and not is_image_name(path):
             yield from _walk(path, ancestors | {identity}, hidden)
         else:
-            yield path, hidden
+            yield path, hidden, ""
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

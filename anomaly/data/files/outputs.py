@@ -35,15 +35,25 @@ def drawn_heatmaps(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if _HEATMAP.fullmatch(path.name) and is_output(path)}
 
 
+def is_output_name(name: str) -> bool:
+    """Whether this program gives pictures such a name."""
+    return name in DRAWINGS or _HEATMAP.fullmatch(name) is not None
+
+
+def is_marked(png: bytes) -> bool:
+    """Whether a file, or the beginning of one, has the mark of `mark`."""
+    return png[_HEADER_BYTES : _HEADER_BYTES + len(_CHUNK)] == _CHUNK
+
+
 def is_output(path: Path) -> bool:
     """Whether a file has the name and the mark of a picture that this program has drawn.
 
     Only files with such a name are opened, so a folder of many pictures is listed as fast as before.
     """
-    if path.name not in DRAWINGS and not _HEATMAP.fullmatch(path.name):
+    if not is_output_name(path.name):
         return False
     try:
         with path.open("rb") as file:
-            return file.read(_HEADER_BYTES + len(_CHUNK))[_HEADER_BYTES:] == _CHUNK
+            return is_marked(file.read(_HEADER_BYTES + len(_CHUNK)))
     except OSError:  # what is wrong with it is said when it is read as an image
         return False

@@ -43,14 +43,14 @@ _NEARLY_ALL, _SOME = 0.9, 0.25  # shares of the pixels between black and white, 
 _COLOURED = 64  # difference of two channels that no compressed grey reaches
 
 
-def read_mask(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Mask:
-    """The defect in one mask file.
+def read_mask(source: Path | bytes, *, name: str = "", limits: Limits = DEFAULT_LIMITS) -> Mask:
+    """The defect in one mask file. `name` is what error messages call it, by default its path.
 
     Raises:
         ImageError: the file cannot be read, or it cannot be told which of its pixels are the defect.
     """
-    name = str(path)
-    data = bytes_of(path, name, limits)
+    name = name or str(source)
+    data = bytes_of(source, name, limits)
     seen = look(data, name=name, limits=limits)
     if Remark.FIRST_OF_SEVERAL in seen.remarks:
         raise ImageError(f"{name}: this mask has several pages or frames; save the one that is meant, or all as one")

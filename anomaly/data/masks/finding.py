@@ -9,7 +9,7 @@ and a class of pictures that happens to be called `mask` or `label` stays a clas
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,9 @@ _LOSSY = frozenset([".jpg", ".jpeg", ".jpe", ".jfif"])
 _NUM_LOOKED_AT = 16
 _MAX_PIXELS = 65_536  # of each
 _PIXELS_A_VALUE, _MAX_VALUES = 16, 32
+Content = Callable[[Path], Path | bytes]
+"""What to read of a file: its path, or its bytes where it lies in no folder of this machine. Raises ImageError."""
+
 _ALIKE = 16.0  # mean difference of two greys, of 255: a mask differs from its picture by more
 
 
@@ -133,6 +136,21 @@ def find_masks(images: Sequence[Path], root: Path, classes: Collection[str]) -> 
     return MaskFiles(root, in_folders, beside, nobodys)
 
 
+def masks_in_folder(files: Sequence[Path], above: str, content: Content) -> set[Path]:
+    """Those of the files of one folder that are masks, by the rules of `find_masks`, however the files are read.
+
+    `above` is the name of the folder of masks that they lie in (see `mask_folder_among`), or "".
+    """
+    if above and files and (_word(above) in _SURE_FOLDERS or _look_like_masks(files, content)):
+        return set(files)
+    return _masks_among(files, content)
+
+
+def mask_folder_among(parts: Sequence[str]) -> str:
+    """The first of these names of folders that is a name of folders of masks, "" where there is none."""
+    return next((part for part in parts if _word(part) in _FOLDERS), "")
+
+
 def marking(masks: Iterable[Path]) -> set[Path]:
     """Those that mark a defect, and those of which it cannot be told; read in threads."""
     each = list(masks)
@@ -177,7 +195,11 @@ def _word(name: str) -> str:
     return name.lower().replace("-", "_").replace(" ", "_")
 
 
-def _masks_among(siblings: Sequence[Path]) -> set[Path]:
+def _itself(path: Path) -> Path:
+    return path
+
+
+def _masks_among(siblings: Sequence[Path], content: Content = _itself) -> set[Path]:
     """Of files in one folder, those that are masks of others.
 
     By a word in the name, if most of those that are called so after a picture look so; then a file that is called so
@@ -188,36 +210,40 @@ def _masks_among(siblings: Sequence[Path]) -> set[Path]:
     called = {path: names for path, stem in stem_of if (names := image_names(stem)[1:])}
     after_pictures = [path for path, names in called.items() if any(name.casefold() in stems for name in names)]
     masks: set[Path] = set()
-    if after_pictures and _look_like_masks(after_pictures):
-        masks = {*after_pictures, *(path for path in called if path not in after_pictures and _looks_like_mask(path))}
+    if after_pictures and _look_like_masks(after_pictures, content):
+        others = (path for path in called if path not in after_pictures)
+        masks = {*after_pictures, *(path for path in others if _looks_like_mask(path, content))}
     pictures = [(path, stem.casefold()) for path, stem in stem_of if not masks or path not in masks]
     is_lossy = [path.suffix.lower() in _LOSSY for path, _ in pictures]
     lossy = {stem: path for (path, stem), yes in zip(pictures, is_lossy, strict=True) if yes}
     twins = [path for (path, stem), yes in zip(pictures, is_lossy, strict=True) if not yes and stem in lossy]
-    if twins and _look_like_masks(twins) and not _is_alike(twins[0], lossy[twins[0].stem.casefold()]):
+    if twins and _look_like_masks(twins, content) and not _is_alike(twins[0], lossy[twins[0].stem.casefold()], content):
         return masks | set(twins)
     return masks | {
-        path for path in twins if _looks_like_mask(path) and not _is_alike(path, lossy[path.stem.casefold()])
+        path
+        for path in twins
+        if _looks_like_mask(path, content) and not _is_alike(path, lossy[path.stem.casefold()], content)
     }
 
 
-def _look_like_masks(paths: Sequence[Path]) -> bool:
+def _look_like_masks(paths: Sequence[Path], content: Content = _itself) -> bool:
     """Whether most of some from all parts of the list look so; where none can be read the name is enough."""
     rows = np.unique(np.linspace(0, len(paths) - 1, _NUM_LOOKED_AT).astype(int))
-    looks = [look for row in rows if (look := _looks_like_mask(paths[row])) is not None]
+    looks = [look for row in rows if (look := _looks_like_mask(paths[row], content)) is not None]
     return 2 * sum(looks) > len(looks) or not looks
 
 
-def _looks_like_mask(path: Path) -> bool | None:
+def _looks_like_mask(path: Path, content: Content) -> bool | None:
     """Whether a file has few values, or is read as a mask; None if it cannot be read at all."""
     try:
-        pixels = to_array(decode(path, name=str(path)))
+        source = content(path)
+        pixels = to_array(decode(source, name=str(path)))
     except ImageError:
         return None
     if _num_values(pixels) <= min(_MAX_VALUES, max(2, pixels.shape[0] * pixels.shape[1] // _PIXELS_A_VALUE)):
         return True
     try:
-        read_mask(path)
+        read_mask(source, name=str(path))
     except ImageError:
         return False
     return True
@@ -229,10 +255,12 @@ def _num_values(pixels: Pixels) -> int:
     return len(np.unique(colours.astype(np.int64) @ (1 << np.arange(0, 8 * colours.shape[1], 8))))
 
 
-def _is_alike(path: Path, other: Path) -> bool:
+def _is_alike(path: Path, other: Path, content: Content) -> bool:
     """Whether two files hold the same picture, saved in two formats."""
     try:
-        first, second = (np.asarray(decode(each, name=str(each)).convert("L"), np.int16) for each in (path, other))
+        first, second = (
+            np.asarray(decode(content(each), name=str(each)).convert("L"), np.int16) for each in (path, other)
+        )
     except ImageError:
         return False
     return first.shape == second.shape and bool(np.abs(first - second).mean() < _ALIKE)

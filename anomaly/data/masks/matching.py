@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from anomaly.counted import counted
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.files.listing import list_images
 from anomaly.data.masks.coding import Mask, read_mask
@@ -50,10 +51,11 @@ def _matched(images: Sequence[Path], masks: Sequence[Path], folder: Path) -> dic
 def check_some_used(masks: Sequence[Path], used: Collection[Path]) -> None:
     """Raises DataError if there are masks in folders of masks, and not one is used: their names are not understood."""
     if masks and not any(mask in used for mask in masks):
+        whose = "the only mask does not belong" if len(masks) == 1 else f"none of the {len(masks):,} masks belongs"
         named = ", ".join(map(str, masks[:_MAX_NAMED]))
         more = f" and {len(masks) - _MAX_NAMED} more" if len(masks) > _MAX_NAMED else ""
         raise DataError(
-            f"none of the {len(masks)} masks belongs to an image by its name; found {named}{more}; expected, in a "
+            f"{whose} to an image by its name; found {named}{more}; expected, in a "
             f"folder called as the image's, {PATTERNS}: rename them, or take their folder away"
         )
 
@@ -78,8 +80,8 @@ def open_masks(
             )
         if is_normal and part.any():
             raise ImageError(
-                f"{path}: this mask marks {int(part.sum())} pixels as a defect, but its image is labelled normal; "
-                "correct the label or the mask"
+                f"{path}: this mask marks {counted(int(part.sum()), 'pixel')} as a defect, but its image is labelled "
+                "normal; correct the label or the mask"
             )
         mask |= part
     if not is_normal and not mask.any():

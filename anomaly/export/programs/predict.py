@@ -11,7 +11,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -I` would not find what lies beside this file
 from model import load_about, load_model  # type: ignore[import-not-found]
 
-from anomaly.data.files.listing import list_images
+from anomaly.data.files.listing import places_in
 from anomaly.data.reader import Picture, read_all
 from anomaly.defaults import ALPHA
 from anomaly.shares import AS_SHARE, read_share
@@ -32,7 +32,7 @@ def _main() -> int:
         about, model, failed = load_about(), load_model(), 0
     except Exception as error:  # the runtimes' errors have no common base but this
         parser.error(f"the model cannot be loaded. Copy the whole folder again. {error}")
-    paths = [path for named in given.inputs for path in list_images(named)[0] or [named]]
+    paths = [path for named in given.inputs for path in places_in(named)]
     for path, picture in zip(paths, read_all(((str(path), path) for path in paths), about.preprocess), strict=True):
         row: dict[str, Any] = dict.fromkeys(("score", "p_value", "is_anomalous", "threshold", "terms", "error"))
         if isinstance(picture, Picture):

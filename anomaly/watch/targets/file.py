@@ -1,7 +1,7 @@
 """Reports appended to a CSV file or to JSON lines. Each is on the disk before it counts as arrived."""
 
-import csv
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,9 +28,9 @@ class AppendedFile:
         self._held.enter_context(writing_file(path, "the results"))
         try:
             if path.exists():
+                self._check_columns()  # first: what is no file of reports stays as it is
                 with storing("the results", path.parent, instead="give another --to"):
                     _remove_torn_row(path, self._is_csv)
-                self._check_columns()
         except BaseException:
             self._held.close()
             raise
@@ -64,15 +64,27 @@ class AppendedFile:
         return text.getvalue().encode(errors=sys.getfilesystemencodeerrors())
 
     def _check_columns(self) -> None:
-        if not self._is_csv:
-            return
-        with self._path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            found = next(csv.reader(file), None)
-        if found is not None and found != self._columns:
+        with storing("the results", self._path.parent, instead="give another --to"), self._path.open("rb") as file:
+            first = file.readline()
+        if not self._may_be_first(first):
             raise UsageError(
                 f"{self._path} has other columns than the reports of this model ({', '.join(self._columns)}); give "
                 "another --to, or move it away"
             )
+
+    def _may_be_first(self, line: bytes) -> bool:
+        """Whether a file of reports may begin so; a crash may have cut off its first line."""
+        if self._is_csv:
+            header = self._text_of([], header=True)
+            return line.rstrip() == header.rstrip() or (not line.endswith(b"\n") and header.startswith(line))
+        begin = f"{{{json.dumps(self._columns[0])}: ".encode()
+        if not line.endswith(b"\n"):
+            return line.startswith(begin) or begin.startswith(line)
+        try:
+            row = json.loads(line)
+        except ValueError:
+            return False
+        return isinstance(row, dict) and set(self._columns[:2]) <= row.keys()
 
 
 def _remove_torn_row(path: Path, is_csv: bool) -> None:

@@ -8,6 +8,7 @@ the part's: what calibrates says nothing new of another picture of the same part
 """
 
 import csv
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from sqlalchemy import inspect, null, select
 
 from anomaly.data import expand_inputs
 from anomaly.errors import DataError, UsageError
-from anomaly.files import replacing, storing
+from anomaly.files import check_replaceable, storing, write_atomically
 from service.records.history.choice import store_of
 from service.records.history.entries import Correction
 from service.records.history.place import check_unused_log
@@ -62,8 +63,8 @@ def export_corrections(
 ) -> Export:
     """Write the manifest `out` of the files under `images` that have corrections; of equal files the first.
 
-    Raises UsageError if the history or `out` cannot be used or one of `images` does not exist, DataError if there is
-    nothing to write.
+    Raises UsageError if the history or `out` cannot be used, `out` has lines that would be lost, or one of `images`
+    does not exist; DataError if there is nothing to write.
     """
     if out.suffix != ".csv" or not out.resolve().parent.is_dir():
         raise UsageError(f"the manifest is written to a file ending in .csv, in a folder that exists; got {str(out)!r}")
@@ -140,12 +141,16 @@ def _hash(path: str) -> str | None:
 
 
 def _write(out: Path, rows: Sequence[tuple[str, Correction, str, str]]) -> None:
-    with (
-        storing("the manifest", out.parent, instead="give another --out"),
-        replacing(out) as work,
-        work.open("w", encoding="utf-8", errors=sys.getfilesystemencodeerrors(), newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "label", "split", "mask", "group"])
-        for path, label, split, group in rows:
-            writer.writerow([os.path.relpath(path, out.resolve().parent), label, split, "", group])
+    """A manifest of before is replaced where all of its lines stay; another one may have been made by hand."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label", "split", "mask", "group"])
+    for path, label, split, group in rows:
+        writer.writerow([os.path.relpath(path, out.resolve().parent), label, split, "", group])
+    content = text.getvalue().encode(errors=sys.getfilesystemencodeerrors())
+    lines = set(content.splitlines())
+    check_replaceable(
+        out, lambda path: lines.issuperset(path.read_bytes().splitlines()), "an export of fewer corrections"
+    )
+    with storing("the manifest", out.parent, instead="give another --out"):
+        write_atomically(out, content)

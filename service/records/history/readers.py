@@ -27,12 +27,12 @@ class ReaderThreads:
         self._store = store
         self._threads = ThreadPoolExecutor(NUM_READERS, thread_name_prefix="history reader")
 
-    async def read(self, work: Callable[[Connection], T], *, within_s: float = READ_S) -> T:
+    async def read(self, work: Callable[[Connection], T], *, within_s: float | None = None) -> T:
         """What `work` finds. If this is cancelled, `work` is stopped. Raises HistoryUnavailableError."""
         is_unwanted = threading.Event()
         found = asyncio.get_running_loop().run_in_executor(self._threads, self._read, work, is_unwanted)
         try:
-            return await asyncio.wait_for(found, within_s)
+            return await asyncio.wait_for(found, within_s or READ_S)
         except TimeoutError:
             raise HistoryUnavailableError("The history cannot be read now: it does not answer.") from None
         finally:

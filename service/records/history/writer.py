@@ -31,7 +31,7 @@ from service.errors import HistoryUnavailableError
 from service.records.drift import Watched
 from service.records.history.entries import Correction, HistoryEntry, StoredEntry
 from service.records.history.jobs import Addition, Change, Job
-from service.records.history.readers import READ_S, ReaderThreads
+from service.records.history.readers import ReaderThreads
 from service.records.history.retention import Pruning, Retention
 from service.records.history.rows import Values, alone, correct_row, insert_rows
 from service.records.history.store import EXPECTED, Store, concerns_one, reason
@@ -114,14 +114,14 @@ class History:
         row: StoredEntry | None = await self._do(partial(Change, partial(correct_row, number, correction, by)))
         return row
 
-    async def read(self, work: Callable[[Connection], T], *, within_s: float = READ_S) -> T:
+    async def read(self, work: Callable[[Connection], T], *, within_s: float | None = None) -> T:
         """What a reader finds, in a thread of its own, which stops if this is cancelled.
 
         Raises HistoryUnavailableError.
         """
         return await self._readers.read(work, within_s=within_s)
 
-    async def drifts(self, bundles: Sequence[Bundle], *, within_s: float = READ_S) -> list[Watched]:
+    async def drifts(self, bundles: Sequence[Bundle], *, within_s: float | None = None) -> list[Watched]:
         """What is watched of each, by all servers that share this history. Raises HistoryUnavailableError."""
         digests = [(bundle.digest, bundle.contents.calibration.scores) for bundle in bundles]
         return await self.read(

@@ -47,8 +47,15 @@ def test_an_image_that_does_not_match_is_named_with_what_to_do() -> None:
         with_parts(folder("part_1_0.png", *names), r"^part_(\d+)_")
     assert str(caught.value) == (
         r"d: the names of 5 of 6 normal images do not match --groups '^part_(\d+)_': part_9_/x0.png, part_9_/x1.png, "
-        "part_9_/x2.png …; change the expression so that it finds the part in each name, move these files away, or "
-        "write a manifest with the column group"
+        "part_9_/x2.png …; the folders do, but only the name of the file is searched, x0.png. Put the part into the "
+        "names of the files, or write a manifest with the column group, and give --groups group"
+    )
+    with pytest.raises(DataError) as caught:
+        with_parts(folder("part_1_0.png", *names), r"^piece_(\d+)_")
+    assert str(caught.value) == (
+        r"d: the names of 6 of 6 normal images do not match --groups '^piece_(\d+)_': part_9_/part_1_0.png, "
+        "part_9_/x0.png, part_9_/x1.png …; change the expression so that it finds the part in each name, move these "
+        "files away, or write a manifest with the column group"
     )
 
 

@@ -1,10 +1,14 @@
 """Paths as people write them into lists."""
 
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from anomaly.data.datasets.listed_paths import Located, locate
+
+Form = Literal["NFC", "NFD"]
 
 
 def found(written: str, folder: Path) -> Path:
@@ -69,3 +73,17 @@ def test_paths_of_elsewhere_are_named(folder: Path, written: str, said: str) -> 
     problem = locate(f" {written} ", folder)
     assert isinstance(problem, str)
     assert problem.startswith(f"{written} {said}")
+
+
+@pytest.mark.parametrize(("on_disk", "written"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_letters_with_accents_in_the_other_form_of_unicode(tmp_path: Path, on_disk: Form, written: Form) -> None:
+    name = "Präparate Übersicht/Schnitt ä.png"
+    path = tmp_path / unicodedata.normalize(on_disk, name)
+    path.parent.mkdir()
+    path.touch()
+    found = locate(unicodedata.normalize(written, name).replace("/", "\\"), tmp_path)
+    assert isinstance(found, Located)
+    assert (found.path, found.is_there) == (path, True)
+    missing = locate(unicodedata.normalize(written, "ö.png"), tmp_path)
+    assert isinstance(missing, Located)
+    assert missing.path == tmp_path / unicodedata.normalize(written, "ö.png")

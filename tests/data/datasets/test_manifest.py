@@ -120,3 +120,32 @@ def test_another_encoding(tmp_path: Path) -> None:
 def test_normal_has_no_meaning_for_a_manifest(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--normal a,b has no meaning here, because the label column"):
         open_dataset(manifest(tmp_path, "path,label\na.png,normal\n"), normal=["a", "b"])
+
+
+@pytest.mark.parametrize("line", ["sub,normal,", "a.png,anomalous,sub"])
+def test_a_folder_is_no_image_and_no_mask(tmp_path: Path, line: str) -> None:
+    (tmp_path / "sub").mkdir()
+    what = "mask" if line.endswith("sub") else "path"
+    with pytest.raises(DataError, match=f"line 2: the {what} {tmp_path / 'sub'} is a folder; expected an image file"):
+        open_dataset(manifest(tmp_path, f"path,label,mask\n{line}\nb.png,normal,\n"))
+
+
+def test_what_is_wrong_with_many_lines_is_said_once(tmp_path: Path) -> None:
+    lines = [f"a.png,{'malignant' if number % 4 == 3 else 'benign'}" for number in range(20_000)]
+    path = manifest(tmp_path, "\n".join(["path,label", *lines]))
+    with pytest.raises(DataError) as caught:
+        open_dataset(path)
+    assert str(caught.value).splitlines() == [
+        f"{path}: 20,000 bad lines; correct or remove them",
+        "  line 2: the label is 'benign'; expected normal or anomalous (as in 14,999 more lines)",
+        "  line 5: the label is 'malignant'; expected normal or anomalous (as in 4,999 more lines)",
+    ]
+
+
+def test_bad_lines_of_many_kinds_are_counted_behind_the_first(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "\n".join(["path,label", *(f"a.png,kind {number}" for number in range(1_000))]))
+    with pytest.raises(DataError) as caught:
+        open_dataset(path)
+    told = str(caught.value).splitlines()
+    assert told[1] == "  line 2: the label is 'kind 0'; expected normal or anomalous"
+    assert told[10:] == ["  line 11: the label is 'kind 9'; expected normal or anomalous", "  and 990 more lines"]

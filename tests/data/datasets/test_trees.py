@@ -1,12 +1,13 @@
 """Image folders in all their layouts."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.data import Dataset, LeftOut, Why, open_dataset
+from anomaly.data import Dataset, LeftOut, Why, describe, open_dataset
 from anomaly.errors import DataError
 
 
@@ -154,3 +155,38 @@ def test_images_are_decoded_when_opened_not_before(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.png"):
         data.samples[0].open()
     data.samples[1].open()
+
+
+def test_a_class_may_be_named_in_the_other_form_of_unicode(tmp_path: Path) -> None:
+    for kind in ("Gewebe ä", "Riss"):
+        folder = tmp_path / unicodedata.normalize("NFD", kind)
+        folder.mkdir()
+        Image.new("L", (4, 4)).save(folder / "0.png")
+    data = open_dataset(str(tmp_path), normal=[unicodedata.normalize("NFC", "Gewebe ä")])
+    assert [sample.label for sample in data.samples] == ["normal", "anomalous"]
+
+
+def test_of_many_classes_the_first_are_listed(tmp_path: Path) -> None:
+    write(tmp_path, *(f"patient {number:03d}/0.png" for number in range(100)))
+    with pytest.raises(DataError, match="patient 018, patient 019 and 80 more; say it with --normal"):
+        open_dataset(str(tmp_path))
+
+
+def test_masks_that_leave_no_image_normal_are_said(tmp_path: Path) -> None:
+    """Such as those of all cells, beside pictures of healthy tissue."""
+    write(tmp_path, *(f"images/{number}.png" for number in range(3)))
+    for number in range(3):
+        mask = Image.new("L", (6, 4))
+        mask.paste(255, (1, 1, 3, 3))
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        mask.save(tmp_path / "masks" / f"{number}_mask.png")
+    data = open_dataset(str(tmp_path))
+    why = (
+        "3 images have masks that mark something, so they count as anomalous. Where masks mark something else than "
+        "defects, such as cells, move them out of the data"
+    )
+    with pytest.raises(DataError) as caught:
+        data.train_normals()
+    assert str(caught.value) == f"{tmp_path}: no normal images to train on: {why}"
+    assert why in describe(data)
+    assert not any("each fifth" in sentence for sentence in describe(data))

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from anomaly.config import PreprocessConfig
+from anomaly.data import left_out_sentences, read_all
 from anomaly.data.datasets.images import find_images
-from anomaly.data.files.listing import subfolders
+from anomaly.data.files.listing import places_in, subfolders
 from tests.bad_files import make_bad_files
 
 
@@ -53,7 +55,9 @@ def test_links_to_folders_are_followed_but_not_in_a_circle(tmp_path: Path) -> No
     assert found(root) == (["a/1.png", "linked/2.png"], 0)
 
 
-def test_a_folder_that_cannot_be_listed_takes_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_listed_is_left_out_with_the_systems_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch(tmp_path, "locked/1.png", "open/2.png")
     scandir = os.scandir
 
@@ -63,7 +67,17 @@ def test_a_folder_that_cannot_be_listed_takes_a_place(tmp_path: Path, monkeypatc
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert found(tmp_path) == (["locked", "open/2.png"], 0)
+    assert found(tmp_path) == (["open/2.png"], 1)
+    assert left_out_sentences(find_images(tmp_path).left_out) == [
+        f"left out: 1 folder that cannot be read, such as {tmp_path / 'locked'} (Permission denied)"
+    ]
+    locked = tmp_path / "locked"
+    assert places_in(tmp_path) == [tmp_path / "open" / "2.png", locked]
+    (error,) = read_all([(str(locked), locked)], PreprocessConfig(size=8, channels=1))
+    assert str(error) == (
+        f"{locked}: is a folder; left out: 1 folder that cannot be read, such as {locked} (Permission denied); allow "
+        "reading it"
+    )
 
 
 def test_subfolders_are_sorted_and_not_hidden(tmp_path: Path) -> None:

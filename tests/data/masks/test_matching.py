@@ -122,7 +122,7 @@ def test_another_size_than_the_image_is_refused(tmp_path: Path, size: tuple[int,
 def test_masks_that_contradict_the_label_are_refused(tmp_path: Path) -> None:
     empty, marked = save(tmp_path / "empty.png"), save(tmp_path / "marked.png", (1, 1))
     assert not open_masks([empty], (4, 6), is_normal=True).any()
-    with pytest.raises(ImageError, match=r"marked\.png: this mask marks 1 pixels .* labelled normal"):
+    with pytest.raises(ImageError, match=r"marked\.png: this mask marks 1 pixel as .* labelled normal"):
         open_masks([marked], (4, 6), is_normal=True)
     with pytest.raises(ImageError, match=r"empty\.png: marks no pixel as a defect, .* labelled anomalous"):
         open_masks([empty], (4, 6), is_normal=False)

@@ -118,3 +118,20 @@ def test_it_has_one_writer(tmp_path: Path) -> None:
     with pytest.raises(InUseError):
         AppendedFile(tmp_path / "r.csv", COLUMNS)
     target.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.csv", "path,label\na.png,normal"),  # without a line feed at its end, as editors save it
+        ("labels.jsonl", '{"path": "a.png", "label": "normal"}\n{"path": "b.png", "label": "normal"}'),
+        ("labels.jsonl", '{"id": 7, "label": "normal"}\n{"id": 8'),
+        ("labels.jsonl", '{"path": "a.png"}'),
+        ("labels.jsonl", "no JSON\n"),
+    ],
+)
+def test_a_file_of_the_user_stays_as_it_is(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=f"{name} has other columns than the reports"):
+        AppendedFile(tmp_path / name, COLUMNS)
+    assert (tmp_path / name).read_text() == text

@@ -132,3 +132,18 @@ def test_pictures_of_one_part_are_in_one_split_and_the_manifest_names_it(place: 
     assert of_part.pop("") == {"train", "test"}
     assert sorted(map(tuple, of_part.values()), reverse=True) == [("train",)] * 6 + [("test",)] * 2
     assert {s.group for s in open_dataset(str(tmp_path / "out.csv")).samples} == {"", *(f"part {i}" for i in range(8))}
+
+
+def test_a_manifest_with_other_lines_is_not_replaced(history: Place, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    for _ in range(2):
+        export_corrections(history, [images], out)
+    whole = out.read_bytes()
+    out.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))  # an export of before one more correction
+    export_corrections(history, [images], out)
+    assert out.read_bytes() == whole
+    corrected = whole.replace(b"normal", b"anomalous", 1)
+    out.write_bytes(corrected)
+    with pytest.raises(UsageError, match="is not an export of fewer corrections, so it is not replaced: move it away"):
+        export_corrections(history, [images], out)
+    assert out.read_bytes() == corrected
