@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 
 from anomaly.config import PreprocessConfig
 from anomaly.data import (
+    Named,
     Picture,
     Pixels,
     PixelsOfImages,
-    Source,
     blank,
     chunk_size,
     map_ahead,
     preprocess_batch,
     read,
     read_all,
+    to_image,
     to_pixels,
     together,
 )
@@ -75,7 +76,7 @@ def read_images(images: Images, config: PreprocessConfig) -> Iterator[ReadImages
             return
         results = _read_floats(batch, config)
     else:
-        results = read_all((_named(index, image) for index, image in enumerate(_each(images))), config)
+        results = read_all((_named(index, image, config) for index, image in enumerate(_each(images))), config)
     num = chunk_size(config)
     yield _collect(list(islice(results, num)), config)
     while chunk := list(islice(results, num)):
@@ -94,9 +95,25 @@ def _each(images: object) -> Iterable[Image]:
     )
 
 
-def _named(index: int, image: Image) -> tuple[str, Source]:
-    """What error messages call an image: its path, or its place among those given."""
-    return (str(image), Path(image)) if isinstance(image, str | Path) else (f"image {index}", image)
+def _named(index: int, image: Image, config: PreprocessConfig) -> Named:
+    """An image, and what error messages call it: its path, or its place among those given.
+
+    This runs in the caller's thread when the image is taken, and the threads that read it later may find an object
+    changed: a generator may fill one array anew or seek in one file, and a PIL image that is there twice loads itself
+    in two threads at once. So a PIL image and an array are copied here.
+    """
+    if isinstance(image, str | Path):
+        return str(image), Path(image)
+    name = f"image {index}"
+    if isinstance(image, np.ndarray):
+        return name, np.array(image)
+    if not isinstance(image, PIL.Image.Image):
+        return name, image
+    try:
+        plain = to_image(image, name=name, value_range=config.range)
+    except ImageError as error:
+        return name, type(error)(str(error))  # without its traceback, which keeps the picture in memory
+    return name, plain.copy() if plain is image else plain
 
 
 def _read_floats(batch: NDArray[np.generic], config: PreprocessConfig) -> Iterator[Picture | ImageError]:
