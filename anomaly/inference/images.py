@@ -105,10 +105,8 @@ def _named(index: int, image: Image, config: PreprocessConfig) -> Named:
     if isinstance(image, str | Path):
         return str(image), Path(image)
     name = f"image {index}"
-    if isinstance(image, np.ndarray):
-        return name, np.array(image)
     if not isinstance(image, PIL.Image.Image):
-        return name, image
+        return name, np.array(image) if isinstance(image, np.ndarray) else image
     try:
         plain = to_image(image, name=name, value_range=config.range)
     except ImageError as error:
