@@ -133,20 +133,19 @@ class Detector:
             UsageError: `alpha` is not inside (0, 1), `images` is none of these, or a batch has another shape, type or
                 range. What is wrong with one image is in `errors`.
         """
-        check_alpha(alpha)
+        alpha = check_alpha(alpha)
         read: list[ReadImages] = []
         parts: list[Evidence] = []
         for chunk in read_images(images, self.preprocess):
             read.append(chunk)
             parts.append(self.evidence(chunk.pixels))
         whole, evidence = ReadImages.join(read), _blank_out(Evidence.join(parts), read)
-        failed = np.array([error is not None for error in whole.errors], dtype=bool)
         threshold = self.calibration.threshold(alpha)
-        has_none = failed | (threshold is None)
+        has_none = np.isnan(evidence.score) | (threshold is None)
         above = is_above(evidence.score, threshold).tolist()
         return Scores(
             score=evidence.score,
-            p_value=np.where(failed, np.nan, self.calibration.p_values(evidence.score)),
+            p_value=self.calibration.p_values(evidence.score),
             is_anomalous=[None if no else each for no, each in zip(has_none.tolist(), above, strict=True)],
             threshold=threshold,
             alpha=alpha,

@@ -107,6 +107,12 @@ def test_alpha_is_a_rate(detector: Detector, alpha: Any) -> None:
         detector.score(normals()[0], alpha=alpha)
 
 
+def test_alpha_may_be_a_number_of_numpy(detector: Detector) -> None:
+    scores, same = (detector.score(normals()[:3], alpha=alpha) for alpha in (np.float32(0.25), 0.25))
+    assert (scores.threshold, scores.is_anomalous) == (same.threshold, same.is_anomalous)
+    assert type(scores.alpha) is float
+
+
 def test_a_failing_image_has_a_reason_and_its_neighbours_their_scores(detector: Detector, tmp_path: Path) -> None:
     image = normals()[0]
     text = tmp_path / "text.png"
