@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from anomaly.bundle import Bundle
 from anomaly.calibration import Calibration, check_alpha, is_above
-from anomaly.config import PreprocessConfig
+from anomaly.config import PreprocessConfig, Resize
+from anomaly.config.places import STRIDE
 from anomaly.data import PixelsOfImages, restore_map
 from anomaly.defaults import ALPHA
+from anomaly.errors import UsageError
 from anomaly.inference.engine import Engine
 from anomaly.inference.images import Images, ReadImages, read_images
 from anomaly.scoring import combine, outlying_above
@@ -175,7 +177,12 @@ class Detector:
         return outlying_above(data.num_select_parts or data.num_select)
 
     def evidence(self, pixels: PixelsOfImages) -> Evidence:
-        """Scores and terms of preprocessed images."""
+        """Scores and terms of preprocessed images.
+
+        Raises:
+            UsageError: they are not what `read` or `preprocess` gives with this bundle's preprocessing.
+        """
+        _check_preprocessed(pixels, self.preprocess)
         contents = self.bundle.contents
         recipe = contents.manifest.recipe
         if not len(pixels):
@@ -186,7 +193,8 @@ class Detector:
         return Evidence(combine(terms, contents.statistics, recipe), terms, z_hat)
 
     def explain(self, pixels: PixelsOfImages, z_hat: NDArray[np.float32]) -> Explanation:
-        """Reconstructions and heatmaps of preprocessed images whose latents are known."""
+        """Reconstructions and heatmaps of preprocessed images whose latents are known. Raises as `evidence` does."""
+        _check_preprocessed(pixels, self.preprocess)
         has_generator = self.bundle.manifest.recipe.has_generator
         if not len(pixels):
             return Explanation(np.empty(np.shape(pixels), np.float32) if has_generator else None, [])
@@ -197,6 +205,24 @@ class Detector:
     def warm(self, max_images: int) -> None:
         """Run every batch shape for up to `max_images` once, so that no image waits for the device's first call."""
         self.engine.warm(max_images)
+
+
+def _check_preprocessed(pixels: PixelsOfImages, config: PreprocessConfig) -> None:
+    """Raises UsageError unless these are images as the engine takes them. An array is looked at once for all."""
+    is_whole = config.resize is Resize.WHOLE
+    first = pixels[:1] if isinstance(pixels, np.ndarray) else pixels
+    sides = f"h, w), h and w multiples of {STRIDE}" if is_whole else f"{config.size}, {config.size})"
+    for image in first:
+        fits = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+        if fits and image.shape[0] == config.channels:
+            height, width = image.shape[1:]
+            if (height % STRIDE == 0 == width % STRIDE) if is_whole else (height == config.size == width):
+                continue
+        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise UsageError(
+            f"preprocessed images are arrays of uint8 and the shape ({config.channels}, {sides} for this model; this "
+            f"is {got}. Let anomaly.data.read make them, or give the images themselves to score"
+        )
 
 
 def _blank_out(evidence: Evidence, read: Sequence[ReadImages]) -> Evidence:
