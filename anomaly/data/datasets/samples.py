@@ -84,10 +84,10 @@ class Dataset:
 
     name: str
     form: Form
-    samples: tuple[Sample, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    samples: tuple[Sample, ...] = field(repr=False)
+    left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
-    parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict, repr=False)
     columns: tuple[str, ...] = ()
 
     def train_normals(self) -> list[Sample]:
