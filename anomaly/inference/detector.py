@@ -127,6 +127,7 @@ class Detector:
     def score(self, images: Images, *, alpha: float = ALPHA) -> Scores:
         """Score one image or many: paths, PIL images, uint8 arrays (h, w) or (h, w, 3), or a batch.
 
+        Many are a list or a generator, in which there may be the bytes of files too.
         A batch is an array or a tensor (n, c, h, w): uint8, or float in [-1, 1], where black is -1; floats are rounded
         to 8 bits. A batch of floats without a value below 0 is refused: it may be scaled to [0, 1]. Files are decoded
         in threads while the networks run.

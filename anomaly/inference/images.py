@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Image = str | Path | PIL.Image.Image | Pixels
-Images: TypeAlias = "Image | Sequence[Image] | NDArray[np.floating] | Tensor"
+Images: TypeAlias = "Image | Iterable[Image | bytes] | NDArray[np.floating] | Tensor"
+"""One image, several, which may come from a generator, or a batch. Of several some may be the bytes of a file."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def read_images(images: Images, config: PreprocessConfig) -> Iterator[ReadImages
         yield _collect(chunk, config)
 
 
-def _each(images: object) -> Iterable[Image]:
+def _each(images: object) -> Iterable[Image | bytes]:
     """One image, or several. Raises UsageError for what is neither; of a file and of bytes there would be parts."""
     if isinstance(images, str | Path | PIL.Image.Image | np.ndarray):
         return [images]
@@ -91,11 +92,11 @@ def _each(images: object) -> Iterable[Image]:
         return images
     raise UsageError(
         f"images are of {type(images).__name__}; expected a path, a PIL image or a uint8 array, a list of them, or a "
-        "batch (n, c, h, w)"
+        "batch (n, c, h, w); the bytes of a file go into a list"
     )
 
 
-def _named(index: int, image: Image, config: PreprocessConfig) -> Named:
+def _named(index: int, image: Image | bytes, config: PreprocessConfig) -> Named:
     """An image, and what error messages call it: its path, or its place among those given.
 
     This runs in the caller's thread when the image is taken, and the threads that read it later may find an object

@@ -148,10 +148,12 @@ def test_what_is_no_rate_is_refused_wherever_it_is_given(method: str, alpha: Any
 
 
 def test_a_rate_of_numpy_is_a_rate() -> None:
-    calibration, alpha = Calibration(np.arange(10.0)), np.float32(0.25)
+    calibration = Calibration(np.arange(10.0))
+    alpha: Any = np.float32(0.25)
+    rare: Any = np.float32(0.01)
     assert calibration.judge(9.5, alpha=alpha) == calibration.judge(9.5, alpha=0.25)
     assert calibration.threshold(alpha=alpha) == calibration.threshold(alpha=0.25)
-    assert "alpha = 0.01" in (calibration.shortage(np.float32(0.01)) or "")
+    assert "alpha = 0.01" in (calibration.shortage(rare) or "")
 
 
 def test_of_nan_nothing_is_said() -> None:
