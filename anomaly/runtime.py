@@ -1,26 +1,19 @@
 """Devices, precision and random numbers: what every layer that runs networks needs from the machine."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from anomaly.config import Precision
 from anomaly.errors import DeviceError
-from anomaly.processors import num_threads
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def resolve_device(name: str = "auto") -> torch.device:
     """The device called `name`; "auto" takes CUDA, then Apple's MPS, then the CPU.
-
-    On a CPU torch gets no more threads in this process than `num_threads`: it does not know of a container's limits.
-    With CUDA, TF32 is switched off for this process. Otherwise convolutions would compute single precision with TF32's
-    11 bits, and would not score as a CPU does.
 
     Raises:
         DeviceError: the device is unknown, or this machine or this torch build does not have it.
@@ -39,19 +32,7 @@ def resolve_device(name: str = "auto") -> torch.device:
         raise DeviceError("device 'mps' was asked for, but torch finds no Apple GPU here; use --device cpu or auto")
     if device.type not in ("cpu", "cuda", "mps"):
         raise DeviceError(f"device {name!r} is not supported; choose one of {', '.join(DEVICES)}, or cuda:N")
-    if device.type == "cuda":
-        _forbid_tf32()
-    if device.type == "cpu" and torch.get_num_threads() > (num := num_threads()):
-        torch.set_num_threads(num)
     return device
-
-
-def _forbid_tf32() -> None:
-    """By torch's older settings, then by its newer ones: where the two disagree, torch refuses to read either."""
-    cudnn: Any = torch.backends.cudnn
-    matmul = torch.backends.cuda.matmul
-    cudnn.allow_tf32 = matmul.allow_tf32 = False
-    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = matmul.fp32_precision = "ieee"
 
 
 def place(network: nn.Module, device: torch.device) -> None:
@@ -68,17 +49,6 @@ def to_float(pixels: Tensor) -> Tensor:
 def widened(tensor: Tensor) -> Tensor:
     """In single precision where it is in a shorter one; in double precision it stays."""
     return tensor if tensor.dtype is torch.float64 else tensor.float()
-
-
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """One thread for torch: where products are small, threads that wait for each other cost more than they gain."""
-    num = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(num)
 
 
 def is_fast_at_bf16(device: torch.device) -> bool:

@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 def digits(split: str, *kinds: str) -> Pixels:
     """(n, 8, 8): the digits of these kinds, without duplicates; of all kinds if none is named."""
     samples = [
-        s for s in open_dataset("digits", normal="0").samples if s.split == split and s.kind in (kinds or s.kind)
+        s for s in open_dataset("digits", normal=["0"]).samples if s.split == split and s.kind in (kinds or s.kind)
     ]
     images = {s.pixels.tobytes(): s.pixels for s in samples if s.pixels is not None}
     return np.stack(list(images.values()))

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from anomaly import torch_settings
 from anomaly.bundle import Bundle, NormalSet, save
 from anomaly.config import PreprocessConfig
 from anomaly.data import decode, image_keys, preprocess, preprocess_batch, read, read_all, split_normals
@@ -64,8 +65,9 @@ def images() -> Pixels:
 
 
 @pytest.fixture
-def threads() -> Iterator[None]:
-    """Gives torch its number of threads back."""
+def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets torch have two threads, whatever this process may have, and gives it its number of threads back."""
+    monkeypatch.setattr(torch_settings, "_most_threads", lambda: 2)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)

@@ -15,13 +15,14 @@ import torch
 from anomaly.distributed.processes import _num_places
 from anomaly.distributed.tasks import Workers
 from anomaly.processors import num_processors, num_threads
-from anomaly.runtime import resolve_device
+from anomaly.torch_settings import own_settings
 from service.settings import Settings
 
 torch.set_num_threads(7)
-resolve_device("cpu")
 served = Settings(_env_file=None).threads
-print(num_processors(), num_threads(), torch.get_num_threads(), served, _num_places(Workers()))
+with own_settings():
+    print(num_processors(), num_threads(), torch.get_num_threads(), served, _num_places(Workers()))
+assert torch.get_num_threads() == 7
 """
 
 

@@ -1,5 +1,6 @@
 """What `import anomaly` offers, used as the documentation shows it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,13 @@ import pytest
 import anomaly
 from anomaly import errors, inference
 from tests.digit_images import normals, others, write_images
+
+MORE = (
+    "detector.score(picture for picture in [pixels[0, 0]])",
+    "detector.score([Path('a.png').read_bytes(), 'b.png', Path('c.png'), pixels[0, 0]])",
+    "detector.score(pixels)",
+    "detector.score(pixels.astype(np.float32))",
+)
 
 
 def test_the_public_names_are_pinned() -> None:
@@ -49,3 +57,18 @@ def test_importing_the_package_does_not_import_torch() -> None:
 def test_to_read_images_waits_for_nothing_that_reads_masks_or_trains(module: str) -> None:
     program = f"import sys, {module}; sys.exit(bool({{'torch', 'scipy', 'sklearn'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_programs_that_use_the_package_have_its_types(tmp_path: Path) -> None:
+    """What the guide shows passes the strictest check of types; without `py.typed` an installed package has none."""
+    root = Path(__file__).parents[1]
+    section = (root / "docs" / "guide.md").read_text("utf-8").partition("\n## Python\n")[2].partition("\n## ")[0]
+    shown = re.findall(r"^```python\n(.*?)^```", section, flags=re.DOTALL | re.MULTILINE)
+    program = tmp_path / "program.py"
+    program.write_text("\n".join([*shown, *MORE]), "utf-8")
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", str(program)], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert len(shown) >= 4
+    assert checked.returncode == 0, checked.stdout
+    assert (root / "anomaly" / "py.typed").is_file()

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 import torch
 from hypothesis import given
@@ -109,28 +106,6 @@ def test_a_gpu_must_have_bf16_itself_and_no_emulation_of_it(has_it: bool, monkey
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: has_it or including_emulation)
     assert is_fast_at_bf16(torch.device("cuda")) == has_it
     assert not is_fast_at_bf16(torch.device("mps"))
-
-
-@pytest.mark.parametrize(
-    "before", ["", "torch.set_float32_matmul_precision('high')", "torch.backends.cudnn.conv.fp32_precision = 'tf32'"]
-)
-def test_with_cuda_single_precision_is_not_tf32_whatever_was_set_before(before: str) -> None:
-    """In a process of its own, as it is for good; torch's older settings must still be readable afterwards."""
-    program = f"""
-import torch
-from anomaly.runtime import resolve_device
-{before}
-state = torch.backends.cudnn.conv.fp32_precision
-resolve_device("cpu")
-assert torch.backends.cudnn.conv.fp32_precision == state
-torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 1
-resolve_device("cuda")
-assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
-assert torch.backends.cudnn.conv.fp32_precision == torch.backends.cuda.matmul.fp32_precision == "ieee"
-with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-    pass
-"""
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def draws(*key: int | str | bytes) -> list[float]:

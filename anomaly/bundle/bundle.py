@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -35,8 +35,8 @@ class Bundle:
 
     ref: BundleRef
     digest: str
-    contents: Contents
-    card: str
+    contents: Contents = field(repr=False)
+    card: str = field(repr=False)
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -6,7 +6,7 @@ No pickle anywhere: arrays are safetensors, the manifest is JSON, the curves are
 import csv
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import safetensors.numpy
@@ -40,8 +40,8 @@ class Golden:
 class StoredGraph:
     """The evidence graph as ONNX, and the bytes of `weights.safetensors`, in which its initialisers lie."""
 
-    onnx: bytes
-    weights: bytes
+    onnx: bytes = field(repr=False)
+    weights: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class Contents:
     """
 
     manifest: Manifest
-    weights: Arrays
-    calibration: Calibration
-    statistics: TermStatistics
-    map_scale: MapScale
-    golden: Golden
-    normals: NormalRecord
-    history: list[dict[str, float]]
-    graph: StoredGraph | None = None
+    weights: Arrays = field(repr=False)
+    calibration: Calibration = field(repr=False)
+    statistics: TermStatistics = field(repr=False)
+    map_scale: MapScale = field(repr=False)
+    golden: Golden = field(repr=False)
+    normals: NormalRecord = field(repr=False)
+    history: list[dict[str, float]] = field(repr=False)
+    graph: StoredGraph | None = field(default=None, repr=False)
 
 
 def to_files(contents: Contents, *, name: str, version: int) -> dict[str, bytes]:

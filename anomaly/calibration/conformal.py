@@ -27,7 +27,10 @@ _CHANCE = 0.01  # on each side: how rare a number of false alarms must be to be 
 
 
 class Verdict(NamedTuple):
-    """What is said of one score. `is_anomalous` is `p_value <= alpha`, or None where there is no threshold."""
+    """What is said of one score. `is_anomalous` is `p_value <= alpha`, or None where there is no threshold.
+
+    Of NaN, the score of an image that could not be read, nothing is said: its p-value is NaN, and `is_anomalous` None.
+    """
 
     p_value: float
     threshold: float | None
@@ -51,13 +54,15 @@ class Calibration:
         return len(self.scores)
 
     def p_values(self, scores: FloatArray) -> FloatArray:
-        """P = (1 + #{calibration scores ≥ s}) / (n_cal + 1), for each score."""
+        """P = (1 + #{calibration scores ≥ s}) / (n_cal + 1), for each score; NaN for NaN."""
         num_below = np.searchsorted(self.scores, scores, side="left")
         p: FloatArray = (1 + self.num_calibration - num_below) / (self.num_calibration + 1)
-        return p
+        return np.where(np.isnan(scores), np.nan, p)
 
     def p_value(self, score: float) -> float:
         """The p-value of one score, without arrays: faster for a server, which judges scores one by one."""
+        if math.isnan(score):
+            return math.nan
         return (1 + self.num_calibration - bisect_left(self._ascending, score)) / (self.num_calibration + 1)
 
     @cached_property
@@ -66,17 +71,27 @@ class Calibration:
         return scores
 
     def threshold(self, alpha: float) -> float | None:
-        """The t that scores are above exactly where `p_value <= alpha`; None with too few normals for alpha."""
-        place = num_allowed(alpha, self.num_calibration)
+        """The t that scores are above exactly where `p_value <= alpha`; None with too few normals for alpha.
+
+        Raises:
+            UsageError: `alpha` is no rate.
+        """
+        place = num_allowed(check_alpha(alpha), self.num_calibration)
         return self._ascending[-place] if place else None
 
     def judge(self, score: float, alpha: float) -> Verdict:
-        """The decision about one score at the false-alarm rate `alpha`. What depends on alpha alone is cached."""
+        """The decision about one score at the false-alarm rate `alpha`. What depends on alpha alone is cached.
+
+        Raises:
+            UsageError: `alpha` is no rate.
+        """
         threshold = self.threshold(alpha)
-        return Verdict(self.p_value(score), threshold, None if threshold is None else is_above(score, threshold))
+        has_none = threshold is None or math.isnan(score)
+        return Verdict(self.p_value(score), threshold, None if has_none else is_above(score, threshold))
 
     def shortage(self, alpha: float) -> str | None:
-        """Why there is no threshold for this alpha, or None where there is one."""
+        """Why there is no threshold for this alpha, or None where there is one. Raises UsageError as `threshold`."""
+        alpha = check_alpha(alpha)
         if num_allowed(alpha, self.num_calibration):
             return None
         return (
@@ -134,12 +149,19 @@ def check_alpha(alpha: object) -> float:
     return float(alpha)
 
 
-def check_fdr(fdr: float | None) -> None:
-    """Raises UsageError if it is given and no share."""
-    if fdr is not None and not 0.0 < fdr < 1.0:
+def check_fdr(fdr: object) -> float | None:
+    """`fdr` as a float, if it is a share; None if it is not given.
+
+    Raises:
+        UsageError: it is no number inside (0, 1).
+    """
+    if fdr is None:
+        return None
+    if not isinstance(fdr, Real) or not 0.0 < float(fdr) < 1.0:
         raise UsageError(
-            f"fdr is the share of false alarms among the flagged and lies between 0 and 1: {AS_SHARE}; got {fdr:g}"
+            f"fdr is the share of false alarms among the flagged and lies between 0 and 1: {AS_SHARE}; got {fdr!r}"
         )
+    return float(fdr)
 
 
 def reject_fdr(p_values: FloatArray, q: float) -> NDArray[np.bool_]:

@@ -40,7 +40,7 @@ def calibrate(
         from anomaly.pipeline.calibrate import calibrate_bundle
         from anomaly.pipeline.reading import ReadingWatch
 
-        check_alpha(alpha)
+        alpha = check_alpha(alpha)
         with ImageBar(err, "Calibrating") as bar:
             summary = calibrate_bundle(
                 model,

@@ -76,8 +76,7 @@ def score_archive(
         StorageError: DEST cannot be written.
     """
     options = replace(options, source=absolute(options.source), out=absolute(options.out))
-    check_alpha(options.alpha)
-    check_fdr(options.fdr)
+    options = replace(options, alpha=check_alpha(options.alpha), fdr=check_fdr(options.fdr))
     require("an archive", "parquet", "pyarrow")
     check_apart(options.source, options.out)
     bundle = load(options.model)

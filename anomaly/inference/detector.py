@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from anomaly.bundle import Bundle
 from anomaly.calibration import Calibration, check_alpha, is_above
-from anomaly.config import PreprocessConfig
+from anomaly.config import PreprocessConfig, Resize
+from anomaly.config.places import STRIDE
 from anomaly.data import PixelsOfImages, restore_map
 from anomaly.defaults import ALPHA
+from anomaly.errors import UsageError
 from anomaly.inference.engine import Engine
 from anomaly.inference.images import Images, ReadImages, read_images
 from anomaly.scoring import combine, outlying_above
@@ -125,6 +127,7 @@ class Detector:
     def score(self, images: Images, *, alpha: float = ALPHA) -> Scores:
         """Score one image or many: paths, PIL images, uint8 arrays (h, w) or (h, w, 3), or a batch.
 
+        Many are a list or a generator, in which there may be the bytes of files too.
         A batch is an array or a tensor (n, c, h, w): uint8, or float in [-1, 1], where black is -1; floats are rounded
         to 8 bits. A batch of floats without a value below 0 is refused: it may be scaled to [0, 1]. Files are decoded
         in threads while the networks run.
@@ -133,20 +136,19 @@ class Detector:
             UsageError: `alpha` is not inside (0, 1), `images` is none of these, or a batch has another shape, type or
                 range. What is wrong with one image is in `errors`.
         """
-        check_alpha(alpha)
+        alpha = check_alpha(alpha)
         read: list[ReadImages] = []
         parts: list[Evidence] = []
         for chunk in read_images(images, self.preprocess):
             read.append(chunk)
             parts.append(self.evidence(chunk.pixels))
         whole, evidence = ReadImages.join(read), _blank_out(Evidence.join(parts), read)
-        failed = np.array([error is not None for error in whole.errors], dtype=bool)
         threshold = self.calibration.threshold(alpha)
-        has_none = failed | (threshold is None)
+        has_none = np.isnan(evidence.score) | (threshold is None)
         above = is_above(evidence.score, threshold).tolist()
         return Scores(
             score=evidence.score,
-            p_value=np.where(failed, np.nan, self.calibration.p_values(evidence.score)),
+            p_value=self.calibration.p_values(evidence.score),
             is_anomalous=[None if no else each for no, each in zip(has_none.tolist(), above, strict=True)],
             threshold=threshold,
             alpha=alpha,
@@ -176,7 +178,12 @@ class Detector:
         return outlying_above(data.num_select_parts or data.num_select)
 
     def evidence(self, pixels: PixelsOfImages) -> Evidence:
-        """Scores and terms of preprocessed images."""
+        """Scores and terms of preprocessed images.
+
+        Raises:
+            UsageError: they are not what `read` or `preprocess` gives with this bundle's preprocessing.
+        """
+        _check_preprocessed(pixels, self.preprocess)
         contents = self.bundle.contents
         recipe = contents.manifest.recipe
         if not len(pixels):
@@ -187,7 +194,8 @@ class Detector:
         return Evidence(combine(terms, contents.statistics, recipe), terms, z_hat)
 
     def explain(self, pixels: PixelsOfImages, z_hat: NDArray[np.float32]) -> Explanation:
-        """Reconstructions and heatmaps of preprocessed images whose latents are known."""
+        """Reconstructions and heatmaps of preprocessed images whose latents are known. Raises as `evidence` does."""
+        _check_preprocessed(pixels, self.preprocess)
         has_generator = self.bundle.manifest.recipe.has_generator
         if not len(pixels):
             return Explanation(np.empty(np.shape(pixels), np.float32) if has_generator else None, [])
@@ -198,6 +206,24 @@ class Detector:
     def warm(self, max_images: int) -> None:
         """Run every batch shape for up to `max_images` once, so that no image waits for the device's first call."""
         self.engine.warm(max_images)
+
+
+def _check_preprocessed(pixels: PixelsOfImages, config: PreprocessConfig) -> None:
+    """Raises UsageError unless these are images as the engine takes them. An array is looked at once for all."""
+    is_whole = config.resize is Resize.WHOLE
+    first = pixels[:1] if isinstance(pixels, np.ndarray) else pixels
+    sides = f"h, w), h and w multiples of {STRIDE}" if is_whole else f"{config.size}, {config.size})"
+    for image in first:
+        fits = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+        if fits and image.shape[0] == config.channels:
+            height, width = image.shape[1:]
+            if (height % STRIDE == 0 == width % STRIDE) if is_whole else (height == config.size == width):
+                continue
+        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise UsageError(
+            f"preprocessed images are arrays of uint8 and the shape ({config.channels}, {sides} for this model; this "
+            f"is {got}. Let anomaly.data.read make them, or give the images themselves to score"
+        )
 
 
 def _blank_out(evidence: Evidence, read: Sequence[ReadImages]) -> Evidence:

@@ -28,6 +28,7 @@ from anomaly.inference.phi_features import PHI_MAPS, phi_model
 from anomaly.inference.torch_engine import stored_networks, stored_places
 from anomaly.inference.tracing import NUM_EXAMPLES, traced
 from anomaly.networks import PlaceNetworks, fold_batch_norm_at_run_time
+from anomaly.torch_settings import own_settings
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _CALLED = "the bundle that was to be written"
 
 
+@own_settings()
 def with_graph(contents: Contents) -> Contents:
     """The contents with their evidence graph, which scores the golden images as it should.
 

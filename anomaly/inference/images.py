@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 
 from anomaly.config import PreprocessConfig
 from anomaly.data import (
+    Named,
     Picture,
     Pixels,
     PixelsOfImages,
-    Source,
     blank,
     chunk_size,
     map_ahead,
     preprocess_batch,
     read,
     read_all,
+    to_image,
     to_pixels,
     together,
 )
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Image = str | Path | PIL.Image.Image | Pixels
-Images: TypeAlias = "Image | Sequence[Image] | NDArray[np.floating] | Tensor"
+Images: TypeAlias = "Image | Iterable[Image | bytes] | NDArray[np.floating] | Tensor"
+"""One image, several, which may come from a generator, or a batch. Of several some may be the bytes of a file."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,14 @@ def read_images(images: Images, config: PreprocessConfig) -> Iterator[ReadImages
             return
         results = _read_floats(batch, config)
     else:
-        results = read_all((_named(index, image) for index, image in enumerate(_each(images))), config)
+        results = read_all((_named(index, image, config) for index, image in enumerate(_each(images))), config)
     num = chunk_size(config)
     yield _collect(list(islice(results, num)), config)
     while chunk := list(islice(results, num)):
         yield _collect(chunk, config)
 
 
-def _each(images: object) -> Iterable[Image]:
+def _each(images: object) -> Iterable[Image | bytes]:
     """One image, or several. Raises UsageError for what is neither; of a file and of bytes there would be parts."""
     if isinstance(images, str | Path | PIL.Image.Image | np.ndarray):
         return [images]
@@ -90,13 +92,27 @@ def _each(images: object) -> Iterable[Image]:
         return images
     raise UsageError(
         f"images are of {type(images).__name__}; expected a path, a PIL image or a uint8 array, a list of them, or a "
-        "batch (n, c, h, w)"
+        "batch (n, c, h, w); the bytes of a file go into a list"
     )
 
 
-def _named(index: int, image: Image) -> tuple[str, Source]:
-    """What error messages call an image: its path, or its place among those given."""
-    return (str(image), Path(image)) if isinstance(image, str | Path) else (f"image {index}", image)
+def _named(index: int, image: Image | bytes, config: PreprocessConfig) -> Named:
+    """An image, and what error messages call it: its path, or its place among those given.
+
+    This runs in the caller's thread when the image is taken, and the threads that read it later may find an object
+    changed: a generator may fill one array anew or seek in one file, and a PIL image that is there twice loads itself
+    in two threads at once. So a PIL image and an array are copied here.
+    """
+    if isinstance(image, str | Path):
+        return str(image), Path(image)
+    name = f"image {index}"
+    if not isinstance(image, PIL.Image.Image):
+        return name, np.array(image) if isinstance(image, np.ndarray) else image
+    try:
+        plain = to_image(image, name=name, value_range=config.range)
+    except ImageError as error:
+        return name, type(error)(str(error))  # without its traceback, which keeps the picture in memory
+    return name, plain.copy() if plain is image else plain
 
 
 def _read_floats(batch: NDArray[np.generic], config: PreprocessConfig) -> Iterator[Picture | ImageError]:

@@ -32,12 +32,14 @@ from anomaly.networks import PlaceNetworks, fold_batch_norm
 from anomaly.runtime import to_float
 from anomaly.scoring.combine import SHARE_OF_ALL, auxiliary_columns, paper_weights
 from anomaly.scoring.heatmap import NORMAL_PEAK
+from anomaly.torch_settings import own_settings
 
 _BLACK, _ONE, _GREY = (float(x) for x in to_floats(np.array([0, 1, OUTSIDE], np.uint8)))
 _HALF_LEVEL = (_ONE - _BLACK) / 2
 OUTPUTS = ("score", "p_value", "threshold", "is_anomalous", "terms", "heatmap")
 
 
+@own_settings()
 def deployed_onnx(bundle: Bundle) -> bytes:
     """The model, weights included. The bundle is one whose goldens were scored (see `load_detector`).
 

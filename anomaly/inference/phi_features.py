@@ -15,6 +15,7 @@ from anomaly.inference.tracing import traced
 from anomaly.networks import PhiMaps
 from anomaly.networks.pretrained import load_pretrained
 from anomaly.processors import num_threads
+from anomaly.torch_settings import own_settings
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -23,6 +24,7 @@ PHI_MAPS = "phi_maps"
 
 
 @cache
+@own_settings()
 def phi_model(channels: int, *, with_points: bool, with_half: bool) -> "ModelProto":
     """φ's graph, x (1, channels, h, w) → PHI_MAPS (1, num_features, h/8, w/8), its weights inside; not to be changed.
 

@@ -25,6 +25,7 @@ from anomaly.inference.precision import lower_precision
 from anomaly.inference.recorded import Recorded
 from anomaly.networks import Networks, PlaceNetworks, fold_batch_norm, num_maps
 from anomaly.runtime import place, to_float
+from anomaly.torch_settings import own_draws, own_settings
 
 MAX_BATCH_SIZE, MAX_BATCH_PIXELS = 256, 2**18  # images, and pixels of all: the fastest on two cores, and bounded
 BATCH_GRAIN = 16  # smaller batches are filled up: their kernels round differently, by about 1e-5 of a score
@@ -41,6 +42,7 @@ class TorchEngine:
     name = EngineName.TORCH
     grain = BATCH_GRAIN
 
+    @own_settings()
     def __init__(self, networks: Networks, recipe: Recipe, device: torch.device) -> None:
         networks = copy.deepcopy(networks).eval().requires_grad_(False).float()  # a memory bank is kept in half
         fold_batch_norm(networks)
@@ -52,6 +54,7 @@ class TorchEngine:
         self._device = device
         self._recorded = Recorded() if device.type == "cuda" else None
 
+    @own_settings()
     def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
         """See `Engine`."""
         pixels = np.asarray(pixels)
@@ -60,10 +63,12 @@ class TorchEngine:
         terms = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
         return terms, np.concatenate([z_hat for _, z_hat in parts])
 
+    @own_settings()
     def terms_at(self, pixels: Pixels, z_hat: Latents) -> Terms:
         """The terms of at most a batch of images, at given latents."""
         return self._terms(pixels, torch.from_numpy(z_hat))[0]
 
+    @own_settings()
     @torch.inference_mode()
     def explain(self, pixels: PixelsOfImages, z_hat: Latents) -> Explained:
         """See `Engine`."""
@@ -76,6 +81,7 @@ class TorchEngine:
             parts.append((seen.x_hat[:n].contiguous().cpu().numpy(), seen.maps[:n].cpu().numpy()))
         return np.concatenate([x_hat for x_hat, _ in parts]), np.concatenate([maps for _, maps in parts])
 
+    @own_settings()
     @torch.inference_mode()
     def generate(self, z: Latents) -> NDArray[np.float32]:
         """G(z): latents (n, latent_dim) → images (n, c, size, size) in [-1, 1]."""
@@ -128,6 +134,7 @@ class TorchEngine:
         return to_float(torch.from_numpy(writable).to(self._device))
 
 
+@own_settings()
 def place_engine(
     networks: PlaceNetworks,
     device: torch.device,
@@ -141,6 +148,7 @@ def place_engine(
     """
     own = copy.deepcopy(networks).eval().requires_grad_(False).to(device)
 
+    @own_settings()
     @torch.inference_mode()
     def run(pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
         at = [torch.from_numpy(each).to(device) for each in (window, pose)]
@@ -161,6 +169,8 @@ def place_engine(
     )
 
 
+@own_settings()
+@own_draws()
 def stored_places(contents: Contents, bundle: str) -> PlaceNetworks:
     """The networks of places of a bundle, which error messages call `bundle`, with its weights.
 
@@ -172,6 +182,8 @@ def stored_places(contents: Contents, bundle: str) -> PlaceNetworks:
     return networks
 
 
+@own_settings()
+@own_draws()
 def stored_networks(contents: Contents, bundle: str) -> Networks:
     """The networks of a bundle, which error messages call `bundle`, with its weights.
 

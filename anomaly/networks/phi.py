@@ -46,8 +46,7 @@ class PhiFeatures(Frozen):
         Raises:
             UsageError: the extra `pretrained` is not installed, or its file is not the one that this was made for.
         """
-        with torch.random.fork_rng(devices=[]):
-            self.network.load_state_dict(load_pretrained().state_dict())
+        self.network.load_state_dict(load_pretrained().state_dict())
 
     @torch.no_grad()
     def standardise(self, batches: Iterable[Tensor]) -> None:

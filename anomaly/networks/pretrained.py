@@ -21,6 +21,7 @@ from torch.nn.functional import pad, relu6
 from anomaly.config.places import PACKAGE
 from anomaly.errors import UsageError
 from anomaly.extras import require
+from anomaly.torch_settings import own_draws, own_settings
 
 FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -98,6 +99,8 @@ class _Block(nn.Module):
         return y + x if self.is_residual else y
 
 
+@own_settings()
+@own_draws()
 def load_pretrained() -> PretrainedFeatures:
     """φ with the package's weights.
 

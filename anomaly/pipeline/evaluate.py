@@ -127,7 +127,7 @@ def evaluate_bundle(
         BundleError: the bundle cannot be used.
         InUseError: another process writes into `out`.  StorageError: `out` cannot be written, or the pixels cannot.
     """
-    check_alpha(alpha)
+    alpha = check_alpha(alpha)
     require_report("an evaluation's report")
     from anomaly.report.report import REPORT_FILES, check_report_folder, write_report
 

@@ -83,8 +83,7 @@ def score_paths(
         BundleError: the bundle cannot be used.
         InUseError: another process writes `out`, or into `heatmaps`.  StorageError: they cannot be written.
     """
-    check_alpha(alpha)
-    check_fdr(fdr)
+    alpha, fdr = check_alpha(alpha), check_fdr(fdr)
     check_results_path(out)
     check_old_results(out)
     if heatmaps is not None:

@@ -24,6 +24,7 @@ from anomaly.pipeline.time_limit import TimeLimit, cut_short, how_to_go_on
 from anomaly.pipeline.train_options import TrainOptions, TrainWatch
 from anomaly.recipes import Resolved, beyond_note, range_note, resolve, scale_note, sides, survey
 from anomaly.runtime import resolve_device
+from anomaly.torch_settings import own_settings
 from anomaly.training import (
     ALONE,
     Checkpoint,
@@ -60,6 +61,7 @@ class TrainSummary:
         ]
 
 
+@own_settings()
 def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> TrainSummary:
     """Fit on normal images, calibrate on others of them, and write a new version under `options.out`.
 
@@ -100,6 +102,7 @@ def _train(options: TrainOptions, watch: TrainWatch, ranks: Ranks = ALONE) -> Tr
     return train_on(dataset, options, watch, ranks)
 
 
+@own_settings()
 def train_on(
     dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainWatch(), ranks: Ranks = ALONE
 ) -> TrainSummary:

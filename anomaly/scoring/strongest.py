@@ -1,5 +1,6 @@
 """The strongest place of a heatmap, as a box: it can be drawn over any picture, whatever colours the heatmap has."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,18 +24,20 @@ class StrongestPlace:
 
 
 def strongest_place(heatmap: NDArray[np.floating]) -> StrongestPlace | None:
-    """The box around the connected pixels about the maximum that lie above half of it; None where all are equal.
+    """The box around the connected pixels about the maximum that lie above half of it.
+
+    None where all are equal, and for the map of an image that could not be read, which is NaN.
 
     Half is half way from the map's median to its maximum. So a map that is high everywhere has a small box too. Pixels
     that touch at a corner are connected. Of several places with the same maximum it is the first by rows.
 
-    Shape: heatmap (h, w), finite, higher is more anomalous.
+    Shape: heatmap (h, w), finite or all NaN, higher is more anomalous.
     """
     from scipy import ndimage  # here, because who draws no place need not wait for it
 
     row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
     peak = float(heatmap[row, column])
-    if peak == heatmap.min():
+    if math.isnan(peak) or peak == heatmap.min():
         return None
     level = (float(np.median(heatmap)) + peak) / 2
     regions, _ = ndimage.label(heatmap >= level, structure=np.ones((3, 3)))

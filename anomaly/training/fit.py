@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ class Trained:
     """The averaged networks in evaluation mode, the curves (a row a step), the steps done, and the step kept."""
 
     networks: Networks
-    history: list[HistoryRow]
+    history: list[HistoryRow] = field(repr=False)
     num_steps: int
     kept_step: int
 

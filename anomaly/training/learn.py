@@ -23,8 +23,9 @@ from anomaly.config import Recipe, default_feature_layer
 from anomaly.data import NormalSplit, PixelsOfImages, image_keys, take
 from anomaly.networks import Networks, PlaceNetworks
 from anomaly.networks.pretrained import PretrainedFeatures
-from anomaly.runtime import resolve_precision, single_threaded
+from anomaly.runtime import resolve_precision
 from anomaly.scoring import MapScale, TermStatistics, combine
+from anomaly.torch_settings import own_draws, own_settings, threads
 from anomaly.training.auxiliary import settle
 from anomaly.training.curves import HistoryRow
 from anomaly.training.diagnostics import Diagnostics
@@ -71,6 +72,7 @@ class LearnWatch:
     on_progress: Callable[[str, int, int | None], object] = lambda stage, done, total: None
 
 
+@own_settings()
 def learn(
     pixels: Pixels,
     split: NormalSplit,
@@ -119,6 +121,7 @@ def learn(
     return replace(contents, manifest=contents.manifest.model_copy(update={"warnings": warnings}))
 
 
+@own_settings()
 def learn_places(
     pixels: PixelsOfImages,
     split: NormalSplit,
@@ -137,9 +140,10 @@ def learn_places(
     Raises:
         TrainingError: training diverged.
     """
-    networks = PlaceNetworks(recipe.features)
+    with own_draws(device):
+        networks = PlaceNetworks(recipe.features)
     networks.phi = phi
-    with single_threaded():
+    with threads(1):
         trained = fit_places(
             pixels,
             split.train,

@@ -14,6 +14,7 @@ from torch import Tensor
 from anomaly.config import Method, TrainingConfig
 from anomaly.networks import draw
 from anomaly.runtime import seed_of, seeded_rng, to_float
+from anomaly.torch_settings import own_draws
 from anomaly.training.augmentation import augment
 from anomaly.training.auxiliary import auxiliary_step
 from anomaly.training.curves import REPORT_EVERY, Curves, HistoryRow, to_rows
@@ -49,7 +50,7 @@ def run_steps(
         return to_float(torch.from_numpy(pixels[rows[batch]]).to(device))
 
     recent: list[Curves] = []
-    with torch.random.fork_rng(devices=[]):
+    with own_draws(device):
         while state.step < (last := _last_step(state, config)):
             drawn = [next(batches) for _ in range(num_batches)]
             x = [read(ranks.own(batch)) for batch in drawn]

@@ -27,6 +27,7 @@ from anomaly.networks import (
     is_frozen,
 )
 from anomaly.runtime import place
+from anomaly.torch_settings import own_draws
 from anomaly.training.curves import HistoryRow
 from anomaly.training.optimizers import auxiliary_optimizer, game_optimizer
 from anomaly.training.ranks import ALONE, Ranks
@@ -102,7 +103,7 @@ def new_state(
     ranks: Ranks = ALONE,
 ) -> TrainingState:
     """Step 0: initial weights drawn from the seed alone, or G's those of a `decoder`."""
-    with torch.random.fork_rng(devices=[]):
+    with own_draws(device):
         torch.manual_seed(config.seed)
         networks = build(plan)
         if config.spectral_norm:

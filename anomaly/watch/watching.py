@@ -7,7 +7,7 @@ two batches wait to be scored, and nothing is scored while many reports wait for
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -94,7 +94,7 @@ def watch_folder(
         InUseError: another process watches the folder, or writes the file.
         StorageError: the folder or the journal cannot be written, or the folder was replaced by another.
     """
-    check_alpha(options.alpha)
+    options = replace(options, alpha=check_alpha(options.alpha))
     check_target(options.to)
     secret = read_secret(options.secret_file)
     folder = options.folder.resolve()

@@ -210,3 +210,14 @@ def test_a_version_is_not_written_where_nobody_finds_it_nor_into_another(
             write()
     assert sorted(tmp_path.rglob("*")) == before
     load(tmp_path / "m")
+
+
+def test_a_bundle_is_shown_by_its_name_version_and_digest(bundle: Bundle) -> None:
+    shown = repr(bundle)
+    assert all(part in shown for part in (bundle.name, f"version={bundle.version}", bundle.digest))
+    assert len(shown) < 500
+
+
+def test_what_a_bundle_holds_is_shown_by_its_manifest(bundle: Bundle) -> None:
+    assert repr(bundle.contents) == f"Contents(manifest={bundle.manifest!r})"
+    assert repr(bundle.contents.graph) == "StoredGraph()"

@@ -3,13 +3,14 @@
 import math
 from fractions import Fraction
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anomaly.calibration import Calibration, check_alpha, fdr_shortage, is_above, num_needed, reject_fdr
+from anomaly.calibration import Calibration, check_alpha, check_fdr, fdr_shortage, is_above, num_needed, reject_fdr
 from anomaly.calibration.conformal import FloatArray
 from anomaly.errors import UsageError
 
@@ -134,6 +135,44 @@ def test_a_rate_outside_0_to_1_is_refused(alpha: float) -> None:
 
 def test_a_rate_is_given_back() -> None:
     assert check_alpha(0.05) == 0.05
+    assert type(check_alpha(np.float32(0.05))) is float
+
+
+@pytest.mark.parametrize("alpha", [0, 1, 5, -1, math.nan, None, "0.05"])
+@pytest.mark.parametrize("method", ["judge", "threshold", "shortage"])
+def test_what_is_no_rate_is_refused_wherever_it_is_given(method: str, alpha: Any) -> None:
+    calibration = Calibration(np.arange(20.0))
+    arguments = [1.0] if method == "judge" else []
+    with pytest.raises(UsageError, match="alpha is the false-alarm rate"):
+        getattr(calibration, method)(*arguments, alpha=alpha)
+
+
+def test_a_rate_of_numpy_is_a_rate() -> None:
+    calibration = Calibration(np.arange(10.0))
+    alpha: Any = np.float32(0.25)
+    rare: Any = np.float32(0.01)
+    assert calibration.judge(9.5, alpha=alpha) == calibration.judge(9.5, alpha=0.25)
+    assert calibration.threshold(alpha=alpha) == calibration.threshold(alpha=0.25)
+    assert "alpha = 0.01" in (calibration.shortage(rare) or "")
+
+
+def test_of_nan_nothing_is_said() -> None:
+    calibration = Calibration(np.arange(20.0))
+    verdict = calibration.judge(math.nan, alpha=0.1)
+    assert math.isnan(verdict.p_value)
+    assert (verdict.threshold, verdict.is_anomalous) == (calibration.threshold(0.1), None)
+    np.testing.assert_array_equal(calibration.p_values(np.array([math.nan, 30.0])), [math.nan, 1 / 21])
+
+
+@pytest.mark.parametrize("fdr", [0, 1, 5, math.nan, "0.1"])
+def test_what_is_no_share_of_false_discoveries_is_refused(fdr: Any) -> None:
+    with pytest.raises(UsageError, match="fdr is the share of false alarms"):
+        check_fdr(fdr)
+
+
+def test_a_share_of_false_discoveries_is_given_back() -> None:
+    assert check_fdr(None) is None
+    assert type(check_fdr(np.float32(0.1))) is float
 
 
 @st.composite

@@ -107,6 +107,39 @@ def test_alpha_is_a_rate(detector: Detector, alpha: Any) -> None:
         detector.score(normals()[0], alpha=alpha)
 
 
+def test_alpha_may_be_a_number_of_numpy(detector: Detector) -> None:
+    number: Any = np.float32(0.25)
+    scores, same = (detector.score(normals()[:3], alpha=alpha) for alpha in (number, 0.25))
+    assert (scores.threshold, scores.is_anomalous) == (same.threshold, same.is_anomalous)
+    assert type(scores.alpha) is float
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [
+        (np.zeros((2, 1, 8, 8), np.float32), r"float32 \(1, 8, 8\)"),
+        (np.zeros((2, 1, 8, 9), np.uint8), r"uint8 \(1, 8, 9\)"),
+        (np.zeros((2, 3, 8, 8), np.uint8), r"uint8 \(3, 8, 8\)"),
+        (np.zeros((1, 8, 8), np.uint8), r"uint8 \(8, 8\)"),
+        (np.zeros(3, np.uint8), "uint8"),
+        ([np.zeros((1, 8, 8), np.uint8), np.zeros((1, 16, 16), np.uint8)], r"uint8 \(1, 16, 16\)"),
+        (["a.png"], "str"),
+    ],
+)
+def test_evidence_is_of_preprocessed_images_only(detector: Detector, pixels: Any, said: str) -> None:
+    z_hat = np.zeros((len(pixels), 2), np.float32)
+    for call in (detector.evidence, lambda pixels: detector.explain(pixels, z_hat)):
+        with pytest.raises(UsageError, match=rf"uint8 and the shape \(1, 8, 8\) for this model; this is {said}"):
+            call(pixels)
+
+
+def test_evidence_of_whole_pictures_is_of_sides_that_preprocessing_gives(whole_places_dir: Path) -> None:
+    places = load_detector(whole_places_dir, device="cpu")
+    assert len(places.evidence([np.zeros((1, 32, 48), np.uint8)]).score) == 1
+    with pytest.raises(UsageError, match=r"\(1, h, w\), h and w multiples of 16 for this model; this is uint8 \(1, 40"):
+        places.evidence([np.zeros((1, 32, 48), np.uint8), np.zeros((1, 40, 48), np.uint8)])
+
+
 def test_a_failing_image_has_a_reason_and_its_neighbours_their_scores(detector: Detector, tmp_path: Path) -> None:
     image = normals()[0]
     text = tmp_path / "text.png"

@@ -165,6 +165,7 @@ def test_what_was_done_is_told(tmp_path: Path) -> None:
     write_images(tmp_path / "d", of_size(8, 8))
     whole = train_bundle(options(tmp_path / "d", tmp_path / "m"))
     part = train_bundle(replace(options(tmp_path / "d", tmp_path / "m"), max_minutes=0.0))
+    assert len(repr(whole)) < 500
     assert not whole.bundle.manifest.is_cut_short
     (shortage,) = whole.bundle.manifest.warnings
     assert "needs at least 19 calibration images" in shortage

@@ -90,3 +90,7 @@ def test_the_box_has_the_maximum_inside_and_lies_in_the_picture(height: int, wid
     assert place.x <= column < place.x + place.width <= width
     assert min(place.x, place.y) >= 0
     assert place.strength == heatmap.max() / NORMAL_PEAK
+
+
+def test_the_map_of_an_image_that_could_not_be_read_has_no_strongest_place() -> None:
+    assert strongest_place(np.full((4, 6), np.nan, np.float32)) is None

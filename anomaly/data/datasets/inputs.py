@@ -5,6 +5,7 @@ from pathlib import Path
 
 from anomaly.data.datasets.images import find_images
 from anomaly.data.files.left_out import LeftOut, Why
+from anomaly.errors import UsageError
 
 
 def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], list[LeftOut]]:
@@ -12,7 +13,12 @@ def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], list[LeftOut]]:
 
     What is named stays, whatever it is. A folder stands for the images in it (see `find_images`); a folder without any
     keeps a place of its own, where reading will say what it is. Masks in a folder are left out.
+
+    Raises:
+        UsageError: `inputs` is one text, whose every character would be an input.
     """
+    if isinstance(inputs, str):
+        raise UsageError(f"inputs is the text {inputs!r}; expected a list of paths, such as [{inputs!r}]")
     paths: list[str] = []
     left_out: list[LeftOut] = []
     for named in inputs:

@@ -13,7 +13,7 @@ from anomaly.data.datasets.digits import open_digits
 from anomaly.data.datasets.grouping import with_parts
 from anomaly.data.datasets.idx import is_idx_folder, open_idx
 from anomaly.data.datasets.manifest import open_manifest
-from anomaly.data.datasets.samples import Dataset
+from anomaly.data.datasets.samples import Dataset, class_names
 from anomaly.data.datasets.trees import open_tree
 from anomaly.errors import DataError
 
@@ -25,9 +25,10 @@ def open_dataset(data: str, *, normal: Sequence[str] = (), groups: str = "") -> 
 
     Raises:
         DataError: nothing is there, its form is not understood, or `normal` or `groups` does not fit it.
-        UsageError: `groups` is no regular expression, or there is no manifest to have the column.
+        UsageError: `groups` is no regular expression, or there is no manifest to have the column; or `normal` is no
+            list of texts.
     """
-    dataset = _open(data, normal)
+    dataset = _open(data, class_names(normal))
     return with_parts(dataset, groups) if groups else dataset
 
 

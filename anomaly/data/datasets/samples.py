@@ -1,6 +1,6 @@
 """What every data set is made of: labelled images that are decoded when they are opened."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ from anomaly.data.decoding.ranges import FULL_RANGE
 from anomaly.data.files.left_out import LeftOut
 from anomaly.data.masks.coding import Mask
 from anomaly.data.masks.matching import open_masks
-from anomaly.errors import DataError
+from anomaly.errors import DataError, UsageError
 
 Split = Literal["train", "test"]
 Label = Literal["normal", "anomalous"]
@@ -87,10 +87,10 @@ class Dataset:
 
     name: str
     form: Form
-    samples: tuple[Sample, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    samples: tuple[Sample, ...] = field(repr=False)
+    left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
-    parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict, repr=False)
     columns: tuple[str, ...] = ()
     num_marked: int = 0
 
@@ -181,6 +181,19 @@ class Dataset:
 def is_normal_word(name: str) -> bool:
     """Whether a class is called as the normal one often is: good, ok, normal or pass, in capitals or not."""
     return name.lower() in _NORMAL_WORDS
+
+
+def class_names(normal: object) -> tuple[str, ...]:
+    """The names of classes that are called normal.
+
+    Raises:
+        UsageError: it is one text, whose every character would be a class, or has what is no text, such as 0 for "0".
+    """
+    if isinstance(normal, Iterable) and not isinstance(normal, str):
+        names = tuple(normal)
+        if all(isinstance(name, str) for name in names):
+            return names
+    raise UsageError(f'normal is {normal!r}; expected a list or tuple of the names of classes, such as ("0", "good")')
 
 
 def check_normal(normal: Sequence[str], classes: Sequence[str], name: str) -> None:

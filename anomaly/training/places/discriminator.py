@@ -15,6 +15,7 @@ from torch.nn.functional import softplus
 from anomaly.config import TrainingConfig
 from anomaly.errors import TrainingError
 from anomaly.networks.places import PlaceDiscriminator
+from anomaly.torch_settings import own_draws
 from anomaly.training.curves import HistoryRow
 from anomaly.training.places.steps import StepWatch, take_steps
 from anomaly.training.ranks import Ranks, all_tensors
@@ -41,7 +42,7 @@ def train_discriminator(
         task = {"sigma": sigma, "spoilt": spoilt, "training": training.model_dump(mode="json")}
         ranks.tell({"train_discriminator": task | {"shapes": [whitened.shape, spoilt_places.shape]}})
     ranks.broadcast_([whitened, spoilt_places])
-    with torch.random.fork_rng(devices=[]):
+    with own_draws(whitened.device):
         torch.manual_seed(training.seed)
         D = PlaceDiscriminator(whitened.shape[1])
         ranks.broadcast_(all_tensors(D))

@@ -8,7 +8,7 @@ dimensions); where (n, 2), as shares of height and width; evidence (k, h/8, w/8)
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations, count, zip_longest
 
@@ -60,7 +60,7 @@ class PlacesTrained:
 
     networks: PlaceNetworks
     config: FeaturesConfig
-    runs: list[list[HistoryRow]]
+    runs: list[list[HistoryRow]] = field(repr=False)
     num_steps: int
 
     @property

@@ -14,6 +14,7 @@ from torch import Tensor
 from anomaly.config import TrainingConfig
 from anomaly.errors import TrainingError
 from anomaly.networks.restorer import MapRestorer
+from anomaly.torch_settings import own_draws
 from anomaly.training.curves import HistoryRow
 from anomaly.training.places.steps import StepWatch, take_steps
 from anomaly.training.ranks import Ranks, all_tensors
@@ -46,7 +47,7 @@ def train_restorer(
             {"train_restorer": {"training": training.model_dump(mode="json"), "shapes": [coarse.shape, pairs.shape]}}
         )
     ranks.broadcast_([coarse, pairs])
-    with torch.random.fork_rng(devices=[]):
+    with own_draws(coarse.device):
         torch.manual_seed(training.seed)
         learner = MapRestorer(coarse.shape[1]).train()
         learner.centre, learner.spread = restorer.centre, restorer.spread

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from anomaly.data import Why, expand_inputs
+from anomaly.errors import UsageError
 
 
 def write_image(path: Path, grey: int, shape: tuple[int, int] = (6, 9)) -> str:
@@ -39,3 +41,9 @@ def test_whatever_is_named_has_a_place(tmp_path: Path) -> None:
 
 def test_nothing_gives_nothing() -> None:
     assert expand_inputs([]) == ([], [])
+
+
+def test_one_text_is_no_list_of_inputs(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "z.png", 1)
+    with pytest.raises(UsageError, match=r"expected a list of paths, such as \['"):
+        expand_inputs(path)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from sklearn.datasets import load_digits
 
 import anomaly.data
 from anomaly.data import open_dataset, to_array
-from anomaly.errors import DataError
+from anomaly.errors import DataError, UsageError
+from tests.digit_images import normals, write_images
 
 
 def test_digits_are_scaled_and_split_by_class() -> None:
@@ -32,6 +34,20 @@ def test_digits_are_named_by_split_and_place() -> None:
     assert (samples[12].path, samples[12].split) == ("digits/train/00012", "train")
     fifth_zero = [index for index, digit in enumerate(load_digits().target) if digit == 0][4]
     assert next(s.path for s in samples if s.kind == "0" and s.split == "test") == f"digits/test/{fifth_zero:05d}"
+
+
+@pytest.mark.parametrize("normal", ["10", "0", 0, (0,), ["0", 1], [b"0"], None])
+def test_normal_is_a_list_of_texts_and_no_text(normal: Any, tmp_path: Path) -> None:
+    write_images(tmp_path / "10", normals()[:2])
+    write_images(tmp_path / "0", normals()[:2])
+    for data in ("digits", str(tmp_path)):
+        with pytest.raises(UsageError, match=r"normal is .*; expected a list or tuple of the names of classes"):
+            open_dataset(data, normal=normal)
+
+
+def test_normal_may_be_any_collection_of_texts() -> None:
+    expected = open_dataset("digits", normal=["1", "2"])
+    assert open_dataset("digits", normal=np.array(["1", "2"])) == expected  # type: ignore[arg-type]
 
 
 def test_digits_need_normal() -> None:

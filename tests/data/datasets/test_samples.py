@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.data import Dataset, Label, Sample, Split
+from anomaly.data import Dataset, Label, Sample, Split, open_dataset
 from anomaly.data.decoding.decode import to_array
 from anomaly.errors import DataError, ImageError
 
@@ -104,3 +104,9 @@ def test_a_mask_of_zeros_and_ones_is_read(tmp_path: Path) -> None:
     mask = Sample("a", "test", "anomalous", "", pixels, masks=(tmp_path / "mask.png",), masked=True).open_mask()
     assert mask is not None
     assert mask.tolist() == [[False, True]]
+
+
+def test_a_data_set_is_shown_without_its_samples() -> None:
+    shown = repr(open_dataset("digits", normal=["0"]))
+    assert "name='digits'" in shown
+    assert len(shown) < 300

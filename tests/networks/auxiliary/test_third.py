@@ -102,7 +102,7 @@ assert contents.map_scale.layers.shape == (1,)
 assert "auxiliary discriminators: brightness" in load(out).card
 
 detector = anomaly.load_detector(out, device="cpu", engine="torch")
-samples = [sample.pixels for sample in open_dataset("digits", normal="0").samples[:5]]
+samples = [sample.pixels for sample in open_dataset("digits", normal=["0"]).samples[:5]]
 bright = [*samples, np.full((8, 8), 255, np.uint8)]
 scores = detector.score(bright)
 assert scores.errors == [None] * 6
