@@ -6,6 +6,7 @@ size, size); terms (n,) each.
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from anomaly.inference.latents import search_images
 from anomaly.inference.place_engine import PlaceEngine
 from anomaly.inference.precision import lower_precision
 from anomaly.inference.recorded import Recorded
-from anomaly.networks import Networks, PlaceNetworks, fold_batch_norm, num_maps
+from anomaly.networks import Networks, PlaceNetworks, fold_batch_norm, num_maps, unfilled
 from anomaly.runtime import place, to_float
 
 MAX_BATCH_SIZE, MAX_BATCH_PIXELS = 256, 2**18  # images, and pixels of all: the fastest on two cores, and bounded
@@ -167,7 +168,7 @@ def stored_places(contents: Contents, bundle: str) -> PlaceNetworks:
     Raises:
         CorruptBundleError: its weights do not fit its manifest.
     """
-    networks = PlaceNetworks(contents.manifest.recipe.features)
+    networks = unfilled(partial(PlaceNetworks, contents.manifest.recipe.features))
     _load(networks, contents, bundle)
     return networks
 
@@ -181,7 +182,7 @@ def stored_networks(contents: Contents, bundle: str) -> Networks:
     plan = contents.manifest.recipe.plan
     if (there := len(contents.map_scale.layers)) != num_maps(plan):
         raise CorruptBundleError(f"{bundle} is corrupt: its networks have {num_maps(plan)} maps, its scale has {there}")
-    networks = Networks(plan)
+    networks = unfilled(partial(Networks, plan))
     _load(networks, contents, bundle)
     return networks
 

@@ -22,6 +22,7 @@ from anomaly.pipeline.record import sets_sentences
 from anomaly.pipeline.region import with_region
 from anomaly.pipeline.time_limit import TimeLimit, cut_short, how_to_go_on
 from anomaly.pipeline.train_options import TrainOptions, TrainWatch
+from anomaly.process_state import owning_process_state
 from anomaly.recipes import Resolved, range_note, resolve, scale_note, sides, survey
 from anomaly.runtime import resolve_device
 from anomaly.training import (
@@ -68,6 +69,8 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     With `options.nproc` several processes train it (see `pipeline.launch`). Where torchrun started this process, it is
     one of them: all get the same summary, and rank 0 alone calls `watch`.
 
+    In threads of one process trainings run one after the other (see `process_state`); processes run at once.
+
     Raises:
         DataError: the data cannot be used.
         TrainingError: training diverged, there is nothing to resume, or one of several processes has ended.
@@ -81,6 +84,11 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     if options.nproc != 1:
         check_nproc(options)
         return TrainSummary(load(launch(train_bundle, options, watch)))
+    return _train_here(options, watch)
+
+
+@owning_process_state()
+def _train_here(options: TrainOptions, watch: TrainWatch) -> TrainSummary:
     if not is_ranked():
         resolve_device(options.device)
         return _train(options, watch)
@@ -100,6 +108,7 @@ def _train(options: TrainOptions, watch: TrainWatch, ranks: Ranks = ALONE) -> Tr
     return train_on(dataset, options, watch, ranks)
 
 
+@owning_process_state()
 def train_on(
     dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainWatch(), ranks: Ranks = ALONE
 ) -> TrainSummary:

@@ -23,6 +23,7 @@ from anomaly.config import Recipe, default_feature_layer
 from anomaly.data import NormalSplit, PixelsOfImages, image_keys, take
 from anomaly.networks import Networks, PlaceNetworks
 from anomaly.networks.pretrained import PretrainedFeatures
+from anomaly.process_state import owning_process_state
 from anomaly.runtime import resolve_precision, single_threaded
 from anomaly.scoring import MapScale, TermStatistics, combine
 from anomaly.training.auxiliary import settle
@@ -71,6 +72,7 @@ class LearnWatch:
     on_progress: Callable[[str, int, int | None], object] = lambda stage, done, total: None
 
 
+@owning_process_state()
 def learn(
     pixels: Pixels,
     split: NormalSplit,
@@ -119,6 +121,7 @@ def learn(
     return replace(contents, manifest=contents.manifest.model_copy(update={"warnings": warnings}))
 
 
+@owning_process_state()
 def learn_places(
     pixels: PixelsOfImages,
     split: NormalSplit,
