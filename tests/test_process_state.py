@@ -24,7 +24,7 @@ from tests.training.runs import CPU
 from tests.training.runs import digits as digits_of
 from tests.training.test_learn import RECORD, SPLIT, Greys, N, recipe_of
 
-LONG_ENOUGH_S = 1.0  # for what does not wait to begin
+LONG_ENOUGH_S = 2.0  # for what does not wait to begin
 Begins = Callable[[], None]
 
 
@@ -49,7 +49,7 @@ def traces(begun: Begins, folder: Path) -> None:
         traced(nn.Identity(), {"x": torch.zeros(2, 3)}, ["y"], fold_constants=False)
 
 
-@pytest.mark.parametrize("work", [learns, trains, traces])
+@pytest.mark.parametrize("work", [trains, learns, traces])
 def test_what_trains_or_traces_waits_for_the_other_thread(work: Callable[[Begins, Path], None], tmp_path: Path) -> None:
     begun = Event()
     thread = Thread(target=work, args=(begun.set, tmp_path))

@@ -141,16 +141,7 @@ def place_engine(
     With `has_region` places outside of the region do not count.
     """
     own = copy.deepcopy(networks).eval().requires_grad_(False).to(device)
-
-    @torch.inference_mode()
-    def run(pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
-        at = [torch.from_numpy(each).to(device) for each in (window, pose)]
-        if extract is None:
-            maps = own(to_float(torch.from_numpy(np.require(pixels[None], requirements="W")).to(device)), *at)
-        else:
-            maps = own.judge(torch.from_numpy(extract(pixels)).to(device)[None], *at)
-        return maps[0].cpu().numpy()  # type: ignore[no-any-return]
-
+    run = _TorchPlaces(own, device, extract)
     reference = own.state_dict().get(REFERENCE)
     return PlaceEngine(
         EngineName.TORCH,
@@ -160,6 +151,25 @@ def place_engine(
         reference=None if reference is None else reference.cpu().numpy(),
         has_region=has_region,
     )
+
+
+class _TorchPlaces:
+    """Networks of places at work, which may be copied or handed to another process."""
+
+    def __init__(
+        self, networks: PlaceNetworks, device: torch.device, extract: Callable[[Pixels], NDArray[np.float32]] | None
+    ) -> None:
+        self._networks, self._device, self._extract = networks, device, extract
+
+    @torch.inference_mode()
+    def __call__(self, pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
+        at = [torch.from_numpy(each).to(self._device) for each in (window, pose)]
+        if self._extract is None:
+            x = to_float(torch.from_numpy(np.require(pixels[None], requirements="W")).to(self._device))
+            maps = self._networks(x, *at)
+        else:
+            maps = self._networks.judge(torch.from_numpy(self._extract(pixels)).to(self._device)[None], *at)
+        return maps[0].cpu().numpy()  # type: ignore[no-any-return]
 
 
 def stored_places(contents: Contents, bundle: str) -> PlaceNetworks:
