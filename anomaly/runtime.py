@@ -1,8 +1,10 @@
 """Devices, precision and random numbers: what every layer that runs networks needs from the machine."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from typing import Any, Literal
 
 import torch
@@ -19,6 +21,7 @@ def resolve_device(name: str = "auto") -> torch.device:
     """The device called `name`; "auto" takes CUDA, then Apple's MPS, then the CPU.
 
     On a CPU torch gets no more threads in this process than `num_threads`: it does not know of a container's limits.
+    In processes that are forked from this one it gets one.
     With CUDA, TF32 is switched off for this process. Otherwise convolutions would compute single precision with TF32's
     11 bits, and would not score as a CPU does.
 
@@ -43,7 +46,15 @@ def resolve_device(name: str = "auto") -> torch.device:
         _forbid_tf32()
     if device.type == "cpu" and torch.get_num_threads() > (num := num_threads()):
         torch.set_num_threads(num)
+    _one_thread_after_a_fork()
     return device
+
+
+@cache
+def _one_thread_after_a_fork() -> None:
+    """A fork has none of the threads that torch had, and would wait for them for ever."""
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 def _forbid_tf32() -> None:

@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -155,3 +157,31 @@ def test_parts_of_a_key_do_not_run_together() -> None:
 def test_a_generator_draws_the_same_on_every_machine() -> None:
     """A search's starts and a run's latents come from here: other draws would be other scores."""
     assert torch.randperm(6, generator=seeded_rng("epoch", 0, 0)).tolist() == [1, 2, 3, 0, 5, 4]
+
+
+FORKS = """
+import multiprocessing, sys
+import torch
+from anomaly.runtime import resolve_device
+
+def compute():
+    x = torch.rand(600, 600)
+    return float((x @ x).exp().sum())
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    resolve_device("cpu")
+    compute()
+    child = multiprocessing.get_context("fork").Process(target=compute)
+    child.start()
+    child.join(30)
+    is_alive = child.is_alive()
+    child.kill()
+    sys.exit(is_alive)
+"""
+
+
+def test_a_forked_process_waits_for_no_threads_that_it_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "forks.py").write_text(FORKS)
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    subprocess.run([sys.executable, tmp_path / "forks.py"], check=True, env=environment)
