@@ -19,9 +19,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from anomaly.bundle import Bundle, save, unsaved
+from anomaly.counted import counted
 from anomaly.data import Dataset, Pixels, Sample, expand_inputs, open_dataset
 from anomaly.defaults import ALPHA
 from anomaly.errors import ImageError, InputError
+from anomaly.extras import WITH_TORCH, require
 from anomaly.inference import Detector, Scores, detector_of, load_detector
 
 Images: TypeAlias = "Pixels | str | Path | Sequence[str | Path | Pixels]"
@@ -69,10 +71,11 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
         Raises:
             InputError: X is not of the kinds above. It is a ValueError.
-            UsageError: the recipe or an override does not fit, or `max_minutes` is below 0.
+            UsageError: the recipe or an override does not fit, `max_minutes` is below 0, or torch is not installed.
             DataError: too few images, or none that can be read.
             TrainingError: training diverged.
         """
+        require("GanDetector.fit", "torch", *WITH_TORCH)
         from anomaly.pipeline.train import TrainOptions, TrainWatch, train_on  # here: what only scores needs no torch
         from anomaly.recipes import merged, parse_overrides
 
@@ -95,6 +98,15 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
                 measures=False,
             )
             summary = train_on(dataset, options, TrainWatch(on_warning=_warn))
+        manifest = summary.bundle.manifest
+        if manifest.is_cut_short:
+            _warn(
+                f"max_minutes ended the training after {manifest.steps_done}, so it may be worth much less than a "
+                "whole one; fit again with more minutes, or with max_minutes=None"
+            )
+        if summary.left_out:
+            num = counted(len(summary.left_out), "image is left out, which", "images are left out, which")
+            _warn(f"{num} cannot be read; the first: {summary.left_out[0][1]}")
         self._hold(summary.bundle)
         return self
 
@@ -166,11 +178,19 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
     def _scores(self, X: Images) -> Scores:
         check_is_fitted(self, "detector_")
-        scores = self.detector_.score(_images(X), alpha=self.alpha)
+        images = _images(X)
+        scores = self.detector_.score(images, alpha=self.alpha)
         if failures := [error for error in scores.errors if error is not None]:
             raise ImageError(
                 f"{len(failures)} of {len(scores.errors)} images cannot be scored; the first: {failures[0]}. Leave "
                 "them out, or call detector_.score, which has an answer for each image"
+            )
+        if of_other_sizes := [number for number, warning in enumerate(scores.warnings) if warning]:
+            first = of_other_sizes[0]
+            name = f"image {first}" if isinstance(images[first], np.ndarray) else images[first]
+            _warn(
+                f"the p-values of {len(of_other_sizes)} of {counted(len(images), 'image')} do not hold; the first, "
+                f"{name}: {scores.warnings[first]}"
             )
         return scores
 

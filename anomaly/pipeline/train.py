@@ -43,9 +43,10 @@ __all__ = ["TrainOptions", "TrainSummary", "TrainWatch", "train_bundle", "train_
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """The new version."""
+    """The new version; and of each image that this process could not read, the path and the reason."""
 
     bundle: Bundle
+    left_out: Sequence[tuple[str, str]] = ()
 
     def sentences(self) -> list[str]:
         """What was done: the side, the steps and why they ended, the sets, and how to go on."""
@@ -153,7 +154,8 @@ def train_on(
         if normals.split.report and options.measures:
             watch.on_measuring()
             contents = with_detectability(contents, normals.report, options.out, device=options.device, limits=limits)
-        return TrainSummary(save(contents, options.out, left_out=normals.store.errors))
+        left_out = normals.store.errors
+        return TrainSummary(save(contents, options.out, left_out=left_out), left_out)
 
 
 def _watch_of(watch: TrainWatch, limit: TimeLimit, on_rows: Callable[[Sequence[HistoryRow]], None]) -> LearnWatch:
