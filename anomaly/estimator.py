@@ -25,6 +25,7 @@ from anomaly.defaults import ALPHA
 from anomaly.errors import ImageError, InputError
 from anomaly.extras import WITH_TORCH, require
 from anomaly.inference import Detector, Scores, detector_of, load_detector
+from anomaly.recipes import AUTO, merged, parse_overrides, recipe_names
 
 Images: TypeAlias = "Pixels | str | Path | Sequence[str | Path | Pixels]"
 """An array (n, h, w) or (n, h, w, c) of uint8; paths of images, or arrays (h, w[, c]) of any sizes; a folder."""
@@ -49,7 +50,7 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
     def __init__(
         self,
-        recipe: str = "auto",
+        recipe: str | Path = "auto",
         *,
         overrides: Sequence[str] = (),
         alpha: float = ALPHA,
@@ -77,7 +78,6 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         """
         require("GanDetector.fit", "torch", *WITH_TORCH)
         from anomaly.pipeline.train import TrainOptions, TrainWatch, train_on  # here: what only scores needs no torch
-        from anomaly.recipes import merged, parse_overrides
 
         overrides = self.overrides
         if not isinstance(overrides, list | tuple) or not all(isinstance(text, str) for text in overrides):
@@ -91,7 +91,7 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             options = TrainOptions(
                 data=dataset.name,
                 out=Path(folder) / "estimator",
-                recipe=self.recipe,
+                recipe=str(self.recipe) if isinstance(self.recipe, Path) else self.recipe,
                 overrides=merged(parse_overrides(overrides), seed),
                 max_minutes=self.max_minutes,
                 device=self.device,
@@ -155,22 +155,30 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     def load(cls, path: str | Path, *, alpha: float = ALPHA, device: str = "auto") -> Self:
         """An estimator as `fit` leaves it, from a bundle that it or `anomaly train` wrote.
 
-        Its `recipe` is the name that the bundle has; fields that were set on top of it are in
-        `detector_.bundle.manifest.recipe`, and would have to be given again to fit anew.
+        Its `recipe` is the name that the bundle has, with .toml where it began as a file: to fit anew, the file must be
+        there, or its path be given by `set_params`. Fields that were set on top of it are in
+        `detector_.bundle.manifest.recipe`, and would have to be given again.
 
         Raises:
             BundleError: there is no bundle, or it is damaged.
             DeviceError: the device is not there.
         """
         detector = load_detector(path, device=device)
-        estimator = cls(detector.bundle.manifest.recipe_name or "auto", alpha=alpha, device=device)
+        name = detector.bundle.manifest.recipe_name or AUTO
+        recipe = name if name in (AUTO, *recipe_names()) else f"{name}.toml"
+        estimator = cls(recipe, alpha=alpha, device=device)
         estimator.detector_ = detector
         return estimator
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
             return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(_MAX_SEED))
+        try:
+            return int(check_random_state(self.random_state).randint(_MAX_SEED))
+        except ValueError as error:
+            raise InputError(
+                f"random_state is {self.random_state!r}; expected a number, a numpy.random.RandomState, or None"
+            ) from error
 
     def _hold(self, bundle: Bundle) -> None:
         """Its files are gone, or were never there."""

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from fnmatch import translate
 from pathlib import Path
 
-from anomaly.errors import StorageError
+from anomaly.errors import StorageError, UsageError
 
 _MAX_NAME_BYTES = 200  # of the 255 that a file's name may have; the rest is for what makes it unique
 _SYSTEM_PATTERNS = (
@@ -32,6 +32,20 @@ _SYSTEM_PATTERNS = (
 _SYSTEM_NAME = re.compile("|".join(map(translate, _SYSTEM_PATTERNS)))
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM}
+
+
+def make_paths(options: object, *names: str) -> None:
+    """Make paths of the texts in these fields of a frozen dataclass; None stays where it is the default.
+
+    Raises:
+        UsageError: one is neither a text nor a path.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if isinstance(value, str | os.PathLike):
+            object.__setattr__(options, name, Path(value))
+        elif value is not None or not hasattr(type(options), name):
+            raise UsageError(f"{name} is {value!r}; expected a path, as a text or a pathlib.Path")
 
 
 @contextmanager

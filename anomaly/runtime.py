@@ -32,7 +32,7 @@ def resolve_device(name: str = "auto") -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise DeviceError(f"unknown device {name!r}; choose one of {', '.join(DEVICES)}, or cuda:N") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError("device 'cuda' was asked for, but torch finds no CUDA GPU here; use --device cpu or auto")

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -52,11 +53,12 @@ def test_devices(name: str, expected: str) -> None:
         ((1, False), "mps", "torch finds no Apple GPU here; use --device cpu or auto"),
         ((1, False), "gpu", "unknown device 'gpu'; choose one of auto, cpu, cuda, mps, or cuda:N"),
         ((1, False), "", "unknown device ''; choose one of"),
+        ((1, False), None, "unknown device None; choose one of"),
         ((1, False), "meta", "device 'meta' is not supported; choose one of"),
     ],
     indirect=["machine"],
 )
-def test_a_device_that_is_not_there_is_refused(name: str, reason: str) -> None:
+def test_a_device_that_is_not_there_is_refused(name: Any, reason: str) -> None:
     with pytest.raises(DeviceError) as caught:
         resolve_device(name)
     assert reason in str(caught.value)

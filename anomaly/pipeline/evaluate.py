@@ -98,9 +98,9 @@ class _Scored:
 
 
 def evaluate_bundle(
-    model: Path,
+    model: str | Path,
     data: str,
-    out: Path,
+    out: str | Path,
     *,
     normal: Sequence[str] = (),
     groups: str = "",
@@ -128,6 +128,7 @@ def evaluate_bundle(
         InUseError: another process writes into `out`.  StorageError: `out` cannot be written, or the pixels cannot.
     """
     check_alpha(alpha)
+    out = Path(out)
     require_report("an evaluation's report")
     from anomaly.report.report import write_report
 
