@@ -19,10 +19,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from anomaly.bundle import Bundle, save, unsaved
+from anomaly.counted import counted
 from anomaly.data import Dataset, Pixels, Sample, expand_inputs, open_dataset
 from anomaly.defaults import ALPHA
 from anomaly.errors import ImageError, InputError
+from anomaly.extras import WITH_TORCH, require
 from anomaly.inference import Detector, Scores, detector_of, load_detector
+from anomaly.recipes import AUTO, merged, parse_overrides, recipe_names
 
 Images: TypeAlias = "Pixels | str | Path | Sequence[str | Path | Pixels]"
 """An array (n, h, w) or (n, h, w, c) of uint8; paths of images, or arrays (h, w[, c]) of any sizes; a folder."""
@@ -47,7 +50,7 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
     def __init__(
         self,
-        recipe: str = "auto",
+        recipe: str | Path = "auto",
         *,
         overrides: Sequence[str] = (),
         alpha: float = ALPHA,
@@ -69,12 +72,12 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
         Raises:
             InputError: X is not of the kinds above. It is a ValueError.
-            UsageError: the recipe or an override does not fit, or `max_minutes` is below 0.
+            UsageError: the recipe or an override does not fit, `max_minutes` is below 0, or torch is not installed.
             DataError: too few images, or none that can be read.
             TrainingError: training diverged.
         """
+        require("GanDetector.fit", "torch", *WITH_TORCH)
         from anomaly.pipeline.train import TrainOptions, TrainWatch, train_on  # here: what only scores needs no torch
-        from anomaly.recipes import merged, parse_overrides
 
         overrides = self.overrides
         if not isinstance(overrides, list | tuple) or not all(isinstance(text, str) for text in overrides):
@@ -88,13 +91,22 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             options = TrainOptions(
                 data=dataset.name,
                 out=Path(folder) / "estimator",
-                recipe=self.recipe,
+                recipe=str(self.recipe) if isinstance(self.recipe, Path) else self.recipe,
                 overrides=merged(parse_overrides(overrides), seed),
                 max_minutes=self.max_minutes,
                 device=self.device,
                 measures=False,
             )
             summary = train_on(dataset, options, TrainWatch(on_warning=_warn))
+        manifest = summary.bundle.manifest
+        if manifest.is_cut_short:
+            _warn(
+                f"max_minutes ended the training after {manifest.steps_done}, so it may be worth much less than a "
+                "whole one; fit again with more minutes, or with max_minutes=None"
+            )
+        if summary.left_out:
+            num = counted(len(summary.left_out), "image is left out, which", "images are left out, which")
+            _warn(f"{num} cannot be read; the first: {summary.left_out[0][1]}")
         self._hold(summary.bundle)
         return self
 
@@ -143,22 +155,30 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     def load(cls, path: str | Path, *, alpha: float = ALPHA, device: str = "auto") -> Self:
         """An estimator as `fit` leaves it, from a bundle that it or `anomaly train` wrote.
 
-        Its `recipe` is the name that the bundle has; fields that were set on top of it are in
-        `detector_.bundle.manifest.recipe`, and would have to be given again to fit anew.
+        Its `recipe` is the name that the bundle has, with .toml where it began as a file: to fit anew, the file must be
+        there, or its path be given by `set_params`. Fields that were set on top of it are in
+        `detector_.bundle.manifest.recipe`, and would have to be given again.
 
         Raises:
             BundleError: there is no bundle, or it is damaged.
             DeviceError: the device is not there.
         """
         detector = load_detector(path, device=device)
-        estimator = cls(detector.bundle.manifest.recipe_name or "auto", alpha=alpha, device=device)
+        name = detector.bundle.manifest.recipe_name or AUTO
+        recipe = name if name in (AUTO, *recipe_names()) else f"{name}.toml"
+        estimator = cls(recipe, alpha=alpha, device=device)
         estimator.detector_ = detector
         return estimator
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
             return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(_MAX_SEED))
+        try:
+            return int(check_random_state(self.random_state).randint(_MAX_SEED))
+        except ValueError as error:
+            raise InputError(
+                f"random_state is {self.random_state!r}; expected a number, a numpy.random.RandomState, or None"
+            ) from error
 
     def _hold(self, bundle: Bundle) -> None:
         """Its files are gone, or were never there."""
@@ -166,11 +186,19 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
     def _scores(self, X: Images) -> Scores:
         check_is_fitted(self, "detector_")
-        scores = self.detector_.score(_images(X), alpha=self.alpha)
+        images = _images(X)
+        scores = self.detector_.score(images, alpha=self.alpha)
         if failures := [error for error in scores.errors if error is not None]:
             raise ImageError(
                 f"{len(failures)} of {len(scores.errors)} images cannot be scored; the first: {failures[0]}. Leave "
                 "them out, or call detector_.score, which has an answer for each image"
+            )
+        if of_other_sizes := [number for number, warning in enumerate(scores.warnings) if warning]:
+            first = of_other_sizes[0]
+            name = f"image {first}" if isinstance(images[first], np.ndarray) else images[first]
+            _warn(
+                f"the p-values of {len(of_other_sizes)} of {counted(len(images), 'image')} do not hold; the first, "
+                f"{name}: {scores.warnings[first]}"
             )
         return scores
 

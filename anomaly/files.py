@@ -34,6 +34,20 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM}
 
 
+def make_paths(options: object, *names: str) -> None:
+    """Make paths of the texts in these fields of a frozen dataclass; None stays where it is the default.
+
+    Raises:
+        UsageError: one is neither a text nor a path.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if isinstance(value, str | os.PathLike):
+            object.__setattr__(options, name, Path(value))
+        elif value is not None or not hasattr(type(options), name):
+            raise UsageError(f"{name} is {value!r}; expected a path, as a text or a pathlib.Path")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """An empty work file beside `path`. It takes the place of `path` at the end, or is removed if anything fails.

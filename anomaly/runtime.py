@@ -1,6 +1,8 @@
 """Devices, precision and random numbers: what every layer that runs networks needs from the machine."""
 
 import hashlib
+import os
+from functools import cache, partial
 from typing import Literal
 
 import torch
@@ -15,6 +17,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 def resolve_device(name: str = "auto") -> torch.device:
     """The device called `name`; "auto" takes CUDA, then Apple's MPS, then the CPU.
 
+    On a CPU torch gets one thread in processes that are forked from this one.
+
     Raises:
         DeviceError: the device is unknown, or this machine or this torch build does not have it.
     """
@@ -22,7 +26,7 @@ def resolve_device(name: str = "auto") -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise DeviceError(f"unknown device {name!r}; choose one of {', '.join(DEVICES)}, or cuda:N") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError("device 'cuda' was asked for, but torch finds no CUDA GPU here; use --device cpu or auto")
@@ -32,7 +36,15 @@ def resolve_device(name: str = "auto") -> torch.device:
         raise DeviceError("device 'mps' was asked for, but torch finds no Apple GPU here; use --device cpu or auto")
     if device.type not in ("cpu", "cuda", "mps"):
         raise DeviceError(f"device {name!r} is not supported; choose one of {', '.join(DEVICES)}, or cuda:N")
+    _one_thread_after_a_fork()
     return device
+
+
+@cache
+def _one_thread_after_a_fork() -> None:
+    """A fork has none of the threads that torch had, and would wait for them for ever."""
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 def place(network: nn.Module, device: torch.device) -> None:

@@ -216,6 +216,9 @@ def test_a_file_that_cannot_be_read_is_named(fitted: GanDetector, tmp_path: Path
         ({"overrides": None}, "^overrides is None; expected a list or tuple of texts"),
         ({"overrides": {"training.steps": 2}}, "^overrides is .*; expected a list or tuple of texts"),
         ({"overrides": [("training.steps", 2)]}, "^overrides is .*; expected a list or tuple of texts"),
+        ({"recipe": None}, "^recipe is None; expected the name of a recipe or a file that ends in .toml"),
+        ({"random_state": "x"}, "^random_state is 'x'; expected a number, a numpy.random.RandomState, or None$"),
+        ({"random_state": np.random.default_rng(0)}, "^random_state is Generator.*; expected a number"),
     ],
 )
 def test_parameters_of_another_kind_are_refused_in_words_of_python(changes: dict[str, Any], said: str) -> None:

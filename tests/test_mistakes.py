@@ -36,6 +36,14 @@ def test_what_a_section_or_a_recipe_refuses_is_one_sentence_alone() -> None:
     assert of_plan.sentence.startswith("a DCGAN halves the side")
 
 
+@pytest.mark.parametrize("section", ["training", "auxiliary", "search", "score", "network"])
+def test_a_section_that_is_none_is_refused(section: str) -> None:
+    (mistake,) = refused({section: 3})
+    assert (mistake.where, mistake.given) == (section, 3)
+    with pytest.raises(UsageError, match="dictionary"):
+        to_recipe({section: 3})
+
+
 def test_all_mistakes_are_told_in_their_order() -> None:
     found = refused({"training": {"steps": 0}, "score": {"feature_weight": 2}})
     assert [mistake.where for mistake in found] == ["training.steps", "score.feature_weight"]

@@ -10,6 +10,14 @@ import pytest
 
 import anomaly
 from anomaly import errors, inference
+from anomaly.bundle import load
+from anomaly.errors import UsageError
+from anomaly.export.folder import export_bundle
+from anomaly.export.runtimes import Runtime
+from anomaly.pipeline.evaluate import evaluate_bundle
+from anomaly.pipeline.inspect import inspect_bundle
+from anomaly.pipeline.score import score_paths
+from anomaly.pipeline.upgrade import upgrade_bundle
 from tests.digit_images import normals, others, write_images
 
 MORE = (
@@ -46,6 +54,20 @@ def test_the_three_lines(bigan_dir: Path, tmp_path: Path) -> None:
 def test_one_error_catches_what_a_user_can_mend(tmp_path: Path) -> None:
     with pytest.raises(anomaly.AnomalyError):
         anomaly.load_detector(tmp_path)
+
+
+def test_where_paths_are_expected_texts_will_do(bigan_dir: Path, tmp_path: Path) -> None:
+    model = str(bigan_dir)
+    (image,) = map(str, write_images(tmp_path / "in", normals()[:1]))
+    written = {name: str(tmp_path / name) for name in ("rows.csv", "maps", "report", "inspected", "exported")}
+    score_paths(model, [image], written["rows.csv"], heatmaps=written["maps"])
+    evaluate_bundle(model, "digits", written["report"], normal=("0",))
+    inspect_bundle(model, None, written["inspected"])
+    export_bundle(model, written["exported"], Runtime.ONNX)
+    assert [name for name, path in written.items() if not Path(path).exists()] == []
+    assert load(model).ref.path == bigan_dir / "1"
+    with pytest.raises(UsageError, match="today's"):
+        upgrade_bundle(model)
 
 
 def test_importing_the_package_does_not_import_torch() -> None:

@@ -1,3 +1,9 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -47,11 +53,12 @@ def test_devices(name: str, expected: str) -> None:
         ((1, False), "mps", "torch finds no Apple GPU here; use --device cpu or auto"),
         ((1, False), "gpu", "unknown device 'gpu'; choose one of auto, cpu, cuda, mps, or cuda:N"),
         ((1, False), "", "unknown device ''; choose one of"),
+        ((1, False), None, "unknown device None; choose one of"),
         ((1, False), "meta", "device 'meta' is not supported; choose one of"),
     ],
     indirect=["machine"],
 )
-def test_a_device_that_is_not_there_is_refused(name: str, reason: str) -> None:
+def test_a_device_that_is_not_there_is_refused(name: Any, reason: str) -> None:
     with pytest.raises(DeviceError) as caught:
         resolve_device(name)
     assert reason in str(caught.value)
@@ -130,3 +137,31 @@ def test_parts_of_a_key_do_not_run_together() -> None:
 def test_a_generator_draws_the_same_on_every_machine() -> None:
     """A search's starts and a run's latents come from here: other draws would be other scores."""
     assert torch.randperm(6, generator=seeded_rng("epoch", 0, 0)).tolist() == [1, 2, 3, 0, 5, 4]
+
+
+FORKS = """
+import multiprocessing, sys
+import torch
+from anomaly.runtime import resolve_device
+
+def compute():
+    x = torch.rand(600, 600)
+    return float((x @ x).exp().sum())
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    resolve_device("cpu")
+    compute()
+    child = multiprocessing.get_context("fork").Process(target=compute)
+    child.start()
+    child.join(30)
+    is_alive = child.is_alive()
+    child.kill()
+    sys.exit(is_alive)
+"""
+
+
+def test_a_forked_process_waits_for_no_threads_that_it_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "forks.py").write_text(FORKS)
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    subprocess.run([sys.executable, tmp_path / "forks.py"], check=True, env=environment)

@@ -115,7 +115,7 @@ def _write_version(contents: Contents, beside: Path, name_directory: Path) -> Bu
     return ref
 
 
-def load(model: Path) -> Bundle:
+def load(model: str | Path) -> Bundle:
     """Read and verify a bundle: its set of files, their sums, schema, shapes, and finite numbers.
 
     Raises:

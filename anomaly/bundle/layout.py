@@ -109,12 +109,13 @@ def list_bundles(
     return sorted(found)
 
 
-def resolve(model: Path) -> BundleRef:
+def resolve(model: str | Path) -> BundleRef:
     """MODEL: a bundle's name directory (its current version) or a version directory.
 
     Raises:
         BundleNotFoundError: it is neither.
     """
+    model = Path(model)
     version = _version_number(model.absolute().name)  # "." has a name too
     if version is not None and _is_bundle(model):
         return BundleRef(model.resolve().parent.name, version, model)

@@ -95,6 +95,8 @@ class Recipe(Config):
         if not isinstance(given, dict):
             return given
         sections = {name: _fields(section) for name, section in given.items()}
+        if any(section is not None and not isinstance(section, dict) for section in sections.values()):
+            return sections  # what a section should have been is said when its turn comes
         training, auxiliary = sections.get("training") or {}, sections.get("auxiliary") or {}
         if "search" not in sections and training.get("method") == Method.ANOGAN:
             sections["search"] = {}

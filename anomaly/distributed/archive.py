@@ -23,6 +23,7 @@ from anomaly.distributed.tally import Tally
 from anomaly.distributed.tasks import Workers, run_tasks
 from anomaly.errors import DataError, UsageError
 from anomaly.extras import require
+from anomaly.files import make_paths
 from anomaly.locks import writing_folder
 
 PLAN, MANIFEST = "_plan.json", "_manifest.json"
@@ -41,6 +42,10 @@ class ArchiveOptions:
     device: str = "auto"
     engine: str = "auto"
     max_pixels: int = DEFAULT_LIMITS.max_pixels
+
+    def __post_init__(self) -> None:
+        """Paths may be given as texts."""
+        make_paths(self, "model")
 
     @property
     def recipe(self) -> ScoringRecipe:

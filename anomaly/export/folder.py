@@ -44,7 +44,7 @@ class Exported:
     checked: str
 
 
-def export_bundle(model: Path, out: Path, runtime: Runtime) -> Exported:
+def export_bundle(model: str | Path, out: str | Path, runtime: Runtime) -> Exported:
     """Write MODEL as the folder `out`, which must not exist. It appears whole, after its goldens scored as they should.
 
     Raises:
@@ -52,6 +52,7 @@ def export_bundle(model: Path, out: Path, runtime: Runtime) -> Exported:
         BundleError: the bundle cannot be used.  ExportError: the exported model scores differently.
         StorageError: the folder cannot be written.
     """
+    out = Path(out)
     if out.exists() or out.is_symlink():
         raise UsageError(f"{out} exists; give --out a folder that does not, or remove that one")
     require(f"exporting to {runtime}", runtime.value, runtime.library)

@@ -7,7 +7,7 @@ from functools import partial
 from io import IOBase
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import PIL.Image
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Image = str | Path | PIL.Image.Image | Pixels
-Images: TypeAlias = "Image | Iterable[Image | bytes] | NDArray[np.floating] | Tensor"
+Images: TypeAlias = "Image | Iterable[Image | bytes] | NDArray[np.floating] | NDArray[np.str_] | Tensor"
 """One image, several, which may come from a generator, or a batch. Of several some may be the bytes of a file."""
 
 
@@ -66,7 +66,8 @@ def read_images(images: Images, config: PreprocessConfig) -> Iterator[ReadImages
     """Chunks in order, at least one; the next are decoded in threads while one is scored.
 
     Raises:
-        UsageError: `images` is none of these, a batch has another shape or type, or one of floats has no value below 0.
+        UsageError: `images` is none of these, a batch has another shape or type, or one of floats has no value below 0
+            or none but NaN.
     """
     batch = _batch_of(images)
     if batch is not None:
@@ -86,13 +87,27 @@ def read_images(images: Images, config: PreprocessConfig) -> Iterator[ReadImages
 
 def _each(images: object) -> Iterable[Image | bytes]:
     """One image, or several. Raises UsageError for what is neither; of a file and of bytes there would be parts."""
-    if isinstance(images, str | Path | PIL.Image.Image | np.ndarray):
+    if isinstance(images, str | Path | PIL.Image.Image):
         return [images]
+    if isinstance(images, np.ndarray):
+        return _each_of_array(images)
     if isinstance(images, Iterable) and not isinstance(images, bytes | bytearray | IOBase):
         return images
     raise UsageError(
         f"images are of {type(images).__name__}; expected a path, a PIL image or a uint8 array, a list of them, or a "
         "batch (n, c, h, w); the bytes of a file go into a list"
+    )
+
+
+def _each_of_array(array: NDArray[Any]) -> list[Image]:
+    """One image, or what an array of texts or of objects holds. Raises UsageError for any other."""
+    if array.dtype.kind in "OU" and array.ndim <= 1:
+        return list(array.ravel())
+    if array.dtype.kind not in "OU" and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))):
+        return [array]
+    raise UsageError(
+        f"this array of {array.dtype} has the shape {array.shape}; expected one image (h, w) or (h, w, c) with c = 1, "
+        "3 or 4, a batch (n, c, h, w), or paths (n,): give images (n, h, w) as list(images)"
     )
 
 
@@ -165,6 +180,8 @@ def _check_batch(batch: NDArray[np.generic]) -> None:
         raise UsageError(f"a batch has the shape (n, c, h, w) with 1 or 3 channels; this one has {batch.shape}")
     if batch.dtype != np.uint8 and not np.issubdtype(batch.dtype, np.floating):
         raise UsageError(f"a batch is of uint8, or of floats in [-1, 1]; this one is of {batch.dtype}")
+    if batch.dtype != np.uint8 and batch.size and np.isnan(batch).all():
+        raise UsageError("all values of this batch are NaN; expected floats in [-1, 1], where black is -1")
     if batch.dtype != np.uint8 and batch.size and not np.less(batch, 0).any():
         raise UsageError(
             "no value of this batch of floats is below 0, so it may be scaled to [0, 1]; expected floats in [-1, 1], "

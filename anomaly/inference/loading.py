@@ -20,7 +20,7 @@ def load_detector(model: str | Path, *, device: str = "auto", engine: str = "aut
         DeviceError: the device is not there.
         UsageError: the engine cannot score this bundle, or is not installed.
     """
-    return detector_of(load(Path(model)), device=device, engine=engine)
+    return detector_of(load(model), device=device, engine=engine)
 
 
 def detector_of(bundle: Bundle, *, device: str = "auto", engine: str = "auto") -> Detector:

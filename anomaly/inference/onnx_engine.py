@@ -115,13 +115,13 @@ def place_engine(contents: Contents) -> PlaceEngine:
     """
     assert contents.graph is not None
     threads = num_threads()
-    small, large = session_of(contents.graph), session_of(contents.graph, threads)
-    if small.get_modelmeta().custom_metadata_map.get(LAYOUT) != layout_digest(contents.graph.weights):
+    small, large = _RunPlaces(contents.graph, 1), _RunPlaces(contents.graph, threads)
+    if small.session.get_modelmeta().custom_metadata_map.get(LAYOUT) != layout_digest(contents.graph.weights):
         raise ValueError("its weights do not fit its graph")
-    runs = partial(_run_places, small), partial(_run_places, large)
     return PlaceEngine(
         EngineName.ONNXRUNTIME,
-        *runs,
+        small,
+        large,
         threads,
         channels=contents.manifest.recipe.preprocess.channels,
         reference=None if (found := contents.weights.get(REFERENCE)) is None else found.astype(np.float32),
@@ -129,13 +129,21 @@ def place_engine(contents: Contents) -> PlaceEngine:
     )
 
 
-def _run_places(
-    session: "InferenceSession", pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    inputs = {"x": to_floats(pixels[None]), WINDOW: window, POSE: pose}
-    taken = {value.name: inputs[value.name] for value in session.get_inputs()}
-    found: NDArray[np.float32] = session.run([MAPS], taken)[0][0]
-    return found
+class _RunPlaces:
+    """A session on a graph of places; as `OnnxEngine`, it may be copied or handed to another process."""
+
+    def __init__(self, graph: StoredGraph, threads: int) -> None:
+        self._graph, self._threads = graph, threads
+        self.session = session_of(graph, threads)
+
+    def __reduce__(self) -> tuple[type["_RunPlaces"], tuple[StoredGraph, int]]:
+        return _RunPlaces, (self._graph, self._threads)
+
+    def __call__(self, pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
+        inputs = {"x": to_floats(pixels[None]), WINDOW: window, POSE: pose}
+        taken = {value.name: inputs[value.name] for value in self.session.get_inputs()}
+        found: NDArray[np.float32] = self.session.run([MAPS], taken)[0][0]
+        return found
 
 
 def session_of(graph: StoredGraph, threads: int = 1) -> "InferenceSession":

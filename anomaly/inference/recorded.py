@@ -35,6 +35,10 @@ class Recorded:
         self._pool: Any = None
         self._one_at_a_time = threading.Lock()
 
+    def __reduce__(self) -> tuple[type["Recorded"], tuple[()]]:
+        """In a copy, or in another process, all is recorded anew."""
+        return Recorded, ()
+
     def __call__(self, function: Function, x: Tensor) -> dict[str, Tensor]:
         """As `function(x)`. No value of x may decide what the function computes."""
         with self._one_at_a_time:

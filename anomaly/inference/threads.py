@@ -17,6 +17,10 @@ class EngineThreads:
         self.num, self._name = num, name
         self._pool: tuple[int, ThreadPoolExecutor] | None = None  # with the process that it is of
 
+    def __reduce__(self) -> tuple[type["EngineThreads"], tuple[int, str]]:
+        """In a copy, or in another process, they are made anew."""
+        return EngineThreads, (self.num, self._name)
+
     def map(self, function: Callable[[Given], Result], items: Iterable[Given]) -> Iterator[Result]:
         """The results in order. A fork has none of the threads that were there, and would wait for them for ever."""
         process, pool = os.getpid(), self._pool

@@ -6,6 +6,7 @@ size, size); terms (n,) each.
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from anomaly.inference.latents import search_images
 from anomaly.inference.place_engine import PlaceEngine
 from anomaly.inference.precision import lower_precision
 from anomaly.inference.recorded import Recorded
-from anomaly.networks import Networks, PlaceNetworks, fold_batch_norm, num_maps
+from anomaly.networks import Networks, PlaceNetworks, fold_batch_norm, num_maps, unfilled
 from anomaly.runtime import place, to_float
 from anomaly.torch_settings import own_draws, own_settings
 
@@ -147,17 +148,7 @@ def place_engine(
     With `has_region` places outside of the region do not count.
     """
     own = copy.deepcopy(networks).eval().requires_grad_(False).to(device)
-
-    @own_settings()
-    @torch.inference_mode()
-    def run(pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
-        at = [torch.from_numpy(each).to(device) for each in (window, pose)]
-        if extract is None:
-            maps = own(to_float(torch.from_numpy(np.require(pixels[None], requirements="W")).to(device)), *at)
-        else:
-            maps = own.judge(torch.from_numpy(extract(pixels)).to(device)[None], *at)
-        return maps[0].cpu().numpy()  # type: ignore[no-any-return]
-
+    run = _TorchPlaces(own, device, extract)
     reference = own.state_dict().get(REFERENCE)
     return PlaceEngine(
         EngineName.TORCH,
@@ -169,6 +160,26 @@ def place_engine(
     )
 
 
+class _TorchPlaces:
+    """Networks of places at work, which may be copied or handed to another process."""
+
+    def __init__(
+        self, networks: PlaceNetworks, device: torch.device, extract: Callable[[Pixels], NDArray[np.float32]] | None
+    ) -> None:
+        self._networks, self._device, self._extract = networks, device, extract
+
+    @own_settings()
+    @torch.inference_mode()
+    def __call__(self, pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
+        at = [torch.from_numpy(each).to(self._device) for each in (window, pose)]
+        if self._extract is None:
+            x = to_float(torch.from_numpy(np.require(pixels[None], requirements="W")).to(self._device))
+            maps = self._networks(x, *at)
+        else:
+            maps = self._networks.judge(torch.from_numpy(self._extract(pixels)).to(self._device)[None], *at)
+        return maps[0].cpu().numpy()  # type: ignore[no-any-return]
+
+
 @own_settings()
 @own_draws()
 def stored_places(contents: Contents, bundle: str) -> PlaceNetworks:
@@ -177,7 +188,7 @@ def stored_places(contents: Contents, bundle: str) -> PlaceNetworks:
     Raises:
         CorruptBundleError: its weights do not fit its manifest.
     """
-    networks = PlaceNetworks(contents.manifest.recipe.features)
+    networks = unfilled(partial(PlaceNetworks, contents.manifest.recipe.features))
     _load(networks, contents, bundle)
     return networks
 
@@ -193,7 +204,7 @@ def stored_networks(contents: Contents, bundle: str) -> Networks:
     plan = contents.manifest.recipe.plan
     if (there := len(contents.map_scale.layers)) != num_maps(plan):
         raise CorruptBundleError(f"{bundle} is corrupt: its networks have {num_maps(plan)} maps, its scale has {there}")
-    networks = Networks(plan)
+    networks = unfilled(partial(Networks, plan))
     _load(networks, contents, bundle)
     return networks
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from anomaly.process_state import owning_process_state
+
 if TYPE_CHECKING:
     from onnx import ModelProto
 
@@ -16,6 +18,7 @@ NUM_EXAMPLES = 2
 """Images that a module is traced with: with one, the exporter would take their number for fixed."""
 
 
+@owning_process_state()
 def traced(
     module: nn.Module,
     inputs: dict[str, Tensor],

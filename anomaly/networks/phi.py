@@ -26,7 +26,8 @@ class PhiFeatures(Frozen):
 
     def __init__(self) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):  # others' initial weights are those that they have without φ
+        is_drawn = torch.get_default_device().type != "meta"
+        with torch.random.fork_rng(devices=[], enabled=is_drawn):  # others' weights are those that they have without φ
             self.network = PretrainedFeatures()
         for layer, width in zip(PHI_LAYERS, WIDTHS.values(), strict=True):
             self.register_buffer(_spread_of(layer), torch.ones(width))

@@ -56,7 +56,7 @@ class CalibrationSummary:
 
 
 def calibrate_bundle(
-    model: Path,
+    model: str | Path,
     data: str,
     *,
     normal: Sequence[str] = (),

@@ -97,9 +97,9 @@ class _Scored:
 
 
 def evaluate_bundle(
-    model: Path,
+    model: str | Path,
     data: str,
-    out: Path,
+    out: str | Path,
     *,
     normal: Sequence[str] = (),
     groups: str = "",
@@ -127,7 +127,7 @@ def evaluate_bundle(
         BundleError: the bundle cannot be used.
         InUseError: another process writes into `out`.  StorageError: `out` cannot be written, or the pixels cannot.
     """
-    alpha = check_alpha(alpha)
+    alpha, out = check_alpha(alpha), Path(out)
     require_report("an evaluation's report")
     from anomaly.report.report import REPORT_FILES, check_report_folder, write_report
 

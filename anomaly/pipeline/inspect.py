@@ -42,9 +42,9 @@ class _Shown:
 
 
 def inspect_bundle(
-    model: Path,
+    model: str | Path,
     data: str | None,
-    out: Path,
+    out: str | Path,
     *,
     normal: Sequence[str] = (),
     device: str = "auto",
@@ -65,6 +65,7 @@ def inspect_bundle(
         UsageError: `normal` is given without `data`, or the extra `report` is missing.
         InUseError: another process writes into `out`.  StorageError: `out` cannot be written, or the pixels cannot.
     """
+    out = Path(out)
     if data is None and normal:
         raise UsageError(f"--normal {','.join(normal)} names classes of DATA, but no DATA is given; give both")
     require_report("drawing what a model has learnt")

@@ -59,13 +59,13 @@ class ScoreSummary:
 
 
 def score_paths(
-    model: Path,
+    model: str | Path,
     inputs: Sequence[str],
-    out: Path,
+    out: str | Path,
     *,
     alpha: float = ALPHA,
     fdr: float | None = None,
-    heatmaps: Path | None = None,
+    heatmaps: str | Path | None = None,
     device: str = "auto",
     engine: str = "auto",
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
@@ -84,6 +84,7 @@ def score_paths(
         InUseError: another process writes `out`, or into `heatmaps`.  StorageError: they cannot be written.
     """
     alpha, fdr = check_alpha(alpha), check_fdr(fdr)
+    out, heatmaps = Path(out), None if heatmaps is None else Path(heatmaps)
     check_results_path(out)
     check_old_results(out)
     if heatmaps is not None:

@@ -22,6 +22,7 @@ from anomaly.pipeline.record import sets_sentences
 from anomaly.pipeline.region import with_region
 from anomaly.pipeline.time_limit import TimeLimit, cut_short, how_to_go_on
 from anomaly.pipeline.train_options import TrainOptions, TrainWatch
+from anomaly.process_state import owning_process_state
 from anomaly.recipes import Resolved, beyond_note, range_note, resolve, scale_note, sides, survey
 from anomaly.runtime import resolve_device
 from anomaly.torch_settings import own_settings
@@ -43,9 +44,10 @@ __all__ = ["TrainOptions", "TrainSummary", "TrainWatch", "train_bundle", "train_
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """The new version."""
+    """The new version; and of each image that this process could not read, the path and the reason."""
 
     bundle: Bundle
+    left_out: Sequence[tuple[str, str]] = ()
 
     def sentences(self) -> list[str]:
         """What was done: the side, the steps and why they ended, the sets, and how to go on."""
@@ -70,6 +72,8 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     With `options.nproc` several processes train it (see `pipeline.launch`). Where torchrun started this process, it is
     one of them: all get the same summary, and rank 0 alone calls `watch`.
 
+    In threads of one process trainings run one after the other (see `process_state`); processes run at once.
+
     Raises:
         DataError: the data cannot be used.
         TrainingError: training diverged, there is nothing to resume, or one of several processes has ended.
@@ -83,6 +87,11 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     if options.nproc != 1:
         check_nproc(options)
         return TrainSummary(load(launch(train_bundle, options, watch)))
+    return _train_here(options, watch)
+
+
+@owning_process_state()
+def _train_here(options: TrainOptions, watch: TrainWatch) -> TrainSummary:
     if not is_ranked():
         resolve_device(options.device)
         return _train(options, watch)
@@ -102,6 +111,7 @@ def _train(options: TrainOptions, watch: TrainWatch, ranks: Ranks = ALONE) -> Tr
     return train_on(dataset, options, watch, ranks)
 
 
+@owning_process_state()
 @own_settings()
 def train_on(
     dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainWatch(), ranks: Ranks = ALONE
@@ -149,7 +159,8 @@ def train_on(
         if normals.split.report and options.measures:
             watch.on_measuring()
             contents = with_detectability(contents, normals.report, options.out, device=options.device, limits=limits)
-        return TrainSummary(save(contents, options.out, left_out=normals.store.errors))
+        left_out = normals.store.errors
+        return TrainSummary(save(contents, options.out, left_out=left_out), left_out)
 
 
 def _watch_of(watch: TrainWatch, limit: TimeLimit, on_rows: Callable[[Sequence[HistoryRow]], None]) -> LearnWatch:

@@ -1,12 +1,14 @@
 """What a training is asked for, and how it is watched. Other packages have both from `pipeline.train`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
 
+from anomaly.config.mistakes import shown
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import UsageError
+from anomaly.files import make_paths
 from anomaly.recipes import AUTO, Resolved, Sections
 from anomaly.training import HistoryRow
 
@@ -41,7 +43,21 @@ class TrainOptions:
     nproc: int = 1
 
     def __post_init__(self) -> None:
-        """Raises UsageError for `max_minutes` that are no time."""
+        """Paths may be given as texts. Raises UsageError for what is of another kind than it should be."""
+        make_paths(self, "out", "region", "init_decoder", "tensorboard")
+        recipe: object = self.recipe
+        if isinstance(recipe, Path):
+            object.__setattr__(self, "recipe", str(recipe))
+        elif not isinstance(recipe, str):
+            raise UsageError(
+                f"recipe is {shown(recipe)}; expected the name of a recipe or a file that ends in .toml, as a text or "
+                "a path; its fields are set by overrides"
+            )
+        if not isinstance(self.overrides, Mapping):
+            raise UsageError(
+                f"overrides is {shown(self.overrides)}; expected fields by section, such as "
+                '{"training": {"steps": 1000}}'
+            )
         minutes: object = self.max_minutes
         if minutes is not None and not (isinstance(minutes, Real) and float(minutes) >= 0):
             raise UsageError(

@@ -24,6 +24,7 @@ from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import AnomalyError, DataError, ImageError, UsageError
 from anomaly.evaluation.metrics import ImageMetrics, image_metrics
 from anomaly.extras import WITH_TORCH, require
+from anomaly.files import make_paths
 from anomaly.inference import Detector, load_detector
 from anomaly.pipeline.region import with_region
 from anomaly.pipeline.train import TrainOptions, train_on
@@ -57,6 +58,10 @@ class TrialOptions:
     device: str = "auto"
     seed: int = 0
     max_pixels: int = DEFAULT_LIMITS.max_pixels
+
+    def __post_init__(self) -> None:
+        """Paths may be given as texts."""
+        make_paths(self, "region")
 
 
 @dataclass(frozen=True)

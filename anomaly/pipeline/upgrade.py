@@ -8,7 +8,7 @@ from anomaly.inference import EngineName, load_detector
 from anomaly.inference.evidence_onnx import with_graph
 
 
-def upgrade_bundle(model: Path, *, device: str = "auto") -> Bundle:
+def upgrade_bundle(model: str | Path, *, device: str = "auto") -> Bundle:
     """The new version, beside the old ones. The bundle's golden images are scored before it is written.
 
     Raises:

@@ -23,6 +23,7 @@ from anomaly.config import Recipe, default_feature_layer
 from anomaly.data import NormalSplit, PixelsOfImages, image_keys, take
 from anomaly.networks import Networks, PlaceNetworks
 from anomaly.networks.pretrained import PretrainedFeatures
+from anomaly.process_state import owning_process_state
 from anomaly.runtime import resolve_precision
 from anomaly.scoring import MapScale, TermStatistics, combine
 from anomaly.torch_settings import own_draws, own_settings, threads
@@ -72,6 +73,7 @@ class LearnWatch:
     on_progress: Callable[[str, int, int | None], object] = lambda stage, done, total: None
 
 
+@owning_process_state()
 @own_settings()
 def learn(
     pixels: Pixels,
@@ -121,6 +123,7 @@ def learn(
     return replace(contents, manifest=contents.manifest.model_copy(update={"warnings": warnings}))
 
 
+@owning_process_state()
 @own_settings()
 def learn_places(
     pixels: PixelsOfImages,

@@ -18,6 +18,7 @@ from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA
 from anomaly.errors import StorageError, UsageError
 from anomaly.extras import require
+from anomaly.files import make_paths
 from anomaly.inference import Detector, load_detector
 from anomaly.locks import held
 from anomaly.pipeline.results import ResultRow
@@ -59,6 +60,10 @@ class WatchOptions:
     device: str = "auto"
     engine: str = "auto"
     max_pixels: int = DEFAULT_LIMITS.max_pixels
+
+    def __post_init__(self) -> None:
+        """Paths may be given as texts."""
+        make_paths(self, "model", "folder", "move_to", "journal", "secret_file")
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The detector: whatever holds an image gives its score, and one that fails gives its reason."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,31 @@ def test_what_are_no_images_is_refused(detector: Detector, tmp_path: Path) -> No
         for images in wrong:
             with pytest.raises(UsageError, match=f"images are of {type(images).__name__}; expected a path"):
                 detector.score(images)
+
+
+def test_an_array_of_paths_is_paths(detector: Detector, tmp_path: Path) -> None:
+    paths = write_images(tmp_path, normals()[:3])
+    expected = detector.score(paths).score
+    given: list[Any] = [np.array(list(map(str, paths))), np.array(paths, dtype=object)]
+    for images in given:
+        assert_array_equal(detector.score(images).score, expected)
+    assert_array_equal(detector.score(np.array(str(paths[0]))).score, expected[:1])
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (8, 8, 2), (3, 8, 0), (8,), (), (1, 2, 1, 8, 8)])
+def test_an_array_that_is_no_image_and_no_batch_is_refused(detector: Detector, shape: tuple[int, ...]) -> None:
+    said = re.escape(f"this array of uint8 has the shape {shape}; expected one image (h, w)")
+    with pytest.raises(UsageError, match=said + r".* give images \(n, h, w\) as list\(images\)"):
+        detector.score(np.zeros(shape, np.uint8))
+    with pytest.raises(UsageError, match="this array of <U1 has the shape"):
+        detector.score(np.array([["x", "y"]]))
+
+
+def test_a_batch_of_nan_alone_is_refused_as_that(detector: Detector) -> None:
+    batch = np.full((2, 1, 8, 8), np.nan)
+    for images in (batch, batch.astype(np.float16)):
+        with pytest.raises(UsageError, match="all values of this batch are NaN"):
+            detector.score(images)
 
 
 def test_nothing_gives_nothing(detector: Detector) -> None:

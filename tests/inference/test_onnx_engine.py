@@ -9,7 +9,7 @@ import threading
 import warnings
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -26,6 +26,8 @@ from anomaly.inference import Detector, EngineName, load_detector, onnx_engine
 from anomaly.inference.onnx_engine import OnnxEngine, session_of
 from tests.digit_images import normals, others
 from tests.inference.engines import by_torch
+
+Thing = TypeVar("Thing")
 
 MODELS = ["bigan_dir", "patched_dir"]
 BETWEEN_ENGINES, WITHIN = 1e-4, 1e-5
@@ -136,13 +138,24 @@ def test_a_forked_process_has_threads_of_its_own(bigan_dir: Path, monkeypatch: p
     assert answers.get() == expected.tolist()
 
 
+def copies_of(thing: Thing) -> list[Thing]:
+    return [copy.deepcopy(thing), pickle.loads(pickle.dumps(thing))]  # noqa: S301  # made here
+
+
 @pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
-def test_a_detector_may_be_copied_and_handed_to_another_process(bigan_dir: Path, engine: str) -> None:
-    detector = load_detector(bigan_dir, device="cpu", engine=engine)
-    expected = detector.score(list(normals()[:5])).score
-    for other in (copy.deepcopy(detector), pickle.loads(pickle.dumps(detector))):  # noqa: S301  # made here
+@pytest.mark.parametrize("model", ["bigan_dir", "whole_places_dir", "aligned_dir"])
+def test_a_detector_and_its_scores_may_be_copied_and_handed_to_another_process(
+    model: str, engine: str, request: pytest.FixtureRequest
+) -> None:
+    detector = load_detector(request.getfixturevalue(model), device="cpu", engine=engine)
+    images = [np.kron(image, np.ones((8, 8), np.uint8)) for image in normals()[:5]]
+    expected = detector.score(images)
+    for other in copies_of(detector):
         assert other.engine is not detector.engine
-        assert_array_equal(other.score(list(normals()[:5])).score, expected)
+        assert_array_equal(other.score(images).score, expected.score)
+    for scores in copies_of(expected):
+        assert_array_equal(scores.score, expected.score)
+        assert_array_equal(scores.heatmap, expected.heatmap)
 
 
 def test_threads_end_with_their_detector(bigan_dir: Path) -> None:

@@ -1,5 +1,6 @@
 """Recordings: a CUDA graph is played on a CPU, by replaying onto the same memory; on a GPU it is a real one."""
 
+import copy
 import gc
 import logging
 import weakref
@@ -156,3 +157,9 @@ def test_a_gpu_scores_as_the_cpu_does(model: str, request: pytest.FixtureRequest
     gone = weakref.ref(there.engine)
     del there
     assert gone() is None
+
+
+def test_a_copy_has_recordings_of_its_own() -> None:
+    recorded = Recorded()
+    assert isinstance(copy.deepcopy(recorded), Recorded)
+    assert copy.deepcopy(recorded) is not recorded

@@ -1,0 +1,27 @@
+"""An estimator from a bundle, fitted anew."""
+
+from pathlib import Path
+
+import pytest
+from sklearn.base import clone
+
+from anomaly.errors import UsageError
+from anomaly.estimator import GanDetector
+from tests.digit_images import normals
+from tests.test_estimator import tiny
+
+
+@pytest.mark.filterwarnings("ignore:there are .* normal images to train on", "ignore:no image can be called anomalous")
+def test_a_loaded_estimator_of_a_recipe_file_says_which_file_it_fits_anew_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.toml").write_text('training.method = "bigan"\n')
+    monkeypatch.chdir(tmp_path)
+    estimator = tiny("training.steps=1").set_params(recipe=tmp_path / "mine.toml").fit(normals())
+    loaded = GanDetector.load(estimator.save(tmp_path / "m"), device="cpu")
+    assert loaded.recipe == "mine.toml"
+    again = clone(loaded).set_params(overrides=estimator.overrides)
+    assert again.fit(normals()).detector_.bundle.manifest.recipe == loaded.detector_.bundle.manifest.recipe
+    (tmp_path / "mine.toml").unlink()
+    with pytest.raises(UsageError, match=r"the recipe mine\.toml cannot be read .*; check the path"):
+        clone(loaded).fit(normals())
