@@ -188,7 +188,7 @@ def test_a_hangup_that_comes_while_the_server_starts_is_heeded_and_does_not_end_
     def create_slowly(*of: Any, **options: Any) -> FastAPI:
         app = create(*of, **options)
         add_key(keys, "ops", ["score"])
-        os.kill(os.getpid(), signal.SIGHUP)
+        signal.pthread_kill(threading.get_ident(), signal.SIGHUP)  # else a thread of another test would get it
         return app
 
     monkeypatch.setattr(service_app, "create_app", create_slowly)
