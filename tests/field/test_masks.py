@@ -243,7 +243,7 @@ def test_one_bad_mask_costs_its_own_row(bigan_dir: Path, tree: Path, tmp_path: P
     result = call("evaluate", bigan_dir, tree, "--out", tmp_path / "b", "--device", "cpu")
     assert result.exit_code == 1
     assert "the masks of 1 image cannot be used:" in result.stderr
-    assert "over 18 of 20 anomalous images and 20 normal ones: 1 have no mask and the masks of 1" in result.stdout
+    assert "over 18 of 20 anomalous images and 20 normal ones: 1 has no mask and the masks of 1" in result.stdout
     before, after = metrics_in(tmp_path / "a"), metrics_in(tmp_path / "b")
     assert (before["num_without_mask"], before["num_masks_failed"]) == (2, 0)
     assert (after["num_without_mask"], after["num_masks_failed"]) == (1, 1)

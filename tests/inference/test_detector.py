@@ -110,7 +110,7 @@ def test_alpha_is_a_rate(detector: Detector, alpha: Any) -> None:
 
 def test_alpha_may_be_a_number_of_numpy(detector: Detector) -> None:
     number: Any = np.float32(0.25)
-    scores, same = (detector.score(normals()[:3], alpha=alpha) for alpha in (number, 0.25))
+    scores, same = (detector.score(list(normals()[:3]), alpha=alpha) for alpha in (number, 0.25))
     assert (scores.threshold, scores.is_anomalous) == (same.threshold, same.is_anomalous)
     assert type(scores.alpha) is float
 
