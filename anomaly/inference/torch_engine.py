@@ -26,7 +26,7 @@ from anomaly.inference.precision import lower_precision
 from anomaly.inference.recorded import Recorded
 from anomaly.networks import Networks, PlaceNetworks, fold_batch_norm, num_maps, unfilled
 from anomaly.runtime import place, to_float
-from anomaly.torch_settings import own_draws, own_settings
+from anomaly.torch_settings import own_settings
 
 MAX_BATCH_SIZE, MAX_BATCH_PIXELS = 256, 2**18  # images, and pixels of all: the fastest on two cores, and bounded
 BATCH_GRAIN = 16  # smaller batches are filled up: their kernels round differently, by about 1e-5 of a score
@@ -181,7 +181,6 @@ class _TorchPlaces:
 
 
 @own_settings()
-@own_draws()
 def stored_places(contents: Contents, bundle: str) -> PlaceNetworks:
     """The networks of places of a bundle, which error messages call `bundle`, with its weights.
 
@@ -194,7 +193,6 @@ def stored_places(contents: Contents, bundle: str) -> PlaceNetworks:
 
 
 @own_settings()
-@own_draws()
 def stored_networks(contents: Contents, bundle: str) -> Networks:
     """The networks of a bundle, which error messages call `bundle`, with its weights.
 
