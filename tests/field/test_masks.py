@@ -201,7 +201,7 @@ def test_inverted_masks_are_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """20 goods and 20 defects of digits, each defect with its mask; reports leave pictures and page away."""
-    monkeypatch.setattr(report, "roc_png", lambda *_: b"")
+    monkeypatch.setattr(report, "roc_png", lambda *_: bytes(33))
     monkeypatch.setattr(report, "render_page", lambda *_: "")
     root = tmp_path / "tree"
     write_images(root / "train" / "good", digits("train", "0")[:30])

@@ -46,7 +46,7 @@ def options(data: Path, out: Path) -> TrainOptions:
 
 @pytest.fixture(autouse=True)
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "roc_png", lambda *_: b"")
+    monkeypatch.setattr(report, "roc_png", lambda *_: bytes(33))
     monkeypatch.setattr(report, "render_page", lambda *_: "")
 
 
