@@ -123,10 +123,11 @@ def test_a_failure_half_way_leaves_the_old_results(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    (tmp_path / "r.csv").write_text("old")
+    old = "path,score,p_value,is_anomalous,threshold,error\nold.png,1,1,false,2,\n"
+    (tmp_path / "r.csv").write_text(old)
     images = [str(path) for path in write_images(tmp_path / "in", normals()[:3])]
     monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(StorageError, match="No space"):
         score_paths(bigan_dir, images, tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu")
-    assert (tmp_path / "r.csv").read_text() == "old"
+    assert (tmp_path / "r.csv").read_text() == old
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "r.csv"]
