@@ -28,17 +28,20 @@ def own_settings() -> Iterator[None]:
 
     The default type and the shortening belong to the whole process, so its other threads have ours meanwhile.
     """
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
-        for device_type in filter(torch.is_autocast_enabled, _DEVICE_TYPES):
-            stack.enter_context(torch.autocast(device_type, enabled=False))
-        if torch.get_default_device().type != "cpu":
-            stack.enter_context(torch.device("cpu"))
-        stack.enter_context(_single_precision)
-        if torch.get_num_threads() > _most_threads():
-            stack.enter_context(threads(_most_threads()))
-        yield
+    with _single_precision:
+        if _is_as_needed():
+            yield  # at once: this is entered for each call of a detector
+            return
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            for device_type in filter(torch.is_autocast_enabled, _DEVICE_TYPES):
+                stack.enter_context(torch.autocast(device_type, enabled=False))
+            if torch.get_default_device().type != "cpu":
+                stack.enter_context(torch.device("cpu"))
+            if torch.get_num_threads() > _most_threads():
+                stack.enter_context(threads(_most_threads()))
+            yield
 
 
 @contextmanager
@@ -64,6 +67,17 @@ def threads(num: int) -> Iterator[None]:
 
 
 _most_threads = cache(num_threads)  # which reads the system's files
+
+
+def _is_as_needed() -> bool:
+    """Whether this thread needs no other mode, device or number of threads."""
+    return (
+        torch.is_grad_enabled()
+        and not torch.is_inference_mode_enabled()
+        and not any(map(torch.is_autocast_enabled, _DEVICE_TYPES))
+        and torch.get_default_device().type == "cpu"
+        and torch.get_num_threads() <= _most_threads()
+    )
 
 
 def _shortening() -> list[Any]:
@@ -111,6 +125,9 @@ class _Precisions(NamedTuple):
             each.fp32_precision = precision
 
 
+_OURS = _Precisions(torch.float32, False, "highest", ["ieee"] * len(_shortening()))
+
+
 class _SinglePrecision:
     """A context of all threads: the first to enter sets our precision, the last to leave sets back what was there."""
 
@@ -122,8 +139,10 @@ class _SinglePrecision:
     def __enter__(self) -> None:
         with self._lock:
             if not self._num_inside:
-                self._before = _Precisions.now()
-                _Precisions(torch.float32, False, "highest", ["ieee"] * len(_shortening())).set()
+                now = _Precisions.now()
+                self._before = None if now == _OURS else now
+                if self._before is not None:
+                    _OURS.set()
             self._num_inside += 1
 
     def __exit__(self, *_: object) -> None:
