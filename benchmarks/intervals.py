@@ -1,6 +1,6 @@
 """How often the 95 % interval of an AUROC holds the true one, beside the percentile bootstrap that it replaced.
 
-    python -m benchmarks.intervals [--sets 400]
+    python -m benchmarks.intervals [--sets 2000]
 
 Simulated test sets: normals are N(0, 1), anomalies lie higher by what the true AUROC needs. Pictures of one part
 correlate at 0.8. The bootstrap redraws normal parts and single anomalies, as it did.
@@ -63,7 +63,7 @@ CASES = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", type=int, default=400, help="test sets of each case")
+    parser.add_argument("--sets", type=int, default=2000, help="test sets of each case")
     num_sets = parser.parse_args(arguments).sets
     print("| normal + anomalous parts | true AUROC | bootstrap | today's |\n|---|---|---|---|")
     for case in CASES:
