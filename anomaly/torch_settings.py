@@ -67,6 +67,7 @@ def threads(num: int) -> Iterator[None]:
 
 
 _most_threads = cache(num_threads)  # which reads the system's files
+_has_gpu = cache(torch.cuda.is_available)
 
 
 def _is_as_needed() -> bool:
@@ -83,8 +84,20 @@ def _is_as_needed() -> bool:
 def _shortening() -> list[Any]:
     """The settings of each library of what it may compute single precision in."""
     cudnn: Any = torch.backends.cudnn
+    return [cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul, *_shortening_on_cpus()]
+
+
+def _shortening_on_cpus() -> list[Any]:
     mkldnn: Any = torch.backends.mkldnn
-    return [cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul, mkldnn.conv, mkldnn.rnn, mkldnn.matmul]
+    return [mkldnn.conv, mkldnn.rnn, mkldnn.matmul]
+
+
+def _is_single_precision() -> bool:
+    """Whether what can compute here computes in single precision. A GPU's libraries shorten it by default."""
+    that_compute = _shortening() if _has_gpu() else _shortening_on_cpus()
+    return torch.get_default_dtype() == torch.float32 and all(
+        each.fp32_precision in ("none", "ieee") for each in that_compute
+    )
 
 
 def _read(setting: Callable[[], Setting]) -> Setting | None:
@@ -129,7 +142,10 @@ _OURS = _Precisions(torch.float32, False, "highest", ["ieee"] * len(_shortening(
 
 
 class _SinglePrecision:
-    """A context of all threads: the first to enter sets our precision, the last to leave sets back what was there."""
+    """A context of all threads: the first to enter sets our precision, the last to leave sets back what was there.
+
+    Where nothing that computes here is shortened, nothing is set: this is entered for each call of a detector.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -139,8 +155,7 @@ class _SinglePrecision:
     def __enter__(self) -> None:
         with self._lock:
             if not self._num_inside:
-                now = _Precisions.now()
-                self._before = None if now == _OURS else now
+                self._before = None if _is_single_precision() else _Precisions.now()
                 if self._before is not None:
                     _OURS.set()
             self._num_inside += 1
