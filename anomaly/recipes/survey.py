@@ -14,14 +14,11 @@ from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.decoding.ranges import FULL_RANGE
 from anomaly.errors import ImageError
 from anomaly.recipes.value_range import FewBeyond, few_beyond, peaks_of
+from anomaly.sizes import Size
 
 NUM_LOOKED_AT = 16
 NUM_FOR_SIZES = 4  # more, where colour needs no looking for: large pictures take time to decode
 _LEAST_TOLD = 1.5  # pixels that become one; below it there is no warning
-
-
-Size = tuple[int, int]
-"""Height and width in pixels."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def check_alike(found: list[Row], expected: list[Row], deviation: float, terms: 
     assert num_scored > 100
     assert len(found) - num_scored > 50
     for row, right in zip(found, expected, strict=True):
-        assert list(row) == ["path", "score", "p_value", "is_anomalous", "threshold", "terms", "error"]
+        assert list(row) == ["path", "score", "p_value", "is_anomalous", "threshold", "terms", "warning", "error"]
         if row["error"] is not None:
             assert row["error"].startswith(row["path"])
             assert {row[name] for name in list(row)[1:-1]} == {None}

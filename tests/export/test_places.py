@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from anomaly.bundle import load
 from anomaly.config import Resize
@@ -27,9 +28,22 @@ def test_pictures_of_two_shapes_score_as_the_bundle_scores_them(
     expected = load_detector(whole_places_dir, device="cpu").score(files)
     np.testing.assert_allclose([row["score"] for row in rows], expected.score, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose([row["p_value"] for row in rows], expected.p_value)
+    assert [row["warning"] for row in rows] == [None] * 4
     assert NOTICE in (folder / "NOTICE").read_text()
     assert json.loads((folder / "model.json").read_text())["preprocess"]["resize"] == "whole"
     assert "of any height h and width w that are multiples of" in (folder / "README.md").read_text()
+
+
+def test_a_picture_of_a_size_that_did_not_calibrate_is_warned_of(
+    whole_places_dir: Path, drawn_parts: Path, tmp_path: Path
+) -> None:
+    folder = export_bundle(whole_places_dir, tmp_path / "out", Runtime.ONNX).folder
+    with Image.open(sorted(drawn_parts.iterdir())[0]) as part:
+        part.resize((3 * part.width, 3 * part.height)).save(tmp_path / "large.png")
+    command = [sys.executable, "-B", str(folder / "predict.py"), str(tmp_path / "large.png")]
+    row = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    detector = load_detector(whole_places_dir, device="cpu")
+    assert row["warning"] == detector.score(tmp_path / "large.png").warnings[0] is not None
 
 
 def test_the_readme_of_a_model_of_one_size_names_that_size(whole_places_dir: Path) -> None:

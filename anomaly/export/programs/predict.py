@@ -15,6 +15,7 @@ from anomaly.data.files.listing import places_in
 from anomaly.data.reader import Picture, read_all
 from anomaly.defaults import ALPHA
 from anomaly.shares import AS_SHARE, read_share
+from anomaly.sizes import size_warning
 
 
 def _main() -> int:
@@ -33,14 +34,17 @@ def _main() -> int:
     except Exception as error:  # the runtimes' errors have no common base but this
         parser.error(f"the model cannot be loaded. Copy the whole folder again. {error}")
     paths = [path for named in given.inputs for path in places_in(named)]
+    fields = ("score", "p_value", "is_anomalous", "threshold", "terms", "warning", "error")
     for path, picture in zip(paths, read_all(((str(path), path) for path in paths), about.preprocess), strict=True):
-        row: dict[str, Any] = dict.fromkeys(("score", "p_value", "is_anomalous", "threshold", "terms", "error"))
+        row: dict[str, Any] = dict.fromkeys(fields)
         if isinstance(picture, Picture):
             score, p_value, threshold, is_anomalous, terms, _ = model(picture.pixels[None], alpha)
-            row |= {"score": score.item(), "p_value": p_value.item()}
-            row["terms"] = dict(zip(about.terms, terms[0].tolist(), strict=True))
-            if not math.isnan(threshold):  # it is where alpha has too few calibration images
+            named = zip(about.terms, terms[0].tolist(), strict=True)
+            row |= {"score": score.item(), "p_value": p_value.item(), "terms": dict(named)}
+            if not math.isnan(threshold):  # as it is where alpha has too few calibration images
                 row |= {"threshold": threshold.item(), "is_anomalous": is_anomalous.item()}
+            if sizes := about.calibration_sizes:  # of models that take pictures of many sizes
+                row["warning"] = size_warning((picture.height, picture.width), sizes.smallest, sizes.largest)
         else:
             row["error"], failed = str(picture), 1
         sys.stdout.write(json.dumps({"path": str(path), **row}) + "\n")
