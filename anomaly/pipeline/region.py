@@ -77,8 +77,10 @@ def propose_region(
     samples = dataset.train_normals()
     rows = np.unique(np.linspace(0, len(samples) - 1, NUM_PICTURES).astype(int))
     drawn = [samples[row] for row in rows]
-    value_range = survey(drawn, limits=limits).value_range
-    pictures = _shrunk(_readable(drawn, limits, value_range))
+    found = survey(drawn, limits=limits)
+    if found.beyond is not None:
+        on_data([str(found.beyond)])
+    pictures = _shrunk(_readable(drawn, limits, found.value_range))
     if len(pictures) < MIN_PICTURES:
         raise DataError(
             f"{data}: {counted(len(pictures), 'normal picture')} can be read, and what they have in common shows in "
@@ -87,7 +89,7 @@ def propose_region(
     inside, share = propose(pictures)
     if inside is None:
         raise DataError(f"{data}: no region is proposed, because {_why_not(share)}")
-    first = next(_readable(drawn, limits, value_range))
+    first = next(_readable(drawn, limits, found.value_range))
     overlay = out.with_name(f"{out.stem}_overlay.png")
     mask = Image.fromarray(inside).resize(first.size, Image.Resampling.NEAREST)
     contents = {out: _png(mask.convert("L")), overlay: _png(_darkened(first, np.asarray(mask)))}

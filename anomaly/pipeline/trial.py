@@ -131,6 +131,8 @@ def try_recipes(
     limits = Limits.for_pixels(options.max_pixels)
     samples = dataset.train_normals()
     found = survey(samples, limits=limits)
+    if found.beyond is not None:
+        on_data([str(found.beyond)])
     names = options.recipes or candidates(found)
     if len(set(names)) < 2:
         raise UsageError(f"only {', '.join(names)} is to be tried; give at least two, such as parts,surfaces")

@@ -9,7 +9,7 @@ from PIL import Image
 from anomaly.config import PreprocessConfig
 from anomaly.data import Sample
 from anomaly.recipes import beyond_note, few_beyond, survey
-from tests.cli.calls import done
+from tests.cli.calls import call, done
 
 
 def of(*peaks: int) -> list[tuple[str, int]]:
@@ -75,3 +75,13 @@ def test_the_command_data_says_it_of_the_images_that_train(tmp_path: Path) -> No
     assert f"20 of 21 pictures of 16 bits have values up to 4,095; only {tmp_path / 'd' / '20.tif'} goes" in done(
         "data", tmp_path / "d"
     ).stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize("command", ["region", "recipes try"])
+def test_each_command_that_reads_all_by_one_range_tells_of_the_few(command: str, tmp_path: Path) -> None:
+    """`region` of points on black proposes none, and `recipes try` of so few trains none; both have read them all."""
+    pictures(tmp_path / "wide", *[3000] * 20, 65535)
+    more = ["--out", tmp_path / "mask.png"] if command == "region" else ["--recipes", "digits,autoencoder"]
+    result = call(*command.split(), tmp_path / "wide", *more)
+    said = " ".join(result.output.split())
+    assert "20 of 21 pictures of 16 bits have values up to 4,095" in said
