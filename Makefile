@@ -27,7 +27,7 @@ run: $(SERVING) ## install what serving, training and reports need; serve the sh
 	$(BIN)/anomaly serve --models models/ --default-model mnist --host $(HOST) --port $(PORT)
 
 test: install ## run the test suite with branch coverage, files of tests in two processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 hostile: install ## 5,000 damaged images, bombs, and 5,000 requests made from the OpenAPI document
 	ANOMALY_HOSTILE_IMAGES=5000 ANOMALY_API_EXAMPLES=500 $(BIN)/python -m pytest --timeout 1800 -s \

@@ -38,6 +38,11 @@ _TINY: dict[str, dict[str, Any]] = {
 _DEFECTS_REMEMBERED = {"synthetic_defects": True, "memory_bank": MAX_REMEMBERED}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: at the end no process waits for another's."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_export_a_structure() -> Iterator[None]:
     """Making a graph takes seconds, and it depends on the structure of the networks only: its weights lie outside."""

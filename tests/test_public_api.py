@@ -20,6 +20,8 @@ from anomaly.pipeline.score import score_paths
 from anomaly.pipeline.upgrade import upgrade_bundle
 from tests.digit_images import normals, others, write_images
 
+pytestmark = pytest.mark.long
+
 MORE = (
     "detector.score(picture for picture in [pixels[0, 0]])",
     "detector.score([Path('a.png').read_bytes(), 'b.png', Path('c.png'), pixels[0, 0]])",

@@ -16,6 +16,8 @@ import pytest
 from anomaly.pipeline.score import score_paths
 from tests.digit_images import normals, others, write_images
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 
 

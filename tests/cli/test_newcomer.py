@@ -11,6 +11,8 @@ from PIL import Image
 from anomaly.bundle import load
 from anomaly.inference import load_detector
 
+pytestmark = pytest.mark.long
+
 NUM_PHOTOGRAPHS, WIDTH, HEIGHT = 24, 1280, 960
 
 

@@ -9,6 +9,8 @@ import anomaly
 from anomaly.recipes import read_recipe, recipe_names
 from tests.cli.calls import done, refused, sets
 
+pytestmark = pytest.mark.long
+
 ZERO = ("digits", "--normal", "0", "--device", "cpu")
 
 SYSTEMS: dict[str, list[str]] = {

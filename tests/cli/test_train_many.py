@@ -13,6 +13,8 @@ from anomaly.bundle import load
 from benchmarks.ray_clusters import ray_cluster
 from tests.cli.calls import call, done, refused
 
+pytestmark = pytest.mark.long
+
 TINY = "network.width=4 network.latent_dim=2 training.batch_size=8"
 COLUMNS = "data,name,recipe,normal,steps,set\n"
 PROGRAM = [sys.executable, "-c", "from anomaly.cli import app; app()"]

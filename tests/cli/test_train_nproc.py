@@ -16,6 +16,8 @@ import pytest
 from anomaly.bundle import load
 from tests.cli.calls import TINY, call, done, refused
 
+pytestmark = pytest.mark.long
+
 DIGITS = ("train", "digits", "--normal", "0", *TINY)
 PROGRAM = [sys.executable, "-c", "from anomaly.cli import app; app()"]
 TELLING = """import sys
