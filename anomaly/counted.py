@@ -1,4 +1,7 @@
-"""Numbers as messages have them: with their nouns, and sizes of pictures."""
+"""Numbers as messages have them, with their nouns; and the sizes of pictures."""
+
+Size = tuple[int, int]
+"""Height and width of a picture on disk in pixels: the order of an array's shape. PIL's sizes have the width first."""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -57,6 +57,19 @@ def test_no_two_classes_have_one_name() -> None:
     assert {name: num for name, num in classes.items() if num > 1} == {}
 
 
+def aliases(path: Path) -> Iterator[tuple[str, str]]:
+    """The names and values of a module's kinds of arrays and tuples, such as `Pixels = NDArray[np.uint8]`."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript):
+            yield from ((ast.unparse(target), ast.unparse(node.value)) for target in node.targets)
+
+
+def test_no_kind_of_array_is_named_twice() -> None:
+    """Arrays of floats may be named by each layer: neighbours do not import each other."""
+    named = Counter(alias for path in FILES for alias in aliases(path))
+    assert {alias for alias, num in named.items() if num > 1 and alias[1] != "NDArray[np.float64]"} == set()
+
+
 def ordered_with_a_threshold(path: Path) -> bool:
     orders = (ast.Gt, ast.GtE, ast.Lt, ast.LtE)
     return any(

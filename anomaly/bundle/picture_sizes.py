@@ -9,13 +9,10 @@ from math import prod
 from typing import Self
 
 from anomaly.config import Config
-from anomaly.counted import size_text
+from anomaly.counted import Size, size_text
 
 MOST_TIMES = 2.0
 """So many times fewer or more pixels than those that calibrated have change this share by about as much."""
-
-Size = tuple[int, int]
-"""Height and width in pixels, as the picture is on disk."""
 
 
 class PictureSizes(Config):

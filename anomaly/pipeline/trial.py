@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.config.region import OUTSIDE, inside_of
-from anomaly.data import Dataset, Limits, Sample, describe, open_dataset, to_array
+from anomaly.data import Dataset, Limits, Pixels, Sample, describe, open_dataset, to_array
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import AnomalyError, DataError, ImageError, UsageError
 from anomaly.evaluation.metrics import ImageMetrics, image_metrics
@@ -38,8 +38,6 @@ FEWEST_JUDGED, FEWEST_LEARNT = 5, 20
 JUDGED_PIXELS = 40_000_000  # of all of them, so that large pictures do not take long
 HELD_OUT = 0.2
 SPOILT_EACH = 2
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

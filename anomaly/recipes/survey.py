@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from anomaly.config import PreprocessConfig, Resize
-from anomaly.counted import counted, size_text
+from anomaly.counted import Size, counted, size_text
 from anomaly.data import Limits, Sample, range_for, to_array
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.decoding.ranges import FULL_RANGE
@@ -18,10 +18,6 @@ from anomaly.recipes.value_range import FewBeyond, few_beyond, peaks_of
 NUM_LOOKED_AT = 16
 NUM_FOR_SIZES = 4  # more, where colour needs no looking for: large pictures take time to decode
 _LEAST_TOLD = 1.5  # pixels that become one; below it there is no warning
-
-
-Size = tuple[int, int]
-"""Height and width in pixels."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from torch import Tensor
 from anomaly.bundle import Contents, DataRecord, Golden, Manifest, NormalSet, now, record_of
 from anomaly.calibration import Calibration
 from anomaly.config import Recipe, default_feature_layer
-from anomaly.data import NormalSplit, PixelsOfImages, image_keys, take
+from anomaly.data import NormalSplit, Pixels, PixelsOfImages, image_keys, take
 from anomaly.networks import Networks, PlaceNetworks
 from anomaly.networks.pretrained import PretrainedFeatures
 from anomaly.process_state import owning_process_state
@@ -36,9 +36,6 @@ from anomaly.training.ranks import ALONE, Ranks
 
 NUM_GOLDEN = 4
 GOLDEN_SIDE = 256  # pixels, of a crop at most
-
-Pixels = NDArray[np.uint8]
-
 
 Maps = NDArray[np.float32] | Sequence[NDArray[np.float32]]
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response, Security
 
-from anomaly.data import Picture
+from anomaly.data import Picture, Pixels
 from anomaly.inference import Detector
 from service.edge.bodies import BYTES, Body, disconnection
 from service.edge.callers import BEARER, NEEDS_KEY, check_scope
 from service.edge.keys import Scope
 from service.edge.request_log import note_images, request_id
-from service.edge.tensors import IMAGE, JSON_VALUE_BYTES, PART, InferBody, Pixels, SentImages
+from service.edge.tensors import IMAGE, JSON_VALUE_BYTES, PART, InferBody, SentImages
 from service.engine.admission import Reservation
 from service.errors import PROTOCOL, MalformedRequestError, ModelNotFoundError, NotReadyError
 from service.routes.inference_answers import HEADER_LENGTH, HEATMAP, Outcomes, Wanted, answer, described

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anomaly.data import Pixels
 from anomaly.data.pose import pose_of
 from anomaly.networks.aligned_memory import AlignedMemory
 from anomaly.networks.places import Memory, PlaceNetworks, posed
-from anomaly.training.places.pool import Extract, Pixels, where_of
+from anomaly.training.places.pool import Extract, where_of
 from anomaly.training.places.statistics import measured
 
 

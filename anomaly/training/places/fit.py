@@ -20,7 +20,7 @@ from torch.nn.functional import avg_pool2d
 
 from anomaly.config import FeaturesConfig, Place, TrainingConfig
 from anomaly.config.places import PLACE
-from anomaly.data import PixelsOfImages
+from anomaly.data import Pixels, PixelsOfImages
 from anomaly.networks.places import NUM_FEATURES, MainAxes, PlaceDiscriminator, PlaceNetworks
 from anomaly.networks.restorer import MapRestorer
 from anomaly.training.curves import REPORT_EVERY, HistoryRow, means
@@ -28,7 +28,7 @@ from anomaly.training.places.aligned import find_reference
 from anomaly.training.places.discriminator import train_discriminator
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample, evidence_of
 from anomaly.training.places.memory import remember, vectors_of
-from anomaly.training.places.pool import Extract, Pixels, PlacePool, draw_pool
+from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.restorer import train_restorer
 from anomaly.training.places.spoilt import (
     CHOOSING_KINDS,
