@@ -87,28 +87,18 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     if options.nproc != 1:
         check_nproc(options)
         return TrainSummary(load(launch(train_bundle, options, watch)))
-    return _train_here(options, watch)
-
-
-@owning_process_state()
-def _train_here(options: TrainOptions, watch: TrainWatch) -> TrainSummary:
-    if not is_ranked():
-        resolve_device(options.device)
-        return _train(options, watch)
-    options = replace(options, device=device_of_rank(options.device))
-    with joined(resolve_device(options.device)) as ranks:
+    if is_ranked():
+        options = replace(options, device=device_of_rank(options.device))
+    device = resolve_device(options.device)
+    with owning_process_state(), joined(device) if is_ranked() else nullcontext(ALONE) as ranks:
         if not ranks.leads:
-            return TrainSummary(load(Path(follow(ranks, resolve_device(options.device)))))
+            return TrainSummary(load(Path(follow(ranks, device))))
         with telling_failures(ranks):
-            summary = _train(options, watch, ranks)
+            dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
+            watch.on_data(describe(dataset))
+            summary = train_on(dataset, options, watch, ranks)
         ranks.tell({"done": str(summary.bundle.ref.path.resolve())})
         return summary
-
-
-def _train(options: TrainOptions, watch: TrainWatch, ranks: Ranks = ALONE) -> TrainSummary:
-    dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
-    watch.on_data(describe(dataset))
-    return train_on(dataset, options, watch, ranks)
 
 
 @owning_process_state()
