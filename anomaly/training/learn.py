@@ -8,7 +8,7 @@ scale of the heatmaps, *calibrate* gives the ranks of p-values and thresholds an
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Protocol
 
@@ -115,9 +115,8 @@ def learn(
     )
     watch.on_calibrating()
     settle(trained.networks, recipe.plan, pixels, np.array(split.train), np.array(split.select), device)
-    contents = _contents(pixels, split, recipe, record, trained, observer(trained.networks, recipe, device))
     warnings = [str(finding) for finding in diagnostics.found]
-    return replace(contents, manifest=contents.manifest.model_copy(update={"warnings": warnings}))
+    return _contents(pixels, split, recipe, record, trained, observer(trained.networks, recipe, device), warnings)
 
 
 @owning_process_state()
@@ -184,6 +183,7 @@ def _contents(
     record: DataRecord,
     trained: Trained | PlacesTrained,
     observer: Observes,
+    warnings: Sequence[str] = (),
 ) -> Contents:
     select = take(pixels, split.select)
     select_terms, z_hat = observer.observe(select)
@@ -208,6 +208,7 @@ def _contents(
             metrics=trained.last,
             libraries={"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
             created=now(),
+            warnings=list(warnings),
         ),
         weights={name: t.cpu().contiguous().numpy() for name, t in trained.networks.state_dict().items()},
         calibration=Calibration.fit(combine(calibrate_terms, statistics, recipe)),
