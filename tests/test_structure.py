@@ -57,6 +57,22 @@ def test_no_two_classes_have_one_name() -> None:
     assert {name: num for name, num in classes.items() if num > 1} == {}
 
 
+def is_fragment(docstring: str) -> bool:
+    """Whether it is half a sentence, which a reader who is shown it alone cannot understand."""
+    return docstring.startswith(("The same", "The reverse")) or docstring.split()[0] in ("As", "It", "Of", "Those")
+
+
+def test_the_docstring_of_what_is_public_can_be_read_alone() -> None:
+    fragments = {
+        f"{name_of(path)}: {node.name}": docstring
+        for path in FILES
+        for node in nodes(path)
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
+        if (docstring := ast.get_docstring(node)) and is_fragment(docstring)
+    }
+    assert fragments == {}
+
+
 def aliases(path: Path) -> Iterator[tuple[str, str]]:
     """The names and values of a module's kinds of arrays and tuples, such as `Pixels = NDArray[np.uint8]`."""
     for node in ast.parse(path.read_text("utf-8")).body:

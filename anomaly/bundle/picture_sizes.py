@@ -16,14 +16,14 @@ MOST_TIMES = 2.0
 
 
 class PictureSizes(Config):
-    """Those of the calibration pictures that have the fewest pixels and the most."""
+    """The sizes of the calibration pictures that have the fewest pixels and the most."""
 
     smallest: Size
     largest: Size
 
     @classmethod
     def of(cls, sizes: Iterable[Size]) -> Self:
-        """Of at least one picture."""
+        """The smallest and the largest of these sizes, at least one."""
         rising = sorted(sizes, key=prod)
         return cls(smallest=rising[0], largest=rising[-1])
 

@@ -116,7 +116,10 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
 def train_on(
     dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainWatch(), ranks: Ranks = ALONE
 ) -> TrainSummary:
-    """The same on a data set that is open: `options.data` is its name; in this process, one of the `ranks`."""
+    """Train as `train_bundle` does, on a data set that is open, in this process, which is one of the `ranks`.
+
+    `options.data` is the data set's name.
+    """
     device, limits = resolve_device(options.device), Limits.for_pixels(options.max_pixels)
     samples = dataset.train_normals()
     if shortage := check_enough(dataset):

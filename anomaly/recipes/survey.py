@@ -42,7 +42,7 @@ class Survey:
 
     @property
     def long_side(self) -> int:
-        """Of the images, in pixels."""
+        """The larger of height and width, in pixels."""
         return max(self.height, self.width)
 
     def __str__(self) -> str:

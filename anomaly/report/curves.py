@@ -40,7 +40,7 @@ class Panel:
 
 
 def panels(history: History, *, has_optimum: bool) -> list[Panel]:
-    """Those for which the history has a column; a column that no panel knows gets its own.
+    """The panels for which the history has a column; a column that no panel knows gets its own.
 
     `has_optimum`: the loss is minimax or non-saturating, so that D's outputs are probabilities.
     """

@@ -134,7 +134,7 @@ def learn_places(
     ranks: Ranks = ALONE,
     watch: LearnWatch = LearnWatch(),
 ) -> Contents:
-    """The same for `training.method="features"`: images of any shapes; φ is frozen, and `extract` gives its maps.
+    """What `learn` gives, for `training.method="features"`: images of any shapes; `extract` gives the frozen φ's maps.
 
     Raises:
         TrainingError: training diverged.

@@ -201,7 +201,7 @@ class Output:
         return flat.tolist()
 
     def to_bytes(self) -> bytes:
-        """As the binary tensor extension has it; NaN where there is no number."""
+        """The bytes of the binary tensor extension; NaN where there is no number."""
         if self.datatype == "BYTES":
             texts = [text.encode("utf-8", "replace") for text in self.values]
             return b"".join(pack("<I", len(text)) + text for text in texts)

@@ -38,7 +38,7 @@ def decode(
 
 
 def look(source: Path | bytes, *, name: str, limits: Limits = DEFAULT_LIMITS, value_range: int = FULL_RANGE) -> Seen:
-    """As `decode`, with what else is to be said of the file."""
+    """The picture that `decode` gives, with what else is to be said of the file. Raises as that does."""
     return look_at_bytes(bytes_of(source, name, limits), name, limits, value_range)
 
 

@@ -30,7 +30,7 @@ def match_masks(images: Sequence[Path], folder: Path) -> dict[Path, tuple[Path, 
 
 
 def match_among(images: Sequence[Path], masks: Collection[Path]) -> dict[Path, tuple[Path, ...]]:
-    """The same for masks that lie beside the images, all in one folder. Raises DataError as `match_masks` does."""
+    """Match masks that lie beside the images, all in one folder, as `match_masks` does. Raises DataError."""
     return _matched(images, sorted(masks), images[0].parent) if images else {}
 
 

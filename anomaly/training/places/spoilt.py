@@ -54,7 +54,7 @@ def spoilt_images(
 def spoilt_all_over(
     pixels: PixelsOfImages, rows: Sequence[int], kinds: Sequence[str], seed: int, *, has_region: bool = False
 ) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
-    """The same with small defects in many small squares, which may lie over each other."""
+    """Each of the images with small defects in many small squares, which may lie over each other."""
 
     def draw(image: Pixels, mask: NDArray[np.bool_], donor: Pixels, rng: np.random.Generator) -> None:
         for _ in range(max(mask.size // _PIXELS_EACH, 1)):
