@@ -242,7 +242,6 @@ def _evaluation(
         num_baseline=baselines.num_images,
         pixel=pixel,
         examples=list(_examples(detector, scored, limits)),
-        num_failed=len(store.errors),
         failures=list(store.errors),
         num_calibration=detector.calibration.num_calibration,
         seed=bundle.manifest.recipe.training.seed,
