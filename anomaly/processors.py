@@ -15,6 +15,6 @@ def num_processors() -> int:
 
 
 def num_threads() -> int:
-    """As many as `num_processors`, or OMP_NUM_THREADS, which other numerical libraries obey too."""
+    """How many threads to use: `num_processors`, or OMP_NUM_THREADS, which other numerical libraries obey too."""
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(asked) if asked.isdecimal() and int(asked) else num_processors()

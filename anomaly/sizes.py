@@ -6,13 +6,10 @@ share of them above the threshold grows about as the number of their pixels does
 
 from math import prod
 
-from anomaly.counted import size_text
+from anomaly.counted import Size, size_text
 
 MOST_TIMES = 2.0
 """So many times fewer or more pixels than those that calibrated have change this share by about as much."""
-
-Size = tuple[int, int]
-"""Height and width in pixels, as the picture is on disk."""
 
 
 def size_warning(size: Size, smallest: Size, largest: Size) -> str | None:

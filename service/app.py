@@ -149,26 +149,10 @@ def create_app(
         servers=[{"url": settings.root_path}] if settings.root_path else None,
         lifespan=lifespan,
     )
-    app.include_router(score.router)  # for the documentation
-    app.include_router(inference_protocol.router)
-    app.include_router(model_repository.router, dependencies=[Security(needs(Scope.ADMIN))])
-    app.include_router(admin.router, dependencies=[Security(needs(Scope.ADMIN)), Depends(check_query)])
-    app.include_router(history.router, dependencies=[Security(needs(Scope.SCORE)), Depends(check_query)])
-    app.include_router(models.router, dependencies=[Security(BEARER), Depends(check_query)])
-    for routes in (health, docs, page):
-        app.include_router(routes.router)
+    _include_routes(app)
     answer_errors(app)
-    app.add_middleware(AnswerDirectly, routes=score.router.routes)
-    app.add_middleware(AnswerHeads)
-    app.add_middleware(IdentifyCallers, callers=callers)
-    app.add_middleware(GuardAccess, settings=settings)
     proxies = TrustedProxies(settings.trusted_proxies)
-    if settings.trusted_proxies:
-        app.add_middleware(HeedProxies, proxies=proxies)
-    if settings.root_path:
-        app.add_middleware(StripPrefix, root_path=settings.root_path)
-    app.add_middleware(SecureAnswers)
-    app.add_middleware(LogRequests, observe=telemetry.observe_request)
+    _add_middleware(app, settings, callers, proxies, telemetry)
     app.state.shedding = LoadShedding(
         [*calls_of(score.router.routes), *inference_protocol.SCORING],
         full=lambda: admission.full_for(pool.detectors),
@@ -223,6 +207,33 @@ def serve(settings: Settings) -> None:
         server.run(sockets=[listener])
     if failures:
         raise failures[0]
+
+
+def _include_routes(app: FastAPI) -> None:
+    app.include_router(score.router)  # for the documentation
+    app.include_router(inference_protocol.router)
+    app.include_router(model_repository.router, dependencies=[Security(needs(Scope.ADMIN))])
+    app.include_router(admin.router, dependencies=[Security(needs(Scope.ADMIN)), Depends(check_query)])
+    app.include_router(history.router, dependencies=[Security(needs(Scope.SCORE)), Depends(check_query)])
+    app.include_router(models.router, dependencies=[Security(BEARER), Depends(check_query)])
+    for routes in (health, docs, page):
+        app.include_router(routes.router)
+
+
+def _add_middleware(
+    app: FastAPI, settings: Settings, callers: Callers, proxies: TrustedProxies, telemetry: Telemetry
+) -> None:
+    """A request passes the one that is added last first."""
+    app.add_middleware(AnswerDirectly, routes=score.router.routes)
+    app.add_middleware(AnswerHeads)
+    app.add_middleware(IdentifyCallers, callers=callers)
+    app.add_middleware(GuardAccess, settings=settings)
+    if settings.trusted_proxies:
+        app.add_middleware(HeedProxies, proxies=proxies)
+    if settings.root_path:
+        app.add_middleware(StripPrefix, root_path=settings.root_path)
+    app.add_middleware(SecureAnswers)
+    app.add_middleware(LogRequests, observe=telemetry.observe_request)
 
 
 def _open_history(settings: Settings, telemetry: Telemetry) -> History | None:

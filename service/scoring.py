@@ -117,35 +117,17 @@ class Scoring:
         alpha: float,
         disconnected: Disconnection,
         heatmap: bool = False,
+        all_or_none: bool = False,
         check: Check = lambda pictures: None,
     ) -> list[JudgedImage | Problem]:
         """Score the images of a request, at least one, in order. What goes wrong with one image stays with it.
 
+        With `all_or_none` it ends the request, and no image is counted: what is raised is of the first that fails.
         `check` is given the pictures that could be scored, before one is counted or kept. What it raises ends the
         request. Raises OverloadedError if so many are too many, and what ends the request.
         """
-        self._grow(reservation, submissions, detector)
-        outcomes = await self._score(
-            submissions, detector, reservation, alpha, disconnected, heatmap=heatmap, check=check
-        )
-        return [self._explain(each) if isinstance(each, Exception) else each for each in outcomes]
-
-    async def score_all(
-        self,
-        submissions: Sequence[Submission],
-        detector: Detector,
-        reservation: Reservation,
-        *,
-        alpha: float,
-        disconnected: Disconnection,
-        heatmap: bool = False,
-        check: Check = lambda pictures: None,
-    ) -> list[JudgedImage]:
-        """Score all images of a request, or none: raises what goes wrong with the first that fails, counting nothing.
-
-        `check` is as for `score_many`. Raises OverloadedError if so many are too many, and what ends the request.
-        """
-        self._grow(reservation, submissions, detector)
+        num_more = len(submissions) - 1
+        reservation.grow(num_images=num_more, num_bytes=num_more * _pixel_bytes(detector))
         outcomes = await self._score(
             submissions,
             detector,
@@ -153,14 +135,10 @@ class Scoring:
             alpha,
             disconnected,
             heatmap=heatmap,
-            ends_request=(Exception,),
+            ends_request=(Exception,) if all_or_none else ENDS_REQUEST,
             check=check,
         )
-        return [each for each in outcomes if isinstance(each, JudgedImage)]  # which all are
-
-    def _grow(self, reservation: Reservation, submissions: Sequence[Submission], detector: Detector) -> None:
-        num_more = len(submissions) - 1
-        reservation.grow(num_images=num_more, num_bytes=num_more * _pixel_bytes(detector))
+        return [self._explain(each) if isinstance(each, Exception) else each for each in outcomes]
 
     async def _score(
         self,

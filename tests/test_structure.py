@@ -57,6 +57,35 @@ def test_no_two_classes_have_one_name() -> None:
     assert {name: num for name, num in classes.items() if num > 1} == {}
 
 
+def is_fragment(docstring: str) -> bool:
+    """Whether it is half a sentence, which a reader who is shown it alone cannot understand."""
+    return docstring.startswith(("The same", "The reverse")) or docstring.split()[0] in ("As", "It", "Of", "Those")
+
+
+def test_the_docstring_of_what_is_public_can_be_read_alone() -> None:
+    fragments = {
+        f"{name_of(path)}: {node.name}": docstring
+        for path in FILES
+        for node in nodes(path)
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
+        if (docstring := ast.get_docstring(node)) and is_fragment(docstring)
+    }
+    assert fragments == {}
+
+
+def aliases(path: Path) -> Iterator[tuple[str, str]]:
+    """The names and values of a module's kinds of arrays and tuples, such as `Pixels = NDArray[np.uint8]`."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript):
+            yield from ((ast.unparse(target), ast.unparse(node.value)) for target in node.targets)
+
+
+def test_no_kind_of_array_is_named_twice() -> None:
+    """Arrays of floats may be named by each layer: neighbours do not import each other."""
+    named = Counter(alias for path in FILES for alias in aliases(path))
+    assert {alias for alias, num in named.items() if num > 1 and alias[1] != "NDArray[np.float64]"} == set()
+
+
 def ordered_with_a_threshold(path: Path) -> bool:
     orders = (ast.Gt, ast.GtE, ast.Lt, ast.LtE)
     return any(

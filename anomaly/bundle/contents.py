@@ -99,7 +99,7 @@ def to_files(contents: Contents, *, name: str, version: int) -> dict[str, bytes]
 
 
 def from_files(files: dict[str, bytes]) -> Contents:
-    """The reverse, checked: schema, shapes, finite numbers. Bundles of older schemas are mapped to today's.
+    """The contents that files hold, checked: schema, shapes, finite numbers. Older schemas are mapped to today's.
 
     Raises:
         ValueError, KeyError, TypeError, SafetensorError, csv.Error: the files are not those of such a bundle.

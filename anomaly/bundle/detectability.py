@@ -128,7 +128,7 @@ def _together(cells: list[DetectabilityCell]) -> str:
 
 
 def smallest_found(curve: list[DetectabilityCell]) -> DetectabilityCell | None:
-    """Of cells by length, the first from which on all are found in MOSTLY of the pictures; None where none is."""
+    """The first of cells by length from which on all are found in MOSTLY of the pictures; None where none is."""
     smallest = None
     for cell in reversed(curve):
         if cell.share < MOSTLY:

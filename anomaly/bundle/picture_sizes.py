@@ -5,18 +5,19 @@ from math import prod
 from typing import Self
 
 from anomaly.config import Config
-from anomaly.sizes import Size, size_warning
+from anomaly.counted import Size
+from anomaly.sizes import size_warning
 
 
 class PictureSizes(Config):
-    """Those of the calibration pictures that have the fewest pixels and the most."""
+    """The sizes of the calibration pictures that have the fewest pixels and the most."""
 
     smallest: Size
     largest: Size
 
     @classmethod
     def of(cls, sizes: Iterable[Size]) -> Self:
-        """Of at least one picture."""
+        """The smallest and the largest of these sizes, at least one."""
         rising = sorted(sizes, key=prod)
         return cls(smallest=rising[0], largest=rising[-1])
 

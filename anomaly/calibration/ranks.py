@@ -27,7 +27,7 @@ _NUMBERS = ("state", "inc")
 
 @dataclass(frozen=True)
 class Rank:
-    """Of one new score: its smoothed p-value, and the gap it is in, counted from 0 for the highest."""
+    """The rank of one new score: its smoothed p-value, and the gap it is in, counted from 0 for the highest."""
 
     p: float
     gap_from_top: int

@@ -27,6 +27,6 @@ def data(data: Data, normal: Normal = "", groups: Groups = "") -> None:
 
 
 def say_data(sentences: Sequence[str]) -> None:
-    """The same on standard error, before the work begins; each line is marked as being of the data."""
+    """Say on standard error what the data were taken for, before the work begins; each line begins with `data:`."""
     for sentence in sentences:
         err.print(f"data: {escape(sentence)}")

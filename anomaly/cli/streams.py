@@ -72,7 +72,7 @@ class _LenientRaw(io.RawIOBase):
                 other.write(text.encode("ascii", "backslashreplace"))
 
     def writable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     def fileno(self) -> int:

@@ -26,7 +26,7 @@ def feature_names(plan: NetworkPlan) -> list[str]:
 
 
 def map_names(plan: NetworkPlan) -> list[str]:
-    """Those of them whose features are maps, and so show where."""
+    """The layers of `feature_names` whose features are maps, and so show where."""
     match plan.architecture:
         case Architecture.DCGAN:
             return feature_names(plan)

@@ -11,7 +11,7 @@ from anomaly.data.decoding.limits import Limits
 from anomaly.data.decoding.ranges import range_for
 from anomaly.data.files.left_out import LeftOut, Why, left_out_sentences
 from anomaly.data.files.outputs import DRAWINGS, drawn_heatmaps, heatmap_name, mark
-from anomaly.data.floats import to_floats, to_pixels
+from anomaly.data.floats import to_channels_last, to_floats, to_pixels
 from anomaly.data.keys import distinct_rows, image_keys, part_keys
 from anomaly.data.masks.coding import Mask, looks_inverted
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map
@@ -76,6 +76,7 @@ __all__ = [
     "split_normals",
     "take",
     "to_array",
+    "to_channels_last",
     "to_floats",
     "to_image",
     "to_pixels",

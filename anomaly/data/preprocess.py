@@ -75,7 +75,7 @@ def preprocess(image: Image.Image | Pixels, config: Preprocessing) -> Pixels:
 
 
 def preprocess_seen(picture: Image.Image, config: Preprocessing) -> Pixels:
-    """The same for a picture in mode "L" or "RGB" without metadata."""
+    """What `preprocess` makes of a picture that is in mode "L" or "RGB" already, without metadata."""
     if config.channels == 1 and picture.mode == "RGB":
         picture = picture.convert("L")
     if config.region is not None:

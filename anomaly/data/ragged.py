@@ -44,7 +44,7 @@ class RaggedPixels(Sequence[Pixels]):
 
 
 def take(pixels: PixelsOfImages, rows: "Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]") -> PixelsOfImages:
-    """Those images, by their numbers or by a mask."""
+    """Some of the images, by their numbers or by a mask."""
     if isinstance(pixels, np.ndarray):
         return pixels[rows]
     numbers = np.flatnonzero(rows) if np.asarray(rows).dtype == np.bool_ else rows

@@ -22,8 +22,6 @@ _CALIBRATE_WANTED = 99  # the smallest number that allows a false-alarm rate of 
 _SELECT_WANTED = 50
 _REPORT_WANTED, _REPORT_MOST = 10, 60
 
-Keys = NDArray[np.uint64]
-
 
 @dataclass(frozen=True)
 class NormalSplit:
@@ -46,7 +44,7 @@ class NormalSplit:
 
 
 def split_distinct(
-    keys: Keys, *, seed: int, groups: Sequence[str] | None = None, with_report: bool = False
+    keys: NDArray[np.uint64], *, seed: int, groups: Sequence[str] | None = None, with_report: bool = False
 ) -> NormalSplit:
     """The sets of images with these keys (see `image_keys`). Of exact copies only the first is in a set.
 
@@ -106,7 +104,7 @@ def few_parts(num_parts: int) -> str | None:
     )
 
 
-def one_of_each(keys: Keys, groups: Sequence[str]) -> NDArray[np.intp]:
+def one_of_each(keys: NDArray[np.uint64], groups: Sequence[str]) -> NDArray[np.intp]:
     """The rows of one picture of each part, ascending: the one of the smallest key.
 
     A key is a hash of the pixels, so this is a draw by chance, which needs no seed and no order of the images.
@@ -127,7 +125,7 @@ def _draw(n: int, *, seed: int, with_report: bool) -> NormalSplit:
     return NormalSplit(train, select, calibrate, report)
 
 
-def _split_parts(keys: Keys, groups: NDArray[np.str_], *, seed: int, with_report: bool) -> NormalSplit:
+def _split_parts(keys: NDArray[np.uint64], groups: NDArray[np.str_], *, seed: int, with_report: bool) -> NormalSplit:
     order = np.lexsort((keys, groups))
     rows = order[distinct_rows(keys[order])]  # by part, and in each part by key: the first is its `one_of_each`
     _check_enough(len(rows), len(keys))

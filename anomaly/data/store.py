@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from anomaly.config import PreprocessConfig, Resize
+from anomaly.counted import Size
 from anomaly.data.datasets.samples import Sample
 from anomaly.data.decoding.appearance import Remark
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
@@ -36,7 +37,7 @@ class PixelStore:
     paths: tuple[str, ...]
     errors: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...] = ()
-    sizes: tuple[tuple[int, int], ...] = ()
+    sizes: tuple[Size, ...] = ()
 
     @classmethod
     def build(
@@ -60,7 +61,7 @@ class PixelStore:
         is_whole = config.resize is Resize.WHOLE
         num_bytes = 0 if is_whole else len(samples) * config.channels * config.size * config.size
         shapes: list[tuple[int, int, int]] = []
-        sizes: list[tuple[int, int]] = []
+        sizes: list[Size] = []
         paths: list[str] = []
         errors: list[tuple[str, str]] = []
         remarks: Counter[Remark] = Counter()

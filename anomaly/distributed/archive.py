@@ -144,7 +144,7 @@ def counts_of(tally: Tally, mark: Mark | None) -> dict[str, Any]:
 
 
 def to_json(content: dict[str, Any]) -> bytes:
-    """As a file."""
+    """The bytes of a file with this content."""
     return json.dumps(content, indent=2, allow_nan=False).encode() + b"\n"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.data import Limits, Picture, decode, read, restore_map, to_array, to_pixels, together
+from anomaly.data import Limits, Picture, decode, read, restore_map, to_array, to_channels_last, to_pixels, together
 from anomaly.distributed.archive import MANIFEST
 from anomaly.distributed.reading import images_of
 from anomaly.distributed.shards import Shard, list_shards
@@ -172,7 +172,6 @@ def _example(detector: Detector, strange: _Strange, data: bytes, limits: Limits)
     explanation = detector.explain(pixels, detector.evidence(pixels).z_hat)
     original = to_array(decode(data, name=strange.path, limits=limits, value_range=config.range))
     heatmap = restore_map(explanation.heatmap[0], config, *original.shape[:2])
-    x_hat = None if explanation.x_hat is None else to_pixels(explanation.x_hat)[0].transpose(1, 2, 0)
     return Example(
         group="",
         path=strange.path,
@@ -180,7 +179,7 @@ def _example(detector: Detector, strange: _Strange, data: bytes, limits: Limits)
         score=strange.score,
         p_value=strange.p_value,
         image=original,
-        reconstruction=x_hat[:, :, 0] if x_hat is not None and x_hat.shape[2] == 1 else x_hat,
+        reconstruction=None if explanation.x_hat is None else to_channels_last(to_pixels(explanation.x_hat[0])),
         heatmap=heatmap.clip(0, 1),
         strongest=strongest_place(heatmap),
         standardised={},

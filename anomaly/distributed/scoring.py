@@ -52,7 +52,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class ShardSummary:
-    """Of the rows of a shard: how many, with an error, anomalous; how many have each p-value k / (n_cal + 1).
+    """Counts of a shard's rows: all, with an error, anomalous; how many have each p-value k / (n_cal + 1).
 
     `num_scored` of them are new; the others were done before. `mark` is what its column `fdr_rejected` is for.
     `num_left_out` files of a folder have an image's suffix, and are masks or pictures that this program has drawn.
@@ -161,7 +161,7 @@ def describe(digest: str, fingerprint: str, recipe: ScoringRecipe) -> dict[str, 
 
 
 def metadata_of(described: dict[str, Any], mark: Mark | None) -> dict[str, str]:
-    """As it stands in the file."""
+    """The metadata of a file of results: what it is of, and what its column `fdr_rejected` is for."""
     said = {"of": described, "fdr": asdict(mark) if mark else None}
     return {KEY: json.dumps(said, sort_keys=True)}
 
@@ -189,7 +189,7 @@ def _is_table(file: Any) -> bool:
 
 
 def summary_of(file: Any, num_calibration: int, *, is_new: bool) -> ShardSummary:
-    """Of a file of results."""
+    """Count the rows of a file of results."""
     from pyarrow import compute, parquet
 
     table = parquet.ParquetFile(file)

@@ -85,7 +85,7 @@ def list_shards(source: str) -> Iterator[Shard]:
 
 
 def state_of(shard: Shard) -> InputState:
-    """As it is now. Raises DataError where it is gone."""
+    """The state of a shard's files now. Raises DataError where it is gone."""
     is_folder = shard.kind is ShardKind.FOLDER
     files = folder_files(shard) if is_folder else [_file(shard)]
     digest = hashlib.sha256(shard.kind.encode())

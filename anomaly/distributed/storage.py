@@ -141,7 +141,7 @@ def storage_and_name(address: str) -> tuple[Storage, str]:
 
 
 def absolute(address: str) -> str:
-    """The same for processes that run in other folders."""
+    """An address that means the same to processes that run in other folders."""
     return address if "://" in address else str(Path(address).absolute())
 
 

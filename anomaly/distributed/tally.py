@@ -63,10 +63,10 @@ class Tally:
 
     @property
     def images_per_second(self) -> float:
-        """Of those that were scored now."""
+        """The rate of the images that this run has scored itself."""
         return self.num_scored / max(self.seconds, 1e-9)
 
     @property
     def seconds(self) -> float:
-        """Since it was begun."""
+        """The time since the tally was begun."""
         return time.monotonic() - self.started

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
+from anomaly.data import Mask, Pixels
+
 Field = NDArray[np.float64]
 
 NUM_PLACES = 20  # tried for one defect

@@ -13,7 +13,8 @@ import numpy as np
 
 from anomaly.bundle import DetectabilityCell, DetectabilityRecord
 from anomaly.config.region import inside_of
-from anomaly.evaluation.defects import Defect, DefectKind, Pixels, spoil_picture
+from anomaly.data import Pixels
+from anomaly.evaluation.defects import Defect, DefectKind, spoil_picture
 
 LENGTHS = (2, 4, 8, 16, 32, 64)
 CONTRASTS = (0.3, 0.1)

@@ -30,7 +30,7 @@ Interval = tuple[float, float]
 
 
 def auroc_interval(found: float, placed: FloatArray, labels: Labels, parts: Sequence[str] | None = None) -> Interval:
-    """Of the AUROC that was found; `placed` (n,) are its placements, `parts` (n,) as `image_metrics` takes them."""
+    """The interval of an AUROC; `placed` (n,) are its placements, `parts` (n,) as `image_metrics` takes them."""
     spread = _spread(placed - found, labels, parts)
     fewest = min(spread.num_normal, spread.num_anomalous)
     if fewest < 2:
@@ -45,7 +45,7 @@ def auroc_interval(found: float, placed: FloatArray, labels: Labels, parts: Sequ
 
 
 def lead_interval(lead: float, placed: FloatArray, labels: Labels, parts: Sequence[str] | None = None) -> Interval:
-    """Of the lead of one AUROC over another of the same images; `placed` (n,) are the placements less the others'.
+    """The interval of one AUROC's lead over another; `placed` (n,) are its placements less the other's.
 
     To its variance each class adds a unit that shows no lead. Else few units that happen to agree would prove one.
     """
@@ -57,7 +57,7 @@ def lead_interval(lead: float, placed: FloatArray, labels: Labels, parts: Sequen
 
 
 def placements(scores: NDArray[np.floating], labels: Labels) -> FloatArray:
-    """Of each image, the share of the other class's images that lie on the right side of it; a tie counts one half."""
+    """The share of the other class's images that lie on the right side of each image; a tie counts one half."""
     placed = np.empty(len(scores))
     normal, anomalous = np.sort(scores[~labels]), np.sort(scores[labels])
     placed[labels] = _share_below(normal, scores[labels])

@@ -15,10 +15,9 @@ from sklearn.metrics import average_precision_score, roc_curve
 
 from anomaly.calibration import is_above
 from anomaly.errors import DataError
-from anomaly.evaluation.intervals import Interval, auroc_interval, lead_interval, placements
+from anomaly.evaluation.intervals import Interval, Labels, auroc_interval, lead_interval, placements
 
 ScoreArray = NDArray[np.floating]
-Labels = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

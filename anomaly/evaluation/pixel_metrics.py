@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from anomaly.data import Mask
 from anomaly.errors import DataError
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=np.int8)
 
 Heatmap = NDArray[np.floating]
-Mask = NDArray[np.bool_]
 
 
 def pixel_auroc(heatmaps: Sequence[Heatmap], masks: Sequence[Mask], counted: Sequence[Mask] | None = None) -> float:

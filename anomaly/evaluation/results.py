@@ -89,7 +89,6 @@ class Evaluation:
     num_baseline: int
     pixel: PixelFigures | None
     examples: list[Example]
-    num_failed: int
     failures: list[tuple[str, str]]
     num_calibration: int
     seed: int
@@ -98,6 +97,11 @@ class Evaluation:
     detectability: DetectabilityRecord | None = None
     region: str | None = None
     outlying: float = OUTLYING
+
+    @property
+    def num_failed(self) -> int:
+        """Images that could not be scored."""
+        return len(self.failures)
 
 
 def choose_examples(

@@ -14,6 +14,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from anomaly.config import PreprocessConfig
+from anomaly.counted import Size
 from anomaly.data import (
     Named,
     Picture,
@@ -47,7 +48,7 @@ class ReadImages:
     """
 
     pixels: PixelsOfImages
-    sizes: list[tuple[int, int]]
+    sizes: list[Size]
     errors: list[str | None]
 
     @classmethod

@@ -22,8 +22,7 @@ STRIP_PIXELS = 6 * 2**20  # of a strip with its margins, about 2 GB: of more the
 LEAST_ROWS = MARGIN  # that a strip gives: a very wide picture is computed three times over, and no more
 SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
 
-Maps = NDArray[np.float32]
-Run = Callable[[Pixels, NDArray[np.float32], NDArray[np.float32]], Maps]
+Run = Callable[[Pixels, NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """Pixels (c, h, w), the window (2,) and the pose (2, 3) → maps (1 + k, h/8, w/8)."""
 
 
@@ -77,12 +76,12 @@ class PlaceEngine:
         rows = -(-2 * MARGIN // fits_all) * fits_all
         self._maps(np.zeros((self._channels, rows, fits_all), np.uint8))
 
-    def _all(self, pixels: PixelsOfImages) -> Iterator[Maps]:
+    def _all(self, pixels: PixelsOfImages) -> Iterator[NDArray[np.float32]]:
         if self._threads.num > 1 and len(pixels) > 1 and max(image[0].size for image in pixels) <= SMALL:
             return self._threads.map(self._maps, pixels)
         return map(self._maps, pixels)
 
-    def _maps(self, image: Pixels) -> Maps:
+    def _maps(self, image: Pixels) -> NDArray[np.float32]:
         _, height, width = image.shape
         run = self._run_small if height * width <= SMALL else self._run_large
         pose = AS_IT_LIES if self._reference is None else pose_of(self._reference, image).matrix

@@ -66,7 +66,7 @@ def fold_batch_norm(network: nn.Module) -> None:
 
 
 def fold_batch_norm_at_run_time(network: nn.Module) -> None:
-    """The same, with the weights as they are: the folded ones are computed in each pass."""
+    """Fold each batch norm in each pass; the weights stay as they are."""
     for module, index, conv, norm in _normalised_convolutions(network):
         module[index] = _FoldedConvolution(conv, norm)
         module[index + 1] = nn.Identity()

@@ -66,13 +66,13 @@ class Networks(nn.Module):
         return f
 
     def discriminators(self) -> Iterator[nn.Module]:
-        """Those of the game that there are: of D, D_xx and D_zz."""
+        """The discriminators of the game: D, D_xx and D_zz, where there are."""
         for network in (self.D, self.D_xx, self.D_zz):
             if network is not None:
                 yield network
 
     def all_auxiliaries(self) -> list[Auxiliary]:
-        """Those there are, in order."""
+        """The auxiliary discriminators, in order."""
         return list(self.auxiliaries.values())  # type: ignore[arg-type]  # torch knows them as modules only
 
 

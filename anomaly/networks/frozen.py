@@ -29,7 +29,7 @@ class Frozen(nn.Module):
 
 
 def is_frozen(network: nn.Module) -> dict[str, bool]:
-    """Of each name in a network's state, whether a frozen part has it."""
+    """Whether a frozen part has it, by each name in a network's state."""
     inside = {f"{name}." if name else "" for name, module in network.named_modules() if isinstance(module, Frozen)}
     return {name: name.startswith(tuple(inside)) for name in network.state_dict(keep_vars=True)}
 

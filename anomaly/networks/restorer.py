@@ -71,7 +71,7 @@ class MapRestorer(nn.Module):
 
 
 class HalfMapRestorer(MapRestorer):
-    """The same of the picture at half its size, whose maps are the last features; each of its places stands four times.
+    """A restorer of the picture's maps at half its size, the last features; each of its places stands four times.
 
     h and w are multiples of HALF_RESTORED_STRIDE.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anomaly.bundle import Bundle, now, save
+from anomaly.bundle import Bundle, Contents, now, save
 from anomaly.calibration import Calibration, false_alarms_by_chance, is_above
 from anomaly.counted import counted
 from anomaly.data import (
@@ -81,12 +81,7 @@ def calibrate_bundle(
             not installed.
     """
     detector = load_detector(model, device=device, engine=engine)
-    bundle, contents = detector.bundle, detector.bundle.contents
-    if contents.graph is None and bundle.manifest.recipe.needs_torch is None:
-        require(f"{bundle.ref.path} is of schema {bundle.schema_version}; calibrating it", "torch", *WITH_TORCH)
-        from anomaly.inference.evidence_onnx import with_graph  # here: only bundles of older schemas need torch for it
-
-        contents = with_graph(contents)
+    bundle, contents = detector.bundle, _with_graph(detector.bundle)
     dataset = open_dataset(data, normal=normal, groups=groups)
     watch.on_data(describe(dataset, "calibrate"))
     samples = dataset.train_normals()
@@ -128,14 +123,15 @@ def calibrate_bundle(
     )
     calibration = Calibration.fit(scores)
     unlike = _unlike(contents.calibration, calibration, bundle.version)
-    outdated = (NO_VERDICTS, _UNLIKE) if _scores_lower(contents.calibration, calibration) else (NO_VERDICTS,)
-    kept = [warning for warning in bundle.manifest.warnings if not warning.startswith(outdated)]
-    warnings = [*kept, *_left_out(len(store.errors)), *filter(None, (unlike, no_verdicts(calibration)))]
     manifest = bundle.manifest.model_copy(
         update={
             "data": record,
             "created": now(),
-            "warnings": warnings,
+            "warnings": [
+                *_still_true(bundle, calibration),
+                *_left_out(len(store.errors)),
+                *filter(None, (unlike, no_verdicts(calibration))),
+            ],
             "detectability": None,  # which was measured at the old thresholds
         }
     )
@@ -154,6 +150,23 @@ def calibrate_bundle(
         len(new) - len(rows),
         unlike,
     )
+
+
+def _with_graph(bundle: Bundle) -> Contents:
+    """The contents with their evidence graph, which bundles of older schemas lack."""
+    contents = bundle.contents
+    if contents.graph is not None or bundle.manifest.recipe.needs_torch is not None:
+        return contents
+    require(f"{bundle.ref.path} is of schema {bundle.schema_version}; calibrating it", "torch", *WITH_TORCH)
+    from anomaly.inference.evidence_onnx import with_graph  # here: only bundles of older schemas need torch for it
+
+    return with_graph(contents)
+
+
+def _still_true(bundle: Bundle, new: Calibration) -> list[str]:
+    """The warnings of the old version that the new calibration does not outdate."""
+    outdated = (NO_VERDICTS, _UNLIKE) if _scores_lower(bundle.contents.calibration, new) else (NO_VERDICTS,)
+    return [warning for warning in bundle.manifest.warnings if not warning.startswith(outdated)]
 
 
 def _scores_lower(old: Calibration, new: Calibration) -> bool:

@@ -34,7 +34,7 @@ def shortage_of_normals(dataset: Dataset) -> str | None:
 
 
 def check_enough(dataset: Dataset) -> str | None:
-    """The same, as a warning.
+    """The warning of `shortage_of_normals`.
 
     Raises:
         DataError: with so few there can be no training.

@@ -23,6 +23,7 @@ from anomaly.data import (
     restore_map,
     take,
     to_array,
+    to_channels_last,
     to_pixels,
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
@@ -242,7 +243,6 @@ def _evaluation(
         num_baseline=baselines.num_images,
         pixel=pixel,
         examples=list(_examples(detector, scored, limits)),
-        num_failed=len(store.errors),
         failures=list(store.errors),
         num_calibration=detector.calibration.num_calibration,
         seed=bundle.manifest.recipe.training.seed,
@@ -271,19 +271,13 @@ def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[E
                 score=float(evidence.score[row]),
                 p_value=float(p_value),
                 image=image,
-                reconstruction=None if x_hat is None else _to_pixels(x_hat),
+                reconstruction=None if x_hat is None else to_channels_last(to_pixels(x_hat)),
                 heatmap=restored.clip(0, 1),
                 strongest=strongest_place(restored),
                 standardised={name: float(values[row]) for name, values in standardised.items()},
                 mask=scored.masks.masks.get(row) if scored.masks else None,
                 region=inside_of(region, *image.shape[:2]) if region is not None else None,
             )
-
-
-def _to_pixels(x_hat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """(c, size, size) in [-1, 1] → (size, size) or (size, size, 3) of 8 bits."""
-    pixels = to_pixels(x_hat).transpose(1, 2, 0)
-    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
 
 
 def _other_sizes(detector: Detector, store: PixelStore) -> list[str]:

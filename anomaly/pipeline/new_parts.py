@@ -60,7 +60,7 @@ def parts_shown(dataset: Dataset, samples: Sequence[Sample]) -> list[str] | None
 def one_of_each_new(
     rows: Sequence[int], keys: NDArray[np.uint64], parts: Sequence[str], known: frozenset[str]
 ) -> NDArray[np.intp]:
-    """Of the rows, one of each part that is not known, ascending (see `one_of_each`)."""
+    """One row of each part that is not known, ascending (see `one_of_each`)."""
     new = np.array([row for row in rows if parts[row] not in known], np.intp)
     return new[one_of_each(keys[new], [parts[row] for row in new])] if len(new) else new
 

@@ -42,7 +42,7 @@ class Normals:
 
     @property
     def report(self) -> list[Sample]:
-        """Those that are held out to report on."""
+        """The images that are held out to report on."""
         by_path = {sample.path: sample for sample in self.samples}
         return [by_path[self.store.paths[row]] for row in self.split.report]
 

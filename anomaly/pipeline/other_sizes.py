@@ -8,7 +8,7 @@ from anomaly.inference import Detector
 
 @dataclass
 class OtherSizes:
-    """Of the pictures that were added; `first` is the path of the first of them, and what is to be said of it."""
+    """How many pictures are of sizes that did not calibrate; `first` is the first one's path and warning."""
 
     detector: Detector
     num: int = 0

@@ -38,7 +38,7 @@ def data_record(
 
 
 def sizes_of(store: PixelStore, rows: Iterable[int]) -> PictureSizes | None:
-    """Of the images that calibrate, where they keep their shapes; None where all become squares of one size."""
+    """The sizes of the images that calibrate; None where all become squares of one size."""
     return PictureSizes.of(store.sizes[row] for row in rows) if isinstance(store.pixels, RaggedPixels) else None
 
 

@@ -89,69 +89,53 @@ def score_paths(
     check_old_results(out)
     if heatmaps is not None:
         require_report("drawing heatmaps")
-    found = expand_inputs(inputs)  # before anything is made, which may be inside of a folder to score
+    paths, left_out = expand_inputs(inputs)  # before anything is made, which may be inside of a folder to score
     drawing = nullcontext() if heatmaps is None else writing_folder(heatmaps, "heatmaps")
     with writing_file(out, "the results"), drawing:
-        return _score_all(
-            Reading(load_detector(model, device=device, engine=engine), Limits.for_pixels(max_pixels)),
-            *found,
-            out,
-            alpha=alpha,
-            fdr=fdr,
-            heatmaps=heatmaps,
-            on_total=on_total,
-            on_image=on_image,
+        detector, limits = load_detector(model, device=device, engine=engine), Limits.for_pixels(max_pixels)
+        reading, calibration = Reading(detector, limits), detector.calibration
+        on_total(len(paths))
+        drawn = None if heatmaps is None else HeatmapFolder(heatmaps, detector.preprocess, limits, paths)
+        counts = _RowCounts(on_image)
+        rows = counts.of(score_rows(reading, ((path, Path(path)) for path in paths), alpha, drawn))
+        no_threshold, none_flagged = calibration.shortage(alpha), None
+        if fdr is not None:
+            scored = list(rows)
+            p_values = np.array([p for row in scored if isinstance(p := row.get("p_value"), float)])
+            rows = _with_fdr(scored, p_values, fdr)
+            none_flagged = fdr_shortage(p_values, fdr, calibration.num_calibration)
+        write_results(rows, out, columns_of(detector, has_heatmaps=drawn is not None, has_fdr=fdr is not None))
+        remarks = [*told(reading.remarks), *reading.other_sizes.remarks(), *notes_on_names(paths, out)]
+        return ScoreSummary(
+            num_rows=len(paths),
+            num_failed=counts.num_failed,
+            num_anomalous=counts.num_anomalous if no_threshold is None else None,
+            left_out=list(left_out),
+            shortages=[shortage for shortage in (no_threshold, none_flagged) if shortage is not None],
+            reasons=tuple(counts.reasons),
+            remarks=(*remarks, *(drawn.remarks() if drawn else [])),
         )
 
 
-def _score_all(
-    reading: "Reading",
-    paths: Sequence[str],
-    left_out: Sequence[LeftOut],
-    out: Path,
-    *,
-    alpha: float,
-    fdr: float | None,
-    heatmaps: Path | None,
-    on_total: Callable[[int], None],
-    on_image: Callable[[], None],
-) -> ScoreSummary:
-    on_total(len(paths))
-    num_failed = num_anomalous = 0
-    reasons: list[str] = []
-    detector = reading.detector
+@dataclass
+class _RowCounts:
+    """What is counted of the rows of a run; `on_image` is called for each."""
 
-    def rows_told() -> Iterator[ResultRow]:
-        nonlocal num_failed, num_anomalous
-        for row in score_rows(reading, ((path, Path(path)) for path in paths), alpha, drawn):
+    on_image: Callable[[], None]
+    num_failed: int = 0
+    num_anomalous: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def of(self, rows: Iterable[ResultRow]) -> Iterator[ResultRow]:
+        """The rows, each counted as it passes."""
+        for row in rows:
             if (error := row["error"]) is not None:
-                num_failed += 1
-                if num_failed <= MAX_REASONS:
-                    reasons.append(str(error))
-            num_anomalous += row.get("is_anomalous") is True
-            on_image()
+                self.num_failed += 1
+                if self.num_failed <= MAX_REASONS:
+                    self.reasons.append(str(error))
+            self.num_anomalous += row.get("is_anomalous") is True
+            self.on_image()
             yield row
-
-    drawn = None if heatmaps is None else HeatmapFolder(heatmaps, detector.preprocess, reading.limits, paths)
-    columns = columns_of(detector)
-    error = {"error": columns.pop("error")}  # it stays the last
-    if drawn is not None:
-        columns["heatmap"] = str
-    calibration = detector.calibration
-    no_threshold = calibration.shortage(alpha)
-    shortages = [no_threshold]
-    if fdr is None:
-        write_results(rows_told(), out, columns | error)
-    else:
-        rows = list(rows_told())
-        p_values = np.array([p for row in rows if isinstance(p := row.get("p_value"), float)])
-        write_results(_with_fdr(rows, p_values, fdr), out, columns | {"fdr_rejected": bool} | error)
-        shortages.append(fdr_shortage(p_values, fdr, calibration.num_calibration))
-    missing = [shortage for shortage in shortages if shortage is not None]
-    num_flagged = num_anomalous if no_threshold is None else None
-    remarks = [*told(reading.remarks), *reading.other_sizes.remarks(), *notes_on_names(paths, out)]
-    remarks += drawn.remarks() if drawn else []
-    return ScoreSummary(len(paths), num_failed, num_flagged, list(left_out), missing, tuple(reasons), tuple(remarks))
 
 
 @dataclass
@@ -171,11 +155,14 @@ class Reading:
         self.other_sizes = OtherSizes(self.detector)
 
 
-def columns_of(detector: Detector) -> dict[str, type]:
+def columns_of(detector: Detector, *, has_heatmaps: bool = False, has_fdr: bool = False) -> dict[str, type]:
     """The columns of result rows, in order. `warning` is of models that take pictures of many sizes."""
     columns: dict[str, type] = {"path": str, "score": float, "p_value": float, "is_anomalous": bool, "threshold": float}
     columns |= dict.fromkeys(detector.bundle.manifest.terms, float)
-    return columns | ({"warning": str} if _has_sizes(detector) else {}) | {"error": str}
+    columns |= {"warning": str} if _has_sizes(detector) else {}
+    columns |= {"heatmap": str} if has_heatmaps else {}
+    columns |= {"fdr_rejected": bool} if has_fdr else {}
+    return columns | {"error": str}
 
 
 def _has_sizes(detector: Detector) -> bool:

@@ -1,22 +1,30 @@
 """`anomaly train`: from normal images to a calibrated bundle."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from anomaly.bundle import Bundle, Contents, check_name_directory, load, save
+from anomaly.config import Recipe
 from anomaly.config.region import region_note
 from anomaly.data import Dataset, Limits, describe, open_dataset
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
 from anomaly.inference.evidence_onnx import with_graph
+from anomaly.inference.phi_features import phi_features
+from anomaly.inference.torch_engine import TorchEngine, place_engine
+from anomaly.networks.pretrained import load_pretrained
 from anomaly.pipeline.detectability import with_detectability
 from anomaly.pipeline.enough import check_enough, no_verdicts
 from anomaly.pipeline.launch import launch
 from anomaly.pipeline.learnable import check_learnable, decoder_of, precision_note
-from anomaly.pipeline.learning import learn_by
-from anomaly.pipeline.normals import read_normals
+from anomaly.pipeline.normals import Normals, read_normals
 from anomaly.pipeline.ranked import check_nproc, device_of_rank, telling_failures
 from anomaly.pipeline.record import sets_sentences
 from anomaly.pipeline.region import with_region
@@ -35,6 +43,8 @@ from anomaly.training import (
     follow,
     is_ranked,
     joined,
+    learn,
+    learn_places,
     run_folder,
     tensorboard_files,
 )
@@ -87,28 +97,18 @@ def train_bundle(options: TrainOptions, watch: TrainWatch = TrainWatch()) -> Tra
     if options.nproc != 1:
         check_nproc(options)
         return TrainSummary(load(launch(train_bundle, options, watch)))
-    return _train_here(options, watch)
-
-
-@owning_process_state()
-def _train_here(options: TrainOptions, watch: TrainWatch) -> TrainSummary:
-    if not is_ranked():
-        resolve_device(options.device)
-        return _train(options, watch)
-    options = replace(options, device=device_of_rank(options.device))
-    with joined(resolve_device(options.device)) as ranks:
+    if is_ranked():
+        options = replace(options, device=device_of_rank(options.device))
+    device = resolve_device(options.device)
+    with owning_process_state(), joined(device) if is_ranked() else nullcontext(ALONE) as ranks:
         if not ranks.leads:
-            return TrainSummary(load(Path(follow(ranks, resolve_device(options.device)))))
+            return TrainSummary(load(Path(follow(ranks, device))))
         with telling_failures(ranks):
-            summary = _train(options, watch, ranks)
+            dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
+            watch.on_data(describe(dataset))
+            summary = train_on(dataset, options, watch, ranks)
         ranks.tell({"done": str(summary.bundle.ref.path.resolve())})
         return summary
-
-
-def _train(options: TrainOptions, watch: TrainWatch, ranks: Ranks = ALONE) -> TrainSummary:
-    dataset = open_dataset(options.data, normal=options.normal, groups=options.groups)
-    watch.on_data(describe(dataset))
-    return train_on(dataset, options, watch, ranks)
 
 
 @owning_process_state()
@@ -116,7 +116,10 @@ def _train(options: TrainOptions, watch: TrainWatch, ranks: Ranks = ALONE) -> Tr
 def train_on(
     dataset: Dataset, options: TrainOptions, watch: TrainWatch = TrainWatch(), ranks: Ranks = ALONE
 ) -> TrainSummary:
-    """The same on a data set that is open: `options.data` is its name; in this process, one of the `ranks`."""
+    """Train as `train_bundle` does, on a data set that is open, in this process, which is one of the `ranks`.
+
+    `options.data` is the data set's name.
+    """
     device, limits = resolve_device(options.device), Limits.for_pixels(options.max_pixels)
     samples = dataset.train_normals()
     if shortage := check_enough(dataset):
@@ -140,7 +143,7 @@ def train_on(
     with run_folder(options.out, resume=options.resume) as run:
         normals = read_normals(dataset, samples, recipe, options, run.pixels, on_image=watch.on_image)
         warn(*normals.notes)
-        with _curves(options) as on_rows:
+        with tensorboard_files(options.tensorboard) as on_rows:
             contents = learn_by(
                 recipe,
                 normals,
@@ -154,13 +157,57 @@ def train_on(
             warnings.append(cut_short(contents.manifest))
         if few := no_verdicts(contents.calibration):
             warnings.append(few) if shortage else warn(few)
-        contents = replace(contents, normals=normals.with_parts(contents.normals, options.groups))
-        contents = with_graph(_recorded(contents, resolved, options, warnings))
+        contents = with_graph(_recorded(contents, normals, resolved, options, warnings))
         if normals.split.report and options.measures:
             watch.on_measuring()
             contents = with_detectability(contents, normals.report, options.out, device=options.device, limits=limits)
         left_out = normals.store.errors
         return TrainSummary(save(contents, options.out, left_out=left_out), left_out)
+
+
+def learn_by(
+    recipe: Recipe,
+    normals: Normals,
+    *,
+    device: torch.device,
+    checkpoint: Checkpoint,
+    decoder: Mapping[str, Tensor] | None,
+    ranks: Ranks,
+    watch: LearnWatch,
+) -> Contents:
+    """See `learn` and `learn_places`, which has no checkpoint: it takes minutes."""
+    pixels, split, record = normals.store.pixels, normals.split, normals.record
+    if recipe.has_generator:
+        return learn(
+            np.asarray(pixels),
+            split,
+            recipe,
+            record,
+            observer=TorchEngine,
+            device=device,
+            checkpoint=checkpoint,
+            decoder=decoder,
+            ranks=ranks,
+            watch=watch,
+        )
+    watch.on_progress("Preparing the pretrained network", 0, None)
+    extract = phi_features(recipe.preprocess.channels, with_half=recipe.features.half_restorer)
+    return learn_places(
+        pixels,
+        split,
+        recipe,
+        record,
+        phi=load_pretrained(),
+        extract=extract,
+        observer=partial(
+            place_engine,
+            extract=extract if device.type == "cpu" else None,
+            has_region=recipe.preprocess.region is not None,
+        ),
+        device=device,
+        ranks=ranks,
+        watch=watch,
+    )
 
 
 def _watch_of(watch: TrainWatch, limit: TimeLimit, on_rows: Callable[[Sequence[HistoryRow]], None]) -> LearnWatch:
@@ -177,19 +224,18 @@ def _watch_of(watch: TrainWatch, limit: TimeLimit, on_rows: Callable[[Sequence[H
     )
 
 
-def _recorded(contents: Contents, resolved: Resolved, options: TrainOptions, warnings: list[str]) -> Contents:
-    """The manifest also has the recipe's name and the reason for it, the command, and what was warned of."""
+def _recorded(
+    contents: Contents, normals: Normals, resolved: Resolved, options: TrainOptions, warnings: list[str]
+) -> Contents:
+    """With the parts of the normals, the recipe's name and the reason for it, the command, and what was warned of."""
     said = {
         "recipe_name": to_text(resolved.name),
         "recipe_reason": resolved.reason,
         "warnings": warnings + contents.manifest.warnings,
         "command": to_text(options.command),
     }
-    return replace(contents, manifest=contents.manifest.model_copy(update=said))
-
-
-@contextmanager
-def _curves(options: TrainOptions) -> Iterator[Callable[[Sequence[HistoryRow]], None]]:
-    """Receives each row of the curves; writes TensorBoard's files if `options.tensorboard` is given."""
-    with tensorboard_files(options.tensorboard) if options.tensorboard else nullcontext() as write:
-        yield write or (lambda rows: None)
+    return replace(
+        contents,
+        manifest=contents.manifest.model_copy(update=said),
+        normals=normals.with_parts(contents.normals, options.groups),
+    )

@@ -1,6 +1,6 @@
 """What a training is asked for, and how it is watched. Other packages have both from `pipeline.train`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
@@ -9,6 +9,7 @@ from anomaly.config.mistakes import shown
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import UsageError
 from anomaly.files import make_paths
+from anomaly.pipeline.reading import ReadingWatch
 from anomaly.recipes import AUTO, Resolved, Sections
 from anomaly.training import HistoryRow
 
@@ -66,23 +67,20 @@ class TrainOptions:
 
 
 @dataclass(frozen=True)
-class TrainWatch:
-    """How a caller watches: the recipe, the images read, the steps done with the curves' means, the calibration begun.
+class TrainWatch(ReadingWatch):
+    """How a caller watches a training, which reads a data set first.
 
-    What the data were taken for comes before all of them, in sentences.
-    And each warning, once: what goes wrong in training, and what to change. A resumed run gives its earlier ones too.
-    A training in stages, such as one network after the other, tells them by `on_progress`: the stage in plain words,
-    how many of its pictures or steps are done, and of how many, None where nothing is counted. Then `on_step` counts
-    the steps of the stage that was told last.
+    `on_recipe` is called before an image is read, `on_step` every ten steps with the means of the curves since then,
+    and `on_calibrating` when the networks have learnt. `on_warning` gets each warning once: what goes wrong, and what
+    to change; a resumed run gives its earlier ones too. A training in stages, such as one network after the other,
+    tells them by `on_progress`: the stage in plain words, how many of its pictures or steps are done, and of how many,
+    None where nothing is counted. Then `on_step` counts the steps of the stage that was told last.
     Where normals were held out to report on, `on_measuring` comes last: how small a defect is found is measured.
     """
 
     on_recipe: Callable[[Resolved], None] = lambda resolved: None
-    on_reading: Callable[[int], None] = lambda total: None
-    on_image: Callable[[], None] = lambda: None
     on_step: Callable[[int, HistoryRow], None] = lambda step, row: None
     on_calibrating: Callable[[], None] = lambda: None
     on_warning: Callable[[str], None] = lambda warning: None
-    on_data: Callable[[Sequence[str]], None] = lambda sentences: None
     on_measuring: Callable[[], None] = lambda: None
     on_progress: Callable[[str, int, int | None], None] = lambda stage, done, total: None

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.config.region import OUTSIDE, inside_of
-from anomaly.data import Dataset, Limits, Sample, describe, open_dataset, to_array
+from anomaly.data import Dataset, Limits, Pixels, Sample, describe, open_dataset, to_array, to_channels_last
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import AnomalyError, DataError, ImageError, UsageError
 from anomaly.evaluation.metrics import ImageMetrics, image_metrics
@@ -38,8 +38,6 @@ FEWEST_JUDGED, FEWEST_LEARNT = 5, 20
 JUDGED_PIXELS = 40_000_000  # of all of them, so that large pictures do not take long
 HELD_OUT = 0.2
 SPOILT_EACH = 2
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -197,7 +195,7 @@ def _try(name: str, learnt: Dataset, images: _Images, options: TrialOptions, ove
 
 
 def _scores(detector: Detector, images: Sequence[Pixels]) -> NDArray[np.float64]:
-    return detector.score([np.squeeze(np.moveaxis(image, 0, -1)) for image in images]).score
+    return detector.score([to_channels_last(image) for image in images]).score
 
 
 def _metrics(own: NDArray[np.float64], spoilt: NDArray[np.float64]) -> ImageMetrics:

@@ -8,13 +8,12 @@ from math import prod
 import numpy as np
 
 from anomaly.config import PreprocessConfig, Resize
-from anomaly.counted import counted, size_text
+from anomaly.counted import Size, counted, size_text
 from anomaly.data import Limits, Sample, range_for, to_array
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.decoding.ranges import FULL_RANGE
 from anomaly.errors import ImageError
 from anomaly.recipes.value_range import FewBeyond, few_beyond, peaks_of
-from anomaly.sizes import Size
 
 NUM_LOOKED_AT = 16
 NUM_FOR_SIZES = 4  # more, where colour needs no looking for: large pictures take time to decode
@@ -43,7 +42,7 @@ class Survey:
 
     @property
     def long_side(self) -> int:
-        """Of the images, in pixels."""
+        """The larger of height and width, in pixels."""
         return max(self.height, self.width)
 
     def __str__(self) -> str:

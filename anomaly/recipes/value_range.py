@@ -47,7 +47,7 @@ class FewBeyond:
 
 
 def peaks_of(samples: Sequence[Sample], limits: Limits) -> list[Peak]:
-    """Of those with 16 bits that can be read. Others are told by their first bytes."""
+    """The greatest value of each picture of 16 bits that can be read. Others are told by their first bytes."""
     return [(path, peak) for path, peak in _measured(samples, limits) if peak is not None]
 
 

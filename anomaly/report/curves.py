@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from anomaly.config import AuxiliaryConfig
-from anomaly.report.plots import DOTS_PER_INCH, LIGHT, Theme, dress
+from anomaly.report.plots import DOTS_PER_INCH, LIGHT, dress
 
 PANEL_INCHES = (4.4, 2.7)
 MAX_COLUMNS = 3
@@ -40,7 +40,7 @@ class Panel:
 
 
 def panels(history: History, *, has_optimum: bool) -> list[Panel]:
-    """Those for which the history has a column; a column that no panel knows gets its own.
+    """The panels for which the history has a column; a column that no panel knows gets its own.
 
     `has_optimum`: the loss is minimax or non-saturating, so that D's outputs are probabilities.
     """
@@ -64,7 +64,7 @@ def panels(history: History, *, has_optimum: bool) -> list[Panel]:
     return known + [Panel(name, {name: name}) for name in names if name not in drawn]
 
 
-def curves_png(history: History, *, has_optimum: bool, theme: Theme = LIGHT) -> bytes:
+def curves_png(history: History, *, has_optimum: bool) -> bytes:
     """The figure as a PNG file; rows of the history are steps, and may differ in their columns."""
     drawn = panels(history, has_optimum=has_optimum)
     num_columns = min(MAX_COLUMNS, len(drawn)) if len(drawn) != 4 else 2
@@ -73,12 +73,12 @@ def curves_png(history: History, *, has_optimum: bool, theme: Theme = LIGHT) -> 
         figsize=(PANEL_INCHES[0] * num_columns, PANEL_INCHES[1] * num_rows),
         dpi=DOTS_PER_INCH,
         layout="constrained",
-        facecolor=theme.paper,
+        facecolor=LIGHT.paper,
     )
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
     for number, panel in enumerate(drawn, start=1):
-        axes = figure.add_subplot(num_rows, num_columns, number, facecolor=theme.paper)
-        _draw_panel(axes, panel, history, theme)
+        axes = figure.add_subplot(num_rows, num_columns, number, facecolor=LIGHT.paper)
+        _draw_panel(axes, panel, history)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()
@@ -103,10 +103,10 @@ def _only(panel: Panel, names: Mapping[str, None]) -> Panel:
     return Panel(panel.title, columns, panel.optimum, panel.is_share, panel.is_logarithmic)
 
 
-def _draw_panel(axes: Axes, panel: Panel, history: History, theme: Theme) -> None:
-    axes.set_title(panel.title, loc="left", fontsize=10.5, weight="bold", color=theme.ink)
+def _draw_panel(axes: Axes, panel: Panel, history: History) -> None:
+    axes.set_title(panel.title, loc="left", fontsize=10.5, weight="bold", color=LIGHT.ink)
     series = {name: _series(history, name) for name in panel.columns}
-    for (name, (steps, values)), colour in zip(series.items(), (theme.normal, theme.anomalous), strict=False):
+    for (name, (steps, values)), colour in zip(series.items(), (LIGHT.normal, LIGHT.anomalous), strict=False):
         _draw_curve(axes, steps, values, panel.columns[name], colour)
     everything = np.concatenate([values for _, values in series.values()])
     if panel.is_logarithmic and (everything > 0).all():
@@ -122,10 +122,10 @@ def _draw_panel(axes: Axes, panel: Panel, history: History, theme: Theme) -> Non
     axes.set_xlim(min(first, 0), max(last, first + 1))
     axes.set_xlabel("step")
     if panel.optimum:
-        _draw_optimum(axes, *panel.optimum, theme)
+        _draw_optimum(axes, *panel.optimum)
     if len(panel.columns) > 1:
-        axes.legend(loc="best", fontsize=8, frameon=False, labelcolor=theme.ink, ncols=2, handlelength=1.4)
-    dress(axes, theme)
+        axes.legend(loc="best", fontsize=8, frameon=False, labelcolor=LIGHT.ink, ncols=2, handlelength=1.4)
+    dress(axes, LIGHT)
 
 
 def _draw_curve(axes: Axes, steps: Values, values: Values, told: str, colour: str) -> None:
@@ -137,8 +137,8 @@ def _draw_curve(axes: Axes, steps: Values, values: Values, told: str, colour: st
     axes.plot(steps, moving_mean(values, len(values) // WINDOWS), color=colour, linewidth=1.8, label=told)
 
 
-def _draw_optimum(axes: Axes, level: float, told: str, theme: Theme) -> None:
-    axes.axhline(level, color=theme.ink, linestyle=(0, (4, 3)), linewidth=1.1, zorder=3)
+def _draw_optimum(axes: Axes, level: float, told: str) -> None:
+    axes.axhline(level, color=LIGHT.ink, linestyle=(0, (4, 3)), linewidth=1.1, zorder=3)
     axes.annotate(
         told,
         (1, level),
@@ -148,7 +148,7 @@ def _draw_optimum(axes: Axes, level: float, told: str, theme: Theme) -> None:
         ha="left",
         va="center",
         fontsize=8,
-        color=theme.ink,
+        color=LIGHT.ink,
     )
 
 

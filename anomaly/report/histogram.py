@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from anomaly.evaluation.metrics import Labels, ScoreArray
+from anomaly.evaluation.intervals import Labels
+from anomaly.evaluation.metrics import ScoreArray
 from anomaly.report.plots import LIGHT, Theme, draw_png
 
 NUM_BINS = 48

@@ -36,7 +36,7 @@ def draw_place(picture: Rgb, place: StrongestPlace, *, scale: float = 1.0) -> Rg
 
 
 def label_place(picture: Rgb, place: StrongestPlace) -> Rgb:
-    """The same with the place's strength beside the box, where the picture is large enough for a number."""
+    """Draw the box of `draw_place` and, where the picture is large enough, the place's strength beside it."""
     boxed = draw_place(picture, place)
     height, width = picture.shape[:2]
     if min(height, width) < MIN_LABELLED:

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from anomaly.calibration import is_above
-from anomaly.evaluation.metrics import Labels, ScoreArray, auroc, rates_at
+from anomaly.evaluation.intervals import Labels
+from anomaly.evaluation.metrics import ScoreArray, auroc, rates_at
 
 SIZE_INCHES = (4.6, 3.7)
 DOTS_PER_INCH = 200

@@ -63,7 +63,7 @@ class Sheet:
 
     @cached_property
     def label_width(self) -> int:
-        """Of the words left of the rows, with a gap behind the longest; 0 without words."""
+        """The width of the words left of the rows, with a gap behind the longest; 0 without words."""
         widths = [_width(word.text) for word in self.left]
         return max(widths) + MARGIN if widths else 0
 

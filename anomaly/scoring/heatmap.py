@@ -33,7 +33,7 @@ class MapScale:
 
     @classmethod
     def of_peaks(cls, peaks: NDArray[np.float64]) -> "MapScale":
-        """Of one map that is in deviations already, from its strongest places (n,) in normal images."""
+        """The scale of one map that is in deviations already, by its strongest places (n,) in normal images."""
         peak = max(float(np.quantile(peaks, _PEAK_QUANTILE)), _DARK)
         return cls(np.ones(1, np.float32), np.array([peak], np.float32))
 

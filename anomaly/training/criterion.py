@@ -12,7 +12,7 @@ from anomaly.runtime import widened
 
 @torch.no_grad()
 def stop_criterion(networks: Networks, x: Tensor, z: Tensor) -> float:
-    """Of images x (n, c, size, size) and latents z (n, latent_dim): mean |x − G(E(x))|, or the energy distance of G(z).
+    """Mean |x − G(E(x))|, or without E the energy distance of G(z), for x (n, c, size, size) and z (n, latent_dim).
 
     The networks are judged as they will be used, in evaluation mode, and stay in the mode they were in.
     """

@@ -43,7 +43,7 @@ def to_rows(recent: Sequence[Curves], step: int, ranks: Ranks = ALONE) -> list[H
 
 
 def means(rows: Sequence[HistoryRow]) -> HistoryRow:
-    """Of the columns that the last row has, over the rows that have it; its step."""
+    """The mean of each column that the last row has, over the rows that have it; and the last row's step."""
     last = rows[-1]
     return {name: fmean(row[name] for row in rows if name in row) for name in last} | {"step": last["step"]}
 

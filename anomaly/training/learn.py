@@ -8,7 +8,7 @@ scale of the heatmaps, *calibrate* gives the ranks of p-values and thresholds an
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from anomaly.bundle import Contents, DataRecord, Golden, Manifest, NormalSet, now, record_of
 from anomaly.calibration import Calibration
 from anomaly.config import Recipe, default_feature_layer
-from anomaly.data import NormalSplit, PixelsOfImages, image_keys, take
+from anomaly.data import NormalSplit, Pixels, PixelsOfImages, image_keys, take
 from anomaly.networks import Networks, PlaceNetworks
 from anomaly.networks.pretrained import PretrainedFeatures
 from anomaly.process_state import owning_process_state
@@ -36,9 +36,6 @@ from anomaly.training.ranks import ALONE, Ranks
 
 NUM_GOLDEN = 4
 GOLDEN_SIDE = 256  # pixels, of a crop at most
-
-Pixels = NDArray[np.uint8]
-
 
 Maps = NDArray[np.float32] | Sequence[NDArray[np.float32]]
 
@@ -118,9 +115,8 @@ def learn(
     )
     watch.on_calibrating()
     settle(trained.networks, recipe.plan, pixels, np.array(split.train), np.array(split.select), device)
-    contents = _contents(pixels, split, recipe, record, trained, observer(trained.networks, recipe, device))
     warnings = [str(finding) for finding in diagnostics.found]
-    return replace(contents, manifest=contents.manifest.model_copy(update={"warnings": warnings}))
+    return _contents(pixels, split, recipe, record, trained, observer(trained.networks, recipe, device), warnings)
 
 
 @owning_process_state()
@@ -138,7 +134,7 @@ def learn_places(
     ranks: Ranks = ALONE,
     watch: LearnWatch = LearnWatch(),
 ) -> Contents:
-    """The same for `training.method="features"`: images of any shapes; φ is frozen, and `extract` gives its maps.
+    """What `learn` gives, for `training.method="features"`: images of any shapes; `extract` gives the frozen φ's maps.
 
     Raises:
         TrainingError: training diverged.
@@ -187,6 +183,7 @@ def _contents(
     record: DataRecord,
     trained: Trained | PlacesTrained,
     observer: Observes,
+    warnings: Sequence[str] = (),
 ) -> Contents:
     select = take(pixels, split.select)
     select_terms, z_hat = observer.observe(select)
@@ -211,6 +208,7 @@ def _contents(
             metrics=trained.last,
             libraries={"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
             created=now(),
+            warnings=list(warnings),
         ),
         weights={name: t.cpu().contiguous().numpy() for name, t in trained.networks.state_dict().items()},
         calibration=Calibration.fit(combine(calibrate_terms, statistics, recipe)),

@@ -12,7 +12,7 @@ AUXILIARY_RATE = 1e-3  # Adam's, for auxiliary discriminators
 
 
 def game_optimizer(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
-    """As the configuration names it."""
+    """The optimiser that the configuration names."""
     match config.optimizer:
         case "adam":
             return torch.optim.Adam(parameters, lr=config.learning_rate, betas=(config.beta1, config.beta2))

@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def tensorboard_files(folder: Path) -> Iterator[Callable[[Sequence[HistoryRow]], None]]:
+def tensorboard_files(folder: Path | None) -> Iterator[Callable[[Sequence[HistoryRow]], None]]:
     """Write rows into `folder`, which shows one run: what an earlier one left there is superseded, not mixed in.
+
+    Without a folder nothing is written.
 
     Raises:
         UsageError: tensorboard is not installed.
         InUseError: another process writes curves there.  StorageError: the folder cannot be written.
     """
+    if folder is None:
+        yield lambda rows: None
+        return
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

@@ -43,7 +43,7 @@ class Arrival:
 
     @property
     def key(self) -> tuple[bytes, int, int]:
-        """As the journal has it."""
+        """What the journal knows the file by: path, size, and the time of its last change."""
         return os.fsencode(self.path), self.size, self.mtime_ns
 
 

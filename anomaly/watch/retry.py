@@ -22,7 +22,7 @@ class Retry:
         return time.monotonic() >= self._next
 
     def fail(self, reason: str) -> None:
-        """It has failed, again."""
+        """Count a failure: the next try is later. It is told, unless the reason is that of the one before."""
         self._next = time.monotonic() + self._wait_s
         self._wait_s = min(2 * self._wait_s, LAST_S)
         if reason != self._reason:
@@ -30,7 +30,7 @@ class Retry:
         self._reason = reason
 
     def succeed(self) -> None:
-        """It has not."""
+        """Count a success: it is told where there was a failure before."""
         if self._reason:
             self._say(f"it works again: {self._reason}")
         self._reason, self._wait_s, self._next = "", FIRST_S, 0.0

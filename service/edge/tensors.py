@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from anomaly.data import Pixels
 from service.errors import MalformedRequestError, UploadTooLargeError, in_words
 from service.schemas.inference import InferInput, InferRequest
 from service.schemas.labels import FILE_NAME, PartId
@@ -29,7 +30,6 @@ JSON_VALUE_BYTES = 64
 """Memory that one of them takes at most while it is read or written."""
 LENGTH_BYTES = 4
 PIXEL_RANKS = (3, 4)
-Pixels = NDArray[np.uint8]
 Images = Sequence[bytes | Pixels]
 Schema = TypeVar("Schema", bound=BaseModel)
 PART_ID: TypeAdapter[str] = TypeAdapter(PartId)
@@ -201,7 +201,7 @@ class Output:
         return flat.tolist()
 
     def to_bytes(self) -> bytes:
-        """As the binary tensor extension has it; NaN where there is no number."""
+        """The bytes of the binary tensor extension; NaN where there is no number."""
         if self.datatype == "BYTES":
             texts = [text.encode("utf-8", "replace") for text in self.values]
             return b"".join(pack("<I", len(text)) + text for text in texts)

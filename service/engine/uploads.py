@@ -37,7 +37,7 @@ class Uploads:
         """
         try:
             width, height = (
-                side_lengths(data, limits=self.limits) if isinstance(data, bytes) else (data.shape[1], data.shape[0])
+                side_lengths(data, self.limits) if isinstance(data, bytes) else (data.shape[1], data.shape[0])
             )
         except ImageError:
             return 0

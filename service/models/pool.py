@@ -81,7 +81,7 @@ class Pool:
 
     @property
     def detectors(self) -> Iterator[Detector]:
-        """Of all versions that are loaded."""
+        """The detectors of all versions that are loaded."""
         return (slot.detector for slot in self if slot.detector is not None)
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from anomaly.data import to_pixels
+from anomaly.data import to_channels_last, to_pixels
 
 ROWS = 256
 """Drawn at a time."""
@@ -24,8 +24,7 @@ def draw_heatmap(heatmap: NDArray[np.float32]) -> str:
 
 def draw_image(x: NDArray[np.float32]) -> str:
     """An image (c, h, w) in [-1, 1], grey or colour."""
-    pixels = to_pixels(x)
-    return _png(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    return _png(to_channels_last(to_pixels(x)))
 
 
 def _png(pixels: NDArray[np.uint8]) -> str:

@@ -5,23 +5,23 @@ sent, `service.routes.inference_answers` makes the answer.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version as version_of
 from typing import Any
 
 from fastapi import APIRouter, Request, Response, Security
 
-from anomaly.data import Picture
+from anomaly.data import Picture, Pixels
 from anomaly.inference import Detector
 from service.edge.bodies import BYTES, Body, disconnection
 from service.edge.callers import BEARER, NEEDS_KEY, check_scope
 from service.edge.keys import Scope
 from service.edge.request_log import note_images, request_id
-from service.edge.tensors import IMAGE, JSON_VALUE_BYTES, PART, InferBody, Pixels, SentImages
+from service.edge.tensors import IMAGE, JSON_VALUE_BYTES, PART, InferBody, SentImages
 from service.engine.admission import Reservation
 from service.errors import PROTOCOL, MalformedRequestError, ModelNotFoundError, NotReadyError
-from service.routes.inference_answers import HEADER_LENGTH, HEATMAP, Outcomes, Wanted, answer, described
+from service.routes.inference_answers import HEADER_LENGTH, HEATMAP, Wanted, answer, described
 from service.routes.query import PART_HEADER, describe_body, with_part_header
 from service.routes.state import AppState, State, state_of
 from service.schemas.inference import (
@@ -148,10 +148,7 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
         wanted, shown = Wanted(asked, detector), _parts_shown(request, asked, received)
         alpha = asked.parameters.alpha or state.settings.alpha
         note_images(request.scope, shown, received.filenames)
-        score: Callable[..., Awaitable[Outcomes]] = (
-            state.scoring.score_many if wanted.errors else state.scoring.score_all
-        )
-        outcomes = await score(
+        outcomes = await state.scoring.score_many(
             [
                 _submission(image, f"{IMAGE}[{number}]", filename, part, detector, state)
                 for number, (image, filename, part) in enumerate(
@@ -162,6 +159,7 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
             reservation,
             alpha=alpha,
             heatmap=wanted.heatmap,
+            all_or_none=not wanted.errors,
             check=partial(_reserve_maps, wanted, reservation, len(received.images)),
             disconnected=partial(disconnection, request),
         )

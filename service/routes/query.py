@@ -105,7 +105,7 @@ def _defaults(schema: type[Query]) -> Query:
 
 
 def describe_head(schema: type[BaseModel]) -> dict[str, Any]:
-    """The same parameters for the OpenAPI document."""
+    """A query's parameters, and the header for the part, for the OpenAPI document."""
     properties: dict[str, dict[str, Any]] = schema.model_json_schema()["properties"]
     described = [(name, "query", field) for name, field in properties.items()]
     described.append((PART_HEADER, "header", properties["part"]))
@@ -118,7 +118,7 @@ def describe_head(schema: type[BaseModel]) -> dict[str, Any]:
 
 
 def form_fields(schema: type[BaseModel]) -> dict[str, Any]:
-    """The same parameters as fields of a form, which has no null."""
+    """A query's parameters as fields of a form, which has no null, for the OpenAPI document."""
     properties: dict[str, dict[str, Any]] = schema.model_json_schema()["properties"]
     return {
         name: next(iter(field.get("anyOf", [field]))) | {"description": field["description"]}

@@ -41,7 +41,7 @@ class State:
 
 
 def state_of(request: Request) -> State:
-    """Of the app that got this request."""
+    """The state of the app that got this request."""
     state: State = request.state.app_state
     return state
 

@@ -37,21 +37,21 @@ class ProtocolParameters(ProtocolSchema):
 
 
 class InputParameters(ProtocolParameters):
-    """Of one input."""
+    """The parameters of one input."""
 
     binary_data_size: int | None = Field(default=None, ge=0)
     """Bytes of its data behind the JSON object."""
 
 
 class OutputParameters(ProtocolParameters):
-    """Of one output that is asked for."""
+    """The parameters of one output that is asked for."""
 
     binary_data: bool | None = None
     """Whether it is answered as bytes behind the JSON object; what the request says if left out."""
 
 
 class InferParameters(ProtocolParameters):
-    """Of a request."""
+    """The parameters of a request."""
 
     alpha: Alpha | None = None
     """The share of normal images that may be called anomalous; the server's own if left out."""

@@ -24,7 +24,7 @@ class BatchQuery(Schema):
 
 
 class ScoreQuery(BatchQuery):
-    """As for a batch; one image can also be named and explained."""
+    """The parameters of a batch; one image can also be named and explained."""
 
     name: FileName | None = None
     """The image file's real name, in the place of the one that it was sent with."""

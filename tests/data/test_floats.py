@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from anomaly.data import to_floats, to_pixels
+from anomaly.data import to_channels_last, to_floats, to_pixels
 from anomaly.runtime import to_float
 
 ROOT = Path(__file__).parents[2]
@@ -49,3 +49,11 @@ def test_nobody_else_writes_the_formula() -> None:
     files = [path for package in ("anomaly", "service") for path in (ROOT / package).rglob("*.py")]
     named = {path.relative_to(ROOT).as_posix() for path in files if "127.5" in path.read_text("utf-8")}
     assert named == {"anomaly/data/floats.py", "anomaly/runtime.py", "anomaly/networks/pretrained.py"}
+
+
+@pytest.mark.parametrize(("channels", "shape"), [(1, (1, 2)), (3, (1, 2, 3))])
+def test_pictures_have_their_channels_last_and_a_single_one_not_at_all(channels: int, shape: tuple[int, ...]) -> None:
+    pixels = np.arange(2 * channels, dtype=np.uint8).reshape(channels, 1, 2)
+    picture = to_channels_last(pixels)
+    assert picture.shape == shape
+    np.testing.assert_array_equal(np.moveaxis(picture.reshape(1, 2, channels), -1, 0), pixels)

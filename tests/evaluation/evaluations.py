@@ -70,7 +70,6 @@ def make_evaluation(**changes: Any) -> Evaluation:
         num_baseline=30,
         pixel=None,
         examples=[make_example()],
-        num_failed=0,
         failures=[],
         num_calibration=99,
         seed=0,

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anomaly.data import Pixels
 from anomaly.evaluation import defects
-from anomaly.evaluation.defects import Defect, DefectKind, Pixels, spoil_picture
+from anomaly.evaluation.defects import Defect, DefectKind, spoil_picture
 from anomaly.networks.auxiliary import defect_kinds
 
 FLAT = [DefectKind.DARK_SCRATCH, DefectKind.BRIGHT_SCRATCH, DefectKind.DARK_SPOT, DefectKind.BRIGHT_SPOT]

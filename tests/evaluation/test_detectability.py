@@ -10,8 +10,9 @@ from scipy.stats import norm
 
 from anomaly.bundle import DetectabilityCell, DetectabilityRecord
 from anomaly.config.region import encode_region, inside_of
+from anomaly.data import Pixels
 from anomaly.evaluation import detectability
-from anomaly.evaluation.defects import DefectKind, Pixels
+from anomaly.evaluation.defects import DefectKind
 from anomaly.evaluation.detectability import LENGTHS, measure_detectability, plan
 
 

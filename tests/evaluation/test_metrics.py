@@ -8,7 +8,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.special import ndtr, ndtri
 
 from anomaly.errors import DataError
-from anomaly.evaluation.metrics import Labels, ScoreArray, auroc, auroc_by_kind, image_metrics, lead_over, rates_at
+from anomaly.evaluation.intervals import Labels
+from anomaly.evaluation.metrics import ScoreArray, auroc, auroc_by_kind, image_metrics, lead_over, rates_at
 
 
 @st.composite

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from anomaly.data import Mask
 from anomaly.errors import DataError
 from anomaly.evaluation.metrics import auroc
-from anomaly.evaluation.pixel_metrics import Heatmap, Mask, aupro, pixel_auroc
+from anomaly.evaluation.pixel_metrics import Heatmap, aupro, pixel_auroc
 
 Maps = tuple[list[Heatmap], list[Mask]]
 

@@ -46,7 +46,7 @@ def test_masks_bring_pixel_metrics() -> None:
 
 
 def test_metrics_are_json_also_without_a_threshold() -> None:
-    evaluation = make_evaluation(threshold=None, failures=[("a\udcff.png", "broken")], num_failed=1)
+    evaluation = make_evaluation(threshold=None, failures=[("a\udcff.png", "broken")])
     metrics = metrics_of(evaluation, summarise(evaluation))
     assert metrics == json.loads(json.dumps(metrics, allow_nan=False))
     assert metrics["threshold"] is metrics["fpr_at_threshold"] is metrics["tpr_at_threshold"] is None

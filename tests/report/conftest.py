@@ -1,6 +1,7 @@
 import pytest
 
-from anomaly.evaluation.metrics import Labels, ScoreArray
+from anomaly.evaluation.intervals import Labels
+from anomaly.evaluation.metrics import ScoreArray
 from anomaly.report import page
 from anomaly.report.plots import Theme
 

@@ -82,7 +82,7 @@ def test_hostile_names_are_shown_and_not_obeyed() -> None:
 
 
 def test_failures_are_listed_with_their_reasons() -> None:
-    page = render(make_evaluation(num_failed=1, failures=[(HOSTILE, "the file <ends> early")]))
+    page = render(make_evaluation(failures=[(HOSTILE, "the file <ends> early")]))
     assert HOSTILE in page.text
     assert "the file <ends> early" in page.text
     assert "could not be scored (1)" in page.text

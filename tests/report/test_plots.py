@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from anomaly.evaluation.metrics import Labels, ScoreArray
+from anomaly.evaluation.intervals import Labels
+from anomaly.evaluation.metrics import ScoreArray
 from anomaly.report import histogram
 from anomaly.report.histogram import histogram_png, visible_range
 from anomaly.report.plots import DARK, LIGHT, Theme, precision_recall_png, roc_png

@@ -17,7 +17,7 @@ _NUM_NAMED = 3
 
 
 def with_parts(dataset: Dataset, groups: str) -> Dataset:
-    """The same data set, which knows the part of each of its normal images (see `Dataset.parts`).
+    """A copy of the data set that knows the part of each of its normal images (see `Dataset.parts`).
 
     An anomaly's part is its `group`. Files of two kinds may have the same names though they show other parts, as in
     MVTec's trees, so a part that a pattern finds is of this kind only.

@@ -124,7 +124,7 @@ class Dataset:
         return f"{marked}. Where masks mark something else than defects, such as cells, move them out of the data"
 
     def known_normals(self) -> list[Sample]:
-        """The same, but none where there are none: what a baseline may know."""
+        """The normal images of `train_normals`, which may be none here: what a baseline may know."""
         return [sample for sample in self._of("train") if sample.label == "normal"]
 
     def test(self) -> list[Sample]:

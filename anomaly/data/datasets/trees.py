@@ -80,7 +80,7 @@ class _Tree:
 
     @cached_property
     def masks(self) -> dict[Path, tuple[Path, ...]]:
-        """Those of each image that has some."""
+        """The masks of each image that has some."""
         return self.found.masks.of(self.found.images)
 
     @property

@@ -38,7 +38,7 @@ def decode(
 
 
 def look(source: Path | bytes, *, name: str, limits: Limits = DEFAULT_LIMITS, value_range: int = FULL_RANGE) -> Seen:
-    """As `decode`, with what else is to be said of the file."""
+    """The picture that `decode` gives, with what else is to be said of the file. Raises as that does."""
     return look_at_bytes(bytes_of(source, name, limits), name, limits, value_range)
 
 
@@ -52,8 +52,9 @@ def measure(source: Path | bytes, *, name: str, limits: Limits = DEFAULT_LIMITS)
     return peak_of(bytes_of(source, name, limits), name, limits)
 
 
-def side_lengths(data: bytes, *, name: str = "the image", limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
+def side_lengths(data: bytes, limits: Limits) -> tuple[int, int]:
     """Width and height as the file says them; nothing is decoded. Raises ImageError."""
+    name = "the image"
     with naming(name), open_prepared(data, recognise(data, name), name, limits) as image:
         return image.size
 

@@ -45,12 +45,12 @@ class PnmHeader:
 
     @property
     def num_samples(self) -> int:
-        """Of a pixel."""
+        """The samples of a pixel: grey, or red, green and blue."""
         return 3 if self.kind in (3, 6) else 1
 
     @property
     def num_bytes(self) -> int:
-        """That the pixels need, where they are not text."""
+        """The bytes that all pixels take, where they are not text."""
         if self.is_bitmap:
             return -(-self.width // 8) * self.height
         return self.width * self.height * self.num_samples * (1 if self.white < 256 else 2)

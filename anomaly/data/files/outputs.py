@@ -21,7 +21,7 @@ _HEATMAP = re.compile(r"\d{6,}_.*\.png")
 
 
 def mark(png: bytes) -> bytes:
-    """The same PNG, marked as drawn by this program."""
+    """Mark a PNG as drawn by this program."""
     return png[:_HEADER_BYTES] + _CHUNK + png[_HEADER_BYTES:]
 
 

@@ -103,7 +103,7 @@ class MaskFiles:
 
 
 def find_masks(images: Sequence[Path], root: Path, classes: Collection[str]) -> MaskFiles:
-    """Those of the images under `root` that are masks. Folders that `classes` names are not folders of masks.
+    """Find which images under `root` are masks. Folders that `classes` names are not folders of masks.
 
     Raises:
         DataError: it cannot be told which mask beside pictures belongs to which.
@@ -137,7 +137,7 @@ def find_masks(images: Sequence[Path], root: Path, classes: Collection[str]) -> 
 
 
 def masks_in_folder(files: Sequence[Path], above: str, content: Content) -> set[Path]:
-    """Those of the files of one folder that are masks, by the rules of `find_masks`, however the files are read.
+    """Which files of one folder are masks, by the rules of `find_masks`, however the files are read.
 
     `above` is the name of the folder of masks that they lie in (see `mask_folder_among`), or "".
     """
@@ -152,7 +152,7 @@ def mask_folder_among(parts: Sequence[str]) -> str:
 
 
 def marking(masks: Iterable[Path]) -> set[Path]:
-    """Those that mark a defect, and those of which it cannot be told; read in threads."""
+    """The masks that mark a defect, and those of which it cannot be told; read in threads."""
     each = list(masks)
     return {mask for mask, marks in zip(each, map_ahead(_marks, each), strict=True) if marks}
 

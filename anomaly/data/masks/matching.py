@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anomaly.counted import counted
+from anomaly.counted import Size, counted
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.files.listing import list_images
 from anomaly.data.masks.coding import Mask, read_mask
@@ -30,7 +30,7 @@ def match_masks(images: Sequence[Path], folder: Path) -> dict[Path, tuple[Path, 
 
 
 def match_among(images: Sequence[Path], masks: Collection[Path]) -> dict[Path, tuple[Path, ...]]:
-    """The same for masks that lie beside the images, all in one folder. Raises DataError as `match_masks` does."""
+    """Match masks that lie beside the images, all in one folder, as `match_masks` does. Raises DataError."""
     return _matched(images, sorted(masks), images[0].parent) if images else {}
 
 
@@ -60,9 +60,7 @@ def check_some_used(masks: Sequence[Path], used: Collection[Path]) -> None:
         )
 
 
-def open_masks(
-    paths: Sequence[Path], size: tuple[int, int], *, is_normal: bool, limits: Limits = DEFAULT_LIMITS
-) -> Mask:
+def open_masks(paths: Sequence[Path], size: Size, *, is_normal: bool, limits: Limits = DEFAULT_LIMITS) -> Mask:
     """The united masks of one image of this height and width: bool (h, w), True on the defect.
 
     Raises:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from anomaly.config import Config
 from anomaly.config.mistakes import mistakes_of
 from anomaly.config.region import MAX_REGION_SIDE, Inside, decode_region, encode_region, inside_of
+from anomaly.counted import Size
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.masks.coding import read_mask
 from anomaly.errors import ImageError, UsageError
@@ -82,7 +83,7 @@ def read_region(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Inside:
     return inside
 
 
-def region_text(path: Path, size: tuple[int, int] | None, *, limits: Limits = DEFAULT_LIMITS) -> str:
+def region_text(path: Path, size: Size | None, *, limits: Limits = DEFAULT_LIMITS) -> str:
     """The region in a file as a recipe has it, for pictures of about this height and width; None: not known.
 
     Raises:

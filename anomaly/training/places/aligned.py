@@ -48,7 +48,7 @@ class PointSums:
         self._num = 0
 
     def add(self, points: Tensor, pose: NDArray[np.float32]) -> None:
-        """Those of one picture, which lies so."""
+        """Add what one picture, which lies so, shows at each point."""
         height, width = FINE * points.shape[1], FINE * points.shape[2]
         at = _from_reference(pose, self._grid)
         picture = torch.cat([pixel_shuffle(points, FINE), torch.ones(1, height, width)])[None]

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anomaly.data import Pixels
 from anomaly.data.pose import pose_of
 from anomaly.networks.aligned_memory import AlignedMemory
 from anomaly.networks.places import Memory, PlaceNetworks, posed
-from anomaly.training.places.pool import Extract, Pixels, where_of
+from anomaly.training.places.pool import Extract, where_of
 from anomaly.training.places.statistics import measured
 
 
@@ -56,7 +57,7 @@ class ChosenBy:
 
     @property
     def where(self) -> list[Tensor]:
-        """Of each normal; where a spoilt one is aligned it lies a little differently, which changes nothing."""
+        """Where each normal's places lie; an aligned spoilt one's lie a little differently, which changes nothing."""
         return [each.where for each in self.own]
 
     def seen_by(self, memory: Memory | None) -> "ChosenBy":
@@ -64,7 +65,7 @@ class ChosenBy:
         return ChosenBy(*([each.seen_by(memory) for each in examples] for examples in (self.own, self.spoilt)))
 
     def auroc(self, evidence: Callable[[PlaceExample], Tensor], *, by_half: bool = False) -> float:
-        """Of evidence (k, h, w); `by_half`: see `strength`."""
+        """How well evidence (k, h, w) tells the spoilt ones from the normals; `by_half`: see `strength`."""
         own, spoilt = ([evidence(each) for each in examples] for examples in (self.own, self.spoilt))
         return measured(own, spoilt, self.where, by_half=by_half)[0]
 

@@ -20,7 +20,7 @@ from torch.nn.functional import avg_pool2d
 
 from anomaly.config import FeaturesConfig, Place, TrainingConfig
 from anomaly.config.places import PLACE
-from anomaly.data import PixelsOfImages
+from anomaly.data import Pixels, PixelsOfImages
 from anomaly.networks.places import NUM_FEATURES, MainAxes, PlaceDiscriminator, PlaceNetworks
 from anomaly.networks.restorer import MapRestorer
 from anomaly.training.curves import REPORT_EVERY, HistoryRow, means
@@ -28,7 +28,7 @@ from anomaly.training.places.aligned import find_reference
 from anomaly.training.places.discriminator import train_discriminator
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample, evidence_of
 from anomaly.training.places.memory import remember, vectors_of
-from anomaly.training.places.pool import Extract, Pixels, PlacePool, draw_pool
+from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.restorer import train_restorer
 from anomaly.training.places.spoilt import (
     CHOOSING_KINDS,
@@ -116,9 +116,14 @@ def fit_places(
     networks.axes.fit(pool.places[:, : len(networks.axes.centre)], whiten=True)
     remembered = pool.places[:, NUM_FEATURES - len(networks.memory_axes.centre) : NUM_FEATURES]
     networks.memory_axes.fit(remembered, whiten=False, by_channel=config.memory_maps == "coarse")
-    chosen_by = _chosen_by(pixels, chosen_by_rows, Look(seen, reference), config, seed, has_region=has_region)
-    spoilt_places = _spoilt_places(pixels, negative_rows, networks, config, seen, seed, has_region=has_region)
-    pairs = _spoilt_pairs(pixels, restored_rows, list(restorers.values()), seen, seed, has_region=has_region)
+    sides, spoil = (SMALL_SIDES, spoilt_all_over) if config.points else (SIDES, spoilt_images)
+    to_choose = spoilt_images(pixels, chosen_by_rows, CHOOSING_KINDS, seed, sides, has_region=has_region)
+    negatives = spoil(pixels, negative_rows, TRAINING_KINDS, seed, has_region=has_region)
+    to_restore = spoilt_images(pixels, restored_rows, TRAINING_KINDS, seed, has_region=has_region)
+    look = Look(seen, reference)
+    chosen_by = ChosenBy([look(pixels[row]) for row in chosen_by_rows], [look(image) for image, _ in to_choose])
+    spoilt_places = _places_of(negatives, networks.axes, seen)
+    pairs = _pairs_of((pixels[row] for row in restored_rows), to_restore, list(restorers.values()), seen)
     if config.points and config.places == "auto" and pool.aligned is None and networks.D is not None:
         # a memory of places that are not aligned says nothing of a defect of a few pixels, which is less than a place
         config = config.model_copy(update={"memory": 0, "places": Place.ANYWHERE})
@@ -218,54 +223,32 @@ def _told(extract: Extract, stage: str, total: int, on_progress: Callable[[str, 
     return told
 
 
-def _chosen_by(
-    pixels: PixelsOfImages, rows: Sequence[int], look: Look, config: FeaturesConfig, seed: int, *, has_region: bool
-) -> ChosenBy:
-    sides = SMALL_SIDES if config.points else SIDES
-    spoilt = spoilt_images(pixels, rows, CHOOSING_KINDS, seed, sides, has_region=has_region)
-    return ChosenBy([look(pixels[row]) for row in rows], [look(image) for image, _ in spoilt])
-
-
 @torch.no_grad()
 def _doubt(D: PlaceDiscriminator, axes: MainAxes, example: PlaceExample) -> Tensor:
     doubt: Tensor = -D(axes(example.maps))
     return doubt
 
 
-def _spoilt_places(
-    pixels: PixelsOfImages,
-    rows: Sequence[int],
-    networks: PlaceNetworks,
-    config: FeaturesConfig,
-    extract: Extract,
-    seed: int,
-    *,
-    has_region: bool,
-) -> Tensor:
-    """(n, dimensions): places of spoilt *train* normals where they are spoilt."""
-    found = [torch.zeros(0, len(networks.axes.axes))]
-    spoil = spoilt_all_over if config.points else spoilt_images
-    for image, mask in spoil(pixels, rows, TRAINING_KINDS, seed, has_region=has_region):
-        q = networks.axes(torch.from_numpy(extract(image)[None]))[0]
+def _places_of(spoilt: Iterable[tuple[Pixels, NDArray[np.bool_]]], axes: MainAxes, extract: Extract) -> Tensor:
+    """(n, dimensions): places of images where these are spoilt."""
+    found = [torch.zeros(0, len(axes.axes))]
+    for image, mask in spoilt:
+        q = axes(torch.from_numpy(extract(image)[None]))[0]
         share = avg_pool2d(torch.from_numpy(mask).float()[None], PLACE)[0]
         found.append(q[:, share >= _SPOILT_SHARE].T)
     return torch.cat(found)
 
 
-def _spoilt_pairs(
-    pixels: PixelsOfImages,
-    rows: Sequence[int],
+def _pairs_of(
+    normals: Iterable[Pixels],
+    spoilt: Iterable[tuple[Pixels, NDArray[np.bool_]]],
     restorers: Sequence[MapRestorer],
     extract: Extract,
-    seed: int,
-    *,
-    has_region: bool,
 ) -> list[Tensor]:
-    """For each restorer (n, 2, num_features, …): coarse maps of *train* normals, and of the same spoilt."""
-    spoilt = spoilt_images(pixels, rows, TRAINING_KINDS, seed, has_region=has_region)
+    """For each restorer (n, 2, num_features, …): coarse maps of normals, and of the same spoilt."""
     pairs: list[list[Tensor]] = [[] for _ in restorers]
-    for row, (image, _) in zip(rows, spoilt, strict=True):
-        both = torch.from_numpy(np.stack([extract(np.asarray(pixels[row])), extract(image)]))
+    for normal, (image, _) in zip(normals, spoilt, strict=True):
+        both = torch.from_numpy(np.stack([extract(np.asarray(normal)), extract(image)]))
         for kept, restorer in zip(pairs, restorers, strict=True):
             kept.append(restorer.coarse(both).half())
     return [torch.stack(kept) for kept in pairs]

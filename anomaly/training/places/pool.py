@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anomaly.config import FeaturesConfig
 from anomaly.config.places import PLACE
-from anomaly.data import PixelsOfImages
+from anomaly.data import Pixels, PixelsOfImages
 from anomaly.data.pose import pose_of
 from anomaly.networks.aligned_memory import NUM_FINE, AlignedMemory
 from anomaly.networks.places import NUM_FEATURES, CellMemory, places_of
@@ -23,7 +23,6 @@ from anomaly.training.places.aligned import PointSums
 POOL = 40_000  # places of normal images that whitening, memory and D_patch learn from
 MAX_COARSE = 2048  # images that restorers learn from: 160 MB of maps at 256 pixels a side, and 40 MB at half of it
 
-Pixels = NDArray[np.uint8]
 Extract = Callable[[Pixels], NDArray[np.float32]]
 """φ's maps of one image."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.config.region import OUTSIDE
-from anomaly.data import PixelsOfImages, to_floats, to_pixels
+from anomaly.data import Pixels, PixelsOfImages, to_floats, to_pixels
 from anomaly.networks.auxiliary.defect_kinds import spoil
 
 TRAINING_KINDS = ("paste", "uneven", "grain", "contrast", "bent")
@@ -25,8 +25,6 @@ _PIXELS_EACH = 20_000  # of a picture, for each of its small squares
 _SMALL = 256  # pixels of a side: smaller pictures are spoilt as a whole
 _TRIES = 50  # until a defect can be seen inside the region
 _STRIDE = 4  # of sides that every kind can be drawn in
-
-Pixels = NDArray[np.uint8]
 
 
 def spoilt_images(
@@ -56,7 +54,7 @@ def spoilt_images(
 def spoilt_all_over(
     pixels: PixelsOfImages, rows: Sequence[int], kinds: Sequence[str], seed: int, *, has_region: bool = False
 ) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
-    """The same with small defects in many small squares, which may lie over each other."""
+    """Each of the images with small defects in many small squares, which may lie over each other."""
 
     def draw(image: Pixels, mask: NDArray[np.bool_], donor: Pixels, rng: np.random.Generator) -> None:
         for _ in range(max(mask.size // _PIXELS_EACH, 1)):

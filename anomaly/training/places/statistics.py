@@ -68,7 +68,7 @@ def measured(
 def auroc_of(
     own: Sequence[Tensor], spoilt: Sequence[Tensor], where: Sequence[Tensor], way: Way, *, by_half: bool
 ) -> float:
-    """Of the strongest places of normals and the same spoilt, each half judged by the statistics of the other half."""
+    """How the strongest places tell normals from the same spoilt, each half judged by the other half's statistics."""
     labels, scores = [], []
     for half in (0, 1):
         statistics = place_statistics(own[1 - half :: 2], way)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from anomaly.data import to_channels_last
+
 Correction = Literal["normal", "anomalous"]
 THUMBNAIL_SIDE = 96
 """The longest side of a thumbnail, in pixels."""
@@ -101,7 +103,7 @@ def as_text(moment: datetime) -> str:
 
 def draw_thumbnail(pixels: NDArray[np.uint8]) -> bytes:
     """A small WebP file of an image (c, h, w), grey or colour."""
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    image = Image.fromarray(to_channels_last(pixels))
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     buffer = BytesIO()
     image.save(buffer, "WEBP", quality=80)

@@ -113,7 +113,7 @@ class PostgresStore:
             yield connection
 
     def new_ids(self, connection: Connection, num: int) -> Sequence[int]:
-        """Of the table's sequence. What a transaction does not commit leaves a gap."""
+        """Take the next ids of the table's sequence. What a transaction does not commit leaves a gap."""
         return connection.execute(_NEW_IDS, {"num": num}).scalars().all()
 
     def num_too_many(self, connection: Connection, max_bytes: int) -> int:

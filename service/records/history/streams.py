@@ -31,7 +31,7 @@ Moved = tuple[HistoryEntry, bool]
 
 
 class DriftStreams:
-    """Those of all bundles that this process has inserted rows of. For the writer's thread, but for `read`."""
+    """The streams of all bundles that this process has inserted rows of. For the writer's thread, but for `read`."""
 
     def __init__(self, rate: float) -> None:
         """`rate`: of each alarm."""
