@@ -189,3 +189,14 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_no_figure_is_left_open(name: str) -> None:
     """Pages are written before their figures are measured; no marker for a missing figure may be published."""
     assert re.findall(r"\b[A-Z]+_HERE\b|\bCOST_[A-Z]+|\bTODO\b|\bXXX\b", PAGES[name]) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_servers_answer_the_calls_that_stand_beside_them(name: str) -> None:
+    """Where one block has both: the server knows the name in the call, and which model a call without one means."""
+    for block in re.findall(r"^```sh\n.*?^```", PAGES[name], flags=re.DOTALL | re.MULTILINE):
+        serve = next((line for line in sh_lines(block) if line.startswith("anomaly serve ")), "")
+        for call in [line for line in sh_lines(block) if serve and line.startswith("curl ")]:
+            (host,) = re.findall(r"https?://([\w.]+)", call)
+            assert host == "127.0.0.1" or f"--allowed-hosts {host}" in serve, call
+            assert "/score" not in call or "model=" in call or "--default-model " in serve, call
