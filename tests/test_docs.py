@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shlex
+import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -189,6 +190,22 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_no_figure_is_left_open(name: str) -> None:
     """Pages are written before their figures are measured; no marker for a missing figure may be published."""
     assert re.findall(r"\b[A-Z]+_HERE\b|\bCOST_[A-Z]+|\bTODO\b|\bXXX\b", PAGES[name]) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_project_is_installed_from_a_clone(name: str) -> None:
+    """Under this name a package index has another project, or none."""
+    commands = [line for line in sh_lines(PAGES[name]) if "pip install" in line]
+    commands += re.findall(r"`([^`\n]*pip install[^`\n]*)` in a clone", PAGES[name])
+    assert [
+        command for command in commands if re.search(r"(?<![\w/.-])anomaly\b(?!/)", command.split("install")[1])
+    ] == []
+
+
+def test_every_extra_is_in_the_table_of_extras() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    rows = re.findall(r"^\| `.*'\.\[(\w+)\]'` \| \S", PAGES["install.md"], re.MULTILINE)
+    assert sorted(rows) == sorted(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize("name", PAGES)
