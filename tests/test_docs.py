@@ -217,3 +217,27 @@ def test_servers_answer_the_calls_that_stand_beside_them(name: str) -> None:
             (host,) = re.findall(r"https?://([\w.]+)", call)
             assert host == "127.0.0.1" or f"--allowed-hosts {host}" in serve, call
             assert "/score" not in call or "model=" in call or "--default-model " in serve, call
+
+
+@pytest.mark.parametrize("name", ["README.md", "guide.md"])
+def test_commands_in_sentences_lack_nothing(name: str) -> None:
+    """Those with options; a verb alone only names it."""
+    prose = re.sub(r"^```.*?^```", "", PAGES[name], flags=re.DOTALL | re.MULTILINE)
+    commands = [" ".join(span.split()) for span in re.findall(r"`anomaly ([^`]+)`", prose)]
+    commands = [command for command in commands if re.search(r"\S --", command) and "=" not in command]
+    assert commands
+    for command in commands:
+        test_commands_are_understood(name, command)
+
+
+@pytest.mark.parametrize("name", ["README.md", "guide.md"])
+def test_what_a_training_says_names_the_card_where_it_warned(name: str) -> None:
+    """As `anomaly train` does: of scaling, or of an end by the time limit."""
+    blocks = re.findall(r"^```(?:text)?\n(data: .*?)^```", PAGES[name], flags=re.DOTALL | re.MULTILINE)
+    blocks = [block for block in blocks if "\nwrote " in block]
+    assert blocks
+    for block in blocks:
+        (version,) = re.findall(r"^wrote (\S+) ", block, re.MULTILINE)
+        warned = "\nwarning: " in block or "the time limit was reached" in block
+        card = f"warnings of this training stand in the model card, {version}/README.md\n"
+        assert block.endswith(card) is warned
