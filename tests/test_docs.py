@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shlex
+import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -189,3 +190,54 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_no_figure_is_left_open(name: str) -> None:
     """Pages are written before their figures are measured; no marker for a missing figure may be published."""
     assert re.findall(r"\b[A-Z]+_HERE\b|\bCOST_[A-Z]+|\bTODO\b|\bXXX\b", PAGES[name]) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_project_is_installed_from_a_clone(name: str) -> None:
+    """Under this name a package index has another project, or none."""
+    commands = [line for line in sh_lines(PAGES[name]) if "pip install" in line]
+    commands += re.findall(r"`([^`\n]*pip install[^`\n]*)` in a clone", PAGES[name])
+    assert [
+        command for command in commands if re.search(r"(?<![\w/.-])anomaly\b(?!/)", command.split("install")[1])
+    ] == []
+
+
+def test_every_extra_is_in_the_table_of_extras() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    rows = re.findall(r"^\| `.*'\.\[(\w+)\]'` \| \S", PAGES["install.md"], re.MULTILINE)
+    assert sorted(rows) == sorted(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_servers_answer_the_calls_that_stand_beside_them(name: str) -> None:
+    """Where one block has both: the server knows the name in the call, and which model a call without one means."""
+    for block in re.findall(r"^```sh\n.*?^```", PAGES[name], flags=re.DOTALL | re.MULTILINE):
+        serve = next((line for line in sh_lines(block) if line.startswith("anomaly serve ")), "")
+        for call in [line for line in sh_lines(block) if serve and line.startswith("curl ")]:
+            (host,) = re.findall(r"https?://([\w.]+)", call)
+            assert host == "127.0.0.1" or f"--allowed-hosts {host}" in serve, call
+            assert "/score" not in call or "model=" in call or "--default-model " in serve, call
+
+
+@pytest.mark.parametrize("name", ["README.md", "guide.md"])
+def test_commands_in_sentences_lack_nothing(name: str) -> None:
+    """Those with options; a verb alone only names it."""
+    prose = re.sub(r"^```.*?^```", "", PAGES[name], flags=re.DOTALL | re.MULTILINE)
+    commands = [" ".join(span.split()) for span in re.findall(r"`anomaly ([^`]+)`", prose)]
+    commands = [command for command in commands if re.search(r"\S --", command) and "=" not in command]
+    assert commands
+    for command in commands:
+        test_commands_are_understood(name, command)
+
+
+@pytest.mark.parametrize("name", ["README.md", "guide.md"])
+def test_what_a_training_says_names_the_card_where_it_warned(name: str) -> None:
+    """As `anomaly train` does: of scaling, or of an end by the time limit."""
+    blocks = re.findall(r"^```(?:text)?\n(data: .*?)^```", PAGES[name], flags=re.DOTALL | re.MULTILINE)
+    blocks = [block for block in blocks if "\nwrote " in block]
+    assert blocks
+    for block in blocks:
+        (version,) = re.findall(r"^wrote (\S+) ", block, re.MULTILINE)
+        warned = "\nwarning: " in block or "the time limit was reached" in block
+        card = f"warnings of this training stand in the model card, {version}/README.md\n"
+        assert block.endswith(card) is warned

@@ -71,6 +71,8 @@ def test_calibrating_needs_no_torch_either(programs: Path, bigan_dir: Path, tmp_
     ("arguments", "says"),
     [
         (["train", "digits", "--normal", "0", "--out", "m"], "error: anomaly train needs torch"),
+        (["train-many", "plan.csv", "--out", "m"], "error: anomaly train-many needs torch"),
+        (["recipes", "try", "digits", "--normal", "0"], "error: anomaly recipes try needs torch"),
         (["inspect", "BIGAN", "--out", "i"], "error: anomaly inspect needs torch"),
         (["export", "BIGAN", "--out", "e"], "error: anomaly export needs torch"),
         (["models", "upgrade", "BIGAN"], "error: anomaly models upgrade needs torch"),
