@@ -108,3 +108,8 @@ class CheckpointError(TrainingError):
 
 class LostRankError(TrainingError):
     """A process of a training on several has ended before its time. The message says which, where that is known."""
+
+
+def reason_of(error: Exception) -> str:
+    """What the system says of an error, without its number and its path; of other errors their text."""
+    return getattr(error, "strerror", None) or str(error)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from fnmatch import translate
 from pathlib import Path
 
-from anomaly.errors import StorageError, UsageError
+from anomaly.errors import StorageError, UsageError, reason_of
 
 _MAX_NAME_BYTES = 200  # of the 255 that a file's name may have; the rest is for what makes it unique
 _SYSTEM_PATTERNS = (
@@ -92,7 +92,7 @@ def check_replaceable(path: Path, is_own: Callable[[Path], bool], what: str) -> 
             return
         reason = f"is not {what}"
     except OSError as error:
-        reason = f"cannot be read ({error.strerror or error})"
+        reason = f"cannot be read ({reason_of(error)})"
     raise UsageError(f"{path} exists and {reason}, so it is not replaced: move it away, or give another --out")
 
 
@@ -110,7 +110,7 @@ def storing(what: str, folder: Path, *, instead: str, num_bytes: int | None = No
     except OSError as error:
         room = _room(error, folder, num_bytes)
         raise StorageError(
-            f"cannot write {what} into {folder}: {error.strerror or error}{room}. {_advice(error, instead)}"
+            f"cannot write {what} into {folder}: {reason_of(error)}{room}. {_advice(error, instead)}"
         ) from error
 
 

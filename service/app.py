@@ -19,7 +19,7 @@ from fastapi import Depends, FastAPI, Security
 from fastapi_offline import FastAPIOffline
 
 from anomaly.bundle import wrong_level
-from anomaly.errors import AnomalyError, BundleError, BundleNotFoundError, UsageError
+from anomaly.errors import AnomalyError, BundleError, BundleNotFoundError, UsageError, reason_of
 from anomaly.inference import Detector, load_detector
 from service.edge.access import GuardAccess, check_exposure, host_name
 from service.edge.bodies import BodyLimits
@@ -254,7 +254,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        reason = (error.strerror or str(error)).partition(" (while")[0]
+        reason = reason_of(error).partition(" (while")[0]
         raise UsageError(
             f"Cannot listen on {host} port {port}: {reason}. Choose another port with --port, "
             "or stop the program that uses this one."

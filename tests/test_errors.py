@@ -1,10 +1,13 @@
+import errno
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 
 from anomaly import errors
-from anomaly.errors import AnomalyError
+from anomaly.errors import AnomalyError, reason_of
+from tests.cli.calls import refused
 
 TREE = errors.__doc__ or ""
 CLASSES = {name: c for name, c in vars(errors).items() if inspect.isclass(c)}
@@ -34,3 +37,22 @@ def test_every_error_can_be_caught_as_one_and_shows_its_text_as_it_is(error: typ
     assert issubclass(error, AnomalyError)
     assert str(error("what is wrong, and what to do")) == "what is wrong, and what to do"
     assert error.__doc__
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.EACCES, "Permission denied", "/plant/a.png"), "Permission denied"),
+        (OSError("no space in the bucket"), "no space in the bucket"),
+        (ValueError("embedded null byte"), "embedded null byte"),
+    ],
+)
+def test_of_the_system_s_errors_its_words_are_said(error: Exception, expected: str) -> None:
+    assert reason_of(error) == expected
+
+
+def test_no_message_has_the_system_s_number_nor_the_path_twice(tmp_path: Path) -> None:
+    recipe = tmp_path / "own.toml"
+    said = refused("recipes", "show", recipe)
+    assert "Errno" not in said
+    assert " ".join(said.split()).count("own.toml") == 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from anomaly.errors import BundleError, BundleNotFoundError, UsageError
+from anomaly.errors import BundleError, BundleNotFoundError, UsageError, reason_of
 from anomaly.files import is_system_name, to_text
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def list_bundles(
         folders = list(models.iterdir())
     except OSError as error:
         raise BundleError(
-            f"the folder {models} cannot be read: {error.strerror or error}; give this account the right to read and "
+            f"the folder {models} cannot be read: {reason_of(error)}; give this account the right to read and "
             "enter it, or name another folder"
         ) from error
     found: list[BundleRef] = []
@@ -101,10 +101,9 @@ def list_bundles(
             versions = _versions(folder) if is_wanted(folder) and folder.is_dir() else []
             found += [BundleRef(folder.name, version, path) for version, path in versions if is_wanted(path)]
         except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, for Python before 3.13
-            why = getattr(error, "strerror", None) or error
             warn(
-                f"{folder} is passed over, with all its versions: it cannot be read ({why}); give this account the "
-                "right to read and enter it, or remove it"
+                f"{folder} is passed over, with all its versions: it cannot be read ({reason_of(error)}); give this "
+                "account the right to read and enter it, or remove it"
             )
     return sorted(found)
 

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 from anomaly.bundle.layout import CARD, EVIDENCE, HISTORY, MANIFEST, REQUIRED, SUMS, is_foreign
-from anomaly.errors import CorruptBundleError
+from anomaly.errors import CorruptBundleError, reason_of
 
 _TEXTS = (CARD, HISTORY, MANIFEST)
 
@@ -31,7 +31,7 @@ def read_verified(folder: Path) -> dict[str, bytes]:
             raise corrupt(folder, f"{', '.join(odd)} not a plain file")
         files = {name: (folder / name).read_bytes() for name in sorted(expected)}
     except OSError as error:
-        raise corrupt(folder, f"it cannot be read ({error})") from error
+        raise corrupt(folder, f"{Path(error.filename or folder).name} cannot be read ({reason_of(error)})") from error
     if files[SUMS] != _sums_of(files):
         recorded = set(files[SUMS].decode(errors="replace").splitlines())
         if rewritten := _other_line_ends(files):

@@ -9,6 +9,8 @@ import sys
 import time
 from typing import Any
 
+from anomaly.errors import reason_of
+
 
 def make_lenient() -> None:
     """Replace both streams of this process. What they cannot show becomes an escape."""
@@ -66,7 +68,7 @@ class _LenientRaw(io.RawIOBase):
         if self.has_failed:
             return
         self.has_failed = True
-        text = f"warning: {self._said} cannot be written: {error.strerror or error}; the work goes on without it\n"
+        text = f"warning: {self._said} cannot be written: {reason_of(error)}; the work goes on without it\n"
         for other in self._all:
             if other is not self:
                 other.write(text.encode("ascii", "backslashreplace"))

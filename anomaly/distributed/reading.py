@@ -19,7 +19,7 @@ from anomaly.data.files.outputs import is_marked, is_output_name
 from anomaly.data.masks.finding import masks_in_folder
 from anomaly.distributed.shards import Shard, ShardKind, folder_files, is_image
 from anomaly.distributed.storage import Entry
-from anomaly.errors import DataError, ImageError
+from anomaly.errors import DataError, ImageError, reason_of
 
 _BATCH = 64  # rows of a Parquet file at once
 _PREFERRED = ("image", "img", "jpg", "png", "jpeg", "bytes")
@@ -151,4 +151,4 @@ def _content(shard: Shard, limits: Limits, entry: Entry) -> bytes:
         with shard.storage.stream(f"{shard.path}/{entry.name}" if shard.path else entry.name) as file:
             return file.read()
     except (DataError, OSError) as error:
-        raise ImageError(f"{name}: cannot be read ({error})") from error
+        raise ImageError(f"{name}: cannot be read ({reason_of(error)})") from error

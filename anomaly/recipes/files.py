@@ -15,7 +15,7 @@ from typing import Any
 
 from anomaly.config import Config, Recipe
 from anomaly.config.mistakes import shown
-from anomaly.errors import UsageError
+from anomaly.errors import UsageError, reason_of
 
 Sections = Mapping[str, Mapping[str, Any]]
 """What is set, by section and field."""
@@ -54,7 +54,7 @@ def read_recipe(name: str) -> RecipeFile:
         try:
             return _parse(Path(name).stem, Path(name).read_text("utf-8"), where=name)
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"the recipe {name} cannot be read ({error}); check the path") from error
+            raise UsageError(f"the recipe {name} cannot be read ({reason_of(error)}); check the path") from error
     for folder in _FOLDERS:
         if name in _names_in(folder):
             text = files(__package__).joinpath(folder, f"{name}.toml").read_text("utf-8")

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from anomaly.config import Method, NetworkPlan, TrainingConfig
-from anomaly.errors import CheckpointError
+from anomaly.errors import CheckpointError, reason_of
 from anomaly.files import replacing, storing
 from anomaly.networks import (
     Networks,
@@ -173,7 +173,9 @@ def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
     except FileNotFoundError as error:
         raise CheckpointError(f"nothing to resume: there is no checkpoint at {path}; train without --resume") from error
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"the checkpoint {path} cannot be read ({error}); train without --resume") from error
+        raise CheckpointError(
+            f"the checkpoint {path} cannot be read ({reason_of(error)}); train without --resume"
+        ) from error
     if metadata.get("run") != run:
         raise CheckpointError(
             f"the checkpoint {path} belongs to another run: its images, options, seed or number of ranks differ. "

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
-from anomaly.errors import UsageError
+from anomaly.errors import UsageError, reason_of
 
 RESCAN_S = 60.0
 _IDLE_MS = 100  # the longest wait for an event: files that only have to settle, and reports that wait, make none
@@ -60,7 +60,8 @@ def _events(folder: Path, stop: Event) -> Iterator[set[Path] | None]:
         except OSError as error:
             if not has_begun:
                 raise UsageError(
-                    f"the system cannot watch {folder} for changes ({error}); give --poll 2 to look every 2 seconds"
+                    f"the system cannot watch {folder} for changes ({reason_of(error)}); give --poll 2 to look every 2 "
+                    "seconds"
                 ) from error
             stop.wait(1.0)  # the folder is gone; who reads this says so
             yield None

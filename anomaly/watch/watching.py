@@ -16,7 +16,7 @@ from anomaly.calibration import check_alpha
 from anomaly.data import Limits, chunk_size
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA
-from anomaly.errors import StorageError, UsageError
+from anomaly.errors import StorageError, UsageError, reason_of
 from anomaly.extras import require
 from anomaly.files import make_paths
 from anomaly.inference import Detector, load_detector
@@ -255,7 +255,7 @@ class _Watching:
                     self.sorting.move(report)
                     moved.append(report.arrival)
                 except OSError as error:
-                    failure = f"{error.filename or report.arrival.path} cannot be moved: {error.strerror or error}"
+                    failure = f"{error.filename or report.arrival.path} cannot be moved: {reason_of(error)}"
             self.journal.withdraw(moved)
             if failure:
                 self._moving.fail(failure)

@@ -2,7 +2,7 @@
 
 import ssl
 
-from anomaly.errors import UsageError
+from anomaly.errors import UsageError, reason_of
 from service.settings import Settings
 
 
@@ -20,7 +20,7 @@ def read_certificate(settings: Settings, into: ssl.SSLContext | None = None) -> 
             if path is not None:
                 path.read_bytes()
         except OSError as error:
-            raise UsageError(f"The file of {option}, {path}, cannot be read: {error.strerror}.") from None
+            raise UsageError(f"The file of {option}, {path}, cannot be read: {reason_of(error)}.") from None
     key = settings.tls_key or settings.tls_cert
     try:
         context.load_cert_chain(settings.tls_cert, key, password=_refuse_password)

@@ -9,6 +9,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from anomaly.errors import reason_of
+
 logger = logging.getLogger(__name__)
 
 NUM_TOLD = 32
@@ -56,7 +58,7 @@ class HandshakeServer:
             except ConnectionAbortedError:
                 continue
             except OSError as error:
-                logger.error("no connection can be accepted now: %s", error.strerror)
+                logger.error("no connection can be accepted now: %s", reason_of(error))
                 await asyncio.sleep(ACCEPT_AGAIN_S)
                 continue
             if self._num_open() + len(self._handshakes) >= self._most:

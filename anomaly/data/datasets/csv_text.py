@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anomaly.errors import DataError
+from anomaly.errors import DataError, reason_of
 from anomaly.files import text_encoding
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -61,7 +61,7 @@ def _decode(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error}); expected a CSV file in UTF-8") from error
+        raise DataError(f"{path}: cannot be read ({reason_of(error)}); expected a CSV file in UTF-8") from error
     encoding = text_encoding(data)
     try:
         text = data.decode(encoding)

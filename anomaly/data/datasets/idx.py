@@ -15,7 +15,7 @@ import numpy as np
 from anomaly.counted import counted
 from anomaly.data.datasets.samples import Dataset, Sample, Split, check_normal
 from anomaly.data.decoding.decode import Pixels
-from anomaly.errors import DataError
+from anomaly.errors import DataError, reason_of
 
 _PREFIXES: dict[Split, str] = {"train": "train", "test": "t10k"}
 
@@ -96,4 +96,4 @@ def _read(path: Path) -> bytes:
         data = path.read_bytes()
         return gzip.decompress(data) if path.suffix == ".gz" else data
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
+        raise DataError(f"{path}: cannot be read ({reason_of(error)}); fetch it again") from error

@@ -15,7 +15,7 @@ from anomaly.data.datasets.idx import is_idx_folder, open_idx
 from anomaly.data.datasets.manifest import open_manifest
 from anomaly.data.datasets.samples import Dataset, class_names
 from anomaly.data.datasets.trees import open_tree
-from anomaly.errors import DataError
+from anomaly.errors import DataError, reason_of
 
 
 def open_dataset(data: str, *, normal: Sequence[str] = (), groups: str = "") -> Dataset:
@@ -40,7 +40,10 @@ def _open(data: str, normal: Sequence[str]) -> Dataset:
         try:
             return open_idx(path, normal) if is_idx_folder(path) else open_tree(path, normal)
         except OSError as error:
-            raise DataError(f"{data}: cannot be read ({error}); check the permissions of its folders") from error
+            where = error.filename or data
+            raise DataError(
+                f"{where}: cannot be read ({reason_of(error)}); check the permissions of its folders"
+            ) from error
     if path.suffix.lower() == ".csv" and path.is_file():
         return open_manifest(path, normal)
     found = "is a file" if path.exists() else "does not exist"

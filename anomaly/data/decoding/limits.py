@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomaly.defaults import MAX_PIXELS
-from anomaly.errors import ImageError, ImageTooLargeError
+from anomaly.errors import ImageError, ImageTooLargeError, reason_of
 
 _HEAD = 64  # bytes, by which a format is recognised
 
@@ -64,7 +64,7 @@ def head_of(source: Path | bytes, name: str) -> bytes:
         with source.open("rb") as file:
             return file.read(_HEAD)
     except (OSError, ValueError) as error:
-        raise ImageError(f"{name}: cannot be read ({error}); check the path and its permissions") from error
+        raise ImageError(f"{name}: cannot be read ({reason_of(error)}); check the path and its permissions") from error
 
 
 def _read(path: Path, name: str, limits: Limits) -> bytes:
@@ -82,8 +82,7 @@ def _read(path: Path, name: str, limits: Limits) -> bytes:
         reason = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
         raise ImageError(f"{name}: {reason}; check the path") from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ImageError(f"{name}: cannot be read ({reason}); check the path and its permissions") from error
+        raise ImageError(f"{name}: cannot be read ({reason_of(error)}); check the path and its permissions") from error
 
 
 def too_many_bytes(num_bytes: int, name: str, limits: Limits) -> ImageTooLargeError:

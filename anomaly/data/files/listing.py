@@ -10,6 +10,7 @@ from pathlib import Path
 
 from anomaly.data.files.left_out import LeftOut, Why
 from anomaly.data.files.outputs import is_output
+from anomaly.errors import reason_of
 from anomaly.files import is_system_name
 
 ACCEPTED_SUFFIXES = frozenset(
@@ -83,7 +84,7 @@ def _walk(folder: Path, ancestors: frozenset[tuple[int, int]], is_hidden: bool) 
         status = folder.stat()
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        yield folder, is_hidden, error.strerror or str(error)
+        yield folder, is_hidden, reason_of(error)
         return
     identity = (status.st_dev, status.st_ino)
     if identity in ancestors:

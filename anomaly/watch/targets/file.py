@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from anomaly.errors import UsageError
+from anomaly.errors import UsageError, reason_of
 from anomaly.files import storing
 from anomaly.locks import writing_file
 from anomaly.pipeline.results import ResultRow, write_csv, write_jsonl
@@ -48,7 +48,7 @@ class AppendedFile:
                     os.truncate(self._path, size)
                     raise
         except OSError as error:
-            raise DeliveryError(f"{self._path} cannot be written: {error.strerror or error}") from error
+            raise DeliveryError(f"{self._path} cannot be written: {reason_of(error)}") from error
         yield len(rows)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from anomaly.errors import UsageError
+from anomaly.errors import UsageError, reason_of
 from anomaly.extras import require
 from anomaly.pipeline.results import ResultRow
 from anomaly.watch.targets.target import DeliveryError
@@ -50,7 +50,7 @@ class MqttTopic:
             yield from self._connection.publish(self._topic, [json.dumps(row, allow_nan=False) for row in rows])
         except (OSError, DeliveryError) as error:
             self.close()
-            raise DeliveryError(f"{self._address}: {error}") from error
+            raise DeliveryError(f"{self._address}: {reason_of(error)}") from error
 
     def close(self) -> None:
         """See `Target`."""
