@@ -5,10 +5,12 @@ Pixels are counted before they are decoded. `prepare` blocks: it runs in a decod
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from math import prod
 
 from anomaly.config import PreprocessConfig
 from anomaly.data import Limits, Picture, Pixels, read
 from anomaly.data.decoding.decode import side_lengths
+from anomaly.data.preprocess import preprocessed_size
 from anomaly.errors import ImageError, ImageTooLargeError
 from service.settings import Settings
 
@@ -41,4 +43,4 @@ class Uploads:
             )
         except ImageError:
             return 0
-        return round(width * height * float(config.scale) ** 2)
+        return prod(preprocessed_size(height, width, config))
