@@ -1,18 +1,11 @@
-"""The sizes of the pictures that calibrated a model which keeps their shapes, and what is said of other sizes.
-
-The score is that of the strongest place. Among normal pictures it is higher by chance where there are more places: the
-share of them above the threshold grows about as the number of their pixels does.
-"""
+"""The sizes of the pictures that calibrated a model which keeps their shapes."""
 
 from collections.abc import Iterable
 from math import prod
 from typing import Self
 
 from anomaly.config import Config
-from anomaly.counted import size_text
-
-MOST_TIMES = 2.0
-"""So many times fewer or more pixels than those that calibrated have change this share by about as much."""
+from anomaly.data.size_warning import size_warning
 
 Size = tuple[int, int]
 """Height and width in pixels, as the picture is on disk."""
@@ -32,14 +25,4 @@ class PictureSizes(Config):
 
     def warning(self, height: int, width: int) -> str | None:
         """Why the p-value of a picture of this size does not hold; None where it does."""
-        if height * width * MOST_TIMES < prod(self.smallest):
-            effect = "so few places score lower by chance, and a defect may pass"
-        elif height * width > MOST_TIMES * prod(self.largest):
-            effect = "so many places score higher by chance, and a normal picture may be called anomalous"
-        else:
-            return None
-        sizes = " to ".join(dict.fromkeys(size_text(*size) for size in (self.smallest, self.largest)))
-        return (
-            f"the picture is {size_text(height, width)} pixels, and this model was calibrated on {sizes}: {effect}; "
-            "run `anomaly calibrate` with normal pictures of this size, or give pictures of a size that calibrated"
-        )
+        return size_warning((height, width), self.smallest, self.largest)

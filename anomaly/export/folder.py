@@ -78,12 +78,14 @@ def export_bundle(model: str | Path, out: str | Path, runtime: Runtime) -> Expor
 def _files(bundle: Bundle, runtime: Runtime) -> dict[str, bytes]:
     """Everything but the model, by paths in the folder."""
     preprocess = bundle.manifest.recipe.preprocess.model_dump(mode="json")
+    sizes = bundle.manifest.data.calibration_sizes
     about = {
         "model": bundle.name,
         "version": bundle.version,
         "digest": bundle.digest,
         "preprocess": preprocess,
         "terms": bundle.manifest.terms,
+        "calibration_sizes": None if sizes is None else sizes.model_dump(mode="json"),
     }
     needed = ("numpy>=2.0", "pillow>=11.0", f"{runtime.library}>={version(runtime.library)}")
     return {

@@ -34,7 +34,7 @@ and files without an image's suffix, are left out of folders.
 | `p_value` | how seldom a normal image scores this high: from {smallest_p:.2g} to 1 |
 | `is_anomalous` | `score > threshold`; null where there is no threshold |
 | `threshold` | for the false-alarm rate `--alpha`, 0.05 unless given; null below {smallest_p:.2g} |
-| `terms` | the evidence that the score is made of, by name |
+| `terms` | the evidence that the score is made of, by name |{warning}
 | `error` | why a file has no score (then the other fields are null); else null |
 
 The exit code is 0, 1 if a file has no score, or 2 for wrong usage and where it could not go on.
@@ -94,6 +94,9 @@ base64 that is laid over the whole picture. The reader makes all pixels outside 
 _POSE = """
 | `pose` | (2, 3) float32 | how the picture lies: `pose_of` of `anomaly/data/pose.py`, by `reference.npy` |"""
 
+_WARNING = """
+| `warning` | why the p-value does not hold: the picture's size is far from those that calibrated; else null |"""
+
 _NOTES = {
     Runtime.ONNX: (
         "ONNX Runtime reports its use to Microsoft unless it is told not to. `model.py` tells it so. A program of\n"
@@ -126,6 +129,7 @@ def readme_of(bundle: Bundle, runtime: Runtime, tolerance: float) -> str:
         num_terms=len(manifest.terms),
         terms=", ".join(manifest.terms),
         tolerance=tolerance,
+        warning="" if manifest.data.calibration_sizes is None else _WARNING,
         pose=_POSE if REFERENCE in bundle.contents.weights else "",
         note=_NOTES[runtime],
         region="" if preprocess.region is None else _REGION,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from anomaly.bundle.picture_sizes import MOST_TIMES, PictureSizes
+from anomaly.bundle.picture_sizes import PictureSizes
+from anomaly.data.size_warning import MOST_TIMES
 
 SIZES = PictureSizes.of([(300, 200), (900, 1200), (400, 400)])
 
