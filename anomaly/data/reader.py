@@ -143,18 +143,18 @@ def _look(source: Source, config: Preprocessing, name: str, limits: Limits) -> S
             raise
     else:
         seen = look_at_image(source, name=name, value_range=config.range)
-    _check_filled(seen.image, config, name, limits)
+    check_filled(seen.image.height, seen.image.width, config, name, limits)
     return seen
 
 
-def _check_filled(image: Image.Image, config: Preprocessing, name: str, limits: Limits) -> None:
+def check_filled(height: int, width: int, config: Preprocessing, name: str, limits: Limits) -> None:
     """Raises ImageTooLargeError for a picture so narrow that filling it up makes far more pixels of it than it has."""
     if config.resize is not Resize.WHOLE:
         return
-    num = prod(preprocessed_size(image.height, image.width, config))
-    if num > max(limits.max_pixels, 2 * image.height * image.width):
+    num = prod(preprocessed_size(height, width, config))
+    if num > max(limits.max_pixels, 2 * height * width):
         raise ImageTooLargeError(
-            f"{name}: has {size_text(image.height, image.width)} pixels; this model fills a picture up to "
+            f"{name}: has {size_text(height, width)} pixels; this model fills a picture up to "
             f"{LEAST_SIDE} pixels a side, which makes {num:,} of them, and at most {limits.max_pixels:,} are accepted: "
             "cut it into shorter pieces"
         )

@@ -19,6 +19,8 @@ from service.scoring import ORDINARY
 from service.settings import Settings
 from tests.service.fakes import SETTINGS, picture, served
 
+WHOLE = PreprocessConfig(resize=Resize.WHOLE, scale=1)
+
 
 @pytest.fixture(scope="module")
 def client(whole_places_dir: Path) -> Iterator[httpx.Client]:
@@ -80,4 +82,11 @@ def test_the_pixels_of_an_upload_are_told_by_its_head_as_the_networks_see_them(s
 
 def test_a_narrow_upload_counts_the_pixels_that_it_is_filled_up_with() -> None:
     uploads = Uploads(SETTINGS, timed=lambda: pytest.fail("it decodes"))
-    assert uploads.num_pixels(picture(1, 100_000), PreprocessConfig(resize=Resize.WHOLE, scale=1)) == 32 * 100_000
+    assert uploads.num_pixels(picture(1, 100_000), WHOLE) == 32 * 100_000
+
+
+def test_a_narrow_upload_that_filling_up_makes_too_large_is_told_so_and_not_to_try_again(client: httpx.Client) -> None:
+    narrow = picture(1, 3_000_000)
+    assert Uploads(SETTINGS, timed=lambda: pytest.fail("it decodes")).num_pixels(narrow, WHOLE) == 0
+    refused = client.post("/score", content=narrow, headers={"Content-Type": "image/png"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "image_too_large")
