@@ -24,7 +24,7 @@ LEAST_ROWS = MARGIN  # that a strip gives: a wide picture is computed three time
 STRIP_COLUMNS = 2**14  # pixels of a strip's width, with its margins
 SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
 
-_NUDGE = 2**-22  # of the picture's sides
+_NUDGE = 2**-23  # of the picture's width
 
 Maps = NDArray[np.float32]
 Run = Callable[[Pixels, NDArray[np.float32], NDArray[np.float32]], Maps]
@@ -91,6 +91,7 @@ class PlaceEngine:
         _, height, width = image.shape
         run = self._run_small if height * width <= SMALL else self._run_large
         pose = AS_IT_LIES if self._reference is None else pose_of(self._reference, image).matrix
+        nudge = _NUDGE if self._reference is None else 0.0  # a memory of aligned pictures has no cells
         columns = list(_overlapping(width, self._strip_columns - 2 * MARGIN if width > self._strip_columns else width))
         rows = strips_of(height, min(width, self._strip_columns), self._strip_pixels, self._strip_rows)
         strips = [
@@ -98,7 +99,7 @@ class PlaceEngine:
                 run(
                     image[:, top:bottom, left:right],
                     np.array([top, height], np.float32),
-                    pose if len(columns) == 1 else pose_of_columns(pose, left, right, width),
+                    pose if len(columns) == 1 else pose_of_columns(pose, left, right, width, nudge),
                 )[:, (first - top) // PLACE : (last - top) // PLACE, (start - left) // PLACE : (end - left) // PLACE]
                 for start, end, left, right in columns
             ]
@@ -128,13 +129,15 @@ def _overlapping(side: int, each: int) -> Iterator[tuple[int, int, int, int]]:
         yield first, last, max(first - MARGIN, 0), min(last + MARGIN, side)
 
 
-def pose_of_columns(pose: NDArray[np.float32], left: int, right: int, width: int) -> NDArray[np.float32]:
+def pose_of_columns(
+    pose: NDArray[np.float32], left: int, right: int, width: int, nudge: float = _NUDGE
+) -> NDArray[np.float32]:
     """The pose of a picture's columns from left to right, as if they were a picture.
 
-    It moves them by _NUDGE: a place on the edge between two cells of a memory must not be rounded to the one before.
+    They are moved by `nudge`: a place on the edge between two cells of a memory must not be rounded to the one before.
     """
     moved = pose.astype(np.float64)
-    moved[:, 2] += moved[:, 1] * (left / width) + _NUDGE
+    moved[:, 2] += moved[:, 1] * (left / width + nudge)
     moved[:, 1] *= (right - left) / width
     return moved.astype(np.float32)
 
