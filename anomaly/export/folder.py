@@ -85,7 +85,7 @@ def _files(bundle: Bundle, runtime: Runtime) -> dict[str, bytes]:
         "digest": bundle.digest,
         "preprocess": preprocess,
         "terms": bundle.manifest.terms,
-        "calibration_sizes": None if sizes is None else sizes.model_dump(mode="json"),
+        **({} if sizes is None else {"calibration_sizes": sizes.model_dump(mode="json")}),
     }
     needed = ("numpy>=2.0", "pillow>=11.0", f"{runtime.library}>={version(runtime.library)}")
     return {

@@ -33,8 +33,8 @@ def _main() -> int:
         about, model, failed = load_about(), load_model(), 0
     except Exception as error:  # the runtimes' errors have no common base but this
         parser.error(f"the model cannot be loaded. Copy the whole folder again. {error}")
-    sizes = about.calibration_sizes  # None where all pictures become squares
-    columns = ("score", "p_value", "is_anomalous", "threshold", "terms", *(("warning",) if sizes else ()), "error")
+    sizes = getattr(about, "calibration_sizes", None)  # there where pictures keep their shapes
+    columns = ("score", "p_value", "is_anomalous", "threshold", "terms", *["warning"] * bool(sizes), "error")
     paths = [path for named in given.inputs for path in places_in(named)]
     for path, picture in zip(paths, read_all(((str(path), path) for path in paths), about.preprocess), strict=True):
         row: dict[str, Any] = dict.fromkeys(columns)
@@ -42,8 +42,7 @@ def _main() -> int:
             score, p_value, threshold, is_anomalous, terms, _ = model(picture.pixels[None], alpha)
             row |= {"score": score.item(), "p_value": p_value.item()}
             row["terms"] = dict(zip(about.terms, terms[0].tolist(), strict=True))
-            if sizes:
-                row["warning"] = size_warning((picture.height, picture.width), sizes.smallest, sizes.largest)
+            row |= {"warning": size_warning((picture.height, picture.width), **vars(sizes))} if sizes else {}
             if not math.isnan(threshold):  # it is where alpha has too few calibration images
                 row |= {"threshold": threshold.item(), "is_anomalous": is_anomalous.item()}
         else:
