@@ -107,6 +107,12 @@ def preprocess_batch(images: Pixels, config: Preprocessing) -> Pixels:
     return _to_channels_first(_repeat_edges(scaled, geometry), config.channels)
 
 
+def preprocessed_size(height: int, width: int, config: Preprocessing) -> tuple[int, int]:
+    """The height and width that a picture of this size has after `preprocess`."""
+    geometry = _geometry_of(height, width, config)
+    return geometry.height, geometry.width
+
+
 def restore_map(heatmap: NDArray[np.float32], config: Preprocessing, height: int, width: int) -> NDArray[np.float32]:
     """A float32 map of the preprocessed image, of its shape or coarser, laid over the original: (height, width).
 

@@ -9,20 +9,23 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
 
+from anomaly.config.choices import Resize
+from anomaly.counted import size_text
 from anomaly.data.ahead import map_ahead
 from anomaly.data.decoding.appearance import Remark, Seen
 from anomaly.data.decoding.decode import Pixels, look, look_at_image
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.files.left_out import Why, left_out_sentences
 from anomaly.data.files.listing import list_images
-from anomaly.data.preprocess import Preprocessing, preprocess_batch, preprocess_seen
-from anomaly.errors import ImageError
+from anomaly.data.preprocess import LEAST_SIDE, Preprocessing, preprocess_batch, preprocess_seen, preprocessed_size
+from anomaly.errors import ImageError, ImageTooLargeError
 
 _CHUNK = 16  # images a task at most: handing over a task costs as much as decoding a small image
 _TASK_S = 0.02  # that a task should take: large pictures go one by one, so that a few of them keep all threads busy
@@ -133,12 +136,28 @@ def _read_chunk(sources: list[Named], config: Preprocessing, limits: Limits) -> 
 def _look(source: Source, config: Preprocessing, name: str, limits: Limits) -> Seen:
     if isinstance(source, Path | bytes):
         try:
-            return look(source, name=name, limits=limits, value_range=config.range)
+            seen = look(source, name=name, limits=limits, value_range=config.range)
         except ImageError as error:
             if isinstance(source, Path) and source.is_dir():
                 _refuse_folder(source, name, error)
             raise
-    return look_at_image(source, name=name, value_range=config.range)
+    else:
+        seen = look_at_image(source, name=name, value_range=config.range)
+    check_filled(seen.image.height, seen.image.width, config, name, limits)
+    return seen
+
+
+def check_filled(height: int, width: int, config: Preprocessing, name: str, limits: Limits) -> None:
+    """Raises ImageTooLargeError for a picture so narrow that filling it up makes far more pixels of it than it has."""
+    if config.resize is not Resize.WHOLE:
+        return
+    num = prod(preprocessed_size(height, width, config))
+    if num > max(limits.max_pixels, 2 * height * width):
+        raise ImageTooLargeError(
+            f"{name}: has {size_text(height, width)} pixels; this model fills a picture up to "
+            f"{LEAST_SIDE} pixels a side, which makes {num:,} of them, and at most {limits.max_pixels:,} are accepted: "
+            "cut it into shorter pieces"
+        )
 
 
 def _refuse_folder(folder: Path, name: str, error: ImageError) -> None:

@@ -5,6 +5,7 @@ wait for each other at every layer, which matters where decoding and a server us
 on the batch: ONNX Runtime's kernels compute each image alike.
 """
 
+import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from anomaly.config.places import REFERENCE
 from anomaly.data import Pixels, PixelsOfImages, to_floats
 from anomaly.extras import import_onnxruntime
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
-from anomaly.inference.place_engine import PlaceEngine
+from anomaly.inference.place_engine import STRIP_COLUMNS, PlaceEngine
 from anomaly.inference.threads import EngineThreads
 from anomaly.processors import num_threads
 
@@ -123,6 +124,7 @@ def place_engine(contents: Contents) -> PlaceEngine:
         small,
         large,
         threads,
+        strip_columns=STRIP_COLUMNS if small.takes_pose else sys.maxsize,
         channels=contents.manifest.recipe.preprocess.channels,
         reference=None if (found := contents.weights.get(REFERENCE)) is None else found.astype(np.float32),
         has_region=contents.manifest.recipe.preprocess.region is not None,
@@ -135,6 +137,11 @@ class _RunPlaces:
     def __init__(self, graph: StoredGraph, threads: int) -> None:
         self._graph, self._threads = graph, threads
         self.session = session_of(graph, threads)
+
+    @property
+    def takes_pose(self) -> bool:
+        """Whether the graph was made since there are poses."""
+        return POSE in {value.name for value in self.session.get_inputs()}
 
     def __reduce__(self) -> tuple[type["_RunPlaces"], tuple[StoredGraph, int]]:
         return _RunPlaces, (self._graph, self._threads)

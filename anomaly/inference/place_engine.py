@@ -1,7 +1,8 @@
 """The evidence of places, run by torch or ONNX Runtime: pictures of any shape, large ones in strips.
 
 Each picture is computed by itself, so that no result depends on a batch. A large picture is computed in strips of rows
-that overlap by what a place sees beyond itself: its maps are those of one pass, and the memory is that of a strip.
+that overlap by what a place sees beyond itself: its maps are those of one pass, and the memory is that of a strip. A
+very wide one is cut into columns, too: where a place lies in the picture is then said by the pose.
 Where maps are restored no picture is large, and sides are multiples of 64 or 128.
 Shapes: pixels (c, h, w) uint8 each, h and w multiples of 16; maps (1 + k, h/8, w/8), of k kinds of evidence.
 """
@@ -19,8 +20,11 @@ from anomaly.inference.engine import EngineName, Explained, Latents, Terms
 from anomaly.inference.threads import EngineThreads
 
 STRIP_PIXELS = 6 * 2**20  # of a strip with its margins, about 2 GB: of more the memory grows, of fewer most is margin
-LEAST_ROWS = MARGIN  # that a strip gives: a very wide picture is computed three times over, and no more
+LEAST_ROWS = MARGIN  # that a strip gives: a wide picture is computed three times over, and no more
+STRIP_COLUMNS = 2**14  # pixels of a strip's width, with its margins
 SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
+
+_NUDGE = 2**-23  # of the picture's width
 
 Run = Callable[[Pixels, NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """Pixels (c, h, w), the window (2,) and the pose (2, 3) → maps (1 + k, h/8, w/8)."""
@@ -37,6 +41,7 @@ class PlaceEngine:
         threads: int,
         strip_pixels: int = STRIP_PIXELS,
         strip_rows: int = LEAST_ROWS,
+        strip_columns: int = STRIP_COLUMNS,
         channels: int = 3,
         reference: NDArray[np.float32] | None = None,
         *,
@@ -49,7 +54,7 @@ class PlaceEngine:
         self.name = name
         self._run_small, self._run_large = run_small, run_large
         self._threads = EngineThreads(threads, "places")
-        self._strip_pixels, self._strip_rows = strip_pixels, strip_rows
+        self._strip_pixels, self._strip_rows, self._strip_columns = strip_pixels, strip_rows, strip_columns
         self._channels = channels
         self._reference = reference
         self._has_region = has_region
@@ -85,13 +90,21 @@ class PlaceEngine:
         _, height, width = image.shape
         run = self._run_small if height * width <= SMALL else self._run_large
         pose = AS_IT_LIES if self._reference is None else pose_of(self._reference, image).matrix
+        nudge = _NUDGE if self._reference is None else 0.0  # a memory of aligned pictures has no cells
+        columns = list(_overlapping(width, self._strip_columns - 2 * MARGIN if width > self._strip_columns else width))
+        rows = strips_of(height, min(width, self._strip_columns), self._strip_pixels, self._strip_rows)
         strips = [
-            run(image[:, top:bottom], np.array([top, height], np.float32), pose)[
-                :, (first - top) // PLACE : (last - top) // PLACE
+            [
+                run(
+                    image[:, top:bottom, left:right],
+                    np.array([top, height], np.float32),
+                    pose if len(columns) == 1 else pose_of_columns(pose, left, right, width, nudge),
+                )[:, (first - top) // PLACE : (last - top) // PLACE, (start - left) // PLACE : (end - left) // PLACE]
+                for start, end, left, right in columns
             ]
-            for first, last, top, bottom in strips_of(height, width, self._strip_pixels, self._strip_rows)
+            for first, last, top, bottom in rows
         ]
-        return strips[0] if len(strips) == 1 else np.concatenate(strips, axis=1)
+        return strips[0][0] if len(strips) == len(columns) == 1 else np.block(strips)
 
     def _counted(self, image: Pixels) -> NDArray[np.bool_]:
         """Which places of an image are evidence, to be broadcast over its maps."""
@@ -105,9 +118,27 @@ def strips_of(height: int, width: int, most: int, least: int = LEAST_ROWS) -> It
     but a few rows would be margin else.
     """
     rows = max((most // width - 2 * MARGIN) // STRIDE * STRIDE, least) if height * width > most else height
-    for first in range(0, height, rows):
-        last = min(first + rows, height)
-        yield first, last, max(first - MARGIN, 0), min(last + MARGIN, height)
+    yield from _overlapping(height, rows)
+
+
+def _overlapping(side: int, each: int) -> Iterator[tuple[int, int, int, int]]:
+    """A side in pieces: what each gives, first to last, and what it is computed from."""
+    for first in range(0, side, each):
+        last = min(first + each, side)
+        yield first, last, max(first - MARGIN, 0), min(last + MARGIN, side)
+
+
+def pose_of_columns(
+    pose: NDArray[np.float32], left: int, right: int, width: int, nudge: float = _NUDGE
+) -> NDArray[np.float32]:
+    """The pose of a picture's columns from left to right, as if they were a picture.
+
+    They are moved by `nudge`: a place on the edge between two cells of a memory must not be rounded to the one before.
+    """
+    moved = pose.astype(np.float64)
+    moved[:, 2] += moved[:, 1] * (left / width + nudge)
+    moved[:, 1] *= (right - left) / width
+    return moved.astype(np.float32)
 
 
 def counted_places(image: Pixels) -> NDArray[np.bool_]:

@@ -31,7 +31,7 @@ from anomaly.pipeline.region import with_region
 from anomaly.pipeline.time_limit import TimeLimit, cut_short, how_to_go_on
 from anomaly.pipeline.train_options import TrainOptions, TrainWatch
 from anomaly.process_state import owning_process_state
-from anomaly.recipes import Resolved, beyond_note, range_note, resolve, scale_note, sides, survey
+from anomaly.recipes import Resolved, beyond_note, range_note, resolve, scale_note, sides, stretched_region_note, survey
 from anomaly.runtime import resolve_device
 from anomaly.torch_settings import own_settings
 from anomaly.training import (
@@ -137,7 +137,7 @@ def train_on(
             warnings.append(note)
             watch.on_warning(note)
 
-    warn(*(note(found, recipe.preprocess) for note in (scale_note, range_note, beyond_note)))
+    warn(*(note(found, recipe.preprocess) for note in (scale_note, range_note, beyond_note, stretched_region_note)))
     warn(precision_note(recipe, device))
     watch.on_reading(len(samples))
     with run_folder(options.out, resume=options.resume) as run:

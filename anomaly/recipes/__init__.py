@@ -3,7 +3,7 @@
 from anomaly.recipes.files import RecipeFile, Sections, read_recipe, recipe_names
 from anomaly.recipes.overrides import merged, options_of, parse_overrides
 from anomaly.recipes.resolve import AUTO, BY_IMAGES, Resolved, candidates, resolve, to_recipe
-from anomaly.recipes.survey import Survey, beyond_note, range_note, scale_note, sides, survey
+from anomaly.recipes.survey import Survey, beyond_note, range_note, scale_note, sides, stretched_region_note, survey
 from anomaly.recipes.value_range import few_beyond, peaks_of
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "resolve",
     "scale_note",
     "sides",
+    "stretched_region_note",
     "survey",
     "to_recipe",
 ]

@@ -1,13 +1,14 @@
 """What a recipe follows from: the number of images, the size and colour of a few, the range of them all."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from math import prod
+from math import log, prod
 
 import numpy as np
 
 from anomaly.config import PreprocessConfig, Resize
+from anomaly.config.region import decode_region
 from anomaly.counted import Size, counted, size_text
 from anomaly.data import Limits, Sample, range_for, to_array
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
@@ -17,6 +18,7 @@ from anomaly.recipes.value_range import FewBeyond, few_beyond, peaks_of
 
 NUM_LOOKED_AT = 16
 NUM_FOR_SIZES = 4  # more, where colour needs no looking for: large pictures take time to decode
+_LEAST_STRETCHED = 0.05  # logarithm of the aspect ratios' quotient: 2 % are allowed, and a small region is rounded
 _LEAST_TOLD = 1.5  # pixels that become one; below it there is no warning
 
 
@@ -27,7 +29,7 @@ class Survey:
     `smallest` and `largest` are the height and width of those with the shortest and the longest side of all that were
     looked at; None where all are of one size.
     `num_wide` images have 16 bits, and their values need `value_range` of these; without such images it is 16.
-    `beyond` are a few that decide this range.
+    `beyond` are a few that decide this range. `sizes` are all that were looked at.
     """
 
     num_images: int
@@ -39,6 +41,7 @@ class Survey:
     smallest: Size | None = None
     largest: Size | None = None
     beyond: FewBeyond | None = None
+    sizes: frozenset[Size] = field(default=frozenset(), compare=False)
 
     @property
     def long_side(self) -> int:
@@ -73,7 +76,16 @@ def survey(samples: Sequence[Sample], *, limits: Limits = DEFAULT_LIMITS) -> Sur
     sizes = sorted(((tall, wide) for tall, wide, _ in shapes), key=lambda size: (max(size), prod(size)))
     smallest, largest = (sizes[0], sizes[-1]) if len(set(sizes)) > 1 else (None, None)
     return Survey(
-        len(samples), height, width, has_colour, len(peaks), value_range, smallest, largest, few_beyond(peaks)
+        num_images=len(samples),
+        height=height,
+        width=width,
+        has_colour=has_colour,
+        num_wide=len(peaks),
+        value_range=value_range,
+        smallest=smallest,
+        largest=largest,
+        beyond=few_beyond(peaks),
+        sizes=frozenset(sizes),
     )
 
 
@@ -108,6 +120,23 @@ def scale_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
         f"images of {at_most}{size_text(*original)} pixels are scaled down to {size} × {size}: about {factor:.1f} "
         f"pixels become one, and a scratch 10 pixels wide becomes {_pixels(10 / factor)}. Smaller defects are lost. If "
         f"they matter, give {larger}pictures that show the important region only"
+    )
+
+
+def stretched_region_note(found: Survey, preprocess: PreprocessConfig) -> str | None:
+    """That the region is stretched over pictures of other shapes than its own; None where none is seen."""
+    if preprocess.region is None:
+        return None
+    tall, wide = decode_region(preprocess.region).shape
+    others = sorted(
+        (height, width) for height, width in found.sizes if abs(log(width * tall / (height * wide))) > _LEAST_STRETCHED
+    )
+    if not others:
+        return None
+    return (
+        f"the region has the shape of the first picture, and others have other shapes, such as {size_text(*others[0])} "
+        "pixels: it is stretched over them, so there it may leave out what matters. Give pictures of one shape, or cut "
+        "them to one"
     )
 
 

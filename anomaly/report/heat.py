@@ -19,12 +19,21 @@ DIMMED = 0.6  # what is left of the image's brightness, so that heat is seen on 
 LEGEND = ("as normals", "far from normal")
 """What stands before and behind the legend's bar."""
 _GREY = 128
+_ROWS = 64  # drawn at a time
 
 Rgb = NDArray[np.uint8]
 
 
 def overlay(image: Rgb, heatmap: NDArray[np.floating]) -> Rgb:
     """A heatmap (h, w) over an image (h, w, 3)."""
+    drawn = np.empty_like(image)
+    for top in range(0, len(image), _ROWS):  # as one it would take 85 bytes a pixel
+        rows = slice(top, top + _ROWS)
+        drawn[rows] = _overlay(image[rows], heatmap[rows])
+    return drawn
+
+
+def _overlay(image: Rgb, heatmap: NDArray[np.floating]) -> Rgb:
     heat = np.log(heatmap.clip(NORMAL_PEAK, HOTTEST) / NORMAL_PEAK) / np.log(HOTTEST / NORMAL_PEAK)
     colours = matplotlib.colormaps[COLOUR_MAP](FIRST_COLOUR + (1 - FIRST_COLOUR) * heat)[..., :3] * 255
     opacity = np.minimum(MOST_OPAQUE, 1.4 * np.sqrt(heat))[..., None]

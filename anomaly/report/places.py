@@ -15,6 +15,7 @@ from anomaly.scoring import StrongestPlace
 
 INNER, OUTER = (255, 255, 255), (0, 0, 0)
 MIN_LABELLED = 96  # pixels of the shorter side; a number would hide too much of a smaller picture
+_MANY = 1000
 _SMALLEST_SHARE = 24  # the smallest box has this part of the picture's longer side
 
 
@@ -55,8 +56,15 @@ def label_place(picture: Rgb, place: StrongestPlace) -> Rgb:
 
 
 def strength_text(place: StrongestPlace) -> str:
-    """How strong the place is, for people: a multiple of what normal images show."""
-    return f"{place.strength:.1f}×"
+    """How strong the place is, for people: a multiple of what normal images show.
+
+    Beyond 0.1 to 1,000 it has two digits: less would be 0, and more would be longer than a picture is wide.
+    """
+    strength = place.strength
+    if 0.1 <= strength < _MANY:
+        return f"{strength:.1f}×"
+    digits = float(f"{strength:.2g}")
+    return f"{digits:,.0f}×" if digits >= _MANY else f"{digits:g}×"
 
 
 def _stretch(first: float, end: float, least: int) -> tuple[int, int]:

@@ -5,10 +5,13 @@ Pixels are counted before they are decoded. `prepare` blocks: it runs in a decod
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from math import prod
 
 from anomaly.config import PreprocessConfig
 from anomaly.data import Limits, Picture, Pixels, read
 from anomaly.data.decoding.decode import side_lengths
+from anomaly.data.preprocess import preprocessed_size
+from anomaly.data.reader import check_filled
 from anomaly.errors import ImageError, ImageTooLargeError
 from service.settings import Settings
 
@@ -33,12 +36,13 @@ class Uploads:
     def num_pixels(self, data: bytes | Pixels, config: PreprocessConfig) -> int:
         """How many pixels the networks will see of a picture that keeps its shape, told by its first bytes.
 
-        0 for what is no image, which `prepare` refuses.
+        0 for what `prepare` refuses: what is no image, or too large.
         """
         try:
             width, height = (
                 side_lengths(data, self.limits) if isinstance(data, bytes) else (data.shape[1], data.shape[0])
             )
+            check_filled(height, width, config, "the image", self.limits)
         except ImageError:
             return 0
-        return round(width * height * float(config.scale) ** 2)
+        return prod(preprocessed_size(height, width, config))

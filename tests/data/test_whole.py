@@ -10,8 +10,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from anomaly.config import PreprocessConfig, Resize
-from anomaly.data import Pixels, PixelStore, Sample, preprocess, preprocess_batch, restore_map
+from anomaly.data import (
+    Limits,
+    Pixels,
+    PixelStore,
+    Sample,
+    preprocess,
+    preprocess_batch,
+    read,
+    read_all,
+    restore_map,
+)
 from anomaly.data.ragged import RaggedPixels, blank, chunk_size, take, together
+from anomaly.errors import ImageTooLargeError
 
 WHOLE = PreprocessConfig(resize=Resize.WHOLE, scale=1, channels=1)
 SIDES = st.integers(1, 90)
@@ -128,3 +139,15 @@ def test_images_of_one_shape_are_an_array_and_others_a_list() -> None:
     assert chunk_size(WHOLE) < chunk_size(square)
     assert [image.shape for image in blank(2, WHOLE)] == [(1, 32, 32)] * 2
     assert np.shape(blank(2, square)) == (2, 1, 32, 32)
+
+
+@pytest.mark.parametrize("shape", [(1, 40_000), (40_000, 2)])
+def test_a_picture_that_filling_up_makes_too_large_is_refused(shape: tuple[int, int]) -> None:
+    limits = Limits(max_pixels=100_000)
+    with pytest.raises(ImageTooLargeError, match=r"32 pixels a side, which makes 1,280,000 of them.* shorter pieces"):
+        read(noise(*shape), WHOLE, name="x", limits=limits)
+    assert read(noise(300, 300), WHOLE, name="x", limits=limits).pixels.shape == (1, 304, 304)
+    (stored,) = read_all([("x", noise(*shape))], WHOLE, limits=limits)
+    assert isinstance(stored, ImageTooLargeError)
+    squared = WHOLE.model_copy(update={"resize": Resize.STRETCH})
+    assert read(noise(*shape), squared, name="x", limits=limits).height == shape[0]

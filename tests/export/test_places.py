@@ -34,16 +34,18 @@ def test_pictures_of_two_shapes_score_as_the_bundle_scores_them(
     assert "of any height h and width w that are multiples of" in (folder / "README.md").read_text()
 
 
-def test_a_picture_of_a_size_that_did_not_calibrate_is_warned_of(
-    whole_places_dir: Path, drawn_parts: Path, tmp_path: Path
-) -> None:
+def test_a_picture_of_a_size_that_did_not_calibrate_is_warned_of(whole_places_dir: Path, tmp_path: Path) -> None:
     folder = export_bundle(whole_places_dir, tmp_path / "out", Runtime.ONNX).folder
-    with Image.open(sorted(drawn_parts.iterdir())[0]) as part:
-        part.resize((3 * part.width, 3 * part.height)).save(tmp_path / "large.png")
-    command = [sys.executable, "-B", str(folder / "predict.py"), str(tmp_path / "large.png")]
-    row = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    detector = load_detector(whole_places_dir, device="cpu")
-    assert row["warning"] == detector.score(tmp_path / "large.png").warnings[0] is not None
+    sizes = [(96, 80), (400, 400), (8, 8)]
+    files = [tmp_path / f"{height}.png" for height, _ in sizes]
+    for file, size in zip(files, sizes, strict=True):
+        Image.fromarray(np.full(size, 90, np.uint8)).save(file)
+    command = [sys.executable, "-B", str(folder / "predict.py"), *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    expected = load_detector(whole_places_dir, device="cpu").score(files).warnings
+    assert [warning is None for warning in expected] == [True, False, False]
+    assert [json.loads(line)["warning"] for line in done.stdout.splitlines()] == expected
+    assert "| `warning` |" in (folder / "README.md").read_text()
 
 
 def test_the_readme_of_a_model_of_one_size_names_that_size(whole_places_dir: Path) -> None:

@@ -1,5 +1,7 @@
 """Places by strips and threads: one picture has one evidence, however it is computed."""
 
+import copy
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -14,9 +16,9 @@ from anomaly.config.region import OUTSIDE
 from anomaly.data import to_floats
 from anomaly.data.pose import reference_of
 from anomaly.inference.engine import EngineName
-from anomaly.inference.place_engine import STRIP_PIXELS, PlaceEngine, strips_of
+from anomaly.inference.place_engine import STRIP_COLUMNS, STRIP_PIXELS, PlaceEngine, strips_of
 from anomaly.networks.aligned_memory import AlignedMemory
-from anomaly.networks.places import PhiMaps, PlaceMemory, PlaceNetworks
+from anomaly.networks.places import CellMemory, PhiMaps, PlaceMemory, PlaceNetworks
 
 
 @cache
@@ -53,7 +55,20 @@ def tall(shift: int) -> NDArray[np.uint8]:
     return np.tile((128 + 60 * smooth / smooth.std()).clip(0, 255).astype(np.uint8), (3, 1, 1))
 
 
-def engine(threads: int = 1, strip_pixels: int = 2**30, made: PlaceNetworks | None = None) -> PlaceEngine:
+@cache
+def in_cells() -> PlaceNetworks:
+    """The same, but with a memory of each place, whose cells differ."""
+    made = PlaceNetworks(FeaturesConfig(memory_per_place=2, places=Place.SAME)).eval()
+    kept = {name: value for name, value in networks().state_dict().items() if not name.startswith("memory.")}
+    made.load_state_dict(kept, strict=False)
+    assert isinstance(made.memory, CellMemory)
+    made.memory.places = torch.randn_like(made.memory.places)
+    return made
+
+
+def engine(
+    threads: int = 1, strip_pixels: int = 2**30, made: PlaceNetworks | None = None, strip_columns: int = STRIP_COLUMNS
+) -> PlaceEngine:
     used = made or networks()
 
     @torch.no_grad()
@@ -70,6 +85,7 @@ def engine(threads: int = 1, strip_pixels: int = 2**30, made: PlaceNetworks | No
         threads,
         strip_pixels,
         strip_rows=16,
+        strip_columns=strip_columns,
         reference=None if reference is None else reference.numpy(),
     )
 
@@ -97,6 +113,37 @@ def test_strips_of_aligned_pictures_give_the_maps_of_one_pass(strip_rows: int) -
         [image], np.empty((1, 0), np.float32)
     )
     assert np.abs(whole - as_it_lies).max() > 0.1
+    np.testing.assert_allclose(joined, whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("made", [networks, in_cells])
+@pytest.mark.parametrize(("height", "width"), [(32, 672), (480, 640)])
+def test_a_picture_that_is_cut_into_columns_too_has_the_maps_of_one_pass(
+    height: int, width: int, made: Callable[[], PlaceNetworks]
+) -> None:
+    image = picture(height, width)
+    _, (whole,) = engine(made=made()).explain([image], np.empty((1, 0), np.float32))
+    cut = engine(strip_pixels=448 * 528, made=made(), strip_columns=528)
+    widths: list[int] = []
+    run = cut._run_small
+
+    def watched(pixels: NDArray[np.uint8], *at: NDArray[np.float32]) -> NDArray[np.float32]:
+        widths.append(pixels.shape[2])
+        return run(pixels, *at)
+
+    cut._run_small = cut._run_large = watched
+    _, (joined,) = cut.explain([image], np.empty((1, 0), np.float32))
+    assert max(widths) <= 528
+    np.testing.assert_allclose(joined, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_aligned_pictures_that_are_cut_into_columns_have_the_maps_of_one_pass() -> None:
+    image = np.ascontiguousarray(tall(3).transpose(0, 2, 1))
+    made = copy.deepcopy(aligned())
+    assert isinstance(made.memory, AlignedMemory)
+    made.memory.reference = torch.from_numpy(reference_of(tall(0).transpose(0, 2, 1)))
+    _, (whole,) = engine(made=made).explain([image], np.empty((1, 0), np.float32))
+    _, (joined,) = engine(made=made, strip_columns=512).explain([image], np.empty((1, 0), np.float32))
     np.testing.assert_allclose(joined, whole, rtol=1e-4, atol=1e-5)
 
 

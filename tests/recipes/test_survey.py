@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from anomaly.config import PreprocessConfig, Resize
+from anomaly.config.region import encode_region
 from anomaly.data import Sample
-from anomaly.recipes import Survey, scale_note, survey
+from anomaly.recipes import Survey, scale_note, stretched_region_note, survey
 from anomaly.recipes.survey import NUM_FOR_SIZES, NUM_LOOKED_AT
 from tests.digit_images import Pixels
 
@@ -121,3 +122,13 @@ def test_about_one_pixel_is_said_so() -> None:
     note = scale_note(Survey(9, 640, 640, has_colour=False), PreprocessConfig(size=64))
     assert note is not None
     assert "becomes about 1 pixel." in note
+
+
+def test_pictures_of_another_shape_than_the_region_are_told() -> None:
+    inside = np.zeros((48, 64), np.bool_)
+    inside[10:40, 10:50] = True
+    config = PreprocessConfig(region=encode_region(inside))
+    found = survey(of(grey(48, 64), grey(64, 48), grey(48, 64)))
+    assert "such as 48 × 64 pixels: it is stretched over them" in (stretched_region_note(found, config) or "")
+    assert stretched_region_note(found, PreprocessConfig()) is None
+    assert stretched_region_note(survey(of(grey(48, 64), grey(97, 128), grey(480, 640))), config) is None

@@ -1,5 +1,7 @@
 """How heatmaps are drawn: nothing where normals are, more light for more heat, the same for every image."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -63,3 +65,17 @@ def test_the_legend_is_the_scale_as_it_is_drawn() -> None:
     bar = legend_bar(64, 5)
     assert bar.shape == (5, 64, 3)
     np.testing.assert_array_equal(bar[3], overlay(np.full((1, 64, 3), 128, np.uint8), LEVELS)[0])
+
+
+def test_a_tall_picture_is_drawn_as_its_rows_are_and_in_little_memory() -> None:
+    rng = np.random.default_rng(0)
+    image, heatmap = rng.integers(0, 256, (1500, 400, 3), np.uint8), rng.random((1500, 400), np.float32)
+    tracemalloc.start()
+    try:
+        drawn = overlay(image, heatmap)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 3 * image.nbytes
+    for row in (0, 63, 64, 1499):
+        np.testing.assert_array_equal(drawn[row], overlay(image[row : row + 1], heatmap[row : row + 1])[0])

@@ -95,3 +95,11 @@ def test_a_small_picture_has_no_number_over_it() -> None:
 
 def test_strength_is_told_as_a_multiple() -> None:
     assert strength_text(box(0, 0, strength=3.24)) == "3.2×"
+
+
+@pytest.mark.parametrize(
+    ("strength", "text"),
+    [(0.0432, "0.043×"), (0.1, "0.1×"), (999.4, "999.4×"), (4123.4, "4,100×"), (1e9, "1,000,000,000×")],
+)
+def test_a_strength_far_from_that_of_normals_has_two_digits(strength: float, text: str) -> None:
+    assert strength_text(box(0, 0, strength=strength)) == text

@@ -19,6 +19,8 @@ from service.scoring import ORDINARY
 from service.settings import Settings
 from tests.service.fakes import SETTINGS, picture, served
 
+WHOLE = PreprocessConfig(resize=Resize.WHOLE, scale=1)
+
 
 @pytest.fixture(scope="module")
 def client(whole_places_dir: Path) -> Iterator[httpx.Client]:
@@ -70,9 +72,21 @@ def test_a_picture_with_the_pixels_of_more_images_than_are_accepted_is_refused(c
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
 
 
-@pytest.mark.parametrize(("scale", "expected"), [(1.0, 5000), (0.5, 1250)])
-def test_the_pixels_of_an_upload_are_told_by_its_head_and_scaled(scale: float, expected: int) -> None:
+@pytest.mark.parametrize(("scale", "expected"), [(1.0, 112 * 64), (0.5, 64 * 32)])
+def test_the_pixels_of_an_upload_are_told_by_its_head_as_the_networks_see_them(scale: float, expected: int) -> None:
     uploads = Uploads(SETTINGS, timed=lambda: pytest.fail("it decodes"))
     config = PreprocessConfig(resize=Resize.WHOLE, scale=scale)
     assert expected == uploads.num_pixels(picture(100, 50), config)
     assert uploads.num_pixels(b"no image", config) == 0
+
+
+def test_a_narrow_upload_counts_the_pixels_that_it_is_filled_up_with() -> None:
+    uploads = Uploads(SETTINGS, timed=lambda: pytest.fail("it decodes"))
+    assert uploads.num_pixels(picture(1, 100_000), WHOLE) == 32 * 100_000
+
+
+def test_a_narrow_upload_that_filling_up_makes_too_large_is_told_so_and_not_to_try_again(client: httpx.Client) -> None:
+    narrow = picture(1, 3_000_000)
+    assert Uploads(SETTINGS, timed=lambda: pytest.fail("it decodes")).num_pixels(narrow, WHOLE) == 0
+    refused = client.post("/score", content=narrow, headers={"Content-Type": "image/png"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "image_too_large")
