@@ -112,7 +112,7 @@ class TrainingBar:
         reason = f", chosen for {resolved.reason}" if resolved.reason else ""
         told = f"recipe {resolved.name}{reason}; training at {sides(resolved.recipe.preprocess)}, {self._steps:,} steps"
         if not resolved.recipe.has_generator:
-            told += f" for each network{self._limit}{' in all' if self._limit else ''}"
+            told += f" for each network{self._limit}{' for all steps' if self._limit else ''}"
         self._console.print(escape(told))
 
     def reading(self, total: int) -> None:

@@ -73,7 +73,7 @@ def train(
         float | None,
         typer.Option(
             metavar="M",
-            help="End training after this many minutes, with what is learnt by then.",
+            help="End the steps after this many minutes, with what is learnt by then.",
             rich_help_panel=_RUN,
         ),
     ] = None,

@@ -134,7 +134,7 @@ def test_a_time_limit_of_several_networks_is_said_once_of_all() -> None:
     with TrainingBar(console, 2.5) as bar:
         bar.recipe(a_recipe(40, method="features"))
         bar.progress("Training restorer", 0, 40)
-    assert "pixels, 40 steps for each network, at most 2.5 min in all\n" in stream.getvalue().replace("\r", "")
+    assert "pixels, 40 steps for each network, at most 2.5 min for all steps\n" in stream.getvalue().replace("\r", "")
     assert stream.getvalue().count("2.5 min") == 1
 
 
