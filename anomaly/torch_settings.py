@@ -67,7 +67,6 @@ def threads(num: int) -> Iterator[None]:
 
 
 _most_threads = cache(num_threads)  # which reads the system's files
-_has_gpu = cache(torch.cuda.is_available)
 
 
 def _is_as_needed() -> bool:
@@ -93,8 +92,12 @@ def _shortening_on_cpus() -> list[Any]:
 
 
 def _is_single_precision() -> bool:
-    """Whether what can compute here computes in single precision. A GPU's libraries shorten it by default."""
-    that_compute = _shortening() if _has_gpu() else _shortening_on_cpus()
+    """Whether what this build of torch has computes in single precision. A GPU's libraries shorten it by default.
+
+    Whether there is a GPU is not asked: a process that has asked CUDA cannot use it in its forks.
+    """
+    cuda: Any = torch.backends.cuda
+    that_compute = _shortening() if cuda.is_built() else _shortening_on_cpus()
     return torch.get_default_dtype() == torch.float32 and all(
         each.fp32_precision in ("none", "ieee") for each in that_compute
     )

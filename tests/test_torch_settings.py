@@ -168,12 +168,12 @@ def test_the_last_of_several_threads_sets_back_what_was_there() -> None:
         "torch.backends.cudnn.allow_tf32 = False",
     ],
 )
-@pytest.mark.parametrize("has_gpu", [True, False])
-def test_single_precision_is_never_shortened_inside_and_as_it_was_outside(before: str, has_gpu: bool) -> None:
+@pytest.mark.parametrize("has_cuda", [True, False])
+def test_single_precision_is_never_shortened_inside_and_as_it_was_outside(before: str, has_cuda: bool) -> None:
     """In a process of its own; torch's older settings must be readable inside, as its own contexts read them."""
     program = f"""
 import torch
-torch.cuda.is_available = lambda: {has_gpu}
+torch.backends.cuda.is_built = lambda: {has_cuda}
 from anomaly.torch_settings import own_settings
 {before}
 backends = torch.backends
@@ -182,10 +182,10 @@ def precisions():
                                              backends.mkldnn.conv, backends.mkldnn.matmul, backends.mkldnn.rnn)]
 state = precisions()
 with own_settings():
-    assert set(precisions()[0 if {has_gpu} else 3:]) <= {{"none", "ieee"}}  # which both are single precision
-    if {has_gpu}:
+    assert set(precisions()[0 if {has_cuda} else 3:]) <= {{"none", "ieee"}}  # which both are single precision
+    if {has_cuda}:
         assert not backends.cudnn.allow_tf32 and not backends.cuda.matmul.allow_tf32
-    if {has_gpu} and backends.fp32_precision == "none":  # with another, torch's own context fails by itself
+    if {has_cuda} and backends.fp32_precision == "none":  # with another, torch's own context fails by itself
         with backends.cudnn.flags(enabled=True, allow_tf32=False):
             pass
 assert precisions() == state
