@@ -216,7 +216,7 @@ class Scoring:
 
 
 async def _weights(submissions: Sequence[Submission], detector: Detector, reservation: Reservation) -> list[int]:
-    """How many ordinary images each counts for. Raises OverloadedError where so many more cannot be accepted."""
+    """How many ordinary images each counts for. Raises what `Reservation.grow` raises where that is too many."""
     if detector.preprocess.resize is not Resize.WHOLE:
         return [1] * len(submissions)
     nums = await asyncio.to_thread(lambda: [each.num_pixels() for each in submissions])

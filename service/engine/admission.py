@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from time import perf_counter
 
 from service.engine.batcher import Batcher, Scorer
-from service.errors import OverloadedError, ShuttingDownError
+from service.errors import OverloadedError, ShuttingDownError, UploadTooLargeError
 
 SHARE_OF_WAIT, SHARE_OF_BATCH = 0.5, 0.25
 """How much of its deadline a request may be expected to wait, and how much its own batch may be expected to take."""
@@ -33,14 +33,18 @@ class Reservation:
         self.restart()
 
     def grow(self, *, num_images: int = 0, num_bytes: int = 0) -> None:
-        """Reserve more. Raises OverloadedError if the server cannot hold more."""
+        """Reserve more.
+
+        Raises OverloadedError if the server cannot hold more now, or UploadTooLargeError if it never holds so much.
+        """
+        self._admission.check_fits(self.num_images + num_images, self.num_bytes + num_bytes)
         self._admission.check(self._scorer, num_images, num_bytes)
         self._change(num_images, num_bytes)
 
     def assign(self, scorer: Scorer, *, num_bytes: int) -> None:
         """Say which detector it is for, now that the body has told, and reserve more bytes for that.
 
-        Raises OverloadedError if the server would come to it too late.
+        Raises OverloadedError if the server would come to it too late, or what `grow` raises.
         """
         num_images = self.num_images
         self._change(-num_images, 0)
@@ -85,7 +89,7 @@ class Admission:
 
         `scorer` is None where only the body will tell.
 
-        Raises OverloadedError, ShuttingDownError or EngineFailedError.
+        Raises OverloadedError, ShuttingDownError, EngineFailedError or UploadTooLargeError.
         """
         if self.is_closed:
             raise ShuttingDownError("The server is shutting down; try again shortly.")
@@ -104,6 +108,18 @@ class Admission:
         """How long ago the oldest open request was accepted; 0 if none is open."""
         oldest = next(iter(self._admitted_at.values()), None)
         return 0.0 if oldest is None else perf_counter() - oldest
+
+    def check_fits(self, num_images: int, num_bytes: int) -> None:
+        """Raise UploadTooLargeError if one request with so much is not accepted even where there is no other."""
+        for num, most, what in (
+            (num_images, self.max_images, "images, as a large picture counts for several"),
+            (num_bytes, self.max_bytes, "bytes, with their pixels"),
+        ):
+            if num > most:
+                raise UploadTooLargeError(
+                    f"The request's images take the room of {num:,} {what}; the server has room for {most:,}. Send "
+                    "fewer in a request, or smaller ones."
+                )
 
     def check(self, scorer: Scorer | None, num_images: int, num_bytes: int) -> None:
         """Raise OverloadedError if so much more cannot be accepted."""

@@ -69,7 +69,19 @@ def test_an_answer_has_a_heatmap_of_the_picture_and_no_reconstruction(client: ht
 def test_a_picture_with_the_pixels_of_more_images_than_are_accepted_is_refused(client: httpx.Client) -> None:
     side = round((17 * ORDINARY) ** 0.5)
     refused = client.post("/score", content=picture(side, side), headers={"Content-Type": "image/png"})
-    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "upload_too_large")
+    assert refused.json()["error"]["message"].startswith(
+        "The request's images take the room of 18 images, as a large picture counts for several; the server has room "
+        "for 16. "
+    )
+    assert "retry-after" not in refused.headers
+
+
+def test_pictures_that_never_fit_together_are_refused_though_each_would_fit(client: httpx.Client) -> None:
+    side = round((9 * ORDINARY) ** 0.5)
+    sent = [("files", (f"{number}.png", picture(side, side))) for number in range(2)]
+    refused = client.post("/score/batch", files=sent)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "upload_too_large")
 
 
 @pytest.mark.parametrize(("scale", "expected"), [(1.0, 112 * 64), (0.5, 64 * 32)])

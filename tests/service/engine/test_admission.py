@@ -7,7 +7,7 @@ import pytest
 from anomaly.inference.torch_engine import BATCH_GRAIN
 from service.engine.admission import Admission
 from service.engine.batcher import Batcher
-from service.errors import OverloadedError, ShuttingDownError, describe
+from service.errors import OverloadedError, ShuttingDownError, UploadTooLargeError, describe
 from tests.service.engine.test_batcher import Device
 
 DEADLINE_S = 10.0
@@ -50,9 +50,11 @@ def test_bytes_are_bounded_too() -> None:
         with admission.admit(Device(), num_bytes=700) as reservation:
             with pytest.raises(OverloadedError, match="700 bytes"), admission.admit(Device(), num_bytes=301):
                 pass
-            reservation.grow(num_bytes=300)
-            with pytest.raises(OverloadedError, match="1000 bytes"):
+            with admission.admit(Device(), num_bytes=300), pytest.raises(OverloadedError, match="1000 bytes"):
                 reservation.grow(num_bytes=1)
+            with pytest.raises(UploadTooLargeError, match=r"of 1,001 bytes, .* the server has room for 1,000"):
+                reservation.grow(num_bytes=301)
+            reservation.grow(num_bytes=300)
         assert admission.num_bytes == 0
 
     with_admission(work)
@@ -61,9 +63,13 @@ def test_bytes_are_bounded_too() -> None:
 def test_a_request_that_grows_too_large_releases_all_that_it_reserved() -> None:
     def work(admission: Admission, batcher: Batcher) -> None:
         device = Device()
-        with pytest.raises(OverloadedError), admission.admit(device, num_bytes=10) as reservation:  # noqa: PT012
+        with pytest.raises(UploadTooLargeError), admission.admit(device, num_bytes=10) as reservation:  # noqa: PT012
             reservation.grow(num_images=50, num_bytes=20)
             reservation.grow(num_images=50)
+        with admission.admit(Device(), num_images=50):
+            with pytest.raises(OverloadedError), admission.admit(device, num_bytes=10) as reservation:
+                reservation.grow(num_images=50, num_bytes=20)
+            assert (admission.num_images, admission.num_bytes) == (50, 0)
         assert (admission.num_images, admission.num_bytes) == (0, 0)
         assert admission.expected_wait_s(device) == 0.0
 
