@@ -6,7 +6,6 @@ from typing import Self
 
 from anomaly.config import Config
 from anomaly.counted import Size
-from anomaly.sizes import size_warning
 
 
 class PictureSizes(Config):
@@ -20,7 +19,3 @@ class PictureSizes(Config):
         """The smallest and the largest of these sizes, at least one."""
         rising = sorted(sizes, key=prod)
         return cls(smallest=rising[0], largest=rising[-1])
-
-    def warning(self, height: int, width: int) -> str | None:
-        """Why the p-value of a picture of this size does not hold; None where it does."""
-        return size_warning((height, width), self.smallest, self.largest)

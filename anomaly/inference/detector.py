@@ -20,6 +20,7 @@ from anomaly.errors import UsageError
 from anomaly.inference.engine import Engine
 from anomaly.inference.images import Images, ReadImages, read_images
 from anomaly.scoring import combine, outlying_above
+from anomaly.sizes import size_warning
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Explanation:
 class Scores:
     """Results in the order of the images. One that could not be read has its reason in `errors`, and NaN elsewhere.
 
-    `warnings` say why the p-value of an image does not hold, by its size (see `Detector.size_warning`); None else.
+    `warnings` say why the p-value of an image does not hold, by its size or shape; None else (see
+    `Detector.size_warning`).
 
     `is_anomalous` says whether the score is above the threshold; None where there is no threshold (too few calibration
     images for `alpha`) or no score. Reconstructions and heatmaps are computed when they are first read.
@@ -166,10 +168,14 @@ class Detector:
     def size_warning(self, height: int, width: int) -> str | None:
         """Why the p-value of a picture of so many pixels a side, as on disk, does not hold; None where it does.
 
-        Only where pictures keep their shapes does it depend on their size.
+        Only where pictures keep their shapes does it depend on their size, and only with a region on their shape.
         """
-        sizes = self.bundle.manifest.data.calibration_sizes
-        return None if sizes is None else sizes.warning(height, width)
+        return size_warning((height, width), self.bundle.manifest.data.calibration_sizes, self.preprocess.region)
+
+    @property
+    def minds_sizes(self) -> bool:
+        """Whether there is a `size_warning` for some pictures."""
+        return self.bundle.manifest.data.calibration_sizes is not None or self.preprocess.region is not None
 
     @cached_property
     def outlying(self) -> float:

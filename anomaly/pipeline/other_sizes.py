@@ -1,4 +1,4 @@
-"""Pictures of other sizes than those that calibrated a model, whose p-values do not hold: how many, and the first."""
+"""Pictures of other sizes or shapes than those that a model is for: how many, and the first."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from anomaly.inference import Detector
 
 @dataclass
 class OtherSizes:
-    """How many pictures are of sizes that did not calibrate; `first` is the first one's path and warning."""
+    """How many pictures have a `Detector.size_warning`; `first` is the first one's path and warning."""
 
     detector: Detector
     num: int = 0
@@ -27,5 +27,6 @@ class OtherSizes:
         if not self.num:
             return []
         return [
-            f"{counted(self.num, 'image')} of a size that is far from those that calibrated; the first, {self.first}"
+            f"{counted(self.num, 'image')} of another size or shape than those that the model is for; the first, "
+            f"{self.first}"
         ]

@@ -159,14 +159,10 @@ def columns_of(detector: Detector, *, has_heatmaps: bool = False, has_fdr: bool 
     """The columns of result rows, in order. `warning` is of models that take pictures of many sizes."""
     columns: dict[str, type] = {"path": str, "score": float, "p_value": float, "is_anomalous": bool, "threshold": float}
     columns |= dict.fromkeys(detector.bundle.manifest.terms, float)
-    columns |= {"warning": str} if _has_sizes(detector) else {}
+    columns |= {"warning": str} if detector.minds_sizes else {}
     columns |= {"heatmap": str} if has_heatmaps else {}
     columns |= {"fdr_rejected": bool} if has_fdr else {}
     return columns | {"error": str}
-
-
-def _has_sizes(detector: Detector) -> bool:
-    return detector.bundle.manifest.data.calibration_sizes is not None
 
 
 def score_rows(
@@ -177,7 +173,6 @@ def score_rows(
     Images are scored in the same chunks whoever calls, so that their rows are the same to the last bit.
     """
     detector = reading.detector
-    has_sizes = _has_sizes(detector)
     ahead: deque[Named] = deque()  # read, but without a row yet
 
     def noted() -> Iterator[Named]:
@@ -211,7 +206,7 @@ def score_rows(
         for (name, _), image in zip(named, chunk, strict=True):
             if isinstance(image, Picture):
                 warning = reading.other_sizes.add(name, image.height, image.width)
-                yield {"path": name, **next(results), **({"warning": warning} if has_sizes else {})}
+                yield {"path": name, **next(results), **({"warning": warning} if detector.minds_sizes else {})}
             else:
                 yield {"path": name, "error": str(image)}
         num_rows += len(chunk)

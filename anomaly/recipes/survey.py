@@ -3,22 +3,21 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from math import log, prod
+from math import prod
 
 import numpy as np
 
 from anomaly.config import PreprocessConfig, Resize
-from anomaly.config.region import decode_region
 from anomaly.counted import Size, counted, size_text
 from anomaly.data import Limits, Sample, range_for, to_array
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.decoding.ranges import FULL_RANGE
 from anomaly.errors import ImageError
 from anomaly.recipes.value_range import FewBeyond, few_beyond, peaks_of
+from anomaly.sizes import is_stretched
 
 NUM_LOOKED_AT = 16
 NUM_FOR_SIZES = 4  # more, where colour needs no looking for: large pictures take time to decode
-_LEAST_STRETCHED = 0.05  # logarithm of the aspect ratios' quotient: 2 % are allowed, and a small region is rounded
 _LEAST_TOLD = 1.5  # pixels that become one; below it there is no warning
 
 
@@ -127,10 +126,7 @@ def stretched_region_note(found: Survey, preprocess: PreprocessConfig) -> str | 
     """That the region is stretched over pictures of other shapes than its own; None where none is seen."""
     if preprocess.region is None:
         return None
-    tall, wide = decode_region(preprocess.region).shape
-    others = sorted(
-        (height, width) for height, width in found.sizes if abs(log(width * tall / (height * wide))) > _LEAST_STRETCHED
-    )
+    others = sorted(size for size in found.sizes if is_stretched(preprocess.region, size))
     if not others:
         return None
     return (

@@ -52,7 +52,7 @@ class ImageScore(Schema):
     message: str | None
     """Why there is no threshold; else null."""
     warning: str | None
-    """Why the p-value does not hold for a picture of this size; else null."""
+    """Why the p-value does not hold for a picture of this size or shape; else null."""
     terms: dict[str, FiniteFloat]
     """The evidence that the score is made of."""
     history_id: int | None = None

@@ -33,7 +33,7 @@ def test_a_picture_of_a_size_that_did_not_calibrate_is_told_in_python_and_on_the
     with out.open(newline="") as file:
         assert [row["warning"] for row in csv.DictReader(file)] == [scores.warnings[0], "", "", ""]
     first = f"{pictures / '0.png'}: {scores.warnings[0]}"
-    assert f"1 image of a size that is far from those that calibrated; the first, {first}" in summary.remarks
+    assert f"1 image of another size or shape than those that the model is for; the first, {first}" in summary.remarks
 
 
 def test_an_evaluation_tells_of_such_test_pictures(whole_places_dir: Path, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_an_evaluation_tells_of_such_test_pictures(whole_places_dir: Path, tmp_p
             Image.fromarray(noise).save(folder / f"{number}.png")
     summary = evaluate_bundle(whole_places_dir, str(tmp_path / "data"), tmp_path / "report")
     (remark,) = summary.remarks
-    assert remark.startswith("2 images of a size that is far from those that calibrated; the first, ")
+    assert remark.startswith("2 images of another size or shape than those that the model is for; the first, ")
     assert "the picture is 40 × 40 pixels" in remark
 
 
@@ -67,3 +67,17 @@ def test_models_of_squares_say_nothing_of_sizes(bigan_dir: Path) -> None:
     assert detector.bundle.manifest.data.calibration_sizes is None
     assert "warning" not in columns_of(detector)
     assert detector.score([np.zeros((5, 5), np.uint8)]).warnings == [None]
+
+
+def test_pictures_of_another_shape_than_the_region_are_told(region_dir: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "new"
+    pictures.mkdir()
+    for name, size in (("a", (28, 28)), ("b", (28, 40))):
+        Image.new("L", size, 120).save(pictures / f"{name}.png")
+    out = tmp_path / "rows.csv"
+    (remark,) = score_paths(region_dir, [str(pictures)], out).remarks
+    assert remark.startswith("1 image of another size or shape than those that the model is for; the first, ")
+    with out.open(newline="") as file:
+        warnings = [row["warning"] for row in csv.DictReader(file)]
+    assert warnings == ["", load_detector(region_dir).size_warning(40, 28)]
+    assert "the region is stretched over it" in warnings[1]

@@ -43,8 +43,8 @@ def _main() -> int:
             row |= {"score": score.item(), "p_value": p_value.item(), "terms": dict(named)}
             if not math.isnan(threshold):  # as it is where alpha has too few calibration images
                 row |= {"threshold": threshold.item(), "is_anomalous": is_anomalous.item()}
-            if sizes := about.calibration_sizes:  # of models that take pictures of many sizes
-                row["warning"] = size_warning((picture.height, picture.width), sizes.smallest, sizes.largest)
+            size = picture.height, picture.width
+            row["warning"] = size_warning(size, about.calibration_sizes, about.preprocess.region)
         else:
             row["error"], failed = str(picture), 1
         sys.stdout.write(json.dumps({"path": str(path), **row}) + "\n")
