@@ -121,18 +121,16 @@ def load(model: str | Path) -> Bundle:
     Raises:
         BundleNotFoundError: there is no bundle at `model` (a name directory or a version directory).
         CorruptBundleError: a file differs from what was written, is missing, or was added.
-        BundleError: it has a later schema than this version of anomaly knows.
+        BundleError: a later version of anomaly wrote it: this one does not know its schema, or fields of its manifest.
     """
     ref = resolve(model)
     try:
         files = read_verified(ref.path)
         contents, card = _parsed(files, ref.path)
     except CorruptBundleError as error:
-        found = schema_of(ref.path)
-        if found is not None and found > SCHEMA_VERSION:
+        if sign := _sign_of_newer(ref.path, error.__cause__):
             raise BundleError(
-                f"the bundle {ref.path} was written by a newer version of anomaly (schema {found}; this one reads up "
-                f"to {SCHEMA_VERSION}): upgrade anomaly"
+                f"the bundle {ref.path} was written by a newer version of anomaly ({sign}): upgrade anomaly"
             ) from error
         raise
     schema_version = int(json.loads(files[MANIFEST])["schema_version"])
@@ -145,6 +143,17 @@ def _parsed(files: dict[str, bytes], folder: Path) -> tuple[Contents, str]:
         return from_files(files), files[CARD].decode()
     except (ValueError, KeyError, TypeError, SafetensorError, csv.Error) as error:
         raise corrupt(folder, f"its contents are not those of a bundle of this schema ({_reason(error)})") from error
+
+
+def _sign_of_newer(folder: Path, cause: BaseException | None) -> str | None:
+    """Why a later version of anomaly must have written a bundle that was refused because of `cause`; None: not so."""
+    found = schema_of(folder)
+    if found is not None and found > SCHEMA_VERSION:
+        return f"schema {found}; this one reads up to {SCHEMA_VERSION}"
+    if found == SCHEMA_VERSION and isinstance(cause, ValidationError):
+        unknown = [".".join(map(str, each["loc"])) for each in cause.errors() if each["type"] == "extra_forbidden"]
+        return f"this one does not know {', '.join(unknown)} in its manifest" if unknown else None
+    return None
 
 
 def _reason(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """One shard: scored, and its rows written as one Parquet file; or found to be done.
 
 What decides about the rows is in the metadata of the file: the digest of the bundle, the fingerprint of the input, and
-the options. A shard is done where a file says what is wanted, and the input has not changed since it was written.
+the options. A shard is done where a file says what is wanted, with the columns that are written now, and the input has
+not changed since it was written.
 A file holds nothing else than depends on these: no time, no machine, no address. So it is the same, byte for byte,
 whoever writes it, and from wherever the same shard is read.
 """
@@ -100,14 +101,17 @@ def score_shard(scorer: ShardScorer, shard: Shard) -> ShardSummary:
     """
     before = state_of(shard)
     wanted = describe(scorer.digest, before.fingerprint, scorer.recipe)
+    columns = columns_of(scorer.reading.detector)
     found = scorer.destination.look(shard.result)
     if found is not None:
         with scorer.destination.open(shard.result) as file:
-            said = said_by(file)
-            if said is not None and said["of"] == wanted and found.modified_ns >= before.modified_ns:
+            schema = _schema_of(file)
+            said = _said_in(schema)
+            is_wanted = said is not None and said["of"] == wanted and _columns_in(schema) == list(columns)
+            if is_wanted and found.modified_ns >= before.modified_ns:
                 file.seek(0)
                 return _with_left_out(summary_of(file, scorer.num_calibration, is_new=False), before)
-            if said is None and _is_table(file):
+            if said is None and schema is not None:
                 raise DataError(
                     f"{shard.result} in {scorer.destination} is a table that this command has not written, so it is "
                     "not replaced: move it away, or give another --out"
@@ -115,7 +119,7 @@ def score_shard(scorer: ShardScorer, shard: Shard) -> ShardSummary:
         scorer.destination.delete(shard.result)  # of another input or model: it may not stay if this one fails
     data = BytesIO()
     rows = score_rows(scorer.reading, images_of(shard, scorer.reading.limits), scorer.recipe.alpha)
-    write_parquet(rows, data, columns_of(scorer.reading.detector), metadata_of(wanted, None))
+    write_parquet(rows, data, columns, metadata_of(wanted, None))
     if state_of(shard) != before:
         raise DataError(f"{shard.name}: the shard has changed while it was read; run the command again")
     scorer.destination.write(shard.result, data.getvalue())
@@ -168,24 +172,30 @@ def metadata_of(described: dict[str, Any], mark: Mark | None) -> dict[str, str]:
 
 def said_by(file: Any) -> dict[str, Any] | None:
     """What a file says that it is of; None where it is no file of results, or damaged."""
+    return _said_in(_schema_of(file))
+
+
+def _schema_of(file: Any) -> Any:
+    """That of a file which is whole Parquet, whatever is in it; else None."""
     from pyarrow import ArrowException, parquet
 
     try:
-        said = json.loads(parquet.read_schema(file).metadata[KEY.encode()])
-    except (ArrowException, OSError, KeyError, TypeError, ValueError):
+        return parquet.read_schema(file)
+    except (ArrowException, OSError, ValueError):
+        return None
+
+
+def _said_in(schema: Any) -> dict[str, Any] | None:
+    try:
+        said = json.loads(schema.metadata[KEY.encode()])
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
     return said if isinstance(said, dict) and said.keys() == {"of", "fdr"} else None
 
 
-def _is_table(file: Any) -> bool:
-    """Whether a file is whole Parquet, whatever is in it."""
-    from pyarrow import ArrowException, parquet
-
-    try:
-        parquet.read_schema(file)
-    except (ArrowException, OSError, ValueError):
-        return False
-    return True
+def _columns_in(schema: Any) -> list[str]:
+    """Without that of the mark. An older version of anomaly may have written others."""
+    return [name for name in schema.names if name != "fdr_rejected"]
 
 
 def summary_of(file: Any, num_calibration: int, *, is_new: bool) -> ShardSummary:

@@ -37,5 +37,6 @@ def check_goldens(contents: Contents, terms: Terms, bundle: str) -> None:
         raise CorruptBundleError(
             f"{bundle} scores its golden images differently here: {manifest.terms[term]} by "
             f"{differences[image, term]:.2g}, where rounding makes at most {allowed[image, term]:.2g}; its weights and "
-            "its manifest do not belong together, or this machine computes wrongly"
+            "its manifest do not belong together, another version of anomaly made it, or this "
+            "machine computes wrongly. Train it again, or go back to the version that made it"
         )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from anomaly.bundle import Contents
 from anomaly.config import Recipe
 from anomaly.config.places import REFERENCE
+from anomaly.counted import counted
 from anomaly.data import Pixels, PixelsOfImages
 from anomaly.errors import CorruptBundleError
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
@@ -212,8 +213,13 @@ def _load(networks: nn.Module, contents: Contents, bundle: str) -> None:
     try:
         networks.load_state_dict(weights)
     except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise CorruptBundleError(f"{bundle} is corrupt: its weights do not fit its manifest ({first})") from error
+        wanted, found = ({name: t.shape for name, t in each.items()} for each in (networks.state_dict(), weights))
+        odd = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+        raise CorruptBundleError(
+            f"{bundle} is corrupt: its weights do not fit its manifest ({counted(len(odd), 'array')}, the first is "
+            f"{odd[0]}), or another version of anomaly made it. Restore it from a copy, train it again, or go back to "
+            "the version that made it"
+        ) from error
 
 
 def _batch_size(side: int) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from anomaly.errors import CheckpointError, InUseError
 from anomaly.files import storing
 from anomaly.locks import LOCK, held
-from anomaly.training.state import run_of_checkpoint
+from anomaly.training.state import of_another_run, run_of_checkpoint
 
 WORK = ".training"
 NUM_KEPT = 3
@@ -54,10 +54,7 @@ class RunFolder:
             found = next((path for path in earlier if run_of_checkpoint(path) == run), None)
             if found is None:
                 _check_some(earlier, work)
-                raise CheckpointError(
-                    f"the checkpoint {earlier[0]} belongs to another run: its images, options, seed or number of ranks "
-                    "differ. Give the same options as before, or train without --resume to start anew"
-                )
+                raise of_another_run(earlier[0])
             with held(found.parent / LOCK, _RUN.format(found.parent), instead=_ANEW):
                 found.replace(self.checkpoint)
             shutil.rmtree(found.parent)
@@ -130,6 +127,11 @@ def _checkpoints(work: Path) -> list[Path]:
 
 def _check_some(checkpoints: list[Path], work: Path) -> None:
     if not checkpoints:
+        if (old := work / _CHECKPOINT).exists():  # before runs had folders
+            raise CheckpointError(
+                f"the checkpoint {old} was written by an older version of anomaly, and only that can go on from it; "
+                "train without --resume to start anew"
+            )
         raise CheckpointError(f"nothing to resume: there is no checkpoint under {work}; train without --resume")
 
 

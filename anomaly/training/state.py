@@ -164,7 +164,8 @@ def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
     """Continue from a checkpoint of the same run.
 
     Raises:
-        CheckpointError: there is none, it is broken, or it belongs to another run (other data, options or seed).
+        CheckpointError: there is none, it is broken, or it belongs to another run (other data, options or seed, or
+            another version of anomaly).
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -177,10 +178,10 @@ def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
             f"the checkpoint {path} cannot be read ({reason_of(error)}); train without --resume"
         ) from error
     if metadata.get("run") != run:
-        raise CheckpointError(
-            f"the checkpoint {path} belongs to another run: its images, options, seed or number of ranks differ. "
-            "Give the same options as before, or train without --resume to start anew"
-        )
+        raise of_another_run(path)
+    for prefix, names in (("networks", state.networks.state_dict()), ("ema", _own(state.ema))):
+        if names.keys() != {name.removeprefix(f"{prefix}/") for name in stored if name.startswith(f"{prefix}/")}:
+            raise of_another_run(path)
     for prefix, optimizer in _optimizers(state).items():
         _restore_optimizer(optimizer, stored, prefix)
     for prefix, networks in (("networks", state.networks), ("ema", state.ema)):
@@ -191,6 +192,15 @@ def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
         _restore(best, stored, "best")
         state.best = Best(best, **rest["best"])
     state.step, state.encoder_from, state.history = rest["step"], rest["encoder_from"], rest["history"]
+
+
+def of_another_run(path: Path) -> CheckpointError:
+    """The error, not yet raised, that the checkpoint is not of the run that is to be resumed."""
+    return CheckpointError(
+        f"the checkpoint {path} belongs to another run: its images, options, seed or number of ranks differ, or "
+        "another version of anomaly began it. Give the same options as before, go on by the version that began it, "
+        "or train without --resume to start anew"
+    )
 
 
 def _save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:

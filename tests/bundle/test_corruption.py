@@ -183,7 +183,6 @@ def test_text_that_is_not_utf8_with_right_sums(bigan_dir: Path) -> None:
     ("field", "value", "reason"),
     [
         ("schema_version", 0, "schema_version: Input should be 3"),
-        ("comment", "hello", "comment: Extra inputs are not permitted"),
         ("num_steps", "many", "num_steps: Input should be a valid integer"),
         ("terms", ["residual"], "term_mean are of shape"),
         ("recipe.score.feature_layer", "conv9", "feature_layer conv9 is none of conv1, joint"),
@@ -212,6 +211,28 @@ def test_a_bundle_of_a_newer_version_is_told_as_such_and_not_as_corrupt(bigan_di
         sum_again(copied)
         with pytest.raises(BundleError, match=r"newer version of anomaly \(schema 9; .* up to 3\): upgrade"):
             load(copied.parent)
+
+
+@pytest.mark.parametrize("section", ["", "data", "recipe.features"])
+def test_a_field_of_a_newer_version_is_told_as_such_and_not_as_corrupt(bigan_dir: Path, section: str) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        manifest = json.loads((copied / MANIFEST).read_text())
+        sections = section.split(".") if section else []
+        reduce(operator.getitem, sections, manifest)["later"] = 1
+        (copied / MANIFEST).write_text(json.dumps(manifest))
+        assert "manifest.json changed" in refused(copied)
+        sum_again(copied)
+        field = re.escape(".".join([*sections, "later"]))
+        with pytest.raises(BundleError, match=rf"newer version of anomaly \(this one does not know {field} in its"):
+            load(copied.parent)
+
+
+def test_a_field_that_an_older_schema_had_not_is_no_sign_of_a_newer_version(bigan_dir: Path) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        manifest = json.loads((copied / MANIFEST).read_text())
+        (copied / MANIFEST).write_text(json.dumps(manifest | {"schema_version": 2, "later": 1}))
+        sum_again(copied)
+        assert "later: Extra inputs are not permitted" in refused(copied)
 
 
 def test_a_manifest_without_a_field_with_right_sums(bigan_dir: Path) -> None:

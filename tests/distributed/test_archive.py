@@ -287,6 +287,17 @@ def test_rows_warn_of_sizes_that_did_not_calibrate_before_and_after_they_are_mar
         assert parquet.read_schema(path).names[-1] == "error"
 
 
+def test_results_with_the_columns_of_an_older_version_are_made_anew(tmp_path: Path) -> None:
+    """Else one archive would have files of two kinds, and readers go by the columns of the first."""
+    source, out = write_tars(tmp_path / "src", 2, 5), tmp_path / "dest"
+    done("archive", MNIST, source, "--out", out, "--fdr", "0.5", *OPTIONS)
+    first, old = hashes(out), out / "shard-00000.tar.parquet"
+    table = parquet.read_table(old)
+    parquet.write_table(table.drop_columns(["latent_norm"]), old)
+    assert "10 rows, 5 of them before" in done("archive", MNIST, source, "--out", out, "--fdr", "0.5", *OPTIONS).stdout
+    assert hashes(out) == first
+
+
 def test_a_table_of_the_user_is_not_replaced(tmp_path: Path) -> None:
     source, out = write_tars(tmp_path / "src", 2, 5), tmp_path / "dest"
     out.mkdir()

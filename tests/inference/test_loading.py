@@ -59,7 +59,10 @@ def test_weights_of_another_bundle_are_refused(copied: Path, network: str) -> No
 def test_weights_of_another_method_are_refused(copied: Path, anogan_dir: Path) -> None:
     shutil.copy(anogan_dir / "1" / layout.WEIGHTS, copied / layout.WEIGHTS)
     sum_again(copied)
-    assert "its weights do not fit its manifest" in refusal(copied, "torch")
+    said = refusal(copied, "torch")
+    assert "its weights do not fit its manifest (" in said
+    assert said.endswith("go back to the version that made it")
+    assert len(said) < len(str(copied)) + 300  # and not the names of all arrays
     assert "is corrupt: ONNX Runtime cannot load its graph" in refusal(copied, "onnxruntime")
 
 
@@ -95,7 +98,9 @@ def test_changed_goldens_are_refused(copied: Path) -> None:
     golden["pixels"] = 255 - golden["pixels"]
     save_file(golden, copied / layout.GOLDEN)
     sum_again(copied)
-    assert "scores its golden images differently here" in refusal(copied)
+    said = refusal(copied)
+    assert "scores its golden images differently here" in said
+    assert said.endswith("Train it again, or go back to the version that made it")
 
 
 @pytest.mark.parametrize(("model", "harmless", "harmful"), [("bigan_dir", 2e-5, 1e-3), ("bf16_dir", 5e-2, 0.3)])

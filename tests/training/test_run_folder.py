@@ -60,9 +60,22 @@ def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
             run_folder(tmp_path, resume=True),
         ):
             pass
-    with run_folder(tmp_path, resume=True) as own, pytest.raises(CheckpointError, match="belongs to another run"):
+    with (
+        run_folder(tmp_path, resume=True) as own,
+        pytest.raises(CheckpointError, match=r"another run: .* or another version of anomaly began it"),
+    ):
         own.take_over("some run")
     assert len(list((tmp_path / ".training").glob("run-*/checkpoint.safetensors"))) == 1
+
+
+def test_a_checkpoint_of_before_runs_had_folders_is_told_as_such(tmp_path: Path) -> None:
+    old = tmp_path / ".training" / "checkpoint.safetensors"
+    old.parent.mkdir()
+    old.touch()
+    said = rf"the checkpoint {old} was written by an older version of anomaly, .* train without --resume"
+    with pytest.raises(CheckpointError, match=said), run_folder(tmp_path, resume=True):
+        pass
+    assert old.exists()
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:

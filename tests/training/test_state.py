@@ -6,7 +6,8 @@ from typing import NoReturn
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from anomaly.config import Method, TrainingConfig
 from anomaly.errors import CheckpointError
@@ -165,6 +166,23 @@ def test_garbage_in_place_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
     path.mkdir()
     with pytest.raises(CheckpointError, match="cannot be read"):
         resume(tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["networks", "ema"])
+@pytest.mark.parametrize("is_missing", [True, False])
+def test_a_checkpoint_of_other_networks_is_refused(prefix: str, is_missing: bool, tmp_path: Path) -> None:
+    """Such as a version of anomaly writes that has other layers."""
+    path = tmp_path / "checkpoint"
+    save_checkpoint(a_state(), path, run="x")
+    tensors = load_file(path)
+    name = next(name for name in tensors if name.startswith(f"{prefix}/G."))
+    moved = tensors.pop(name) if is_missing else tensors[name]
+    tensors |= {} if is_missing else {f"{name}.later": moved.clone()}
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    save_file(tensors, path, metadata)
+    with pytest.raises(CheckpointError, match="or another version of anomaly began it"):
+        load_checkpoint(a_state(), path, run="x")
 
 
 def test_a_file_of_tensors_that_names_no_run_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ No request waits for a server that does not answer: connecting, waiting for the 
 a connection that has become useless is replaced before it is used (docs/adr/0040-many-replicas.md).
 """
 
+import logging
 import re
 import socket
 import threading
@@ -21,7 +22,18 @@ from sqlalchemy import Connection, Engine, create_engine, exc, func, select, tex
 
 from anomaly.errors import UsageError
 from service.records.history.store import NUM_READERS
-from service.records.history.tables import SCHEMA_VERSION, creating, images, newer_history, upgrading
+from service.records.history.tables import (
+    SCHEMA_VERSION,
+    UPGRADES,
+    creating,
+    images,
+    newer_history,
+    older_history,
+    taken_over,
+    upgrading,
+)
+
+logger = logging.getLogger(__name__)
 
 LOCK = 0x416E6F6D
 """"Anom": the key of the advisory lock, in the database."""
@@ -185,23 +197,26 @@ class PostgresStore:
                     connection.execute(text(f"SET LOCAL lock_timeout = '{UPGRADE_S}s'"))
                     connection.execute(text(f"SET LOCAL statement_timeout = '{UPGRADE_S}s'"))
                     _wait_for_lock(connection)
-                    self._upgrade(connection)
+                    older = self._upgrade(connection)
+                if older is not None:
+                    logger.warning(taken_over(f"the history in the database {self.name}", older))
         self._is_checked = True
 
-    def _upgrade(self, connection: Connection) -> None:
-        """With the lock: what another server did meanwhile is there."""
+    def _upgrade(self, connection: Connection) -> int | None:
+        """With the lock: what another server did meanwhile is there. The version that was upgraded, if any was."""
         encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
         if encoding != "UTF8":
             raise UsageError(f"The database {self.name} has the encoding {encoding}; make one with ENCODING 'UTF8'.")
         version = _version_of(connection)
         if version is None:
             self._create(connection)
-            return
+            return None
         for older in range(version, SCHEMA_VERSION):
             for statement in upgrading(older, connection.dialect):
                 connection.exec_driver_sql(statement)
             connection.execute(text("UPDATE history_version SET version = :version"), {"version": older + 1})
         self._check_version(_version_of(connection))
+        return version if version < SCHEMA_VERSION else None
 
     def _create(self, connection: Connection) -> None:
         if _has_table("images", connection):
@@ -217,6 +232,8 @@ class PostgresStore:
     def _check_version(self, version: int | None, *, oldest: int = SCHEMA_VERSION) -> None:
         if version is not None and version > SCHEMA_VERSION:
             raise newer_history(f"the database {self.name}", version)
+        if version is not None and version in UPGRADES and version < oldest:
+            raise older_history(f"the database {self.name}", version)
         if version is None or not oldest <= version <= SCHEMA_VERSION:
             what = "no history" if version is None else f"a history of version {version}"
             raise UsageError(

@@ -21,7 +21,15 @@ from sqlalchemy.dialects.sqlite import dialect
 
 from anomaly.errors import UsageError
 from service.records.history.place import HistoryPlace
-from service.records.history.tables import SCHEMA_VERSION, UPGRADES, creating, newer_history, upgrading
+from service.records.history.tables import (
+    SCHEMA_VERSION,
+    UPGRADES,
+    creating,
+    newer_history,
+    older_history,
+    taken_over,
+    upgrading,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +165,9 @@ def open_file(path: Path) -> sqlite3.Connection:
                 f"BEGIN; {'; '.join(creating(dialect()))}; PRAGMA application_id = {APPLICATION_ID}; "
                 f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
-        upgrade_file(connection)
+        older = upgrade_file(connection)
+        if older is not None:
+            logger.warning(taken_over(f"the history {path}", older))
         check_file(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -169,17 +179,21 @@ def open_file(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def upgrade_file(connection: sqlite3.Connection) -> None:
-    """Make a history of an older version one of this version; anything else stays as it is. Raises sqlite3.Error."""
-    application, version = _kind_of(connection)
-    if application != APPLICATION_ID or version not in UPGRADES:
-        return
+def upgrade_file(connection: sqlite3.Connection) -> int | None:
+    """Make a history of an older version one of this version; anything else stays as it is. Raises sqlite3.Error.
+
+    The version that it had; None if nothing was done.
+    """
+    application, older = _kind_of(connection)
+    if application != APPLICATION_ID or older not in UPGRADES:
+        return None
     connection.execute("BEGIN IMMEDIATE")
     while (version := _kind_of(connection)[1]) in UPGRADES:  # asked again: only now nobody else changes it
         for statement in upgrading(version, dialect()):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {version + 1}")
     connection.execute("COMMIT")
+    return older
 
 
 def check_file(connection: sqlite3.Connection, path: Path, *, oldest: int = SCHEMA_VERSION) -> None:
@@ -187,6 +201,8 @@ def check_file(connection: sqlite3.Connection, path: Path, *, oldest: int = SCHE
     application, version = _kind_of(connection)
     if application == APPLICATION_ID and version > SCHEMA_VERSION:
         raise newer_history(str(path), version)
+    if application == APPLICATION_ID and version in UPGRADES and version < oldest:
+        raise older_history(str(path), version)
     if application != APPLICATION_ID or not oldest <= version <= SCHEMA_VERSION:
         what = f"of version {version}" if application == APPLICATION_ID else "of another program"
         raise UsageError(

@@ -108,6 +108,22 @@ def newer_history(what: str, version: int) -> UsageError:
     )
 
 
+def older_history(what: str, version: int) -> UsageError:
+    """The error, not yet raised, about a history that its writer has to take over first."""
+    return UsageError(
+        f"{what} was written by an older version of anomaly (history {version}; this one needs {SCHEMA_VERSION}). "
+        "Start `anomaly serve` with it once, which takes it over; older versions refuse it then."
+    )
+
+
+def taken_over(what: str, version: int) -> str:
+    """For the log: a history that was of an older version is of this one now."""
+    return (
+        f"{what} was of version {version} and is of version {SCHEMA_VERSION} now, with all its rows; older versions of "
+        "anomaly refuse it from now on"
+    )
+
+
 def creating(dialect: Dialect) -> list[str]:
     """The statements that make the tables of this version."""
     return _compiled([CreateTable(images), CreateTable(drift), *map(CreateIndex, (*_indexes, _by_request))], dialect)

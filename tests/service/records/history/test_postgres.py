@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from anomaly.errors import UsageError
 from benchmarks.postgres import PostgresServer
 from service.errors import HistoryUnavailableError
-from service.records.history import History, Retention, readers, store_of, writer
+from service.records.history import History, Retention, readers, restart_drift, store_of, writer
 from service.records.history import postgres as postgres_module
 from service.records.history.tables import SCHEMA_VERSION
 from tests.service.records.history.entries import Unkept, found, kept, made, page, reading, writing
@@ -45,7 +45,11 @@ def database_of(url: SecretStr) -> str:
 
 @pytest.mark.parametrize("old", ["", OLD], ids=["empty", "older"])
 def test_of_many_that_start_at_once_one_makes_the_tables_and_the_others_wait(
-    postgres: PostgresServer, url: SecretStr, old: str, monkeypatch: pytest.MonkeyPatch
+    postgres: PostgresServer,
+    url: SecretStr,
+    old: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     if old:
         postgres.do(old, database_of(url))
@@ -66,12 +70,21 @@ def test_of_many_that_start_at_once_one_makes_the_tables_and_the_others_wait(
     for store in stores:
         store.close()
     assert len(created) == (SCHEMA_VERSION - 1 if old else 1)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == (1 if old else 0)
+    assert all(f"was of version 1 and is of version {SCHEMA_VERSION} now" in each for each in told)
     with writing(url) as do:
         (number,) = do(lambda history: history.add([found(7, part="A")]))
     rows, _ = page(url)
     assert (rows[0].id, rows[0].part, len(rows)) == (number, "A", 2 if old else 1)
     if old:
         assert (rows[1].score, rows[1].part, rows[1].terms, rows[1].filename) == (1.5, None, None, None)
+
+
+def test_who_may_not_take_an_older_database_over_says_who_does(postgres: PostgresServer, url: SecretStr) -> None:
+    postgres.do(OLD, database_of(url))
+    with pytest.raises(UsageError, match=r"older version of anomaly \(history 1; .*Start `anomaly serve` with"):
+        restart_drift(url, "m")
 
 
 def test_a_database_that_is_no_history_is_refused_and_left_alone(postgres: PostgresServer) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import DDL
 
 from anomaly.errors import UsageError
+from service.records.history.choice import restart_drift
 from service.records.history.export import read_corrections
 from service.records.history.sqlite import APPLICATION_ID, open_file
 from service.records.history.tables import SCHEMA_VERSION, UPGRADES
@@ -65,6 +66,28 @@ def test_rows_of_version_1_stay_as_they_are_and_new_ones_follow(old: Path) -> No
     assert (first.correction, first.corrected_by, first.corrected_at) == ("normal", "a", "2026")
     with writing(old) as do:  # a second start changes nothing
         assert do(lambda history: history.add([found(8)])) == [4]
+
+
+def test_that_a_file_was_taken_over_is_logged_once(old: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        open_file(old).close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the history {old} was of version 1 and is of version {SCHEMA_VERSION} now, with all its rows; older versions "
+        "of anomaly refuse it from now on"
+    ]
+
+
+@pytest.mark.parametrize("version", list(UPGRADES))
+def test_who_may_not_take_an_older_file_over_says_who_does(old: Path, version: int) -> None:
+    connection = sqlite3.connect(old)
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    before = old.read_bytes()
+    with pytest.raises(
+        UsageError, match=rf"older version of anomaly \(history {version}; .*Start `anomaly serve` with"
+    ):
+        restart_drift(old, "m")
+    assert old.read_bytes() == before
 
 
 def test_an_export_reads_both_versions_and_changes_neither(old: Path) -> None:
