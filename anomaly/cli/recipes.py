@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, Normal, Region, err, names, out, usage
+from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, Normal, Region, err, names, needs_torch, out, usage
 from anomaly.cli.data import say_data
 from anomaly.counted import counted
 
@@ -87,6 +87,7 @@ def recipes_try(
     come, go by that column. Where two are alike, take the faster one.
     """
     with usage():
+        needs_torch("anomaly recipes try")
         from anomaly.pipeline.trial import TrialOptions, try_recipes
 
         options = TrialOptions(
