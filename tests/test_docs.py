@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shlex
+import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -183,6 +184,41 @@ def test_links_lead_somewhere(name: str) -> None:
     targets = [part.split(")")[0].split("#")[0] for part in PAGES[name].split("](")[1:]]
     missing = [t for t in targets if t and not t.startswith("http") and not (folder / t).exists()]
     assert missing == []
+
+
+def sizes_of_extras() -> dict[str, int]:
+    """What each extra takes on the disk in MB, as the table of install.md has it."""
+    return {
+        extra: int(size)
+        for extra, size in re.findall(r"^\|.*'\.\[(\w+)\]'`.*?(\d+) MB", PAGES["install.md"], re.MULTILINE)
+    }
+
+
+def test_every_extra_has_its_size() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert sizes_of_extras().keys() == project["optional-dependencies"].keys() - {"dev"}
+
+
+def test_sizes_of_what_is_installed_together_are_the_sums_of_their_rows() -> None:
+    sizes = sizes_of_extras()
+    (small,) = re.findall(r"'\.\[server,onnx\]'` is enough: (\d+) MB", PAGES["README.md"])
+    assert int(small) == sizes["server"] + sizes["onnx"]
+    assert f"That is {small} MB in the place of 1.5 GB" in PAGES["install.md"]
+    (extras,) = re.findall(r"--editable '\.\[(torch,.*?)\]'", (ROOT / "Makefile").read_text("utf-8"))
+    assert f"{sum(sizes[extra] for extra in ('onnx', *extras.split(','))) / 1000:.1f}" == "1.5"
+
+
+def test_install_names_the_recipes_that_may_train_in_bf16() -> None:
+    (named,) = re.findall(r"The recipes (.*?) train with `training.precision = \"auto\"`", PAGES["install.md"])
+    shipped = {name for name in recipe_names() if read_recipe(name).sections["training"].get("precision") == "auto"}
+    assert set(re.findall(r"`(.*?)`", named)) == shipped
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if "docs/" in " ".join(read_recipe(name).about)])
+def test_figures_in_a_recipe_stand_on_the_pages_that_it_names(name: str) -> None:
+    about = " ".join(read_recipe(name).about)
+    pages = " ".join(PAGES[page] for page in re.findall(r"docs/([\w-]+\.md)", about))
+    assert [figure for figure in re.findall(r"\b\d\d\.\d\b", about) if figure not in pages] == []
 
 
 @pytest.mark.parametrize("name", PAGES)
