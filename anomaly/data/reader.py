@@ -24,7 +24,7 @@ from anomaly.data.files.listing import list_images
 from anomaly.data.preprocess import Preprocessing, preprocess_batch, preprocess_seen
 from anomaly.errors import ImageError
 
-_CHUNK = 16  # images a task at most: handing over a task costs as much as decoding a small image
+_CHUNK = 16  # images in each task at most: handing over a task costs as much as decoding a small image
 _TASK_S = 0.02  # that a task should take: large pictures go one by one, so that a few of them keep all threads busy
 _SMALL = 2**14  # pixels: up to here pictures of one size are preprocessed together, larger ones at once and let go
 
@@ -86,7 +86,7 @@ def read_all(
 
 
 class _Pace:
-    """How many images a task gets, by how long those before took. What is read does not depend on it."""
+    """How many images go into the next task, by how long the last ones took. What is read does not depend on it."""
 
     def __init__(self) -> None:
         self._image_s = _TASK_S

@@ -73,7 +73,7 @@ def candidates(found: Survey) -> tuple[str, ...]:
 
 
 def to_recipe(sections: Mapping[str, Any]) -> Recipe:
-    """Checked, and with all defaults. Raises UsageError, a sentence a mistake."""
+    """Checked, and with all defaults. Raises UsageError, with a sentence for each mistake."""
     try:
         return Recipe.model_validate(sections)
     except ValidationError as error:
