@@ -29,12 +29,17 @@ where there are masks. On boards and mosaics, where 256 pixels a side hide the d
 
 | chosen with test figures of | what was chosen |
 |---|---|
-| tiles, transistors, bottles, ELPV | which maps the discriminator of `parts` sees; that all normals are remembered at the same place; that the first kind of evidence stays unless another one is clearly better |
-| transistors, and tiles held out whole | that `parts` restores maps. How it restores them was chosen without test figures |
-| 50 cells of ELPV | that where two kinds of evidence are dropped, each of them gains at least one normal with drawn defects |
-| bottles | that the residual at half the size counts at most as much as the other kinds together. That there is one was chosen by normals with drawn defects |
-| some boards and mosaics | that `large-parts` aligns pictures, learns from small defects, and prefers its discriminator alone |
-| these mosaics | that a tenth of the negatives of `large-parts` are far from normals, and not a fifth of them nearer |
+| tiles, transistors, bottles, ELPV | which maps the discriminator of `parts` sees; that all normals are remembered \
+at the same place; that the first kind of evidence stays unless another one is clearly better |
+| transistors, and tiles held out whole | that `parts` restores maps. How it restores them was chosen without test \
+figures |
+| 50 cells of ELPV | that where two kinds of evidence are dropped, each of them gains at least one normal with drawn \
+defects |
+| bottles | that the residual at half the size counts at most as much as the other kinds together. That there is one \
+was chosen by normals with drawn defects |
+| some boards and mosaics | that `large-parts` aligns pictures, learns from small defects, and prefers its \
+discriminator alone |
+| these mosaics | that a tenth of the negatives of `large-parts` are far from normals, and not a fifth nearer |
 
 All methods see the same splits. PCA and 3-NN (nearest neighbours) see 64 × 64 grey pixels. **PatchCore's evidence** is
 a memory of normal places of the same φ that `parts` has, EfficientNet-Lite0, without any training: a detector that

@@ -221,6 +221,18 @@ def test_figures_in_a_recipe_stand_on_the_pages_that_it_names(name: str) -> None
     assert [figure for figure in re.findall(r"\b\d\d\.\d\b", about) if figure not in pages] == []
 
 
+def test_what_is_said_of_the_throughput_follows_from_its_tables() -> None:
+    text = PAGES["service.md"].partition("### Throughput")[2]
+    large, small = re.findall(r"\| `Detector.score` in-process.*?(?=\n\n)", text, flags=re.DOTALL)
+    for table, said in ((large, "costs {more:.2f} core-ms more"), (small, "is {plain:.1f} times\nplain FastAPI")):
+        rows = [
+            [float(cell.strip(" *").replace(",", "")) for cell in row.split("|")[2:4]] for row in table.splitlines()
+        ]
+        (_, alone), (rate, own), _, (plain, _), _ = rows
+        assert said.format(more=own - alone, plain=rate / plain) in text
+    assert "`Detector.score` in one" not in text
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_no_figure_is_left_open(name: str) -> None:
     """Pages are written before their figures are measured; no marker for a missing figure may be published."""
