@@ -52,7 +52,15 @@ def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
     sections = merged(by_images, file.sections, overrides)
     if reason and "size" not in overrides.get("preprocess", {}):
         sections["preprocess"]["size"] = min(sections["preprocess"]["size"], _side_for(found, _MAX_SIDE))
-    recipe = to_recipe(sections)
+    try:
+        recipe = to_recipe(sections)
+    except UsageError as error:
+        if not reason:
+            raise
+        to_recipe(merged(by_images, overrides))  # what is wrong without the recipe too is told by itself
+        raise UsageError(
+            f"recipe {name}, chosen for {reason}, does not fit: {error}; or choose another recipe"
+        ) from None
     if recipe.preprocess.resize is Resize.WHOLE and recipe.preprocess.scale == "auto":
         sections["preprocess"]["scale"] = _scale_for(found)
         recipe = to_recipe(sections)
