@@ -145,7 +145,7 @@ def test_what_does_not_fit_a_recipe_that_the_images_chose_names_it() -> None:
     found = Survey(40, 1024, 1024, has_colour=False)
     says = r"^recipe parts, chosen for 40 grey images of 1,024 × 1,024 pixels: more than 64 pixels a side, does"
     with pytest.raises(
-        UsageError, match=f"{says} not fit: a restorer.*choose one of 128, 256.*; or choose another recipe$"
+        UsageError, match=rf"{says} not fit: a restorer.*choose one of 128, 256.*; or choose another recipe$"
     ):
         resolve("auto", {"preprocess": {"size": 64}}, found)
     with pytest.raises(UsageError, match="^a restorer of maps"):
