@@ -148,5 +148,5 @@ def test_what_does_not_fit_a_recipe_that_the_images_chose_names_it() -> None:
         UsageError, match=rf"{says} not fit: a restorer.*choose one of 128, 256.*; or choose another recipe$"
     ):
         resolve("auto", {"preprocess": {"size": 64}}, found)
-    with pytest.raises(UsageError, match="^a restorer of maps"):
+    with pytest.raises(UsageError, match=r"^a restorer of maps"):
         resolve("parts", {"preprocess": {"size": 64}}, found)
