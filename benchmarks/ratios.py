@@ -63,7 +63,7 @@ def main() -> None:
                     server.process.kill()
                     server.process.wait()
     rate, cost = (median(column) for column in zip(*ratios, strict=True))
-    print(f"after / before: images a second {rate:.3f}, core-ms an image {cost:.3f}")
+    print(f"after / before: images a second {rate:.3f}, core-ms for each image {cost:.3f}")
 
 
 def _compare(servers: list[Program], folder: Path, options: argparse.Namespace) -> list[tuple[float, float]]:

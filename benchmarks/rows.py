@@ -1,4 +1,4 @@
-"""Rows of results: one JSON object a line, appended when it is measured, so that a killed program goes on.
+"""Rows of results: one JSON object in each line, appended when it is measured, so that a killed program goes on.
 
 Each has the `machine` it was measured on and the `threads` of its networks. Older rows lack them.
 """

@@ -67,7 +67,7 @@ class Program:
 
 
 def start(models: Path, *, port: int = 0, **settings: Any) -> Program:
-    """Start `anomaly serve` with these settings, without a log line a request; returns when it can score."""
+    """Start `anomaly serve` with these settings, without a log of requests; returns when it can score."""
     command = [str(Path(sys.executable).with_name("anomaly")), "serve", "--models", str(models), "--port", str(port)]
     settings = {"log_level": "warning"} | settings
     environment = os.environ | {f"ANOMALY_{name.upper()}": str(value) for name, value in settings.items()}

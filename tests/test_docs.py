@@ -186,6 +186,53 @@ def test_links_lead_somewhere(name: str) -> None:
     assert missing == []
 
 
+def sizes_of_extras() -> dict[str, int]:
+    """What each extra takes on the disk in MB, as the table of install.md has it."""
+    return {
+        extra: int(size)
+        for extra, size in re.findall(r"^\|.*'\.\[(\w+)\]'`.*?(\d+) MB", PAGES["install.md"], re.MULTILINE)
+    }
+
+
+def test_every_extra_has_its_size() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert sizes_of_extras().keys() == project["optional-dependencies"].keys() - {"dev"}
+
+
+def test_sizes_of_what_is_installed_together_are_the_sums_of_their_rows() -> None:
+    sizes = sizes_of_extras()
+    (small,) = re.findall(r"'\.\[server,onnx\]'` is enough: (\d+) MB", PAGES["README.md"])
+    assert int(small) == sizes["server"] + sizes["onnx"]
+    assert f"That is {small} MB in the place of 1.5 GB" in PAGES["install.md"]
+    (extras,) = re.findall(r"--editable '\.\[(torch,.*?)\]'", (ROOT / "Makefile").read_text("utf-8"))
+    assert f"{sum(sizes[extra] for extra in ('onnx', *extras.split(','))) / 1000:.1f}" == "1.5"
+
+
+def test_install_names_the_recipes_that_may_train_in_bf16() -> None:
+    (named,) = re.findall(r"The recipes (.*?) train with `training.precision = \"auto\"`", PAGES["install.md"])
+    shipped = {name for name in recipe_names() if read_recipe(name).sections["training"].get("precision") == "auto"}
+    assert set(re.findall(r"`(.*?)`", named)) == shipped
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if "docs/" in " ".join(read_recipe(name).about)])
+def test_figures_in_a_recipe_stand_on_the_pages_that_it_names(name: str) -> None:
+    about = " ".join(read_recipe(name).about)
+    pages = " ".join(PAGES[page] for page in re.findall(r"docs/([\w-]+\.md)", about))
+    assert [figure for figure in re.findall(r"\b\d\d\.\d\b", about) if figure not in pages] == []
+
+
+def test_what_is_said_of_the_throughput_follows_from_its_tables() -> None:
+    text = PAGES["service.md"].partition("### Throughput")[2]
+    large, small = re.findall(r"\| `Detector.score` in-process.*?(?=\n\n)", text, flags=re.DOTALL)
+    for table, said in ((large, "costs {more:.2f} core-ms more"), (small, "is {plain:.1f} times\nplain FastAPI")):
+        rows = [
+            [float(cell.strip(" *").replace(",", "")) for cell in row.split("|")[2:4]] for row in table.splitlines()
+        ]
+        (_, alone), (rate, own), _, (plain, _), _ = rows
+        assert said.format(more=own - alone, plain=rate / plain) in text
+    assert "`Detector.score` in one" not in text
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_no_figure_is_left_open(name: str) -> None:
     """Pages are written before their figures are measured; no marker for a missing figure may be published."""

@@ -123,3 +123,29 @@ def server(command: str, home: Path) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(timeout=40)
+
+
+@pytest.mark.parametrize(
+    ("word", "definition"),
+    [
+        (r"\bAUROC\b", "AUROC is the chance that"),
+        (r"\bAUPRO\b", "AUPRO is the share of each defect that is covered"),
+        (r"\bbundles?\b", "the *bundle*, which is the trained model as a folder"),
+        (r"\bterms?\b", "A **term** is one number of evidence"),
+        (r"\bp-values?\b", "The **p-value** says how seldom a normal image scores this high"),
+        (r"\bFDR\b", "(FDR: the false-discovery rate)"),
+        (r"\bGANs?\b", "(A GAN is a network that learns to draw normal images.)"),
+        (r"\blatents?\b", "short vectors of numbers, the latents z"),
+        (r"\bG\b", "A generator **G** makes images"),
+        (r"\bD\b", "A discriminator **D** learns"),
+        (r"\bE\b", "has an encoder **E** for that"),
+    ],
+)
+def test_a_word_is_defined_where_it_first_appears(word: str, definition: str) -> None:
+    """In its sentence or the next; code, links' addresses and what a command prints do not count."""
+    prose = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", " ", README, flags=re.DOTALL)
+    text = " ".join(prose.split())
+    first = re.search(word, text)
+    assert first is not None
+    assert definition in text
+    assert first.start() >= text.index(definition) - 150

@@ -55,7 +55,7 @@ class DetectabilityRecord(Config):
     """The shares found at the false-alarm rate `alpha`, on `num_images` normal pictures held out for this alone.
 
     `num_false_alarms` of them are called anomalous without any defect. `is_out_of_time`: the time limit ended it, so
-    that there are fewer pictures a cell, or fewer cells, than there could be.
+    that there are fewer pictures for each cell, or fewer cells, than there could be.
     """
 
     alpha: float = Field(gt=0, lt=1)

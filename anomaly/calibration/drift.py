@@ -232,7 +232,7 @@ class Drift:
         return False
 
     def to_bytes(self) -> bytes:
-        """All that scores have changed, to the bit, as safetensors: 8 bytes a calibration score, and 8 KB at most."""
+        """All that scores have changed, to the bit, as safetensors: 8 bytes for each calibration score, and 8 KB."""
         parts = (self._martingale, self.trajectory, self.window, self._parts)
         state = {name: array for part in parts for name, array in part.state().items()}
         alarm = np.array([self.max_log10, self.alarm_at or 0])

@@ -14,7 +14,7 @@ from anomaly.calibration.conformal import fdr_shortage_of, within_fdr
 
 
 class PValueCounts:
-    """How many images have the p-value k / (n_cal + 1), for each k from 1 to n_cal + 1. Takes 8 bytes a k."""
+    """How many images have the p-value k / (n_cal + 1), for each k from 1 to n_cal + 1. Takes 8 bytes for each k."""
 
     def __init__(self, num_calibration: int) -> None:
         self._counts = np.zeros(num_calibration + 1, dtype=np.int64)

@@ -50,13 +50,13 @@ class OnlineRanks:
         return self._num_gaps
 
     def add(self, score: float) -> Rank:
-        """Rank a score, and count it among those that the next is ranked with."""
+        """Find the rank of a score, and count it among those that the next is ranked with."""
         rank = self._rank(score)
         self._counts.increment(rank.gap_from_top)
         return rank
 
     def num_above(self, num_gaps: int) -> int:
-        """Σ c over the highest gaps: as many scores as were seen there, and one more a gap."""
+        """Σ c over the highest gaps: as many scores as were seen there, and one more for each gap."""
         return self._counts.before(num_gaps)
 
     @property

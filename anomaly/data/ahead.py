@@ -18,7 +18,7 @@ def map_ahead(
 ) -> Iterator[Result]:
     """`function` of each item, in order. At most four items a worker are begun or wait to be taken.
 
-    `workers` is the number of threads; by default one a processor, up to eight.
+    `workers` is the number of threads; by default one for each processor, up to eight.
     """
     workers = workers or min(8, os.cpu_count() or 1)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")

@@ -27,7 +27,7 @@ from anomaly.data.files.listing import list_images
 from anomaly.data.preprocess import LEAST_SIDE, Preprocessing, preprocess_batch, preprocess_seen, preprocessed_size
 from anomaly.errors import ImageError, ImageTooLargeError
 
-_CHUNK = 16  # images a task at most: handing over a task costs as much as decoding a small image
+_CHUNK = 16  # images in each task at most: handing over a task costs as much as decoding a small image
 _TASK_S = 0.02  # that a task should take: large pictures go one by one, so that a few of them keep all threads busy
 _SMALL = 2**14  # pixels: up to here pictures of one size are preprocessed together, larger ones at once and let go
 
@@ -89,7 +89,7 @@ def read_all(
 
 
 class _Pace:
-    """How many images a task gets, by how long those before took. What is read does not depend on it."""
+    """How many images go into the next task, by how long the last ones took. What is read does not depend on it."""
 
     def __init__(self) -> None:
         self._image_s = _TASK_S

@@ -1,4 +1,4 @@
-"""A plan of many trainings: a CSV file with a row a model.
+"""A plan of many trainings: a CSV file with one row for each model.
 
     data,name,recipe,normal,steps,set
     station-1/good,station-1,,,,
@@ -79,7 +79,7 @@ def read_plan(path: Path, models: Path, *, device: str = "auto") -> list[Planned
     _check_columns(path, table.header)
     found = [_planned(path, line, table.header, models, device) for line in table.lines]
     if not found:
-        raise UsageError(f"the plan {path} has no rows; give one a model, with its data and its name")
+        raise UsageError(f"the plan {path} has no rows; give one for each model, with its data and its name")
     return list(_each_name_once(found))
 
 

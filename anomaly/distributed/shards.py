@@ -126,9 +126,9 @@ def _in_folder(storage: Storage, path: str, root_name: str) -> Iterator[Shard]:
 
 
 def _listed(storage: Storage, name: str) -> Iterator[Shard]:
-    """One a line, relative to the folder of the list. Empty lines and those that begin with # are none."""
+    """One in each line, relative to the folder of the list. Empty lines and those that begin with # are none."""
     hashes = np.fromiter((hash(_absolute(storage, line)) for line in _lines(storage, name)), np.int64)
-    hashes.sort()  # in place: 8 bytes a shard are all that the list takes
+    hashes.sort()  # in place: 8 bytes for each shard are all that the list takes
     if (hashes[1:] == hashes[:-1]).any():
         raise DataError(f"{storage}/{name} names a shard twice; name each once")
     for line in _lines(storage, name):

@@ -36,6 +36,10 @@ class Storage:
 
     address: str
 
+    def __post_init__(self) -> None:
+        """Raises UsageError where pyarrow is not installed."""
+        require("an archive", "parquet", "pyarrow")
+
     def __str__(self) -> str:
         return self.address
 
@@ -147,7 +151,6 @@ def absolute(address: str) -> str:
 
 @lru_cache(maxsize=16)
 def _opened(address: str) -> tuple[Any, str]:
-    require("an archive", "parquet", "pyarrow")
     from pyarrow.fs import FileSystem
 
     if "://" in address and urlsplit(address).username:

@@ -19,7 +19,7 @@ from anomaly.evaluation.defects import Defect, DefectKind, spoil_picture
 LENGTHS = (2, 4, 8, 16, 32, 64)
 CONTRASTS = (0.3, 0.1)
 SLENDERNESS = 8  # a scratch is so many times as long as wide
-WANTED = 10  # pictures a cell; the plan is made smaller until the time is enough for as many
+WANTED = 10  # pictures for each cell; the plan is made smaller until the time is enough for as many
 MAX_BYTES = 2**26  # of spoilt pictures in memory at once
 MAX_TOGETHER = 64
 SLOW_S = 2.0  # a picture: then no more are scored only to measure the pace

@@ -58,7 +58,7 @@ class PixelFigures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A bundle's scores on a test split; arrays and lists have one entry a scored image, in one order.
+    """A bundle's scores on a test split; arrays and lists have one entry for each scored image, in one order.
 
     `model` is NAME/VERSION, `data` and `title` are for people. `labels` is True for anomalous; `kinds` names the defect
     or class. `threshold` is None where there were too few calibration images for `alpha`. `baselines` are the scores of

@@ -88,7 +88,7 @@ class Scores:
 
     @cached_property
     def heatmap(self) -> list[NDArray[np.float32]]:
-        """One map an image, of the image's own height and width; 0.25 is the strongest place of an ordinary normal."""
+        """A map for each image, of its own height and width; 0.25 is the strongest place of an ordinary normal."""
         config = self._detector.preprocess
         maps = zip(self._explanation.heatmap, self._read.sizes, strict=True)
         return [restore_map(heatmap, config, height, width) for heatmap, (height, width) in maps]

@@ -16,7 +16,7 @@ from anomaly.networks.judgement import Judgement
 
 
 class Discriminator(nn.Module):
-    """Halves the side down to 4 × 4; a joint one joins an embedding of z there, at every place.
+    """Halves the side down to 4 × 4. A joint one adds an embedding of z there, at every place.
 
     With `images` of 2 it is D_xx, which sees two images, channels one after the other, and no z.
     """

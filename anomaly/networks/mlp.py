@@ -60,7 +60,7 @@ class MLPEncoder(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """Judges inputs of `num_inputs` numbers: an image, two images, two latents; a joint one a latent besides."""
+    """Judges inputs of `num_inputs` numbers (an image, two images or two latents), with a latent if it is joint."""
 
     def __init__(self, plan: NetworkPlan, num_inputs: int, *, joint: bool = False) -> None:
         super().__init__()

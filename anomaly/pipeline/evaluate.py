@@ -85,7 +85,7 @@ class EvaluationSummary:
 
 @dataclass(frozen=True)
 class _Scored:
-    """The test images that could be read, with what the detector makes of them; one entry an image.
+    """The test images that could be read, with what the detector makes of them; one entry for each image.
 
     `masks` is None where the data set has none.
     """

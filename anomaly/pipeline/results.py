@@ -88,7 +88,7 @@ def write_csv(rows: Iterable[ResultRow], file: TextIO, columns: Iterable[str], *
 
 
 def write_jsonl(rows: Iterable[ResultRow], file: TextIO, columns: Iterable[str]) -> None:
-    """One object a line; bytes of paths that are not UTF-8 are escaped, so the text is ASCII."""
+    """One object in each line; bytes of paths that are not UTF-8 are escaped, so the text is ASCII."""
     names = list(columns)
     for row in rows:
         json.dump({name: row.get(name) for name in names}, file, allow_nan=False)

@@ -1,4 +1,4 @@
-"""`anomaly score`: one row an image, in the order of the inputs; images stream through, whatever their number."""
+"""`anomaly score`: one row for each image, in the order of the inputs; images stream through, whatever their number."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -168,7 +168,7 @@ def columns_of(detector: Detector, *, has_heatmaps: bool = False, has_fdr: bool 
 def score_rows(
     reading: Reading, sources: Iterable[Named], alpha: float, heatmaps: HeatmapFolder | None = None
 ) -> Iterator[ResultRow]:
-    """One row an image, in order: its name is the path. Heatmaps are drawn into that folder, and named in the rows.
+    """One row for each image, in order: its name is the path. Heatmaps are drawn into that folder; the rows name them.
 
     Images are scored in the same chunks whoever calls, so that their rows are the same to the last bit.
     """

@@ -52,7 +52,15 @@ def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
     sections = merged(by_images, file.sections, overrides)
     if reason and "size" not in overrides.get("preprocess", {}):
         sections["preprocess"]["size"] = min(sections["preprocess"]["size"], _side_for(found, _MAX_SIDE))
-    recipe = to_recipe(sections)
+    try:
+        recipe = to_recipe(sections)
+    except UsageError as error:
+        if not reason:
+            raise
+        to_recipe(merged(by_images, overrides))  # what is wrong without the recipe too is told by itself
+        raise UsageError(
+            f"recipe {name}, chosen for {reason}, does not fit: {error}; or choose another recipe"
+        ) from None
     if recipe.preprocess.resize is Resize.WHOLE and recipe.preprocess.scale == "auto":
         sections["preprocess"]["scale"] = _scale_for(found)
         recipe = to_recipe(sections)
@@ -73,7 +81,7 @@ def candidates(found: Survey) -> tuple[str, ...]:
 
 
 def to_recipe(sections: Mapping[str, Any]) -> Recipe:
-    """Checked, and with all defaults. Raises UsageError, a sentence a mistake."""
+    """Checked, and with all defaults. Raises UsageError, with a sentence for each mistake."""
     try:
         return Recipe.model_validate(sections)
     except ValidationError as error:

@@ -9,7 +9,7 @@ from anomaly.data import Limits, Sample, map_ahead, measure, range_for
 from anomaly.errors import ImageError
 
 ONE_IN = 20  # so few pictures are warned of when they decide the range; one is always few
-_CHUNK = 16  # images a task
+_CHUNK = 16  # images in each task
 
 Peak = tuple[str, int]
 """The path of a picture of 16 bits, and its greatest value."""

@@ -81,7 +81,7 @@ def _is_earlier(path: Path) -> bool:
 
 
 def scores_csv(evaluation: Evaluation) -> bytes:
-    """One row a scored image, in the order given; `is_anomalous` is empty where no threshold is in force.
+    """One row for each scored image, in the order given; `is_anomalous` is empty where no threshold is in force.
 
     Where the data set has masks, `mask_error` is the reason why an image's mask could not be used, or empty.
 

@@ -1,4 +1,4 @@
-"""The evidence that an image is abnormal: one number an image and term, higher is more anomalous.
+"""The evidence that an image is abnormal: one number for each image and term, higher is more anomalous.
 
 Shapes: x, x_hat (b, c, h, w) in [-1, 1]; z_hat (b, latent_dim); features f (b, channels, height, width) or (b, units);
 logits (b,); terms (b,).

@@ -22,7 +22,7 @@ HistoryRow = dict[str, float]
 
 
 def to_rows(recent: Sequence[Curves], step: int, ranks: Ranks = ALONE) -> list[HistoryRow]:
-    """One row a step, the last of which is `step`: all in one transfer from the device, the means over all ranks.
+    """One row for each step, the last of which is `step`: in one transfer from the device, the means over all ranks.
 
     Raises:
         DivergedError: a number is not finite.

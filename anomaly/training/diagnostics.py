@@ -1,6 +1,6 @@
 """What goes wrong in training, by the curves: the discriminator has won, G's modes have collapsed, the run diverges.
 
-Each diagnosis looks at the last rows of the curves, one row a step. It is reported once, with what to change. A row
+Each diagnosis looks at the last rows of the curves, one for each step. It is reported once, with what to change. A row
 without a column (an autoencoder's, f-AnoGAN's encoder's, an older history's) is not used for that column.
 """
 

@@ -35,7 +35,7 @@ CHECKPOINT_EVERY_S = 60.0
 
 @dataclass(frozen=True)
 class Trained:
-    """The averaged networks in evaluation mode, the curves (a row a step), the steps done, and the step kept."""
+    """The averaged networks in evaluation mode, the curves (a row for each step), the steps done and the step kept."""
 
     networks: Networks
     history: list[HistoryRow] = field(repr=False)

@@ -1,4 +1,4 @@
-"""The curves as TensorBoard's event files: one scalar a column and step."""
+"""The curves as TensorBoard's event files: one scalar for each column and step."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

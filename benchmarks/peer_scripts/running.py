@@ -22,7 +22,7 @@ Load = Callable[[Path, int], Callable[[list[Path]], Any]]
 
 
 def run(parser: argparse.ArgumentParser, train: Train, load: Load) -> None:
-    """`load` makes of MODEL and the side of its images a function from files to their scores."""
+    """`load(MODEL, side of its images)` returns a function from files to their scores."""
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("train")
     command.add_argument("folder", type=Path)

@@ -139,3 +139,14 @@ def test_every_recipe_fits_every_image(name: str, found: Survey) -> None:
 def test_a_resolved_recipe_is_the_same_from_python(sections: dict[str, dict[str, Any]]) -> None:
     overrides = {"preprocess": {"size": 32, "channels": 1}, **sections}
     assert resolve("digits", overrides, SMALL).recipe == to_recipe(overrides) == Recipe.model_validate(overrides)
+
+
+def test_what_does_not_fit_a_recipe_that_the_images_chose_names_it() -> None:
+    found = Survey(40, 1024, 1024, has_colour=False)
+    says = r"^recipe parts, chosen for 40 grey images of 1,024 × 1,024 pixels: more than 64 pixels a side, does"
+    with pytest.raises(
+        UsageError, match=rf"{says} not fit: a restorer.*choose one of 128, 256.*; or choose another recipe$"
+    ):
+        resolve("auto", {"preprocess": {"size": 64}}, found)
+    with pytest.raises(UsageError, match=r"^a restorer of maps"):
+        resolve("parts", {"preprocess": {"size": 64}}, found)

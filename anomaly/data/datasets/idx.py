@@ -1,6 +1,6 @@
 """MNIST's own format: IDX files of images and labels, plain or compressed with gzip.
 
-A header of big-endian 32-bit integers (a magic number, then the length of each axis) and then one byte a value.
+A header of big-endian 32-bit integers (a magic number, then the length of each axis) and then one byte for each value.
 Source: http://yann.lecun.com/exdb/mnist/, "THE IDX FILE FORMAT".
 """
 

@@ -90,7 +90,7 @@ def _check_columns(header: Sequence[str], path: Path) -> list[str]:
 
 def _rows(table: Table, path: Path) -> list[_Row]:
     if not table.lines:
-        raise DataError(f"{path}: lists no images; expected one a line below the header")
+        raise DataError(f"{path}: lists no images; expected one in each line below the header")
     fields = [(line, dict(zip(table.header, line.fields, strict=False))) for line in table.lines]
     has_splits = any(values.get("split", "").strip() for _, values in fields)
     rows: list[_Row] = []

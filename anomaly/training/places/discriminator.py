@@ -21,7 +21,7 @@ from anomaly.training.places.steps import StepWatch, take_steps
 from anomaly.training.ranks import Ranks, all_tensors
 
 _ASCENT, _ASCENT_SHARE = 1, 0.3  # steps of a negative towards what D takes for normal, and their length in its radius
-_SHELL = (0.5, 2.0)  # of its radius: how near to a normal place a negative may come, and how far from it
+_SHELL = (0.5, 2.0)  # of its radius: how near to a normal place negatives may come, and how far from it
 
 
 def train_discriminator(

@@ -18,7 +18,7 @@ _CHUNK = 2**20  # bytes
 
 
 class AppendedFile:
-    """A file that grows by a row a report. It may be moved away at any time; the next row makes a new one."""
+    """A file that grows by one row for each report. It may be moved away at any time; the next row makes a new one."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._path = path

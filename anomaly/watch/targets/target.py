@@ -1,4 +1,4 @@
-"""What a target is, and which one an address means."""
+"""What a target is, and which one is meant by an address."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

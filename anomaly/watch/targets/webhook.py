@@ -1,4 +1,4 @@
-"""Reports to a web address: one POST a report, signed where there is a secret.
+"""Reports to a web address: one POST for each report, signed where there is a secret.
 
 Headers and signature are those of Standard Webhooks 1.0.0, whose libraries verify them: HMAC-SHA256 over
 `id.timestamp.body`, so neither an old request nor a changed one passes. https://www.standardwebhooks.com
