@@ -156,7 +156,7 @@ class Reading:
 
 
 def columns_of(detector: Detector, *, has_heatmaps: bool = False, has_fdr: bool = False) -> dict[str, type]:
-    """The columns of result rows, in order. `warning` is of models that take pictures of many sizes."""
+    """The columns of result rows, in order. `warning` is of models that mind sizes (see `Detector`)."""
     columns: dict[str, type] = {"path": str, "score": float, "p_value": float, "is_anomalous": bool, "threshold": float}
     columns |= dict.fromkeys(detector.bundle.manifest.terms, float)
     columns |= {"warning": str} if detector.minds_sizes else {}
