@@ -86,7 +86,7 @@ def _meaning(files: Files, normal: tuple[str, ...]) -> Meaning:
         used.update(own)
     may_be_defective = any(label == "anomalous" or not kind for _, label, kind, _ in found.images.values())
     if tops and may_be_defective and used.isdisjoint(tops):
-        raise _RefusalError("belongs to an image by its name")
+        raise _RefusalError("to an image by its name")
     found.left_out |= {mask: Why.MASK for mask in (*tops, *beside, *nobodys) if mask not in used}
     return found
 

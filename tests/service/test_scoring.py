@@ -13,7 +13,7 @@ from anomaly.data import Picture
 from anomaly.errors import UndecodableImageError
 from service.engine.admission import Admission
 from service.engine.batcher import Batcher
-from service.errors import ClientGoneError, DeadlineError, OverloadedError, Problem
+from service.errors import ClientGoneError, DeadlineError, Problem, UploadTooLargeError
 from service.records.drift import DriftWatch
 from service.records.history import HistoryEntry
 from service.records.telemetry import Telemetry
@@ -153,7 +153,7 @@ def test_where_nothing_has_a_score_the_history_is_not_waited_for() -> None:
 
 def test_more_images_than_the_server_takes_are_refused_before_any_runs() -> None:
     scene = Scene()
-    with pytest.raises(OverloadedError, match="takes 4"):
+    with pytest.raises(UploadTooLargeError, match="has room for 4"):
         scene.many(*map(submission, range(5)))
     assert scene.detector.batches == []
     assert scene.admission.num_images == 0
