@@ -18,7 +18,8 @@ from pathlib import Path
 from anomaly.distributed.scoring import ShardSummary
 from anomaly.distributed.shards import Shard, list_shards
 from anomaly.distributed.tally import Tally
-from anomaly.distributed.tasks import Answer, drive
+from anomaly.distributed.tasks import drive
+from anomaly.distributed.workers import Answer
 
 LIMIT_MIB = 64.0
 NUM_CALIBRATION, NUM_IMAGES, NUM_PLACES = 1000, 1000, 64

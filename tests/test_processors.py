@@ -13,7 +13,7 @@ LOOKS = """
 import torch
 
 from anomaly.distributed.processes import _num_places
-from anomaly.distributed.tasks import Workers
+from anomaly.distributed.workers import Workers
 from anomaly.processors import num_processors, num_threads
 from anomaly.torch_settings import own_settings
 from service.settings import Settings

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +34,13 @@ def parameters_of(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
 
 def test_there_is_something_to_look_at() -> None:
     assert len(FILES) > 100
+
+
+def test_imports_have_no_cycle_wherever_they_stand() -> None:
+    """Those inside functions count, too; those for types alone do not."""
+    graph = grimp.build_graph("anomaly", "service", exclude_type_checking_imports=True, cache_dir=None)
+    assert graph.count_imports() > 1000
+    TopologicalSorter({module: graph.find_modules_directly_imported_by(module) for module in graph.modules}).prepare()
 
 
 def test_no_file_is_longer_than_the_limit() -> None:

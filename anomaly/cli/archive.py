@@ -67,7 +67,7 @@ def archive(
         if model is None or source is None or out_ is None:
             raise UsageError("give MODEL, SRC and --out DEST")
         from anomaly.distributed.archive import ArchiveOptions
-        from anomaly.distributed.tasks import Workers
+        from anomaly.distributed.workers import Workers
 
         options = ArchiveOptions(
             model=model,

@@ -44,8 +44,8 @@ def train_many(
     with usage():
         needs_torch("anomaly train-many")
         from anomaly.distributed.plan import read_plan
-        from anomaly.distributed.tasks import Workers
         from anomaly.distributed.trainings import train_many as train_rows
+        from anomaly.distributed.workers import Workers
 
         rows = read_plan(plan, models, device=device)
         places = Workers(num=workers, ray=ray, cpus=cpus_per_worker, gpus=gpus_per_worker)

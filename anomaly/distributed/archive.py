@@ -20,7 +20,8 @@ from anomaly.distributed.scoring import Mark, ScoringRecipe, mark_shard, open_sc
 from anomaly.distributed.shards import Shard, list_shards
 from anomaly.distributed.storage import Storage, absolute
 from anomaly.distributed.tally import Tally
-from anomaly.distributed.tasks import Workers, run_tasks
+from anomaly.distributed.tasks import run_tasks
+from anomaly.distributed.workers import Workers
 from anomaly.errors import DataError, UsageError
 from anomaly.extras import require
 from anomaly.files import make_paths

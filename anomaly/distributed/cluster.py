@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Generic
 
-from anomaly.distributed.tasks import ATTEMPTS, Answer, Item, Result, Worker, Workers
+from anomaly.distributed.workers import ATTEMPTS, Answer, Item, Result, Worker, Workers
 from anomaly.errors import AnomalyError, ClusterError
 from anomaly.extras import require
 

@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, Generic, Self
 
-from anomaly.distributed.tasks import ATTEMPTS, Answer, Item, Result, Worker, Workers
+from anomaly.distributed.workers import ATTEMPTS, Answer, Item, Result, Worker, Workers
 from anomaly.errors import AnomalyError, ClusterError
 from anomaly.processors import num_processors
 

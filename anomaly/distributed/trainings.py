@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from anomaly.bundle import Bundle, list_bundles, load
 from anomaly.distributed.plan import Planned
-from anomaly.distributed.tasks import Workers, run_tasks
+from anomaly.distributed.tasks import run_tasks
+from anomaly.distributed.workers import Workers
 from anomaly.errors import BundleError, CheckpointError
 from anomaly.extras import WITH_TORCH, require
 from anomaly.pipeline.train import TrainOptions, train_bundle

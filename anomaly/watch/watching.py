@@ -28,7 +28,8 @@ from anomaly.watch.changes import changes
 from anomaly.watch.journal import Arrival, Journal, Report, open_journal
 from anomaly.watch.retry import Retry
 from anomaly.watch.sorting import Sorting
-from anomaly.watch.targets.target import DeliveryError, Target, check_target, open_target
+from anomaly.watch.targets.opening import check_target, open_target
+from anomaly.watch.targets.target import DeliveryError, Target
 from anomaly.watch.targets.webhook import read_secret
 
 LOCK, JOURNAL = ".anomaly-watch.lock", ".anomaly-watch.sqlite"

@@ -20,7 +20,7 @@ from anomaly.distributed.archive import ArchiveOptions, score_archive
 from anomaly.distributed.reading import images_of
 from anomaly.distributed.shards import list_shards
 from anomaly.distributed.tally import Tally
-from anomaly.distributed.tasks import Workers
+from anomaly.distributed.workers import Workers
 from anomaly.errors import DataError
 from anomaly.locks import writing_folder
 from benchmarks.archives import draw_ring, hashes, leftovers, write_tars

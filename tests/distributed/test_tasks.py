@@ -14,14 +14,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from anomaly.distributed.tasks import Answer, Outcome, Workers, drive, run_tasks
+from anomaly.distributed.tasks import Outcome, drive, run_tasks
+from anomaly.distributed.workers import Answer, Workers
 from anomaly.errors import ClusterError, UsageError
 from benchmarks.ray_clusters import RayCluster
 from tests.distributed.functions import dying, failing, own_process, process_of, refusing, times, two
 
 PROGRAM = """
 import json, sys
-from anomaly.distributed.tasks import Workers, run_tasks
+from anomaly.distributed.tasks import run_tasks
+from anomaly.distributed.workers import Workers
 from anomaly.errors import AnomalyError
 from tests.distributed import functions
 name, initialise, num, address = sys.argv[1:]
@@ -102,7 +104,8 @@ def test_closing_early_leaves_no_process() -> None:
 def test_workers_end_when_their_parent_is_killed() -> None:
     program = """
 import time
-from anomaly.distributed.tasks import Workers, run_tasks
+from anomaly.distributed.tasks import run_tasks
+from anomaly.distributed.workers import Workers
 from tests.distributed.functions import own_process, process_of
 if __name__ == "__main__":
     for outcome in run_tasks(process_of, range(1), initialise=own_process, workers=Workers(1)):

@@ -11,7 +11,8 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from anomaly.errors import UsageError
 from anomaly.pipeline.results import ResultRow
-from anomaly.watch.targets.target import DeliveryError, check_target, open_target
+from anomaly.watch.targets.opening import check_target, open_target
+from anomaly.watch.targets.target import DeliveryError
 from anomaly.watch.targets.webhook import SECRET, Webhook, read_secret, sign
 from tests.watch.targets.endpoint import Endpoint, serving
 
