@@ -101,6 +101,8 @@ def _score(options: "ArchiveOptions") -> None:
         err.print(
             f"left out of folders: {counted(tally.num_left_out, 'mask or drawn picture', 'masks or drawn pictures')}"
         )
+    for sentence in summary.others.sentences(options.out):
+        err.print(escape(sentence))
     num_done = tally.num_shards - tally.num_shards_failed
     before = f", {tally.num_rows - tally.num_scored:,} of them before" if tally.num_scored < tally.num_rows else ""
     out.print(
@@ -121,6 +123,8 @@ def _tell_status(destination: str) -> None:
     out.print(f"{found.num_done:,} of {found.num_shards:,} shards of {escape(found.source)} are done")
     if found.num_outdated:
         out.print(f"{found.num_outdated:,} have results of another model, other options or an older input")
+    for sentence in found.others.sentences(destination):
+        out.print(escape(sentence))
     if found.manifest is None:
         out.print("the run has not ended: there is no _manifest.json; run the same command to go on")
         return

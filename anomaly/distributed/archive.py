@@ -16,6 +16,7 @@ from anomaly.bundle import Bundle, load
 from anomaly.calibration import check_alpha, check_fdr
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA
+from anomaly.distributed.others import OtherTables, other_tables
 from anomaly.distributed.scoring import Mark, ScoringRecipe, mark_shard, open_scorer, score_shard
 from anomaly.distributed.shards import Shard, list_shards
 from anomaly.distributed.storage import Storage, absolute
@@ -56,11 +57,15 @@ class ArchiveOptions:
 
 @dataclass(frozen=True)
 class ArchiveSummary:
-    """What was counted, the p-value up to which `fdr` flags images, and what too few normals prevent."""
+    """What was counted, the p-value up to which `fdr` flags images, and what too few normals prevent.
+
+    `others` are tables in DEST that are no results of SRC.
+    """
 
     tally: Tally
     mark: Mark | None
     shortages: tuple[str, ...]
+    others: OtherTables
 
 
 def score_archive(
@@ -100,10 +105,11 @@ def score_archive(
         if mark is not None or tally.has_marks:
             on_marking()
             _mark_all(options, mark, tally, on_marked)
-        destination.write(MANIFEST, to_json(plan | counts_of(tally, mark)))
+        others = other_tables(destination, _with_results(options.source, tally))
+        destination.write(MANIFEST, to_json(plan | counts_of(tally, mark) | {"num_other_tables": others.num}))
     shortages = [bundle.contents.calibration.shortage(options.alpha)]
     shortages += [tally.p_values.shortage(options.fdr)] if options.fdr is not None else []
-    return ArchiveSummary(tally, mark, tuple(said for said in shortages if said is not None))
+    return ArchiveSummary(tally, mark, tuple(said for said in shortages if said is not None), others)
 
 
 def score_shards(
@@ -157,10 +163,15 @@ def check_apart(source: str, out: str) -> None:
         raise UsageError(f"DEST {out} lies within SRC {source}, and would be scored next time; choose another folder")
 
 
+def _with_results(source: str, tally: Tally) -> Iterator[Shard]:
+    """The shards of SRC without those that are known to have failed."""
+    return (shard for shard in list_shards(source) if shard.name not in tally.failed)
+
+
 def _mark_all(options: ArchiveOptions, mark: Mark | None, tally: Tally, on_marked: Callable[[], None]) -> None:
     """The second pass, over files of results only."""
     destination = Storage(options.out)
-    shards = (shard for shard in list_shards(options.source) if shard.name not in tally.failed)
+    shards = _with_results(options.source, tally)
     mark_one = partial(_mark_shard, mark)
     for outcome in run_tasks(mark_one, shards, initialise=partial(_same, destination), workers=options.workers):
         if outcome.error is not None and destination.look(outcome.item.result) is not None:

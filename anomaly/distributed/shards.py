@@ -7,9 +7,10 @@ names, and those that begin with "_", are left out. What a folder holds beside p
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from os.path import normpath
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -67,7 +68,7 @@ def list_shards(source: str) -> Iterator[Shard]:
     """The shards of SRC, one after another, in a fixed order.
 
     Raises:
-        DataError: SRC is not there, is no shard, or names one twice.
+        DataError: SRC is not there or is no shard, or a list names one twice or two whose results would have one name.
     """
     storage, name = storage_and_name(source)
     whole = Storage(absolute(source))
@@ -85,9 +86,14 @@ def list_shards(source: str) -> Iterator[Shard]:
 
 
 def state_of(shard: Shard) -> InputState:
-    """The state of a shard's files now. Raises DataError where it is gone."""
+    """The state of a shard's files now. Raises DataError where it is gone, or is a folder without images."""
     is_folder = shard.kind is ShardKind.FOLDER
     files = folder_files(shard) if is_folder else [_file(shard)]
+    if not files:
+        raise DataError(
+            f"{shard.name} is a folder that holds no images directly; a list names each shard by itself: name the "
+            "folders of images, tar files and Parquet files in it, or give it as SRC"
+        )
     digest = hashlib.sha256(shard.kind.encode())
     if is_folder:
         digest.update(_FOLDER_RULES + shard.mask_folder.encode(errors="surrogateescape"))
@@ -127,15 +133,35 @@ def _in_folder(storage: Storage, path: str, root_name: str) -> Iterator[Shard]:
 
 def _listed(storage: Storage, name: str) -> Iterator[Shard]:
     """One in each line, relative to the folder of the list. Empty lines and those that begin with # are none."""
-    hashes = np.fromiter((hash(_absolute(storage, line)) for line in _lines(storage, name)), np.int64)
-    hashes.sort()  # in place: 8 bytes for each shard are all that the list takes
-    if (hashes[1:] == hashes[:-1]).any():
-        raise DataError(f"{storage}/{name} names a shard twice; name each once")
+    if same := _alike(storage, name, lambda line: _plain(_absolute(storage, line))):
+        raise DataError(f"{storage}/{name} names a shard twice, as {same[0]} and as {same[1]}; name each once")
+    if same := _alike(storage, name, _name_of):
+        raise DataError(
+            f"{storage}/{name} names {same[0]} and {same[1]}, whose results would have the same name, "
+            f"{_name_of(same[0])}.parquet; move the list into a folder above both, and write their paths from there"
+        )
     for line in _lines(storage, name):
         folder, base = storage_and_name(_absolute(storage, line))
-        shown = line.partition("://")[2].partition("?")[0] if "://" in line else line
-        kept = [part for part in PurePosixPath(shown).parts if part not in ("/", ".", "..")]
-        yield Shard("/".join(kept), _kind_of(base) or ShardKind.FOLDER, folder, base)
+        yield Shard(_name_of(line), _kind_of(base) or ShardKind.FOLDER, folder, base)
+
+
+def _alike(storage: Storage, name: str, key: Callable[[str], str]) -> list[str]:
+    """The first lines that have a key in common, two or more; none where each has its own."""
+    hashes = np.fromiter((hash(key(line)) for line in _lines(storage, name)), np.int64)
+    hashes.sort()  # in place: 8 bytes for each shard are all that the list takes
+    twice = hashes[1:][hashes[1:] == hashes[:-1]]
+    return [line for line in _lines(storage, name) if hash(key(line)) == twice[0]] if twice.size else []
+
+
+def _name_of(line: str) -> str:
+    """The name of a shard that a list has in this line."""
+    shown = line.partition("://")[2].partition("?")[0] if "://" in line else line
+    return "/".join(part for part in PurePosixPath(shown).parts if part not in ("/", ".", ".."))
+
+
+def _plain(address: str) -> str:
+    """An address by which two ways of writing one path are known."""
+    return address if "://" in address else normpath(address)
 
 
 def _lines(storage: Storage, name: str) -> Iterator[str]:

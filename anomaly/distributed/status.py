@@ -6,6 +6,7 @@ from typing import Any
 
 from anomaly.data import map_ahead
 from anomaly.distributed.archive import MANIFEST, PLAN
+from anomaly.distributed.others import OtherTables, other_tables
 from anomaly.distributed.scoring import ScoringRecipe, describe, said_by
 from anomaly.distributed.shards import Shard, list_shards, state_of
 from anomaly.distributed.storage import Storage, absolute
@@ -16,7 +17,8 @@ from anomaly.errors import DataError
 class ArchiveStatus:
     """Shards of SRC; how many are done, and how many have results of another model, other options or an older input.
 
-    `manifest` is what `_manifest.json` says, None where it is not written yet.
+    `others` are tables in DEST that are no results of SRC. `manifest` is what `_manifest.json` says, None where it is
+    not written yet.
     """
 
     source: str
@@ -24,6 +26,7 @@ class ArchiveStatus:
     num_shards: int
     num_done: int
     num_outdated: int
+    others: OtherTables
     manifest: dict[str, Any] | None
 
 
@@ -60,6 +63,7 @@ def status_of(out: str) -> ArchiveStatus:
         num_shards=sum(counts.values()),
         num_done=counts["done"],
         num_outdated=counts["outdated"],
+        others=other_tables(destination, list_shards(plan["source"])),
         manifest=manifest,
     )
 

@@ -1,6 +1,7 @@
-"""Small archives in every layout."""
+"""Small archives in every layout, and what is written of them."""
 
 import io
+import json
 import tarfile
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from pyarrow import parquet
 from benchmarks.archives import add, draw_ring
 
 NUM = 8
+MNIST = Path(__file__).parents[2] / "models" / "mnist"
+OPTIONS = ("--workers", "1", "--device", "cpu")
 
 
 def pictures(first: int, num: int = NUM) -> list[bytes]:
@@ -86,3 +89,13 @@ def broken_tars() -> dict[str, bytes]:
         "within-a-header": whole[: second + 100],
         "damaged-header": bytes(damaged),
     }
+
+
+def rows_of(path: Path) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = parquet.read_table(path).to_pylist()
+    return rows
+
+
+def manifest_of(out: Path) -> dict[str, object]:
+    content: dict[str, object] = json.loads((out / "_manifest.json").read_text())
+    return content

@@ -25,10 +25,16 @@ from anomaly.errors import DataError
 from anomaly.locks import writing_folder
 from benchmarks.archives import draw_ring, hashes, leftovers, write_tars
 from tests.cli.calls import call, done, refused
-from tests.distributed.archives import broken_tars, write_every_layout, write_folder, write_tar
-
-MNIST = Path(__file__).parents[2] / "models" / "mnist"
-OPTIONS = ("--workers", "1", "--device", "cpu")
+from tests.distributed.archives import (
+    MNIST,
+    OPTIONS,
+    broken_tars,
+    manifest_of,
+    rows_of,
+    write_every_layout,
+    write_folder,
+    write_tar,
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +46,6 @@ def every_layout(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     assert told.exit_code == 1, told.output  # for the picture that is cut off
     assert "6 of 6 shards" in told.stdout
     return source, out
-
-
-def rows_of(path: Path) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = parquet.read_table(path).to_pylist()
-    return rows
-
-
-def manifest_of(out: Path) -> dict[str, object]:
-    content: dict[str, object] = json.loads((out / "_manifest.json").read_text())
-    return content
 
 
 def test_each_shard_has_its_file_and_each_image_its_row(every_layout: tuple[Path, Path]) -> None:
@@ -197,18 +193,6 @@ def test_fdr_flags_as_over_all_rows_and_the_column_can_be_changed_and_taken_away
     assert hashes(fresh) == marked
     done("archive", MNIST, source, "--out", out, *OPTIONS)
     assert hashes(out) == plain
-
-
-def test_a_list_names_shards(tmp_path: Path) -> None:
-    write_tar(tmp_path / "a.tar", 0)
-    write_folder(tmp_path / "line", 50)
-    listing = tmp_path / "shards.txt"
-    listing.write_text(f"# two\na.tar\n\n{tmp_path / 'line'}\n")
-    out = tmp_path / "dest"
-    done("archive", MNIST, listing, "--out", out, *OPTIONS)
-    assert {Path(name).name for name in hashes(out)} == {"a.tar.parquet", "line.parquet"}
-    listing.write_text("a.tar\na.tar\n")
-    assert "twice" in refused("archive", MNIST, listing, "--out", out, *OPTIONS)
 
 
 @pytest.fixture
