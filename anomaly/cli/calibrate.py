@@ -15,6 +15,7 @@ from anomaly.cli.console import (
     Normal,
     err,
     left_out,
+    made_it,
     names,
     out,
     usage,
@@ -56,7 +57,7 @@ def calibrate(
     for remark in summary.remarks:
         err.print(escape(remark))
     if summary.num_seen:
-        err.print(f"{counted(summary.num_seen, 'image was', 'images were')} left out: the model was made from them")
+        err.print(made_it(summary.num_seen))
     if summary.num_copies:
         err.print(
             counted(

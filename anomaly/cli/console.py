@@ -128,6 +128,15 @@ def say_reasons(reasons: Sequence[str], num: int, where: str) -> None:
         err.print(f"and {num - MAX_REASONS:,} more: {escape(where)}")
 
 
+def made_it(num: int) -> str:
+    """How many images are left out because the model was made from them."""
+    return counted(
+        num,
+        "image was left out: the model was made from it",
+        "images were left out: the model was made from them",
+    )
+
+
 def needs_torch(verb: str) -> None:
     """Raises UsageError where a library is not installed by which networks are trained, drawn from or written down."""
     require(verb, "torch", *WITH_TORCH)

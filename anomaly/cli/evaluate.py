@@ -19,6 +19,7 @@ from anomaly.cli.console import (
     Model,
     Normal,
     err,
+    made_it,
     names,
     out,
     say_reasons,
@@ -65,12 +66,7 @@ def evaluate(
     for remark in summary.remarks:
         err.print(escape(remark))
     if summary.num_seen:
-        left = counted(
-            summary.num_seen,
-            "image was left out: the model was made from it",
-            "images were left out: the model was made from them",
-        )
-        err.print(left)
+        err.print(made_it(summary.num_seen))
     table = Table(box=None, show_header=False)
     for name, value in summary.numbers().items():
         table.add_row(name, f"{value:.6g}")

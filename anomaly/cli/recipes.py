@@ -118,9 +118,10 @@ def recipes_try(
     for trial in summary.trials:
         if trial.failure:
             out.print(f"{escape(trial.name)} cannot be tried: {escape(trial.failure)}", soft_wrap=True)
+    parts = "" if summary.num_parts is None else f" of {counted(summary.num_parts, 'part')}"
     out.print(
-        f"trained on {counted(summary.num_learnt, 'normal image')}; judged on {summary.num_judged:,} others, as they "
-        "are and spoilt: with drawn defects, or a part of them misplaced",
+        f"trained on {counted(summary.num_learnt, 'normal image')}; judged on {summary.num_judged:,} others"
+        f"{parts}, as they are and spoilt: with drawn defects, or a part of them misplaced",
         soft_wrap=True,
     )
     if any(trial.is_cut_short for trial in summary.trials):

@@ -82,17 +82,18 @@ class Trial:
 
 @dataclass(frozen=True)
 class TrialSummary:
-    """The trials in the order in which they ran, of how many images."""
+    """The trials in the order in which they ran, of how many images, and of how many parts where these are known."""
 
     trials: tuple[Trial, ...]
     num_learnt: int
     num_judged: int
+    num_parts: int | None = None
 
     @property
     def best(self) -> Trial | None:
         """The first, unless a later one is clearly better, and clearly worse by no way of spoiling.
 
-        Clearly is a point, and what one of the normals could change. None where all failed.
+        Clearly is a point, and what one of the normals, or of their parts, could change. None where all failed.
         """
         best = None
         for trial in self.trials:
@@ -105,7 +106,7 @@ class TrialSummary:
         return self._is_clear(later.auroc or 0.0, best.auroc or 0.0) and not is_worse
 
     def _is_clear(self, auroc: float, other: float) -> bool:
-        return preferred((other, auroc), self.num_judged) == 1
+        return preferred((other, auroc), self.num_parts or self.num_judged) == 1
 
 
 def try_recipes(
@@ -137,15 +138,19 @@ def try_recipes(
     overrides = with_region({"training": {"seed": options.seed}}, options.region, samples, limits)
     region = overrides.get("preprocess", {}).get("region")
     learnt, judged = _split(dataset, samples, options.seed)
-    own = _pictures(judged, limits, found, region)
-    if len(own) < FEWEST_JUDGED:
-        raise DataError(f"{options.data}: {len(own)} of the normals held out can be read; at least {FEWEST_JUDGED}")
+    own_by_path = _pictures(judged, limits, found, region)
+    if len(own_by_path) < FEWEST_JUDGED:
+        raise DataError(
+            f"{options.data}: {len(own_by_path)} of the normals held out can be read; at least {FEWEST_JUDGED}"
+        )
+    own, parts = list(own_by_path.values()), dataset.parts_of(list(own_by_path))
+    shown = parts or list(own_by_path)
     images = _Images(own, *_spoilt(own, options.seed, has_region=region is not None))
     trials = []
     for name in names:
         on_trial(name)
-        trials.append(_try(name, learnt, images, options, overrides))
-    return TrialSummary(tuple(trials), len(learnt.samples), len(own))
+        trials.append(_try(name, learnt, images, shown, options, overrides))
+    return TrialSummary(tuple(trials), len(learnt.samples), len(own), None if parts is None else len(set(parts)))
 
 
 class _Images(NamedTuple):
@@ -156,7 +161,9 @@ class _Images(NamedTuple):
     moved: list[Pixels]
 
 
-def _try(name: str, learnt: Dataset, images: _Images, options: TrialOptions, overrides: Sections) -> Trial:
+def _try(
+    name: str, learnt: Dataset, images: _Images, shown: list[str], options: TrialOptions, overrides: Sections
+) -> Trial:
     """A recipe that cannot be tried here is no reason to stop: the others can."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="anomaly-trial-") as folder:
@@ -181,7 +188,7 @@ def _try(name: str, learnt: Dataset, images: _Images, options: TrialOptions, ove
             score_ms = 1000 * (time.monotonic() - started) / sum(map(len, images))
         except AnomalyError as error:
             return Trial(name, None, None, time.monotonic() - started, 0.0, is_cut_short=False, failure=str(error))
-    told = _metrics(own, np.concatenate([drawn, moved]))
+    told = _metrics(own, np.concatenate([drawn, moved]), shown)
     return Trial(
         name,
         told.auroc,
@@ -189,8 +196,8 @@ def _try(name: str, learnt: Dataset, images: _Images, options: TrialOptions, ove
         train_s,
         score_ms,
         is_cut_short=summary.bundle.manifest.is_cut_short,
-        drawn=_metrics(own, drawn).auroc,
-        moved=_metrics(own, moved).auroc,
+        drawn=_metrics(own, drawn, shown).auroc,
+        moved=_metrics(own, moved, shown).auroc,
     )
 
 
@@ -198,11 +205,14 @@ def _scores(detector: Detector, images: Sequence[Pixels]) -> NDArray[np.float64]
     return detector.score([to_channels_last(image) for image in images]).score
 
 
-def _metrics(own: NDArray[np.float64], spoilt: NDArray[np.float64]) -> ImageMetrics:
-    """Of pictures, and of the same in the same order, spoilt any number of times: they are alike, and count as one."""
+def _metrics(own: NDArray[np.float64], spoilt: NDArray[np.float64], shown: list[str]) -> ImageMetrics:
+    """Of pictures, and of the same in the same order, spoilt any number of times: they are alike, and count as one.
+
+    So do pictures that show the same: `shown` is the part of each of the first, or its path.
+    """
     scores = np.concatenate([own, spoilt])
     rows = np.arange(len(scores))
-    return image_metrics(scores, rows >= len(own), parts=[f"picture {row}" for row in rows % len(own)])
+    return image_metrics(scores, rows >= len(own), parts=[shown[row] for row in rows % len(own)])
 
 
 def _split(dataset: Dataset, samples: Sequence[Sample], seed: int) -> tuple[Dataset, list[Sample]]:
@@ -240,13 +250,13 @@ def _spoilt(own: list[Pixels], seed: int, *, has_region: bool) -> tuple[list[Pix
     return drawn, moved
 
 
-def _pictures(samples: Sequence[Sample], limits: Limits, found: Survey, region: str | None) -> list[Pixels]:
-    """As they are on disk, (c, h, w), as many as JUDGED_PIXELS holds; what cannot be read is passed over.
+def _pictures(samples: Sequence[Sample], limits: Limits, found: Survey, region: str | None) -> dict[str, Pixels]:
+    """By path, as they are on disk, (c, h, w), as many as JUDGED_PIXELS holds; what cannot be read is passed over.
 
     Outside of a region they are grey, as every detector that has it sees them.
     """
     channels = 3 if found.has_colour else 1
-    pictures: list[Pixels] = []
+    pictures: dict[str, Pixels] = {}
     num_pixels = 0
     for sample in samples:
         try:
@@ -260,5 +270,5 @@ def _pictures(samples: Sequence[Sample], limits: Limits, found: Survey, region: 
         picture = np.array(np.broadcast_to(planes, (max(channels, len(planes)), *planes.shape[1:])))
         if region is not None:
             picture[:, ~inside_of(region, *picture.shape[1:])] = OUTSIDE
-        pictures.append(picture)
+        pictures[sample.path] = picture
     return pictures

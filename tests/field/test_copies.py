@@ -154,7 +154,7 @@ def test_a_calibration_counts_copies_once(tmp_path: Path) -> None:
     more = write(tmp_path / "more", 90, lambda i: grey(1000 + i // 3))
     grey(3).save(more / "seen.png")
     result = done("calibrate", tmp_path / "m", more)
-    assert "1 image was left out: the model was made from them" in result.stderr
+    assert "1 image was left out: the model was made from it" in result.stderr
     assert "60 images were left out: they are exact copies of others" in result.stderr
     assert load(tmp_path / "m").manifest.data.num_calibrate == 30
 

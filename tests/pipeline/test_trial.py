@@ -1,5 +1,6 @@
 """Which recipe suits: what is learnt from, what is judged by, and which one is named."""
 
+import re
 import shlex
 from importlib import import_module
 from pathlib import Path
@@ -42,6 +43,40 @@ def test_the_first_is_named_unless_a_later_one_is_clearly_better(num_judged: int
     best = TrialSummary(trials, 20, num_judged).best
     assert best is not None
     assert best.name == expected
+
+
+def test_parts_count_and_not_their_pictures_where_they_are_known() -> None:
+    """Of 5 parts one changes 20 points, however many pictures they have."""
+    trials = (tried("a", 0.7), tried("c", 0.8))
+    named = [TrialSummary(trials, 20, 50, num_parts).best for num_parts in (None, 50, 5)]
+    assert [best and best.name for best in named] == ["c", "c", "a"]
+
+
+def test_the_interval_is_over_parts(tmp_path: Path, brief: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten pictures of each part, which are alike: they tell no more than one of each."""
+    write_images(tmp_path / "d", digits("train", "0")[:100])
+
+    class Scorer:
+        def score(self, pictures: list[np.ndarray]) -> SimpleNamespace:
+            ten_each = np.repeat([0.0, 3.0], 10)
+            return SimpleNamespace(score=np.tile(ten_each, len(pictures) // 20) + next(shifts))
+
+    is_trained = SimpleNamespace(bundle=SimpleNamespace(manifest=SimpleNamespace(is_cut_short=False)))
+    monkeypatch.setattr(trial, "train_on", lambda *args: is_trained)
+    monkeypatch.setattr(trial, "load_detector", lambda *args, **more: Scorer())
+    found = []
+    for groups in ("", r"^(\d+)\d\."):
+        shifts = iter([0.0, 1.0, 1.0] * 2)
+        summary = try_recipes(TrialOptions(str(tmp_path / "d"), brief, groups=groups))
+        assert summary.num_judged == 20
+        found.append((summary.num_parts, summary.trials[0].auroc, summary.trials[0].interval))
+    (_, auroc, of_pictures), (num_parts, same_auroc, of_parts) = found
+    assert num_parts == 2
+    assert auroc == same_auroc == 0.75
+    assert of_pictures is not None
+    assert of_parts is not None
+    assert of_parts[0] < of_pictures[0] - 0.1
+    assert of_parts[1] > of_pictures[1] + 0.05
 
 
 @pytest.mark.parametrize(
@@ -141,6 +176,7 @@ def test_the_command_of_the_best_can_be_typed(tmp_path: Path, brief: tuple[str, 
     data = tmp_path / "good plates"
     write_images(data, digits("train", "0"))
     result = done("recipes", "try", data, "--groups", r"^(\d+)\d", "--recipes", ",".join(brief))
+    assert re.search(r"judged on \d+ others of \d+ parts, as they are", result.stdout)
     words = shlex.split(result.stdout.partition(": anomaly train ")[2])
     assert words[0] == str(data)
     assert words[3:] == ["--groups", r"^(\d+)\d", "--out", "models/NAME"]
