@@ -41,7 +41,7 @@ No abnormal image was used.
 | recipe | {_recipe(manifest)} |
 | networks | {_networks(recipe)} |
 | training | {manifest.steps_done}, each of {training.batch_size} {_examples(recipe)}, seed {training.seed} |
-| normals | {data.num_train:,} train, {data.num_select:,} select, {data.num_calibrate:,} calibrate{_report(data)} |
+| normals | {data.num_train:,} train, {data.num_select:,} select, {_calibrate(data)}{_report(data)} |
 {_parts(data)}| left out | {counted(data.num_left_out, "file")} that could not be read{_where_named(manifest)} |
 | exact copies left out | {data.num_copies:,} |
 | score | "{recipe.score.combine}"; higher is more anomalous |
@@ -95,6 +95,12 @@ Each cell is found/shown and the 95% interval in percent.
 
 {markdown_table(record)}
 """
+
+
+def _calibrate(data: DataRecord) -> str:
+    """How many calibrate, and whether they are others than those of `source`."""
+    later = " (given to `anomaly calibrate` later)" if data.calibration_fingerprint != data.fingerprint else ""
+    return f"{data.num_calibrate:,} calibrate{later}"
 
 
 def _report(data: DataRecord) -> str:

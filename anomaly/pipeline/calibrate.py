@@ -34,6 +34,7 @@ from anomaly.pipeline.record import sizes_of
 
 _MIDDLE = 0.5
 _UNLIKE = "These calibration images are unlike those before: "  # how the warning begins, by which it is known again
+_UNREADABLE = "given to calibrate could not be read"  # likewise, a part of it
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,11 @@ def _with_graph(bundle: Bundle) -> Contents:
 def _still_true(bundle: Bundle, new: Calibration) -> list[str]:
     """The warnings of the old version that the new calibration does not outdate."""
     outdated = (NO_VERDICTS, _UNLIKE) if _scores_lower(bundle.contents.calibration, new) else (NO_VERDICTS,)
-    return [warning for warning in bundle.manifest.warnings if not warning.startswith(outdated)]
+    return [
+        warning
+        for warning in bundle.manifest.warnings
+        if not warning.startswith(outdated) and _UNREADABLE not in warning  # which is of the old version's images
+    ]
 
 
 def _scores_lower(old: Calibration, new: Calibration) -> bool:
@@ -206,6 +211,6 @@ def _left_out(num_files: int) -> list[str]:
     if not num_files:
         return []
     return [
-        f"{counted(num_files, 'file')} given to calibrate could not be read; VERSION.left_out.csv beside this bundle "
+        f"{counted(num_files, 'file')} {_UNREADABLE}; VERSION.left_out.csv beside this bundle "
         f"names {'it' if num_files == 1 else 'them'}"
     ]

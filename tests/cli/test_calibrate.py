@@ -38,6 +38,8 @@ def test_new_normals_make_a_new_version_with_new_ranks_only(model: Path, tmp_pat
     assert new.manifest.data.num_train == old.manifest.data.num_train
     assert new.manifest.data.fingerprint == old.manifest.data.fingerprint
     assert new.manifest.data.calibration_fingerprint != old.manifest.data.calibration_fingerprint
+    assert "given to `anomaly calibrate` later" not in old.card
+    assert " select, 25 calibrate (given to `anomaly calibrate` later) |" in new.card
     assert f"wrote {model / '2'} with 25 calibration images" in result.stdout
     assert f"threshold at alpha 0.05: {new.contents.calibration.threshold(0.05):.6g}" in result.stdout
 

@@ -43,6 +43,16 @@ def test_files_that_training_and_calibration_could_not_read_are_named(tmp_path: 
     assert f"1 file could not be read and was left out; {model / '2.left_out.csv'}" in calibrated.stderr
     assert list(left_out(model / "2.left_out.csv")) == ["cut.jpg"]
     assert "1 file given to calibrate could not be read" in load(model).card
+    write_images(tmp_path / "newer", digits("train", "0")[40:70])
+    (tmp_path / "newer" / "empty-1.png").touch()
+    (tmp_path / "newer" / "empty-2.png").touch()
+    done("calibrate", model, tmp_path / "newer")
+    assert [warning for warning in load(model).manifest.warnings if "could not be read" in warning] == [
+        "2 files given to calibrate could not be read; VERSION.left_out.csv beside this bundle names them"
+    ]
+    write_images(tmp_path / "newest", digits("train", "0")[70:100])
+    done("calibrate", model, tmp_path / "newest")
+    assert "given to calibrate could not be read" not in load(model).card  # nothing lies beside this version
     assert "1.left_out.csv" not in done("models", "list", tmp_path).stdout
 
 
