@@ -193,6 +193,8 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
                 f"{len(failures)} of {len(scores.errors)} images cannot be scored; the first: {failures[0]}. Leave "
                 "them out, or call detector_.score, which has an answer for each image"
             )
+        for remark in scores.remarks:
+            _warn(remark)
         if of_other_sizes := [number for number, warning in enumerate(scores.warnings) if warning]:
             first = of_other_sizes[0]
             name = f"image {first}" if isinstance(images[first], np.ndarray) else images[first]

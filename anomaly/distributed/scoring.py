@@ -18,7 +18,7 @@ import numpy as np
 
 from anomaly.bundle import Bundle
 from anomaly.calibration import PValueCounts
-from anomaly.data import Limits
+from anomaly.data import Limits, Remark
 from anomaly.distributed.reading import images_of
 from anomaly.distributed.shards import InputState, Shard, state_of
 from anomaly.distributed.storage import Storage
@@ -57,6 +57,7 @@ class ShardSummary:
 
     `num_scored` of them are new; the others were done before. `mark` is what its column `fdr_rejected` is for.
     `num_left_out` files of a folder have an image's suffix, and are masks or pictures that this program has drawn.
+    `remarks` say of how many of the new ones what is true of their files.
     """
 
     num_rows: int
@@ -67,6 +68,7 @@ class ShardSummary:
     errors: dict[str, int] = field(default_factory=dict)
     mark: Mark | None = None
     num_left_out: int = 0
+    remarks: dict[Remark, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,15 @@ def score_shard(scorer: ShardScorer, shard: Shard) -> ShardSummary:
                 )
         scorer.destination.delete(shard.result)  # of another input or model: it may not stay if this one fails
     data = BytesIO()
+    scorer.reading.remarks.clear()
     rows = score_rows(scorer.reading, images_of(shard, scorer.reading.limits), scorer.recipe.alpha)
     write_parquet(rows, data, columns, metadata_of(wanted, None))
     if state_of(shard) != before:
         raise DataError(f"{shard.name}: the shard has changed while it was read; run the command again")
     scorer.destination.write(shard.result, data.getvalue())
     data.seek(0)
-    return _with_left_out(summary_of(data, scorer.num_calibration, is_new=True), before)
+    summary = replace(summary_of(data, scorer.num_calibration, is_new=True), remarks=dict(scorer.reading.remarks))
+    return _with_left_out(summary, before)
 
 
 def _with_left_out(summary: ShardSummary, state: InputState) -> ShardSummary:

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from anomaly.calibration import PValueCounts
+from anomaly.data import Remark
 from anomaly.distributed.scoring import MAX_KINDS, ShardSummary
 from anomaly.distributed.shards import Shard
 from anomaly.distributed.tasks import Outcome
@@ -17,7 +18,8 @@ MAX_NAMED = 1000
 class Tally:
     """Counts over shards; `failed` are the first shards that could not be scored, with the reasons.
 
-    `has_marks`: some results have a column of an earlier `--fdr`.
+    `remarks` say of how many of the images that this run has scored what is true of their files. `has_marks`: some
+    results have a column of an earlier `--fdr`.
     """
 
     num_calibration: int
@@ -30,6 +32,7 @@ class Tally:
     num_left_out: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     failed: dict[str, str] = field(default_factory=dict)
+    remarks: Counter[Remark] = field(default_factory=Counter)
     has_marks: bool = False
     started: float = field(default_factory=time.monotonic)
 
@@ -53,6 +56,7 @@ class Tally:
         self.num_left_out += summary.num_left_out
         self.p_values.add(summary.p_value_counts)
         self.has_marks |= summary.mark is not None
+        self.remarks.update(summary.remarks)
         self.count(summary.errors)
 
     def count(self, errors: dict[str, int]) -> None:

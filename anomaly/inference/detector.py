@@ -14,7 +14,7 @@ from anomaly.bundle import Bundle
 from anomaly.calibration import Calibration, check_alpha, is_above
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.config.places import STRIDE
-from anomaly.data import PixelsOfImages, restore_map
+from anomaly.data import PixelsOfImages, restore_map, told
 from anomaly.defaults import ALPHA
 from anomaly.errors import UsageError
 from anomaly.inference.engine import Engine
@@ -58,7 +58,8 @@ class Scores:
     """Results in the order of the images. One that could not be read has its reason in `errors`, and NaN elsewhere.
 
     `warnings` say why the p-value of an image does not hold, by its size or shape; None else (see
-    `Detector.size_warning`).
+    `Detector.size_warning`). `remarks` are sentences on how files were read, such as the first of several pages alone,
+    each with the number of images that it is true of.
 
     `is_anomalous` says whether the score is above the threshold; None where there is no threshold (too few calibration
     images for `alpha`) or no score. Reconstructions and heatmaps are computed when they are first read.
@@ -72,6 +73,7 @@ class Scores:
     terms: dict[str, NDArray[np.float64]]
     errors: list[str | None]
     warnings: list[str | None]
+    remarks: list[str]
     _z_hat: NDArray[np.float32] = field(repr=False)
     _detector: "Detector" = field(repr=False)
     _read: ReadImages = field(repr=False)
@@ -160,6 +162,7 @@ class Detector:
                 None if error else self.size_warning(*size)
                 for error, size in zip(whole.errors, whole.sizes, strict=True)
             ],
+            remarks=told(whole.remarks),
             _z_hat=evidence.z_hat,
             _detector=self,
             _read=whole,

@@ -1,8 +1,9 @@
 """What `Detector.score` is given, as chunks of preprocessed pixels: files, PIL images, arrays, a batch."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from io import IOBase
 from itertools import islice
@@ -20,6 +21,7 @@ from anomaly.data import (
     Picture,
     Pixels,
     PixelsOfImages,
+    Remark,
     blank,
     chunk_size,
     map_ahead,
@@ -44,12 +46,14 @@ Images: TypeAlias = "Image | Iterable[Image | bytes] | NDArray[np.floating] | ND
 class ReadImages:
     """Preprocessed pixels, the images' heights and widths, and why they could not be read.
 
-    An image that could not be read is black here, and has the size of one pixel.
+    An image that could not be read is black here, and has the size of one pixel. `remarks` say of how many images what
+    is true of their files.
     """
 
     pixels: PixelsOfImages
     sizes: list[Size]
     errors: list[str | None]
+    remarks: Counter[Remark] = field(default_factory=Counter)
 
     @classmethod
     def join(cls, parts: Sequence["ReadImages"]) -> "ReadImages":
@@ -60,6 +64,7 @@ class ReadImages:
             np.concatenate(arrays) if images is None else images,
             [size for part in parts for size in part.sizes],
             [error for part in parts for error in part.errors],
+            sum((part.remarks for part in parts), Counter()),
         )
 
 
@@ -162,6 +167,7 @@ def _collect(results: Sequence[Picture | ImageError], config: PreprocessConfig) 
         together(images, config) if images else blanks,
         [(r.height, r.width) if isinstance(r, Picture) else (1, 1) for r in results],
         [None if isinstance(r, Picture) else str(r) for r in results],
+        Counter(remark for r in results if isinstance(r, Picture) for remark in r.remarks),
     )
 
 

@@ -195,6 +195,20 @@ def test_fdr_flags_as_over_all_rows_and_the_column_can_be_changed_and_taken_away
     assert hashes(out) == plain
 
 
+def test_files_of_which_one_page_was_read_are_counted(tmp_path: Path) -> None:
+    """Over all shards; those that were done before are not read again."""
+    source, out = tmp_path / "src", tmp_path / "dest"
+    first, second = (Image.open(BytesIO(draw_ring(number))) for number in range(2))
+    for lot in ("a", "b"):
+        write_folder(source / lot, 0)
+        first.save(source / lot / "pages.tif", save_all=True, append_images=[second])
+    told = "of the images: they hold several pages or frames, of which only the first was read"
+    assert f"2 {told}" in call("archive", MNIST, source, "--out", out, *OPTIONS).stderr
+    (out / "b.parquet").unlink()
+    assert f"1 {told}" in call("archive", MNIST, source, "--out", out, *OPTIONS).stderr
+    assert told not in call("archive", MNIST, source, "--out", out, *OPTIONS).stderr
+
+
 @pytest.fixture
 def nothing_done(tmp_path: Path) -> Iterator[Path]:
     source = tmp_path / "src"

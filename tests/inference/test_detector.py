@@ -46,6 +46,20 @@ def test_paths_pictures_arrays_and_tensors_of_an_image_have_one_score(detector: 
         assert_array_equal(expected, detector.score(same).score)
 
 
+def test_files_of_which_one_page_was_read_are_counted(detector: Detector, tmp_path: Path) -> None:
+    """Also where they lie in several chunks, beside others and beside one that cannot be read."""
+    first, second = (PIL.Image.fromarray(image) for image in normals()[:2])
+    first.save(tmp_path / "pages.tif", save_all=True, append_images=[second])
+    first.save(tmp_path / "one.tif")
+    pages, one = tmp_path / "pages.tif", tmp_path / "one.tif"
+    told = "they hold several pages or frames, of which only the first was read"
+    scores = detector.score([one, pages, tmp_path / "none.tif", *[pages] * 600])
+    assert scores.remarks == [f"601 of the images: {told}"]
+    assert_array_equal(scores.score[0], scores.score[1])
+    for others_ in ([one], [], normals()[:2, None], first):
+        assert detector.score(others_).remarks == []
+
+
 def test_one_image_needs_no_list(detector: Detector, tmp_path: Path) -> None:
     image = normals()[0]
     (path,) = write_images(tmp_path, [image])
