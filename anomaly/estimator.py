@@ -71,7 +71,7 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         What cannot be read is left out. What a user must know of the training is a warning, and in the bundle's card.
 
         Raises:
-            InputError: X is not of the kinds above. It is a ValueError.
+            InputError: X is not of the kinds above, or the seed is set twice. It is a ValueError.
             UsageError: the recipe or an override does not fit, `max_minutes` is below 0, or torch is not installed.
             DataError: too few images, or none that can be read.
             TrainingError: training diverged.
@@ -85,6 +85,12 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
                 f"overrides is {overrides!r}; expected a list or tuple of texts SECTION.FIELD=VALUE, such as "
                 '("training.steps=1000",)'
             )
+        given = parse_overrides(overrides)
+        if self.random_state is not None and "seed" in given.get("training", {}):
+            raise InputError(
+                "training.seed is set twice, by overrides and by random_state; leave one of them away, or set "
+                "random_state to None"
+            )
         dataset = _dataset(X)
         seed = {} if self.random_state is None else {"training": {"seed": self._seed()}}
         with tempfile.TemporaryDirectory(prefix="anomaly-fit-") as folder:
@@ -92,7 +98,7 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
                 data=dataset.name,
                 out=Path(folder) / "estimator",
                 recipe=str(self.recipe) if isinstance(self.recipe, Path) else self.recipe,
-                overrides=merged(parse_overrides(overrides), seed),
+                overrides=merged(given, seed),
                 max_minutes=self.max_minutes,
                 device=self.device,
                 measures=False,

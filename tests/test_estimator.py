@@ -219,6 +219,7 @@ def test_a_file_that_cannot_be_read_is_named(fitted: GanDetector, tmp_path: Path
         ({"recipe": None}, "^recipe is None; expected the name of a recipe or a file that ends in .toml"),
         ({"random_state": "x"}, "^random_state is 'x'; expected a number, a numpy.random.RandomState, or None$"),
         ({"random_state": np.random.default_rng(0)}, "^random_state is Generator.*; expected a number"),
+        ({"random_state": 0, "overrides": ("training.seed=4",)}, "^training.seed is set twice, by overrides and by"),
     ],
 )
 def test_parameters_of_another_kind_are_refused_in_words_of_python(changes: dict[str, Any], said: str) -> None:
