@@ -7,9 +7,10 @@ names, and those that begin with "_", are left out. What a folder holds beside p
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -67,7 +68,7 @@ def list_shards(source: str) -> Iterator[Shard]:
     """The shards of SRC, one after another, in a fixed order.
 
     Raises:
-        DataError: SRC is not there, is no shard, or names one twice.
+        DataError: SRC is not there, is no shard, or names one twice, or two whose results would be one file.
     """
     storage, name = storage_and_name(source)
     whole = Storage(absolute(source))
@@ -127,15 +128,30 @@ def _in_folder(storage: Storage, path: str, root_name: str) -> Iterator[Shard]:
 
 def _listed(storage: Storage, name: str) -> Iterator[Shard]:
     """One in each line, relative to the folder of the list. Empty lines and those that begin with # are none."""
-    hashes = np.fromiter((hash(_absolute(storage, line)) for line in _lines(storage, name)), np.int64)
-    hashes.sort()  # in place: 8 bytes for each shard are all that the list takes
-    if (hashes[1:] == hashes[:-1]).any():
-        raise DataError(f"{storage}/{name} names a shard twice; name each once")
+    if (line := _repeated(storage, name, partial(_absolute, storage))) is not None:
+        raise DataError(f"{storage}/{name} names a shard twice: {line}; name each once")
+    if (line := _repeated(storage, name, _name_of)) is not None:
+        raise DataError(
+            f"{storage}/{name} names two shards whose results would both be {_name_of(line)}.parquet; give "
+            "one of them by its absolute path"
+        )
     for line in _lines(storage, name):
         folder, base = storage_and_name(_absolute(storage, line))
-        shown = line.partition("://")[2].partition("?")[0] if "://" in line else line
-        kept = [part for part in PurePosixPath(shown).parts if part not in ("/", ".", "..")]
-        yield Shard("/".join(kept), _kind_of(base) or ShardKind.FOLDER, folder, base)
+        yield Shard(_name_of(line), _kind_of(base) or ShardKind.FOLDER, folder, base)
+
+
+def _repeated(storage: Storage, name: str, key_of: Callable[[str], str]) -> str | None:
+    """The first line of the list of which another has the same key."""
+    hashes = np.fromiter((hash(key_of(line)) for line in _lines(storage, name)), np.int64)
+    hashes.sort()  # in place: 8 bytes for each shard are all that the list takes
+    repeated = hashes[1:][hashes[1:] == hashes[:-1]]
+    return next((line for line in _lines(storage, name) if hash(key_of(line)) in repeated), None)
+
+
+def _name_of(line: str) -> str:
+    """The name of the results: the line without what leads out of DEST."""
+    shown = line.partition("://")[2].partition("?")[0] if "://" in line else line
+    return "/".join(part for part in PurePosixPath(shown).parts if part not in ("/", ".", ".."))
 
 
 def _lines(storage: Storage, name: str) -> Iterator[str]:
