@@ -7,10 +7,13 @@ def num_processors() -> int:
     """Processors that this process may use at once.
 
     What limits it counts: its affinity (`taskset`), a container's share of time (`docker run --cpus`, a Kubernetes
-    limit; cgroups 1 and 2), and LOKY_MAX_CPU_COUNT. More threads than that would only wait for each other.
+    limit; cgroups 1 and 2), and LOKY_MAX_CPU_COUNT. More threads than that would only wait for each other. In an
+    exported folder, which does without joblib, the affinity alone counts.
     """
-    from joblib import cpu_count  # here: what starts quickly does not ask
-
+    try:
+        from joblib import cpu_count  # here: what starts quickly does not ask
+    except ImportError:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return int(cpu_count())
 
 

@@ -130,7 +130,7 @@ def systems_sheet(data: str, models: Path) -> Sheet:
         detector = load_detector(models / folder_name(system), device="cpu", engine="torch")
         assert isinstance(detector.engine, TorchEngine)
         pixels = np.stack([preprocess(sample.open(), detector.preprocess) for sample in shown])
-        x_hat = detector.explain(pixels, detector.evidence(pixels).z_hat).x_hat
+        x_hat = detector.examine(pixels)[1].x_hat
         sampled = detector.engine.generate(sample_latents(detector).numpy()[: 2 * NUM_SHOWN])
         tiles = to_tiles(to_pixels(np.concatenate([sampled, x_hat])))
         rows.append(_framed(tiles))

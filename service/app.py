@@ -121,7 +121,7 @@ def create_app(
         batcher.start()
         if kept:
             kept.start()
-        first_loads = asyncio.create_task(asyncio.to_thread(loading.load_all, on_settled))
+        first_loads = asyncio.create_task(loading.in_turn(loading.load_all, on_settled))
         yield {"app_state": state}
         loading.stop()
         await batcher.close()

@@ -12,6 +12,7 @@ from anomaly.processors import num_processors, num_threads
 LOOKS = """
 import torch
 
+from anomaly.data.ahead import map_ahead
 from anomaly.distributed.processes import _num_places
 from anomaly.distributed.workers import Workers
 from anomaly.processors import num_processors, num_threads
@@ -20,8 +21,10 @@ from service.settings import Settings
 
 torch.set_num_threads(7)
 served = Settings(_env_file=None).threads
+begun = []
+next(map_ahead(abs, (begun.append(each) or each for each in range(99))))
 with own_settings():
-    print(num_processors(), num_threads(), torch.get_num_threads(), served, _num_places(Workers()))
+    print(num_processors(), num_threads(), torch.get_num_threads(), served, _num_places(Workers()), len(begun) // 4)
 assert torch.get_num_threads() == 7
 """
 
@@ -43,7 +46,7 @@ def test_affinity_limits_all_threads() -> None:
     mine = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(mine)})
-        assert found() == [1] * 5
+        assert found() == [1] * 6
     finally:
         os.sched_setaffinity(0, mine)
 
@@ -57,7 +60,7 @@ def test_a_containers_share_of_time_limits_all_threads(tmp_path: Path, quota: st
         pytest.skip("needs two processors, and leave to mount (root)")
     of_process, *of_threads = found(tmp_path)
     assert of_process == (num or len(os.sched_getaffinity(0)))
-    assert num is None or of_threads == [num] * 4
+    assert num is None or of_threads == [num] * 5
 
 
 def test_who_asks_for_threads_gets_them() -> None:
@@ -68,3 +71,8 @@ def test_who_asks_for_threads_gets_them() -> None:
 def test_what_is_no_number_asks_for_nothing(monkeypatch: pytest.MonkeyPatch, asked: str, expected: int | None) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
     assert num_threads() == (expected or num_processors())
+
+
+def test_without_joblib_the_affinity_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    assert num_processors() == len(os.sched_getaffinity(0))

@@ -3,11 +3,12 @@
 Threads suffice: PIL gives up Python's lock while it decodes.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from anomaly.processors import num_processors
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,9 +19,9 @@ def map_ahead(
 ) -> Iterator[Result]:
     """`function` of each item, in order. At most four items a worker are begun or wait to be taken.
 
-    `workers` is the number of threads; by default one for each processor, up to eight.
+    `workers` is the number of threads; by default one for each processor that this process may use, up to eight.
     """
-    workers = workers or min(8, os.cpu_count() or 1)
+    workers = workers or min(8, num_processors())
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     pending: deque[Future[Result]] = deque()
     try:

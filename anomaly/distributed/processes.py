@@ -10,8 +10,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, Generic, Self
 
+from anomaly.counted import counted
 from anomaly.distributed.workers import ATTEMPTS, Answer, Item, Result, Worker, Workers
 from anomaly.errors import AnomalyError, ClusterError
+from anomaly.extras import require
 from anomaly.processors import num_processors
 
 _DIED = f"the worker died of it {ATTEMPTS} times, killed by the system (is the memory full?) or by a fault of a library"
@@ -24,7 +26,7 @@ class Processes(Generic[Item, Result]):
     def __init__(self, worker: Worker[Any, Item, Result], workers: Workers) -> None:
         self._worker = worker
         self._workers = workers
-        self._num = workers.num or _num_places(workers)
+        self._num = _num_places(workers)
         self._executors: dict[int, ProcessPoolExecutor] = {}
         self._pending: dict[Future[Any], int] = {}
         self._items: dict[int, Item] = {}  # a place that has none is being prepared
@@ -83,12 +85,19 @@ class Processes(Generic[Item, Result]):
 
     def _begin(self, place: int) -> None:
         with _environment(self._workers, place):  # a process is started where the place has none
-            if place not in self._executors:
-                context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads as they are
-                self._executors[place] = ProcessPoolExecutor(1, context, _become, (self._worker,))
-            executor = self._executors[place]
-            future = executor.submit(_run, self._items[place]) if place in self._items else executor.submit(_prepare)
+            try:
+                future = self._send(place)
+            except BrokenProcessPool:  # it died while it had nothing to do
+                _kill(self._executors.pop(place))
+                future = self._send(place)
         self._pending[future] = place
+
+    def _send(self, place: int) -> Future[Any]:
+        if place not in self._executors:
+            context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads as they are
+            self._executors[place] = ProcessPoolExecutor(1, context, _become, (self._worker,))
+        executor = self._executors[place]
+        return executor.submit(_run, self._items[place]) if place in self._items else executor.submit(_prepare)
 
 
 @contextmanager
@@ -96,11 +105,11 @@ def _environment(workers: Workers, place: int) -> Iterator[None]:
     """What libraries read when they are loaded: how many threads, and which GPUs."""
     wanted = {"OMP_NUM_THREADS": str(workers.cpus)}
     if workers.gpus:
-        first = place * workers.gpus
-        numbers = range(int(first), max(int(first) + 1, int(first + workers.gpus)))
+        sharing, each = _sharing(workers), max(1, int(workers.gpus))
+        numbers = range(place // sharing * each, place // sharing * each + each)
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         names = visible.split(",") if visible else None
-        wanted["CUDA_VISIBLE_DEVICES"] = ",".join(names[n] if names else str(n) for n in numbers)
+        wanted["CUDA_VISIBLE_DEVICES"] = ",".join(names[n].strip() if names else str(n) for n in numbers)
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -114,16 +123,31 @@ def _environment(workers: Workers, place: int) -> Iterator[None]:
 
 
 def _num_places(workers: Workers) -> int:
-    """As many as this machine has cores, or GPUs, for."""
+    """As many as are asked for, else as this machine has cores, or GPUs, for.
+
+    Raises:
+        ClusterError: it has too few GPUs.
+        UsageError: torch, which counts them, is not installed.
+    """
     by_cores = max(1, num_processors() // workers.cpus)
     if not workers.gpus:
-        return by_cores
+        return workers.num or by_cores
+    require("a worker with a GPU", "torch", "torch")
     import torch  # here: it takes seconds, and what scores on a GPU has it
 
     num_gpus = torch.cuda.device_count()
-    if num_gpus < workers.gpus:
-        raise ClusterError(f"each worker is to have {workers.gpus:g} GPUs, and this machine has {num_gpus}")
-    return min(by_cores, int(num_gpus / workers.gpus))
+    room = num_gpus // max(1, int(workers.gpus)) * _sharing(workers)
+    if room < (workers.num or 1):
+        raise ClusterError(
+            f"{counted(workers.num or 1, 'worker')} of {workers.gpus:g} GPUs each cannot be had: this machine has "
+            f"{counted(num_gpus, 'GPU')}. Ask for fewer workers, or for less of a GPU for each"
+        )
+    return workers.num or min(by_cores, room)
+
+
+def _sharing(workers: Workers) -> int:
+    """How many workers a GPU is for; more would not fit into its memory."""
+    return int(1 / workers.gpus + 1e-6) if workers.gpus < 1 else 1
 
 
 def _kill(executor: ProcessPoolExecutor) -> None:

@@ -169,7 +169,7 @@ def _example(detector: Detector, strange: _Strange, data: bytes, limits: Limits)
     config = detector.preprocess
     picture: Picture = read(data, config, name=strange.path, limits=limits)
     pixels = together([picture.pixels], config)
-    explanation = detector.explain(pixels, detector.evidence(pixels).z_hat)
+    _, explanation = detector.examine(pixels)
     original = to_array(decode(data, name=strange.path, limits=limits, value_range=config.range))
     heatmap = restore_map(explanation.heatmap[0], config, *original.shape[:2])
     return Example(

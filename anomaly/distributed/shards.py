@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from os.path import normpath
 from pathlib import PurePosixPath
 
@@ -68,7 +69,7 @@ def list_shards(source: str) -> Iterator[Shard]:
     """The shards of SRC, one after another, in a fixed order.
 
     Raises:
-        DataError: SRC is not there or is no shard, or a list names one twice or two whose results would have one name.
+        DataError: SRC is not there, is no shard, or names one twice, or two whose results would be one file.
     """
     storage, name = storage_and_name(source)
     whole = Storage(absolute(source))
@@ -133,35 +134,30 @@ def _in_folder(storage: Storage, path: str, root_name: str) -> Iterator[Shard]:
 
 def _listed(storage: Storage, name: str) -> Iterator[Shard]:
     """One in each line, relative to the folder of the list. Empty lines and those that begin with # are none."""
-    if same := _alike(storage, name, lambda line: _plain(_absolute(storage, line))):
-        raise DataError(f"{storage}/{name} names a shard twice, as {same[0]} and as {same[1]}; name each once")
-    if same := _alike(storage, name, _name_of):
+    if (line := _repeated(storage, name, partial(_plain, storage))) is not None:
+        raise DataError(f"{storage}/{name} names a shard twice: {line}; name each once")
+    if (line := _repeated(storage, name, _name_of)) is not None:
         raise DataError(
-            f"{storage}/{name} names {same[0]} and {same[1]}, whose results would have the same name, "
-            f"{_name_of(same[0])}.parquet; move the list into a folder above both, and write their paths from there"
+            f"{storage}/{name} names two shards whose results would both be {_name_of(line)}.parquet; give "
+            "one of them by its absolute path"
         )
     for line in _lines(storage, name):
         folder, base = storage_and_name(_absolute(storage, line))
         yield Shard(_name_of(line), _kind_of(base) or ShardKind.FOLDER, folder, base)
 
 
-def _alike(storage: Storage, name: str, key: Callable[[str], str]) -> list[str]:
-    """The first lines that have a key in common, two or more; none where each has its own."""
-    hashes = np.fromiter((hash(key(line)) for line in _lines(storage, name)), np.int64)
+def _repeated(storage: Storage, name: str, key_of: Callable[[str], str]) -> str | None:
+    """The first line of the list of which another has the same key."""
+    hashes = np.fromiter((hash(key_of(line)) for line in _lines(storage, name)), np.int64)
     hashes.sort()  # in place: 8 bytes for each shard are all that the list takes
-    twice = hashes[1:][hashes[1:] == hashes[:-1]]
-    return [line for line in _lines(storage, name) if hash(key(line)) == twice[0]] if twice.size else []
+    repeated = hashes[1:][hashes[1:] == hashes[:-1]]
+    return next((line for line in _lines(storage, name) if hash(key_of(line)) in repeated), None)
 
 
 def _name_of(line: str) -> str:
-    """The name of a shard that a list has in this line."""
+    """The name of the results: the line without what leads out of DEST."""
     shown = line.partition("://")[2].partition("?")[0] if "://" in line else line
     return "/".join(part for part in PurePosixPath(shown).parts if part not in ("/", ".", ".."))
-
-
-def _plain(address: str) -> str:
-    """An address by which two ways of writing one path are known."""
-    return address if "://" in address else normpath(address)
 
 
 def _lines(storage: Storage, name: str) -> Iterator[str]:
@@ -175,6 +171,12 @@ def _absolute(storage: Storage, line: str) -> str:
         return line.rstrip("/")
     path, question, query = storage.address.partition("?")
     return f"{path}/{line}".rstrip("/") + question + query
+
+
+def _plain(storage: Storage, line: str) -> str:
+    """The address of a line, by which two ways of writing one path are known."""
+    address = _absolute(storage, line)
+    return address if "://" in address else normpath(address)
 
 
 def _kind_of(name: str) -> ShardKind | None:

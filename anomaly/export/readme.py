@@ -148,8 +148,8 @@ def _shapes(bundle: Bundle) -> dict[str, str]:
             }
         batch = (
             f"It takes one picture at a time, of any height h and width w that are multiples of {recipe.stride}. A "
-            "picture is computed as a whole, in about 1,000 bytes of memory a pixel: 1 GB a megapixel. "
-            "`anomaly score` needs less for large pictures, because it computes them in strips."
+            "picture is computed as a whole, in about a third of a GB of memory for each megapixel: 12 megapixels take "
+            "3 to 4 GB. `anomaly score` needs less for large pictures, because it computes them in strips."
         )
         return {"batch": batch, "n": "1", "sides": "h, w", "map_sides": f"h / {PLACE}, w / {PLACE}"}
     sides = f"{recipe.preprocess.size}, {recipe.preprocess.size}"

@@ -17,7 +17,7 @@ from anomaly.config.places import STRIDE
 from anomaly.data import PixelsOfImages, restore_map, told
 from anomaly.defaults import ALPHA
 from anomaly.errors import UsageError
-from anomaly.inference.engine import Engine
+from anomaly.inference.engine import Engine, Latents, Maps, Terms
 from anomaly.inference.images import Images, ReadImages, read_images
 from anomaly.scoring import combine, outlying_above
 from anomaly.sizes import size_warning
@@ -193,24 +193,38 @@ class Detector:
             UsageError: they are not what `read` or `preprocess` gives with this bundle's preprocessing.
         """
         _check_preprocessed(pixels, self.preprocess)
-        contents = self.bundle.contents
-        recipe = contents.manifest.recipe
-        if not len(pixels):
-            terms = {name: np.empty(0) for name in contents.manifest.terms}
-            latent_dim = recipe.network.latent_dim if recipe.has_generator else 0
-            return Evidence(np.empty(0), terms, np.empty((0, latent_dim), np.float32))
-        terms, z_hat = self.engine.observe(pixels)
-        return Evidence(combine(terms, contents.statistics, recipe), terms, z_hat)
+        return self._evidence(*self.engine.observe(pixels)) if len(pixels) else self._no_evidence()
 
     def explain(self, pixels: PixelsOfImages, z_hat: NDArray[np.float32]) -> Explanation:
         """Reconstructions and heatmaps of preprocessed images whose latents are known. Raises as `evidence` does."""
         _check_preprocessed(pixels, self.preprocess)
-        has_generator = self.bundle.manifest.recipe.has_generator
+        return self._explanation(*self.engine.explain(pixels, z_hat)) if len(pixels) else self._no_explanation(pixels)
+
+    def examine(self, pixels: PixelsOfImages) -> tuple[Evidence, Explanation]:
+        """The evidence of preprocessed images and its pictures, quicker than by two calls. Raises as `evidence`."""
+        _check_preprocessed(pixels, self.preprocess)
         if not len(pixels):
-            return Explanation(np.empty(np.shape(pixels), np.float32) if has_generator else None, [])
-        x_hat, maps = self.engine.explain(pixels, z_hat)
+            return self._no_evidence(), self._no_explanation(pixels)
+        terms, z_hat, explained = self.engine.examine(pixels)
+        return self._evidence(terms, z_hat), self._explanation(*explained)
+
+    def _evidence(self, terms: Terms, z_hat: Latents) -> Evidence:
+        contents = self.bundle.contents
+        return Evidence(combine(terms, contents.statistics, contents.manifest.recipe), terms, z_hat)
+
+    def _no_evidence(self) -> Evidence:
+        manifest = self.bundle.manifest
+        latent_dim = manifest.recipe.network.latent_dim if manifest.recipe.has_generator else 0
+        terms = {name: np.empty(0) for name in manifest.terms}
+        return Evidence(np.empty(0), terms, np.empty((0, latent_dim), np.float32))
+
+    def _explanation(self, x_hat: NDArray[np.float32] | None, maps: Maps) -> Explanation:
         scale = self.bundle.contents.map_scale
         return Explanation(x_hat, [scale.heatmap(each[None])[0] for each in maps])
+
+    def _no_explanation(self, pixels: PixelsOfImages) -> Explanation:
+        has_generator = self.bundle.manifest.recipe.has_generator
+        return Explanation(np.empty(np.shape(pixels), np.float32) if has_generator else None, [])
 
     def warm(self, max_images: int) -> None:
         """Run every batch shape for up to `max_images` once, so that no image waits for the device's first call."""

@@ -52,6 +52,9 @@ class Engine(Protocol):
     def explain(self, pixels: PixelsOfImages, z_hat: Latents) -> Explained:
         """x_hat and maps of images, at least one; z_hat is what `observe` found for them."""
 
+    def examine(self, pixels: PixelsOfImages) -> tuple[Terms, Latents, Explained]:
+        """What `observe` and `explain` give, of images, at least one; by one pass where that can be."""
+
     def warm(self, max_images: int) -> None:
         """Run each batch shape that up to `max_images` images come in."""
 

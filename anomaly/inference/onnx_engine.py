@@ -84,17 +84,25 @@ class OnnxEngine:
     def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
         """See `Engine`."""
         terms, z_hat = self._run(np.asarray(pixels), "terms", "z_hat")
-        return dict(zip(self._terms, terms.T.astype(np.float64), strict=True)), z_hat
+        return self._named(terms), z_hat
 
     def explain(self, pixels: PixelsOfImages, z_hat: Latents) -> Explained:
         """See `Engine`; the graph finds z_hat again."""
         x_hat, maps = self._run(np.asarray(pixels), "x_hat", "maps")
         return x_hat, maps
 
+    def examine(self, pixels: PixelsOfImages) -> tuple[Terms, Latents, Explained]:
+        """See `Engine`: all outputs of one run."""
+        terms, z_hat, x_hat, maps = self._run(np.asarray(pixels), "terms", "z_hat", "x_hat", "maps")
+        return self._named(terms), z_hat, (x_hat, maps)
+
     def warm(self, max_images: int) -> None:
         """Run one image, and the largest batch, in each thread: the first run of a session makes its plans."""
         for num in (1, min(max_images, self._threads.num * self._batch_size())):
             self.observe(np.zeros((num, *self._shape), np.uint8))
+
+    def _named(self, terms: NDArray[np.float32]) -> Terms:
+        return dict(zip(self._terms, terms.T.astype(np.float64), strict=True))
 
     def _run(self, pixels: Pixels, *outputs: str) -> list[NDArray[np.float32]]:
         size = min(self._batch_size(), -(-len(pixels) // self._threads.num))

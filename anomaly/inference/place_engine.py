@@ -7,7 +7,7 @@ Where maps are restored no picture is large, and sides are multiples of 64 or 12
 Shapes: pixels (c, h, w) uint8 each, h and w multiples of 16; maps (1 + k, h/8, w/8), of k kinds of evidence.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,14 +66,16 @@ class PlaceEngine:
 
     def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
         """See `Engine`: each term is the strongest place of its map; z_hat (n, 0)."""
-        found = zip(self._all(pixels), map(self._counted, pixels), strict=True)
-        peaks = np.array([maps.max(axis=(1, 2), where=counted, initial=-np.inf) for maps, counted in found], np.float64)
-        return dict(zip(EVIDENCE, peaks.T, strict=False)), np.empty((len(pixels), 0), np.float32)
+        return _terms([_peaks(maps, counted) for maps, counted in self._all(pixels)]), _no_latents(pixels)
 
     def explain(self, pixels: PixelsOfImages, z_hat: Latents) -> Explained:
         """See `Engine`: no x_hat, and the map of the sum (1, h/8, w/8) of each image."""
-        found = zip(self._all(pixels), map(self._counted, pixels), strict=True)
-        return None, [np.where(counted, maps[:1], np.float32(0)) for maps, counted in found]
+        return None, [_sum_map(maps, counted) for maps, counted in self._all(pixels)]
+
+    def examine(self, pixels: PixelsOfImages) -> tuple[Terms, Latents, Explained]:
+        """See `Engine`: the terms and the map of the sum are of one pass."""
+        found = [(_peaks(maps, counted), _sum_map(maps, counted)) for maps, counted in self._all(pixels)]
+        return _terms([peaks for peaks, _ in found]), _no_latents(pixels), (None, [sum_map for _, sum_map in found])
 
     def warm(self, max_images: int) -> None:
         """Run once: the first run makes the plans."""
@@ -81,10 +83,11 @@ class PlaceEngine:
         rows = -(-2 * MARGIN // fits_all) * fits_all
         self._maps(np.zeros((self._channels, rows, fits_all), np.uint8))
 
-    def _all(self, pixels: PixelsOfImages) -> Iterator[NDArray[np.float32]]:
-        if self._threads.num > 1 and len(pixels) > 1 and max(image[0].size for image in pixels) <= SMALL:
-            return self._threads.map(self._maps, pixels)
-        return map(self._maps, pixels)
+    def _all(self, pixels: PixelsOfImages) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+        """Each image's maps, and which of its places count."""
+        is_shared = self._threads.num > 1 and len(pixels) > 1 and max(image[0].size for image in pixels) <= SMALL
+        found = self._threads.map(self._maps, pixels) if is_shared else map(self._maps, pixels)
+        return zip(found, map(self._counted, pixels), strict=True)
 
     def _maps(self, image: Pixels) -> NDArray[np.float32]:
         _, height, width = image.shape
@@ -109,6 +112,23 @@ class PlaceEngine:
     def _counted(self, image: Pixels) -> NDArray[np.bool_]:
         """Which places of an image are evidence, to be broadcast over its maps."""
         return counted_places(image) if self._has_region else np.ones((1, 1), np.bool_)
+
+
+def _peaks(maps: NDArray[np.float32], counted: NDArray[np.bool_]) -> NDArray[np.float32]:
+    peaks: NDArray[np.float32] = maps.max(axis=(1, 2), where=counted, initial=-np.inf)
+    return peaks
+
+
+def _sum_map(maps: NDArray[np.float32], counted: NDArray[np.bool_]) -> NDArray[np.float32]:
+    return np.where(counted, maps[:1], np.float32(0))
+
+
+def _terms(peaks: Sequence[NDArray[np.float32]]) -> Terms:
+    return dict(zip(EVIDENCE, np.array(peaks, np.float64).T, strict=False))
+
+
+def _no_latents(pixels: PixelsOfImages) -> Latents:
+    return np.empty((len(pixels), 0), np.float32)
 
 
 def strips_of(height: int, width: int, most: int, least: int = LEAST_ROWS) -> Iterator[tuple[int, int, int, int]]:

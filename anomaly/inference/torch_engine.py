@@ -83,6 +83,11 @@ class TorchEngine:
             parts.append((seen.x_hat[:n].contiguous().cpu().numpy(), seen.maps[:n].cpu().numpy()))
         return np.concatenate([x_hat for x_hat, _ in parts]), np.concatenate([maps for _, maps in parts])
 
+    def examine(self, pixels: PixelsOfImages) -> tuple[Terms, Latents, Explained]:
+        """See `Engine`: two passes, so that terms are always of the pass that a GPU may have recorded."""
+        terms, z_hat = self.observe(pixels)
+        return terms, z_hat, self.explain(pixels, z_hat)
+
     @own_settings()
     @torch.inference_mode()
     def generate(self, z: Latents) -> NDArray[np.float32]:

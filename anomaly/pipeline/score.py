@@ -190,11 +190,12 @@ def score_rows(
         scored: list[dict[str, Value]] = []
         if readable:
             pixels = together(readable, detector.preprocess)
-            evidence = detector.evidence(pixels)
-            scored = list(_scored(detector, evidence, alpha))
-            if heatmaps is not None:
-                maps = iter(detector.explain(pixels, evidence.z_hat).heatmap)
-                verdicts = iter(scored)
+            if heatmaps is None:
+                scored = list(_scored(detector, detector.evidence(pixels), alpha))
+            else:
+                evidence, explanation = detector.examine(pixels)
+                scored = list(_scored(detector, evidence, alpha))
+                maps, verdicts = iter(explanation.heatmap), iter(scored)
                 for number, ((name, source), image) in enumerate(zip(named, chunk, strict=True), start=num_rows):
                     if isinstance(image, Picture):
                         verdict = next(verdicts)

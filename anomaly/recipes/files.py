@@ -16,6 +16,7 @@ from typing import Any
 from anomaly.config import Config, Recipe
 from anomaly.config.mistakes import shown
 from anomaly.errors import UsageError, reason_of
+from anomaly.files import text_encoding
 
 Sections = Mapping[str, Mapping[str, Any]]
 """What is set, by section and field."""
@@ -52,8 +53,9 @@ def read_recipe(name: str) -> RecipeFile:
     """
     if name.endswith(".toml"):
         try:
-            return _parse(Path(name).stem, Path(name).read_text("utf-8"), where=name)
-        except (OSError, UnicodeDecodeError) as error:
+            path = Path(name)
+            return _parse(path.stem, path.read_text(text_encoding(path.read_bytes())), where=name)
+        except (OSError, UnicodeError) as error:
             raise UsageError(f"the recipe {name} cannot be read ({reason_of(error)}); check the path") from error
     for folder in _FOLDERS:
         if name in _names_in(folder):

@@ -66,9 +66,8 @@ def reconstructions_sheet(detector: Detector, pixels: PixelsOfImages, samples: S
 
     `samples` are theirs, the normal ones first, or none where nothing is known of them; `origin` is the word for all.
     """
-    evidence = detector.evidence(pixels)
+    evidence, explanation = detector.examine(pixels)
     images = [to_tiles(image[None])[0] for image in pixels]
-    explanation = detector.explain(pixels, evidence.z_hat)
     rows = {"image x": images}
     if explanation.x_hat is not None:
         rows["G(z_hat)"] = list(to_tiles(to_pixels(explanation.x_hat)))

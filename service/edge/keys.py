@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shlex
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -55,6 +56,7 @@ class Keyring:
         """Raises UsageError as `read_keys` does, and for a file without any key."""
         self._path = path
         self._keys = _read_some(path) if path else ()
+        self._reloading = threading.Lock()
 
     def __bool__(self) -> bool:
         """Whether keys are asked for: there is a file, even if all its keys were removed since."""
@@ -72,12 +74,14 @@ class Keyring:
     def reload(self) -> None:
         """Read the file again; if that fails, say so in the log and keep the keys in force.
 
-        A file without keys is read like any other: then no key is in force.
+        A file without keys is read like any other: then no key is in force. Of several calls at once, as signals may
+        come, the one that read the file last has the last word.
         """
         if self._path is None:
             return
         try:
-            self._keys = read_keys(self._path)
+            with self._reloading:
+                self._keys = read_keys(self._path)
         except UsageError as error:
             logger.error("the keys stay as they were: %s", error)
         else:

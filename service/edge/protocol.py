@@ -20,7 +20,6 @@ request is parsed once more without the offer.
 import asyncio
 import json
 from asyncio import TimerHandle
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -29,6 +28,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.edge.load_shedding import LoadShedding
+from service.edge.peer_limits import PeerLimits
 from service.edge.taking import Taking
 from service.errors import Problem
 
@@ -36,20 +36,6 @@ MAX_HEAD_BYTES = 64 * 2**10
 LINGER_S = 0.5
 """How long a connection without a request stays open when the server stops, and one whose request was refused: what
 the peer is still sending would otherwise reset the connection before it has read why (RFC 9112, section 9.6)."""
-
-
-@dataclass(frozen=True)
-class PeerLimits:
-    """How long one peer may take for a request or an answer, and how many peers there may be.
-
-    After each `receive_timeout_s` of a request, `receive_rate` bytes of its body must have come for each of its
-    seconds, and all of it within `receive_limit_s`. Of an answer half as many must have been taken.
-    """
-
-    receive_timeout_s: float
-    receive_rate: int
-    receive_limit_s: float
-    max_connections: int
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -100,25 +86,32 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins; on a connection that pipelines, in the middle of a piece of data."""
         super().on_message_begin()
+        self._is_in_head = True
         self._unset_keepalive_if_required()
         self._start_receiving()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head. What stands behind a body is none (RFC 9110, section 6.5.1): no proxy looks at it."""
+        if self._is_in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The head is complete: the app is called, unless the request is shed."""
-        self._is_in_head = False
         if self.transport.is_closing():
             return  # after the last answer nothing is processed
         if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
             self._is_offer = True
             return
+        if self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # such a client knows no interim answer (RFC 9110, section 10.1.1)
         if refusal := self._shed():
             self._is_shed = True
             self._write_error(refusal, stays_open=self._stays_open())
-            return
-        super().on_headers_complete()
-        self.cycle.scope["state"]["hang_up"] = partial(self._hang_up, self.cycle)
-        if self._is_leaving:
-            self.cycle.keep_alive = False
+        else:
+            super().on_headers_complete()
+            self.cycle.scope["state"]["hang_up"] = partial(self._hang_up, self.cycle)
+            self.cycle.keep_alive &= not self._is_leaving
+        self._is_in_head = False
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -269,7 +262,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_refused or self.transport.is_closing():
             return
         self._is_refused = True
-        is_answered = self._is_shed or (self._is_answering() and self.cycle.response_started)
+        is_in_message = self._is_answering() or not self._is_in_head
+        is_answered = self._is_shed or (is_in_message and self.cycle.response_started)
         if not is_answered:
             self._write_error(problem, stays_open=False)
             if self._is_answering():

@@ -16,7 +16,8 @@ from anomaly.errors import UsageError
 from service.edge.certificates import read_certificate
 from service.edge.handshakes import HandshakeServer
 from service.edge.load_shedding import LoadShedding
-from service.edge.protocol import BoundedProtocol, PeerLimits
+from service.edge.peer_limits import PeerLimits
+from service.edge.protocol import BoundedProtocol
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)

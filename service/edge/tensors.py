@@ -62,7 +62,8 @@ class InferBody:
         """
         length = len(body)
         if header_length is not None:
-            if not (header_length.isascii() and header_length.isdigit() and 0 < int(header_length) <= length):
+            is_number = header_length.isascii() and header_length.isdigit() and len(header_length) < 20
+            if not (is_number and 0 < int(header_length) <= length):
                 raise MalformedRequestError(
                     f"Inference-Header-Content-Length is {header_length[:40]!r}; it is the length of the JSON object "
                     f"with which the body begins, so a number from 1 to {length}."

@@ -17,7 +17,7 @@ Shapes: b batch, c channels.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,8 +52,8 @@ class Scorer(Protocol):
     def evidence(self, pixels: PixelsOfImages) -> Evidence:
         """The evidence of images, each image's its own: (b, c, h, w), or images of several shapes."""
 
-    def explain(self, pixels: PixelsOfImages, z_hat: NDArray[np.float32]) -> Explanation:
-        """Reconstructions and heatmaps of images whose latents (b, latent_dim) are known."""
+    def examine(self, pixels: PixelsOfImages) -> tuple[Evidence, Explanation]:
+        """The evidence of images, and their reconstructions and heatmaps."""
 
 
 @dataclass(frozen=True)
@@ -252,24 +252,25 @@ def _give(answer: asyncio.Future[T], outcome: T | Exception) -> None:
 
 
 def _run(scorer: Scorer, jobs: Sequence[_Job]) -> list[Scored]:
-    evidence = scorer.evidence(_together([job.picture.pixels for job in jobs]))
-    asked = [i for i, job in enumerate(jobs) if job.heatmap]
-    explained: dict[int, tuple[NDArray[np.float32] | None, NDArray[np.float32]]] = {}
-    if asked:
-        explanation = scorer.explain(_together([jobs[i].picture.pixels for i in asked]), evidence.z_hat[asked])
-        x_hat = [None] * len(asked) if explanation.x_hat is None else list(explanation.x_hat)
-        pairs = zip(x_hat, explanation.heatmap, strict=True)
-        explained = dict(zip(asked, pairs, strict=True))
-    return [
-        Scored(
+    scored: dict[int, Scored] = {}
+    for heatmap in (False, True):
+        rows = [i for i, job in enumerate(jobs) if job.heatmap is heatmap]
+        if rows:
+            scored |= zip(rows, _scored(scorer, [jobs[i].picture for i in rows], heatmap=heatmap), strict=True)
+    return [scored[i] for i in range(len(jobs))]
+
+
+def _scored(scorer: Scorer, pictures: Sequence[Picture], *, heatmap: bool) -> Iterator[Scored]:
+    pixels = _together([picture.pixels for picture in pictures])
+    evidence, explanation = scorer.examine(pixels) if heatmap else (scorer.evidence(pixels), None)
+    for i, picture in enumerate(pictures):
+        yield Scored(
             score=float(evidence.score[i]),
             terms={name: float(values[i]) for name, values in evidence.terms.items()},
-            picture=job.picture,
-            x_hat=explained[i][0] if job.heatmap else None,
-            heatmap=explained[i][1] if job.heatmap else None,
+            picture=picture,
+            x_hat=None if explanation is None or explanation.x_hat is None else explanation.x_hat[i],
+            heatmap=None if explanation is None else explanation.heatmap[i],
         )
-        for i, job in enumerate(jobs)
-    ]
 
 
 def _together(images: Sequence[Pixels]) -> PixelsOfImages:

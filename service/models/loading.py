@@ -3,15 +3,20 @@
 At the start every version under the models folder is loaded in the background, current versions first. Later, `reload`
 and `rescan` load what is new or has changed. A bundle is verified and warmed while the old one still serves, and
 replaces it only then; if it fails, the old one serves on. A broken bundle is reported and harms no other. All of this
-blocks, and is done by one thread at a time.
+blocks, and is done by one thread at a time. The event loop has it done `in_turn`.
 """
 
+import asyncio
 import hashlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from anomaly.bundle import BundleRef
 from anomaly.bundle.layout import SUMS
@@ -22,6 +27,7 @@ from service.models.pool import Pool, Slot
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Finder = Callable[[], Sequence[BundleRef]]
 Loader = Callable[[Path], Detector]
 
@@ -38,6 +44,12 @@ class Loading:
         self._unloaded_names: set[str] = set()  # all their versions, those yet to come too
         self._one_at_a_time = threading.Lock()
         self._stopped = threading.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loading")
+
+    async def in_turn(self, work: Callable[..., T], *arguments: object) -> T:
+        """What one of the calls below gives, in a thread for these alone: loads that wait hold up nothing else."""
+        call = partial(copy_context().run, work, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def load_all(self, on_settled: Callable[[Pool], object] | None = None) -> None:
         """Load every bundle of the pool, current versions first; call `on_settled` when these are done.
@@ -131,8 +143,9 @@ class Loading:
         logger.info("bundle %s version %d is unloaded", name, version)
 
     def stop(self) -> None:
-        """Let whatever loads end after the bundle that it is loading."""
+        """Let whatever loads end after the bundle that it is loading, and begin no further call."""
         self._stopped.set()
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _fill_each(self, slots: Sequence[Slot]) -> list[Slot]:
         return [self._fill(slot) for slot in slots if not self._stopped.is_set()]

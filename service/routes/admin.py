@@ -1,6 +1,5 @@
 """`POST /admin/load`, `/admin/unload` and `/admin/rescan`: which bundles are served, changed while the server runs."""
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -20,7 +19,7 @@ router = APIRouter(prefix="/admin", tags=["administration"], responses=ERRORS)
 @router.post("/load")
 async def load(query: Annotated[BundleQuery, Query()], state: AppState) -> ModelIdentity:
     """Verify and warm a bundle of the models folder, then serve it in the place of what was served by its name."""
-    bundle = (await asyncio.to_thread(state.loading.reload, query.model, query.version)).bundle
+    bundle = (await state.loading.in_turn(state.loading.reload, query.model, query.version)).bundle
     return ModelIdentity(model=bundle.name, version=bundle.version, digest=bundle.digest)
 
 
@@ -30,13 +29,13 @@ async def unload(query: Annotated[VersionQuery, Query()], state: AppState) -> No
 
     Requests that have begun are answered, but a form without `?model=` takes what is served when all of it has come.
     """
-    await asyncio.to_thread(state.loading.unload, query.model, query.version)
+    await state.loading.in_turn(state.loading.unload, query.model, query.version)
 
 
 @router.post("/rescan")
 async def rescan(state: AppState) -> RescanAnswer:
     """Load every bundle of the models folder that is new, has changed or had failed. What is gone is still served."""
-    slots = await asyncio.to_thread(state.loading.rescan)
+    slots = await state.loading.in_turn(state.loading.rescan)
     return RescanAnswer(
         loaded=[slot.label for slot in slots if not slot.failure],
         failed=[f"{slot.label}: {slot.failure}" for slot in slots if slot.failure],

@@ -33,12 +33,12 @@ async def readyz(request: Request, response: Response, state: AppState) -> Ready
     A bundle is settled when it is loaded or known to be broken. Where there are keys, a caller without one is not
     told which bundles these are.
     """
-    slots = state.pool.current if caller_of(request) else []
-    if not state.is_ready:
+    slots, is_ready = state.pool.current if caller_of(request) else [], state.is_ready
+    if not is_ready:
         response.status_code = 503
         response.headers["Retry-After"] = "5"
     return ReadyAnswer(
-        ready=state.is_ready,
+        ready=is_ready,
         loaded=[slot.label for slot in slots if slot.detector],
         loading=[slot.label for slot in slots if not slot.is_settled],
         failed=[f"{slot.label}: {slot.failure}" for slot in slots if slot.failure],

@@ -46,7 +46,7 @@ async def load_model(request: Request, name: str, state: AppState) -> Response:
             f"Nothing can be chosen when a model is loaded, but there are {', '.join(parameters)[:200]}. Put the "
             "bundle into the models folder, and load it without parameters."
         )
-    await asyncio.to_thread(state.loading.load_model, name)
+    await state.loading.in_turn(state.loading.load_model, name)
     return Response()
 
 
@@ -56,7 +56,7 @@ async def unload_model(request: Request, name: str, state: AppState) -> Response
     parameters = (await _read(LoadRequest, request)).parameters
     if unknown := parameters.keys() - {DEPENDENTS}:
         raise MalformedRequestError(f"There is no parameter {', '.join(sorted(unknown))[:200]}; leave it out.")
-    await asyncio.to_thread(state.loading.unload_model, name)
+    await state.loading.in_turn(state.loading.unload_model, name)
     return Response()
 
 

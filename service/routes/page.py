@@ -1,10 +1,10 @@
 """`GET /`: the page for people. It uses nothing but the public calls, and loads nothing from other servers."""
 
 import re
+from hashlib import sha256
 from pathlib import Path
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 STATIC = Path(__file__).parent.parent / "static"
@@ -22,15 +22,25 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-async def index() -> FileResponse:
+async def index(request: Request) -> Response:
     """The page."""
-    return FileResponse(STATIC / "index.html", media_type="text/html", headers=HEADERS)
+    return _answer(STATIC / "index.html", "text/html", request)
 
 
 @router.get("/static/{name}")
-async def part(name: str) -> FileResponse:
+async def part(name: str, request: Request) -> Response:
     """The page's scripts, styles and icon."""
     path = STATIC / name
     if not PART.fullmatch(name) or not path.is_file():
         raise HTTPException(404)
-    return FileResponse(path, media_type=KINDS[path.suffix], headers=HEADERS)
+    return _answer(path, KINDS[path.suffix], request)
+
+
+def _answer(path: Path, kind: str, request: Request) -> Response:
+    """The file; or no more than that it is what the browser has already (RFC 9110, section 13.1.2)."""
+    data = path.read_bytes()
+    headers = HEADERS | {"ETag": f'"{sha256(data).hexdigest()}"'}
+    known = {tag.strip().removeprefix("W/") for tag in ",".join(request.headers.getlist("if-none-match")).split(",")}
+    if known & {headers["ETag"], "*"}:
+        return Response(status_code=304, headers=headers)
+    return Response(data, media_type=kind, headers=headers)

@@ -60,8 +60,14 @@ export async function ask(path, options) {
   return reaching(() => response.json());
 }
 
+/** The answer as a file. Raises as `ask` does, also where the answer ends before it is whole. */
+export async function download(path) {
+  const response = await request(path);
+  return reaching(() => response.blob());
+}
+
 /** The answer itself, of any type, if it is a good one. Raises as `ask` does. */
-export async function request(path, options = {}) {
+async function request(path, options = {}) {
   for (;;) {
     const key = currentKey();
     const response = await send(path, options, key);

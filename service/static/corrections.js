@@ -1,6 +1,6 @@
 // What a person says of an image: kept by the server's history, where it is on.
 
-import { request } from "./api.js";
+import { ask } from "./api.js";
 import { make } from "./dom.js";
 
 const CHOICES = [
@@ -9,7 +9,7 @@ const CHOICES = [
   ["No correction", null],
 ];
 
-/** Buttons that correct these entries of the history; `onCorrected(correction)` is called once the server has it. */
+/** Buttons that correct these entries of the history; once it has that, `onCorrected` gets the correction and a row. */
 export function correctionButtons(ids, current, onCorrected) {
   const trouble = make("span", { className: "warning", role: "alert" });
   const buttons = CHOICES.map(([text]) => make("button", { type: "button" }, text));
@@ -19,24 +19,25 @@ export function correctionButtons(ids, current, onCorrected) {
   buttons.forEach((button, i) => {
     button.addEventListener("click", async () => {
       const correction = CHOICES[i][1];
-      trouble.textContent = await correct(ids, correction);
-      if (trouble.textContent) return;
-      press(correction);
-      onCorrected(correction);
+      trouble.textContent = "";
+      try {
+        const row = await correct(ids, correction);
+        press(correction);
+        onCorrected(correction, row);
+      } catch (problem) {
+        trouble.textContent = problem.message;
+      }
     });
   });
   press(current);
   return [...buttons, trouble];
 }
 
-// Says what went wrong, or "".
+// The row of the last of them, as it is then. Raises Problem.
 async function correct(ids, correction) {
   const headers = { "Content-Type": "application/json" };
   const body = JSON.stringify({ correction });
-  try {
-    for (const id of ids) await request(`history/${id}/correction`, { method: "PUT", headers, body });
-    return "";
-  } catch (problem) {
-    return problem.message;
-  }
+  let row = null;
+  for (const id of ids) row = await ask(`history/${id}/correction`, { method: "PUT", headers, body });
+  return row;
 }

@@ -1,10 +1,10 @@
 // The history: what the server has scored, by whomever; searched, opened, corrected; the same as CSV.
 
-import { Latest, ask, request, withQuery } from "./api.js";
+import { Latest, ask, download, withQuery } from "./api.js";
 import { correctionButtons } from "./corrections.js";
 import { find, make, named, save } from "./dom.js";
 import { chosenModel } from "./models.js";
-import { openRecord, showThumbnail, verdictOfRow } from "./record.js";
+import { nameOf, openRecord, showThumbnail, verdictOfRow } from "./record.js";
 import { NAMES, SIGNS, number, rankOf } from "./verdicts.js";
 
 const PAGE = 50;
@@ -25,26 +25,28 @@ export function connectHistory() {
 /** Show the newest that pass the filter. */
 export async function showHistory() {
   next = null;
+  find("history-more").hidden = true;
   find("history-rows").replaceChildren();
   await addPage();
 }
 
 async function addPage() {
   const signal = listing.begin();
-  find("history-more").hidden = true;
+  const [more, rows] = [find("history-more"), find("history-rows")];
   await told(async () => {
     const page = withQuery("history", { ...filter(), before: next, limit: PAGE });
     const { items, next: after } = await ask(page, { signal });
-    find("history-rows").append(...items.map(rowOf));
+    const added = items.map(rowOf);
+    rows.append(...added);
     next = after;
-    return find("history-rows").childElementCount ? "" : "Nothing is kept that fits.";
+    if (document.activeElement === more) added[0]?.querySelector(".open").focus(); // the button may go
+    return rows.childElementCount ? "" : "Nothing is kept that fits.";
   });
-  if (!signal.aborted) find("history-more").hidden = next === null;
+  if (!signal.aborted) more.hidden = next === null;
 }
 
 async function exportCsv() {
-  const response = await request(withQuery("history.csv", filter()));
-  save(await response.blob(), "history.csv");
+  save(await download(withQuery("history.csv", filter())), "history.csv");
   return "";
 }
 
@@ -71,10 +73,10 @@ function rowOf(entry) {
   row.dataset.verdict = verdict;
   const told = make("p", { className: "faint" });
   const tell = () => (told.textContent = corrected(entry));
-  const buttons = make("div", { className: "correction", role: "group", ariaLabel: `Correct ${entry.filename}` });
+  const buttons = make("div", { className: "correction", role: "group", ariaLabel: `Correct ${nameOf(entry)}` });
   buttons.append(
-    ...correctionButtons([entry.id], entry.correction, (correction) => {
-      Object.assign(entry, { correction, corrected_by: "you" });
+    ...correctionButtons([entry.id], entry.correction, (correction, row) => {
+      Object.assign(entry, { correction, corrected_by: "you", corrected_at: row.corrected_at });
       tell();
     }),
   );
@@ -90,7 +92,7 @@ function rowOf(entry) {
 }
 
 function namesOf(entry) {
-  const open = make("button", { type: "button", className: "open" }, named("span", entry.filename ?? "without a name"));
+  const open = make("button", { type: "button", className: "open" }, named("span", nameOf(entry)));
   open.addEventListener("click", () => openRecord(entry));
   const facts = [
     new Date(entry.time).toLocaleString(),

@@ -11,8 +11,10 @@ const SYSTEM = ["__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume
 /** Connect the ways in; `accept([{ file, name, label }])` gets what comes. */
 export function connectIntake(accept) {
   const take = (entries) => {
-    const taken = labelled(entries);
-    find("left-out").textContent = leftOut(entries.length - taken.length);
+    const read = entries.filter(({ file }) => file);
+    const taken = labelled(read);
+    const texts = [leftOut(read.length - taken.length), unread(entries.length - read.length)];
+    find("left-out").textContent = texts.filter(Boolean).join(" ");
     accept(taken);
   };
   for (const [button, input] of [["choose-files", "files"], ["choose-folder", "folder"]]) {
@@ -57,12 +59,19 @@ function leftOut(count) {
   return `${files} left out: hidden files, masks, or files that are no images.`;
 }
 
+function unread(count) {
+  if (!count) return "";
+  return `${count === 1 ? "1 file or folder" : `${count} files or folders`} could not be read.`;
+}
+
 function connectDrop(take) {
   for (const kind of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(kind, async (event) => {
       event.preventDefault();
       find("drop").classList.toggle("over", kind === "dragover");
-      if (kind === "drop") take(await filesOf(event.dataTransfer));
+      if (kind !== "drop") return;
+      const entries = await filesOf(event.dataTransfer);
+      if (entries.length) take(entries); // it may have been a text
     });
   }
 }
@@ -74,7 +83,10 @@ async function filesOf(transfer) {
   return (await Promise.all(entries.map(filesBelow))).flat();
 }
 
-async function filesBelow(entry) {
+// What cannot be read is without a file, and costs itself alone.
+const filesBelow = (entry) => contentOf(entry).catch(() => [{ file: null, path: entry.fullPath }]);
+
+async function contentOf(entry) {
   if (entry.isFile) {
     const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
     return [{ file, path: entry.fullPath.replace(/^\//, "") }];

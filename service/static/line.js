@@ -78,11 +78,13 @@ async function score([file, model], signal) {
 async function follow(model, signal) {
   for (let tries = 0; !signal.aborted; ) {
     let waitMs = POLL_MS;
+    const before = newest;
     try {
       const { items } = await ask(withQuery("history", { model, limit: 1 }), { signal });
       if (tries) show("waiting", { why: AWAITING });
       tries = 0;
-      if (items.length && items[0].id !== newest) showVerdict(items[0]);
+      const isLate = newest !== before; // an image that was given here has been scored since it was asked
+      if (items.length && items[0].id !== newest && !isLate) showVerdict(items[0]);
     } catch (problem) {
       if (signal.aborted) return;
       tries += 1;
@@ -135,9 +137,14 @@ function pause(ms, signal) {
   });
 }
 
-// A screen that goes dark says nothing. Browsers may refuse.
-async function keepAwake(signal) {
-  const lock = await navigator.wakeLock?.request("screen").catch(() => null);
-  if (signal.aborted) lock?.release();
-  else signal.addEventListener("abort", () => lock?.release());
+// A screen that goes dark says nothing. Browsers may refuse, and take the lock back when the tab is hidden.
+function keepAwake(signal) {
+  const hold = async () => {
+    if (document.hidden) return;
+    const lock = await navigator.wakeLock?.request("screen").catch(() => null);
+    if (signal.aborted) lock?.release();
+    else signal.addEventListener("abort", () => lock?.release());
+  };
+  hold();
+  document.addEventListener("visibilitychange", hold, { signal });
 }

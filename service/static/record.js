@@ -1,6 +1,6 @@
 // One entry of the history, opened: its thumbnail, where they are kept, its terms, and all that is kept of it.
 
-import { request } from "./api.js";
+import { download } from "./api.js";
 import { find, make, named, showName } from "./dom.js";
 import { NAMES, SIGNS, number, percent, rankOf } from "./verdicts.js";
 
@@ -13,10 +13,13 @@ export function connectRecord() {
 export const verdictOfRow = ({ is_anomalous: isAnomalous }) =>
   isAnomalous === null ? "none" : isAnomalous ? "anomalous" : "normal";
 
+/** What an entry is called. */
+export const nameOf = ({ filename }) => filename ?? "without a name";
+
 /** Open an entry as it was listed. */
 export function openRecord(entry) {
   const verdict = verdictOfRow(entry);
-  showName(find("record-name"), entry.filename ?? "without a name");
+  showName(find("record-name"), nameOf(entry));
   find("record").dataset.verdict = verdict;
   find("record-verdict").textContent = `${SIGNS[verdict]} ${NAMES[verdict]}`;
   const picture = make("div"); // its own, so that a picture that comes late is not shown with another entry
@@ -31,8 +34,8 @@ export function openRecord(entry) {
 /** Put the picture of an entry into `target`. */
 export async function showThumbnail(target, id, alt = "") {
   try {
-    const blob = await (await request(`history/${id}/thumbnail`)).blob();
-    const image = make("img", { src: URL.createObjectURL(blob), alt });
+    const file = await download(`history/${id}/thumbnail`);
+    const image = make("img", { src: URL.createObjectURL(file), alt });
     const release = () => URL.revokeObjectURL(image.src);
     image.addEventListener("load", release);
     image.addEventListener("error", release);

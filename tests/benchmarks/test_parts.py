@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from benchmarks import parts
 from benchmarks.part_sets import FEW, SETS, Prepared, prepare_set
 from benchmarks.parts_tables import false_alarm_interval, shortfalls, to_page
 from benchmarks.rows import Row
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +195,25 @@ def test_manifests_keep_masks(tmp_path: Path) -> None:
     masks = [row["mask"] for row in rows if row["label"] == "anomalous"]
     assert len(masks) == 2
     assert all(Path(mask).exists() for mask in masks)
+
+
+def figures_of_parts(page: str, columns: Sequence[str]) -> dict[str, list[str]]:
+    """The named columns of the first table of a page that has `parts` as a column, by data set."""
+    found: dict[str, list[str]] = {}
+    names: list[str] = []
+    for line in (ROOT / page).read_text("utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if "`parts`" in cells and cells[0] == "data":
+            names = cells
+        elif names and not line.startswith("|"):
+            return found
+        elif names and not cells[0].startswith("--"):
+            found[cells[0]] = [cells[names.index(column)] for column in columns]
+    raise AssertionError(f"{page} has no such table")
+
+
+def test_the_figures_in_the_readme_are_those_of_the_page() -> None:
+    columns = ("`parts`", "PatchCore's evidence", "PCA")
+    of_readme, of_page = (figures_of_parts(page, columns) for page in ("README.md", "docs/parts.md"))
+    assert len(of_readme) >= 5
+    assert of_readme.items() <= of_page.items()

@@ -209,6 +209,21 @@ def test_files_of_which_one_page_was_read_are_counted(tmp_path: Path) -> None:
     assert told not in call("archive", MNIST, source, "--out", out, *OPTIONS).stderr
 
 
+def test_a_list_whose_shards_would_share_results_is_refused(tmp_path: Path) -> None:
+    """Else the second would take the place of the first, and both would be scored anew each time."""
+    for folder in (tmp_path / "line", tmp_path / "lists" / "line"):
+        folder.mkdir(parents=True)
+        write_tar(folder / "a.tar", 0)
+    listing = tmp_path / "lists" / "shards.txt"
+    listing.write_text("line/a.tar\n../line/a.tar\n")
+    with pytest.raises(
+        DataError, match=r"two shards whose results would both be line/a\.tar\.parquet; give one of them"
+    ):
+        list(list_shards(str(listing)))
+    listing.write_text(f"line/a.tar\n{tmp_path / 'line' / 'a.tar'}\n")
+    assert len({shard.result for shard in list_shards(str(listing))}) == 2
+
+
 @pytest.fixture
 def nothing_done(tmp_path: Path) -> Iterator[Path]:
     source = tmp_path / "src"

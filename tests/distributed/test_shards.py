@@ -19,7 +19,7 @@ def test_a_list_names_shards(tmp_path: Path) -> None:
     for again in ("a.tar", "./a.tar", "line/../a.tar", str(tmp_path / "a.tar")):
         listing.write_text(f"line\na.tar\n{again}\n")
         said = refused("archive", MNIST, listing, "--out", out, *OPTIONS)
-        assert f"names a shard twice, as a.tar and as {again}; name each once" in said
+        assert "names a shard twice: a.tar; name each once" in said
     assert hashes(out) == before
 
 
@@ -30,7 +30,7 @@ def test_listed_shards_whose_results_would_have_one_name_are_refused(tmp_path: P
     listing, out = tmp_path / "night" / "shards.txt", tmp_path / "dest"
     listing.write_text("lot\n../lot\n")
     said = refused("archive", MNIST, listing, "--out", out, *OPTIONS)
-    assert "names lot and ../lot, whose results would have the same name, lot.parquet" in said
+    assert "names two shards whose results would both be lot.parquet" in said
     (tmp_path / "shards.txt").write_text("night/lot\nlot\n")
     done("archive", MNIST, tmp_path / "shards.txt", "--out", out, *OPTIONS)
     assert sum(len(rows_of(out / name)) for name in hashes(out)) == 2 * NUM

@@ -14,11 +14,21 @@ from pathlib import Path
 import psutil
 import pytest
 
+from anomaly.distributed.processes import Processes
 from anomaly.distributed.tasks import Outcome, drive, run_tasks
-from anomaly.distributed.workers import Answer, Workers
+from anomaly.distributed.workers import Answer, Worker, Workers
 from anomaly.errors import ClusterError, UsageError
 from benchmarks.ray_clusters import RayCluster
-from tests.distributed.functions import dying, failing, own_process, process_of, refusing, times, two
+from tests.distributed.functions import (
+    dying,
+    failing,
+    own_process,
+    process_of,
+    refusing,
+    times,
+    two,
+    visible_gpus,
+)
 
 PROGRAM = """
 import json, sys
@@ -84,6 +94,49 @@ def test_an_item_that_fails_costs_itself_alone_and_a_death_is_one_of_them() -> N
     assert {n: o.error for n, o in outcomes.items() if o.error and n != 7} == EXPECTED_FAILURES
     assert {n: o.result for n, o in outcomes.items() if not o.error} == {n: 2 * n for n in (0, 2, 4, 6, 8)}
     assert "died of it 3 times" in str(outcomes[7].error)
+
+
+def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced() -> None:
+    outcomes = run_tasks(process_of, range(3), initialise=own_process, workers=Workers(1))
+    first = next(outcomes).result
+    assert first is not None
+    worker = psutil.Process(first[1])
+    worker.kill()
+    worker.wait()
+    time.sleep(0.5)  # until the pool has noticed
+    others = [outcome.result for outcome in outcomes]
+    assert [result is not None and result[1] != first[1] for result in others] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "visible", "expected"),
+    [
+        (1, "", ["0", "1"]),
+        (1, "GPU-a, GPU-b", ["GPU-a", "GPU-b"]),
+        (2, "", ["0,1"]),
+        (0.5, "", ["0", "0", "1", "1"]),
+        (0.4, "5,7", ["5", "5", "7", "7"]),  # a third of 0.4 would not fit
+        (0.3, "", ["0", "0", "0", "1", "1", "1"]),
+    ],
+)
+def test_workers_share_gpus_as_far_as_these_go(
+    gpus: float, visible: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each worker has one item, as each is kept until all have begun."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    workers = Workers(len(expected), gpus=gpus)
+    with Processes(Worker(two, visible_gpus), workers) as pool:
+        for place in range(len(expected)):
+            pool.submit(place, place)
+        found: dict[int, str | None] = {}
+        while len(found) < len(expected):
+            found |= {place: answer.result for place, answer in pool.wait()}
+    assert [found[place] for place in range(len(expected))] == expected
+    with pytest.raises(ClusterError, match=r"cannot be had: this machine has 2 GPUs\. Ask for fewer workers"):
+        Processes(Worker(two, visible_gpus), Workers(len(expected) + 1, gpus=gpus))
 
 
 @pytest.mark.parametrize(("initialise", "error"), [(refusing, UsageError), (dying, ClusterError)])

@@ -13,6 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch.nn.functional import softplus
 
 from anomaly.calibration import Calibration
+from anomaly.config import Resize
+from anomaly.config.places import STRIDE
 from anomaly.errors import UsageError
 from anomaly.inference import Detector, load_detector
 from anomaly.inference.latents import NUM_SLOTS, _propose
@@ -274,6 +276,36 @@ def test_nothing_gives_nothing(detector: Detector) -> None:
         assert set(scores.terms) == set(detector.bundle.manifest.terms)
         assert scores.x_hat is not None
         assert scores.x_hat.shape == (0, 1, 8, 8)
+
+
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+@pytest.mark.parametrize("model", ["bigan_dir", "anogan_dir", "patched_dir", "whole_places_dir"])
+def test_an_examination_is_the_evidence_and_its_explanation(
+    model: str, engine: str, request: pytest.FixtureRequest
+) -> None:
+    detector = load_detector(request.getfixturevalue(model), device="cpu", engine=engine)
+    config = detector.preprocess
+    side = config.size if config.resize is not Resize.WHOLE else 4 * STRIDE
+    pixels = np.random.default_rng(0).integers(0, 256, (3, config.channels, side, side), np.uint8)
+    evidence, explanation = detector.examine(pixels)
+    alone = detector.evidence(pixels)
+    assert_array_equal(evidence.score, alone.score)
+    assert evidence.terms.keys() == alone.terms.keys()
+    for name, values in alone.terms.items():
+        assert_array_equal(evidence.terms[name], values, err_msg=name)
+    assert_array_equal(evidence.z_hat, alone.z_hat)
+    explained = detector.explain(pixels, alone.z_hat)
+    assert_array_equal(explanation.x_hat, explained.x_hat)
+    assert_array_equal(explanation.heatmap, explained.heatmap)
+
+
+def test_nothing_examined_is_nothing(detector: Detector) -> None:
+    evidence, explanation = detector.examine(np.empty((0, 1, 8, 8), np.uint8))
+    assert evidence.terms.keys() == set(detector.bundle.manifest.terms)
+    assert evidence.z_hat.shape == (0, detector.bundle.manifest.recipe.network.latent_dim)
+    assert explanation.x_hat is not None
+    assert explanation.x_hat.shape == (0, 1, 8, 8)
+    assert explanation.heatmap == []
 
 
 def test_heatmaps_have_the_size_of_their_images(detector: Detector) -> None:

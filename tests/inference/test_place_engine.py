@@ -189,3 +189,21 @@ def test_places_outside_of_the_region_do_not_count() -> None:
     assert terms["strongest_place"][0] == seen[:, :, :5].max()
     grey = np.full_like(image, OUTSIDE)  # no signal, say: it is no empty picture
     assert bounded.observe([grey])[0] == plain.observe([grey])[0]
+
+
+def test_terms_and_heatmap_of_a_picture_cost_one_pass() -> None:
+    passes = 0
+    counting = engine()
+    run = counting._run_small
+
+    def counted(pixels: NDArray[np.uint8], *at: NDArray[np.float32]) -> NDArray[np.float32]:
+        nonlocal passes
+        passes += 1
+        return run(pixels, *at)
+
+    counting._run_small = counted
+    terms, z_hat, (x_hat, maps) = counting.examine([picture(32, 48), picture(64, 32)])
+    assert passes == 2
+    assert z_hat.shape == (2, 0)
+    assert x_hat is None
+    np.testing.assert_array_equal([each.max() for each in maps], terms["strongest_place"])

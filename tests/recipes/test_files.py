@@ -35,6 +35,14 @@ def test_a_users_file_is_read_with_its_first_comment(tmp_path: Path) -> None:
     assert file.sections == {"training": {"steps": 7}}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_of_a_windows_editor_or_shell_is_read(tmp_path: Path, encoding: str) -> None:
+    """`anomaly recipes show NAME > mine.toml` in PowerShell writes UTF-16."""
+    (tmp_path / "screws.toml").write_bytes("# Schräubchen.\r\n[training]\r\nsteps = 7\r\n".encode(encoding))
+    file = read_recipe(str(tmp_path / "screws.toml"))
+    assert (file.about, file.sections) == (["Schräubchen."], {"training": {"steps": 7}})
+
+
 def test_a_file_without_a_comment_is_a_recipe_too(tmp_path: Path) -> None:
     (tmp_path / "plain.toml").write_text("[training]\nsteps = 7\n")
     assert read_recipe(str(tmp_path / "plain.toml")).about == []
@@ -63,7 +71,8 @@ def test_an_unknown_name_says_which_there_are(name: str) -> None:
         (b"[training]\nsteps = 7\nsteps = 8\n", "is not TOML"),
         (b"[training]\nsteps = " + b"9" * 6000, "is not TOML"),
         (b"[training]\nsteps = " + b"[" * 6000, "is not TOML"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"\xff", "cannot be read"),
+        (b"\xff\xfe#", "cannot be read"),  # half a character of UTF-16
         (None, "cannot be read"),
     ],
 )

@@ -110,12 +110,12 @@ class TaggedDetector(Detector):
         scores = np.where(tags == NOT_FINITE, np.nan, tags) + 0.5 * (self.bundle.name == "other")
         return Evidence(scores, {"residual": tags / 2}, np.zeros((len(pixels), 1), np.float32))
 
-    def explain(self, pixels: PixelsOfImages, z_hat: NDArray[np.float32]) -> Explanation:
-        assert len(z_hat) == len(pixels)
+    def examine(self, pixels: PixelsOfImages) -> tuple[Evidence, Explanation]:
+        evidence = self.evidence(pixels)
         x_hat = (np.asarray(pixels) / 127.5 - 1).astype(np.float32)
         heatmap = np.full((len(pixels), SIDE, SIDE), 0.5, np.float32)
         heatmap[:, HOT[0], HOT[1]] = self.hottest
-        return Explanation(x_hat, list(heatmap))
+        return evidence, Explanation(x_hat, list(heatmap))
 
 
 def load_tagged(path: Path) -> TaggedDetector:

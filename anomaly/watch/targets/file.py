@@ -38,14 +38,13 @@ class AppendedFile:
     def deliver(self, rows: Sequence[ResultRow]) -> Iterator[int]:
         """See `Target`. What could be written of the rows only in part is taken back."""
         try:
-            with self._path.open("ab") as file:
-                size = file.tell()
+            with self._path.open("ab", buffering=0) as file:  # a buffer would write its rest when it is closed
+                size = file.seek(0, os.SEEK_END)
                 try:
-                    file.write(self._text_of(rows, header=not size))
-                    file.flush()
+                    _write_all(file, self._text_of(rows, header=not size))
                     os.fsync(file.fileno())
                 except OSError:
-                    os.truncate(self._path, size)
+                    file.truncate(size)
                     raise
         except OSError as error:
             raise DeliveryError(f"{self._path} cannot be written: {reason_of(error)}") from error
@@ -85,6 +84,13 @@ class AppendedFile:
         except ValueError:
             return False
         return isinstance(row, dict) and set(self._columns[:2]) <= row.keys()
+
+
+def _write_all(file: io.FileIO, data: bytes) -> None:
+    """The system may take a part at a time."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _remove_torn_row(path: Path, is_csv: bool) -> None:

@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from anomaly.errors import UsageError
+from anomaly.errors import UsageError, reason_of
 from anomaly.extras import require
+from anomaly.files import text_encoding
 from anomaly.pipeline.results import ResultRow
 from anomaly.watch.targets.target import DeliveryError
 
@@ -76,17 +77,17 @@ def read_secret(file: Path | None) -> bytes | None:
     """The secret in this file, or in the environment variable; None where there is none.
 
     Raises:
-        UsageError: it is no base64, too short, or in both places.
+        UsageError: it is no base64, too short, or in both places, or the file cannot be read.
     """
     given = os.environ.get(SECRET)
     if file is not None and given:
         raise UsageError(f"the secret is given twice, by --secret-file and by {SECRET}; leave one of them away")
-    where = SECRET if file is None else str(file)
-    text = file.read_text("utf-8").strip() if file is not None else given
-    if not text and file is None:
+    if file is None and not given:
         return None
+    where = SECRET if file is None else str(file)
     try:
-        secret = base64.b64decode((text or "").removeprefix(_PREFIX), validate=True)
+        text = given or "" if file is None else _text_in(file)
+        secret = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
     except (binascii.Error, ValueError):
         secret = b""
     if len(secret) < _MIN_BYTES:
@@ -94,3 +95,12 @@ def read_secret(file: Path | None) -> bytes | None:
             f"the secret in {where} is not base64 of at least {_MIN_BYTES} bytes; make one by `openssl rand -base64 32`"
         )
     return secret
+
+
+def _text_in(file: Path) -> str:
+    """Raises UnicodeDecodeError where it is no text."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"the secret's file {file} cannot be read: {reason_of(error)}; give another one") from error
+    return data.decode(text_encoding(data)).strip()

@@ -3,13 +3,15 @@ import hmac
 import logging
 import os
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from anomaly.errors import UsageError
-from service.edge.keys import Keyring, Scope, add_key, read_keys, remove_key
+from service.edge import keys
+from service.edge.keys import Key, Keyring, Scope, add_key, read_keys, remove_key
 
 HASH = "0" * 64
 
@@ -204,3 +206,31 @@ def test_what_is_no_regular_file_is_refused_and_stays(file: Path) -> None:
     assert fifo.is_fifo()
     assert Path("/dev/null").is_char_device()
     assert sorted(file.parent.iterdir()) == sorted([fifo, folder, circle, link])
+
+
+def test_of_two_reloads_at_once_the_one_that_reads_last_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a key that was removed would stay in force until the next reload."""
+    path = tmp_path / "keys"
+    removed, kept = add_key(path, "removed", ["score"]), add_key(path, "kept", ["score"])
+    ring = Keyring(path)
+    read, has_read, may_go_on = keys.read_keys, threading.Event(), threading.Event()
+
+    def read_slowly(path: Path) -> tuple[Key, ...]:
+        found = read(path)
+        if not has_read.is_set():
+            has_read.set()
+            assert may_go_on.wait(10)
+        return found
+
+    monkeypatch.setattr(keys, "read_keys", read_slowly)
+    reloads = [threading.Thread(target=ring.reload) for _ in range(2)]
+    reloads[0].start()
+    assert has_read.wait(10)
+    remove_key(path, "removed")
+    reloads[1].start()
+    reloads[1].join(0.2)  # it may have to wait for the other one
+    may_go_on.set()
+    for reload in reloads:
+        reload.join()
+    assert ring.find(removed) is None
+    assert ring.find(kept)

@@ -201,6 +201,40 @@ def test_an_endless_trailer_is_refused(impatient: Instance) -> None:
         assert b" 431 " in rest(connection)
 
 
+def test_what_stands_behind_a_body_is_no_header(impatient: Instance) -> None:
+    body = b"%x\r\n%b\r\n0\r\n" % (len(png(1)), png(1))
+    trailers = b"X-Part-ID: plate\r\nX-Request-ID: mine\r\nHost: example.org\r\n\r\n"
+    with connected(impatient) as connection:
+        connection.sendall(HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + body + trailers)
+        head, _, answer = rest(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"x-request-id: mine" not in head
+    assert json.loads(answer)["part"] is None
+
+
+@pytest.mark.parametrize("rest_of_body", [b"", b"no chunk\r\n", b"1;" + b"x" * (MAX_HEAD_BYTES + 1)])
+def test_a_request_whose_body_goes_wrong_after_its_answer_gets_no_second_one(
+    impatient: Instance, rest_of_body: bytes
+) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(b"POST /no-such-path HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        head = connection.recv(10_000)
+        connection.sendall(b"1\r\nx\r\n" + rest_of_body)
+        answers = head + rest(connection)
+    assert answers.startswith(b"HTTP/1.1 404")
+    assert answers.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize(("version", "first"), [("1.0", b"HTTP/1.1 200 "), ("1.1", b"HTTP/1.1 100 ")])
+def test_only_a_client_that_knows_interim_answers_gets_one(impatient: Instance, version: str, first: bytes) -> None:
+    head = HEAD.replace(b"1.1", version.encode()) + b"Expect: 100-continue\r\nConnection: close\r\n"
+    with connected(impatient) as connection:
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(png(1)))
+        time.sleep(0.1)
+        connection.sendall(png(1))
+        assert rest(connection).startswith(first)
+
+
 def test_a_refused_peer_that_goes_on_sending_can_still_read_why(impatient: Instance) -> None:
     with connected(impatient) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nX: " + b"x" * (MAX_HEAD_BYTES + 1))
@@ -301,8 +335,12 @@ def test_the_offer_of_another_protocol_is_passed_over_and_the_body_is_read(
     assert answers.count(b'"score":7.0') == 2
 
 
-def test_a_connect_is_refused_once(instance: Instance) -> None:
+@pytest.mark.parametrize("before", [b"", request(1)], ids=["first", "second"])
+def test_a_connect_is_refused_once(instance: Instance, before: bytes) -> None:
     with connected(instance) as connection:
+        if before:
+            connection.sendall(before)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
         connection.sendall(b"CONNECT example.org:443 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert rest(connection).startswith(b"HTTP/1.1 4")
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from anomaly.data import Picture, PixelsOfImages
 from anomaly.errors import UndecodableImageError
@@ -45,10 +44,10 @@ class Device:
             raise ValueError("bad image")
         return Evidence(tags.astype(np.float64), {}, tags[:, None].astype(np.float32))
 
-    def explain(self, pixels: PixelsOfImages, z_hat: NDArray[np.float32]) -> Explanation:
-        return Explanation(
-            np.asarray(pixels, np.float32), list(np.broadcast_to(z_hat[:, :, None], (len(pixels), 2, 2)))
-        )
+    def examine(self, pixels: PixelsOfImages) -> tuple[Evidence, Explanation]:
+        evidence = self.evidence(pixels)
+        heatmap = np.broadcast_to(evidence.z_hat[:, :, None], (len(pixels), 2, 2))
+        return evidence, Explanation(np.asarray(pixels, np.float32), list(heatmap))
 
 
 def torch_error() -> type[Exception]:

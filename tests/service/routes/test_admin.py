@@ -1,9 +1,17 @@
+import base64
+import os
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.service.fakes import Instance, TaggedDetector, add_bundle, open_instance, png
+from anomaly.inference import Detector
+from service.app import create_app
+from service.settings import Settings
+from tests.service.fakes import Instance, TaggedDetector, add_bundle, load_tagged, open_instance, png, served
 from tests.service.routes.test_score import code
 
 
@@ -101,3 +109,32 @@ def test_what_takes_over_is_warm(own: Instance, models: Path, monkeypatch: pytes
     own.client.post("/admin/load?model=m")
     assert own.score(png(1)).json()["version"] == 2
     assert served == [1]  # it was warmed while version 1 still served
+
+
+def test_loads_that_wait_for_each_other_hold_up_no_image(models: Path) -> None:
+    """The threads for all that blocks are few: as many loads as there are of them wait here."""
+    add_bundle(models, "m")
+    settled, begun, gate = threading.Event(), threading.Event(), threading.Event()
+
+    def load(path: Path) -> Detector:
+        if path.parent.name == "slow":
+            begun.set()
+            assert gate.wait(20)
+        return load_tagged(path)
+
+    settings = Settings(models=models, threads=2)
+    app = create_app(settings, load=load, on_settled=lambda pool: settled.set())
+    with served(app, settings) as client, ThreadPoolExecutor(40) as callers:
+        assert settled.wait(10)
+        add_bundle(models, "slow")
+        asked = [callers.submit(client.post, "/admin/rescan") for _ in range(min(32, (os.cpu_count() or 1) + 4))]
+        try:
+            assert begun.wait(10)
+            time.sleep(0.5)  # until the others are there
+            image = base64.b64encode(png(5) + bytes(2**16)).decode()  # which is read in another thread
+            sent = {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [image]}]}
+            answer = client.post("/v2/models/m/infer", json=sent, timeout=10)
+        finally:
+            gate.set()
+        assert answer.json()["outputs"][0]["data"] == [5.0]
+        assert {call.result().status_code for call in asked} == {200}

@@ -24,6 +24,28 @@ def test_the_page_is_served_under_a_strict_policy(instance: Instance, path: str,
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize("path", ["/", "/static/main.js"])
+def test_what_a_browser_has_already_is_not_sent_again(instance: Instance, path: str) -> None:
+    """It asks each time, as the page may be that of another version by then."""
+    first = instance.client.get(path)
+    assert first.headers["cache-control"] == "no-cache"
+    tag = first.headers["etag"]
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = instance.client.get(path, headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        assert instance.client.head(path, headers={"If-None-Match": known}).status_code == 304
+    for other in ('"other"', f'{tag[:-2]}"', ""):
+        assert instance.client.get(path, headers={"If-None-Match": other}).content == first.content
+    assert instance.client.get("/static/page.css", headers={"If-None-Match": "*"}).status_code == 404
+
+
+@pytest.mark.parametrize("wanted", ["bytes=a-b", "lines=1-2", "bytes=99999999-"])
+def test_ranges_are_passed_over(instance: Instance, wanted: str) -> None:
+    """They may be (RFC 9110, section 14.2); one that is wrong is no error."""
+    answer = instance.client.get("/static/main.js", headers={"Range": wanted})
+    assert (answer.status_code, answer.text) == (200, (STATIC / "main.js").read_text())
+
+
 def test_the_page_needs_nothing_that_its_policy_forbids(instance: Instance) -> None:
     html = instance.client.get("/").text
     assert re.findall(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|<style", html) == []

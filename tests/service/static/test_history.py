@@ -43,8 +43,10 @@ class Stub:
             route.fulfill(json={"items": items, "next": items[-1]["id"] if self.pages else None})
 
     def correct(self, route: Route) -> None:
-        self.corrections.append((urlsplit(route.request.url).path, route.request.post_data_json))
-        route.fulfill(status=204)
+        path, body = urlsplit(route.request.url).path, dict(route.request.post_data_json or {})
+        self.corrections.append((path, body))
+        said = {"corrected_by": "line-3", "corrected_at": "2026-11-26T09:30:00.000+00:00"}
+        route.fulfill(json=entry(int(path.split("/")[2]), **body, **said))
 
 
 @pytest.fixture
@@ -64,8 +66,9 @@ def test_the_history_comes_in_pages_with_pictures_and_corrections(page: Page, st
     expect(rows.nth(1)).to_contain_text("<b>x</b>.png")
     expect(rows.nth(0)).to_contain_text("▲ anomalous")
     expect(page.locator("#history-rows img")).to_have_count(2)
-    page.get_by_role("button", name="Show earlier ones").click()
+    page.get_by_role("button", name="Show earlier ones").press("Enter")
     expect(rows).to_have_count(3)
+    expect(rows.nth(2).get_by_role("button", name="7.png", exact=True)).to_be_focused()  # the button has gone
     expect(rows.nth(2)).to_contain_text("Corrected to anomalous by somebody.")
     expect(rows.nth(2).get_by_role("button", name="It is anomalous")).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_role("button", name="Show earlier ones")).to_be_hidden()
@@ -105,11 +108,31 @@ def test_a_correction_is_sent_and_can_be_taken_back(page: Page, stub: Stub) -> N
     assert stub.corrections == [(path, {"correction": "normal"}), (path, {"correction": None})]
 
 
+def test_an_entry_that_was_corrected_here_opens_with_the_time_of_that(page: Page) -> None:
+    Stub(page, [entry(300, correction="anomalous", corrected_by="alice", corrected_at="2026-01-01T00:00:00.000+00:00")])
+    look(page)
+    row = page.locator("#history-rows li").first
+    row.get_by_role("button", name="It is normal").click()
+    expect(row).to_contain_text("Corrected to normal by you.")
+    row.get_by_role("button", name="300.png", exact=True).click()
+    expect(page.locator("#record-facts tr", has_text="corrected by")).to_contain_text("11/26/2026")
+
+
+def test_an_export_that_is_cut_off_is_said_in_a_sentence(page: Page, stub: Stub) -> None:
+    look(page)
+    page.evaluate("() => { Response.prototype.blob = () => Promise.reject(new TypeError('network error')); }")
+    page.get_by_role("button", name="Export CSV").last.click()
+    expect(page.locator("#history-status")).to_have_text(
+        "The server cannot be reached. Check the network and that it is running."
+    )
+
+
 def test_a_row_of_an_older_server_opens_without_what_was_not_kept(page: Page) -> None:
     old = entry(5, terms=None, has_thumbnail=False, filename=None, threshold=None, is_anomalous=None)
     Stub(page, [old])
     look(page)
     expect(page.locator("#history-rows li")).to_contain_text("◌ no verdict")
+    expect(page.get_by_role("group", name="Correct without a name")).to_be_visible()
     page.get_by_role("button", name="without a name").click()
     expect(page.locator("#record-picture")).to_have_text("The server keeps no picture of it.")
     expect(page.locator("#record-terms")).to_contain_text("They were not kept")

@@ -31,6 +31,50 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+UNREADABLE = """() => {
+  const refused = (resolve, reject) => reject(new DOMException("no", "NotReadableError"));
+  const fileEntry = (fullPath, file) => ({ isFile: true, fullPath, file });
+  const folder = (fullPath, readEntries) => ({ isFile: false, fullPath, createReader: () => ({ readEntries }) });
+  const transfer = new DataTransfer();
+  const [blob] = window.given;
+  const children = [
+    [
+      fileEntry("/all/a.png", (resolve) => resolve(new File([blob], "a.png", { type: "image/png" }))),
+      fileEntry("/all/locked.png", refused),
+      folder("/all/locked", refused),
+    ],
+    [],
+  ];
+  const all = folder("/all", (resolve) => resolve(children.shift()));
+  const event = new DragEvent("drop", { bubbles: true, cancelable: true });
+  Object.defineProperty(event, "dataTransfer", { value: { items: [{ webkitGetAsEntry: () => all }], files: [] } });
+  document.querySelector("#drop").dispatchEvent(event);
+}"""
+
+
+def test_what_cannot_be_read_of_a_folder_costs_itself_alone(page: Page) -> None:
+    page.evaluate("(bytes) => { window.given = [new Uint8Array(bytes)]; }", list(png(3)))
+    page.evaluate(UNREADABLE)
+    finish(page, shown=1)
+    expect(tile(page, "all/a.png")).to_contain_text("score 3")
+    expect(page.locator("#left-out")).to_have_text("2 files or folders could not be read.")
+
+
+def test_a_text_that_is_dropped_changes_nothing(page: Page) -> None:
+    page.get_by_role("link", name="Drift").click()
+    page.evaluate(
+        """async () => {
+          const transfer = new DataTransfer();
+          transfer.setData("text/plain", "a text");
+          const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
+          document.body.dispatchEvent(new DragEvent("drop", options));
+          await new Promise((resolve) => setTimeout(resolve));
+        }"""
+    )
+    drawn(page)
+    expect(page.locator("#drift")).to_be_visible()
+
+
 def test_a_labelled_folder_shows_roc_and_counts_live(page: Page, folder: Path) -> None:
     page.set_viewport_size({"width": 1280, "height": 1600})  # with room for all tiles
     page.set_input_files("#folder", folder)

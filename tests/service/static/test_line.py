@@ -154,3 +154,63 @@ def test_a_screen_that_starts_before_its_server_waits_for_it(
     expect_state(page, "lost", "No connection")
     page.unroute("**/models")
     expect_state(page, "good", "Good")
+
+
+def test_an_answer_that_was_asked_for_before_an_image_was_given_does_not_follow_it(
+    lined: tuple[Instance, Page],
+) -> None:
+    line, page = lined
+    line.score(png(3), name="camera.png")
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    address = page.url
+    page.goto("about:blank")
+    page.route("**/history?*", hold_the_first)
+    page.goto(address)
+    page.wait_for_function("() => document.querySelector('#line-model').textContent")
+    while not held:
+        page.wait_for_timeout(20)
+    early = held[0].fetch()
+    page.evaluate(
+        """() => {
+          window.shown = [];
+          const name = document.querySelector("#line-name");
+          new MutationObserver(() => window.shown.push(name.textContent)).observe(name, { childList: true });
+        }"""
+    )
+    give(page, png(1000))
+    expect(page.locator("#line-name")).to_have_text("given.png")
+    with page.expect_response("**/history?*"):
+        held[0].fulfill(response=early)
+    with page.expect_response("**/history?*"):
+        pass  # the next one
+    expect_state(page, "bad", "Bad")
+    assert page.evaluate("() => window.shown").count("camera.png") == 0
+
+
+WAKE_LOCK = """
+  window.locks = [];
+  Object.defineProperty(navigator, "wakeLock", { value: { request: async () => {
+    const lock = { isReleased: false, release: () => { lock.isReleased = true; } };
+    window.locks.push(lock);
+    return lock;
+  } } });
+"""
+
+
+def test_the_screen_is_kept_awake_again_after_the_tab_was_hidden(context: BrowserContext, tmp_path: Path) -> None:
+    """A browser takes the lock back by itself when a tab is hidden."""
+    context.add_init_script(WAKE_LOCK)
+    with a_line(context, tmp_path) as (_, page):
+        expect_state(page, "waiting", "Waiting")
+        before = page.evaluate("() => window.locks.length")
+        page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+        page.wait_for_function("(before) => window.locks.length === before + 1", arg=before)
+        page.get_by_role("link", name="Leave").click()
+        page.wait_for_function("() => window.locks.every((lock) => lock.isReleased)")

@@ -104,6 +104,29 @@ def test_on_a_full_disk_the_file_stays_whole(tmp_path: Path, monkeypatch: pytest
     target.close()
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@pytest.mark.parametrize("num_fit", [1, 60, 130])
+def test_where_a_row_fits_in_part_nothing_of_it_stays(tmp_path: Path, suffix: str, num_fit: int) -> None:
+    """The system takes as many bytes as there is room for, and then says that it is full."""
+    resource = pytest.importorskip("resource")
+    path = tmp_path / f"r{suffix}"
+    target = AppendedFile(path, COLUMNS)
+    list(target.deliver([row(0)]))
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + num_fit, limits[1]))
+    try:
+        with pytest.raises(DeliveryError, match=r"cannot be written: File too large"):
+            list(target.deliver([row(1, "a" * 150)]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    list(target.deliver([row(1)]))
+    target.close()
+    assert path.read_bytes().startswith(before)
+    assert path.read_bytes().count(b"\n") == before.count(b"\n") + 1
+
+
 def test_a_table_of_other_columns_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("path,score\na.png,1\n")

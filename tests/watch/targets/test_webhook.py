@@ -96,6 +96,22 @@ def test_the_secret_comes_from_a_file_or_the_environment(
         read_secret(tmp_path / "secret")
 
 
+def test_a_secret_of_a_windows_editor_is_read_as_well(tmp_path: Path) -> None:
+    text = base64.b64encode(bytes(range(32))).decode()
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "secret").write_bytes(f"{text}\r\n".encode(encoding))
+        assert read_secret(tmp_path / "secret") == bytes(range(32))
+
+
+def test_a_file_that_has_no_secret_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff" * 32)  # as `openssl rand 32` writes them
+    with pytest.raises(UsageError, match="is not base64 of at least 24 bytes"):
+        read_secret(tmp_path / "bytes")
+    for name, why in (("nothing", "No such file or directory"), (".", "Is a directory")):
+        with pytest.raises(UsageError, match=rf"the secret's file .* cannot be read: {why}; give another one"):
+            read_secret(tmp_path / name)
+
+
 @pytest.mark.parametrize("text", ["", "short", "no base64!", base64.b64encode(b"x" * 23).decode()])
 def test_a_weak_secret_is_refused_without_being_shown(tmp_path: Path, text: str) -> None:
     (tmp_path / "file").write_text(text)
