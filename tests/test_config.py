@@ -24,7 +24,7 @@ from anomaly.config import (
     SearchConfig,
     TrainingConfig,
 )
-from anomaly.config.region import decode_region, encode_region
+from anomaly.config.region import decode_region, encode_region, region_note
 
 ALL: list[type[Config]] = [
     PreprocessConfig,
@@ -434,6 +434,14 @@ def test_a_region_of_very_many_pixels_is_refused_before_it_is_unpacked() -> None
     png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     with pytest.raises(ValidationError, match="give the mask with --region"):
         PreprocessConfig(region=base64.b64encode(png).decode())
+
+
+@pytest.mark.parametrize(
+    ("num_inside", "told"), [(1, "less than 1% of"), (100, "1% of"), (9_900, "99% of"), (9_999, "more than 99% of")]
+)
+def test_a_region_is_never_said_to_be_nothing_or_all(num_inside: int, told: str) -> None:
+    inside = (np.arange(10_000) < num_inside).reshape(100, 100)
+    assert (region_note(encode_region(inside)) or "").startswith(told)
 
 
 def test_a_region_is_kept_as_it_was_drawn() -> None:

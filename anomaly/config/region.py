@@ -68,7 +68,9 @@ def region_note(text: str | None) -> str | None:
     """A sentence on what counts; None without a region."""
     if text is None:
         return None
-    return f"{decode_region(text).mean():.0%} of each picture is inside the region; what lies outside is never evidence"
+    share = decode_region(text).mean()
+    amount = "less than 1%" if share < 0.01 else "more than 99%" if share > 0.99 else f"{share:.0%}"
+    return f"{amount} of each picture is inside the region; what lies outside is never evidence"
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ from anomaly.config import PreprocessConfig
 from anomaly.counted import counted
 from anomaly.data import Limits, Picture, Source, decode, drawn_heatmaps, heatmap_name, mark, restore_map, to_array
 from anomaly.errors import ImageError, UsageError
-from anomaly.files import storing
+from anomaly.files import storing, write_atomically
 from anomaly.scoring import strongest_place
 
 _MAX_STEM = 60  # characters of up to four bytes: with number and suffix within the 255 bytes of a file's name
@@ -78,7 +78,7 @@ class HeatmapFolder:
         PIL.Image.fromarray(drawn).save(png, "PNG")
         name = _name(image.number, image.path)
         with storing("heatmaps", self.folder, instead="choose another folder"):
-            (self.folder / name).write_bytes(mark(png.getvalue()))
+            write_atomically(self.folder / name, mark(png.getvalue()))
         self.earlier.discard(name)
         return name
 

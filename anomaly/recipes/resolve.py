@@ -64,6 +64,7 @@ def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
     if recipe.preprocess.resize is Resize.WHOLE and recipe.preprocess.scale == "auto":
         sections["preprocess"]["scale"] = _scale_for(found)
         recipe = to_recipe(sections)
+    _check_used(overrides, recipe)
     return Resolved(recipe, file.name, reason)
 
 
@@ -86,6 +87,21 @@ def to_recipe(sections: Mapping[str, Any]) -> Recipe:
         return Recipe.model_validate(sections)
     except ValidationError as error:
         raise UsageError("; ".join(mistake.sentence for mistake in mistakes_of(error))) from None
+
+
+def _check_used(overrides: Sections, recipe: Recipe) -> None:
+    """Raises UsageError for what was set on top of a recipe that does not use it, and would see pictures otherwise."""
+    resize, fields = recipe.preprocess.resize, overrides.get("preprocess", {})
+    if resize is Resize.WHOLE and "size" in fields:
+        raise UsageError(
+            "preprocess.size (--size) is the side of a square, and with preprocess.resize=whole pictures keep their "
+            "shapes; leave it away, shrink them by preprocess.scale, or choose another recipe, such as parts"
+        )
+    if resize is not Resize.WHOLE and fields.get("scale", "auto") != "auto":
+        raise UsageError(
+            f"preprocess.scale is for pictures that keep their shapes, and preprocess.resize={resize} makes squares of "
+            "them; leave it away, give preprocess.size (--size), or choose the recipe large-parts"
+        )
 
 
 def _choose(found: Survey, *, has_size: bool) -> tuple[str, str]:

@@ -28,7 +28,8 @@ def abandoning(
             if not answer.done():
                 answer.set_exception(error)
 
-    late = DeadlineError("The server could not answer in time, and has given this request up; try again later.")
+    fewer = ", or send fewer images in a request" if len(answers) > 1 else ""
+    late = DeadlineError(f"The server could not answer in time, and has given this request up; try again later{fewer}.")
     timer = loop.call_at(deadline, abandon, late)
     gone = ClientGoneError("The client hung up before its answer was made.")
     leaving = loop.create_task(disconnected())

@@ -88,7 +88,7 @@ function showJudgement(part, item, model) {
   (part.closest(".column") ?? part).dataset.verdict = verdict;
   const texts = [`${SIGNS[verdict]} ${NAMES[verdict]}${corrected(verdict, correction)}`];
   if (answer) {
-    const rank = answer.warning ? "of a size that did not calibrate" : rankOf(answer.p_value, numCalibration);
+    const rank = answer.warning ? "of another size or shape" : rankOf(answer.p_value, numCalibration);
     texts.push(`score ${number(answer.score)}`, rank);
   }
   [...part.children].forEach((target, i) => showName(target, texts[i] ?? ""));

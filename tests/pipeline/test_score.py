@@ -131,3 +131,23 @@ def test_a_failure_half_way_leaves_the_old_results(
         score_paths(bigan_dir, images, tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu")
     assert (tmp_path / "r.csv").read_text() == old
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "r.csv"]
+
+
+def test_a_heatmap_that_finds_no_room_leaves_the_earlier_one_whole(
+    bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [str(path) for path in write_images(tmp_path / "in", normals()[:2])]
+    drawn = tmp_path / "maps"
+    score_paths(bigan_dir, images[:1], tmp_path / "r.csv", heatmaps=drawn, device="cpu")
+    earlier = {path.name: path.read_bytes() for path in drawn.iterdir()}
+    write_bytes = Path.write_bytes
+
+    def write_half(path: Path, data: bytes) -> None:
+        write_bytes(path, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    for inputs in (images, images[::-1]):
+        with pytest.raises(StorageError, match="cannot write heatmaps into"):
+            score_paths(bigan_dir, inputs, tmp_path / "r.csv", heatmaps=drawn, device="cpu")
+        assert {path.name: path.read_bytes() for path in drawn.iterdir()} == earlier

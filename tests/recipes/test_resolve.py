@@ -110,6 +110,21 @@ def test_mistakes_in_a_file_are_a_sentence(tmp_path: Path, content: str, said: s
     assert str(path) in str(caught.value) or "section" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "overrides", "said"),
+    [
+        ("large-parts", {"preprocess": {"size": 256}}, r"preprocess\.size \(--size\) .* shapes; leave it away"),
+        ("parts", {"preprocess": {"scale": 0.5}}, r"preprocess\.scale .*\.resize=stretch makes squares"),
+        ("digits", {"preprocess": {"scale": 0.5}}, r"preprocess\.scale .*\.resize=pad makes squares"),
+    ],
+)
+def test_a_size_or_scale_that_the_recipe_does_not_use_is_refused(
+    name: str, overrides: dict[str, dict[str, Any]], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        resolve(name, overrides, Survey(50, 1944, 2592, has_colour=True))
+
+
 def test_several_mistakes_are_all_told() -> None:
     with pytest.raises(UsageError) as caught:
         resolve("digits", {"training": {"steps": 0, "seed": -1}}, SMALL)

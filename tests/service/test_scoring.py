@@ -172,11 +172,12 @@ def test_a_client_that_hangs_up_ends_its_request() -> None:
     assert history.groups == []
 
 
-def test_a_deadline_ends_the_request_of_many() -> None:
+@pytest.mark.parametrize(("num", "advice"), [(1, "later"), (2, "later, or send fewer images in a request")])
+def test_a_deadline_ends_the_request_of_many(num: int, advice: str) -> None:
     scene = Scene(deadline_s=0.05)
     scene.detector.gate.clear()
-    with pytest.raises(DeadlineError):
-        scene.many(submission(1), submission(2))
+    with pytest.raises(DeadlineError, match=rf"try again {advice}\.$"):
+        scene.many(*map(submission, range(num)))
 
 
 def test_a_request_that_fails_as_a_whole_leaves_nothing_counted(monkeypatch: pytest.MonkeyPatch) -> None:

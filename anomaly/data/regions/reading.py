@@ -136,6 +136,11 @@ def _read_polygons(path: Path) -> RegionPolygons:
 
 
 def _drawn(drawing: RegionPolygons, path: Path, limits: Limits) -> Inside:
+    if all(0 <= value <= 1 for polygon in drawing.polygons for point in polygon for value in point):
+        raise UsageError(
+            f"--region {path}: all points of its polygons lie between 0 and 1, as shares of width and height do; give "
+            f"pixels: multiply x by {drawing.width} and y by {drawing.height}"
+        )
     if drawing.width * drawing.height > limits.max_pixels:
         raise UsageError(
             f"--region {path}: is of {drawing.width} × {drawing.height} pixels, and at most {limits.max_pixels:,} are "

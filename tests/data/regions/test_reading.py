@@ -129,6 +129,8 @@ def test_a_photograph_is_no_mask(tmp_path: Path) -> None:
         ({"width": 80, "height": 60, "polygons": [SQUARE], "color": 1}, "color"),
         ({"width": 10**6, "height": 10**6, "polygons": [SQUARE]}, "divide"),
         ({"width": 80, "height": 60, "polygons": [[[100, 0], [110, 0], [110, 9]]]}, "none of its pixels"),
+        ({"width": 80, "height": 60, "polygons": [[[0, 0], [1, 0], [1, 1], [0.1, 0.9]]]}, "x by 80 and y by 60"),
+        ({"imageWidth": 80, "imageHeight": 60, "shapes": [{"points": [[0.1, 0], [1, 0], [1, 1]]}]}, "multiply x by 80"),
         ({"imageWidth": 80, "imageHeight": 60, "shapes": [{"points": SQUARE[:2], "shape_type": "circle"}]}, "polygon"),
     ],
 )

@@ -136,7 +136,7 @@ def test_a_picture_of_a_size_that_did_not_calibrate_is_told(
     page.locator("#model:enabled").wait_for()
     drop(page, {"small.png": picture(40, 40), "usual.png": picture(64, 64)})
     finish(page, shown=2)
-    expect(tile(page, "small.png").locator(".rank")).to_have_text("of a size that did not calibrate")
+    expect(tile(page, "small.png").locator(".rank")).to_have_text("of another size or shape")
     expect(tile(page, "usual.png").locator(".rank")).to_contain_text("normal images")
     with page.expect_download() as download:
         page.locator("#export").click()
