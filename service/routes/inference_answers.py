@@ -3,6 +3,7 @@
 Shapes: n images, h height, w width.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from math import nan
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from fastapi import Response
 from numpy.typing import NDArray
 
-from anomaly.data import Picture, restore_map
+from anomaly.data import Picture, restore_map, told
 from anomaly.inference import Detector
 from service.edge.tensors import MAX_JSON_VALUES, Output
 from service.engine.batcher import Scored
@@ -111,9 +112,11 @@ def answer(request: InferRequest, wanted: Wanted, outcomes: Outcomes, detector: 
     parameters: dict[str, str | float] = {"digest": bundle.digest, "alpha": alpha}
     if shortage := detector.calibration.shortage(alpha):
         parameters["message"] = shortage
-    warnings = dict.fromkeys(each.warning for each in outcomes if isinstance(each, JudgedImage) and each.warning)
-    if warnings:
+    judged = [each for each in outcomes if isinstance(each, JudgedImage)]
+    if warnings := dict.fromkeys(each.warning for each in judged if each.warning):
         parameters["warning"] = "; ".join(warnings)
+    if remarks := Counter(remark for each in judged for remark in each.scored.picture.remarks):
+        parameters["remarks"] = "; ".join(told(remarks))
     answered = InferAnswer(
         model_name=bundle.name,
         model_version=str(bundle.version),

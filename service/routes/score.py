@@ -199,6 +199,7 @@ def _describe(judged: JudgedImage) -> dict[str, Any]:
         "alpha": judged.alpha,
         "message": judged.message,
         "warning": judged.warning,
+        "remarks": sorted(judged.scored.picture.remarks),
         "terms": judged.scored.terms,
         "history_id": judged.history_id,
     }

@@ -24,6 +24,7 @@ FOUND: dict[str, Any] = {
     "alpha": 0.05,
     "message": None,
     "warning": None,
+    "remarks": [],
     "terms": {"residual": 61.08, "feature_matching": 47.13, "cross_entropy": 0.612},
     "history_id": None,
 }

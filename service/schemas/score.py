@@ -53,6 +53,8 @@ class ImageScore(Schema):
     """Why there is no threshold; else null."""
     warning: str | None
     """Why the p-value does not hold for a picture of this size or shape; else null."""
+    remarks: list[str]
+    """What the file holds and was not used, such as further pages; mostly empty."""
     terms: dict[str, FiniteFloat]
     """The evidence that the score is made of."""
     history_id: int | None = None

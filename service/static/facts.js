@@ -16,6 +16,7 @@ export function factsOf(item, models) {
     row("strongest place", ({ answer }) => placeOf(answer.strongest)),
     row("model", ({ answer }) => `${answer.model}, version ${answer.version}`),
     ...(results.some(({ answer }) => answer.warning) ? [row("warning", ({ answer }) => answer.warning ?? "–")] : []),
+    ...results[0].answer.remarks.map((remark) => row("file", () => remark)),
     ...(item.label ? [row("labelled", () => item.label)] : []),
   ];
 }

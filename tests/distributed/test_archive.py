@@ -202,7 +202,7 @@ def test_files_of_which_one_page_was_read_are_counted(tmp_path: Path) -> None:
     for lot in ("a", "b"):
         write_folder(source / lot, 0)
         first.save(source / lot / "pages.tif", save_all=True, append_images=[second])
-    told = "of the images: they hold several pages or frames, of which only the first was read"
+    told = "of the images: there are several pages or frames, of which only the first was read"
     assert f"2 {told}" in call("archive", MNIST, source, "--out", out, *OPTIONS).stderr
     (out / "b.parquet").unlink()
     assert f"1 {told}" in call("archive", MNIST, source, "--out", out, *OPTIONS).stderr

@@ -127,7 +127,7 @@ def test_an_ignored_alpha_and_a_mixture_of_8_and_16_bits_are_said_once(tmp_path:
         Image.fromarray(np.dstack([grey, np.zeros_like(grey)])).save(path)
     said = train(tmp_path / "normal", tmp_path / "model")
     assert [warning for warning in said if "transparency" in warning] == [
-        "3 of the images: their transparency (alpha) is 0 everywhere, so it was ignored"
+        "3 of the images: the transparency (alpha) is 0 everywhere, so it was ignored"
     ]
     assert [warning for warning in said if warning.startswith("17 of 20 images have 16 bits: ")]
     result = CliRunner().invoke(
@@ -143,7 +143,7 @@ def test_an_ignored_alpha_and_a_mixture_of_8_and_16_bits_are_said_once(tmp_path:
         ],
     )
     assert result.exit_code == 0
-    assert result.stderr.count("3 of the images: their transparency (alpha) is 0 everywhere") == 1
+    assert result.stderr.count("3 of the images: the transparency (alpha) is 0 everywhere") == 1
 
 
 def test_large_pictures_are_refused_and_read_where_that_is_asked_for(bigan_dir: Path, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_files_of_which_one_page_was_read_are_counted(detector: Detector, tmp_pa
     first.save(tmp_path / "pages.tif", save_all=True, append_images=[second])
     first.save(tmp_path / "one.tif")
     pages, one = tmp_path / "pages.tif", tmp_path / "one.tif"
-    told = "they hold several pages or frames, of which only the first was read"
+    told = "there are several pages or frames, of which only the first was read"
     scores = detector.score([one, pages, tmp_path / "none.tif", *[pages] * 600])
     assert scores.remarks == [f"601 of the images: {told}"]
     assert_array_equal(scores.score[0], scores.score[1])

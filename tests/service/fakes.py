@@ -51,6 +51,14 @@ def png(tag: int) -> bytes:
     return buffer.getvalue()
 
 
+def pages(*tags: int) -> bytes:
+    """A TIFF with a page for each tag."""
+    buffer = BytesIO()
+    first, *others = (Image.fromarray(tagged(tag)[0]) for tag in tags)
+    first.save(buffer, "TIFF", save_all=True, append_images=others)
+    return buffer.getvalue()
+
+
 def picture(width: int, height: int, kind: str = "PNG", mode: str = "L") -> bytes:
     buffer = BytesIO()
     Image.new(mode, (width, height)).save(buffer, kind)

@@ -23,11 +23,11 @@ from anomaly.errors import UnsupportedFormatError
 
 
 class Remark(StrEnum):
-    """What is to be said, once for all pictures of a run that it is true of."""
+    """What is to be said of a picture, or once for all pictures of a run that it is true of."""
 
-    ALPHA_IGNORED = "their transparency (alpha) is 0 everywhere, so it was ignored"
-    FIRST_OF_SEVERAL = "they hold several pages or frames, of which only the first was read"
-    BANDS_IGNORED = "they have more bands than colour, such as near infrared, which were ignored"
+    ALPHA_IGNORED = "the transparency (alpha) is 0 everywhere, so it was ignored"
+    FIRST_OF_SEVERAL = "there are several pages or frames, of which only the first was read"
+    BANDS_IGNORED = "there are more bands than colour, such as near infrared, which were ignored"
 
 
 @dataclass(frozen=True)

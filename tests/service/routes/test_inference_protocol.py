@@ -16,7 +16,7 @@ from PIL import Image
 from service.edge.keys import add_key
 from service.routes import inference_answers
 from tests.service.edge.test_load_shedding import full_instance
-from tests.service.fakes import POISON, SIDE, Instance, open_instance, picture, png, tagged
+from tests.service.fakes import POISON, SIDE, Instance, open_instance, pages, picture, png, tagged
 
 MODEL = "/v2/models/m"
 LOG = "service.edge.request_log"
@@ -49,6 +49,12 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
     """Of the protocol's shape: one sentence."""
     assert list(answer.json()) == ["error"]
     return answer.status_code, str(answer.json()["error"])
+
+
+def test_of_how_many_images_not_all_of_the_file_was_used_is_told(instance: Instance) -> None:
+    parameters = infer(instance, pages(7, 8), png(9), pages(5, 6)).json()["parameters"]
+    told = "2 of the images: there are several pages or frames, of which only the first was read"
+    assert parameters == {"digest": "digest of m/1", "alpha": 0.05, "remarks": told}
 
 
 def test_images_are_scored_in_order_with_all_that_a_score_has(instance: Instance) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from service.routes import score
-from tests.service.fakes import HOT, NOT_FINITE, POISON, Instance, picture, png
+from tests.service.fakes import HOT, NOT_FINITE, POISON, Instance, pages, picture, png
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -30,10 +30,17 @@ def test_a_form_and_a_raw_body_get_the_same_complete_answer(instance: Instance) 
     expected = {
         "model": "m", "version": 1, "digest": "digest of m/1", "part": None, "filename": "seven.png", "score": 7.0,
         "p_value": 0.93, "threshold": 94.0, "is_anomalous": False, "alpha": 0.05, "message": None, "warning": None,
-        "terms": {"residual": 3.5}, "history_id": None,
+        "remarks": [], "terms": {"residual": 3.5}, "history_id": None,
     }  # fmt: skip
     assert expected == form
     assert expected | {"filename": None} == raw
+
+
+def test_what_of_a_file_was_not_used_is_told(instance: Instance) -> None:
+    told = "there are several pages or frames, of which only the first was read"
+    answer = instance.score(pages(7, 8)).json()
+    assert (answer["score"], answer["remarks"]) == (7.0, [told])
+    assert [each["remarks"] for each in instance.batch(pages(5, 6), png(5)).json()["results"]] == [[told], []]
 
 
 @pytest.mark.parametrize(("tag", "is_anomalous"), [(94, False), (95, True)])

@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from anomaly import load_detector
 from service.app import create_app
 from service.settings import Settings
-from tests.service.fakes import picture, served
+from tests.service.fakes import pages, picture, served
 from tests.service.static.desk import drop, finish, tile, tiles
 from tests.service.static.test_gallery import set_range
 
@@ -147,3 +147,16 @@ def test_a_picture_of_a_size_that_did_not_calibrate_is_told(
     page.keyboard.press("Escape")
     tile(page, "small.png").locator("button").click()
     expect(page.locator("#viewer-facts tr", has_text="warning")).to_contain_text("the picture is 40 × 40 pixels")
+
+
+def test_what_of_a_file_was_not_used_is_told_beside_the_image(address: str, context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto(address)
+    page.locator("#model:enabled").wait_for()
+    drop(page, {"pages.tif": pages(5, 6), "usual.png": picture(64, 64)})
+    finish(page, shown=2)
+    tile(page, "usual.png").locator("button").click()
+    expect(page.locator("#viewer-facts")).not_to_contain_text("pages or frames")
+    page.keyboard.press("Escape")
+    tile(page, "pages.tif").locator("button").click()
+    expect(page.locator("#viewer-facts tr", has_text="file")).to_contain_text("of which only the first was read")
