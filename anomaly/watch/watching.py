@@ -204,7 +204,10 @@ class _Watching:
             return False
         ids = [report_id(self.folder, arrival) for arrival in batch]
         paths = [str(self.options.folder / arrival.path) for arrival in batch]
+        before = set(self._reading.remarks)
         rows = list(score_rows(self._reading, [(path, Path(path)) for path in paths], self.options.alpha))
+        for remark in sorted(set(self._reading.remarks) - before):
+            self.say(f"in some pictures {remark}; this is said once")
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         if not self._is_there():
             return False  # what is in the rows may be that the network has gone

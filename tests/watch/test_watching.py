@@ -282,3 +282,14 @@ def test_a_report_warns_of_a_size_that_did_not_calibrate(whole_places_dir: Path,
         watcher.end()
     warnings = {Path(row["path"]).name: row["warning"] for row in read_rows(tmp_path / "r.csv")}
     assert warnings == {"40.png": load_detector(whole_places_dir).size_warning(40, 40), "64.png": ""}
+
+
+def test_that_only_the_first_page_of_files_is_read_is_said_once(bigan_dir: Path, folder: Path, out: Path) -> None:
+    pages = [Image.fromarray(each) for each in normals()[:2]]
+    with watching(bigan_dir, folder, out) as watcher:
+        for number in range(3):
+            pages[0].save(folder / f"{number}.tif", save_all=True, append_images=pages[1:])
+            wait_for(lambda: len(rows_of(out)) == number + 1)  # noqa: B023
+        watcher.end()
+        told = "in some pictures there are several pages or frames, of which only the first was read; this is said once"
+        assert watcher.said.count(told) == 1
