@@ -39,9 +39,10 @@ RESULTS = FOLDER / "lectures.jsonl"
 NORMAL = "8"
 NUM_TEST = 2000
 NUM_SHOWN = 4  # normal test images on the pictures, and as many others
-COMMON = ("--normal", NORMAL, "--steps", "2000", "--set", "network.width=16")
+COMMON = ("--normal", NORMAL, "--steps", "2000")
+WIDTH = ("--set", "network.width=16")
 SYSTEMS: dict[str, tuple[str, ...]] = {
-    "MLP GAN": ("--recipe", "mlp-gan", "--size", "28"),
+    "MLP GAN": ("--recipe", "mlp-gan", "--size", "28"),  # whose layers have no width
     "DCGAN": ("--recipe", "dcgan"),
     "LeNet-5 discriminator": ("--recipe", "lenet"),
     "autoencoder": ("--recipe", "autoencoder"),
@@ -86,11 +87,16 @@ def main() -> None:
         print(to_markdown([row]).splitlines()[-1], flush=True)
 
 
+def all_options(own: tuple[str, ...]) -> tuple[str, ...]:
+    """A system's options with those that all have; a width only where there are convolutions."""
+    return (*COMMON, *(() if "mlp-gan" in own else WIDTH), *own)
+
+
 def measure(system: str, options: tuple[str, ...], data: str, models: Path) -> Row:
     """Train, score the fixed test images, compare with PCA and nearest neighbours on the model's own pixels."""
     out = models / folder_name(system)
     shutil.rmtree(out, ignore_errors=True)  # what a killed run left
-    arguments = [option.format(models=models) for option in (*COMMON, *options)]
+    arguments = [option.format(models=models) for option in all_options(options)]
     started, began = _children_s(), time.monotonic()
     program = Path(sys.executable).with_name("anomaly")
     subprocess.run([program, "train", data, *arguments, "--out", str(out)], check=True, stdout=subprocess.DEVNULL)

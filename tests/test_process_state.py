@@ -62,7 +62,7 @@ def test_what_trains_or_traces_waits_for_the_other_thread(work: Callable[[Begins
 
 def test_trainings_in_threads_give_what_each_gives_alone() -> None:
     def scores(steps: int) -> Any:
-        tiny = ("preprocess.size=8", "network.width=4", "training.batch_size=8", f"training.steps={steps}")
+        tiny = ("preprocess.size=8", "network.hidden=[16]", "training.batch_size=8", f"training.steps={steps}")
         found = GanDetector("mlp-gan", overrides=tiny, random_state=0, device="cpu").fit(digits("train", "0"))
         return found.score_samples(digits("test", "0"))
 

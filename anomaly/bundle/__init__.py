@@ -3,7 +3,14 @@
 from anomaly.bundle.bundle import Bundle, load, save, unsaved
 from anomaly.bundle.contents import Contents, Golden, StoredGraph
 from anomaly.bundle.detectability import DetectabilityCell, DetectabilityRecord
-from anomaly.bundle.layout import BundleRef, check_name_directory, list_bundles, resolve, wrong_level
+from anomaly.bundle.layout import (
+    BundleRef,
+    check_name_directory,
+    check_outside_versions,
+    list_bundles,
+    resolve,
+    wrong_level,
+)
 from anomaly.bundle.listing import BundleFacts, facts_of
 from anomaly.bundle.manifest import SCHEMA_VERSION, DataRecord, Manifest, now
 from anomaly.bundle.normals import NormalRecord, NormalSet, record_of
@@ -23,6 +30,7 @@ __all__ = [
     "NormalSet",
     "StoredGraph",
     "check_name_directory",
+    "check_outside_versions",
     "facts_of",
     "list_bundles",
     "load",

@@ -63,10 +63,20 @@ def check_name_directory(folder: Path) -> None:
             f"{shown} is a folder that holds models ({_listed(held)}); give a folder in it, such as "
             f"{to_text(str(folder / held[0]))}, which gets a new version"
         )
-    if (folder / MANIFEST).exists() and (folder / SUMS).exists():
+    if _is_version(folder):
         raise UsageError(
             f"{shown} is a version of a model, and versions are never changed; give the folder of the model, "
             f"{to_text(str(folder.parent))}, which gets a new version"
+        )
+
+
+def check_outside_versions(place: Path) -> None:
+    """Raises UsageError for a file or folder to write that lies in a version of a model, which holds nothing else."""
+    resolved = place.resolve()
+    if inside := next(filter(_is_version, (resolved, *resolved.parents)), None):
+        raise UsageError(
+            f"{to_text(str(place))} lies in {to_text(str(inside))}, a version of a model, and with other files in it "
+            "that could not be used any more; choose another place"
         )
 
 
@@ -182,3 +192,7 @@ def _versions(name_directory: Path) -> list[tuple[int, Path]]:
 
 def _version_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and not text.startswith("0") else None
+
+
+def _is_version(folder: Path) -> bool:
+    return (folder / MANIFEST).exists() and (folder / SUMS).exists()

@@ -53,6 +53,11 @@ class Calibration:
         """n_cal."""
         return len(self.scores)
 
+    @property
+    def smallest_p(self) -> float:
+        """1 / (n_cal + 1): the smallest p-value that there is, and the smallest alpha that has a threshold."""
+        return 1 / (self.num_calibration + 1)
+
     def p_values(self, scores: FloatArray) -> FloatArray:
         """P = (1 + #{calibration scores ≥ s}) / (n_cal + 1), for each score; NaN for NaN."""
         num_below = np.searchsorted(self.scores, scores, side="left")

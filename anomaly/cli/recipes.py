@@ -41,10 +41,12 @@ def recipes_show(
     does not set them.
     """
     with usage():
-        from anomaly.recipes import BY_IMAGES, read_recipe, to_recipe
+        from anomaly.recipes import BY_IMAGES, check_read, read_recipe, to_recipe
 
         file = read_recipe(name)
-        sections = to_recipe(file.sections).model_dump(mode="json")
+        recipe = to_recipe(file.sections)
+        check_read(file.sections if file.is_own else {}, recipe)
+        sections = recipe.model_dump(mode="json")
     for line in file.about:
         out.print(f"# {line}", markup=False)
     for section, fields in sections.items():

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from anomaly.bundle import Bundle, load
+from anomaly.bundle import Bundle, check_outside_versions, load
 from anomaly.calibration import check_alpha, check_fdr
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA
@@ -81,7 +81,7 @@ def score_archive(
     A shard that cannot be scored is among the failed of the tally, and in the manifest.
 
     Raises:
-        UsageError: an option cannot be used, or DEST lies within SRC.
+        UsageError: an option cannot be used, or DEST lies within SRC or a version of a model.
         DataError: SRC has no shards.  BundleError: the bundle cannot be used.
         ClusterError: there are no workers.  InUseError: another process writes into DEST (on a disk).
         StorageError: DEST cannot be written.
@@ -90,6 +90,8 @@ def score_archive(
     options = replace(options, alpha=check_alpha(options.alpha), fdr=check_fdr(options.fdr))
     require("an archive", "parquet", "pyarrow")
     check_apart(options.source, options.out)
+    if "://" not in options.out:
+        check_outside_versions(Path(options.out))
     bundle = load(options.model)
     num_shards = sum(1 for _ in list_shards(options.source))
     if not num_shards:

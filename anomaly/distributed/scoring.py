@@ -2,7 +2,8 @@
 
 What decides about the rows is in the metadata of the file: the digest of the bundle, the fingerprint of the input, and
 the options. A shard is done where a file says what is wanted, with the columns that are written now, and the input has
-not changed since it was written.
+not changed since it was written, by the times of both. A file whose input is of the future, as where another machine's
+clock is ahead, is told to be as new as that; an object store does not take times, so there it is done again.
 A file holds nothing else than depends on these: no time, no machine, no address. So it is the same, byte for byte,
 whoever writes it, and from wherever the same shard is read.
 """
@@ -125,7 +126,7 @@ def score_shard(scorer: ShardScorer, shard: Shard) -> ShardSummary:
     write_parquet(rows, data, columns, metadata_of(wanted, None))
     if state_of(shard) != before:
         raise DataError(f"{shard.name}: the shard has changed while it was read; run the command again")
-    scorer.destination.write(shard.result, data.getvalue())
+    scorer.destination.write(shard.result, data.getvalue(), not_before_ns=before.modified_ns)
     data.seek(0)
     summary = replace(summary_of(data, scorer.num_calibration, is_new=True), remarks=dict(scorer.reading.remarks))
     return _with_left_out(summary, before)
@@ -140,6 +141,7 @@ def mark_shard(destination: Storage, mark: Mark | None, shard: Shard) -> None:
     """Set the column `fdr_rejected` of results, or take it away. Nothing is written where it is so already."""
     from pyarrow import parquet
 
+    before = destination.look(shard.result)
     with destination.open(shard.result) as file:
         said = said_by(file)
         assert said is not None, "it was written by `score_shard`"
@@ -160,7 +162,7 @@ def mark_shard(destination: Storage, mark: Mark | None, shard: Shard) -> None:
 
     data = BytesIO()
     write_parquet(rows(), data, columns | {"error": str}, metadata_of(said["of"], mark))
-    destination.write(shard.result, data.getvalue())
+    destination.write(shard.result, data.getvalue(), not_before_ns=0 if before is None else before.modified_ns)
 
 
 def describe(digest: str, fingerprint: str, recipe: ScoringRecipe) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Names are relative to the folder, with "/" between their parts. A file is writte
 beside its place and renamed into it, in an object store by one put.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,8 +91,8 @@ class Storage:
         with file:
             yield file
 
-    def write(self, name: str, data: bytes) -> None:
-        """Put a file there at once.
+    def write(self, name: str, data: bytes, *, not_before_ns: int = 0) -> None:
+        """Put a file there at once; on a disk it is told to be no older than this time, which may lie in the future.
 
         Raises:
             StorageError: it cannot be written.
@@ -101,6 +102,8 @@ class Storage:
                 place = self.local(name)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(place, data)
+                if place.stat().st_mtime_ns < not_before_ns:
+                    os.utime(place, ns=(not_before_ns, not_before_ns))
             else:
                 with self._files.open_output_stream(self._path(name), compression=None) as file:
                     file.write(data)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from anomaly.bundle import Bundle
+from anomaly.bundle import Bundle, check_outside_versions
 from anomaly.config.places import NOTICE, REFERENCE
 from anomaly.errors import ExportError, UsageError
 from anomaly.export.copies import copied_files
@@ -55,6 +55,7 @@ def export_bundle(model: str | Path, out: str | Path, runtime: Runtime) -> Expor
     out = Path(out)
     if out.exists() or out.is_symlink():
         raise UsageError(f"{out} exists; give --out a folder that does not, or remove that one")
+    check_outside_versions(out)
     require(f"exporting to {runtime}", runtime.value, runtime.library)
     bundle = load_detector(model, device="cpu").bundle
     graph = deployed_onnx(bundle)

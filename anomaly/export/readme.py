@@ -31,9 +31,9 @@ and files without an image's suffix, are left out of folders.
 |---|---|
 | `path` | the file |
 | `score` | higher is more anomalous |
-| `p_value` | how seldom a normal image scores this high: from {smallest_p:.2g} to 1 |
+| `p_value` | how seldom a normal image scores this high: from {smallest_p} to 1 |
 | `is_anomalous` | `score > threshold`; null where there is no threshold |
-| `threshold` | for the false-alarm rate `--alpha`, 0.05 unless given; null below {smallest_p:.2g} |
+| `threshold` | for the false-alarm rate `--alpha`, 0.05 unless given; null below {smallest_p} |
 | `terms` | the evidence that the score is made of, by name |
 | `warning` | why `p_value` does not hold: the picture has not the size or shape that the model is for; else null |
 | `error` | why a file has no score (then the other fields are null); else null |
@@ -111,16 +111,16 @@ _NOTES = {
 
 def readme_of(bundle: Bundle, runtime: Runtime, tolerance: float) -> str:
     """In plain words: what it is, how it is run, what goes in and comes out, what differs."""
-    manifest, num = bundle.manifest, bundle.contents.calibration.num_calibration
+    manifest, calibration = bundle.manifest, bundle.contents.calibration
     preprocess = manifest.recipe.preprocess
     return _TEXT.format(
         name=bundle.name,
         version=bundle.version,
         digest=bundle.digest,
-        smallest_p=1 / (num + 1),
+        smallest_p=_fraction(calibration.smallest_p),
         file=runtime.file,
         runtime=runtime.library,
-        num_calibration=num,
+        num_calibration=calibration.num_calibration,
         channels=preprocess.channels,
         **_shapes(bundle),
         colours="grey" if preprocess.channels == 1 else "red, green, blue",
@@ -131,6 +131,12 @@ def readme_of(bundle: Bundle, runtime: Runtime, tolerance: float) -> str:
         note=_NOTES[runtime],
         region="" if preprocess.region is None else _REGION,
     )
+
+
+def _fraction(share: float) -> str:
+    """1/n, exactly, with its decimals, which may be rounded."""
+    n = round(1 / share)
+    return f"1/{n}, which is {share:g}" if float(f"{share:g}") == share else f"1/{n}, about {share:.3g}"
 
 
 def _shapes(bundle: Bundle) -> dict[str, str]:

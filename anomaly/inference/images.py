@@ -8,7 +8,7 @@ from functools import partial
 from io import IOBase
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import PIL.Image
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 Image = str | Path | PIL.Image.Image | Pixels
 Images: TypeAlias = "Image | Iterable[Image | bytes] | NDArray[np.floating] | NDArray[np.str_] | Tensor"
 """One image, several, which may come from a generator, or a batch. Of several some may be the bytes of a file."""
+
+_EACH_BATCH = "score each batch of a DataLoader by itself, and of a batch (images, labels) the images alone"
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def read_images(images: Images, config: PreprocessConfig) -> Iterator[ReadImages
 
 def _each(images: object) -> Iterable[Image | bytes]:
     """One image, or several. Raises UsageError for what is neither; of a file and of bytes there would be parts."""
+    if _is_of_torch(images, "DataLoader", module="torch.utils.data"):
+        raise UsageError(f"images are of DataLoader, which gives batches and not images; {_EACH_BATCH}")
     if isinstance(images, str | Path | PIL.Image.Image):
         return [images]
     if isinstance(images, np.ndarray):
@@ -127,6 +131,11 @@ def _named(index: int, image: Image | bytes, config: PreprocessConfig) -> Named:
     if isinstance(image, str | Path):
         return str(image), Path(image)
     name = f"image {index}"
+    if isinstance(image, list | tuple) or _is_of_torch(image, "Tensor"):
+        return name, ImageError(
+            f"{name}: is of the type {type(image).__name__}; expected a path, a PIL image or an array of uint8. "
+            f"Tensors are scored as one batch (n, c, h, w): torch.stack makes one of a list; {_EACH_BATCH}"
+        )
     if not isinstance(image, PIL.Image.Image):
         return name, np.array(image) if isinstance(image, np.ndarray) else image
     try:
@@ -173,13 +182,17 @@ def _collect(results: Sequence[Picture | ImageError], config: PreprocessConfig) 
 
 def _batch_of(images: Images) -> NDArray[np.generic] | None:
     """A batch, which is a tensor or an array of four dimensions, as an array; None for anything else."""
-    # who has a tensor has imported torch, and nobody else needs it here; another thread may be importing it right now
-    tensor_class = getattr(sys.modules.get("torch"), "Tensor", None)
-    if tensor_class is not None and isinstance(images, tensor_class):
-        tensor = images.detach().cpu()
+    if _is_of_torch(images, "Tensor"):
+        tensor = cast("Tensor", images).detach().cpu()
         array: NDArray[np.generic] = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
         return array
     return images if isinstance(images, np.ndarray) and images.ndim == 4 else None
+
+
+def _is_of_torch(value: object, name: str, *, module: str = "torch") -> bool:
+    """Whether it is of this class: who has one has imported torch, and nobody else needs it here."""
+    kind = getattr(sys.modules.get(module), name, None)  # another thread may be importing it right now
+    return kind is not None and isinstance(value, kind)
 
 
 def _check_batch(batch: NDArray[np.generic]) -> None:

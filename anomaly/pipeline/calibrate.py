@@ -188,7 +188,7 @@ def _unlike(old: Calibration, new: Calibration, version: int) -> str | None:
 
     At the default false-alarm rate, or, where the old version has no threshold for it, at the least for which it has.
     """
-    alpha = max(ALPHA, 1 / (old.num_calibration + 1))
+    alpha = max(ALPHA, old.smallest_p)
     threshold = old.threshold(alpha)
     num_found = int(np.sum(is_above(new.scores, threshold)))
     most = false_alarms_by_chance(alpha, old.num_calibration, new.num_calibration)[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anomaly.bundle import Bundle, Manifest
+from anomaly.bundle import Bundle, Manifest, check_outside_versions
 from anomaly.bundle.detectability import why_not_measured
 from anomaly.data import Dataset, Limits, PixelsOfImages, PixelStore, Sample, open_dataset
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
@@ -62,12 +62,14 @@ def inspect_bundle(
 
     Raises:
         DataError: the data cannot be used.  BundleError: the bundle cannot be used.
-        UsageError: `normal` is given without `data`, or the extra `report` is missing.
+        UsageError: `normal` is given without `data`, `out` lies in a version of a model, or the extra `report` is
+            missing.
         InUseError: another process writes into `out`.  StorageError: `out` cannot be written, or the pixels cannot.
     """
     out = Path(out)
     if data is None and normal:
         raise UsageError(f"--normal {','.join(normal)} names classes of DATA, but no DATA is given; give both")
+    check_outside_versions(out)
     require_report("drawing what a model has learnt")
     from anomaly.report.curves import curves_png
     from anomaly.report.detectability import detectability_png

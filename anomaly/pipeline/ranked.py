@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from anomaly.config import Recipe
 from anomaly.errors import AnomalyError, LostRankError, UsageError
 from anomaly.pipeline.train_options import TrainOptions
+from anomaly.recipes import AUTO, merged, read_recipe, to_recipe
+from anomaly.recipes.files import check_fields
 from anomaly.runtime import resolve_device
 from anomaly.training import Ranks, is_ranked
 
@@ -30,17 +32,31 @@ def check_nproc(options: TrainOptions) -> None:
             f"--nproc {options.nproc}: there are {torch.cuda.device_count()} CUDA GPUs here, and each process needs "
             "its own; give a lower --nproc, or --device cpu"
         )
+    if options.nproc > 1:
+        _check_batch_that_is_known(options)
 
 
 def check_recipe(recipe: Recipe, ranks: Ranks) -> None:
     """Raises UsageError where these ranks cannot share the work of a recipe."""
-    if ranks.size == 1:
-        return
+    if ranks.size > 1:
+        _check_batch(recipe, ranks.size)
+
+
+def _check_batch_that_is_known(options: TrainOptions) -> None:
+    """Where the images choose the recipe, they decide the batch too, unless it is set; the ranks check it then."""
+    check_fields(options.overrides, "what is set on top of the recipe")
+    sections = {} if options.recipe == AUTO else read_recipe(options.recipe).sections
+    given = merged(sections, options.overrides).get("training", {})
+    if options.recipe != AUTO or "batch_size" in given:
+        _check_batch(to_recipe({"training": given}), options.nproc)
+
+
+def _check_batch(recipe: Recipe, num_ranks: int) -> None:
     batch_size = recipe.training.batch_size
-    if batch_size % ranks.size or batch_size < 2 * ranks.size:
+    if batch_size % num_ranks or batch_size < 2 * num_ranks:
         raise UsageError(
-            f"training.batch_size={batch_size} cannot be divided among {ranks.size} processes: each takes the same "
-            f"number of images, 2 or more; give --set training.batch_size={_nearest(batch_size, ranks.size)}, or "
+            f"training.batch_size={batch_size} cannot be divided among {num_ranks} processes: each takes the same "
+            f"number of images, 2 or more; give --set training.batch_size={_nearest(batch_size, num_ranks)}, or "
             "another --nproc"
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from anomaly.bundle import check_outside_versions
 from anomaly.config.region import Inside
 from anomaly.counted import counted
 from anomaly.data import Limits, Sample, describe, open_dataset, to_image
@@ -67,7 +68,7 @@ def propose_region(
 
     Raises:
         DataError: the data cannot be used, or no region follows from them.
-        UsageError: `out` is no PNG, lies within the data, or is there and differs.
+        UsageError: `out` is no PNG, lies within the data or a version of a model, or is there and differs.
         StorageError: `out` cannot be written.
     """
     _check_out(out, data)
@@ -107,6 +108,7 @@ def _holds(content: bytes, path: Path) -> bool:
 
 
 def _check_out(out: Path, data: str) -> None:
+    check_outside_versions(out)
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out {out}: a region is written as a mask; give a file that ends in .png")
     if Path(data).is_dir() and Path(data).resolve() in out.resolve().parents:

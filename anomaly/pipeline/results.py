@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import BinaryIO, TextIO
 
+from anomaly.bundle import check_outside_versions
 from anomaly.counted import counted
 from anomaly.errors import UsageError
 from anomaly.files import check_replaceable, replacing, storing, to_text
@@ -34,7 +35,7 @@ def check_results_path(path: Path) -> None:
     """Before any work is done: can results be written there?
 
     Raises:
-        UsageError: an unknown suffix, no such folder, or Parquet without its library.
+        UsageError: an unknown suffix, no such folder, one in a version of a model, or Parquet without its library.
     """
     if path.suffix not in _WRITERS:
         raise UsageError(f"results are written to a file ending in {', '.join(_WRITERS)}; got {str(path)!r}")
@@ -42,6 +43,7 @@ def check_results_path(path: Path) -> None:
         raise UsageError(f"{path} is a folder; give a file for the results")
     if not path.resolve().parent.is_dir():
         raise UsageError(f"the folder {path.resolve().parent} does not exist; create it first")
+    check_outside_versions(path)
     if path.suffix == ".parquet":
         _pyarrow()
 

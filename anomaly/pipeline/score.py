@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.bundle import check_outside_versions
 from anomaly.calibration import check_alpha, check_fdr, fdr_shortage, reject_fdr
 from anomaly.data import (
     LeftOut,
@@ -88,6 +89,7 @@ def score_paths(
     check_results_path(out)
     check_old_results(out)
     if heatmaps is not None:
+        check_outside_versions(heatmaps)
         require_report("drawing heatmaps")
     paths, left_out = expand_inputs(inputs)  # before anything is made, which may be inside of a folder to score
     drawing = nullcontext() if heatmaps is None else writing_folder(heatmaps, "heatmaps")

@@ -4,6 +4,7 @@ from anomaly.recipes.files import RecipeFile, Sections, read_recipe, recipe_name
 from anomaly.recipes.overrides import merged, options_of, parse_overrides
 from anomaly.recipes.resolve import AUTO, BY_IMAGES, Resolved, candidates, resolve, to_recipe
 from anomaly.recipes.survey import Survey, beyond_note, range_note, scale_note, sides, stretched_region_note, survey
+from anomaly.recipes.unread import check_read
 from anomaly.recipes.value_range import few_beyond, peaks_of
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Survey",
     "beyond_note",
     "candidates",
+    "check_read",
     "few_beyond",
     "merged",
     "options_of",

@@ -7,7 +7,7 @@ pictures it is, what it costs, and what it reached.
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -26,11 +26,12 @@ _FOLDERS = (".", "lectures")
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """A recipe as it was written; `about` are its first lines, without the comment signs."""
+    """A recipe as it was written; `about` are its first lines, without the comment signs; `is_own`: it is a user's."""
 
     name: str
     about: list[str]
     sections: Sections
+    is_own: bool = False
 
     @property
     def first_sentence(self) -> str:
@@ -54,7 +55,8 @@ def read_recipe(name: str) -> RecipeFile:
     if name.endswith(".toml"):
         try:
             path = Path(name)
-            return _parse(path.stem, path.read_text(text_encoding(path.read_bytes())), where=name)
+            text = path.read_text(text_encoding(path.read_bytes()))
+            return replace(_parse(path.stem, text, where=name), is_own=True)
         except (OSError, UnicodeError) as error:
             raise UsageError(f"the recipe {name} cannot be read ({reason_of(error)}); check the path") from error
     for folder in _FOLDERS:

@@ -15,9 +15,10 @@ from anomaly.config.mistakes import mistakes_of
 from anomaly.config.places import PACKAGE
 from anomaly.errors import UsageError
 from anomaly.extras import is_installed
-from anomaly.recipes.files import Sections, check_fields, read_recipe
+from anomaly.recipes.files import RecipeFile, Sections, check_fields, read_recipe
 from anomaly.recipes.overrides import merged
 from anomaly.recipes.survey import Survey
+from anomaly.recipes.unread import check_read
 
 AUTO = "auto"
 SMALL_SIDE = 64  # pixels; larger models are slow to train, so only a user or a recipe chooses them
@@ -41,7 +42,8 @@ def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
     """The recipe for these images.
 
     Raises:
-        UsageError: there is no such recipe, it is no TOML, or its fields do not fit together.
+        UsageError: there is no such recipe, it is no TOML, its fields do not fit together, or a user's own
+            field has no effect.
     """
     reason = ""
     by_images = {section: {name: of(found) for name, of in fields.items()} for section, fields in BY_IMAGES.items()}
@@ -65,6 +67,10 @@ def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
         sections["preprocess"]["scale"] = _scale_for(found)
         recipe = to_recipe(sections)
     _check_used(overrides, recipe)
+    try:
+        check_read(_given(file, overrides), recipe)
+    except UsageError as error:
+        raise UsageError(f"recipe {name}, chosen for {reason}: {error}") if reason else error from None
     return Resolved(recipe, file.name, reason)
 
 
@@ -87,6 +93,14 @@ def to_recipe(sections: Mapping[str, Any]) -> Recipe:
         return Recipe.model_validate(sections)
     except ValidationError as error:
         raise UsageError("; ".join(mistake.sentence for mistake in mistakes_of(error))) from None
+
+
+def _given(file: RecipeFile, overrides: Sections) -> Sections:
+    """What a user has set: of a shipped recipe what is on top of it; of a search that is left away, nothing else."""
+    sections = file.sections if file.is_own else {}
+    if overrides.get("search", {}).get("steps") == 0:
+        sections = {name: fields for name, fields in sections.items() if name != "search"}
+    return merged(sections, overrides)
 
 
 def _check_used(overrides: Sections, recipe: Recipe) -> None:

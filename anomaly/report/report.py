@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from anomaly.bundle import check_outside_versions
 from anomaly.calibration import is_above
 from anomaly.data import DRAWINGS, mark
 from anomaly.data.files.outputs import is_marked
@@ -58,7 +59,8 @@ def write_folder(contents: Mapping[str, bytes], out: Path) -> None:
 
 
 def check_report_folder(out: Path, names: Iterable[str]) -> None:
-    """Raises UsageError where `out` has another's file of one of these names."""
+    """Raises UsageError where `out` has another's file of one of these names, or lies in a version of a model."""
+    check_outside_versions(out)
     for name in names:
         check_replaceable(out / name, _is_earlier, "of an earlier run of this command")
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anomaly.bundle import check_outside_versions
 from anomaly.errors import UsageError
 from anomaly.files import storing
 from anomaly.locks import writing_folder
@@ -22,7 +23,7 @@ def tensorboard_files(folder: Path | None) -> Iterator[Callable[[Sequence[Histor
     Without a folder nothing is written.
 
     Raises:
-        UsageError: tensorboard is not installed.
+        UsageError: tensorboard is not installed, or the folder lies in a version of a model.
         InUseError: another process writes curves there.  StorageError: the folder cannot be written.
     """
     if folder is None:
@@ -34,6 +35,7 @@ def tensorboard_files(folder: Path | None) -> Iterator[Callable[[Sequence[Histor
         raise UsageError(
             "--tensorboard needs tensorboard: pip install 'anomaly[tensorboard]', or leave the option away"
         ) from error
+    check_outside_versions(folder)
     with writing_folder(folder, "the curves"):
         with storing("the curves", folder, instead="choose another --tensorboard"):
             writer = SummaryWriter(folder, purge_step=0)

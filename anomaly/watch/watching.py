@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
+from anomaly.bundle import check_outside_versions
 from anomaly.calibration import check_alpha
 from anomaly.data import Limits, chunk_size
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
@@ -136,6 +137,7 @@ def _open_sorting(options: WatchOptions, folder: Path, detector: Detector) -> So
         return None
     if shortage := detector.calibration.shortage(options.alpha):
         raise UsageError(f"without a threshold there is no normal and no anomalous to sort into: {shortage}")
+    check_outside_versions(options.move_to)
     sorting = Sorting(folder, options.move_to.resolve())
     sorting.make()
     return sorting

@@ -51,6 +51,20 @@ def test_images_that_made_the_model_are_left_out(model: Path, tmp_path: Path) ->
     assert load(model).contents.calibration.num_calibration == 25
 
 
+def test_files_that_cannot_be_read_are_left_out_as_in_training(model: Path, tmp_path: Path) -> None:
+    """`done` wants exit code 0."""
+    write_images(tmp_path / "new", normals()[:25])
+    (tmp_path / "new" / "text.png").write_text("no image")
+    result = done("calibrate", model, tmp_path / "new")
+    table = model / "2.left_out.csv"
+    assert f"1 file could not be read and was left out; {table} says which and why" in result.stderr
+    assert str(tmp_path / "new" / "text.png") in table.read_text("utf-8")
+    assert load(model).contents.calibration.num_calibration == 25
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "text.png").write_text("no image")
+    assert "text.png: is not in an accepted image format" in refused("calibrate", model, tmp_path / "none")
+
+
 def test_images_that_calibrated_are_seen_from_then_on(model: Path, tmp_path: Path) -> None:
     write_images(tmp_path / "new", normals()[:25])
     done("calibrate", model, tmp_path / "new")

@@ -123,3 +123,34 @@ def test_shipped_bundles_have_todays_schema() -> None:
 
 def test_an_unknown_verb() -> None:
     assert call("models", "delete").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("score", "MODEL", "DATA", "--out", "VERSION/rows.csv"),
+        ("score", "MODEL", "DATA", "--out", "rows.csv", "--heatmaps", "VERSION"),
+        ("evaluate", "MODEL", "digits", "--normal", "0", "--out", "VERSION/report"),
+        ("inspect", "MODEL", "--out", "VERSION"),
+        ("export", "MODEL", "--out", "VERSION/export"),
+        ("region", "DATA", "--out", "VERSION/region.png"),
+        ("archive", "MODEL", "DATA", "--out", "VERSION/rows"),
+        ("watch", "MODEL", "DATA", "--to", "VERSION/rows.csv"),
+        ("watch", "MODEL", "DATA", "--to", "rows.csv", "--move-to", "VERSION"),
+        ("train", "digits", "--normal", "0", *TINY, "--out", "other", "--tensorboard", "VERSION"),
+    ],
+)
+def test_nothing_is_written_into_a_version_of_a_model(
+    words: tuple[str, ...], bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be refused from then on: whatever lies in its folder was added."""
+    monkeypatch.chdir(tmp_path)
+    version = Path(copytree(bigan_dir, tmp_path / "zeros")) / "1"
+    before = sorted(version.rglob("*"))
+    write_images(tmp_path / "data", normals()[:3])
+    given = {"MODEL": str(version.parent), "DATA": str(tmp_path / "data")}
+    message = refused(*(given.get(word, word.replace("VERSION", str(version))) for word in words))
+    assert f"lies in {version}, a version of a model" in message
+    assert "choose another place" in message
+    assert sorted(version.rglob("*")) == before
+    assert load(version).version == 1

@@ -71,12 +71,24 @@ def test_every_recipe_that_is_shipped_is_among_them() -> None:
     assert {recipe for recipe, *_ in SYSTEMS.values()} == set(recipe_names())
 
 
+def has_maps(recipe: str, fields: list[str]) -> bool:
+    """Whether G is of convolutions, whose width can be set: not where there is no G, or one of layers."""
+    network, training = (read_recipe(recipe).sections.get(section, {}) for section in ("network", "training"))
+    is_of_layers = "mlp" in (
+        network.get("architecture"),
+        *(field.removeprefix("network.architecture=") for field in fields),
+    )
+    return training.get("method") != "features" and not is_of_layers
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_each_trains_into_a_bundle_that_scores_and_evaluates(name: str, tmp_path: Path) -> None:
     recipe, *fields = SYSTEMS[name]
     if recipe in SEARCHES:
         fields = [*fields, "search.steps=2", "search.restarts=1"]
-    fields = ["network.width=4", "training.batch_size=16", "training.precision=fp32", *fields]
+    fields = ["training.batch_size=16", "training.precision=fp32", *fields]
+    if has_maps(recipe, fields):
+        fields = ["network.width=4", *fields]
     model, report = tmp_path / "model", tmp_path / "report"
     done("train", *ZERO, "--steps", "4", "--out", model, "--recipe", recipe, *sets(*fields))
     done("evaluate", model, "digits", "--normal", "0", "--sample", "40", "--out", report)

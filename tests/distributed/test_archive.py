@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -149,6 +150,20 @@ def test_what_is_done_is_not_done_again_and_what_has_changed_is(tmp_path: Path) 
     assert "the run has ended: 18 rows" in told
     assert "18 rows, " in done("archive", MNIST, source, "--out", out, "--alpha", "0.1", *OPTIONS).stdout
     assert hashes(out)["shard-00000.tar.parquet"] != first["shard-00000.tar.parquet"]
+
+
+def test_an_input_of_the_future_is_done_once_and_again_when_it_has_changed(tmp_path: Path) -> None:
+    """As where the clock of the machine that wrote it is ahead."""
+    source, out = write_tars(tmp_path / "src", 2, 5), tmp_path / "dest"
+    at = time.time() + 10**6
+    os.utime(source / "shard-00001.tar", (at, at))
+    for options in ((), ("--fdr", "0.1"), ()):  # marking writes the results anew
+        done("archive", MNIST, source, "--out", out, *options, *OPTIONS)
+        assert "2 of 2 shards" in done("archive", "--status", out).stdout
+    assert "10 rows, 10 of them before" in done("archive", MNIST, source, "--out", out, *OPTIONS).stdout
+    os.utime(source / "shard-00001.tar", (at + 1, at + 1))
+    assert "1 of 2 shards" in done("archive", "--status", out).stdout
+    assert "10 rows, 5 of them before" in done("archive", MNIST, source, "--out", out, *OPTIONS).stdout
 
 
 @pytest.mark.parametrize("kind", broken_tars())

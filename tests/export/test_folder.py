@@ -1,6 +1,7 @@
 """What an exported folder holds, and when none is written."""
 
 import json
+from dataclasses import replace
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 
 from anomaly import extras
 from anomaly.bundle import load
+from anomaly.calibration import Calibration
 from anomaly.errors import ExportError, StorageError, UsageError
 from anomaly.export import Runtime, export_bundle, folder
 from anomaly.export.copies import copied_files
+from anomaly.export.readme import readme_of
 from anomaly.inference.onnx_export import deployed_onnx
 
 COMMON = {"predict.py", "model.py", "check.py", "model.json", "golden.npz", "requirements.txt", "README.md", "LICENSE"}
@@ -64,6 +67,21 @@ def test_the_readme_tells_what_goes_in_and_comes_out(colour_dir: Path, onnx_fold
     ):
         assert said in text
     assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 120
+
+
+@pytest.mark.parametrize(
+    ("num", "said"), [(7, "1/8, which is 0.125"), (19, "1/20, which is 0.05"), (29, "1/30, about 0.0333")]
+)
+def test_the_readme_tells_below_which_rate_there_is_no_threshold(bigan_dir: Path, num: int, said: str) -> None:
+    bundle = load(bigan_dir)
+    calibration = Calibration.fit(np.arange(float(num)))
+    smallest = calibration.smallest_p
+    assert calibration.threshold(smallest) == num - 1 == calibration.scores[-1]
+    assert calibration.threshold(np.nextafter(smallest, 0)) is None
+    assert calibration.p_value(np.inf) == smallest
+    text = readme_of(replace(bundle, contents=replace(bundle.contents, calibration=calibration)), Runtime.ONNX, 1e-4)
+    assert f"how seldom a normal image scores this high: from {said} to 1 |" in text
+    assert f"0.05 unless given; null below {said} |" in text
 
 
 @pytest.mark.parametrize("is_file", [False, True])

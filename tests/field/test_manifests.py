@@ -68,6 +68,7 @@ READ: dict[str, Writing] = {
     "capitals in labels and splits": Writing(edit=lambda row: [row[0], row[1].title(), row[2].upper(), row[3]]),
     "`./` before paths": Writing(edit=only(0, lambda name: f"./img/../{name}")),
     "empty columns at the right": replace(EXCEL, head="path,label,split,mask,,", edit=lambda row: [*row, "", ""]),
+    "empty cells at the end of rows left away": Writing(edit=lambda row: row[: 4 if row[3] else 3]),
     "columns that are not known": Writing(
         head="path,label,split,mask,camera,variant", edit=lambda row: [*row, "line3", "blue"]
     ),
@@ -92,7 +93,8 @@ REFUSED: dict[str, tuple[Writing, str]] = {
     ),
     "other delimiters": (Writing(delimiter="|"), r"line 1 names the columns path\|label\|split\|mask; expected"),
     "a column called `masks`": (Writing(head="path,label,split,masks"), "call it mask"),
-    "rows of another length": (Writing(edit=lambda row: row[:3]), "line 2: has 3 fields; expected 4"),
+    "rows without a label": (Writing(edit=lambda row: row[:1]), "line 2: has 1 field; expected 4"),
+    "rows of more cells": (Writing(edit=lambda row: [*row, "x"]), "line 2: has 5 fields; expected 4"),
     "half of the images missing, or more": (
         Writing(edit=only(0, lambda name: name.replace("img/n", "img/x"))),
         "10 of 14 images that it lists do not exist",

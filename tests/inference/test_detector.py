@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch.nn.functional import softplus
+from torch.utils.data import DataLoader, TensorDataset
 
 from anomaly.calibration import Calibration
 from anomaly.config import Resize
@@ -241,6 +242,25 @@ def test_what_are_no_images_is_refused(detector: Detector, tmp_path: Path) -> No
         for images in wrong:
             with pytest.raises(UsageError, match=f"images are of {type(images).__name__}; expected a path"):
                 detector.score(images)
+
+
+@pytest.mark.parametrize("has_labels", [False, True])
+def test_a_loader_of_batches_is_refused_with_what_to_give(detector: Detector, *, has_labels: bool) -> None:
+    batch = torch.from_numpy(normals()[:6, None])
+    labelled = TensorDataset(batch, torch.zeros(6))
+    loader: Any = DataLoader(labelled if has_labels else batch, batch_size=4)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="score each batch of a DataLoader by itself"):
+        detector.score(loader)
+    given: Any = list(loader)
+    for number, error in enumerate(detector.score([*given, normals()[0]]).errors):
+        if number == 2:
+            assert error is None
+        else:
+            assert error is not None
+            assert error.startswith(f"image {number}: is of the type {'list' if has_labels else 'Tensor'}; expected")
+            assert "score each batch" in error
+    found = [detector.score(each[0] if has_labels else each).score for each in loader]
+    assert_allclose(np.concatenate(found), detector.score(batch).score)
 
 
 def test_an_array_of_paths_is_paths(detector: Detector, tmp_path: Path) -> None:

@@ -128,9 +128,9 @@ def _more(num: int) -> str:
 
 
 def _wrong_count(line: Line, header: Sequence[str]) -> str | None:
-    """Blank fields behind the last column are a spreadsheet's."""
+    """A spreadsheet writes blank fields behind the last column, and leaves empty ones at the end of a line away."""
     too_many = any(field.strip() for field in line.fields[len(header) :])
-    if len(line.fields) < len(header) or too_many:
+    if too_many or not set(_NEEDED) <= set(header[: len(line.fields)]):
         return f"has {counted(len(line.fields), 'field')}; expected {len(header)}"
     return None
 

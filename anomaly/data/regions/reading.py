@@ -6,6 +6,7 @@ Masks are read as those of defects are (see `masks.coding`): what such a mask ma
 
 in pixels of a picture of W × H, where `holes` may be left out, or a file of the annotation program labelme, with
 `imageWidth`, `imageHeight` and `shapes` (https://github.com/wkentaro/labelme). Holes are cut out of all polygons.
+Points outside of the picture are refused: then it was probably drawn on a picture of another size.
 """
 
 import json
@@ -25,6 +26,7 @@ from anomaly.data.masks.coding import read_mask
 from anomaly.errors import ImageError, UsageError
 
 MAX_DIFFERENCE = 0.02  # of the aspect ratios of a region and of the pictures
+_LARGEST_SHARE = 1.5  # of width and height, where points may lie a little outside of the picture
 
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6)]
 Point = tuple[Coordinate, Coordinate]
@@ -136,11 +138,7 @@ def _read_polygons(path: Path) -> RegionPolygons:
 
 
 def _drawn(drawing: RegionPolygons, path: Path, limits: Limits) -> Inside:
-    if all(0 <= value <= 1 for polygon in drawing.polygons for point in polygon for value in point):
-        raise UsageError(
-            f"--region {path}: all points of its polygons lie between 0 and 1, as shares of width and height do; give "
-            f"pixels: multiply x by {drawing.width} and y by {drawing.height}"
-        )
+    _check_points(drawing, path)
     if drawing.width * drawing.height > limits.max_pixels:
         raise UsageError(
             f"--region {path}: is of {drawing.width} × {drawing.height} pixels, and at most {limits.max_pixels:,} are "
@@ -152,3 +150,21 @@ def _drawn(drawing: RegionPolygons, path: Path, limits: Limits) -> Inside:
         for polygon in polygons:
             draw.polygon([(x, y) for x, y in polygon], fill=value)
     return np.array(canvas)
+
+
+def _check_points(drawing: RegionPolygons, path: Path) -> None:
+    """Raises UsageError where points are no pixels of the picture; they may be on its edge, and a pixel beyond."""
+    for what, polygons in (("polygons", drawing.polygons), ("holes", drawing.holes)):
+        points = [point for polygon in polygons for point in polygon]
+        if points and all(abs(value) <= _LARGEST_SHARE for point in points for value in point):
+            raise UsageError(
+                f"--region {path}: no point of its {what} is more than {_LARGEST_SHARE:g} from 0, as shares of width "
+                f"and height are; give pixels: multiply x by {drawing.width} and y by {drawing.height}"
+            )
+        for x, y in points:
+            if not (-1 <= x <= drawing.width + 1 and -1 <= y <= drawing.height + 1):
+                raise UsageError(
+                    f"--region {path}: the point [{x:g}, {y:g}] of its {what} lies outside of the picture of "
+                    f"{drawing.width} × {drawing.height} pixels; check width and height, which are those of the "
+                    "picture that it was drawn on, or move the point to the edge"
+                )

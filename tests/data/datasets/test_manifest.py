@@ -54,11 +54,32 @@ def test_splits_may_be_empty_everywhere(tmp_path: Path) -> None:
     assert [sample.split for sample in data.samples] == [None, None]
 
 
+def test_empty_cells_at_the_end_of_a_line_may_be_left_away(tmp_path: Path) -> None:
+    """As spreadsheets do, from the 17th line on."""
+    for name in ("a.png", "b.png", "m.png"):
+        Image.fromarray(np.full((2, 3), 255, np.uint8)).save(tmp_path / name)
+    lines = [
+        "path,label,split,mask,kind,group",
+        "a.png,normal,train",
+        "b.png,anomalous,test,m.png",
+        "c.png,normal,test,,",
+    ]
+    whole = open_dataset(manifest(tmp_path, "\n".join(line + "," * (5 - line.count(",")) for line in lines)))
+    short = open_dataset(manifest(tmp_path, "\n".join(lines)))
+    assert short.samples == whole.samples
+    assert [sample.split for sample in short.samples] == ["train", "test", "test"]
+    assert len(short.samples[1].masks) == 1
+    with pytest.raises(DataError, match=r"line 2: the split is ''; expected train or test"):
+        open_dataset(manifest(tmp_path, "path,label,split\na.png,normal\nb.png,normal,train"))
+    with pytest.raises(DataError, match="line 2: has 2 fields; expected 3"):
+        open_dataset(manifest(tmp_path, "path,split,label\na.png,train\n"))
+
+
 def test_every_bad_line_is_named(tmp_path: Path) -> None:
     lines = [
         "path,label,split",
         "a.png,good,train",
-        "b.png,normal",
+        "b.png",
         ",normal,train",
         "c.png,normal,train",
         "d.png,normal,",
@@ -69,7 +90,7 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
     assert str(caught.value).splitlines() == [
         f"{path}: 6 bad lines; correct or remove them",
         "  line 2: the label is 'good'; expected normal or anomalous",
-        "  line 3: has 2 fields; expected 3",
+        "  line 3: has 1 field; expected 3",
         "  line 4: the path is empty",
         "  line 6: the split is ''; expected train or test (or nothing in all lines)",
         "  line 8: the split is 'val'; expected train or test (or nothing in all lines): training holds images out by "

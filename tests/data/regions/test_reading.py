@@ -128,7 +128,27 @@ def test_a_photograph_is_no_mask(tmp_path: Path) -> None:
         ({"width": 80, "height": 60, "polygons": [[[0, 1e300], *SQUARE]]}, "polygons.0.0.1"),
         ({"width": 80, "height": 60, "polygons": [SQUARE], "color": 1}, "color"),
         ({"width": 10**6, "height": 10**6, "polygons": [SQUARE]}, "divide"),
-        ({"width": 80, "height": 60, "polygons": [[[100, 0], [110, 0], [110, 9]]]}, "none of its pixels"),
+        ({"width": 80, "height": 60, "polygons": [SQUARE], "holes": [SQUARE]}, "none of its pixels"),
+        (
+            {"width": 80, "height": 60, "polygons": [[[100, 0], [110, 0], [110, 9]]]},
+            "the point [100, 0] of its polygons",
+        ),
+        (
+            {"width": 60, "height": 80, "polygons": [[[1, 1], [79, 1], [79, 59]]]},
+            "[79, 1] of its polygons lies outside",
+        ),
+        ({"width": 80, "height": 60, "polygons": [SQUARE, [[1, 1], [9, 1], [9, 62]]]}, "picture of 80 × 60 pixels"),
+        ({"width": 80, "height": 60, "polygons": [[[-2, 1], [9, 1], [9, 9]]]}, "the point [-2, 1] of its polygons"),
+        (
+            {"width": 80, "height": 60, "polygons": [SQUARE], "holes": [[[1, 1], [9, 1], [9, 62]]]},
+            "[9, 62] of its holes",
+        ),
+        ({"imageWidth": 80, "imageHeight": 60, "shapes": [{"points": [[1, 1], [9, 1], [9, 62]]}]}, "the point [9, 62]"),
+        ({"width": 80, "height": 60, "polygons": [[[-0.1, 0], [1.2, 0], [1, 1]]]}, "x by 80 and y by 60"),
+        (
+            {"width": 80, "height": 60, "polygons": [SQUARE], "holes": [[[0.1, 0], [1, 0], [1, 1]]]},
+            "of its holes is more",
+        ),
         ({"width": 80, "height": 60, "polygons": [[[0, 0], [1, 0], [1, 1], [0.1, 0.9]]]}, "x by 80 and y by 60"),
         ({"imageWidth": 80, "imageHeight": 60, "shapes": [{"points": [[0.1, 0], [1, 0], [1, 1]]}]}, "multiply x by 80"),
         ({"imageWidth": 80, "imageHeight": 60, "shapes": [{"points": SQUARE[:2], "shape_type": "circle"}]}, "polygon"),
@@ -141,6 +161,13 @@ def test_mistakes_in_polygons(content: Any, told: str, tmp_path: Path) -> None:
     assert str(path) in str(raised.value)
     assert told in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_points_may_lie_on_the_edge_and_a_pixel_beyond(tmp_path: Path) -> None:
+    half = [[-1, -0.5], [81, -1], [81, 29], [-1, 29]]
+    inside = read_region(as_json(tmp_path / "r.json", {"width": 80, "height": 60, "polygons": [half]}))
+    assert inside[:30].all()
+    assert not inside[30:].any()
 
 
 def test_what_is_no_json(tmp_path: Path) -> None:
