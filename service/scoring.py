@@ -124,7 +124,7 @@ class Scoring:
 
         With `all_or_none` it ends the request, and no image is counted: what is raised is of the first that fails.
         `check` is given the pictures that could be scored, before one is counted or kept. What it raises ends the
-        request. Raises OverloadedError if so many are too many, and what ends the request.
+        request. Raises OverloadedError or UploadTooLargeError if so many are too many, and what ends the request.
         """
         num_more = len(submissions) - 1
         reservation.grow(num_images=num_more, num_bytes=num_more * _pixel_bytes(detector))
@@ -153,6 +153,8 @@ class Scoring:
         check: Check = lambda pictures: None,
     ) -> list[JudgedImage | Exception]:
         weights = await _weights(submissions, detector, reservation)
+        if len(submissions) > 1:
+            reservation.check_in_time()
         reservation.restart()  # the deadline bounds what we take, not how long an upload took
         answers = [
             self._batcher.submit(detector, each.read, heatmap=heatmap, weight=weight)
