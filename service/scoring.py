@@ -7,10 +7,12 @@ the images, and hand them to `score_one` or `score_many`.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
 from anomaly.calibration import Verdict
 from anomaly.config import Resize
@@ -25,6 +27,7 @@ from service.records.history import History, HistoryEntry, as_text
 from service.records.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 ORDINARY = 2**18
 """Pixels: a picture that keeps its shape counts for one image for every so many that it has, or part of them."""
@@ -118,13 +121,13 @@ class Scoring:
         disconnected: Disconnection,
         heatmap: bool = False,
         all_or_none: bool = False,
-        check: Check = lambda pictures: None,
+        check: Check | None = None,
     ) -> list[JudgedImage | Problem]:
         """Score the images of a request, at least one, in order. What goes wrong with one image stays with it.
 
         With `all_or_none` it ends the request, and no image is counted: what is raised is of the first that fails.
-        `check` is given the pictures that could be scored, before one is counted or kept. What it raises ends the
-        request. Raises OverloadedError if so many are too many, and what ends the request.
+        `check` is given the pictures that can be scored, before one is. What it raises ends the request.
+        Raises OverloadedError or UploadTooLargeError if so many are too many, and what ends the request.
         """
         num_more = len(submissions) - 1
         reservation.grow(num_images=num_more, num_bytes=num_more * _pixel_bytes(detector))
@@ -136,7 +139,7 @@ class Scoring:
             disconnected,
             heatmap=heatmap,
             ends_request=(Exception,) if all_or_none else ENDS_REQUEST,
-            check=check,
+            check=check or (_accept if all_or_none and num_more else None),
         )
         return [self._explain(each) if isinstance(each, Exception) else each for each in outcomes]
 
@@ -150,20 +153,29 @@ class Scoring:
         *,
         heatmap: bool = False,
         ends_request: tuple[type[Exception], ...] = ENDS_REQUEST,
-        check: Check = lambda pictures: None,
+        check: Check | None = None,
     ) -> list[JudgedImage | Exception]:
+        """With a `check`, all images are decoded before the networks run on one."""
         weights = await _weights(submissions, detector, reservation)
+        if len(submissions) > 1:
+            reservation.check_in_time()
         reservation.restart()  # the deadline bounds what we take, not how long an upload took
+        reads = [each.read for each in submissions]
+        abandon = partial(abandoning, deadline=reservation.deadline, disconnected=disconnected)
+        if check:
+            drawn = [self._batcher.draw(read) for read in reads]
+            with abandon(drawn):
+                pictures = [await _outcome(picture) for picture in drawn]
+            _end_if_one(pictures, ends_request)
+            check([picture for picture in pictures if isinstance(picture, Picture)])
+            reads = [partial(_again, picture) for picture in pictures]
         answers = [
-            self._batcher.submit(detector, each.read, heatmap=heatmap, weight=weight)
-            for each, weight in zip(submissions, weights, strict=True)
+            self._batcher.submit(detector, read, heatmap=heatmap, weight=weight)
+            for read, weight in zip(reads, weights, strict=True)
         ]
-        with abandoning(answers, deadline=reservation.deadline, disconnected=disconnected):
-            outcomes = [await _outcome(answer) for answer in answers]
-        for outcome in outcomes:  # before any is judged, so that nothing is counted of a request that fails
-            if isinstance(outcome, ends_request):
-                raise outcome
-        check([outcome.picture for outcome in outcomes if isinstance(outcome, Scored)])
+        with abandon(answers):
+            outcomes = [_checked(await _outcome(answer)) for answer in answers]
+        _end_if_one(outcomes, ends_request)  # before any is judged, so that nothing is counted of a request that fails
         pairs = zip(submissions, outcomes, strict=True)
         judged = [self._judge(submission, outcome, detector, alpha) for submission, outcome in pairs]
         numbers = await self._keep(submissions, judged, detector)
@@ -226,14 +238,33 @@ async def _weights(submissions: Sequence[Submission], detector: Detector, reserv
     return weights
 
 
-async def _outcome(answer: asyncio.Future[Scored]) -> Scored | Exception:
+async def _outcome(answer: Awaitable[T]) -> T | Exception:
     try:
-        scored = await answer
+        return await answer
     except Exception as error:
         return error
-    if not all(map(math.isfinite, (scored.score, *scored.terms.values()))):
-        return ArithmeticError(f"the detector gave a score or a term that is not finite: {scored.score}")
-    return scored
+
+
+def _checked(outcome: Scored | Exception) -> Scored | Exception:
+    if isinstance(outcome, Exception) or all(map(math.isfinite, (outcome.score, *outcome.terms.values()))):
+        return outcome
+    return ArithmeticError(f"the detector gave a score or a term that is not finite: {outcome.score}")
+
+
+def _end_if_one(outcomes: Iterable[object], ends_request: tuple[type[Exception], ...]) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome, ends_request):
+            raise outcome
+
+
+def _again(picture: Picture | Exception) -> Picture:
+    if isinstance(picture, Exception):
+        raise picture
+    return picture
+
+
+def _accept(pictures: Sequence[Picture]) -> None:
+    """For a request that ends if one of its images cannot be decoded."""
 
 
 def _entry(submission: Submission, judged: JudgedImage, detector: Detector, time: str) -> HistoryEntry:

@@ -5,7 +5,8 @@ send a head, from the opening of its connection or the first byte on one that is
 body may take longer as long as each further such time brings enough of its bytes, up to a limit for the whole request.
 Else the peer gets a 408, unless it has sent nothing at all, and is cut off. While an answer does not fit the buffers,
 the peer must take half as many bytes of it in each such time. What is not body (head, chunk sizes, trailers) may be 64
-KiB, and as much again as the body. The number of connections is bounded.
+KiB, and as much again as the body. What is refused takes no answer from a whole request before it. The number of
+connections is bounded.
 
 When the server is told to stop, connections without a request stay open for a moment. A request that is on its way then
 gets its answer, with the word that the connection closes, where it would otherwise meet a closed one.
@@ -257,11 +258,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem, *, linger_s: float = LINGER_S) -> None:
         """Answer, if there is no answer yet, and close; what still comes is not read.
 
-        The app of a request that has begun sees a peer that has gone: `request_log` is told what was answered.
+        If a whole request came before what is refused, its answer is the last one. The app of a request that has begun
+        sees a peer that has gone: `request_log` is told what was answered.
         """
         if self._is_refused or self.transport.is_closing():
             return
         self._is_refused = True
+        if self._is_answering() and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return
         is_in_message = self._is_answering() or not self._is_in_head
         is_answered = self._is_shed or (is_in_message and self.cycle.response_started)
         if not is_answered:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from service.engine.batcher import Scored
 from service.errors import ClientGoneError, DeadlineError
 
 Disconnection = Callable[[], Coroutine[Any, Any, None]]
@@ -14,7 +13,7 @@ Disconnection = Callable[[], Coroutine[Any, Any, None]]
 
 @contextmanager
 def abandoning(
-    answers: Sequence[asyncio.Future[Scored]], *, deadline: float, disconnected: Disconnection
+    answers: Sequence[asyncio.Future[Any]], *, deadline: float, disconnected: Disconnection
 ) -> Iterator[None]:
     """While inside, settle what is still unanswered when the client hangs up, or at `deadline`.
 

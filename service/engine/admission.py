@@ -4,7 +4,8 @@ Work is counted in images and in bytes (of bodies and of preprocessed pixels), f
 A large picture counts for as many images as have its pixels (see `Scoring`).
 A request is also refused at once if the batches before its own are expected to take more than half of its deadline,
 judged by how long batches lately took. Batches are kept to a quarter of the deadline. The last quarter is for what the
-estimates leave out.
+estimates leave out. A request of several images is refused too if its own are sure to take far longer than its
+deadline. One image never is: by it the server learns that it has become faster.
 
 Everything here runs on the event loop's thread, so the counts need no lock.
 """
@@ -20,6 +21,8 @@ from service.errors import OverloadedError, ShuttingDownError, UploadTooLargeErr
 
 SHARE_OF_WAIT, SHARE_OF_BATCH = 0.5, 0.25
 """How much of its deadline a request may be expected to wait, and how much its own batch may be expected to take."""
+FAR_TOO_LONG = 2.0
+"""So many times its deadline a request's own images must take at the least, for it to be refused before it is tried."""
 
 
 class Reservation:
@@ -38,7 +41,7 @@ class Reservation:
         Raises OverloadedError if the server cannot hold more now, or UploadTooLargeError if it never holds so much.
         """
         self._admission.check_fits(self.num_images + num_images, self.num_bytes + num_bytes)
-        self._admission.check(self._scorer, num_images, num_bytes)
+        self._admission.check(self._scorer, num_images, num_bytes, num_own=self.num_images)
         self._change(num_images, num_bytes)
 
     def assign(self, scorer: Scorer, *, num_bytes: int) -> None:
@@ -50,6 +53,10 @@ class Reservation:
         self._change(-num_images, 0)
         self._scorer = scorer
         self.grow(num_images=num_images, num_bytes=num_bytes)
+
+    def check_in_time(self) -> None:
+        """Raise UploadTooLargeError if its images cannot be scored before its deadline, even if there are no others."""
+        self._admission.check_in_time(self._scorer, self.num_images)
 
     def restart(self) -> None:
         """Let the time until the answer is due begin now."""
@@ -121,9 +128,19 @@ class Admission:
                     "fewer in a request, or smaller ones."
                 )
 
-    def check(self, scorer: Scorer | None, num_images: int, num_bytes: int) -> None:
-        """Raise OverloadedError if so much more cannot be accepted."""
-        if obstacle := self._obstacle(scorer, num_images, num_bytes):
+    def check_in_time(self, scorer: Scorer | None, num_images: int) -> None:
+        """Raise UploadTooLargeError if so many images of one request are sure to take far longer than its deadline."""
+        least_s = 0.0 if scorer is None else self._batcher.scheduler.least_s(scorer, num_images)
+        if least_s > FAR_TOO_LONG * self.deadline_s:
+            raise UploadTooLargeError(
+                f"The request's images take this server at least {least_s:.0f} s, and it gives a request "
+                f"{self.deadline_s:g} s. Send fewer in a request, or smaller ones, or start the server with a longer "
+                "deadline (ANOMALY_DEADLINE_S)."
+            )
+
+    def check(self, scorer: Scorer | None, num_images: int, num_bytes: int, *, num_own: int) -> None:
+        """Raise OverloadedError if so much more cannot be accepted for a request that has `num_own` images already."""
+        if obstacle := self._obstacle(scorer, num_images, num_bytes, num_own):
             raise obstacle
 
     def full_for(self, scorers: Iterable[Scorer]) -> OverloadedError | None:
@@ -135,12 +152,12 @@ class Admission:
         if self.is_closed or self._batcher.failure:
             return None
         for scorer in scorers:
-            if (obstacle := self._obstacle(scorer, num_images=1, num_bytes=0)) is None:
+            if (obstacle := self._obstacle(scorer, num_images=1, num_bytes=0, num_own=0)) is None:
                 return None
         return obstacle
 
-    def _obstacle(self, scorer: Scorer | None, num_images: int, num_bytes: int) -> OverloadedError | None:
-        wait_s = 0.0 if scorer is None else self.expected_wait_s(scorer)
+    def _obstacle(self, scorer: Scorer | None, num_images: int, num_bytes: int, num_own: int) -> OverloadedError | None:
+        wait_s = 0.0 if scorer is None else self.expected_wait_s(scorer, num_own)
         if self.num_images + num_images > self.max_images:
             return OverloadedError(
                 f"The server is busy with {self.num_images} images and takes {self.max_images}; try again soon.", wait_s
@@ -167,8 +184,12 @@ class Admission:
         if not self._images_of[scorer]:
             del self._images_of[scorer]
 
-    def expected_wait_s(self, scorer: Scorer) -> float:
-        """Until all accepted images are scored; or, as detectors share the device, until all of `scorer`'s are."""
+    def expected_wait_s(self, scorer: Scorer, num_own: int = 0) -> float:
+        """Until all accepted images are scored; or, as detectors share the device, until all of `scorer`'s are.
+
+        `num_own` of them do not count.
+        """
         expected_s = self._batcher.scheduler.expected_s
-        waits_s = {each: expected_s(each, number) for each, number in self._images_of.items()}
+        num_each = self._images_of - Counter({scorer: num_own})
+        waits_s = {each: expected_s(each, number) for each, number in num_each.items()}
         return min(sum(waits_s.values()), len(waits_s) * waits_s.get(scorer, 0.0))

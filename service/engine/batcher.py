@@ -146,14 +146,14 @@ class Batcher:
         self._for_decoders.put(partial(self._decode, job))
         return job.answer
 
-    async def draw(self, work: Callable[[], T]) -> T:
-        """What `work` gives, called in one of the threads that decode.
+    def draw(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """What `work`, called in one of the threads that decode, gives; what it raises becomes the answer.
 
-        Raises what `work` raises, and EngineFailedError if a thread has died or dies meanwhile.
+        The answer is EngineFailedError if a thread dies meanwhile. Raises EngineFailedError if one has died already.
         """
         answer: asyncio.Future[T] = self._new_answer()
         self._for_decoders.put(partial(self._draw, work, answer))
-        return await answer
+        return answer
 
     def _new_answer(self) -> asyncio.Future[Any]:
         self.check()

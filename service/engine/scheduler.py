@@ -35,6 +35,8 @@ Job = TypeVar("Job")
 
 MEMORY = 0.8
 """The weight of the old estimate when the time of a grain is measured again."""
+NUM_LATELY, LATELY_S, NUM_SURE = 8, 300.0, 3
+"""What a detector takes at the least is judged by its last full batches, if none is older, and these are enough."""
 
 
 @dataclass
@@ -47,6 +49,7 @@ class _Queue(Generic[Job]):
     num_arrived: int = 0
     used_s: float = 0.0
     grain_s: float | None = None
+    full: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=NUM_LATELY))  # when; s of a weight
 
     @property
     def num_expected(self) -> int:
@@ -121,6 +124,8 @@ class Scheduler(Generic[Scorer, Job]):
         with self._changed:
             queue = self._queue(scorer)
             queue.used_s += seconds
+            if 2 * weight > (most := self._most(queue)):
+                queue.full.append((time.monotonic(), seconds / max(weight, most)))  # a fuller one took no less
             grain_s = seconds / math.ceil(weight / queue.grain)
             queue.grain_s = grain_s if queue.grain_s is None else MEMORY * queue.grain_s + (1 - MEMORY) * grain_s
 
@@ -128,6 +133,17 @@ class Scheduler(Generic[Scorer, Job]):
         """How long jobs of that weight take a detector, judged by its last batches; 0 if it had none yet."""
         queue = self._queues.get(scorer)
         return math.ceil(weight / queue.grain) * (queue.grain_s or 0.0) if queue else 0.0
+
+    def least_s(self, scorer: Scorer, weight: int) -> float:
+        """How long jobs of that weight take a detector at the least, by the fastest of its last full batches.
+
+        0 where these are too few, or too old: the time of a batch may have been that of a busy machine.
+        """
+        oldest = time.monotonic() - LATELY_S
+        with self._changed:
+            queue = self._queues.get(scorer)
+            each_s = [each_s for at, each_s in queue.full if at >= oldest] if queue else []
+        return weight * min(each_s) if len(each_s) >= NUM_SURE else 0.0
 
     def _wait_for_more(self, scorer: Scorer) -> None:
         end = time.monotonic() + self.max_wait_s
@@ -144,11 +160,15 @@ class Scheduler(Generic[Scorer, Job]):
     def _num_taken(self, queue: _Queue[Job]) -> int:
         """Of its first jobs, those whose weights fit; one at least."""
         until = list(accumulate(weight for _, weight in queue.jobs))
-        most = min(self.max_batch, until[-1])
-        if queue.grain_s and most > queue.grain:
-            most = min(most, int(self.max_batch_s / queue.grain_s) * queue.grain)
+        most = min(self._most(queue), until[-1])
         most = max(most - most % queue.grain, min(queue.grain, until[-1]))
         return max(bisect_right(until, most), 1)
+
+    def _most(self, queue: _Queue[Job]) -> int:
+        """What a batch of several jobs may weigh."""
+        if not queue.grain_s:
+            return self.max_batch
+        return max(queue.grain, min(self.max_batch, int(self.max_batch_s / queue.grain_s) * queue.grain))
 
     def _waiting(self) -> list[Scorer]:
         return [scorer for scorer, queue in self._queues.items() if queue.jobs]

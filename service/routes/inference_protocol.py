@@ -160,7 +160,7 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
             alpha=alpha,
             heatmap=wanted.heatmap,
             all_or_none=not wanted.errors,
-            check=partial(_reserve_maps, wanted, reservation, len(received.images)),
+            check=partial(_reserve_maps, wanted, reservation, len(received.images)) if wanted.heatmap else None,
             disconnected=partial(disconnection, request),
         )
         make = partial(answer, asked, wanted, outcomes, detector, alpha)
@@ -169,9 +169,8 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
 
 def _reserve_maps(wanted: Wanted, reservation: Reservation, num_images: int, pictures: Sequence[Picture]) -> None:
     """Raises MalformedRequestError, UploadTooLargeError or OverloadedError if the heatmaps cannot be answered."""
-    if wanted.heatmap:
-        num_bytes = 4 if wanted.is_binary[HEATMAP] else JSON_VALUE_BYTES
-        reservation.grow(num_bytes=num_bytes * wanted.count_maps(pictures, num_images))
+    num_bytes = 4 if wanted.is_binary[HEATMAP] else JSON_VALUE_BYTES
+    reservation.grow(num_bytes=num_bytes * wanted.count_maps(pictures, num_images))
 
 
 def _parts_shown(request: Request, asked: InferRequest, received: SentImages) -> Sequence[str | None]:

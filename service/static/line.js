@@ -23,7 +23,12 @@ const WORDS = {
 const AWAITING = "An image will be judged as soon as it comes.";
 const ONLY_HERE = "This server keeps no history, so only images that are given to this screen are judged.";
 
+const LOADING = "The models are being loaded.";
+const LATER = "It is judged as soon as the model is loaded.";
+
 let following = null; // AbortController, while the screen is there
+let followed = ""; // the name of the model, once it can judge
+let early = []; // files that were given before
 let newest = null; // the history's number of the latest image that was shown of it
 
 const queue = new Queue({
@@ -39,34 +44,37 @@ export function connectLine() {
   find("line-full").addEventListener("click", () => find("line").requestFullscreen());
 }
 
-/** Begin to follow the chosen model. */
-export function showLine() {
-  stop();
+/** Begin to follow the chosen model; `problem` is what the server was last asked for in vain with, null if nothing. */
+export function showLine(problem) {
+  following?.abort();
   following = new AbortController();
   newest = null;
-  showName(find("line-model"), chosenModel());
-  if (!chosenModel()) show("lost", { why: "The server has not answered yet." });
-  else show("waiting", { why: keepsHistory() ? AWAITING : ONLY_HERE });
-  if (chosenModel() && keepsHistory()) follow(chosenModel(), following.signal);
+  followed = chosenModel();
+  showName(find("line-model"), followed);
+  if (followed) show("waiting", { why: keepsHistory() ? AWAITING : ONLY_HERE });
+  else if (problem) show("lost", { why: "The server has not answered yet." });
+  else show("waiting", { why: early.length ? LATER : LOADING });
+  if (followed) judge(early.splice(0));
+  if (followed && keepsHistory()) follow(followed, following.signal);
   keepAwake(following.signal);
 }
 
-/** Follow no longer. */
+/** Follow no longer, and forget what has not been judged. */
 export function leaveLine() {
-  stop();
+  following?.abort();
+  following = null;
+  followed = "";
+  early = [];
+  queue.clear();
   if (document.fullscreenElement) document.exitFullscreen();
 }
 
-function stop() {
-  following?.abort();
-  following = null;
-  queue.clear();
-}
-
-/** Judge these files, the last of them to stay on the screen. They are not kept. */
+/** Judge these files, or do it once there is a model, the last of them to stay on the screen. They are not kept. */
 export function judge(files) {
-  if (files.length) show("waiting", { why: "Looking …" });
-  queue.add(files.map((file) => [file, chosenModel()]));
+  if (!files.length) return;
+  show("waiting", { why: followed ? "Looking …" : LATER });
+  if (followed) queue.add(files.map((file) => [file, followed]));
+  else early.push(...files);
 }
 
 async function score([file, model], signal) {

@@ -19,7 +19,8 @@ import { connectTools } from "./tools.js";
 import { connectViewer, openViewer } from "./viewer.js";
 
 const RETRY_MS = 2000;
-const VIEWS = { inspect: () => {}, line: showLine, history: showHistory, drift: showDrift };
+const VIEWS = { inspect: () => {}, line: () => showLine(problem), history: showHistory, drift: showDrift };
+let problem = null; // why the server was last asked in vain for its models
 
 async function begin() {
   connectAccess(() => location.reload());
@@ -38,21 +39,21 @@ async function begin() {
   connectTools();
   desk.addEventListener("change", oncePerFrame(show));
   window.addEventListener("hashchange", showView);
-  let problem = await meetServer();
+  if (currentView() === "line") showView(); // while models are loaded, too
+  await meetServer();
   showView();
   while (problem?.isOffline || problem?.isPassing) {
     await new Promise((resolve) => setTimeout(resolve, Math.max(RETRY_MS, 1000 * problem.waitS)));
-    problem = await meetServer();
+    await meetServer();
     if (!problem) showView();
   }
 }
 
-/** Ask for the models, and say what is the matter if they do not come; returns that Problem, or null. */
+/** Ask for the models, and say what is the matter if they do not come. */
 async function meetServer() {
-  const problem = await listModels().then(() => null, (reason) => reason);
+  problem = await listModels().then(() => null, (reason) => reason);
   find("trouble").textContent = problem?.message ?? "";
   if (!problem) scoreAll(desk.pieces("unscored")); // what was dropped before there was a model
-  return problem;
 }
 
 function accept(entries) {

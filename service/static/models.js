@@ -102,7 +102,10 @@ async function readModels() {
   ({ models, history: hasHistory } = answer);
   if (isFirst && !desk.isAlphaChosen) desk.look({ alpha: answer.alpha });
   const ready = models.filter(isLoaded);
-  const chosen = ready.find(({ name }) => name === before) ?? ready.find((model) => model.is_default) ?? ready[0];
+  const isDefault = (model) => model.is_default;
+  const preferred = models.find(({ name }) => name === before) ?? models.find(isDefault) ?? models[0];
+  const isAwaited = preferred && currentOf(preferred).status === "loading"; // another would judge in its place
+  const chosen = isAwaited ? null : (ready.find((model) => model === preferred) ?? ready.find(isDefault) ?? ready[0]);
   const select = find("model");
   select.replaceChildren(...(chosen ? models.map(optionOf) : [new Option(models.length ? "loading …" : "no model")]));
   select.disabled = find("about").disabled = !chosen;

@@ -159,6 +159,20 @@ def test_more_images_than_the_server_takes_are_refused_before_any_runs() -> None
     assert scene.admission.num_images == 0
 
 
+def test_images_that_are_sure_to_come_too_late_are_refused_before_any_runs_but_one_image_is_always_tried() -> None:
+    scene = Scene(deadline_s=5.0)
+    for _ in range(3):
+        scene.batcher.scheduler.charge(scene.detector, 8, 60.0)
+    with pytest.raises(UploadTooLargeError, match="at least 15 s, and it gives a request 5 s"):
+        scene.many(submission(1), submission(2))
+    assert scene.detector.batches == []
+    assert scene.admission.num_images == 0
+    scene = Scene(deadline_s=5.0)
+    for _ in range(3):
+        scene.batcher.scheduler.charge(scene.detector, 8, 600.0)
+    assert scene.one(submission(1)).scored.score == 1.0
+
+
 def test_a_client_that_hangs_up_ends_its_request() -> None:
     history = Notes()
     scene = Scene(history=history)

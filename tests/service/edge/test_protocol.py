@@ -250,6 +250,29 @@ def test_what_is_no_http_gets_an_answer_in_the_one_shape(impatient: Instance) ->
         assert status_and_code(rest(connection)) == (400, "malformed_request")
 
 
+@pytest.mark.parametrize(
+    ("num", "behind"),
+    [
+        (1, b"\0\1 garbage\r\n\r\n"),
+        (2, b"\0\1 garbage\r\n\r\n"),
+        (2, b"GET /\0 HTTP/1.1\r\n"),
+        (1, b"GET / HTTP/1.1\r\nX: " + b"x" * 10 * MAX_HEAD_BYTES),
+    ],
+)
+def test_whole_requests_are_answered_in_turn_whatever_comes_behind_them(
+    instance: Instance, num: int, behind: bytes
+) -> None:
+    instance.detector.gate.clear()
+    with connected(instance) as connection:
+        connection.sendall(b"".join(request(tag) for tag in range(num)) + behind)
+        eventually(lambda: instance.detector.is_busy)
+        instance.detector.gate.set()
+        answers = rest(connection)
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200"] * num
+    assert re.findall(rb'"score":([\d.]+)', answers) == [b"%.1f" % tag for tag in range(num)]
+    assert re.findall(rb"(?i)connection: (\w+)", answers) == [b"close"]
+
+
 def test_a_connection_whose_answer_came_before_its_body_does_not_stay_for_ever(tmp_path: Path) -> None:
     with open_instance(tmp_path, options={"timeout_keep_alive": 1}) as instance, connected(instance) as connection:
         connection.sendall(b"POST /no-such-path HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\n")

@@ -172,3 +172,36 @@ def test_it_is_refused_when_its_body_tells_a_detector_that_is_too_late() -> None
         assert admission.num_images == 0
 
     with_admission(work)
+
+
+def test_a_request_that_is_sure_to_take_far_longer_than_its_deadline_is_told_what_to_do() -> None:
+    def work(admission: Admission, batcher: Batcher) -> None:
+        device = Device()
+        with admission.admit(device, num_images=41) as reservation:
+            for _ in range(3):
+                reservation.check_in_time()
+                batcher.scheduler.charge(device, 64, 32.0)
+            with pytest.raises(UploadTooLargeError, match=r"least 20 s, .* 10 s\. Send fewer .*ANOMALY_DEADLINE_S"):
+                reservation.check_in_time()
+        with admission.admit(device, num_images=40) as reservation:
+            reservation.check_in_time()
+        with admission.admit(None, num_images=41) as reservation:
+            reservation.check_in_time()
+
+    with_admission(work)
+
+
+def test_a_requests_own_images_are_none_that_it_waits_for() -> None:
+    def work(admission: Admission, batcher: Batcher) -> None:
+        device = Device()
+        batcher.scheduler.charge(device, BATCH_GRAIN, 6.0)
+        with admission.admit(device) as reservation:
+            reservation.grow(num_images=BATCH_GRAIN - 1)
+            assert admission.expected_wait_s(device) == 6.0
+            with pytest.raises(OverloadedError, match=r"6\.0 s"), admission.admit(device):
+                pass
+        with admission.admit(Device()), admission.admit(None) as reservation:
+            reservation.assign(device, num_bytes=0)
+            reservation.grow(num_images=1)
+
+    with_admission(work)

@@ -179,3 +179,40 @@ def test_a_heavy_job_takes_as_long_as_the_ordinary_ones_that_it_counts_for() -> 
     queue.announce(detector)
     queue.charge(detector, 10, 20.0)
     assert queue.expected_s(detector, 3) == 6.0
+
+
+def test_the_least_time_is_told_once_enough_full_batches_were_measured_by_the_fastest_of_them() -> None:
+    queue, detector = scheduler(max_batch=20), Detector(1.0, grain=10)
+    for seconds in (9.0, 4.0):
+        queue.charge(detector, 20, seconds)
+        assert queue.least_s(detector, 100) == 0.0
+    queue.charge(detector, 20, 7.0)
+    assert queue.least_s(detector, 100) == 20.0
+    queue.charge(detector, 15, 2.0)  # a full one might have taken no longer
+    assert queue.least_s(detector, 100) == 10.0
+    queue.charge(detector, 40, 2.0)  # a heavy job, alone
+    assert queue.least_s(detector, 100) == 5.0
+    assert queue.least_s(Detector(1.0), 100) == 0.0
+
+
+def test_small_batches_do_not_tell_the_least_time() -> None:
+    queue, detector = scheduler(max_batch=20), Detector(1.0, grain=10)
+    for weight, seconds in [(10, 0.01), (20, 4.0)] * 3:
+        queue.charge(detector, weight, seconds)
+    assert queue.least_s(detector, 100) == 20.0
+
+
+def test_a_batch_is_full_when_it_takes_as_long_as_a_batch_may() -> None:
+    queue, detector = scheduler(max_batch=64, max_batch_s=4.0), Detector(1.0, grain=16)
+    for _ in range(4):
+        queue.charge(detector, 16, 3.0)  # the first may have been a part of 64
+    assert queue.least_s(detector, 64) == 12.0
+
+
+def test_what_is_long_past_does_not_tell_the_least_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, detector = scheduler(), Detector(1.0)
+    for _ in range(3):
+        queue.charge(detector, 8, 4.0)
+    assert queue.least_s(detector, 8) == 4.0
+    monkeypatch.setattr("service.engine.scheduler.LATELY_S", -1.0)
+    assert queue.least_s(detector, 8) == 0.0

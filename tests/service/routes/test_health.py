@@ -1,8 +1,13 @@
 import threading
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
+
+import pytest
 
 from anomaly.inference import Detector
 from service.app import create_app
+from service.routes.state import State
 from service.settings import Settings
 from tests.service.fakes import Instance, add_bundle, load_tagged, png, served
 from tests.service.routes.test_score import code
@@ -13,6 +18,17 @@ def test_alive_and_ready(instance: Instance) -> None:
     ready = instance.client.get("/readyz")
     assert ready.status_code == 200
     assert ready.json() == {"ready": True, "loaded": ["m/1"], "loading": [], "failed": []}
+
+
+def test_a_server_that_becomes_ready_meanwhile_does_not_contradict_itself(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: Iterator[bool] = cycle([False, True])
+    monkeypatch.setattr(State, "is_ready", property(lambda state: next(found)))
+    for _ in range(3):
+        answer = instance.client.get("/readyz")
+        assert answer.json()["ready"] is (answer.status_code == 200) is ("Retry-After" not in answer.headers)
+        assert instance.client.get("/v2/health/ready").json().get("ready", False) is not answer.json()["ready"]
 
 
 def test_while_loading_it_is_alive_but_not_ready(tmp_path: Path) -> None:

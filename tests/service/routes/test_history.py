@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from service.errors import HistoryUnavailableError
-from service.records.history import History
+from service.records.history import History, read_page
 from service.routes import history
 from tests.service.fakes import NOT_FINITE, Instance, open_instance, picture, png
 from tests.service.records.history.entries import Place
@@ -249,6 +249,24 @@ def test_what_was_scored_before_a_stop_is_there_after_it(tmp_path: Path) -> None
             assert instance.score(png(number)).json()["history_id"] == number
             correct(instance, number, "normal")
             assert [row["correction"] for row in listed(instance)] == ["normal"] * number
+
+
+def test_the_head_of_the_csv_file_costs_no_more_than_its_first_rows(
+    keeping: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeping.batch(*map(png, range(60)))
+    reads = []
+
+    def counted(*given: Any, **page: Any) -> Any:
+        reads.append(page)
+        return read_page(*given, **page)
+
+    monkeypatch.setattr(history, "read_page", counted)
+    monkeypatch.setattr(history, "CSV_ROWS", 1)
+    head = keeping.client.head("/history.csv")
+    assert (head.status_code, head.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    assert len(keeping.client.get("/history.csv").text.splitlines()) == 61
+    assert 61 <= len(reads) < 70  # a further page may have been begun before the head had been sent
 
 
 @pytest.mark.parametrize("path", ["/history", "/history.csv"])

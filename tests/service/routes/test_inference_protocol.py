@@ -133,6 +133,7 @@ def test_nothing_is_kept_or_counted_where_heatmaps_are_refused(
         assert refusal(infer(instance, picture(5, 3), picture(3, 5), outputs=outputs))[0] == 400
         assert refusal(infer(instance, picture(5, 3), turned.getvalue(), outputs=outputs))[0] == 400
         assert refusal(infer(instance, picture(11, 10), outputs=outputs))[0] == 413
+        assert instance.detector.batches == []  # the networks have not run in vain
         assert instance.client.get("/history").json()["items"] == []
         assert instance.client.get("/metrics").text.count("anomaly_images_total{") == counts
         assert infer(instance, picture(10, 10), outputs=outputs).status_code == 200
@@ -173,6 +174,9 @@ def test_an_image_that_fails_fails_its_request_and_is_named(instance: Instance) 
     assert (status, "image[1]" in message) == (422, True)
     assert refusal(infer(instance, b"text"))[0] == 415
     assert refusal(infer(instance, picture(101, 100)))[0] == 413
+    instance.detector.batches.clear()
+    assert refusal(infer(instance, png(1), png(2), png(3), b"text"))[0] == 415
+    assert instance.detector.batches == []  # the networks have not run in vain
     assert refusal(infer(instance, png(POISON))) == (500, "The server failed; its log says why.")
 
 

@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, FilePayload, Page, Route, expect
 
-from tests.service.fakes import Instance, add_bundle, open_instance, png
+from anomaly.inference import Detector
+from service.app import create_app
+from service.settings import Settings
+from tests.service.fakes import Instance, add_bundle, load_tagged, open_instance, png, served
 
 SIGNS = """(all) => all.filter((each) => getComputedStyle(each).display !== "none")
   .map((each) => each.getAttribute("class"))"""
@@ -154,6 +158,41 @@ def test_a_screen_that_starts_before_its_server_waits_for_it(
     expect_state(page, "lost", "No connection")
     page.unroute("**/models")
     expect_state(page, "good", "Good")
+
+
+@pytest.mark.parametrize(("query", "settings"), [("?model=m", {}), ("", {"default_model": "m"})])
+def test_while_its_model_is_loaded_it_waits_and_then_judges_what_it_was_given(
+    context: BrowserContext, tmp_path: Path, query: str, settings: dict[str, Any]
+) -> None:
+    """Another model is there before, and has no part in it."""
+    may_go = Event()
+
+    def load(path: Path) -> Detector:
+        assert path.parent.name != "m" or may_go.wait(60)
+        return load_tagged(path)
+
+    for name in ("a", "m"):
+        add_bundle(tmp_path / "models", name)
+    app = create_app(Settings(models=tmp_path / "models", threads=1, **settings), load=load)
+    with served(app) as client:
+        try:
+            page = context.new_page()
+            page.goto(f"{client.base_url}/{query}#line")
+            expect_state(page, "waiting", "Waiting")
+            with page.expect_response(lambda response: '"loaded"' in response.text() and "/models" in response.url):
+                pass  # the other one is there
+            give(page, png(3), "early.png")
+            give(page, png(1000), "last.png")
+            expect(page.locator("#line-why")).to_have_text("It is judged as soon as the model is loaded.")
+        finally:
+            may_go.set()
+        expect_state(page, "bad", "Bad")
+        expect(page.locator("#line-name")).to_have_text("last.png")
+        expect(page.locator("#line-model")).to_have_text("m")
+        scored = client.get("/metrics").text
+        assert 'anomaly_images_total{model="m",verdict="normal",version="1"} 1.0' in scored
+        assert 'anomaly_images_total{model="a"' not in scored
+        page.close()
 
 
 def test_an_answer_that_was_asked_for_before_an_image_was_given_does_not_follow_it(
