@@ -20,7 +20,9 @@ from anomaly.bundle.normals import NormalRecord
 from anomaly.bundle.weights import Arrays, to_bytes
 from anomaly.calibration import Calibration
 from anomaly.config import Resize, feature_names
-from anomaly.scoring import MapScale, TermStatistics
+from anomaly.scoring import MapScale, TermStatistics, combine
+
+_SAME = 1e-4  # of a golden's score and of the calibration scores' spread: more than machines round differently
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def from_files(files: dict[str, bytes]) -> Contents:
         raise ValueError(f"{EVIDENCE} is {'missing' if has_graph else 'of no use to this recipe or schema'}")
     _check_manifest(manifest)
     _check_arrays(contents)
+    _check_decisions(contents)
     return contents
 
 
@@ -183,6 +186,24 @@ def _check_arrays(contents: Contents) -> None:
     for name, array in {**contents.weights, **{name: array for name, (array, _) in shapes.items()}}.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} are not all finite")
+
+
+def _check_decisions(contents: Contents) -> None:
+    """What makes scores and p-values of the terms: the engines' check of the goldens sees the terms alone."""
+    statistics, golden, ranked = contents.statistics, contents.golden, contents.calibration.scores
+    layers, peak = contents.map_scale.layers, contents.map_scale.peak
+    scales: dict[str, NDArray[np.floating]] = {"term_std": statistics.std, "map_layers": layers, "map_peak": peak}
+    for name, array in scales.items():
+        if not (array > 0).all():
+            raise ValueError(f"{name} are not all above 0")
+    if (np.diff(ranked) < 0).any():
+        raise ValueError("calibration scores are not ascending")
+    terms = dict(zip(contents.manifest.terms, golden.terms.T, strict=True))
+    scores = combine(terms, statistics, contents.manifest.recipe)
+    if not (np.abs(scores - golden.scores) <= _SAME * (np.abs(golden.scores) + ranked.std())).all():
+        raise ValueError(
+            "its golden images do not have the scores that score.combine and the statistics make of their terms"
+        )
 
 
 def _history_csv(history: list[dict[str, float]]) -> bytes:

@@ -17,7 +17,9 @@ from anomaly.errors import DataError
 MIN_NORMALS = 20
 """Of fewer distinct normal images none can be held out."""
 MIN_PARTS = 4
-"""Two to train, one to select, one to calibrate."""
+"""Two to train, one to select, one to calibrate; where that one is a single picture, one that trains selects too."""
+MIN_SELECT = 2
+"""Pictures to select by: one alone shows no spread, and no other tells what is ordinary."""
 _CALIBRATE_WANTED = 99  # the smallest number that allows a false-alarm rate of 1 %: alpha ≥ 1 / (n + 1)
 _SELECT_WANTED = 50
 _REPORT_WANTED, _REPORT_MOST = 10, 60
@@ -51,7 +53,8 @@ def split_distinct(
     Else a picture could be in two sets, and the thresholds would be set on what was trained on. Images without copies
     are drawn as `split_normals` draws them. `groups` has the part that each image shows: then parts are drawn, as many
     as there would be images, *calibrate* and *report* have one picture of each of theirs, and the order of the images
-    does not matter. Of copies in several parts the first part by name has the image.
+    does not matter. If *select* would be a single picture, it gets the smallest part of *train* too. Of copies in
+    several parts the first part by name has the image.
 
     Raises:
         DataError: fewer than 20 distinct images, or fewer than 4 parts.
@@ -138,10 +141,14 @@ def _split_parts(keys: NDArray[np.uint64], groups: NDArray[np.str_], *, seed: in
         )
     pictures = np.split(rows, starts[1:])
     drawn = _draw(len(parts), seed=seed, with_report=with_report)
+    train, select = drawn.train, drawn.select
+    if sum(len(pictures[part]) for part in select) < MIN_SELECT:
+        moved = min(train, key=lambda part: len(pictures[part]))
+        train, select = [part for part in train if part != moved], [*select, moved]
     ranked = (drawn.calibrate, drawn.report)
     return NormalSplit(
-        train=_together([pictures[part] for part in drawn.train]),
-        select=_together([pictures[part] for part in drawn.select]),
+        train=_together([pictures[part] for part in train]),
+        select=_together([pictures[part] for part in select]),
         calibrate=_together([pictures[part][:1] for part in drawn.calibrate]),
         report=_together([pictures[part][:1] for part in drawn.report]),
         unused=_together([pictures[part][1:] for own in ranked for part in own]),

@@ -31,9 +31,10 @@ def check_goldens(contents: Contents, terms: Terms, bundle: str) -> None:
         )
     found = np.stack([terms[name] for name in manifest.terms], axis=1)
     differences = np.abs(found - golden.terms)
+    differences[np.isnan(differences)] = np.inf
     allowed = GOLDEN_TOLERANCE[manifest.recipe.score.precision] * (np.abs(golden.terms) + contents.statistics.std)
     if not (differences <= allowed).all():
-        image, term = np.unravel_index(np.nanargmax(differences - allowed), differences.shape)
+        image, term = np.unravel_index((differences - allowed).argmax(), differences.shape)
         raise CorruptBundleError(
             f"{bundle} scores its golden images differently here: {manifest.terms[term]} by "
             f"{differences[image, term]:.2g}, where rounding makes at most {allowed[image, term]:.2g}; its weights and "

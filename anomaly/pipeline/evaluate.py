@@ -28,7 +28,7 @@ from anomaly.data import (
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA
-from anomaly.errors import DataError, UsageError
+from anomaly.errors import DataError, ImageError, UsageError
 from anomaly.evaluation import (
     Evaluation,
     Example,
@@ -253,6 +253,7 @@ def _evaluation(
 
 
 def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[Example]:
+    """Files that went away since they were scored are passed over."""
     evidence, region = scored.evidence, detector.preprocess.region
     standardised = detector.bundle.contents.statistics.standardise(evidence.terms)
     for group, rows in choose_examples(evidence.score, scored.labels).items():
@@ -262,7 +263,10 @@ def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[E
         pictures = zip(rows, reconstructions, explanation.heatmap, p_values, strict=True)
         for row, x_hat, heatmap, p_value in pictures:
             sample = scored.samples[row]
-            image = to_array(sample.open(limits=limits, value_range=detector.preprocess.range))
+            try:
+                image = to_array(sample.open(limits=limits, value_range=detector.preprocess.range))
+            except ImageError:
+                continue
             restored = restore_map(heatmap, detector.preprocess, image.shape[0], image.shape[1])
             yield Example(
                 group=group,

@@ -58,7 +58,7 @@ class HeatmapFolder:
         """Draw NUMBER_NAME.png, the image with its heatmap over it, the strongest place boxed if it is anomalous.
 
         `heat` is (side, side), or larger where the model does not scale. Returns the file's name; None for a file that
-        went away since it was scored, which has its row but no picture.
+        went away since it was scored, or has another size by now, which has its row but no picture.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -69,6 +69,8 @@ class HeatmapFolder:
         try:
             original = self._original(image)
         except ImageError:
+            return None
+        if original.shape[:2] != (image.picture.height, image.picture.width):
             return None
         heatmap = restore_map(heat, self.config, image.picture.height, image.picture.width)
         drawn = overlay(_to_rgb(original), heatmap)

@@ -1,7 +1,7 @@
 """Where an image is abnormal: the scale of a heatmap, whose maps `maps` computes.
 
 A heatmap is in units of what normal images show: 0.25 is the strongest place of an ordinary normal image (the 95th
-percentile over the *select* normals), 1 is four times that. So a good image has no strong colour.
+percentile over the *select* normals, or over many of them), 1 is four times that. So a good image has no strong colour.
 """
 
 from dataclasses import dataclass

@@ -20,8 +20,8 @@ from torch import Tensor
 from anomaly.bundle import Contents, DataRecord, Golden, Manifest, NormalSet, now, record_of
 from anomaly.calibration import Calibration
 from anomaly.config import Recipe, default_feature_layer
-from anomaly.data import NormalSplit, Pixels, PixelsOfImages, image_keys, take
-from anomaly.networks import Networks, PlaceNetworks
+from anomaly.data import NormalSplit, Pixels, PixelsOfImages, chunk_size, image_keys, take
+from anomaly.networks import Networks, PlaceNetworks, num_maps
 from anomaly.networks.pretrained import PretrainedFeatures
 from anomaly.process_state import owning_process_state
 from anomaly.runtime import resolve_precision
@@ -36,6 +36,7 @@ from anomaly.training.ranks import ALONE, Ranks
 
 NUM_GOLDEN = 4
 GOLDEN_SIDE = 256  # pixels, of a crop at most
+MOST_MAP_VALUES = 2**26  # a quarter of a GB
 
 Maps = NDArray[np.float32] | Sequence[NDArray[np.float32]]
 
@@ -185,11 +186,10 @@ def _contents(
     observer: Observes,
     warnings: Sequence[str] = (),
 ) -> Contents:
-    select = take(pixels, split.select)
-    select_terms, z_hat = observer.observe(select)
+    select_terms, z_hat = _observed(observer, pixels, split.select, recipe)
     statistics = TermStatistics.fit(select_terms, recipe.score.precision)
-    calibrate_terms, _ = observer.observe(take(pixels, split.calibrate))
-    golden_pixels = _goldens(select[:NUM_GOLDEN])
+    calibrate_terms, _ = _observed(observer, pixels, split.calibrate, recipe)
+    golden_pixels = _goldens(take(pixels, split.select[:NUM_GOLDEN]))
     golden_terms, golden_z_hat = observer.observe(golden_pixels)
     sets = [
         (NormalSet.TRAIN, split.train),
@@ -213,7 +213,7 @@ def _contents(
         weights={name: t.cpu().contiguous().numpy() for name, t in trained.networks.state_dict().items()},
         calibration=Calibration.fit(combine(calibrate_terms, statistics, recipe)),
         statistics=statistics,
-        map_scale=_map_scale(recipe, observer, select, select_terms, z_hat),
+        map_scale=_map_scale(recipe, observer, pixels, split.select, select_terms, z_hat),
         golden=Golden(
             golden_pixels,
             golden_z_hat,
@@ -233,15 +233,39 @@ def _goldens(images: PixelsOfImages) -> Pixels:
     return np.stack([image[:, :height, :width] for image in images])
 
 
+def _chunks(num: int, recipe: Recipe) -> list[NDArray[np.int64]]:
+    """The numbers of so many images, a few at a time: they may be more than memory holds."""
+    each = chunk_size(recipe.preprocess)
+    return np.array_split(np.arange(num), range(each, num, each))
+
+
+def _observed(
+    observer: Observes, pixels: PixelsOfImages, rows: Sequence[int], recipe: Recipe
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32]]:
+    """The terms and z_hat of the images of these rows."""
+    parts = [observer.observe(take(pixels, np.array(rows)[chunk])) for chunk in _chunks(len(rows), recipe)]
+    terms = {name: np.concatenate([found[name] for found, _ in parts]) for name in parts[0][0]}
+    return terms, np.concatenate([z_hat for _, z_hat in parts])
+
+
 def _map_scale(
     recipe: Recipe,
     observer: Observes,
-    select: PixelsOfImages,
+    pixels: PixelsOfImages,
+    select: Sequence[int],
     terms: Mapping[str, NDArray[np.float64]],
     z_hat: NDArray[np.float32],
 ) -> MapScale:
-    """The map of places is what the score is the strongest place of; other maps are computed for it."""
+    """The map of places is what the score is the strongest place of; other maps are computed for it.
+
+    Of so many images that their maps have more than MOST_MAP_VALUES, some tell the scale, evenly spaced.
+    """
     if not recipe.has_generator:
         return MapScale.of_peaks(terms["strongest_place"])
-    maps = observer.explain(select, z_hat)[1]
-    return MapScale.fit(np.asarray(maps))
+    most = max(MOST_MAP_VALUES // (num_maps(recipe.plan) * recipe.preprocess.size**2), 1)
+    chosen = np.linspace(0, len(select) - 1, min(len(select), most)).round().astype(np.int64)
+    maps = [
+        observer.explain(take(pixels, np.array(select)[chosen[chunk]]), z_hat[chosen[chunk]])[1]
+        for chunk in _chunks(len(chosen), recipe)
+    ]
+    return MapScale.fit(np.concatenate([np.asarray(each) for each in maps]))

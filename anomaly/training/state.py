@@ -4,9 +4,10 @@ No pickle: tensors go to safetensors, everything else to JSON in the same file's
 """
 
 import json
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from anomaly.training.curves import HistoryRow
 from anomaly.training.optimizers import auxiliary_optimizer, game_optimizer
 from anomaly.training.ranks import ALONE, Ranks
 from anomaly.training.whole_batch import see_whole_batches
+
+_HISTORY = "history"
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,9 @@ def save_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    tensors = _tensors(state)
-    rest: dict[str, object] = {"step": state.step, "encoder_from": state.encoder_from, "history": state.history}
+    columns = list(dict.fromkeys(name for row in state.history for name in row))
+    tensors = _tensors(state) | {_HISTORY: _table(state.history, columns)}
+    rest: dict[str, object] = {"step": state.step, "encoder_from": state.encoder_from, "columns": columns}
     if state.best is not None:
         rest["best"] = {"step": state.best.step, "criterion": state.best.criterion}
     metadata = {"run": run, "rest": json.dumps(rest)}
@@ -191,7 +195,9 @@ def load_checkpoint(state: TrainingState, path: Path, *, run: str) -> None:
         best = copy_sharing_frozen(state.ema)
         _restore(best, stored, "best")
         state.best = Best(best, **rest["best"])
-    state.step, state.encoder_from, state.history = rest["step"], rest["encoder_from"], rest["history"]
+    state.step, state.encoder_from = rest["step"], rest["encoder_from"]
+    # older versions kept the rows beside the tensors, where there is room for 370,000
+    state.history = rest["history"] if "history" in rest else _rows(stored[_HISTORY], rest["columns"])
 
 
 def of_another_run(path: Path) -> CheckpointError:
@@ -223,6 +229,21 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
         for index, moments in optimizer.state_dict()["state"].items():
             tensors |= {f"{prefix}/{index}/{name}": t for name, t in moments.items() if t is not None}
     return tensors
+
+
+def _table(history: Sequence[HistoryRow], columns: Sequence[str]) -> Tensor:
+    """The curves as (steps, columns) in double precision; NaN where a row lacks a column."""
+    values = [[row.get(name, math.nan) for name in columns] for row in history]
+    return torch.tensor(values, dtype=torch.float64).view(len(history), len(columns))
+
+
+def _rows(table: Tensor, columns: Sequence[str]) -> list[HistoryRow]:
+    """The rows of a `_table`."""
+    rows = (dict(zip(columns, values, strict=True)) for values in table.tolist())
+    return [
+        {name: int(value) if name == "step" else value for name, value in row.items() if not math.isnan(value)}
+        for row in rows
+    ]
 
 
 def _own(networks: Networks) -> dict[str, Tensor]:

@@ -314,3 +314,31 @@ def test_numbers_that_are_not_finite_with_right_sums(bigan_dir: Path, file: str,
     with copy_of(bigan_dir / "1") as copied:
         rewrite(copied, file, spoil)
         assert "are not all finite" in refused(copied)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("term_std", lambda array: 0 * array, "term_std are not all above 0"),
+        ("map_layers", lambda array: -array, "map_layers are not all above 0"),
+        ("map_peak", lambda array: 0 * array, "map_peak are not all above 0"),
+        ("scores", lambda array: array[::-1].copy(), "calibration scores are not ascending"),
+        ("term_mean", lambda array: 1.01 * array, "golden images do not have the scores"),
+        ("term_inverse_covariance", lambda array: 1.01 * array, "golden images do not have the scores"),
+    ],
+)
+def test_what_makes_scores_of_terms_is_checked_with_right_sums(
+    bigan_dir: Path, name: str, change: Callable[[Array], Array], says: str
+) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        rewrite(copied, CALIBRATION, lambda arrays: arrays | {name: change(arrays[name])})
+        assert says in refused(copied)
+
+
+def test_another_way_to_combine_than_that_of_the_calibration_is_refused_with_right_sums(bigan_dir: Path) -> None:
+    with copy_of(bigan_dir / "1") as copied:
+        manifest = json.loads((copied / MANIFEST).read_text())
+        manifest["recipe"]["score"]["combine"] = "paper"
+        (copied / MANIFEST).write_text(json.dumps(manifest))
+        sum_again(copied)
+        assert "golden images do not have the scores that score.combine" in refused(copied)

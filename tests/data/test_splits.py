@@ -167,6 +167,26 @@ def test_few_parts_are_drawn_as_far_as_there_are_some_for_each_set() -> None:
         split_distinct(keys[:19], seed=0, groups=[str(row) for row in range(19)])
 
 
+@pytest.mark.parametrize("with_report", [False, True])
+@pytest.mark.parametrize("sizes", [(17, 1, 1, 1), (24, 1, 1, 1, 1, 1, 1), (9, 8, 3, 1), (10, 10, 1, 1)])
+def test_never_does_a_single_picture_select(sizes: tuple[int, ...], with_report: bool) -> None:
+    groups = [f"{part:02d}" for part, size in enumerate(sizes) for _ in range(size)]
+    keys = np.arange(len(groups), dtype=np.uint64)
+    num_moved = 0
+    for seed in range(30):
+        split = split_distinct(keys, seed=seed, groups=groups, with_report=with_report)
+        parts = [{groups[row] for row in rows} for rows in lists_of(split)]
+        assert len(split.select) >= 2
+        assert parts[0]
+        assert sorted(chain(*lists_of(split))) == list(range(len(groups)))
+        assert len(set().union(*parts[:4])) == sum(map(len, parts[:4]))
+        if len(parts[1]) == 2:  # the part that was drawn, and the smallest of those that would train
+            num_moved += 1
+            assert min(sizes[int(part)] for part in parts[1]) == 1
+            assert max(sizes[int(part)] for part in parts[1]) <= min(sizes[int(part)] for part in parts[0])
+    assert 0 < num_moved < 30
+
+
 def test_few_parts_are_warned_of() -> None:
     assert few_parts(20) is None
     assert "there are 19 parts; expected at least 20, because ranks count parts" in (few_parts(19) or "")

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from anomaly.bundle import layout
+from anomaly.bundle import layout, load
 from anomaly.errors import BundleNotFoundError, CorruptBundleError, DeviceError
 from anomaly.inference import load_detector, onnx_engine
+from anomaly.scoring import combine
 from tests.bundle.copies import sum_again
 from tests.digit_images import normals
 from tests.inference.engines import by_torch, engine_of
@@ -39,6 +41,19 @@ def refusal(version: Path, engine: str = "auto") -> str:
     return str(refused.value)
 
 
+def terms_of_goldens(version: Path) -> Callable[[NDArray[np.float64]], None]:
+    """Gives the goldens other terms, and the scores that follow from these."""
+    contents, stored = load(version).contents, load_file(version / layout.GOLDEN)
+
+    def rewrite(terms: NDArray[np.float64]) -> None:
+        by_name = dict(zip(contents.manifest.terms, terms.T, strict=True))
+        scores = combine(by_name, contents.statistics, contents.manifest.recipe)
+        save_file(stored | {"terms": terms, "scores": scores}, version / layout.GOLDEN)
+        sum_again(version)
+
+    return rewrite
+
+
 def test_a_name_directory_stands_for_its_current_version(copied: Path) -> None:
     shutil.copytree(copied, copied.parent / "2")
     assert load_detector(copied.parent, device="cpu").bundle.version == 2
@@ -54,6 +69,17 @@ def test_weights_of_another_bundle_are_refused(copied: Path, network: str) -> No
     save_file(weights, copied / layout.WEIGHTS)
     sum_again(copied)
     assert "scores its golden images differently here" in refusal(copied)
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
+def test_weights_that_leave_no_term_a_number_are_refused(copied: Path, engine: str) -> None:
+    weights = load_file(copied / layout.WEIGHTS)
+    for name, each in weights.items():
+        if name.startswith("E.") and name.endswith("weight"):
+            weights[name] = each * np.float32(1e30)
+    save_file(weights, copied / layout.WEIGHTS)
+    sum_again(copied)
+    assert "scores its golden images differently here" in refusal(copied, engine)
 
 
 def test_weights_of_another_method_are_refused(copied: Path, anogan_dir: Path) -> None:
@@ -110,9 +136,9 @@ def test_goldens_may_differ_by_rounding_and_by_no_more(
     folder = tmp_path / "m" / "1"
     shutil.copytree(request.getfixturevalue(model) / "1", folder)
     stored = load_file(folder / layout.GOLDEN)
+    with_terms = terms_of_goldens(folder)
     for difference in (harmless, harmful):
-        save_file(stored | {"terms": stored["terms"] * (1 + difference)}, folder / layout.GOLDEN)
-        sum_again(folder)
+        with_terms(stored["terms"] * (1 + difference))
         if difference == harmless:
             load_detector(folder, device="cpu")
         else:
@@ -126,11 +152,11 @@ def test_no_term_is_so_small_that_its_goldens_may_be_anything(
     folder = tmp_path / "m" / "1"
     shutil.copytree(request.getfixturevalue(model) / "1", folder)
     stored, spread = load_file(folder / layout.GOLDEN), load_file(folder / layout.CALIBRATION)["term_std"]
+    with_terms = terms_of_goldens(folder)
     for index in range(len(spread)):
         terms = stored["terms"].copy()
         terms[0, index] += 0.3 * (abs(terms[0, index]) + spread[index])
-        save_file(stored | {"terms": terms}, folder / layout.GOLDEN)
-        sum_again(folder)
+        with_terms(terms)
         assert "scores its golden images differently here" in refusal(folder)
 
 

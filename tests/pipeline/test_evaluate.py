@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from anomaly.bundle import load, save
 from anomaly.errors import UsageError
-from anomaly.evaluation import Evaluation, aupro, auroc, knn_scores, pca_scores, pixel_auroc
+from anomaly.evaluation import Evaluation, aupro, auroc, choose_examples, knn_scores, pca_scores, pixel_auroc
 from anomaly.inference import load_detector
+from anomaly.pipeline import evaluate
 from anomaly.pipeline.evaluate import EvaluationSummary, evaluate_bundle
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.report import report
@@ -77,6 +79,28 @@ def test_a_watcher_is_told_of_every_image(bigan_dir: Path, tmp_path: Path) -> No
     watch = ReadingWatch(on_reading=totals.append, on_image=lambda: read.append(None))
     evaluate_bundle(bigan_dir, str(tmp_path / "d"), tmp_path / "report", device="cpu", watch=watch)
     assert totals == [12] == [len(read)]
+
+
+def test_an_image_that_goes_away_while_the_report_is_made_keeps_its_score(
+    bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = write_images(tmp_path / "d" / "test" / "good", normals()[:8])
+    write_images(tmp_path / "d" / "test" / "bad", others()[:8])
+    shown: list[str] = []
+
+    def choose(*given: Any) -> dict[str, list[int]]:
+        good[0].unlink(missing_ok=True)
+        return choose_examples(*given)
+
+    def render(told: Evaluation, _: object) -> str:
+        shown.extend(example.path for example in told.examples if example.kind == "good")
+        return ""
+
+    monkeypatch.setattr(evaluate, "choose_examples", choose)
+    monkeypatch.setattr(report, "render_page", render)
+    summary = evaluate_bundle(bigan_dir, str(tmp_path / "d"), tmp_path / "report", device="cpu")
+    assert summary.metrics["num_normal"] == 8
+    assert set(shown) == set(map(str, good[1:]))
 
 
 def test_a_sample_is_fixed_and_drawn_from_all_test_images(bigan_dir: Path, tmp_path: Path) -> None:

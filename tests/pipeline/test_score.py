@@ -117,6 +117,23 @@ def test_an_image_that_goes_away_while_heatmaps_are_drawn_keeps_its_row(
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["000000_0000.png", "000002_0002.png"]
 
 
+def test_an_image_that_has_another_size_when_its_heatmap_is_drawn_keeps_its_row(
+    bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = write_images(tmp_path / "in", normals()[:3])
+    draw = HeatmapFolder.draw
+
+    def enlarge_second(folder: HeatmapFolder, image: Drawable, *heat: Any) -> str | None:
+        Image.new("L", (30, 40)).save(images[1])
+        return draw(folder, image, *heat)
+
+    monkeypatch.setattr(HeatmapFolder, "draw", enlarge_second)
+    score_paths(bigan_dir, list(map(str, images)), tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu")
+    rows = read_rows(tmp_path / "r.csv")
+    assert all(row["score"] for row in rows)
+    assert [row["heatmap"] for row in rows] == ["000000_0000.png", "", "000002_0002.png"]
+
+
 def test_a_failure_half_way_leaves_the_old_results(
     bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """From pixels to contents, by evidence that this test makes up: `learn` knows nothing of files or of inference."""
 
 from collections import Counter
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from anomaly.bundle import Contents, DataRecord, NormalSet
 from anomaly.calibration import Calibration
 from anomaly.config import Precision, Recipe
 from anomaly.data import PixelsOfImages, image_keys, split_normals
-from anomaly.networks import Networks
+from anomaly.networks import Networks, num_maps
 from anomaly.scoring import combine
 from anomaly.training import HistoryRow, LearnWatch, learn
 from anomaly.training.learn import NUM_GOLDEN, as_learnt
@@ -93,6 +94,32 @@ def test_each_set_decides_its_own_and_is_recorded() -> None:
     keys = image_keys(digits(N))
     for normal_set, rows in ((NormalSet.TRAIN, SPLIT.train), (NormalSet.SELECT, SPLIT.select)):
         assert set(contents.normals.keys[contents.normals.sets == normal_set]) == set(keys[np.array(rows)])
+
+
+def test_however_many_normals_there_are_few_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    for name in ("observe", "explain"):
+        whole = getattr(Greys, name)
+
+        def look(own: Greys, pixels: PixelsOfImages, *z_hat: Any, whole: Any = whole) -> Any:
+            held.append(len(pixels))
+            return whole(own, pixels, *z_hat)
+
+        monkeypatch.setattr(Greys, name, look)
+    contents, _ = learnt(recipe_of())
+    monkeypatch.setattr("anomaly.data.ragged.CHUNK", 4)
+    held.clear()
+    some, observer = learnt(recipe_of())
+    assert max(held) == 4
+    assert_array_equal(some.calibration.scores, contents.calibration.scores)
+    assert_array_equal(some.statistics.inverse_covariance, contents.statistics.inverse_covariance)
+    assert_array_equal(some.map_scale.layers, contents.map_scale.layers)
+    assert observer.explained == counted(SPLIT.select)
+    module = import_module("anomaly.training.learn")  # the package has a function of that name
+    monkeypatch.setattr(module, "MOST_MAP_VALUES", 5 * num_maps(recipe_of().plan) * 8**2)
+    _, observer = learnt(recipe_of())
+    assert len(SPLIT.select) == 9
+    assert observer.explained == counted(SPLIT.select[::2])
 
 
 def test_the_contents_are_of_the_networks_that_were_trained() -> None:
