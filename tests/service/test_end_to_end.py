@@ -45,12 +45,10 @@ class Real:
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     models = tmp_path_factory.mktemp("models")
     for method in Method:
-        overrides: dict[str, Any] = {
-            "training": {"method": method, "steps": 2, "batch_size": 8},
-            "network": {"width": 4},
-        }
+        of_places = {"preprocess": {"size": 32}, "features": {"memory": 64}}
+        overrides: dict[str, Any] = of_places if method is Method.FEATURES else {"network": {"width": 4}}
+        overrides |= {"training": {"method": method, "steps": 2, "batch_size": 8}}
         overrides |= {"search": SEARCH} if method is Method.ANOGAN else {}
-        overrides |= {"preprocess": {"size": 32}, "features": {"memory": 64}} if method is Method.FEATURES else {}
         train_bundle(TrainOptions("digits", models / method, "digits", overrides, ("0",), device="cpu"))
     settled = threading.Event()
     settings = Settings(models=models, device="cpu", threads=2)
