@@ -75,8 +75,8 @@ def check_outside_versions(place: Path) -> None:
     resolved = place.resolve()
     if inside := next(filter(_is_version, (resolved, *resolved.parents)), None):
         raise UsageError(
-            f"{to_text(str(place))} lies in {to_text(str(inside))}, a version of a model, and with other files in it "
-            "that could not be used any more; choose another place"
+            f"{to_text(str(place))} lies in {to_text(str(inside))}, a version of a model, which could not be loaded "
+            "any more with another file in it; choose another place"
         )
 
 
