@@ -30,7 +30,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loa
 test: install ## run the test suite, files of tests in two processes
 	$(PYTEST)
 
-coverage: install ## the same with branch coverage, of which there must be 90 %; takes half as long again
+coverage: install ## the same with branch coverage, of which there must be 90 %, which takes longer
 	$(PYTEST) --cov --cov-report=term
 
 hostile: install ## 5,000 damaged images, bombs, and 5,000 requests made from the OpenAPI document

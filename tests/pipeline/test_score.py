@@ -1,5 +1,6 @@
 """Scoring as a use case: the counts it returns, the pictures it draws, and what it does only once."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,17 +97,26 @@ def test_what_is_called_anomalous_has_its_strongest_place_boxed(bigan_dir: Path,
             np.testing.assert_array_equal(np.asarray(picture), expected)
 
 
-def test_an_image_that_goes_away_while_heatmaps_are_drawn_keeps_its_row(
-    bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def enlarge(path: Path) -> None:
+    Image.new("L", (30, 40)).save(path)
+
+
+@pytest.mark.parametrize("change", [remove, enlarge])
+def test_an_image_that_changes_while_heatmaps_are_drawn_keeps_its_row(
+    change: Callable[[Path], None], bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = write_images(tmp_path / "in", normals()[:3])
     draw = HeatmapFolder.draw
 
-    def remove_first(folder: HeatmapFolder, image: Drawable, *heat: Any) -> str | None:
-        images[1].unlink(missing_ok=True)
+    def change_second(folder: HeatmapFolder, image: Drawable, *heat: Any) -> str | None:
+        change(images[1])
         return draw(folder, image, *heat)
 
-    monkeypatch.setattr(HeatmapFolder, "draw", remove_first)
+    monkeypatch.setattr(HeatmapFolder, "draw", change_second)
     summary = score_paths(
         bigan_dir, [str(path) for path in images], tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu"
     )
@@ -115,23 +125,6 @@ def test_an_image_that_goes_away_while_heatmaps_are_drawn_keeps_its_row(
     assert all(row["score"] for row in rows)
     assert [row["heatmap"] for row in rows] == ["000000_0000.png", "", "000002_0002.png"]
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["000000_0000.png", "000002_0002.png"]
-
-
-def test_an_image_that_has_another_size_when_its_heatmap_is_drawn_keeps_its_row(
-    bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    images = write_images(tmp_path / "in", normals()[:3])
-    draw = HeatmapFolder.draw
-
-    def enlarge_second(folder: HeatmapFolder, image: Drawable, *heat: Any) -> str | None:
-        Image.new("L", (30, 40)).save(images[1])
-        return draw(folder, image, *heat)
-
-    monkeypatch.setattr(HeatmapFolder, "draw", enlarge_second)
-    score_paths(bigan_dir, list(map(str, images)), tmp_path / "r.csv", heatmaps=tmp_path / "maps", device="cpu")
-    rows = read_rows(tmp_path / "r.csv")
-    assert all(row["score"] for row in rows)
-    assert [row["heatmap"] for row in rows] == ["000000_0000.png", "", "000002_0002.png"]
 
 
 def test_a_failure_half_way_leaves_the_old_results(
