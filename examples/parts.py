@@ -63,16 +63,18 @@ def draw(kind: str, rng: np.random.Generator) -> tuple[Picture, NDArray[np.bool_
     if missing is not None:
         defect = _disc(*missing, _RADIUS)
     angle, moved = rng.normal(0.0, 0.6), rng.normal(0.0, 3.0, size=2)
-    plate, defect = (
-        shift(rotate(x, angle, reshape=False, order=1, mode="nearest"), moved, order=1, mode="nearest")
-        for x in (plate, defect)
-    )
-    return _photograph(plate, rng), defect > 0.5
+    plate = _lying(plate, angle, moved)
+    return _photograph(plate, rng), _lying(defect, angle, moved) > 0.5 if defect.any() else defect > 0.5
+
+
+def _lying(plate: Picture, angle: float, moved: NDArray[np.float64]) -> Picture:
+    turned = rotate(plate, angle, reshape=False, order=1, mode="nearest")
+    return np.asarray(shift(turned, moved, order=1, mode="nearest"))
 
 
 def _photograph(plate: Picture, rng: np.random.Generator) -> Picture:
     """Uneven light, a lens that is not quite sharp, and noise."""
-    rows, columns = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
+    rows, columns = np.ogrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
     direction = rng.uniform(0.0, 2.0 * math.pi)
     light = 1.0 + 0.12 * (rows * math.sin(direction) + columns * math.cos(direction)) + rng.normal(0.0, 0.03)
     seen = gaussian_filter(plate, 0.8) * light + rng.normal(0.0, 3.0, size=plate.shape)
@@ -93,7 +95,7 @@ def _scratch(rng: np.random.Generator) -> Picture:
 
 def _disc(row: float, column: float, radius: float) -> Picture:
     """1 inside, 0 outside, soft at the edge."""
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    rows, columns = np.ogrid[:HEIGHT, :WIDTH]
     return np.asarray(np.clip(radius - np.hypot(rows - row, columns - column), 0.0, 1.0))
 
 

@@ -24,24 +24,27 @@ def with_detectability(
     *,
     device: str,
     limits: Limits,
+    max_minutes: float | None = None,
 ) -> Contents:
     """The contents with the shares of drawn defects that a detector on them finds in the *report* normals `samples`.
 
-    `out` is where the contents will be saved. Unchanged where there are no samples, no threshold, or no time; nothing
-    but this section of the manifest depends on what is found.
+    `out` is where the contents will be saved. It takes a minute at most, and no longer than the training's own limit
+    `max_minutes`. Unchanged where there are no samples, no threshold, or no time; nothing but this section of the
+    manifest depends on what is found.
     """
     alpha = next((alpha for alpha in (LOW_ALPHA, ALPHA) if contents.calibration.threshold(alpha) is not None), None)
     if alpha is None or not samples:
         return contents
     detector = detector_of(unsaved(contents, out), device=device)
     recipe = contents.manifest.recipe
+    time_limit_s = TIME_LIMIT_S if max_minutes is None else min(TIME_LIMIT_S, 60 * max_minutes)
     record = measure_detectability(
         _pictures(samples, limits, recipe.preprocess.range),
         lambda pictures: detector.score(pictures, alpha=alpha).is_anomalous,
         alpha=alpha,
         seed=recipe.training.seed,
         region=recipe.preprocess.region,
-        time_limit_s=TIME_LIMIT_S,
+        time_limit_s=time_limit_s,
     )
     return replace(contents, manifest=contents.manifest.model_copy(update={"detectability": record}))
 

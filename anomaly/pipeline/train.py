@@ -160,7 +160,14 @@ def train_on(
         contents = with_graph(_recorded(contents, normals, resolved, options, warnings))
         if normals.split.report and options.measures:
             watch.on_measuring()
-            contents = with_detectability(contents, normals.report, options.out, device=options.device, limits=limits)
+            contents = with_detectability(
+                contents,
+                normals.report,
+                options.out,
+                device=options.device,
+                limits=limits,
+                max_minutes=options.max_minutes,
+            )
         left_out = normals.store.errors
         return TrainSummary(save(contents, options.out, left_out=left_out), left_out)
 

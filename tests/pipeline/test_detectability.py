@@ -53,6 +53,19 @@ def test_the_lowest_rate_that_the_calibration_allows_is_told(bigan_dir: Path, mo
     assert asked == [(0.05, 0, 60.0), (0.05, 0, 60.0), (0.01, 0, 60.0)]
 
 
+def test_it_takes_no_longer_than_the_training_may(bigan_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = []
+
+    def measure(*_: object, time_limit_s: float, **__: object) -> None:
+        limits.append(time_limit_s)
+
+    monkeypatch.setattr(detectability, "measure_detectability", measure)
+    contents, given = load(bigan_dir).contents, samples(list(normals()[:2]))
+    for minutes in (None, 10.0, 1.0, 0.1):
+        with_detectability(contents, given, Path("m"), device="cpu", limits=Limits(), max_minutes=minutes)
+    assert limits == [60.0, 60.0, 60.0, 6.0]
+
+
 def _with(contents: Contents, calibration: object) -> Contents:
     return Contents(**{**vars(contents), "calibration": calibration})
 
@@ -83,7 +96,7 @@ def test_pictures_are_spoilt_as_they_are_on_disk(
 
 def train_with_report(out: Path, told: list[str]) -> TrainSummary:
     overrides = {"network": {"latent_dim": 2, "width": 4}, "training": {"steps": 10, "batch_size": 8}}
-    options = TrainOptions("digits", out, "digits", overrides, normal=("0",), device="cpu")
+    options = TrainOptions("digits", out, "digits", overrides, normal=("0",), device="cpu", max_minutes=0.5)
     watch = TrainWatch(on_calibrating=lambda: told.append("calibrating"), on_measuring=lambda: told.append("measuring"))
     return train_bundle(options, watch)
 
@@ -96,6 +109,7 @@ def reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Bundle, l
 
     def remember(contents: Contents, given: Sequence[Sample], *more: Path, **options: object) -> Contents:
         used.extend(given)
+        assert options["max_minutes"] == 0.5
         return with_detectability(contents, given, *more, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(
