@@ -193,7 +193,13 @@ def _draw(samples: list[Sample], num: int | None) -> list[Sample]:
     if num < 1:
         raise UsageError(f"a sample has at least one image; got {num}")
     rows = np.random.default_rng(0).choice(len(samples), size=num, replace=False)
-    return [samples[row] for row in np.sort(rows)]
+    drawn = [samples[row] for row in np.sort(rows)]
+    if {sample.label for sample in drawn} != {sample.label for sample in samples}:
+        raise UsageError(
+            f"all images in the sample of {num} of the {len(samples):,} test images are {drawn[0].label}, and normal "
+            "and anomalous ones are needed to evaluate; take a larger sample"
+        )
+    return drawn
 
 
 def _score(

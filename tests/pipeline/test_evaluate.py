@@ -121,6 +121,21 @@ def test_a_sample_has_an_image(bigan_dir: Path, tmp_path: Path) -> None:
         evaluate_bundle(bigan_dir, "digits", tmp_path / "report", normal=["0"], sample=0, device="cpu")
 
 
+def test_a_sample_of_one_label_is_refused_before_anything_is_read(bigan_dir: Path, tmp_path: Path) -> None:
+    read: list[int] = []
+    with pytest.raises(UsageError, match=r"sample of 5 of the 355 test images are anomalous, .* larger sample"):
+        evaluate_bundle(
+            bigan_dir,
+            "digits",
+            tmp_path / "report",
+            normal=["0"],
+            sample=5,
+            device="cpu",
+            watch=ReadingWatch(on_reading=read.append),
+        )
+    assert not read
+
+
 def test_heatmaps_meet_their_masks_at_each_images_own_size(bigan_dir: Path, tmp_path: Path) -> None:
     root = tmp_path / "d"
     mask = np.zeros((40, 24), np.uint8)
