@@ -56,6 +56,8 @@ class Storage:
     def list(self, folder: str = "") -> list[Entry]:
         """What lies in a folder, sorted by name, without what is hidden or a system's; names are relative to it.
 
+        A link that leads nowhere is a file: who opens it is told so.
+
         Raises:
             DataError: it cannot be listed.
         """
@@ -63,9 +65,23 @@ class Storage:
 
         with self._reading(folder):
             found = self._files.get_file_info(FileSelector(self._path(folder)))
-        entries = (_entry(info) for info in found if info.type in (FileType.File, FileType.Directory))
+            links = _links_to_nothing(self._path(folder)) if self.is_local else []
+        entries = [_entry(info) for info in found if info.type in (FileType.File, FileType.Directory)]
+        entries += [Entry(name, is_folder=False) for name in links]
         shown = (e for e in entries if e.name and e.name[0] not in "._" and not is_system_name(e.name))
         return sorted(shown, key=lambda entry: entry.name)
+
+    def identity(self, folder: str = "") -> tuple[int, int] | None:
+        """What tells a folder on a disk from others, by whatever links it is reached; None in an object store.
+
+        Raises:
+            DataError: it is not there, or may not be looked at.
+        """
+        if not self.is_local:
+            return None
+        with self._reading(folder):
+            status = self.local(folder).stat()
+        return status.st_dev, status.st_ino
 
     def look(self, name: str = "") -> Entry | None:
         """A file or folder; None where there is none."""
@@ -134,7 +150,13 @@ class Storage:
             yield
         except (OSError, UnicodeError, ValueError) as error:
             what = f"{name or 'the folder'} in {self.address}"
-            raise DataError(f"{what} cannot be read: {str(error).partition(chr(10))[0]}") from error
+            raise DataError(f"{what} cannot be read: {system_reason(error)}") from error
+
+
+def system_reason(error: BaseException) -> str:
+    """What the system says, without the path and the numbers that pyarrow adds; of other errors the first line."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error).partition("\n")[0]
 
 
 def storage_and_name(address: str) -> tuple[Storage, str]:
@@ -167,6 +189,12 @@ def _opened(address: str) -> tuple[Any, str]:
         told = str(error).partition("\n")[0]
         raise UsageError(f"{address} cannot be opened: {told}; expected a path, s3://… or gs://…") from error
     return files, path
+
+
+def _links_to_nothing(folder: str) -> list[str]:
+    """Of links: those that pyarrow leaves out of a listing."""
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.is_symlink() and not Path(entry.path).exists()]
 
 
 def _entry(info: Any) -> Entry:
