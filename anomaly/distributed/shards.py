@@ -20,6 +20,7 @@ from anomaly.data.files.listing import IMAGE_SUFFIXES
 from anomaly.data.masks.finding import mask_folder_among
 from anomaly.distributed.storage import Entry, Storage, absolute, storage_and_name
 from anomaly.errors import DataError
+from anomaly.files import to_text
 
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _LISTING = ".txt"
@@ -49,8 +50,8 @@ class Shard:
 
     @property
     def result(self) -> str:
-        """The file of its results, below DEST."""
-        return f"{self.name}.parquet"
+        """The file of its results, below DEST. Its name is UTF-8: what reads tables reads no other."""
+        return f"{to_text(self.name)}.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def state_of(shard: Shard) -> InputState:
     if is_folder:
         digest.update(_FOLDER_RULES + shard.mask_folder.encode(errors="surrogateescape"))
     for file in files:
-        digest.update(f"\0{file.name}\0{file.num_bytes}".encode())
+        digest.update(f"\0{file.name}\0{file.num_bytes}".encode(errors="surrogateescape"))
     modified_ns = max((file.modified_ns for file in files), default=0)
     return InputState(digest.hexdigest(), modified_ns, len(files) if is_folder else None)
 

@@ -111,7 +111,10 @@ class Arrivals:
 
 
 def without_circles(path: Path, folder: Path) -> Path:
-    """The same file below `folder`, by a path that no link leads back: as a look at the whole folder finds it."""
+    """The path of the same file that takes no link back to a folder above it.
+
+    So a look at the whole `folder` finds it, too.
+    """
     place, above = folder, dict[tuple[int, int], Path]()
     for name in ("", *path.relative_to(folder).parts[:-1]):
         place = place / name

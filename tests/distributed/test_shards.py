@@ -1,5 +1,6 @@
 """A list of shards: each is named once, and none takes another's place."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,22 @@ def test_links_that_lead_nowhere_are_told(tmp_path: Path) -> None:
     assert str(error) == "src/x.png: cannot be read (No such file or directory)"
     with pytest.raises(DataError, match="is not there any more"):
         state_of(tar)
+
+
+def test_names_that_are_not_utf8_are_scored(tmp_path: Path) -> None:
+    """As by `anomaly score`; such names are on old disks and cameras. A pipe among the pictures is not waited for."""
+    folder = tmp_path / "src" / "line \udcff"
+    write_folder(folder, 0)
+    (folder / "0.png").rename(folder / "a\udce4.png")
+    os.mkfifo(folder / "pipe.png")
+    write_tar(tmp_path / "src" / "\udcfe.tar", 0)
+    out = tmp_path / "dest"
+    for _ in range(2):
+        told = done("archive", MNIST, tmp_path / "src", "--out", out, *OPTIONS)
+        assert "2 of 2 shards" in told.stdout
+    assert "16 of them before" in told.stdout
+    paths = [row["path"] for row in rows_of(out / r"line \xff.parquet")]
+    assert paths[-1] == r"line \xff/a\xe4.png"
+    assert len(paths) == NUM
+    assert "2 of 2 shards" in done("archive", "--status", out).stdout
+    done("archive", "--report", out, "--device", "cpu")
