@@ -24,6 +24,7 @@ from anomaly.data import Dataset, Pixels, Sample, expand_inputs, open_dataset
 from anomaly.defaults import ALPHA
 from anomaly.errors import ImageError, InputError
 from anomaly.extras import WITH_TORCH, require
+from anomaly.files import given_path
 from anomaly.inference import Detector, Scores, detector_of, load_detector
 from anomaly.recipes import AUTO, merged, parse_overrides, recipe_names
 
@@ -155,7 +156,7 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             StorageError: the folder cannot be written.
         """
         check_is_fitted(self, "detector_")
-        return save(self.detector_.bundle.contents, Path(path)).ref.path
+        return save(self.detector_.bundle.contents, given_path(path, "path")).ref.path
 
     @classmethod
     def load(cls, path: str | Path, *, alpha: float = ALPHA, device: str = "auto") -> Self:

@@ -34,16 +34,27 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM}
 
 
+def given_path(value: str | os.PathLike[str], name: str) -> Path:
+    """The path that a user gave for `name`. An empty text is refused: it is never the folder at hand.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    if isinstance(value, str) and not value.strip():
+        raise UsageError(f"{name} is an empty text, as where a variable is not set; give a path")
+    return Path(value)
+
+
 def make_paths(options: object, *names: str) -> None:
     """Make paths of the texts in these fields of a frozen dataclass; None stays where it is the default.
 
     Raises:
-        UsageError: one is neither a text nor a path.
+        UsageError: one is neither a text nor a path, or is empty.
     """
     for name in names:
         value = getattr(options, name)
         if isinstance(value, str | os.PathLike):
-            object.__setattr__(options, name, Path(value))
+            object.__setattr__(options, name, given_path(value, name))
         elif value is not None or not hasattr(type(options), name):
             raise UsageError(f"{name} is {value!r}; expected a path, as a text or a pathlib.Path")
 

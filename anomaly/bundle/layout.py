@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from anomaly.errors import BundleError, BundleNotFoundError, UsageError, reason_of
-from anomaly.files import is_system_name, to_text
+from anomaly.files import given_path, is_system_name, to_text
 
 logger = logging.getLogger(__name__)
 
@@ -122,9 +122,9 @@ def resolve(model: str | Path) -> BundleRef:
     """MODEL: a bundle's name directory (its current version) or a version directory.
 
     Raises:
-        BundleNotFoundError: it is neither.
+        BundleNotFoundError: it is neither.  UsageError: it is an empty text.
     """
-    model = Path(model)
+    model = given_path(model, "MODEL")
     version = _version_number(model.absolute().name)  # "." has a name too
     if version is not None and _is_bundle(model):
         return BundleRef(model.resolve().parent.name, version, model)

@@ -60,6 +60,7 @@ def watch(
     Ctrl-C or SIGTERM ends it when what was accepted is reported; a second Ctrl-C at once. Nothing is lost by either.
     """
     with usage():
+        from anomaly.watch.targets.webhook import shown
         from anomaly.watch.watching import WatchOptions, watch_folder
 
         options = WatchOptions(
@@ -80,7 +81,9 @@ def watch(
             options,
             _stop_by_signals(),
             say=lambda sentence: err.print(escape(sentence)),
-            on_ready=lambda: out.print(f"watching {escape(str(folder))}; reports go to {escape(to)}; Ctrl-C ends it"),
+            on_ready=lambda: out.print(
+                f"watching {escape(str(folder))}; reports go to {escape(shown(to))}; Ctrl-C ends it"
+            ),
         )
     waiting = f"; {summary.num_waiting} wait in the journal for the next start" if summary.num_waiting else ""
     out.print(

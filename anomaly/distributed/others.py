@@ -43,17 +43,22 @@ def other_tables(destination: Storage, shards: Iterable[Shard]) -> OtherTables:
     results = np.fromiter((hash(shard.result) for shard in shards), np.int64)
     results.sort()
     try:
-        others = [name for name in _tables(destination, "") if not _is_among(hash(name), results)]
+        others = [name for name in _tables(destination, "", frozenset()) if not _is_among(hash(name), results)]
     except DataError as error:
         return OtherTables(unknown=str(error))
     return OtherTables(len(others), others[0] if others else "")
 
 
-def _tables(destination: Storage, folder: str) -> Iterator[str]:
+def _tables(destination: Storage, folder: str, ancestors: frozenset[object]) -> Iterator[str]:
+    """Links to folders are followed, but never in a circle."""
+    identity = destination.identity(folder)
+    if identity in ancestors:
+        return
+    below = ancestors if identity is None else ancestors | {identity}
     for entry in destination.list(folder):
         name = f"{folder}/{entry.name}" if folder else entry.name
         if entry.is_folder:
-            yield from _tables(destination, name)
+            yield from _tables(destination, name, below)
         elif name.endswith(_SUFFIX):
             yield name
 

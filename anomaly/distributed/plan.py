@@ -97,6 +97,8 @@ def _planned(path: Path, line: Line, header: Sequence[str], models: Path, device
     planned = Planned(line.number, given.get("name", ""), given.get("recipe", AUTO))
     if any(map(str.strip, line.fields[len(header) :])):
         return replace(planned, problem="it has more cells than the first row; quote cells that contain the delimiter")
+    if missing := [name for name in _NEEDED if name not in given]:
+        return replace(planned, problem=f"{missing[0]} is empty; each row needs data and name")
     try:
         row = PlanRow.model_validate(given)
         return replace(planned, options=_options(row, path.absolute().parent, models.absolute(), device))

@@ -18,8 +18,8 @@ from anomaly.data.decoding.limits import too_many_bytes
 from anomaly.data.files.outputs import is_marked, is_output_name
 from anomaly.data.masks.finding import masks_in_folder
 from anomaly.distributed.shards import Shard, ShardKind, folder_files, is_image
-from anomaly.distributed.storage import Entry
-from anomaly.errors import DataError, ImageError, reason_of
+from anomaly.distributed.storage import Entry, system_reason
+from anomaly.errors import DataError, ImageError
 
 _BATCH = 64  # rows of a Parquet file at once
 _PREFERRED = ("image", "img", "jpg", "png", "jpeg", "bytes")
@@ -151,4 +151,5 @@ def _content(shard: Shard, limits: Limits, entry: Entry) -> bytes:
         with shard.storage.stream(f"{shard.path}/{entry.name}" if shard.path else entry.name) as file:
             return file.read()
     except (DataError, OSError) as error:
-        raise ImageError(f"{name}: cannot be read ({reason_of(error)})") from error
+        reason = system_reason(error.__cause__ or error)  # a row names no machine's paths
+        raise ImageError(f"{name}: cannot be read ({reason})") from error

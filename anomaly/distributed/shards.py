@@ -20,6 +20,7 @@ from anomaly.data.files.listing import IMAGE_SUFFIXES
 from anomaly.data.masks.finding import mask_folder_among
 from anomaly.distributed.storage import Entry, Storage, absolute, storage_and_name
 from anomaly.errors import DataError
+from anomaly.files import to_text
 
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _LISTING = ".txt"
@@ -49,8 +50,8 @@ class Shard:
 
     @property
     def result(self) -> str:
-        """The file of its results, below DEST."""
-        return f"{self.name}.parquet"
+        """The file of its results, below DEST. Its name is UTF-8: what reads tables reads no other."""
+        return f"{to_text(self.name)}.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def list_shards(source: str) -> Iterator[Shard]:
     if entry is None:
         raise DataError(f"{source} does not exist; expected a folder, a shard, or a .txt file that lists shards")
     if entry.is_folder:
-        yield from _in_folder(whole, "", name)
+        yield from _in_folder(whole, "", name, frozenset())
     elif name.lower().endswith(_LISTING):
         yield from _listed(storage, name)
     elif (kind := _kind_of(name)) is not None:
@@ -99,7 +100,7 @@ def state_of(shard: Shard) -> InputState:
     if is_folder:
         digest.update(_FOLDER_RULES + shard.mask_folder.encode(errors="surrogateescape"))
     for file in files:
-        digest.update(f"\0{file.name}\0{file.num_bytes}".encode())
+        digest.update(f"\0{file.name}\0{file.num_bytes}".encode(errors="surrogateescape"))
     modified_ns = max((file.modified_ns for file in files), default=0)
     return InputState(digest.hexdigest(), modified_ns, len(files) if is_folder else None)
 
@@ -114,8 +115,19 @@ def is_image(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _in_folder(storage: Storage, path: str, root_name: str) -> Iterator[Shard]:
-    entries = storage.list(path)
+def _in_folder(storage: Storage, path: str, root_name: str, ancestors: frozenset[object]) -> Iterator[Shard]:
+    """Depth first by name. Links to folders are followed, but never in a circle.
+
+    A folder below SRC that cannot be listed is a shard, which will fail with the reason.
+    """
+    try:
+        identity = storage.identity(path)
+        entries = [] if identity in ancestors else storage.list(path)
+    except DataError:
+        if not path:
+            raise
+        yield Shard(path, ShardKind.FOLDER, storage, path)
+        return
     if any(not entry.is_folder and is_image(entry.name) for entry in entries):
         if not path and any(entry.name == root_name for entry in entries):
             raise DataError(
@@ -124,12 +136,13 @@ def _in_folder(storage: Storage, path: str, root_name: str) -> Iterator[Shard]:
             )
         mask_folder = mask_folder_among(PurePosixPath(path).parts)
         yield Shard(path or root_name, ShardKind.FOLDER, storage, path, mask_folder)
+    below = ancestors if identity is None else ancestors | {identity}
     for entry in entries:
-        below = f"{path}/{entry.name}" if path else entry.name
+        inner = f"{path}/{entry.name}" if path else entry.name
         if entry.is_folder:
-            yield from _in_folder(storage, below, root_name)
+            yield from _in_folder(storage, inner, root_name, below)
         elif (kind := _kind_of(entry.name)) is not None:
-            yield Shard(below, kind, storage, below)
+            yield Shard(inner, kind, storage, inner)
 
 
 def _listed(storage: Storage, name: str) -> Iterator[Shard]:

@@ -1,7 +1,7 @@
 """`anomaly archive --status DEST`: what is done, by the files that are there."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from anomaly.data import map_ahead
@@ -11,6 +11,10 @@ from anomaly.distributed.scoring import ScoringRecipe, describe, said_by
 from anomaly.distributed.shards import Shard, list_shards, state_of
 from anomaly.distributed.storage import Storage, absolute
 from anomaly.errors import DataError
+
+_PLANNED = {"model", "digest", "source", "recipe", "fdr"}
+_COUNTED = {"num_rows", "num_anomalous", "num_failed", "num_shards_failed"}
+_AGAIN = "run the command that wrote this folder again: it keeps what is done, and writes this file anew"
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,15 @@ def read_plan(destination: Storage) -> dict[str, Any]:
 
 
 def read_json(destination: Storage, name: str) -> dict[str, Any]:
-    """One of the files that this program writes there. Raises DataError where it is damaged."""
+    """_plan.json or _manifest.json. Raises DataError where it is damaged, or another version's."""
     with destination.open(name) as file:
         data = file.read()
     try:
         content: dict[str, Any] = json.loads(data)
     except ValueError as error:
-        raise DataError(f"{name} in {destination} is damaged: {error}") from error
+        raise DataError(f"{name} in {destination} is damaged: {error}; {_AGAIN}") from error
+    wanted = _PLANNED | (_COUNTED if name == MANIFEST else set())
+    is_whole = isinstance(content, dict) and wanted <= content.keys() and isinstance(content["recipe"], dict)
+    if not is_whole or content["recipe"].keys() != {field.name for field in fields(ScoringRecipe)}:
+        raise DataError(f"{name} in {destination} is not as this version of anomaly writes it; {_AGAIN}")
     return content

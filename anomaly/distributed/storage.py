@@ -1,11 +1,16 @@
-"""A folder on a disk or in an object store, by pyarrow's file systems; their credentials are as these take them.
+"""A folder on a disk or in an object store.
+
+Stores are pyarrow's file systems; their credentials are as these take them. On a disk pyarrow is not asked: it
+reads no names that are not UTF-8, and leaves out links that lead nowhere.
 
 Names are relative to the folder, with "/" between their parts. A file is written at once or not at all: on a disk
 beside its place and renamed into it, in an object store by one put.
 """
 
+import errno
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,24 +56,38 @@ class Storage:
 
     def local(self, name: str = "") -> Path:
         """The path of a name on a disk."""
-        return Path(self._path(name))
+        return Path(self.address, name).absolute()
 
     def list(self, folder: str = "") -> list[Entry]:
         """What lies in a folder, sorted by name, without what is hidden or a system's; names are relative to it.
 
+        A link that leads nowhere is a file: who opens it is told so.
+
         Raises:
             DataError: it cannot be listed.
         """
-        from pyarrow.fs import FileSelector, FileType
-
         with self._reading(folder):
-            found = self._files.get_file_info(FileSelector(self._path(folder)))
-        entries = (_entry(info) for info in found if info.type in (FileType.File, FileType.Directory))
+            entries = _on_disk(self.local(folder)) if self.is_local else self._in_store(folder)
         shown = (e for e in entries if e.name and e.name[0] not in "._" and not is_system_name(e.name))
         return sorted(shown, key=lambda entry: entry.name)
 
+    def identity(self, folder: str = "") -> tuple[int, int] | None:
+        """What tells a folder on a disk from others, by whatever links it is reached; None in an object store.
+
+        Raises:
+            DataError: it is not there, or may not be looked at.
+        """
+        if not self.is_local:
+            return None
+        with self._reading(folder):
+            found = self.local(folder).stat()
+        return found.st_dev, found.st_ino
+
     def look(self, name: str = "") -> Entry | None:
         """A file or folder; None where there is none."""
+        if self.is_local:
+            with self._reading(name):
+                return _entry_of(self.local(name))
         from pyarrow.fs import FileType
 
         with self._reading(name):
@@ -79,7 +98,9 @@ class Storage:
     def stream(self, name: str) -> Iterator[BinaryIO]:
         """A file from its beginning on. Raises DataError where it cannot be opened, and OSError while it is read."""
         with self._reading(name):
-            file = self._files.open_input_stream(self._path(name), compression=None, buffer_size=_BUFFER)
+            file = self._opened_on_disk(name) or self._files.open_input_stream(
+                self._path(name), compression=None, buffer_size=_BUFFER
+            )
         with file:
             yield file
 
@@ -87,7 +108,7 @@ class Storage:
     def open(self, name: str) -> Iterator[Any]:
         """A file in which one can seek. Raises as `stream` does."""
         with self._reading(name):
-            file = self._files.open_input_file(self._path(name))
+            file = self._opened_on_disk(name) or self._files.open_input_file(self._path(name))
         with file:
             yield file
 
@@ -112,13 +133,22 @@ class Storage:
         """Delete a file, if it is there."""
         if self.look(name) is not None:
             with storing(name, Path(self.address), instead="choose another --out"):
-                self._files.delete_file(self._path(name))
+                self.local(name).unlink() if self.is_local else self._files.delete_file(self._path(name))
 
     def clean(self) -> None:
         """Remove what writers left on a disk that were killed. Nobody may write there meanwhile."""
         if self.is_local:
             for path in self.local().rglob(f".*{_WORK_ENDING}"):
                 path.unlink(missing_ok=True)
+
+    def _in_store(self, folder: str) -> Sequence[Entry]:
+        from pyarrow.fs import FileSelector, FileType
+
+        found = self._files.get_file_info(FileSelector(self._path(folder)))
+        return [_entry(info) for info in found if info.type in (FileType.File, FileType.Directory)]
+
+    def _opened_on_disk(self, name: str) -> BinaryIO | None:
+        return self.local(name).open("rb", buffering=_BUFFER) if self.is_local else None
 
     @property
     def _files(self) -> Any:
@@ -134,7 +164,13 @@ class Storage:
             yield
         except (OSError, UnicodeError, ValueError) as error:
             what = f"{name or 'the folder'} in {self.address}"
-            raise DataError(f"{what} cannot be read: {str(error).partition(chr(10))[0]}") from error
+            raise DataError(f"{what} cannot be read: {system_reason(error)}") from error
+
+
+def system_reason(error: BaseException) -> str:
+    """What the system says, without the path and the numbers that pyarrow adds; of other errors the first line."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error).partition("\n")[0]
 
 
 def storage_and_name(address: str) -> tuple[Storage, str]:
@@ -156,17 +192,44 @@ def absolute(address: str) -> str:
 def _opened(address: str) -> tuple[Any, str]:
     from pyarrow.fs import FileSystem
 
-    if "://" in address and urlsplit(address).username:
+    if urlsplit(address).username:
         raise UsageError(
             "an address with credentials would be written into the manifest; set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY instead, or what else the file system takes"
         )
     try:
-        files, path = FileSystem.from_uri(address if "://" in address else str(Path(address).absolute()))
+        files, path = FileSystem.from_uri(address)
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
         told = str(error).partition("\n")[0]
         raise UsageError(f"{address} cannot be opened: {told}; expected a path, s3://… or gs://…") from error
     return files, path
+
+
+def _on_disk(folder: Path) -> Sequence[Entry]:
+    """Files, folders and links that lead nowhere; pipes and devices are none of these."""
+    with os.scandir(folder) as found:
+        names = [(entry.name, entry.is_symlink()) for entry in found]
+    entries: list[Entry] = []
+    for name, is_link in names:
+        path = folder / name
+        entry = _entry_of(path)
+        if entry is None and is_link:
+            entries.append(Entry(name, is_folder=False))
+        elif entry is not None and (entry.is_folder or path.is_file()):
+            entries.append(entry)
+    return entries
+
+
+def _entry_of(path: Path) -> Entry | None:
+    """None where there is nothing, or a link that leads nowhere."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
+    is_folder = stat.S_ISDIR(status.st_mode)
+    return Entry(path.name, is_folder, 0 if is_folder else status.st_size, 0 if is_folder else status.st_mtime_ns)
 
 
 def _entry(info: Any) -> Entry:

@@ -18,7 +18,7 @@ def load_detector(model: str | Path, *, device: str = "auto", engine: str = "aut
         BundleNotFoundError: there is no bundle.
         CorruptBundleError: its files differ from what was written, or it scores its golden images differently.
         DeviceError: the device is not there.
-        UsageError: the engine cannot score this bundle, or is not installed.
+        UsageError: the engine cannot score this bundle, or is not installed; or MODEL is an empty text.
     """
     return detector_of(load(model), device=device, engine=engine)
 

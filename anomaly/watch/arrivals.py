@@ -71,7 +71,8 @@ class Arrivals:
         for path in paths:
             if is_left_out(path, self._folder):
                 continue
-            for file in list_images(path)[0] if path.is_dir() else [path]:  # of files in a new folder nothing is said
+            files = list_images(path)[0] if path.is_dir() else [path]  # of files in a new folder nothing is said
+            for file in {without_circles(file, self._folder): None for file in files}:
                 if not self._is_skipped(file):
                     self._look(file, has_changed=True)
 
@@ -107,6 +108,22 @@ class Arrivals:
     def _is_skipped(self, path: Path) -> bool:
         real = os.path.realpath(path.parent) if self._skipped else ""
         return any(real == skipped or real.startswith(skipped + os.sep) for skipped in self._skipped)
+
+
+def without_circles(path: Path, folder: Path) -> Path:
+    """The path of the same file that takes no link back to a folder above it.
+
+    So a look at the whole `folder` finds it, too.
+    """
+    place, above = folder, dict[tuple[int, int], Path]()
+    for name in ("", *path.relative_to(folder).parts[:-1]):
+        place = place / name
+        try:
+            status = place.stat()
+        except OSError:  # it has gone
+            continue
+        place = above.setdefault((status.st_dev, status.st_ino), place)
+    return place / path.name
 
 
 def arrival_of(path: Path, name: str) -> Arrival | None:

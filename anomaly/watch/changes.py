@@ -12,7 +12,15 @@ from threading import Event
 from anomaly.errors import UsageError, reason_of
 
 RESCAN_S = 60.0
+_MAX_S = 86_400.0
 _IDLE_MS = 100  # the longest wait for an event: files that only have to settle, and reports that wait, make none
+
+
+def check_times(settle_s: float, poll_s: float | None) -> None:
+    """Raises UsageError where one is no time, or longer than a day: with inf nothing would ever be scored."""
+    for name, seconds in (("settle", settle_s), ("poll", poll_s)):
+        if seconds is not None and not 0 <= seconds <= _MAX_S:
+            raise UsageError(f"--{name} is a time in seconds, from 0 to {_MAX_S:,.0f}; got {seconds!r}")
 
 
 def changes(folder: Path, stop: Event, *, poll_s: float | None) -> Iterator[set[Path] | None]:

@@ -25,7 +25,7 @@ from anomaly.locks import held
 from anomaly.pipeline.results import ResultRow
 from anomaly.pipeline.score import Reading, columns_of, score_rows
 from anomaly.watch.arrivals import Arrivals, arrival_of, cannot_be_opened, is_open_for_writing, report_id
-from anomaly.watch.changes import changes
+from anomaly.watch.changes import changes, check_times
 from anomaly.watch.journal import Arrival, Journal, Report, open_journal
 from anomaly.watch.retry import Retry
 from anomaly.watch.sorting import Sorting
@@ -102,6 +102,7 @@ def watch_folder(
         StorageError: the folder or the journal cannot be written, or the folder was replaced by another.
     """
     options = replace(options, alpha=check_alpha(options.alpha))
+    check_times(options.settle_s, options.poll_s)
     check_target(options.to)
     secret = read_secret(options.secret_file)
     folder = options.folder.resolve()

@@ -48,12 +48,15 @@ def test_a_signal_ends_it_when_what_is_accepted_is_reported(bigan_dir: Path, tmp
 
 def test_reports_that_wait_are_said(bigan_dir: Path, tmp_path: Path) -> None:
     write_images(tmp_path / "in", normals()[:3])
-    process = start(bigan_dir, tmp_path / "in", "--to", "http://127.0.0.1:9/reports")
+    process = start(bigan_dir, tmp_path / "in", "--to", "http://127.0.0.1:9/reports?token=hidden")
     assert process.stderr is not None
-    assert "does not answer" in process.stderr.readline()
+    failure = process.stderr.readline()
+    assert failure.startswith("http://127.0.0.1:9/reports does not answer")
     process.send_signal(signal.SIGTERM)
-    told, _ = process.communicate(timeout=60)
+    told, errors = process.communicate(timeout=60)
     assert process.returncode == 1
+    assert "reports go to http://127.0.0.1:9/reports; Ctrl-C ends it" in told
+    assert "hidden" not in told + failure + errors  # what is printed goes into logs
     assert "0 reported: 0 anomalous, 0 without a score; 3 wait in the journal for the next start" in told
 
 

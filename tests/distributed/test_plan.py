@@ -49,7 +49,7 @@ def test_a_row_has_the_options_of_a_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "why"),
     [
-        (",a,,", "data: Field required"),
+        (",a,,", "data is empty; each row needs data and name"),
         ("digits,a/b,,", "name: a/b is the name of a model, and of its folder"),
         ("digits,.a,,", "name: .a is the name of a model"),
         ("digits,a,ten,", "steps: Input should be a valid integer"),

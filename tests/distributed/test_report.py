@@ -1,5 +1,6 @@
 """The page of an archive: what is flagged where, and the strangest images, read again from their shards."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,9 +11,8 @@ from pyarrow import parquet
 from anomaly.distributed.report import report_archive
 from anomaly.errors import DataError
 from benchmarks.archives import write_tars
-from tests.cli.calls import done
-
-MNIST = Path(__file__).parents[2] / "models" / "mnist"
+from tests.cli.calls import done, refused
+from tests.distributed.archives import MNIST, OPTIONS
 
 
 def test_the_page_has_histograms_shards_and_the_strangest_images(tmp_path: Path) -> None:
@@ -42,3 +42,18 @@ def test_the_page_has_histograms_shards_and_the_strangest_images(tmp_path: Path)
     (out / "_manifest.json").unlink()
     with pytest.raises(DataError, match="has not ended"):
         report_archive(str(out), device="cpu")
+
+
+@pytest.mark.parametrize("name", ["_plan.json", "_manifest.json"])
+def test_a_plan_or_manifest_that_is_not_as_it_is_written_is_said_so(name: str, tmp_path: Path) -> None:
+    """Damaged, or written by another version of anomaly."""
+    source, out = write_tars(tmp_path / "src", 1, 4), tmp_path / "dest"
+    done("archive", MNIST, source, "--out", out, *OPTIONS)
+    whole = json.loads((out / name).read_text())
+    other = whole | {"recipe": whole["recipe"] | {"later": 1}}
+    for content in ("", "{}", "[]", "null", json.dumps(whole | {"recipe": []}), json.dumps(other)):
+        (out / name).write_text(content)
+        for option in ("--status", "--report"):
+            assert f"{name} in {out} is " in refused("archive", option, out)
+    done("archive", MNIST, source, "--out", out, *OPTIONS)
+    done("archive", "--status", out)

@@ -95,7 +95,14 @@ def test_the_environment_has_nothing_of_ours(runtime: str, request: pytest.Fixtu
 
 def test_a_user_s_mistakes_are_sentences(onnx_folder: Path, onnx_python: Path, tmp_path: Path) -> None:
     program = onnx_folder / "predict.py"
-    for arguments in ([], ["--alpha", "0", "x"], ["--alpha", "nan", "x"], ["--alpha", "a", "x"], ["--no", "x"]):
+    for arguments in (
+        [],
+        ["--alpha", "0", "x"],
+        ["--alpha", "nan", "x"],
+        ["--alpha", "a", "x"],
+        ["--no", "x"],
+        ["x", ""],
+    ):
         done = run_alone(onnx_python, program, *arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert "error: " in done.stderr

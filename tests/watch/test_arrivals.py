@@ -181,3 +181,16 @@ def test_a_file_that_nobody_may_open_counts_as_being_written(tmp_path: Path, mon
     monkeypatch.setattr(Path, "open", refuse)
     assert cannot_be_opened(path)
     assert is_open_for_writing(path)
+
+
+def test_a_link_back_to_a_folder_above_brings_no_picture_twice(tmp_path: Path, make: Make, clock: Clock) -> None:
+    """The system tells of files by the path of the link that was made last."""
+    arrivals = make()
+    write(tmp_path / "lot" / "a.png")
+    (tmp_path / "lot" / "back").symlink_to("..")
+    arrivals.look([tmp_path / "lot" / "back", tmp_path / "lot"])
+    write(tmp_path / "b.png")
+    arrivals.look([tmp_path / "lot" / "back" / "b.png", tmp_path / "lot" / "back" / "lot" / "a.png"])
+    arrivals.scan()
+    clock.now += SETTLE_S
+    assert sorted(names(arrivals.whole(9))) == ["b.png", "lot/a.png"]

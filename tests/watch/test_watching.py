@@ -1,5 +1,6 @@
 """The watcher on real folders: what is dropped is reported, once whole, whatever the target does meanwhile."""
 
+import math
 import os
 import shutil
 import threading
@@ -250,6 +251,8 @@ def test_a_folder_has_one_watcher(bigan_dir: Path, folder: Path, out: Path, tmp_
         ({"alpha": 2.0}, "alpha"),
         ({"alpha": 0.0001, "move_to": Path("out")}, "without a threshold there is no normal and no anomalous"),
         ({"to": "results.txt"}, "expected FILE.csv"),
+        ({"settle_s": math.inf}, "--settle is a time in seconds, from 0 to 86,400; got inf"),
+        ({"poll_s": math.nan}, "--poll is a time in seconds, from 0 to 86,400; got nan"),
     ],
 )
 def test_what_cannot_work_is_refused(

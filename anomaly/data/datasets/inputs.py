@@ -6,6 +6,7 @@ from pathlib import Path
 from anomaly.data.datasets.images import find_images
 from anomaly.data.files.left_out import LeftOut, Why
 from anomaly.errors import UsageError
+from anomaly.files import given_path
 
 
 def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], list[LeftOut]]:
@@ -15,14 +16,14 @@ def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], list[LeftOut]]:
     keeps a place of its own, where reading will say what it is. Masks in a folder are left out.
 
     Raises:
-        UsageError: `inputs` is one text, whose every character would be an input.
+        UsageError: `inputs` is one text, whose every character would be an input, or one of them is empty.
     """
     if isinstance(inputs, str):
         raise UsageError(f"inputs is the text {inputs!r}; expected a list of paths, such as [{inputs!r}]")
     paths: list[str] = []
     left_out: list[LeftOut] = []
     for named in inputs:
-        if not Path(named).is_dir():
+        if not given_path(named, "an input").is_dir():
             paths.append(named)
             continue
         found = find_images(Path(named))

@@ -7,7 +7,6 @@ any other folder                    images, classes, or MVTec's layout (`trees`)
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from anomaly.data.datasets.digits import open_digits
 from anomaly.data.datasets.grouping import with_parts
@@ -16,6 +15,7 @@ from anomaly.data.datasets.manifest import open_manifest
 from anomaly.data.datasets.samples import Dataset, class_names
 from anomaly.data.datasets.trees import open_tree
 from anomaly.errors import DataError, reason_of
+from anomaly.files import given_path
 
 
 def open_dataset(data: str, *, normal: Sequence[str] = (), groups: str = "") -> Dataset:
@@ -25,8 +25,8 @@ def open_dataset(data: str, *, normal: Sequence[str] = (), groups: str = "") -> 
 
     Raises:
         DataError: nothing is there, its form is not understood, or `normal` or `groups` does not fit it.
-        UsageError: `groups` is no regular expression, or there is no manifest to have the column; or `normal` is no
-            list of texts.
+        UsageError: `data` is empty; `groups` is no regular expression, or there is no manifest to have the column; or
+            `normal` is no list of texts.
     """
     dataset = _open(data, class_names(normal))
     return with_parts(dataset, groups) if groups else dataset
@@ -35,7 +35,7 @@ def open_dataset(data: str, *, normal: Sequence[str] = (), groups: str = "") -> 
 def _open(data: str, normal: Sequence[str]) -> Dataset:
     if data == "digits":
         return open_digits(normal)
-    path = Path(data)
+    path = given_path(data, "DATA")
     if path.is_dir():
         try:
             return open_idx(path, normal) if is_idx_folder(path) else open_tree(path, normal)

@@ -21,7 +21,7 @@ from anomaly.sizes import size_warning
 def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--alpha", default=ALPHA, help="the false-alarm rate, between 0 and 1 (%(default)s)")
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER")
+    parser.add_argument("inputs", nargs="+", metavar="IMAGE_OR_FOLDER")
     given = parser.parse_args()
     try:
         alpha = read_share(given.alpha)
@@ -29,11 +29,15 @@ def _main() -> int:
         parser.error(f"argument --alpha: {error}")
     if not 0 < alpha < 1:
         parser.error(f"alpha is the false-alarm rate and lies between 0 and 1: {AS_SHARE}; got {alpha}")
+    if not all(named.strip() for named in given.inputs):  # Path("") would be the folder at hand
+        parser.error(
+            "an input is an empty text, as where a variable of the shell is not set; give an image or a folder"
+        )
     try:
         about, model, failed = load_about(), load_model(), 0
     except Exception as error:  # the runtimes' errors have no common base but this
         parser.error(f"the model cannot be loaded. Copy the whole folder again. {error}")
-    paths = [path for named in given.inputs for path in places_in(named)]
+    paths = [path for named in given.inputs for path in places_in(Path(named))]
     fields = ("score", "p_value", "is_anomalous", "threshold", "terms", "warning", "error")
     for path, picture in zip(paths, read_all(((str(path), path) for path in paths), about.preprocess), strict=True):
         row: dict[str, Any] = dict.fromkeys(fields)

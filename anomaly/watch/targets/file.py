@@ -1,5 +1,6 @@
 """Reports appended to a CSV file or to JSON lines. Each is on the disk before it counts as arrived."""
 
+import codecs
 import io
 import json
 import os
@@ -65,7 +66,7 @@ class AppendedFile:
     def _check_columns(self) -> None:
         with storing("the results", self._path.parent, instead="give another --to"), self._path.open("rb") as file:
             first = file.readline()
-        if not self._may_be_first(first):
+        if not self._may_be_first(first.removeprefix(codecs.BOM_UTF8)):  # as editors and Excel write it
             raise UsageError(
                 f"{self._path} has other columns than the reports of this model ({', '.join(self._columns)}); give "
                 "another --to, or move it away"

@@ -36,7 +36,7 @@ class Webhook:
         import httpx
 
         self._address = address
-        self._called = urlsplit(address)._replace(query="", fragment="").geturl()  # a query may hold what is secret
+        self._called = shown(address)
         self._secret = secret
         self._client = httpx.Client(timeout=TIMEOUT_S, verify=ssl.create_default_context())
 
@@ -65,6 +65,12 @@ class Webhook:
         if self._secret is None:
             return headers
         return headers | {"webhook-signature": sign(self._secret, report_id, timestamp, body)}
+
+
+def shown(to: str) -> str:
+    """A target as it is printed: without a web address's query, which may hold what is secret."""
+    parts = urlsplit(to)
+    return parts._replace(query="", fragment="").geturl() if parts.scheme in ("http", "https") else to
 
 
 def sign(secret: bytes, report_id: str, timestamp: str, body: bytes) -> str:

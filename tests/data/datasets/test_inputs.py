@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.data import Why, expand_inputs
+from anomaly.data import Why, expand_inputs, open_dataset
 from anomaly.errors import UsageError
 
 
@@ -47,3 +47,14 @@ def test_one_text_is_no_list_of_inputs(tmp_path: Path) -> None:
     path = write_image(tmp_path / "z.png", 1)
     with pytest.raises(UsageError, match=r"expected a list of paths, such as \['"):
         expand_inputs(path)
+
+
+def test_an_empty_text_is_not_the_folder_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(tmp_path / "a.png", 1)
+    monkeypatch.chdir(tmp_path)
+    for empty in ("", " "):
+        with pytest.raises(UsageError, match="an input is an empty text, as where a variable is not set; give a path"):
+            expand_inputs(["a.png", empty])
+        with pytest.raises(UsageError, match="DATA is an empty text"):
+            open_dataset(empty)
+    assert expand_inputs(["."]) == (["a.png"], [])

@@ -1,5 +1,6 @@
 """Rows that are appended: whole after a crash, whole on a full disk, and no rows of another table."""
 
+import codecs
 import csv
 import errno
 import json
@@ -134,6 +135,16 @@ def test_a_table_of_other_columns_is_refused(tmp_path: Path) -> None:
         AppendedFile(path, COLUMNS)
     assert path.read_text() == "path,score\na.png,1\n"
     assert [path.name for path in tmp_path.iterdir()] == ["r.csv"]  # and no lock is left
+
+
+def test_a_table_that_an_editor_has_given_a_byte_order_mark_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    deliver(path, row(0))
+    edited = codecs.BOM_UTF8 + path.read_bytes().replace(b"\n", b"\r\n")
+    path.write_bytes(edited)
+    deliver(path, row(1))
+    assert path.read_bytes().startswith(edited)
+    assert [fields[0] for fields in read(path)[1:]] == [f"{number:016x}" for number in range(2)]
 
 
 def test_it_has_one_writer(tmp_path: Path) -> None:
