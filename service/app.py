@@ -18,7 +18,7 @@ from urllib.parse import quote
 from fastapi import Depends, FastAPI, Security
 from fastapi_offline import FastAPIOffline
 
-from anomaly.bundle import wrong_level
+from anomaly.bundle import check_outside_versions, wrong_level
 from anomaly.errors import AnomalyError, BundleError, BundleNotFoundError, UsageError, reason_of
 from anomaly.inference import Detector, load_detector
 from service.edge.access import GuardAccess, check_exposure, host_name
@@ -239,6 +239,8 @@ def _add_middleware(
 def _open_history(settings: Settings, telemetry: Telemetry) -> History | None:
     if settings.history is None:
         return None
+    if isinstance(settings.history, Path):
+        check_outside_versions(settings.history)
     retention = Retention(settings.history_days, settings.history_bytes)
     return History(
         store_of(settings.history),

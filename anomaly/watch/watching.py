@@ -108,11 +108,14 @@ def watch_folder(
     folder = options.folder.resolve()
     if not folder.is_dir():
         raise UsageError(f"{options.folder} is no folder that can be watched; give one that exists")
+    journal_path = options.journal or folder / JOURNAL
+    for own in (folder / LOCK, journal_path):
+        check_outside_versions(own)
     if options.poll_s is None:
         require("watching a folder", "watch", "watchfiles")
     with ExitStack() as stack:
         stack.enter_context(held(folder / LOCK, f"the journal of {folder}", instead="watch another folder"))
-        journal = stack.enter_context(open_journal(options.journal or folder / JOURNAL, folder))
+        journal = stack.enter_context(open_journal(journal_path, folder))
         detector = load_detector(options.model, device=options.device, engine=options.engine)
         sorting = _open_sorting(options, folder, detector)
         columns = ["id", "time", *columns_of(detector)]

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from anomaly.bundle import check_outside_versions
 from anomaly.counted import counted
 from anomaly.errors import UsageError
 from anomaly.files import replacing, storing, text_encoding
@@ -114,13 +115,14 @@ def add_key(path: Path, name: str, scopes: Sequence[str]) -> str:
     """Make a key for one or more of the scopes, write its line into the file, which need not exist, and return it.
 
     Where `path` is a link, the file that it leads to is written.
-    Raises UsageError for a name that is taken or not allowed, an unknown scope, a file that cannot be read, or what is
-    no regular file; StorageError where it cannot be written.
+    Raises UsageError for a name that is taken or not allowed, an unknown scope, a file that cannot be read or lies in a
+    version of a model, or what is no regular file; StorageError where it cannot be written.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
     fields = [name, ",".join(scopes), _hash(secret)]
     _parse(fields, "a new key")
     file = _file_of(path)
+    check_outside_versions(file)
     with writing_file(file, "the keys", wait=True):
         lines = _lines(path) if path.exists() else []
         if path.exists() and name in {key.name for key in read_keys(path)}:

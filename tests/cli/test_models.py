@@ -137,6 +137,11 @@ def test_an_unknown_verb() -> None:
         ("archive", "MODEL", "DATA", "--out", "VERSION/rows"),
         ("watch", "MODEL", "DATA", "--to", "VERSION/rows.csv"),
         ("watch", "MODEL", "DATA", "--to", "rows.csv", "--move-to", "VERSION"),
+        ("watch", "MODEL", "DATA", "--to", "rows.csv", "--journal", "VERSION/journal.sqlite"),
+        ("watch", "MODEL", "VERSION", "--to", "rows.csv", "--journal", "journal.sqlite"),
+        ("serve", "--models", "MODELS", "--history", "VERSION/history.sqlite"),
+        ("history", "export", "history.sqlite", "--images", "DATA", "--out", "VERSION/corrections.csv"),
+        ("keys", "add", "me", "--file", "VERSION/keys"),
         ("train", "digits", "--normal", "0", *TINY, "--out", "other", "--tensorboard", "VERSION"),
     ],
 )
@@ -148,7 +153,7 @@ def test_nothing_is_written_into_a_version_of_a_model(
     version = Path(copytree(bigan_dir, tmp_path / "zeros")) / "1"
     before = sorted(version.rglob("*"))
     write_images(tmp_path / "data", normals()[:3])
-    given = {"MODEL": str(version.parent), "DATA": str(tmp_path / "data")}
+    given = {"MODELS": str(tmp_path), "MODEL": str(version.parent), "DATA": str(tmp_path / "data")}
     message = refused(*(given.get(word, word.replace("VERSION", str(version))) for word in words))
     assert f"lies in {version}, a version of a model" in message
     assert "choose another place" in message

@@ -20,6 +20,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import inspect, null, select
 
+from anomaly.bundle import check_outside_versions
 from anomaly.data import expand_inputs
 from anomaly.errors import DataError, UsageError
 from anomaly.files import check_replaceable, storing, write_atomically
@@ -68,6 +69,7 @@ def export_corrections(
     """
     if out.suffix != ".csv" or not out.resolve().parent.is_dir():
         raise UsageError(f"the manifest is written to a file ending in .csv, in a folder that exists; got {str(out)!r}")
+    check_outside_versions(out)
     for each in images:
         if not each.exists():
             raise UsageError(f"{each} does not exist; give a folder of the image files as they were sent")
