@@ -44,9 +44,7 @@ def held(path: Path, what: str, *, wait: bool = False, instead: str = "choose an
         try:
             lock.acquire()
         except Timeout as error:
-            raise InUseError(
-                f"{what} is being written by {_holder(path)}; wait until that has ended, or {instead}"
-            ) from error
+            raise InUseError(f"{_holder(path)} is writing {what}; wait until that has ended, or {instead}") from error
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise

@@ -275,7 +275,7 @@ def test_mistakes_are_one_sentence_each(nothing_done: Path) -> None:
 def test_a_second_driver_is_refused_on_a_disk(tmp_path: Path) -> None:
     source, out = write_tars(tmp_path / "src", 1, 2), tmp_path / "dest"
     with writing_folder(out, "the results of an archive"):
-        assert "is being written by process" in refused("archive", MNIST, source, "--out", out, *OPTIONS)
+        assert " is writing the results of an archive in " in refused("archive", MNIST, source, "--out", out, *OPTIONS)
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:

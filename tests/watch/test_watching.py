@@ -238,7 +238,7 @@ def test_a_folder_that_was_replaced_ends_it(bigan_dir: Path, folder: Path, out: 
 
 
 def test_a_folder_has_one_watcher(bigan_dir: Path, folder: Path, out: Path, tmp_path: Path) -> None:
-    with watching(bigan_dir, folder, out), pytest.raises(InUseError, match=f"{folder} is being written by process"):
+    with watching(bigan_dir, folder, out), pytest.raises(InUseError, match=f"is writing the journal of {folder}; "):
         watch_folder(WatchOptions(bigan_dir, folder, str(tmp_path / "other.csv")), threading.Event())
     with watching(bigan_dir, folder, out):
         pass
