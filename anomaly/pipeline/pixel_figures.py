@@ -1,7 +1,7 @@
 """What an evaluation's heatmaps reach at the defects, and of how many images the figures tell.
 
 The mask of one image that cannot be used costs that image's part in the figures, and no other's. At full size there
-is one image's heatmap and mask at a time: those of all are kept as small as the model makes them, and packed.
+are the heatmaps and masks of two or three images: those of all are kept as small as the model makes them, and packed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

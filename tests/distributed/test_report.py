@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
+from anomaly.data import to_array
+from anomaly.distributed import report
 from anomaly.distributed.report import report_archive
 from anomaly.errors import DataError
 from benchmarks.archives import write_tars
+from tests.alive import Alive
 from tests.cli.calls import done
 
 MNIST = Path(__file__).parents[2] / "models" / "mnist"
@@ -42,3 +45,13 @@ def test_the_page_has_histograms_shards_and_the_strangest_images(tmp_path: Path)
     (out / "_manifest.json").unlink()
     with pytest.raises(DataError, match="has not ended"):
         report_archive(str(out), device="cpu")
+
+
+def test_the_strangest_images_are_drawn_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = write_tars(tmp_path / "src", 2, 20), tmp_path / "dest"
+    done("archive", MNIST, source, "--out", out, "--workers", "1", "--device", "cpu")
+    images = Alive()
+    monkeypatch.setattr(report, "to_array", images.all_of(to_array))
+    report_archive(str(out), device="cpu")
+    assert images.num_added == 40
+    assert images.most <= 2
