@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.data import Sample, open_dataset, preprocess, to_array
-from anomaly.evaluation import aupro, pixel_auroc
+from anomaly.evaluation import MarkedHeatmap, measure_pixels
 from anomaly.training.places.spoilt import CHOOSING_KINDS, spoilt_images
 from benchmarks.part_sets import SETS, prepare_set
 from benchmarks.patchcore import MAX_CANDIDATES, SIDE, Features, coreset, load_features, nearest
@@ -102,7 +102,8 @@ def _figures(
     maps = [nearest(vectors, bank).reshape(SIDE // 8, SIDE // 8) for vectors in seen]
     labels = np.arange(len(maps)) >= num_own
     heatmaps = [np.asarray(Image.fromarray(each).resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for each in maps]
-    found = (roc_auc_score(labels, [each.max() for each in maps]), pixel_auroc(heatmaps, masks), aupro(heatmaps, masks))
+    measures = measure_pixels(lambda: map(MarkedHeatmap, heatmaps, masks))
+    found = (roc_auc_score(labels, [each.max() for each in maps]), measures.auroc, measures.aupro)
     return " / ".join(f"{100 * each:.1f}" for each in found)
 
 

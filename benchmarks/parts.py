@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from anomaly.calibration import Calibration
 from anomaly.config import PreprocessConfig
 from anomaly.data import Sample, open_dataset, preprocess, to_array
-from anomaly.evaluation import aupro, knn_scores, pca_scores, pixel_auroc
+from anomaly.evaluation import MarkedHeatmap, knn_scores, measure_pixels, pca_scores
 from anomaly.evaluation.metrics import image_metrics, rates_at
 from anomaly.pipeline.pixel_figures import read_masks
 from benchmarks.part_sets import SETS, Prepared, prepare_set
@@ -169,9 +169,11 @@ def _pixel_figures(found: PatchScores, test: Sequence[Sample]) -> Row:
     read = read_masks(test)
     if read is None:
         return {}
-    masks = list(read.masks.values())
-    heatmaps = [found.heatmap(index, *mask.shape) for index, mask in read.masks.items()]
-    return {"pixel_auroc": pixel_auroc(heatmaps, masks), "aupro": aupro(heatmaps, masks)}
+    masks = read.masks
+    measures = measure_pixels(
+        lambda: (MarkedHeatmap(found.heatmap(index, *mask.shape), mask) for index, mask in masks.items())
+    )
+    return {"pixel_auroc": measures.auroc, "aupro": measures.aupro}
 
 
 def _pixels(samples: Sequence[Sample]) -> NDArray[np.uint8]:

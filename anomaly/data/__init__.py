@@ -14,6 +14,7 @@ from anomaly.data.files.outputs import DRAWINGS, drawn_heatmaps, heatmap_name, m
 from anomaly.data.floats import to_channels_last, to_floats, to_pixels
 from anomaly.data.keys import distinct_rows, image_keys, part_keys
 from anomaly.data.masks.coding import Mask, looks_inverted
+from anomaly.data.masks.packed import PackedMask, PackedMasks
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map
 from anomaly.data.ragged import PixelsOfImages, blank, chunk_size, take, together
 from anomaly.data.reader import Named, Picture, Source, read, read_all, told
@@ -37,6 +38,8 @@ __all__ = [
     "Mask",
     "Named",
     "NormalSplit",
+    "PackedMask",
+    "PackedMasks",
     "Picture",
     "PixelStore",
     "Pixels",

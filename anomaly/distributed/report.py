@@ -4,11 +4,12 @@ Takes the same memory however many images there are. Only the strangest images a
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from anomaly.evaluation import Example
 from anomaly.inference import Detector, load_detector
 from anomaly.report import require_report
 from anomaly.scoring import strongest_place
+
+if TYPE_CHECKING:
+    from anomaly.report.page import ShownExample
 
 PAGE = "_report.html"
 NUM_STRANGEST, NUM_SHARDS = 100, 50
@@ -68,6 +72,7 @@ def report_archive(out: str, *, model: Path | None = None, device: str = "auto",
     require_report("the report of an archive")
     from anomaly.report.archive_page import ArchiveFindings, BinnedCounts, FlaggedShard, render_archive
     from anomaly.report.histogram import visible_range
+    from anomaly.report.page import show_example
 
     destination = Storage(absolute(out))
     read_plan(destination)
@@ -99,7 +104,8 @@ def report_archive(out: str, *, model: Path | None = None, device: str = "auto",
         if found.num_scored:
             shares.add(np.array([found.share]))
             flagged = heapq.nlargest(NUM_SHARDS, [*flagged, (found.share, shard.name, found)])
-    examples, unreadable = _examples(detector, strangest, Limits.for_pixels(manifest["recipe"]["max_pixels"]))
+    show = partial(show_example, threshold=threshold, outlying=detector.outlying)
+    examples, unreadable = _examples(detector, strangest, Limits.for_pixels(manifest["recipe"]["max_pixels"]), show)
     binned = [BinnedCounts(b.edges, b.counts, b.below, b.above) for b in (scores, p_values, shares)]
     page = render_archive(
         ArchiveFindings(
@@ -142,10 +148,13 @@ def _strangest_of(shard: Shard, table: Any) -> list[_Strange]:
 
 
 def _examples(
-    detector: Detector, strangest: list[_Strange], limits: Limits
-) -> tuple[list[Example], list[tuple[str, str]]]:
-    """The images with their heatmaps, highest score first; and those that cannot be read again, with the reasons."""
-    examples: list[Example] = []
+    detector: Detector, strangest: list[_Strange], limits: Limits, show: Callable[[Example], "ShownExample"]
+) -> tuple[list["ShownExample"], list[tuple[str, str]]]:
+    """The images with their heatmaps, highest score first; and those that cannot be read again, with the reasons.
+
+    Each is drawn at once: at full size they would be too much for memory.
+    """
+    examples: list[ShownExample] = []
     unreadable: list[tuple[str, str]] = []
     by_shard = sorted(strangest, key=lambda strange: (strange.shard.name, strange.row))
     for _, group in groupby(by_shard, key=lambda strange: strange.shard.name):
@@ -157,7 +166,7 @@ def _examples(
                     strange = wanted.pop(row)
                     try:
                         assert isinstance(source, bytes), "it had a score"
-                        examples.append(_example(detector, strange, source, limits))
+                        examples.append(show(_example(detector, strange, source, limits)))
                     except ImageError as error:
                         unreadable.append((name, str(error)))
         except AnomalyError as error:

@@ -3,7 +3,7 @@
 from anomaly.evaluation.baselines import knn_scores, pca_scores
 from anomaly.evaluation.detectability import measure_detectability
 from anomaly.evaluation.metrics import auroc
-from anomaly.evaluation.pixel_metrics import aupro, pixel_auroc
+from anomaly.evaluation.pixel_metrics import MarkedHeatmap, PixelMeasures, aupro, measure_pixels, pixel_auroc
 from anomaly.evaluation.results import Evaluation, Example, PixelFigures, choose_examples
 from anomaly.evaluation.summary import metrics_of, summarise
 from anomaly.evaluation.verdict import verdict_lines
@@ -11,12 +11,15 @@ from anomaly.evaluation.verdict import verdict_lines
 __all__ = [
     "Evaluation",
     "Example",
+    "MarkedHeatmap",
     "PixelFigures",
+    "PixelMeasures",
     "aupro",
     "auroc",
     "choose_examples",
     "knn_scores",
     "measure_detectability",
+    "measure_pixels",
     "metrics_of",
     "pca_scores",
     "pixel_auroc",

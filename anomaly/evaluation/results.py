@@ -1,6 +1,6 @@
 """What an evaluation found, as plain arrays, and which images are worth looking at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +68,7 @@ class Evaluation:
     `counted` is None where parts are not told apart; else it is True for one normal image of each part that the model
     has not seen, and `parts` has the part of each image, "" of an anomaly that has none. `detectability` is what the
     bundle says of itself, not measured on this data; None where it says nothing. `region` is a sentence on what counts,
-    where not all does.
+    where not all does. `examples` may be made one at a time, as they are asked for: all may be larger than memory.
     """
 
     title: str
@@ -88,7 +88,7 @@ class Evaluation:
     baselines: Mapping[str, NDArray[np.floating]]
     num_baseline: int
     pixel: PixelFigures | None
-    examples: list[Example]
+    examples: Iterable[Example]
     failures: list[tuple[str, str]]
     num_calibration: int
     seed: int

@@ -1,7 +1,7 @@
 """`anomaly evaluate`: a model on labelled images it has never seen, beside the plain baselines on the same split."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
@@ -10,43 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.calibration import check_alpha
-from anomaly.config.region import inside_of, region_note
+from anomaly.config.region import region_note
 from anomaly.data import (
     Dataset,
     Limits,
-    PixelsOfImages,
     PixelStore,
     Sample,
     describe,
     image_keys,
     open_dataset,
-    restore_map,
     take,
-    to_array,
-    to_channels_last,
-    to_pixels,
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA
-from anomaly.errors import DataError, ImageError, UsageError
+from anomaly.errors import DataError, UsageError
 from anomaly.evaluation import (
     Evaluation,
-    Example,
     choose_examples,
     metrics_of,
     summarise,
     verdict_lines,
 )
-from anomaly.inference import Detector, Evidence, load_detector
+from anomaly.inference import Detector, load_detector
 from anomaly.locks import writing_folder
 from anomaly.pipeline.baselines import BaselineImages, Baselines, measure_baselines
 from anomaly.pipeline.copies import contradictions, copies, copies_left_out
 from anomaly.pipeline.new_parts import counted_normals, known_parts, parts_shown
 from anomaly.pipeline.other_sizes import OtherSizes
-from anomaly.pipeline.pixel_figures import MasksRead, pixel_figures, read_masks
+from anomaly.pipeline.pixel_figures import pixel_figures, read_masks
 from anomaly.pipeline.reading import ReadingWatch
+from anomaly.pipeline.scored import ChosenExamples, ScoredImages
 from anomaly.report import require_report
-from anomaly.scoring import strongest_place
 
 
 @dataclass(frozen=True)
@@ -81,20 +75,6 @@ class EvaluationSummary:
             group = value if isinstance(value, dict) else {"": value}
             numbers |= {f"{name} {key}".strip(): v for key, v in group.items() if isinstance(v, float | int)}
         return numbers
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """The test images that could be read, with what the detector makes of them; one entry for each image.
-
-    `masks` is None where the data set has none.
-    """
-
-    samples: list[Sample]
-    pixels: PixelsOfImages
-    labels: NDArray[np.bool_]
-    evidence: Evidence
-    masks: MasksRead | None
 
 
 def evaluate_bundle(
@@ -204,7 +184,7 @@ def _draw(samples: list[Sample], num: int | None) -> list[Sample]:
 
 def _score(
     detector: Detector, samples: list[Sample], store: PixelStore, is_used: NDArray[np.bool_], limits: Limits
-) -> _Scored:
+) -> ScoredImages:
     kept = list(compress(samples, is_used))
     labels = np.array([sample.label == "anomalous" for sample in kept], dtype=bool)
     if not labels.any() or labels.all():
@@ -214,13 +194,13 @@ def _score(
         )
     pixels = store.pixels if is_used.all() else take(store.pixels, is_used)  # a copy, of what may be larger than memory
     masks = read_masks(kept, limits)
-    return _Scored(kept, pixels, labels, detector.evidence(pixels), masks)
+    return ScoredImages(kept, pixels, labels, detector.evidence(pixels), masks)
 
 
 def _evaluation(
     detector: Detector,
     dataset: Dataset,
-    scored: _Scored,
+    scored: ScoredImages,
     store: PixelStore,
     baselines: Baselines,
     alpha: float,
@@ -248,7 +228,7 @@ def _evaluation(
         baselines=baselines.scores,
         num_baseline=baselines.num_images,
         pixel=pixel,
-        examples=list(_examples(detector, scored, limits)),
+        examples=ChosenExamples(detector, scored, choose_examples(scores, scored.labels), limits),
         failures=list(store.errors),
         num_calibration=detector.calibration.num_calibration,
         seed=bundle.manifest.recipe.training.seed,
@@ -256,38 +236,6 @@ def _evaluation(
         region=region_note(detector.preprocess.region),
         outlying=detector.outlying,
     )
-
-
-def _examples(detector: Detector, scored: _Scored, limits: Limits) -> Iterator[Example]:
-    """Files that went away since they were scored are passed over."""
-    evidence, region = scored.evidence, detector.preprocess.region
-    standardised = detector.bundle.contents.statistics.standardise(evidence.terms)
-    for group, rows in choose_examples(evidence.score, scored.labels).items():
-        explanation = detector.explain(take(scored.pixels, rows), evidence.z_hat[rows])
-        p_values = detector.calibration.p_values(evidence.score[rows])
-        reconstructions = [None] * len(rows) if explanation.x_hat is None else list(explanation.x_hat)
-        pictures = zip(rows, reconstructions, explanation.heatmap, p_values, strict=True)
-        for row, x_hat, heatmap, p_value in pictures:
-            sample = scored.samples[row]
-            try:
-                image = to_array(sample.open(limits=limits, value_range=detector.preprocess.range))
-            except ImageError:
-                continue
-            restored = restore_map(heatmap, detector.preprocess, image.shape[0], image.shape[1])
-            yield Example(
-                group=group,
-                path=sample.path,
-                kind=sample.kind,
-                score=float(evidence.score[row]),
-                p_value=float(p_value),
-                image=image,
-                reconstruction=None if x_hat is None else to_channels_last(to_pixels(x_hat)),
-                heatmap=restored.clip(0, 1),
-                strongest=strongest_place(restored),
-                standardised={name: float(values[row]) for name, values in standardised.items()},
-                mask=scored.masks.masks.get(row) if scored.masks else None,
-                region=inside_of(region, *image.shape[:2]) if region is not None else None,
-            )
 
 
 def _other_sizes(detector: Detector, store: PixelStore) -> list[str]:

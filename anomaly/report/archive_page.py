@@ -9,11 +9,9 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from anomaly.calibration import is_above
-from anomaly.evaluation.results import Example
 from anomaly.report.heat import LEGEND
 from anomaly.report.page import Chart, ShownExample
-from anomaly.report.pictures import data_uri, draw_example, legend_uri
+from anomaly.report.pictures import data_uri, legend_uri
 from anomaly.report.plots import DARK, LIGHT, Theme, draw_png
 
 
@@ -54,7 +52,7 @@ class ArchiveFindings:
     p_values: BinnedCounts
     shares: BinnedCounts
     shards: Sequence[FlaggedShard]
-    strangest: Sequence[Example]
+    strangest: Sequence[ShownExample]
     unreadable: Sequence[tuple[str, str]]
 
 
@@ -72,7 +70,7 @@ def render_archive(findings: ArchiveFindings) -> str:
             _chart("How the p-values are spread", "p-value", findings.p_values),
             _chart("Flagged share by shard", "Share of a shard's images", findings.shares),
         ],
-        examples=[_shown(example, findings.threshold) for example in findings.strangest],
+        examples=findings.strangest,
         legend=legend_uri(),
         legend_words=LEGEND,
     )
@@ -94,8 +92,3 @@ def _chart(title: str, label: str, binned: BinnedCounts, threshold: float | None
         return draw_png(title, draw, theme)
 
     return Chart(title, data_uri(draw_with(LIGHT)), data_uri(draw_with(DARK)))
-
-
-def _shown(example: Example, threshold: float | None) -> ShownExample:
-    alarm = is_above(example.score, threshold)
-    return ShownExample(example, draw_example(example, is_alarm=alarm), alarm, None)

@@ -43,9 +43,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class ShownExample:
-    """One example with its pictures, whether it is called anomalous, and what is to be said of it."""
+    """One example as it is shown: small pictures, whether it is called anomalous, and what is to be said of it."""
 
-    example: Example
+    path: str
+    kind: str
+    score: float
+    p_value: float
     pictures: ExamplePictures
     is_alarm: bool
     remark: str | None
@@ -71,6 +74,20 @@ def render_page(evaluation: Evaluation, summary: Summary) -> str:
         groups=_draw_groups(evaluation),
         legend=legend_uri(),
         legend_words=LEGEND,
+    )
+
+
+def show_example(example: Example, threshold: float | None, outlying: float) -> ShownExample:
+    """Draw an example. Nothing of its own size is kept."""
+    alarm = is_above(example.score, threshold)
+    return ShownExample(
+        path=example.path,
+        kind=example.kind,
+        score=example.score,
+        p_value=example.p_value,
+        pictures=draw_example(example, is_alarm=alarm),
+        is_alarm=alarm,
+        remark=_remark(example, outlying, alarm=alarm),
     )
 
 
@@ -111,10 +128,7 @@ def _draw_groups(evaluation: Evaluation) -> dict[str, list[ShownExample]]:
     """Examples and their pictures by group, in the order the groups come."""
     groups: dict[str, list[ShownExample]] = {}
     for example in evaluation.examples:
-        alarm = is_above(example.score, evaluation.threshold)
-        shown = ShownExample(
-            example, draw_example(example, is_alarm=alarm), alarm, _remark(example, evaluation.outlying, alarm=alarm)
-        )
+        shown = show_example(example, evaluation.threshold, evaluation.outlying)
         groups.setdefault(example.group, []).append(shown)
     return groups
 

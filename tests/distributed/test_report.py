@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
+from anomaly.data import to_array
+from anomaly.distributed import report
 from anomaly.distributed.report import report_archive
 from anomaly.errors import DataError
 from benchmarks.archives import write_tars
+from tests.alive import Alive
 from tests.cli.calls import done, refused
 from tests.distributed.archives import MNIST, OPTIONS
 
@@ -57,3 +60,13 @@ def test_a_plan_or_manifest_that_is_not_as_it_is_written_is_said_so(name: str, t
             assert f"{name} in {out} is " in refused("archive", option, out)
     done("archive", MNIST, source, "--out", out, *OPTIONS)
     done("archive", "--status", out)
+
+
+def test_the_strangest_images_are_drawn_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = write_tars(tmp_path / "src", 2, 20), tmp_path / "dest"
+    done("archive", MNIST, source, "--out", out, "--workers", "1", "--device", "cpu")
+    images = Alive()
+    monkeypatch.setattr(report, "to_array", images.all_of(to_array))
+    report_archive(str(out), device="cpu")
+    assert images.num_added == 40
+    assert images.most <= 2

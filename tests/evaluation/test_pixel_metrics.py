@@ -1,15 +1,22 @@
+from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
+from random import Random
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.metrics import roc_auc_score
 
 from anomaly.data import Mask
 from anomaly.errors import DataError
+from anomaly.evaluation import pixel_metrics
 from anomaly.evaluation.metrics import auroc
-from anomaly.evaluation.pixel_metrics import Heatmap, aupro, pixel_auroc
+from anomaly.evaluation.pixel_metrics import Heatmap, MarkedHeatmap, aupro, measure_pixels, pixel_auroc
+from tests.alive import Alive
 
 Maps = tuple[list[Heatmap], list[Mask]]
 
@@ -44,14 +51,18 @@ def regions_of(mask: Mask) -> list[set[tuple[int, int]]]:
 
 
 def naive_aupro(heatmaps: list[Heatmap], masks: list[Mask], max_fpr: float) -> float:
-    """The mean overlap of regions at every threshold, and trapezoids between, the last cut at `max_fpr`."""
     normal = np.concatenate([h[~m] for h, m in zip(heatmaps, masks, strict=True)])
     regions = [
         np.array([h[pixel] for pixel in region])
         for h, m in zip(heatmaps, masks, strict=True)
         for region in regions_of(m)
     ]
-    thresholds = sorted(set(np.concatenate([h.ravel() for h in heatmaps])), reverse=True)
+    return area_of_overlap(normal, regions, max_fpr)
+
+
+def area_of_overlap(normal: Heatmap, regions: list[Heatmap], max_fpr: float) -> float:
+    """The mean overlap of regions at every threshold, and trapezoids between, the last cut at `max_fpr`."""
+    thresholds = sorted({*np.concatenate([normal, *regions])}, reverse=True)
     curve = [(0.0, 0.0)]
     curve += [((normal >= t).mean(), float(np.mean([(region >= t).mean() for region in regions]))) for t in thresholds]
     area = 0.0
@@ -170,3 +181,63 @@ def test_a_defect_counts_with_its_part_inside() -> None:
     heatmap = (mask & counted).astype(np.float64)
     assert aupro([heatmap], [mask], [counted]) == 1
     assert aupro([heatmap], [mask]) < 0.5
+
+
+@st.composite
+def marked(draw: st.DrawFn) -> list[MarkedHeatmap]:
+    """Those of `maps`, of which some pixels count; the first picture has a defect pixel and a normal one that do."""
+    pictures = []
+    for i, (heatmap, mask) in enumerate(zip(*draw(maps()), strict=True)):
+        counted = draw(st.none() | hnp.arrays(np.bool_, mask.shape))
+        if i == 0 and counted is not None:
+            counted.flat[0] = counted.flat[-1] = True
+        pictures.append(MarkedHeatmap(heatmap, mask, counted))
+    return pictures
+
+
+@given(marked(), st.integers(1, 30), st.integers(1, 9), st.sampled_from([0.05, 0.3, 1.0]))
+def test_figures_are_the_same_however_many_pixels_are_held(
+    pictures: list[MarkedHeatmap], held: int, block: int, max_fpr: float
+) -> None:
+    """A plain computation has all counted pixels at once."""
+    with patch.multiple(pixel_metrics, _MOST_HELD=held, _BLOCK=block):
+        found = measure_pixels(lambda: pictures, max_fpr=max_fpr)
+    seen = [np.ones(p.mask.shape, np.bool_) if p.counted is None else p.counted for p in pictures]
+    scores = np.concatenate([p.heatmap[part] for p, part in zip(pictures, seen, strict=True)])
+    labels = np.concatenate([p.mask[part] for p, part in zip(pictures, seen, strict=True)])
+    assert found.auroc == pytest.approx(roc_auc_score(labels, scores), rel=1e-12)
+    region_values = [
+        np.array([p.heatmap[pixel] for pixel in region])
+        for p, part in zip(pictures, seen, strict=True)
+        for region in regions_of(p.mask & part)
+    ]
+    assert found.aupro == pytest.approx(area_of_overlap(scores[~labels], region_values, max_fpr), rel=1e-9, abs=1e-12)
+
+
+@given(marked(), st.integers(1, 30), st.randoms(use_true_random=False))
+def test_the_order_of_pictures_has_no_influence(pictures: list[MarkedHeatmap], held: int, random: Random) -> None:
+    shuffled = random.sample(pictures, len(pictures))
+    with patch.multiple(pixel_metrics, _MOST_HELD=held):
+        found, again = (measure_pixels(partial(iter, each)) for each in (pictures, shuffled))
+    assert (found.auroc, found.aupro) == pytest.approx((again.auroc, again.aupro), rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize(("held", "num_passes"), [(1000, 2), (100, 6)])
+def test_few_pictures_are_in_memory_at_once(monkeypatch: pytest.MonkeyPatch, held: int, num_passes: int) -> None:
+    """Twenty pictures with 25 defect pixels each: 500, held at once or in five parts."""
+    monkeypatch.setattr(pixel_metrics, "_MOST_HELD", held)
+    heatmaps, masks, passes = Alive(), Alive(), 0
+
+    def pictures() -> Iterator[MarkedHeatmap]:
+        nonlocal passes
+        passes += 1
+        rng = np.random.default_rng(0)
+        for _ in range(20):
+            mask = np.zeros((10, 10), np.bool_)
+            mask[:5, :5] = True
+            yield MarkedHeatmap(heatmaps.add(rng.random((10, 10))), masks.add(mask))
+
+    measure_pixels(pictures)
+    assert passes == num_passes
+    assert heatmaps.most <= 3  # of the picture in hand, of the one before, and where the passes meet
+    assert masks.most <= 3

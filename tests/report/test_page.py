@@ -8,6 +8,7 @@ import pytest
 from anomaly.evaluation import Evaluation, summarise, verdict_lines
 from anomaly.report import page
 from anomaly.report.page import render_page
+from tests.alive import Alive
 from tests.bundle.records import make_record
 from tests.evaluation.evaluations import make_evaluation, make_example, make_pixel, ranked
 
@@ -142,6 +143,14 @@ def test_examples_carry_the_verdict() -> None:
     above, at_threshold = text[text.index("above") :].split("at the threshold", 1)
     assert "alarm" in above
     assert "passed" in at_threshold.split("How this was made")[0]
+
+
+def test_examples_are_drawn_one_at_a_time() -> None:
+    """Each may be as large as its picture: the page keeps the small ones drawn of it."""
+    alive = Alive()
+    examples = (alive.add(make_example(path=f"test/{number}.png")) for number in range(24))
+    assert render(make_evaluation(examples=examples)).text.count("4.5 · p") == alive.num_added == 24
+    assert alive.most <= 2
 
 
 def test_every_group_of_heatmaps_has_its_legend() -> None:
