@@ -37,9 +37,9 @@ from anomaly.pipeline.baselines import BaselineImages, Baselines, measure_baseli
 from anomaly.pipeline.copies import contradictions, copies, copies_left_out
 from anomaly.pipeline.new_parts import counted_normals, known_parts, parts_shown
 from anomaly.pipeline.other_sizes import OtherSizes
-from anomaly.pipeline.pixel_figures import pixel_figures, read_masks
+from anomaly.pipeline.pixel_figures import pixel_figures
 from anomaly.pipeline.reading import ReadingWatch
-from anomaly.pipeline.scored import ChosenExamples, ScoredImages
+from anomaly.pipeline.scored import ChosenExamples, ScoredImages, score_images
 from anomaly.report import require_report
 
 
@@ -193,8 +193,7 @@ def _score(
             f"{int((~labels).sum())} are normal and {int(labels.sum())} anomalous; both are needed to evaluate"
         )
     pixels = store.pixels if is_used.all() else take(store.pixels, is_used)  # a copy, of what may be larger than memory
-    masks = read_masks(kept, limits)
-    return ScoredImages(kept, pixels, labels, detector.evidence(pixels), masks)
+    return score_images(detector, kept, pixels, labels, limits)
 
 
 def _evaluation(
@@ -209,7 +208,7 @@ def _evaluation(
     bundle, scores = detector.bundle, scored.evidence.score
     pixel = None
     if scored.masks is not None:
-        pixel = pixel_figures(detector, scored.samples, scored.pixels, scored.evidence, scored.masks)
+        pixel = pixel_figures(scored.heatmaps, scored.samples, scored.masks, detector.preprocess)
     return Evaluation(
         title=f"{bundle.name} on {dataset.name}",
         model=f"{bundle.name}/{bundle.version}",

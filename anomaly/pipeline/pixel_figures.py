@@ -12,25 +12,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.config import PreprocessConfig
 from anomaly.config.region import decode_region, inside_of
 from anomaly.data import (
     Limits,
     Mask,
     PackedMask,
     PackedMasks,
-    PixelsOfImages,
     Sample,
     looks_inverted,
     map_ahead,
     restore_map,
-    take,
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import DataError, ImageError
 from anomaly.evaluation import MarkedHeatmap, PixelFigures, measure_pixels
-from anomaly.inference import Detector, Evidence
 
-_CHUNK = 256
 _FEWEST_OTHERS = 3  # masks beside which one can look wrong
 _MOST_ALIKE = 0.1  # of the other masks may look inverted as well: else defects may be so
 _LITTLE = 0.25  # share of the picture
@@ -99,24 +96,21 @@ def read_masks(samples: Sequence[Sample], limits: Limits = DEFAULT_LIMITS) -> Ma
 
 
 def pixel_figures(
-    detector: Detector, samples: Sequence[Sample], pixels: PixelsOfImages, evidence: Evidence, read: MasksRead
+    heatmaps: Mapping[int, NDArray[np.float32]], samples: Sequence[Sample], read: MasksRead, config: PreprocessConfig
 ) -> PixelFigures:
-    """Pixel AUROC and AUPRO at each image's own size, over the images whose mask is known, inside the region."""
-    rows = list(read.masks)
-    heatmaps: dict[int, NDArray[np.float32]] = {}
-    for start in range(0, len(rows), _CHUNK):
-        part = rows[start : start + _CHUNK]
-        heat = detector.explain(take(pixels, part), evidence.z_hat[part]).heatmap
-        heatmaps |= dict(zip(part, heat, strict=True))
-    region = detector.preprocess.region
+    """Pixel AUROC and AUPRO at each image's own size, over the images whose mask is known, inside the region.
+
+    `heatmaps` are those of these images, by their place among the samples, as the model makes them.
+    """
+    region = config.region
     counts = [_pixels_of(mask, region) for mask in read.masks.values()]
     num_seen = sum(count.num_seen > 0 for count in counts)
     can_measure = 0 < sum(count.num_seen for count in counts) < sum(count.num_counted for count in counts)
-    measures = measure_pixels(lambda: _restored(heatmaps, detector, read.masks)) if can_measure else None
+    measures = measure_pixels(lambda: _restored(heatmaps, read.masks, config)) if can_measure else None
     return PixelFigures(
         auroc=measures.auroc if measures else None,
         aupro=measures.aupro if measures else None,
-        num_normal=len(rows) - num_seen,
+        num_normal=len(counts) - num_seen,
         num_anomalous=num_seen,
         num_without=len(read.without),
         failures=[(samples[row].path, reason) for row, reason in read.failures.items()],
@@ -142,10 +136,9 @@ def _pixels_of(mask: Mask, region: str | None) -> _MaskPixels:
 
 
 def _restored(
-    heatmaps: Mapping[int, NDArray[np.float32]], detector: Detector, masks: Mapping[int, Mask]
+    heatmaps: Mapping[int, NDArray[np.float32]], masks: Mapping[int, Mask], config: PreprocessConfig
 ) -> Iterator[MarkedHeatmap]:
     """Each heatmap at its image's own size, with its mask."""
-    config = detector.preprocess
     for row, heatmap in heatmaps.items():
         mask = masks[row]
         inside = None if config.region is None else inside_of(config.region, *mask.shape)

@@ -7,11 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.config.region import inside_of
-from anomaly.data import Limits, PixelsOfImages, Sample, restore_map, take, to_array, to_channels_last, to_pixels
+from anomaly.data import (
+    Limits,
+    PixelsOfImages,
+    Sample,
+    chunk_size,
+    restore_map,
+    take,
+    to_array,
+    to_channels_last,
+    to_pixels,
+)
 from anomaly.errors import ImageError
 from anomaly.evaluation import Example
 from anomaly.inference import Detector, Evidence
-from anomaly.pipeline.pixel_figures import MasksRead
+from anomaly.pipeline.pixel_figures import MasksRead, read_masks
 from anomaly.scoring import strongest_place
 
 
@@ -19,7 +29,8 @@ from anomaly.scoring import strongest_place
 class ScoredImages:
     """The test images that could be read, with what the detector makes of them; one entry for each image.
 
-    `masks` is None where the data set has none.
+    `masks` is None where the data set has none. `heatmaps` are those of the images whose mask is known, by place, as
+    the model makes them.
     """
 
     samples: list[Sample]
@@ -27,6 +38,29 @@ class ScoredImages:
     labels: NDArray[np.bool_]
     evidence: Evidence
     masks: MasksRead | None
+    heatmaps: Mapping[int, NDArray[np.float32]]
+
+
+def score_images(
+    detector: Detector, samples: list[Sample], pixels: PixelsOfImages, labels: NDArray[np.bool_], limits: Limits
+) -> ScoredImages:
+    """Score images, at least one, and read their masks; with masks the heatmaps are of the same pass.
+
+    Raises:
+        DataError: the masks are inverted.
+    """
+    masks = read_masks(samples, limits)
+    if masks is None:
+        return ScoredImages(samples, pixels, labels, detector.evidence(pixels), None, {})
+    parts: list[Evidence] = []
+    heatmaps: dict[int, NDArray[np.float32]] = {}
+    size = chunk_size(detector.preprocess)
+    for start in range(0, len(samples), size):
+        evidence, explanation = detector.examine(pixels[start : start + size])
+        parts.append(evidence)
+        known = enumerate(explanation.heatmap, start=start)
+        heatmaps |= {row: heatmap for row, heatmap in known if row in masks.masks}
+    return ScoredImages(samples, pixels, labels, Evidence.join(parts), masks, heatmaps)
 
 
 @dataclass(frozen=True)
