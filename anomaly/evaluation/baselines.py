@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
@@ -15,6 +16,8 @@ from anomaly.data import Pixels
 from anomaly.errors import DataError
 
 MAX_BLOCK_VALUES = 2**25  # float32 values of test images held at a time: 128 MiB
+_BUFFER_VALUES = 2**22  # float64 values: of each thread's two buffers where neighbours are searched
+_BUFFER_ROWS = (32, 256)  # images, the fewest and the most: scikit-learn takes 256, which is 400 MB for sides of 256
 
 
 def pca_scores(train: Pixels, test: Pixels, *, num_components: int = 50) -> NDArray[np.float64]:
@@ -38,7 +41,9 @@ def knn_scores(train: Pixels, test: Pixels, *, k: int = 3) -> NDArray[np.float64
     if not len(train):
         raise DataError("The nearest-neighbour baseline needs at least 1 normal training image, got 0.")
     neighbors = NearestNeighbors(n_neighbors=min(k, len(train)), algorithm="brute").fit(_flatten(train))
-    distances = [neighbors.kneighbors(x)[0].mean(axis=1) for x in _blocks(test)]
+    num_rows = int(np.clip(_BUFFER_VALUES // train[0].size, *_BUFFER_ROWS))
+    with config_context(pairwise_dist_chunk_size=num_rows):
+        distances = [neighbors.kneighbors(x)[0].mean(axis=1) for x in _blocks(test)]
     return np.concatenate(distances, dtype=np.float64)
 
 

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn import get_config
+from sklearn.neighbors import NearestNeighbors
 
 from anomaly.errors import DataError
 from anomaly.evaluation import baselines
@@ -65,3 +67,21 @@ def test_too_few_normals_are_refused() -> None:
         pca_scores(random_images(0, 1), random_images(1, 2))
     with pytest.raises(DataError, match="at least 1"):
         knn_scores(random_images(0, 0), random_images(1, 2))
+
+
+@pytest.mark.parametrize(("side", "most"), [(8, 256), (128, 85), (256, 32)])
+def test_buffers_of_large_images_have_few_rows(monkeypatch: pytest.MonkeyPatch, side: int, most: int) -> None:
+    """Each thread's buffers have so many images as float64; the scores are the same."""
+    train, test = random_images(0, 40, channels=3, side=side), random_images(1, 5, channels=3, side=side)
+    distances = np.linalg.norm(unit_vectors(test)[:, None] - unit_vectors(train)[None], axis=2)
+    rows: list[int] = []
+    search = NearestNeighbors.kneighbors
+
+    def watched(neighbors: object, x: NDArray[np.float32]) -> object:
+        rows.append(get_config()["pairwise_dist_chunk_size"])
+        return search(neighbors, x)
+
+    monkeypatch.setattr(NearestNeighbors, "kneighbors", watched)
+    assert np.sort(distances)[:, :3].mean(axis=1) == pytest.approx(knn_scores(train, test), rel=1e-4)
+    assert rows == [most]
+    assert get_config()["pairwise_dist_chunk_size"] == 256
