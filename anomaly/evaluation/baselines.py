@@ -1,7 +1,7 @@
 """The plain baselines that a detector has to beat, on the same split and the same preprocessed pixels.
 
 Images are uint8 (n, c, s, s); training images are normal. Both baselines hold four bytes for each byte of the training
-pixels. Scores are float64 (n_test,), higher is more anomalous.
+pixels, once. Scores are float64 (n_test,), higher is more anomalous.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def pca_scores(train: Pixels, test: Pixels, *, num_components: int = 50) -> NDAr
     if len(train) < 2:
         raise DataError(f"The PCA baseline needs at least 2 normal training images, got {len(train)}.")
     x_train = _flatten(train)
-    pca = PCA(min(num_components, len(train) - 1, x_train.shape[1]), random_state=0)
+    pca = PCA(min(num_components, len(train) - 1, x_train.shape[1]), random_state=0, copy=False)
     with np.errstate(invalid="ignore"):  # images that are all alike have no variance to explain: 0 / 0
         pca.fit(x_train)
     errors = [((x - pca.inverse_transform(pca.transform(x))) ** 2).mean(axis=1) for x in _blocks(test)]
@@ -48,7 +48,9 @@ def knn_scores(train: Pixels, test: Pixels, *, k: int = 3) -> NDArray[np.float64
 
 
 def _flatten(images: Pixels) -> NDArray[np.float32]:
-    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
+    flat = images.reshape(len(images), -1).astype(np.float32)
+    flat /= np.float32(255)
+    return flat
 
 
 def _blocks(images: Pixels) -> Iterator[NDArray[np.float32]]:
