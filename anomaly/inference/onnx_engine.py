@@ -144,8 +144,8 @@ class _RunPlaces:
 
     def __init__(self, graph: StoredGraph, threads: int) -> None:
         self._graph, self._threads = graph, threads
-        self._planned: set[tuple[int, ...]] = set()  # shapes of large pictures
         self.session = session_of(graph, threads)
+        self._run = PictureRun(self.session, MAPS)
 
     @property
     def takes_pose(self) -> bool:
@@ -157,11 +157,25 @@ class _RunPlaces:
 
     def __call__(self, pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
         inputs = {"x": to_floats(pixels[None]), WINDOW: window, POSE: pose}
-        taken = {value.name: inputs[value.name] for value in self.session.get_inputs()}
-        is_first = pixels[0].size > SMALL and pixels.shape not in self._planned
-        found: NDArray[np.float32] = self.session.run([MAPS], taken, _giving_back() if is_first else None)[0][0]
+        return self._run({value.name: inputs[value.name] for value in self.session.get_inputs()})
+
+
+class PictureRun:
+    """One output of a session for one picture, the input `x` (1, c, h, w), and what else the session takes."""
+
+    def __init__(self, session: "InferenceSession", output: str) -> None:
+        self._session, self._output = session, output
+        self._planned: set[tuple[int, ...]] = set()  # shapes of large pictures
+
+    def __call__(self, inputs: "dict[str, NDArray[np.float32]]") -> NDArray[np.float32]:
+        """The output of that picture, without the first axis."""
+        shape = inputs["x"].shape
+        is_first = shape[2] * shape[3] > SMALL and shape not in self._planned
+        found: NDArray[np.float32] = self._session.run([self._output], inputs, _giving_back() if is_first else None)[0][
+            0
+        ]
         if is_first:
-            self._planned.add(pixels.shape)
+            self._planned.add(shape)
         return found
 
 

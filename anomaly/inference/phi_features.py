@@ -1,5 +1,6 @@
 """The maps of the pretrained network by ONNX Runtime: for training, where torch takes several times as long."""
 
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
@@ -8,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anomaly.config.places import STRIDE
+from anomaly.config.places import PLACE, STRIDE
 from anomaly.data import Pixels, to_floats
-from anomaly.inference.onnx_engine import session_of_model
+from anomaly.inference.onnx_engine import PictureRun, session_of_model
+from anomaly.inference.place_engine import STRIP_PIXELS, strips_of
 from anomaly.inference.tracing import traced
 from anomaly.networks import PhiMaps
 from anomaly.networks.pretrained import load_pretrained
@@ -42,17 +44,21 @@ def phi_model(channels: int, *, with_points: bool, with_half: bool) -> "ModelPro
 def phi_features(channels: int, *, with_half: bool) -> Callable[[Pixels], NDArray[np.float32]]:
     """A function from one image (channels, h, w) to φ's maps (num_features, h/8, w/8), for sides that `PhiMaps` needs.
 
-    The points of each place are among them.
+    The points of each place are among them. A large image is computed in strips, as where it is scored; with the half
+    size none is large.
 
     Raises:
         UsageError: the extra `pretrained` is not installed.
     """
-    session = session_of_model(
-        phi_model(channels, with_points=True, with_half=with_half).SerializeToString(), num_threads()
-    )
+    model = phi_model(channels, with_points=True, with_half=with_half)
+    run = PictureRun(session_of_model(model.SerializeToString(), num_threads()), PHI_MAPS)
 
     def maps_of(pixels: Pixels) -> NDArray[np.float32]:
-        maps: NDArray[np.float32] = session.run([PHI_MAPS], {"x": to_floats(pixels[None])})[0][0]
-        return maps
+        _, height, width = pixels.shape
+        strips = [
+            run({"x": to_floats(pixels[None, :, top:bottom])})[:, (first - top) // PLACE : (last - top) // PLACE]
+            for first, last, top, bottom in strips_of(height, width, sys.maxsize if with_half else STRIP_PIXELS)
+        ]
+        return strips[0] if len(strips) == 1 else np.concatenate(strips, axis=1)
 
     return maps_of

@@ -18,6 +18,8 @@ from anomaly.networks.places import Memory, PlaceNetworks, posed
 from anomaly.training.places.pool import Extract, where_of
 from anomaly.training.places.statistics import measured
 
+MAX_PLACES = 2**15  # judged at once: 128 MB beside 1,024 remembered ones
+
 
 @dataclass(frozen=True)
 class PlaceExample:
@@ -72,5 +74,14 @@ class ChosenBy:
 
 @torch.no_grad()
 def evidence_of(networks: PlaceNetworks, example: PlaceExample) -> Tensor:
-    """What these networks show of an example (k, h/8, w/8), as it is."""
-    return networks.evidence(example.maps, example.where)[0]
+    """What these networks show of an example (k, h/8, w/8), as it is.
+
+    Of a large one a few rows at a time, where each place is judged by itself.
+    """
+    _, _, height, width = example.maps.shape
+    num_rows = max(MAX_PLACES // width // 2 * 2, 2)  # even: a place of a memory may be two high
+    sees_others = networks.restorer or networks.half_restorer or isinstance(networks.memory, AlignedMemory)
+    if height <= num_rows or sees_others:
+        return networks.evidence(example.maps, example.where)[0]
+    strips = zip(torch.split(example.maps, num_rows, dim=2), torch.split(example.where, num_rows), strict=True)
+    return torch.cat([networks.evidence(maps, where)[0] for maps, where in strips], dim=1)
