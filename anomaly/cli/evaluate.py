@@ -68,8 +68,10 @@ def evaluate(
     if summary.num_seen:
         err.print(made_it(summary.num_seen))
     table = Table(box=None, show_header=False)
+    table.add_column(overflow="fold")  # a name is never cut
+    table.add_column(no_wrap=True)
     for name, value in summary.numbers().items():
-        table.add_row(name, f"{value:.6g}")
+        table.add_row(escape(name), f"{value:.6g}")
     out.print(table)
     out.print(f"report: {escape(str(out_ / 'report.html'))}")
     if summary.num_failed:

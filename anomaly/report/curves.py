@@ -48,7 +48,7 @@ def panels(history: History, *, has_optimum: bool) -> list[Panel]:
     known = [
         Panel("Value V(D, G)", {"value": "V"}, (-math.log(4), "-log 4") if has_optimum else None),
         Panel(judged, {"d_real": "real", "d_fake": "generated"}, (0.5, "1/2") if has_optimum else None),
-        Panel("Accuracy of D", {"accuracy": "accuracy"}, (0.5, "50 %") if has_optimum else None, is_share=True),
+        Panel("Accuracy of D", {"accuracy": "accuracy"}, (0.5, "50%") if has_optimum else None, is_share=True),
         Panel("Diversity of samples", {"diversity": "G(z) / data"}, (1.0, "the data's")),
         Panel("Losses", {"loss_d": "D", "loss_g": "G"}),
         Panel("Cycles", {"cycle_x": "|x - G(E(x))|", "cycle_z": "(z - E(G(z)))²"}, is_logarithmic=True),
@@ -124,7 +124,19 @@ def _draw_panel(axes: Axes, panel: Panel, history: History) -> None:
     if panel.optimum:
         _draw_optimum(axes, *panel.optimum)
     if len(panel.columns) > 1:
-        axes.legend(loc="best", fontsize=8, frameon=False, labelcolor=LIGHT.ink, ncols=2, handlelength=1.4)
+        axes.legend(  # beside the title, where no curve and no optimum is
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            borderaxespad=0,
+            fontsize=8,
+            frameon=False,
+            labelcolor=LIGHT.ink,
+            ncols=2,
+            borderpad=0.2,
+            columnspacing=1,
+            handlelength=1,
+            handletextpad=0.4,
+        )
     dress(axes, LIGHT)
 
 
