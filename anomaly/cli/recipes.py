@@ -8,7 +8,20 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, Normal, Region, err, names, needs_torch, out, usage
+from anomaly.cli.console import (
+    MAX_PIXELS,
+    Data,
+    Groups,
+    MaxPixels,
+    Normal,
+    Region,
+    err,
+    names,
+    needs_torch,
+    out,
+    usage,
+    whole_column,
+)
 from anomaly.cli.data import say_data
 from anomaly.counted import counted, percent
 
@@ -111,9 +124,8 @@ def recipes_try(
                     err.print(f"trying {escape(name)}")
 
             summary = try_recipes(options, say_data, on_trial)
-    table = Table(
-        "recipe", "AUROC", "95% interval", "drawn", "misplaced", "trained", "an image", box=None, pad_edge=False
-    )
+    heads = ("AUROC", "95% interval", "drawn", "misplaced", "trained", "an image")
+    table = Table(whole_column("recipe"), *heads, box=None, pad_edge=False)
     for trial in summary.trials:
         table.add_row(escape(trial.name), *_cells(trial))
     out.print(table)
