@@ -1,4 +1,4 @@
-"""Numbers as messages have them, with their nouns; and the sizes of pictures."""
+"""Numbers as messages have them, with their nouns; shares in percent; and the sizes of pictures."""
 
 Size = tuple[int, int]
 """Height and width of a picture on disk in pixels: the order of an array's shape. PIL's sizes have the width first."""
@@ -7,6 +7,18 @@ Size = tuple[int, int]
 def counted(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun, as "1,200 rows"; `plural` is given where it is more than an s at the end."""
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def percent(share: float | None) -> str:
+    """A share in [0, 1] for people; a dash for None.
+
+    It has one digit, and more where it would else read as none or all and is neither: 0.9996 is "99.96%".
+    """
+    if share is None:
+        return "–"
+    share = round(share, 9)  # what is nearer to none or all than this is the arithmetic's error
+    texts = (f"{100 * share:.{digits}f}" for digits in range(1, 8))
+    return next(text for text in texts if float(text) not in (0, 100) or share in (0, 1)) + "%"
 
 
 def size_text(height: int, width: int) -> str:

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import pytest
 
-from anomaly.counted import counted
+from anomaly.counted import counted, percent
 from anomaly.data import LeftOut, Why, left_out_sentences
 
 
@@ -16,6 +16,25 @@ from anomaly.data import LeftOut, Why, left_out_sentences
 )
 def test_one_is_one_and_all_else_are_many(number: int, plural: str, expected: str) -> None:
     assert counted(number, "row", plural) == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [
+        (None, "–"),
+        (0.0, "0.0%"),
+        (1.0, "100.0%"),
+        (0.05, "5.0%"),
+        (0.875, "87.5%"),
+        (0.999821, "99.98%"),
+        (0.9999, "99.99%"),
+        (0.00004, "0.004%"),
+        (1 - 2**-53, "100.0%"),
+        (2**-53, "0.0%"),
+    ],
+)
+def test_only_none_is_0_percent_and_only_all_is_100_percent(share: float | None, expected: str) -> None:
+    assert percent(share) == expected
 
 
 @pytest.mark.parametrize("why", Why)

@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Column
 
 from anomaly.counted import counted
 from anomaly.defaults import ALPHA as ALPHA
@@ -118,6 +119,11 @@ def usage() -> Iterator[None]:
         for mistake in mistakes_of(error):
             err.print(f"[bold red]error:[/] {escape(mistake.sentence)}")
         raise typer.Exit(2) from error
+
+
+def whole_column(name: str) -> Column:
+    """A table's column of names that users have given, which are never cut."""
+    return Column(name, overflow="fold")
 
 
 def say_reasons(reasons: Sequence[str], num: int, where: str) -> None:

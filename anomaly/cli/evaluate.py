@@ -24,6 +24,7 @@ from anomaly.cli.console import (
     out,
     say_reasons,
     usage,
+    whole_column,
 )
 from anomaly.cli.data import say_data
 from anomaly.cli.progress import ImageBar
@@ -67,9 +68,9 @@ def evaluate(
         err.print(escape(remark))
     if summary.num_seen:
         err.print(made_it(summary.num_seen))
-    table = Table(box=None, show_header=False)
+    table = Table(whole_column(""), "", box=None, show_header=False)
     for name, value in summary.numbers().items():
-        table.add_row(name, f"{value:.6g}")
+        table.add_row(escape(name), f"{value:.6g}")
     out.print(table)
     out.print(f"report: {escape(str(out_ / 'report.html'))}")
     if summary.num_failed:

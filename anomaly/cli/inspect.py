@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import MAX_PIXELS, Device, MaxPixels, Model, Normal, err, names, needs_torch, out, usage
+from anomaly.cli.console import (
+    MAX_PIXELS,
+    Device,
+    MaxPixels,
+    Model,
+    Normal,
+    err,
+    names,
+    needs_torch,
+    out,
+    say_reasons,
+    usage,
+)
 from anomaly.cli.progress import ImageBar
 from anomaly.counted import counted
 
@@ -21,7 +33,9 @@ def inspect(
     out_: Annotated[
         Path,
         typer.Option(
-            "--out", help="A folder for samples.png, walk.png, reconstructions.png, curves.png, detectability.png."
+            "--out",
+            help="A folder for samples.png, walk.png, reconstructions.png (or heatmaps.png), curves.png, "
+            "detectability.png.",
         ),
     ],
     normal: Normal = "",
@@ -47,10 +61,11 @@ def inspect(
     for path in summary.paths:
         out.print(escape(str(path)))
     for remark in summary.remarks:
-        err.print(remark)
+        err.print(escape(remark))
     if summary.num_failed:
         err.print(
             f"{counted(summary.num_failed, 'file could not be read and was', 'files could not be read and were')} "
-            "left out"
+            "left out:"
         )
+        say_reasons(summary.failures, summary.num_failed, "anomaly score says why")
         raise typer.Exit(1)

@@ -8,9 +8,22 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from anomaly.cli.console import MAX_PIXELS, Data, Groups, MaxPixels, Normal, Region, err, names, needs_torch, out, usage
+from anomaly.cli.console import (
+    MAX_PIXELS,
+    Data,
+    Groups,
+    MaxPixels,
+    Normal,
+    Region,
+    err,
+    names,
+    needs_torch,
+    out,
+    usage,
+    whole_column,
+)
 from anomaly.cli.data import say_data
-from anomaly.counted import counted
+from anomaly.counted import counted, percent
 
 if TYPE_CHECKING:
     from anomaly.pipeline.trial import Trial
@@ -65,7 +78,7 @@ def recipes_try(
     data: Data,
     *,
     recipes: Annotated[
-        str, typer.Option(metavar="A,B", help="Recipes to compare, names or files. [default: by the images]")
+        str, typer.Option(metavar="A,B", help="Recipes to compare, names or files. Default: by the images.")
     ] = "",
     minutes: Annotated[
         float, typer.Option(metavar="M", min=0.0, help="For the steps of each training; reading images comes on top.")
@@ -111,9 +124,8 @@ def recipes_try(
                     err.print(f"trying {escape(name)}")
 
             summary = try_recipes(options, say_data, on_trial)
-    table = Table(
-        "recipe", "AUROC", "95% interval", "drawn", "misplaced", "trained", "an image", box=None, pad_edge=False
-    )
+    heads = ("AUROC", "95% interval", "drawn", "misplaced", "trained", "an image")
+    table = Table(whole_column("recipe"), *heads, box=None, pad_edge=False)
     for trial in summary.trials:
         table.add_row(escape(trial.name), *_cells(trial))
     out.print(table)
@@ -143,10 +155,10 @@ def _cells(trial: "Trial") -> list[str]:
         return ["–"] * 6
     low, high = trial.interval
     return [
-        f"{trial.auroc:.1%}",
-        f"{low:.1%} to {high:.1%}",
-        f"{trial.drawn:.1%}",
-        f"{trial.moved:.1%}",
+        percent(trial.auroc),
+        f"{percent(low)} to {percent(high)}",
+        percent(trial.drawn),
+        percent(trial.moved),
         f"{trial.train_s:.0f} s{'*' * trial.is_cut_short}",
         f"{trial.score_ms:.1f} ms",
     ]

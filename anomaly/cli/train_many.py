@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from anomaly.cli.console import Device, err, needs_torch, out, usage
+from anomaly.cli.console import Device, err, needs_torch, out, usage, whole_column
 
 if TYPE_CHECKING:
     from anomaly.distributed.trainings import Ended
@@ -53,7 +53,16 @@ def train_many(
         for number, one in enumerate(train_rows(rows, places), start=1):
             ended.append(one)
             err.print(f"{number} of {len(rows)}: {escape(one.row.name)} {_how(one)}")
-    table = Table("line", "name", "recipe", "what", "version", "minutes", "warnings", box=None, pad_edge=False)
+    table = Table(
+        "line",
+        *map(whole_column, ("name", "recipe")),
+        "what",
+        "version",
+        "minutes",
+        "warnings",
+        box=None,
+        pad_edge=False,
+    )
     ended.sort(key=lambda one: one.row.line)
     for one in ended:
         table.add_row(str(one.row.line), escape(one.row.name), escape(one.row.recipe), _how(one), *_cells(one))

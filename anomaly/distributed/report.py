@@ -6,7 +6,6 @@ Takes the same memory however many images there are. Only the strangest images a
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.counted import counted
 from anomaly.data import Limits, Picture, decode, read, restore_map, to_array, to_channels_last, to_pixels, together
 from anomaly.distributed.archive import MANIFEST
 from anomaly.distributed.reading import images_of
@@ -43,6 +43,7 @@ class _Strange:
     path: str
     row: int
     shard: Shard = field(compare=False)
+    is_flagged: bool = field(compare=False)
 
 
 class _Bins:
@@ -86,8 +87,9 @@ def report_archive(out: str, *, model: Path | None = None, device: str = "auto",
         )
     calibration, alpha = detector.calibration, manifest["recipe"]["alpha"]
     threshold = calibration.threshold(alpha)
-    normals = calibration.scores
-    scores = _Bins(*visible_range(normals, np.zeros(len(normals), dtype=bool), threshold))
+    ends = _extremes(destination, manifest["source"])
+    shown = np.concatenate([calibration.scores, ends])
+    scores = _Bins(*visible_range(shown, np.arange(len(shown)) >= len(calibration.scores), threshold))
     p_values, shares = _Bins(0.0, 1.0), _Bins(0.0, 1.0)
     strangest: list[_Strange] = []
     flagged: list[tuple[float, str, FlaggedShard]] = []
@@ -97,22 +99,22 @@ def report_archive(out: str, *, model: Path | None = None, device: str = "auto",
         own = scored["score"].to_numpy()
         scores.add(own)
         p_values.add(scored["p_value"].to_numpy())
-        strangest = heapq.nlargest(NUM_STRANGEST, [*strangest, *_strangest_of(shard, table)])
         column = "is_anomalous" if manifest["fdr"] is None else "fdr_rejected"
+        strangest = heapq.nlargest(NUM_STRANGEST, [*strangest, *_strangest_of(shard, table, column)])
         found = FlaggedShard(shard.name, len(own), scored[column].to_pylist().count(True))
         num_flagged += found.num_flagged
         if found.num_scored:
             shares.add(np.array([found.share]))
             flagged = heapq.nlargest(NUM_SHARDS, [*flagged, (found.share, shard.name, found)])
-    show = partial(show_example, threshold=threshold, outlying=detector.outlying)
-    examples, unreadable = _examples(detector, strangest, Limits.for_pixels(manifest["recipe"]["max_pixels"]), show)
+    limits = Limits.for_pixels(manifest["recipe"]["max_pixels"])
+    examples, unreadable = _examples(detector, strangest, limits, show_example)
     binned = [BinnedCounts(b.edges, b.counts, b.below, b.above) for b in (scores, p_values, shares)]
     page = render_archive(
         ArchiveFindings(
             model=f"{detector.bundle.name}/{detector.bundle.version}",
             manifest=manifest,
             threshold=threshold,
-            flagged_by=f"false-alarm rate {alpha:g}" if manifest["fdr"] is None else f"FDR {manifest['fdr']:g}",
+            flagged_by=_flagged_by(manifest["fdr"], alpha, threshold, calibration.num_calibration),
             num_flagged=num_flagged,
             scores=binned[0],
             p_values=binned[1],
@@ -126,29 +128,56 @@ def report_archive(out: str, *, model: Path | None = None, device: str = "auto",
     return f"{destination}/{PAGE}"
 
 
-def _results(destination: Storage, source: str) -> Iterator[tuple[Shard, Any]]:
-    """Each shard that has results, with them."""
+def _flagged_by(fdr: float | None, alpha: float, threshold: float | None, num_calibration: int) -> str:
+    """What flags images; or that nothing can, and why."""
+    if fdr is not None:
+        return f"FDR {fdr:g}"
+    if threshold is None:
+        few = counted(num_calibration, "calibration image is", "calibration images are")
+        return f"no threshold, {few} too few for a false-alarm rate of {alpha:g}"
+    return f"false-alarm rate {alpha:g}"
+
+
+def _extremes(destination: Storage, source: str) -> NDArray[np.float64]:
+    """The lowest and the highest score; none where no image has one."""
+    ends = np.empty(0)
+    for _, table in _results(destination, source, ["score"]):
+        own = np.concatenate([ends, table["score"].drop_null().to_numpy()])
+        ends = np.array([own.min(), own.max()]) if len(own) else own
+    return ends
+
+
+def _results(destination: Storage, source: str, columns: list[str] | None = None) -> Iterator[tuple[Shard, Any]]:
+    """Each shard that has results, with them, or with some of their columns."""
     from pyarrow import parquet
 
     for shard in list_shards(source):
         if destination.look(shard.result) is not None:
             with destination.open(shard.result) as file:
-                yield shard, parquet.read_table(file)
+                yield shard, parquet.read_table(file, columns=columns)
 
 
-def _strangest_of(shard: Shard, table: Any) -> list[_Strange]:
+def _strangest_of(shard: Shard, table: Any, column: str) -> list[_Strange]:
+    """Of one shard; `column` says which images are flagged."""
     scores = table["score"].to_numpy()  # NaN where there is none
     rows = np.argsort(-scores, kind="stable")[:NUM_STRANGEST]
-    paths, p_values = table["path"], table["p_value"]
+    paths, p_values, flagged = table["path"], table["p_value"], table[column]
     return [
-        _Strange(float(scores[row]), p_values[int(row)].as_py(), paths[int(row)].as_py(), int(row), shard)
-        for row in rows
+        _Strange(
+            score=float(scores[row]),
+            p_value=p_values[row].as_py(),
+            path=paths[row].as_py(),
+            row=row,
+            shard=shard,
+            is_flagged=flagged[row].as_py() is True,
+        )
+        for row in rows.tolist()
         if not np.isnan(scores[row])
     ]
 
 
 def _examples(
-    detector: Detector, strangest: list[_Strange], limits: Limits, show: Callable[[Example], "ShownExample"]
+    detector: Detector, strangest: list[_Strange], limits: Limits, show: "Callable[..., ShownExample]"
 ) -> tuple[list["ShownExample"], list[tuple[str, str]]]:
     """The images with their heatmaps, highest score first; and those that cannot be read again, with the reasons.
 
@@ -166,12 +195,13 @@ def _examples(
                     strange = wanted.pop(row)
                     try:
                         assert isinstance(source, bytes), "it had a score"
-                        examples.append(show(_example(detector, strange, source, limits)))
+                        example = _example(detector, strange, source, limits)
+                        examples.append(show(example, is_alarm=strange.is_flagged))
                     except ImageError as error:
                         unreadable.append((name, str(error)))
         except AnomalyError as error:
             unreadable += [(strange.path, str(error)) for strange in wanted.values()]
-    return sorted(examples, key=lambda example: -example.score), unreadable
+    return sorted(examples, key=lambda shown: -shown.score), unreadable
 
 
 def _example(detector: Detector, strange: _Strange, data: bytes, limits: Limits) -> Example:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from anomaly.calibration import false_alarms_by_chance, is_above, num_needed
-from anomaly.counted import counted
+from anomaly.counted import counted, percent
 from anomaly.evaluation.contradictions import TermFound, better_term, passed_outliers, shifted_term
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Standing, Summary
@@ -47,8 +47,9 @@ def ranking_sentence(evaluation: Evaluation, summary: Summary) -> str:
     return (
         f"AUROC {percent(summary.image.auroc)} ({interval} {percent(low)} to {percent(high)}): of a normal and an "
         f"anomalous image, {evaluation.model} gives the anomalous one the higher score "
-        f"{100 * summary.image.auroc:.1f} times in 100. Measured on {summary.image.num_normal:,} normal and "
-        f"{counted(summary.image.num_anomalous, 'anomalous image')}, of one training (seed {evaluation.seed})."
+        f"{percent(summary.image.auroc).removesuffix('%')} times in 100. Measured on "
+        f"{summary.image.num_normal:,} normal and {counted(summary.image.num_anomalous, 'anomalous image')}, of one "
+        f"training (seed {evaluation.seed})."
     )
 
 
@@ -56,7 +57,7 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
     """How good the decisions are at the threshold in force; whether the false alarms are as many as was asked for."""
     if evaluation.threshold is None:
         return (
-            f"There is no threshold: a false-alarm rate of {evaluation.alpha:.3g} needs at least "
+            f"There is no threshold: a false-alarm rate of {percent(evaluation.alpha)} needs at least "
             f"{counted(num_needed(evaluation.alpha), 'calibration image')}, and there are "
             f"{evaluation.num_calibration}. Calibrate with more normal images, or ask for a higher rate."
         )
@@ -220,11 +221,6 @@ def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:
                 f"A plain baseline is better: {best}, against {own} for this model. "
                 "Train it longer, with larger images, or with other settings."
             )
-
-
-def percent(share: float | None) -> str:
-    """A share in [0, 1] for people; a dash for None."""
-    return "–" if share is None else f"{100 * share:.1f}%"
 
 
 def told_apart(first: float, second: float) -> tuple[str, str]:

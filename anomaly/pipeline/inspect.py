@@ -24,11 +24,16 @@ _NO_GENERATOR = "this model draws no images, so there are no samples, no walk an
 
 @dataclass(frozen=True)
 class InspectSummary:
-    """The pictures written, the images of DATA that could not be read, and sentences on what they show or lack."""
+    """The pictures written, why images of DATA could not be read, and sentences on what the pictures show or lack."""
 
     paths: tuple[Path, ...]
-    num_failed: int
+    failures: tuple[str, ...]
     remarks: tuple[str, ...]
+
+    @property
+    def num_failed(self) -> int:
+        """Files that could not be read."""
+        return len(self.failures)
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class _Shown:
     pixels: PixelsOfImages
     samples: list[Sample]
     origin: str
-    num_failed: int = 0
+    failures: tuple[str, ...] = ()
 
 
 def inspect_bundle(
@@ -97,7 +102,7 @@ def inspect_bundle(
         if bundle.manifest.detectability is not None:
             pictures["detectability.png"] = detectability_png(bundle.manifest.detectability)
         write_folder(pictures, out)
-    return InspectSummary(tuple(out / name for name in pictures), shown.num_failed, tuple(_remarks(bundle.manifest)))
+    return InspectSummary(tuple(out / name for name in pictures), shown.failures, tuple(_remarks(bundle.manifest)))
 
 
 def _remarks(manifest: Manifest) -> Iterator[str]:
@@ -129,7 +134,12 @@ def _read(
         # copies: the store's file goes away
         pixels = np.array(store.pixels) if isinstance(store.pixels, np.ndarray) else [*map(np.array, store.pixels)]
     by_path = {sample.path: sample for sample in samples}
-    return _Shown(pixels, [by_path[path] for path in store.paths], Path(dataset.name).name, len(store.errors))
+    return _Shown(
+        pixels,
+        [by_path[path] for path in store.paths],
+        Path(dataset.name).name,
+        tuple(reason for _, reason in store.errors),
+    )
 
 
 def _choose(dataset: Dataset) -> list[Sample]:

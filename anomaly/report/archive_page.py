@@ -9,10 +9,13 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from anomaly.counted import counted, percent
 from anomaly.report.heat import LEGEND
 from anomaly.report.page import Chart, ShownExample
 from anomaly.report.pictures import data_uri, legend_uri
 from anomaly.report.plots import DARK, LIGHT, Theme, draw_png
+
+_MANY = 1000  # from here on an axis of counts has a number for each power of ten only
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,10 @@ class FlaggedShard:
 
 @dataclass(frozen=True)
 class ArchiveFindings:
-    """What the page shows. `manifest` is what `_manifest.json` says; `flagged_by` says what flags an image."""
+    """What the page shows. `manifest` is what `_manifest.json` says; `flagged_by` says what flags an image.
+
+    `strangest`: the images with the highest scores, and if they are flagged.
+    """
 
     model: str
     manifest: dict[str, object]
@@ -59,6 +65,7 @@ class ArchiveFindings:
 def render_archive(findings: ArchiveFindings) -> str:
     """The whole page as HTML, which needs no other file. File names pass jinja's autoescape."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"counted": counted, "percent": percent}
     package = files(__package__)
     template = environment.from_string(package.joinpath("archive.html.jinja").read_text("utf-8"))
     return template.render(
@@ -66,9 +73,9 @@ def render_archive(findings: ArchiveFindings) -> str:
         manifest=findings.manifest,
         css=package.joinpath("report.css").read_text("utf-8"),
         charts=[
-            _chart("How the scores are spread", "Anomaly score", findings.scores, findings.threshold),
-            _chart("How the p-values are spread", "p-value", findings.p_values),
-            _chart("Flagged share by shard", "Share of a shard's images", findings.shares),
+            _chart("How the scores are spread", ("Anomaly score", "Images"), findings.scores, findings.threshold),
+            _chart("How the p-values are spread", ("p-value", "Images"), findings.p_values),
+            _chart("Flagged share by shard", ("Share of a shard's images", "Shards"), findings.shares, is_share=True),
         ],
         examples=findings.strangest,
         legend=legend_uri(),
@@ -76,7 +83,17 @@ def render_archive(findings: ArchiveFindings) -> str:
     )
 
 
-def _chart(title: str, label: str, binned: BinnedCounts, threshold: float | None = None) -> Chart:
+def _chart(
+    title: str,
+    labels: tuple[str, str],
+    binned: BinnedCounts,
+    threshold: float | None = None,
+    *,
+    is_share: bool = False,
+) -> Chart:
+    """Counts over bins; `labels` are those of the axes, x and y."""
+    label, counts_of = labels
+
     def draw_with(theme: Theme) -> bytes:
         def draw(axes: Axes) -> None:
             axes.stairs(binned.counts, binned.edges, fill=True, color=theme.normal, alpha=0.4)
@@ -84,7 +101,10 @@ def _chart(title: str, label: str, binned: BinnedCounts, threshold: float | None
             if threshold is not None:
                 axes.axvline(threshold, color=theme.ink, linewidth=1.3, linestyle=(0, (5, 2)), label="threshold")
                 axes.legend(frameon=False, labelcolor=theme.ink, fontsize=8)
-            axes.set(xlabel=label, ylabel="Number", yscale="symlog")
+            axes.set(xlabel=label, ylabel=counts_of)
+            if is_share:
+                axes.xaxis.set_major_formatter("{x:.0%}")
+            _scale_counts(axes, int(binned.counts.max()))
             beyond = [f"{n:,} {where}" for n, where in ((binned.below, "below"), (binned.above, "above")) if n]
             if beyond:
                 axes.set_xlabel(f"{label} (beyond the axis: {', '.join(beyond)})")
@@ -92,3 +112,14 @@ def _chart(title: str, label: str, binned: BinnedCounts, threshold: float | None
         return draw_png(title, draw, theme)
 
     return Chart(title, data_uri(draw_with(LIGHT)), data_uri(draw_with(DARK)))
+
+
+def _scale_counts(axes: Axes, most: int) -> None:
+    """A logarithmic axis from 0 on, with numbers that can be read off it, and room above the largest for a legend."""
+    axes.set_yscale("symlog", linthresh=1)
+    digits = range(len(str(most)))
+    steps = (1, 2, 5) if most < _MANY else (1,)
+    axes.set_yticks([0, *(step * 10**digit for digit in digits for step in steps)], minor=False)
+    axes.set_yticks([], minor=True)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.set_ylim(0, 1.5 * max(most, 1) ** 1.1)

@@ -7,7 +7,7 @@ A game between D and G that minimax plays has a known end, p_g = p_data, where D
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,13 +30,17 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Panel:
-    """Columns drawn on the same axes, with their names in the legend; the optimum and its name, where it is known."""
+    """Columns drawn on the same axes, with their names in the legend; the optimum and its name, where it is known.
+
+    `has_legend`: there are several columns, or other histories have more of them, so that the title names none.
+    """
 
     title: str
     columns: Mapping[str, str]
     optimum: tuple[float, str] | None = None
     is_share: bool = False
     is_logarithmic: bool = False
+    has_legend: bool = False
 
 
 def panels(history: History, *, has_optimum: bool) -> list[Panel]:
@@ -48,7 +52,7 @@ def panels(history: History, *, has_optimum: bool) -> list[Panel]:
     known = [
         Panel("Value V(D, G)", {"value": "V"}, (-math.log(4), "-log 4") if has_optimum else None),
         Panel(judged, {"d_real": "real", "d_fake": "generated"}, (0.5, "1/2") if has_optimum else None),
-        Panel("Accuracy of D", {"accuracy": "accuracy"}, (0.5, "50 %") if has_optimum else None, is_share=True),
+        Panel("Accuracy of D", {"accuracy": "accuracy"}, (0.5, "50%") if has_optimum else None, is_share=True),
         Panel("Diversity of samples", {"diversity": "G(z) / data"}, (1.0, "the data's")),
         Panel("Losses", {"loss_d": "D", "loss_g": "G"}),
         Panel("Cycles", {"cycle_x": "|x - G(E(x))|", "cycle_z": "(z - E(G(z)))²"}, is_logarithmic=True),
@@ -100,7 +104,7 @@ def _auxiliary_panel(name: str) -> Panel:
 
 def _only(panel: Panel, names: Mapping[str, None]) -> Panel:
     columns = {name: told for name, told in panel.columns.items() if name in names}
-    return Panel(panel.title, columns, panel.optimum, panel.is_share, panel.is_logarithmic)
+    return replace(panel, columns=columns, has_legend=len(panel.columns) > 1)
 
 
 def _draw_panel(axes: Axes, panel: Panel, history: History) -> None:
@@ -123,8 +127,20 @@ def _draw_panel(axes: Axes, panel: Panel, history: History) -> None:
     axes.set_xlabel("step")
     if panel.optimum:
         _draw_optimum(axes, *panel.optimum)
-    if len(panel.columns) > 1:
-        axes.legend(loc="best", fontsize=8, frameon=False, labelcolor=LIGHT.ink, ncols=2, handlelength=1.4)
+    if panel.has_legend:
+        axes.legend(  # beside the title, where no curve and no optimum is
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            borderaxespad=0,
+            fontsize=8,
+            frameon=False,
+            labelcolor=LIGHT.ink,
+            ncols=2,
+            borderpad=0.2,
+            columnspacing=1,
+            handlelength=1,
+            handletextpad=0.4,
+        )
     dress(axes, LIGHT)
 
 

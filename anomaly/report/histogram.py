@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from anomaly.counted import percent
 from anomaly.evaluation.intervals import Labels
 from anomaly.evaluation.metrics import ScoreArray
 from anomaly.report.plots import LIGHT, Theme, draw_png
@@ -29,8 +30,8 @@ class _Group:
 def histogram_png(scores: ScoreArray, labels: Labels, threshold: float | None, theme: Theme = LIGHT) -> bytes:
     """Histograms of the scores of normals and of anomalies, with the threshold in force."""
     groups = [
-        _Group("normal", scores[~labels], theme.normal),
-        _Group("anomalous", scores[labels], theme.anomalous),
+        _Group("normals", scores[~labels], theme.normal),
+        _Group("anomalies", scores[labels], theme.anomalous),
     ]
     low, high = visible_range(scores, labels, threshold)
 
@@ -43,7 +44,7 @@ def histogram_png(scores: ScoreArray, labels: Labels, threshold: float | None, t
             axes.axvline(threshold, ymax=0.88, color=theme.ink, linewidth=1.3, linestyle=(0, (5, 2)), label="threshold")
         axes.set(xlabel="Anomaly score", ylabel="Share of its group")
         axes.set(xlim=(left, right), ylim=(0, 1.35 * (tallest or 1)))
-        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%" if share <= 1 else "")
         axes.legend(frameon=False, labelcolor=theme.ink, loc="upper center", fontsize=8, ncols=3)
 
     return draw_png("How the scores are spread", draw, theme)
@@ -79,7 +80,7 @@ def _draw_end(axes: Axes, groups: list[_Group], end: float, *, outwards: float, 
         axes.stairs([shares[group.name]], edges, fill=True, color=group.colour, alpha=0.45, hatch="////")
     axes.axvline(end, color=theme.grid, linewidth=1)
     axes.annotate(
-        "beyond the axis:\n" + "\n".join(f"{share:.1%} of {name}" for name, share in shares.items() if share),
+        "beyond the axis:\n" + "\n".join(f"{percent(share)} of {name}" for name, share in shares.items() if share),
         (end, 0.84),
         xycoords=axes.get_xaxis_transform(),
         xytext=(-4 if outwards > 0 else 4, 0),

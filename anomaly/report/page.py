@@ -9,11 +9,11 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from anomaly.calibration import is_above
-from anomaly.counted import counted
+from anomaly.counted import counted, percent
 from anomaly.evaluation.contradictions import outlying_term
 from anomaly.evaluation.results import Evaluation, Example
 from anomaly.evaluation.summary import Summary
-from anomaly.evaluation.verdict import BASELINE_NAMES, percent, verdict_lines
+from anomaly.evaluation.verdict import BASELINE_NAMES, verdict_lines
 from anomaly.report.detectability import detectability_png
 from anomaly.report.heat import LEGEND
 from anomaly.report.histogram import histogram_png
@@ -57,7 +57,7 @@ class ShownExample:
 def render_page(evaluation: Evaluation, summary: Summary) -> str:
     """The whole page as HTML."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "number": _number, "counted": counted}
+    environment.filters |= {"percent": percent, "number": _number, "counted": counted, "reason": _reason}
     package = files(__package__)
     template = environment.from_string(package.joinpath("report.html.jinja").read_text("utf-8"))
     return template.render(
@@ -77,17 +77,16 @@ def render_page(evaluation: Evaluation, summary: Summary) -> str:
     )
 
 
-def show_example(example: Example, threshold: float | None, outlying: float) -> ShownExample:
+def show_example(example: Example, *, is_alarm: bool, remark: str | None = None) -> ShownExample:
     """Draw an example. Nothing of its own size is kept."""
-    alarm = is_above(example.score, threshold)
     return ShownExample(
         path=example.path,
         kind=example.kind,
         score=example.score,
         p_value=example.p_value,
-        pictures=draw_example(example, is_alarm=alarm),
-        is_alarm=alarm,
-        remark=_remark(example, outlying, alarm=alarm),
+        pictures=draw_example(example, is_alarm=is_alarm),
+        is_alarm=is_alarm,
+        remark=remark,
     )
 
 
@@ -128,18 +127,25 @@ def _draw_groups(evaluation: Evaluation) -> dict[str, list[ShownExample]]:
     """Examples and their pictures by group, in the order the groups come."""
     groups: dict[str, list[ShownExample]] = {}
     for example in evaluation.examples:
-        shown = show_example(example, evaluation.threshold, evaluation.outlying)
+        alarm = is_above(example.score, evaluation.threshold)
+        shown = show_example(example, is_alarm=alarm, remark=_remark(example, evaluation, alarm=alarm))
         groups.setdefault(example.group, []).append(shown)
     return groups
 
 
-def _remark(example: Example, outlying: float, *, alarm: bool) -> str | None:
+def _remark(example: Example, evaluation: Evaluation, *, alarm: bool) -> str | None:
     """How strong the strongest place of an alarm is; of another image, which term is far out all the same."""
     if alarm:
         place = example.strongest
         return f"strongest place: {strength_text(place)} an ordinary normal image's" if place else None
-    term = outlying_term(example.standardised, outlying)
-    return f"though {term.name} is {term.value:.0f} standard deviations above normal images" if term else None
+    term = outlying_term(example.standardised, evaluation.outlying)
+    though = "" if evaluation.threshold is None else "though "  # it passed
+    return f"{though}{term.name} is {term.value:.0f} standard deviations above normal images" if term else None
+
+
+def _reason(text: str, path: str) -> str:
+    """Why a file failed, for a row that has its path already."""
+    return text.removeprefix(f"{path}: ")
 
 
 def _number(value: float | None) -> str:

@@ -38,7 +38,7 @@ class ExamplePictures:
 
 
 def draw_example(example: Example, *, is_alarm: bool) -> ExamplePictures:
-    """Draw one example, with the outline of the defect where there is a mask."""
+    """Draw one example, with the outline of the defect where a mask marks one."""
     image = thumbnail(example.image)
     size = (image.shape[1], image.shape[0])
     heatmap = Image.fromarray(example.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
@@ -48,11 +48,12 @@ def draw_example(example: Example, *, is_alarm: bool) -> ExamplePictures:
         shown, heated = (outline(each, region, REGION_COLOUR) for each in (shown, heated))
     if is_alarm and example.strongest:
         heated = draw_place(heated, example.strongest, scale=size[0] / example.heatmap.shape[1])
+    mask = example.mask if example.mask is not None and example.mask.any() else None
     return ExamplePictures(
         image=_image_uri(shown),
         reconstruction=None if example.reconstruction is None else _image_uri(thumbnail(example.reconstruction)),
         heatmap=_image_uri(heated),
-        mask=None if example.mask is None else _image_uri(outline(image, _resize_mask(example.mask, size))),
+        mask=None if mask is None else _image_uri(outline(image, _resize_mask(mask, size))),
     )
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from anomaly.calibration import is_above
+from anomaly.counted import percent
 from anomaly.evaluation.intervals import Labels
 from anomaly.evaluation.metrics import ScoreArray, auroc, rates_at
 
@@ -44,10 +45,10 @@ def roc_png(scores: ScoreArray, labels: Labels, threshold: float | None, theme: 
         axes.plot([0, 1], [0, 1], color=theme.muted, linestyle=(0, (2, 3)), linewidth=1)
         axes.plot(fpr, tpr, color=theme.normal, linewidth=2)
         axes.fill_between(fpr, tpr, color=theme.normal, alpha=0.08, linewidth=0)
-        axes.text(0.97, 0.04, f"AUROC {auroc(scores, labels):.1%}", color=theme.ink, ha="right", weight="bold")
+        axes.text(0.97, 0.04, f"AUROC {percent(auroc(scores, labels))}", color=theme.ink, ha="right", weight="bold")
         fpr_now, tpr_now = rates_at(scores, labels, threshold)
         if fpr_now is not None and tpr_now is not None:
-            told = f"threshold in force\nfalse alarms {fpr_now:.1%}, found {tpr_now:.1%}"
+            told = f"threshold in force\nfalse alarms {percent(fpr_now)}\nfound {percent(tpr_now)}"
             _mark(axes, fpr_now, tpr_now, told, theme)
         _square(axes, "False alarms (share of normals)", "Found (share of anomalies)")
 
@@ -64,7 +65,7 @@ def precision_recall_png(scores: ScoreArray, labels: Labels, threshold: float | 
         flagged = is_above(scores, threshold)
         if flagged.any():
             precision_now, recall_now = labels[flagged].mean(), flagged[labels].mean()
-            told = f"threshold in force\nprecision {precision_now:.1%}, recall {recall_now:.1%}"
+            told = f"threshold in force\nprecision {percent(precision_now)}\nrecall {percent(recall_now)}"
             _mark(axes, recall_now, precision_now, told, theme)
         _square(axes, "Recall (share of anomalies found)", "Precision (share of alarms that are right)")
 
@@ -104,7 +105,7 @@ def _mark(axes: Axes, x: float, y: float, told: str, theme: Theme) -> None:
 
 
 def _square(axes: Axes, xlabel: str, ylabel: str) -> None:
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=xlabel, ylabel=ylabel)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=xlabel, ylabel=ylabel, aspect="equal")
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.yaxis.set_major_formatter("{x:.0%}")
 
@@ -115,6 +116,6 @@ def dress(axes: Axes, theme: Theme) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(theme.grid)
-    axes.tick_params(which="both", colors=theme.muted, labelsize=8, length=0)
+    axes.tick_params(which="both", colors=theme.muted, labelsize=8, length=0, pad=5)
     axes.xaxis.label.set(color=theme.muted, fontsize=8.5)
     axes.yaxis.label.set(color=theme.muted, fontsize=8.5)

@@ -71,6 +71,20 @@ def test_a_tree_with_masks(bigan_dir: Path, tree: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize("kind", ["[/red]", "[bold]x", "ß" * 120])
+def test_any_kind_is_told_whole_as_it_is(kind: str, bigan_dir: Path, tree: Path, tmp_path: Path) -> None:
+    normal, spots = ([path.as_posix() for path in sorted((tree / "test" / of).iterdir())] for of in ("good", "spot"))
+    rows = [f"{path},normal," for path in normal] + [f"{path},anomalous,{kind}" for path in spots]
+    (tmp_path / "set.csv").write_text("\n".join(["path,label,kind", *rows]))
+    out = tmp_path / "report"
+    result = done("evaluate", bigan_dir, tmp_path / "set.csv", "--out", out, "--device", "cpu")
+    told = result.stdout[: result.stdout.index("report: ")]
+    assert "…" not in told
+    assert sum(told.count(character) for character in "[]ß") == 2 * sum(map(kind.count, "[]ß"))
+    assert len(kind) == 120 or f"auroc_by_kind {kind}" in told
+
+
+@pytest.mark.usefixtures("plain")
 def test_the_verdict_comes_last_and_the_comparison_at_its_end(bigan_dir: Path, tree: Path, tmp_path: Path) -> None:
     write_images(tree / "test" / "other", others()[:10])
     result = done("evaluate", bigan_dir, tree, "--out", tmp_path / "report", "--device", "cpu")

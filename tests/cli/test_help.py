@@ -3,8 +3,9 @@
 import re
 
 import pytest
+from rich.text import Text
 
-from tests.cli.calls import verbs_of
+from tests.cli.calls import command_of, verbs_of
 from tests.cli.help import COLUMNS, FOLDER, help_text, path_of, shown
 
 
@@ -36,3 +37,11 @@ def test_the_program_has_its_name() -> None:
 @pytest.mark.parametrize("verb", verbs_of())
 def test_no_line_is_wider_than_the_terminal(verb: tuple[str, ...]) -> None:
     assert max(map(len, help_text(verb).splitlines())) <= COLUMNS
+
+
+@pytest.mark.parametrize("verb", verbs_of())
+def test_no_words_of_a_help_text_are_taken_for_markup(verb: tuple[str, ...]) -> None:
+    """Such as "[default: by the images]", of which nothing is shown."""
+    for parameter in command_of(verb).params:
+        told = getattr(parameter, "help", None) or ""
+        assert Text.from_markup(told).plain == told

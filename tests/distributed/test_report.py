@@ -12,6 +12,7 @@ from anomaly.data import to_array
 from anomaly.distributed import report
 from anomaly.distributed.report import report_archive
 from anomaly.errors import DataError
+from anomaly.report import archive_page
 from benchmarks.archives import write_tars
 from tests.alive import Alive
 from tests.cli.calls import done, refused
@@ -45,6 +46,39 @@ def test_the_page_has_histograms_shards_and_the_strangest_images(tmp_path: Path)
     (out / "_manifest.json").unlink()
     with pytest.raises(DataError, match="has not ended"):
         report_archive(str(out), device="cpu")
+
+
+def test_flagged_images_lie_on_the_axis_of_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is as long as the archive's scores need, also where they are above all that calibrate."""
+    found: list[archive_page.ArchiveFindings] = []
+
+    def remember(findings: archive_page.ArchiveFindings) -> str:
+        found.append(findings)
+        return ""
+
+    monkeypatch.setattr(archive_page, "render_archive", remember)
+    source, out = write_tars(tmp_path / "src", 2, 60), tmp_path / "dest"
+    done("archive", MNIST, source, "--out", out, *OPTIONS)
+    report_archive(str(out), device="cpu")
+    scores = np.concatenate([parquet.read_table(path)["score"].to_numpy() for path in sorted(out.glob("*.parquet"))])
+    (findings,) = found
+    assert findings.threshold is not None
+    edges = findings.scores.edges
+    assert edges[0] <= scores.min()
+    assert (findings.scores.counts[edges[:-1] > findings.threshold]).sum() + findings.scores.above > 5
+    assert findings.scores.above == (scores > edges[-1]).sum() < (scores > findings.threshold).sum()
+    assert findings.scores.counts.sum() + findings.scores.above == 120
+
+
+def test_without_a_threshold_the_page_says_that_nothing_can_be_flagged(tmp_path: Path) -> None:
+    source, out = write_tars(tmp_path / "src", 1, 4), tmp_path / "dest"
+    done("archive", MNIST, source, "--out", out, "--alpha", "0.001", *OPTIONS)
+    report_archive(str(out), device="cpu")
+    page = " ".join((out / "_report.html").read_text("utf-8").split())
+    assert (
+        "0 of 4 images are flagged: no threshold, 592 calibration images are too few for a false-alarm rate of 0.001."
+        in page
+    )
 
 
 @pytest.mark.parametrize("name", ["_plan.json", "_manifest.json"])

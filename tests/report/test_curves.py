@@ -86,6 +86,25 @@ def test_columns_keep_their_steps(axes: dict[str, Axes]) -> None:
     assert {panel.get_xlim() for panel in axes.values()} == {(0, 60)}
 
 
+def test_a_curve_that_is_alone_is_named_where_the_title_does_not_name_it(axes: dict[str, Axes]) -> None:
+    curves_png(history("cycle_x", "grad_g", "accuracy"), has_optimum=True)  # as of an autoencoder
+    legends = {title: panel.get_legend() for title, panel in axes.items()}
+    told = {title: [text.get_text() for text in legend.texts] for title, legend in legends.items() if legend}
+    assert told == {"Cycles": ["|x - G(E(x))|"], "Gradient norms": ["G"]}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+@pytest.mark.parametrize("has_optimum", [True, False])
+def test_a_legend_lies_over_no_line_and_no_title(name: str, has_optimum: bool, axes: dict[str, Axes]) -> None:
+    curves_png(HISTORIES[name], has_optimum=has_optimum)
+    for panel in axes.values():
+        if legend := panel.get_legend():
+            box, title = legend.get_window_extent(), panel._left_title.get_window_extent()  # type: ignore[attr-defined]
+            assert box.y0 >= panel.bbox.y1
+            assert box.x0 > title.x1
+            assert box.x1 <= panel.bbox.x1 + 1
+
+
 @pytest.mark.parametrize("name", ["synthetic defects", "rotation"])
 def test_loss_and_gradient_of_an_auxiliary_discriminator_share_a_panel(name: str) -> None:
     (panel,) = (p for p in panels(HISTORIES[name], has_optimum=True) if p.title == f"Auxiliary: {name}")

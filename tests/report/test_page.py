@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -63,6 +64,15 @@ def test_a_number_before_a_bar_has_room() -> None:
     assert float(padding) > 0.5
 
 
+def test_what_is_printed_has_its_bars_and_no_picture_in_two_halves() -> None:
+    """Browsers leave out backgrounds on paper unless a rule asks for them, and part what may be parted."""
+    rules = Path(page.__file__).with_name("report.css").read_text("utf-8")
+    printed = rules[rules.index("@media print") :]
+    assert re.search(r"td\.bar i[^}]*print-color-adjust: exact", printed)
+    assert re.search(r"\.charts picture[^}]*break-inside: avoid", printed)
+    assert re.search(r"h2[^}]*break-after: avoid", printed)
+
+
 def test_hostile_names_are_shown_and_not_obeyed() -> None:
     plain, hostile = (
         make_evaluation(),
@@ -88,6 +98,12 @@ def test_failures_are_listed_with_their_reasons() -> None:
     assert "the file <ends> early" in page.text
     assert "could not be scored (1)" in page.text
     assert "could not be scored (" not in render(make_evaluation()).text
+
+
+def test_a_failure_names_its_file_once() -> None:
+    page = render(make_evaluation(failures=[("a/b.png", "a/b.png: cannot be decoded")]))
+    assert page.text.count("a/b.png") == 1
+    assert "cannot be decoded" in page.text
 
 
 def test_masks_that_could_not_be_used_are_listed_and_counted() -> None:
@@ -134,7 +150,23 @@ def test_the_headlines_are_the_verdict() -> None:
 
 
 def test_without_a_threshold_no_example_is_an_alarm() -> None:
-    assert "alarm\n" not in render(make_evaluation(threshold=None, alpha=0.05, num_calibration=3)).text
+    text = render(make_evaluation(threshold=None, alpha=0.05, num_calibration=3)).text
+    assert "alarm\n" not in text
+    assert "passed\n" not in text
+
+
+def test_without_a_threshold_nothing_is_said_to_be_at_it_or_set_by_it() -> None:
+    extreme = make_example(standardised={"residual": 12.4})
+    without = make_evaluation(threshold=None, alpha=0.05, num_calibration=3, examples=[extreme])
+    text = " ".join(render(without).text.split())
+    assert "of 10: there is no threshold" in text
+    assert "of 10 normals: there is no threshold" in text
+    assert "none: 3 calibration images are too few for a false-alarm rate of 5.0%" in text
+    assert "none: 1 calibration image is too few" in " ".join(render(replace(without, num_calibration=1)).text.split())
+    assert "set by" not in text
+    assert "though" not in text
+    assert "residual is 12 standard deviations above normal images" in text
+    assert "set by 99 calibration images" in render(make_evaluation()).text
 
 
 def test_examples_carry_the_verdict() -> None:

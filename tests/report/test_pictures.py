@@ -64,6 +64,8 @@ def test_rows_are_drawn_at_one_size() -> None:
 
 def test_normals_have_no_outline() -> None:
     assert draw_example(make_example(), is_alarm=True).mask is None
+    blank = make_example(mask=np.zeros((30, 20), dtype=np.bool_))  # as of a normal image where others have masks
+    assert draw_example(blank, is_alarm=True).mask is None
 
 
 def test_a_hair_crack_in_a_large_image_does_not_vanish() -> None:

@@ -1,5 +1,6 @@
 import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,20 @@ SCORES = np.random.default_rng(0).normal(size=40) + LABELS
 
 def pixels(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are saved from now on."""
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def remember(figure: Figure, *args: Any, **options: Any) -> None:
+        figures.append(figure)
+        save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", remember)
+    return figures
 
 
 def num_pixels_like(png: bytes, colour: str) -> int:
@@ -51,6 +66,34 @@ def test_no_alarm_at_all_has_no_precision_to_mark() -> None:
     assert num_pixels_like(png, LIGHT.anomalous) == 0
 
 
+@pytest.mark.parametrize("draw", [roc_png, precision_recall_png])
+def test_axes_of_shares_are_equally_long(draw: Draw, drawn: list[Figure]) -> None:
+    draw(SCORES, LABELS, 0.5, LIGHT)
+    (axes,) = drawn[0].axes
+    (left, bottom), (right, top) = axes.transData.transform([(0, 0), (1, 1)])
+    assert right - left == pytest.approx(top - bottom)
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 1, 11))
+def test_the_words_at_the_point_in_force_stay_within_the_figure(share: float, drawn: list[Figure]) -> None:
+    scores = np.concatenate([np.arange(10) < 10 * share, np.arange(20) < 20 * share]).astype(float)
+    labels = np.arange(30) >= 10
+    for draw in (roc_png, precision_recall_png):
+        draw(scores, labels, 0.5, LIGHT)
+        for text in drawn[-1].axes[0].texts:
+            box, whole = text.get_window_extent(), drawn[-1].bbox
+            assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+            assert whole.y0 <= box.y0 < box.y1 <= whole.y1
+
+
+def test_a_share_that_is_not_all_is_not_100_percent(drawn: list[Figure]) -> None:
+    labels = np.arange(20_000) >= 10_000
+    scores = labels.astype(float) + np.where(np.arange(20_000) == 0, 2.0, 0.0)  # one normal is above all anomalies
+    roc_png(scores, labels, 0.5)
+    told = [text.get_text() for text in drawn[0].axes[0].texts]
+    assert told == ["AUROC 99.99%", "threshold in force\nfalse alarms 0.01%\nfound 100.0%"]
+
+
 def test_histogram_shows_the_threshold() -> None:
     assert histogram_png(SCORES, LABELS, 0.5) != histogram_png(SCORES, LABELS, 0.6)
 
@@ -74,11 +117,17 @@ def test_histogram_tells_what_lies_beyond_its_axis(axes: Axes) -> None:
     before = scores.copy()
     histogram_png(scores, LABELS, 0.5)
     assert [text.get_text() for text in axes.texts] == [
-        "beyond the axis:\n5.0% of normal",
-        "beyond the axis:\n15.0% of anomalous",
+        "beyond the axis:\n5.0% of normals",
+        "beyond the axis:\n15.0% of anomalies",
     ]
     assert max(map(abs, axes.get_xlim())) < 1e3
     np.testing.assert_array_equal(before, scores)
+
+
+def test_an_axis_of_shares_names_no_share_above_all(axes: Axes) -> None:
+    histogram_png(np.array([0.0, 0.0, 1.0, 1.0]), np.arange(4) >= 2, None)
+    assert axes.get_ylim()[1] > 1.2
+    assert [axes.yaxis.get_major_formatter()(share, 0) for share in (0.8, 1.0, 1.2)] == ["80%", "100%", ""]
 
 
 def test_histogram_hides_nothing_without_need(axes: Axes) -> None:
