@@ -76,7 +76,7 @@ class ChosenBy:
 def evidence_of(networks: PlaceNetworks, example: PlaceExample) -> Tensor:
     """What these networks show of an example (k, h/8, w/8), as it is.
 
-    Of a large one a few rows at a time, where each place is judged by itself.
+    A large one is computed in strips of rows, where each place is judged by itself.
     """
     _, _, height, width = example.maps.shape
     num_rows = max(MAX_PLACES // width // 2 * 2, 2)  # even: a place of a memory may be two high
