@@ -137,10 +137,11 @@ def fit_places(
         restorer.standardise_by(pool.places)
         watch.on_progress(f"Training {_TOLD[kind]}", 0, training.steps)
         runs[kind] = train_restorer(restorer, coarse, pairs_of_it, training, watch, _PLAYERS[kind])
-    on_progress("Choosing what is kept", 0, None)
     if config.memory:
-        networks.memory, config = remember(pool, networks, config, chosen_by)
+        told = partial(on_progress, "Choosing a memory")
+        networks.memory, config = remember(pool, networks, config, chosen_by, told)
         chosen_by = chosen_by.seen_by(networks.memory)
+    on_progress("Choosing what is kept", 0, None)
     config, way = choose_evidence(networks, config, chosen_by)
     kept = [run for kind, run in runs.items() if getattr(config, _FIELDS[kind])]
     look = Look(_told(extract, "Measuring normals", len(select), on_progress), reference)

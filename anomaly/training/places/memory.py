@@ -24,19 +24,28 @@ Turn = Callable[[Tensor], Tensor]
 
 
 def remember(
-    pool: PlacePool, networks: PlaceNetworks, config: FeaturesConfig, chosen_by: ChosenBy
+    pool: PlacePool,
+    networks: PlaceNetworks,
+    config: FeaturesConfig,
+    chosen_by: ChosenBy,
+    on_progress: Callable[[int, int], object],
 ) -> tuple[Memory, FeaturesConfig]:
-    """The memory; with "auto", of the way of comparing that tells spoilt normals best, beside the rest."""
+    """The memory; with "auto", of the way of comparing that tells spoilt normals best, beside the rest.
+
+    `on_progress(done, total)` is told how many ways were tried.
+    """
     choices = [config.places]
     if config.places == "auto":  # where spoilt normals tell no clear difference, the most exact that there is
         choices = [*([Place.ALIGNED] if pool.aligned else []), Place.SAME, Place.NEAR, Place.ANYWHERE]
     memories: list[Memory] = []
     aurocs: list[float] = []
+    on_progress(0, len(choices))
     for choice in choices:
         networks.memory = _filled(pool, networks, config.model_copy(update={"places": choice}))
         memories.append(networks.memory)
         seen, by_half = chosen_by.seen_by(networks.memory), networks.half_restorer is not None
         aurocs.append(seen.auroc(partial(evidence_of, networks), by_half=by_half))
+        on_progress(len(memories), len(choices))
     best = preferred(aurocs, len(chosen_by.own))
     memory, sizes = memories[best], {}
     if isinstance(memory, PlaceMemory):

@@ -196,6 +196,8 @@ def test_a_watcher_is_told_each_picture_and_the_name_of_each_network(restorers: 
     assert told == [
         *(("Computing maps", done, num_pictures) for done in range(num_pictures + 1)),
         *((f"Training {network}", step, 20) for network in networks for step in (0, 10, 20)),
+        ("Choosing a memory", 0, 1),
+        ("Choosing a memory", 1, 1),
         ("Choosing what is kept", 0, None),
         *(("Measuring normals", done, 8) for done in range(9)),
     ]
