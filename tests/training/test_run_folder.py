@@ -56,7 +56,7 @@ def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
     with run_folder(tmp_path) as own:
         own.checkpoint.touch()
         with (
-            pytest.raises(InUseError, match=f"the training run {own.path} is being"),
+            pytest.raises(InUseError, match=f" is writing the training run {own.path}; "),
             run_folder(tmp_path, resume=True),
         ):
             pass

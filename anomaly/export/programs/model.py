@@ -22,6 +22,13 @@ except (ImportError, SyntaxError, TypeError) as error:  # the last two in a Pyth
     argparse.ArgumentParser().error(f"{error}; this program needs {needed}")
 
 
+def path_of(text: str) -> Path:
+    """An argument as a path. An empty one, which would be the folder at hand, is refused."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is an empty text, as where a variable is not set; give a path")
+    return Path(text)
+
+
 def load_about() -> Any:
     """What model.json says, as an object with attributes."""
     return json.loads((HERE / "model.json").read_text("utf-8"), object_hook=lambda each: argparse.Namespace(**each))

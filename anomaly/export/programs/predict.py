@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -I` would not find what lies beside this file
-from model import load_about, load_model  # type: ignore[import-not-found]
+from model import load_about, load_model, path_of  # type: ignore[import-not-found]
 
 from anomaly.data.files.listing import places_in
 from anomaly.data.reader import Picture, read_all
@@ -21,7 +21,7 @@ from anomaly.sizes import size_warning
 def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--alpha", default=ALPHA, help="the false-alarm rate, between 0 and 1 (%(default)s)")
-    parser.add_argument("inputs", nargs="+", metavar="IMAGE_OR_FOLDER")
+    parser.add_argument("inputs", nargs="+", type=path_of, metavar="IMAGE_OR_FOLDER")
     given = parser.parse_args()
     try:
         alpha = read_share(given.alpha)
@@ -29,15 +29,11 @@ def _main() -> int:
         parser.error(f"argument --alpha: {error}")
     if not 0 < alpha < 1:
         parser.error(f"alpha is the false-alarm rate and lies between 0 and 1: {AS_SHARE}; got {alpha}")
-    if not all(named.strip() for named in given.inputs):  # Path("") would be the folder at hand
-        parser.error(
-            "an input is an empty text, as where a variable of the shell is not set; give an image or a folder"
-        )
     try:
         about, model, failed = load_about(), load_model(), 0
     except Exception as error:  # the runtimes' errors have no common base but this
         parser.error(f"the model cannot be loaded. Copy the whole folder again. {error}")
-    paths = [path for named in given.inputs for path in places_in(Path(named))]
+    paths = [path for named in given.inputs for path in places_in(named)]
     fields = ("score", "p_value", "is_anomalous", "threshold", "terms", "warning", "error")
     for path, picture in zip(paths, read_all(((str(path), path) for path in paths), about.preprocess), strict=True):
         row: dict[str, Any] = dict.fromkeys(fields)
