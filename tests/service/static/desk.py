@@ -49,6 +49,15 @@ def drawn(page: Page) -> None:
     page.evaluate("() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
 
+def go_offline(page: Page) -> None:
+    """Take the network away from the page's browser context, and wait until a request fails.
+
+    The browser answers the command before its network process has heard of it: a request right after may still pass.
+    """
+    page.context.set_offline(True)
+    page.wait_for_function("() => fetch('healthz').then(() => false, () => true)")
+
+
 def expect_widths(page: Page, name: str, *widths: int) -> None:
     """The canvases of a tile are so many pixels wide: image, closest normal, image under heatmap, heatmap."""
     canvases = tile(page, name).locator("canvas")

@@ -13,6 +13,7 @@ from anomaly.inference import Detector
 from service.app import create_app
 from service.settings import Settings
 from tests.service.fakes import Instance, add_bundle, load_tagged, open_instance, png, served
+from tests.service.static.desk import go_offline
 
 SIGNS = """(all) => all.filter((each) => getComputedStyle(each).display !== "none")
   .map((each) => each.getAttribute("class"))"""
@@ -98,7 +99,7 @@ def test_a_lost_connection_is_neither_good_nor_bad_and_ends_by_itself(
     line, page = lined
     line.score(png(3))
     expect_state(page, "good", "Good")
-    context.set_offline(True)
+    go_offline(page)
     expect_state(page, "lost", "No connection")
     expect(page.locator("#line-why")).to_contain_text("The server cannot be reached.")
     line.score(png(1000), name="meanwhile.png")
@@ -123,7 +124,7 @@ def test_without_a_history_it_judges_what_is_given_to_it(context: BrowserContext
     expect(page.locator("#line-why")).to_contain_text("This server keeps no history")
     give(page, png(1000))
     expect_state(page, "bad", "Bad")
-    context.set_offline(True)
+    go_offline(page)
     give(page, png(3))
     expect_state(page, "lost", "No connection")
     context.set_offline(False)

@@ -8,7 +8,7 @@ from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 from tests.service.edge.test_callers import guarding
 from tests.service.fakes import Instance, picture, png
 from tests.service.static.conftest import open_page
-from tests.service.static.desk import drop, finish, tile, tiles, verdicts
+from tests.service.static.desk import drop, finish, go_offline, tile, tiles, verdicts
 
 
 def test_an_image_that_is_too_large_broken_or_of_no_kind_says_so_and_its_neighbours_are_scored(page: Page) -> None:
@@ -126,12 +126,12 @@ def verdicts_now(page: Page) -> list[str]:
     return list(page.locator("#tiles li button").evaluate_all("(all) => all.map((b) => b.dataset.verdict)"))
 
 
-def test_offline_is_said_and_what_waits_goes_on_when_the_server_is_back(page: Page, context: BrowserContext) -> None:
-    context.set_offline(True)
+def test_offline_is_said_and_what_waits_goes_on_when_the_server_is_back(page: Page) -> None:
+    go_offline(page)
     drop(page, {"a.png": png(3), "b.png": png(1000)})
     expect(page.locator("#trouble")).to_contain_text("The server cannot be reached. Check the network")
     assert set(verdicts(page).values()) == {"waiting"}
-    context.set_offline(False)
+    page.context.set_offline(False)
     finish(page, shown=2)
     assert verdicts(page) == {"b.png": "anomalous", "a.png": "normal"}
     expect(page.locator("#trouble")).to_be_empty()
@@ -162,7 +162,7 @@ def test_clearing_forgets_what_waits_and_what_is_on_its_way(page: Page, line: In
 
 def test_a_page_whose_server_is_gone_says_so(context: BrowserContext, line: Instance) -> None:
     page = open_page(context, line)
-    context.set_offline(True)
+    go_offline(page)
     page.get_by_role("link", name="History").click()
     expect(page.locator("#history-status")).to_contain_text("The server cannot be reached.")
     page.get_by_role("link", name="Drift").click()
