@@ -124,7 +124,7 @@ def _collected(pictures: Iterable[MarkedHeatmap]) -> Iterator[_Defects]:
     """The defect pixels of all pictures, in parts; at least one part, which may be empty."""
     values: list[Heatmap] = []
     weights: list[NDArray[np.float64]] = []
-    is_first = True
+    num_held, is_first = 0, True
     for i, (heatmap, mask, counted) in enumerate(pictures):
         if heatmap.shape != mask.shape:
             raise ValueError(f"heatmap {i} is {heatmap.shape}, but its mask is {mask.shape}; they must agree")
@@ -134,9 +134,10 @@ def _collected(pictures: Iterable[MarkedHeatmap]) -> Iterator[_Defects]:
         if drawn.any():
             values.append(heatmap[drawn])
             weights.append(_region_weights(drawn))
-        if sum(each.size for each in values) >= _MOST_HELD:
+            num_held += values[-1].size
+        if num_held >= _MOST_HELD:
             yield _by_value(values, weights)
-            is_first = False
+            num_held, is_first = 0, False
     if values or is_first:
         yield _by_value(values, weights)
 
