@@ -3,7 +3,7 @@
 from anomaly.evaluation.baselines import knn_scores, pca_scores
 from anomaly.evaluation.detectability import measure_detectability
 from anomaly.evaluation.metrics import auroc
-from anomaly.evaluation.pixel_metrics import MarkedHeatmap, PixelMeasures, aupro, measure_pixels, pixel_auroc
+from anomaly.evaluation.pixel_metrics import MarkedHeatmap, measure_pixels
 from anomaly.evaluation.results import Evaluation, Example, PixelFigures, choose_examples
 from anomaly.evaluation.summary import metrics_of, summarise
 from anomaly.evaluation.verdict import verdict_lines
@@ -13,8 +13,6 @@ __all__ = [
     "Example",
     "MarkedHeatmap",
     "PixelFigures",
-    "PixelMeasures",
-    "aupro",
     "auroc",
     "choose_examples",
     "knn_scores",
@@ -22,7 +20,6 @@ __all__ = [
     "measure_pixels",
     "metrics_of",
     "pca_scores",
-    "pixel_auroc",
     "summarise",
     "verdict_lines",
 ]

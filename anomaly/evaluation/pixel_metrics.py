@@ -13,7 +13,7 @@ So the pictures are looked at one at a time. A first pass collects the defect pi
 at their values. Both measures are of the same passes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -44,7 +44,10 @@ class MarkedHeatmap(NamedTuple):
 
 @dataclass(frozen=True)
 class PixelMeasures:
-    """AUROC over all counted pixels, and AUPRO."""
+    """AUROC over all counted pixels, and AUPRO: the area under the per-region overlap, as a share of `max_fpr`.
+
+    A region is an 8-connected component of a mask. A perfect map has an AUPRO of 1, a random one about `max_fpr` / 2.
+    """
 
     auroc: float
     aupro: float
@@ -75,26 +78,6 @@ def measure_pixels(pictures: Callable[[], Iterable[MarkedHeatmap]], *, max_fpr: 
     return PixelMeasures(min(auroc, 1.0), min(area, max_fpr) / max_fpr)  # sums of weights may round to above 1
 
 
-def pixel_auroc(heatmaps: Sequence[Heatmap], masks: Sequence[Mask], counted: Sequence[Mask] | None = None) -> float:
-    """AUROC over all counted pixels of all images; raises DataError unless there are normal and defect pixels."""
-    return measure_pixels(partial(_together, heatmaps, masks, counted)).auroc
-
-
-def aupro(
-    heatmaps: Sequence[Heatmap],
-    masks: Sequence[Mask],
-    counted: Sequence[Mask] | None = None,
-    *,
-    max_fpr: float = MAX_FPR,
-) -> float:
-    """Area under the per-region overlap, for false-positive rates up to `max_fpr` in (0, 1], as a share of `max_fpr`.
-
-    A region is an 8-connected component of a mask. A perfect map reaches 1, a random one about `max_fpr` / 2. Raises
-    DataError unless there are normal and defect pixels.
-    """
-    return measure_pixels(partial(_together, heatmaps, masks, counted), max_fpr=max_fpr).aupro
-
-
 class _Defects(NamedTuple):
     """Defect pixels by value: the distinct values, ascending, and of each the pixels and their regions' weight."""
 
@@ -111,13 +94,6 @@ class _Found(NamedTuple):
     pixel_area: float
     region_area: float
     region_weight: float
-
-
-def _together(
-    heatmaps: Sequence[Heatmap], masks: Sequence[Mask], counted: Sequence[Mask] | None
-) -> Iterator[MarkedHeatmap]:
-    parts = counted if counted is not None else [None] * len(masks)
-    return (MarkedHeatmap(*each) for each in zip(heatmaps, masks, parts, strict=True))
 
 
 def _collected(pictures: Iterable[MarkedHeatmap]) -> Iterator[_Defects]:

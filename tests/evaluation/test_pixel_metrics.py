@@ -15,8 +15,9 @@ from anomaly.data import Mask
 from anomaly.errors import DataError
 from anomaly.evaluation import pixel_metrics
 from anomaly.evaluation.metrics import auroc
-from anomaly.evaluation.pixel_metrics import Heatmap, MarkedHeatmap, aupro, measure_pixels, pixel_auroc
+from anomaly.evaluation.pixel_metrics import Heatmap, MarkedHeatmap, measure_pixels
 from tests.alive import Alive
+from tests.evaluation.pixel_lists import aupro, pixel_auroc
 
 Maps = tuple[list[Heatmap], list[Mask]]
 

@@ -9,7 +9,7 @@ import pytest
 
 from anomaly.bundle import load, save
 from anomaly.errors import UsageError
-from anomaly.evaluation import Evaluation, aupro, auroc, choose_examples, knn_scores, pca_scores, pixel_auroc
+from anomaly.evaluation import Evaluation, auroc, choose_examples, knn_scores, pca_scores
 from anomaly.inference import load_detector
 from anomaly.pipeline import evaluate
 from anomaly.pipeline.evaluate import EvaluationSummary, evaluate_bundle
@@ -18,6 +18,7 @@ from anomaly.report import report
 from tests.bundle.records import make_record
 from tests.cli.calls import read_rows
 from tests.digit_images import digits, normals, others, write_images
+from tests.evaluation.pixel_lists import aupro, pixel_auroc
 
 
 @pytest.fixture(autouse=True)
