@@ -1,6 +1,6 @@
 """`weights.safetensors`: the state of the networks, and where in the file each array lies.
 
-The evidence graph has no weights of its own: its initialisers are places in this file. Source: the format's
+The evidence graph has no weights of its own: its initialisers lie in this file. Source: the format's
 description by safetensors (8 bytes of the header's length, the header as JSON, the arrays).
 """
 
@@ -24,7 +24,7 @@ def layout_digest(file: bytes) -> str:
     return hashlib.sha256(file[: 8 + int.from_bytes(file[:8], "little")]).hexdigest()
 
 
-def places(file: bytes) -> dict[str, tuple[int, int]]:
+def byte_ranges(file: bytes) -> dict[str, tuple[int, int]]:
     """For each array of a file by `to_bytes`: the byte that it begins at, and the number of its bytes."""
     start = 8 + int.from_bytes(file[:8], "little")
     header = json.loads(file[8:start])

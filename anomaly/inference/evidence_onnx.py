@@ -1,6 +1,6 @@
 """The evidence graph as ONNX: x → z_hat, x_hat, terms, maps; made from the one module.
 
-It has no weights of its own: its initialisers are places in `weights.safetensors`. Batch norms of G, E and D of images
+It has no weights of its own: its initialisers lie in `weights.safetensors`. Batch norms of G, E and D of images
 are folded into their convolutions, as when torch runs the graph, but inside of it: a runtime computes the folded
 weights once, when it loads the graph.
 Shapes: as in `graph`; the terms are one tensor (b, num_terms), in the order of the manifest. b is free.
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from anomaly.bundle import Contents, StoredGraph
 from anomaly.bundle.layout import WEIGHTS
-from anomaly.bundle.weights import layout_digest, places, to_bytes
+from anomaly.bundle.weights import byte_ranges, layout_digest, to_bytes
 from anomaly.config.places import PLACE
 from anomaly.data.pose import AS_IT_LIES
 from anomaly.inference.engine import Engine
 from anomaly.inference.goldens import check_goldens
 from anomaly.inference.graph import EvidenceGraph
-from anomaly.inference.onnx_engine import LAYOUT, MAPS, OUTPUTS, POSE, TERMS, WINDOW, OnnxEngine, place_engine
+from anomaly.inference.onnx_engine import LAYOUT, MAPS, OUTPUTS, POSE, TERMS, WINDOW, OnnxEngine, onnx_place_engine
 from anomaly.inference.phi_features import PHI_MAPS, phi_model
 from anomaly.inference.torch_engine import stored_networks, stored_places
 from anomaly.inference.tracing import NUM_EXAMPLES, traced
@@ -50,11 +50,11 @@ def with_graph(contents: Contents) -> Contents:
     weights = to_bytes(contents.weights)
     has_generator = contents.manifest.recipe.has_generator
     model = _exported(contents) if has_generator else _exported_places(contents)
-    _move_weights_out(model, places(weights))
+    _move_weights_out(model, byte_ranges(weights))
     model.metadata_props.add(key=TERMS, value=",".join(contents.manifest.terms))
     model.metadata_props.add(key=LAYOUT, value=layout_digest(weights))
     complete = replace(contents, graph=StoredGraph(model.SerializeToString(), weights))
-    engine: Engine = OnnxEngine(complete) if has_generator else place_engine(complete)
+    engine: Engine = OnnxEngine(complete) if has_generator else onnx_place_engine(complete)
     terms, _ = engine.observe(contents.golden.pixels)
     check_goldens(complete, terms, _CALLED)
     return complete
@@ -121,10 +121,11 @@ def _rename(model: "ModelProto", names: dict[str, str]) -> None:
             node.input[index] = names.get(name, name)
 
 
-def _move_weights_out(model: "ModelProto", places_of: dict[str, tuple[int, int]]) -> None:
+def _move_weights_out(model: "ModelProto", ranges: dict[str, tuple[int, int]]) -> None:
+    """The initialisers that are in the file of weights refer to it: where each begins, and its number of bytes."""
     for tensor in model.graph.initializer:
-        if tensor.name in places_of:
-            begin, length = places_of[tensor.name]
+        if tensor.name in ranges:
+            begin, length = ranges[tensor.name]
             assert len(tensor.raw_data) == length, f"{tensor.name} is not stored as it is computed with"
             tensor.ClearField("raw_data")
             tensor.data_location = tensor.EXTERNAL

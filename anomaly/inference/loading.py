@@ -33,12 +33,12 @@ def detector_of(bundle: Bundle, *, device: str = "auto", engine: str = "auto") -
 
 
 def _onnx_engine(bundle: Bundle) -> Engine:
-    from anomaly.inference.onnx_engine import OnnxEngine, place_engine  # here: it may not be installed
+    from anomaly.inference.onnx_engine import OnnxEngine, onnx_place_engine  # here: it may not be installed
 
     called = f"the bundle {bundle.ref.path}"
     has_generator = bundle.manifest.recipe.has_generator
     try:
-        engine: Engine = OnnxEngine(bundle.contents) if has_generator else place_engine(bundle.contents)
+        engine: Engine = OnnxEngine(bundle.contents) if has_generator else onnx_place_engine(bundle.contents)
     except ValueError as error:
         raise CorruptBundleError(f"{called} is corrupt: {error}") from error
     try:
@@ -56,9 +56,9 @@ def _torch_engine(bundle: Bundle, device: str) -> Engine:
     """Where an encoder finds latents it is checked too; where a search does, terms are of the stored latents."""
     from anomaly.inference.torch_engine import (  # here: torch takes seconds to import
         TorchEngine,
-        place_engine,
         stored_networks,
         stored_places,
+        torch_place_engine,
     )
     from anomaly.runtime import resolve_device
 
@@ -66,7 +66,7 @@ def _torch_engine(bundle: Bundle, device: str) -> Engine:
     recipe, golden = contents.manifest.recipe, contents.golden
     if not recipe.has_generator:
         has_region = recipe.preprocess.region is not None
-        places = place_engine(stored_places(contents, called), resolve_device(device), has_region=has_region)
+        places = torch_place_engine(stored_places(contents, called), resolve_device(device), has_region=has_region)
         check_goldens(contents, places.observe(golden.pixels)[0], called)
         return places
     engine = TorchEngine(stored_networks(contents, called), recipe, resolve_device(device))

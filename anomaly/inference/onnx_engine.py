@@ -116,7 +116,7 @@ class OnnxEngine:
         return max(1, min(MAX_BATCH_SIZE, BATCH_PIXELS // self._shape[1] ** 2))
 
 
-def place_engine(contents: Contents) -> PlaceEngine:
+def onnx_place_engine(contents: Contents) -> PlaceEngine:
     """The evidence of places by ONNX Runtime, from the graph that the contents hold.
 
     Raises:

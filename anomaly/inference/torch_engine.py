@@ -142,7 +142,7 @@ class TorchEngine:
 
 
 @own_settings()
-def place_engine(
+def torch_place_engine(
     networks: PlaceNetworks,
     device: torch.device,
     extract: Callable[[Pixels], NDArray[np.float32]] | None = None,

@@ -18,7 +18,7 @@ from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
 from anomaly.inference.evidence_onnx import with_graph
 from anomaly.inference.phi_features import phi_features
-from anomaly.inference.torch_engine import TorchEngine, place_engine
+from anomaly.inference.torch_engine import TorchEngine, torch_place_engine
 from anomaly.networks.pretrained import load_pretrained
 from anomaly.pipeline.detectability import with_detectability
 from anomaly.pipeline.enough import check_enough, no_verdicts
@@ -207,7 +207,7 @@ def learn_by(
         phi=load_pretrained(),
         extract=extract,
         observer=partial(
-            place_engine,
+            torch_place_engine,
             extract=extract if device.type == "cpu" else None,
             has_region=recipe.preprocess.region is not None,
         ),
