@@ -4,7 +4,7 @@ from anomaly.data.ahead import map_ahead
 from anomaly.data.datasets.describe import describe
 from anomaly.data.datasets.inputs import expand_inputs
 from anomaly.data.datasets.opening import open_dataset
-from anomaly.data.datasets.samples import Dataset, Label, Sample, Split
+from anomaly.data.datasets.samples import Dataset, Label, Sample, Split, open_readable
 from anomaly.data.decoding.appearance import Remark
 from anomaly.data.decoding.decode import Pixels, decode, measure, to_array, to_image
 from anomaly.data.decoding.limits import Limits
@@ -68,6 +68,7 @@ __all__ = [
     "num_to_calibrate",
     "one_of_each",
     "open_dataset",
+    "open_readable",
     "part_keys",
     "preprocess",
     "preprocess_batch",

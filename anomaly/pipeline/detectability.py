@@ -1,14 +1,14 @@
 """How small a defect a new bundle finds, measured when it is complete: the last step of `anomaly train`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from anomaly.bundle import Contents, unsaved
-from anomaly.data import Limits, Sample, to_array
-from anomaly.data.decoding.decode import Pixels
+from anomaly.data import Limits, Sample, open_readable
 from anomaly.defaults import ALPHA
-from anomaly.errors import ImageError
 from anomaly.evaluation import measure_detectability
 from anomaly.inference import detector_of
 
@@ -38,8 +38,9 @@ def with_detectability(
     detector = detector_of(unsaved(contents, out), device=device)
     recipe = contents.manifest.recipe
     time_limit_s = TIME_LIMIT_S if max_minutes is None else min(TIME_LIMIT_S, 60 * max_minutes)
+    readable = open_readable(samples, limits=limits, value_range=recipe.preprocess.range)
     record = measure_detectability(
-        _pictures(samples, limits, recipe.preprocess.range),
+        (np.array(picture) for _, picture in readable),
         lambda pictures: detector.score(pictures, alpha=alpha).is_anomalous,
         alpha=alpha,
         seed=recipe.training.seed,
@@ -47,12 +48,3 @@ def with_detectability(
         time_limit_s=time_limit_s,
     )
     return replace(contents, manifest=contents.manifest.model_copy(update={"detectability": record}))
-
-
-def _pictures(samples: Sequence[Sample], limits: Limits, value_range: int) -> Iterator[Pixels]:
-    """As they are on disk. One that has become unreadable since the training began is passed over."""
-    for sample in samples:
-        try:
-            yield to_array(sample.open(limits=limits, value_range=value_range))
-        except ImageError:
-            continue

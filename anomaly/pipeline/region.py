@@ -13,12 +13,11 @@ from PIL import Image
 from anomaly.bundle import check_outside_versions
 from anomaly.config.region import Inside
 from anomaly.counted import counted
-from anomaly.data import Limits, Sample, describe, open_dataset, to_image
+from anomaly.data import Limits, Sample, describe, open_dataset, open_readable
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
-from anomaly.data.decoding.ranges import FULL_RANGE
 from anomaly.data.regions.proposal import MIN_PICTURES, SIDE, propose
 from anomaly.data.regions.reading import region_text
-from anomaly.errors import DataError, ImageError, UsageError
+from anomaly.errors import DataError, UsageError
 from anomaly.files import check_replaceable, storing, write_atomically
 from anomaly.recipes import Sections, merged, survey
 
@@ -48,8 +47,7 @@ def with_region(sections: Sections, path: Path | None, samples: Sequence[Sample]
         return sections
     if "region" in sections.get("preprocess", {}):
         raise UsageError("preprocess.region is set twice, by --set and by --region; leave one of them away")
-    first = next(_readable(samples, limits), None)
-    size = None if first is None else (first.height, first.width)
+    size = next(((first.height, first.width) for _, first in open_readable(samples, limits=limits)), None)
     return merged(sections, {"preprocess": {"region": region_text(path, size, limits=limits)}})
 
 
@@ -81,7 +79,11 @@ def propose_region(
     found = survey(drawn, limits=limits)
     if found.beyond is not None:
         on_data([str(found.beyond)])
-    pictures = _shrunk(_readable(drawn, limits, found.value_range))
+
+    def readable() -> Iterator[Image.Image]:
+        return (picture for _, picture in open_readable(drawn, limits=limits, value_range=found.value_range))
+
+    pictures = _shrunk(readable())
     if len(pictures) < MIN_PICTURES:
         raise DataError(
             f"{data}: {counted(len(pictures), 'normal picture')} can be read, and what they have in common shows in "
@@ -90,7 +92,7 @@ def propose_region(
     inside, share = propose(pictures)
     if inside is None:
         raise DataError(f"{data}: no region is proposed, because {_why_not(share)}")
-    first = next(_readable(drawn, limits, found.value_range))
+    first = next(readable())
     overlay = out.with_name(f"{out.stem}_overlay.png")
     mask = Image.fromarray(inside).resize(first.size, Image.Resampling.NEAREST)
     contents = {out: _png(mask.convert("L")), overlay: _png(_darkened(first, np.asarray(mask)))}
@@ -119,15 +121,6 @@ def _why_not(share: float) -> str:
     if share:
         return f"what the normals have in common takes {share:.0%} of the picture; train on whole pictures"
     return "the normals have no structure in common, as textures have none; train on whole pictures, or draw a region"
-
-
-def _readable(samples: Sequence[Sample], limits: Limits, value_range: int = FULL_RANGE) -> Iterator[Image.Image]:
-    """The pictures that can be read, each decoded when it is asked for; training says which cannot, and why."""
-    for sample in samples:
-        try:
-            yield to_image(sample.open(limits=limits, value_range=value_range))
-        except ImageError:
-            continue
 
 
 def _shrunk(pictures: Iterator[Image.Image]) -> NDArray[np.float32]:

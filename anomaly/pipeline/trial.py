@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.config.region import OUTSIDE, inside_of
-from anomaly.data import Dataset, Limits, Pixels, Sample, describe, open_dataset, to_array, to_channels_last
+from anomaly.data import Dataset, Limits, Pixels, Sample, describe, open_dataset, open_readable, to_channels_last
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
-from anomaly.errors import AnomalyError, DataError, ImageError, UsageError
+from anomaly.errors import AnomalyError, DataError, UsageError
 from anomaly.evaluation.metrics import ImageMetrics, image_metrics
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import make_paths
@@ -258,11 +258,8 @@ def _pictures(samples: Sequence[Sample], limits: Limits, found: Survey, region: 
     channels = 3 if found.has_colour else 1
     pictures: dict[str, Pixels] = {}
     num_pixels = 0
-    for sample in samples:
-        try:
-            pixels = to_array(sample.open(limits=limits, value_range=found.value_range))
-        except ImageError:
-            continue
+    for sample, read in open_readable(samples, limits=limits, value_range=found.value_range):
+        pixels = np.array(read)
         num_pixels += pixels.shape[0] * pixels.shape[1]
         if num_pixels > JUDGED_PIXELS and len(pictures) >= FEWEST_JUDGED:
             break

@@ -9,10 +9,9 @@ import numpy as np
 
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.counted import Size, counted, size_text
-from anomaly.data import Limits, Sample, range_for, to_array
+from anomaly.data import Limits, Sample, open_readable, range_for
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.decoding.ranges import FULL_RANGE
-from anomaly.errors import ImageError
 from anomaly.recipes.value_range import FewBeyond, few_beyond, peaks_of
 from anomaly.sizes import is_stretched
 
@@ -168,15 +167,7 @@ def _spread(samples: Sequence[Sample], most: int) -> list[Sample]:
 
 
 def _shapes(samples: Sequence[Sample], limits: Limits, value_range: int) -> Iterator[tuple[int, int, bool]]:
-    """Of those that can be read."""
-    looks = (_look(sample, limits, value_range) for sample in samples)
-    return (shape for shape in looks if shape is not None)
-
-
-def _look(sample: Sample, limits: Limits, value_range: int) -> tuple[int, int, bool] | None:
-    """Height, width, and whether there is any colour; None for an image that cannot be read."""
-    try:
-        image = to_array(sample.open(limits=limits, value_range=value_range))
-    except ImageError:
-        return None
-    return image.shape[0], image.shape[1], image.ndim == 3 and bool((image != image[:, :, :1]).any())
+    """Height, width, and whether there is any colour, of those that can be read."""
+    for _, picture in open_readable(samples, limits=limits, value_range=value_range):
+        image = np.array(picture)
+        yield image.shape[0], image.shape[1], image.ndim == 3 and bool((image != image[:, :, :1]).any())

@@ -1,6 +1,6 @@
 """What every data set is made of: labelled images that are decoded when they are opened."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 
 from anomaly.counted import counted
-from anomaly.data.decoding.decode import Pixels, decode
+from anomaly.data.decoding.decode import Pixels, decode, to_image
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.decoding.ranges import FULL_RANGE
 from anomaly.data.files.left_out import LeftOut
 from anomaly.data.masks.coding import Mask
 from anomaly.data.masks.matching import open_masks
-from anomaly.errors import DataError, UsageError
+from anomaly.errors import DataError, ImageError, UsageError
 
 Split = Literal["train", "test"]
 Label = Literal["normal", "anomalous"]
@@ -176,6 +176,21 @@ class Dataset:
             for sample in self.samples
             if (split == "test") == (sample.label != "normal" or sample.path in held_out)
         ]
+
+
+def open_readable(
+    samples: Iterable[Sample], *, limits: Limits = DEFAULT_LIMITS, value_range: int = FULL_RANGE
+) -> Iterator[tuple[Sample, Image.Image]]:
+    """The samples that can be read, each with its picture ("L" or "RGB"), decoded when it is asked for.
+
+    Others are passed over: who reads all of them says which cannot be read, and why.
+    """
+    for sample in samples:
+        try:
+            picture = to_image(sample.open(limits=limits, value_range=value_range))
+        except ImageError:
+            continue
+        yield sample, picture
 
 
 def is_normal_word(name: str) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.data import Dataset, Label, Sample, Split, open_dataset
+from anomaly.data import Dataset, Label, Sample, Split, open_dataset, open_readable
 from anomaly.data.decoding.decode import to_array
 from anomaly.errors import DataError, ImageError
 
@@ -110,3 +110,17 @@ def test_a_data_set_is_shown_without_its_samples() -> None:
     shown = repr(open_dataset("digits", normal=["0"]))
     assert "name='digits'" in shown
     assert len(shown) < 300
+
+
+def test_only_what_can_be_read_is_opened_and_each_when_it_is_asked_for(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        Image.fromarray(np.full((2, 3), ord(name), np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    samples = [Sample(str(tmp_path / f"{name}.png"), None, "normal", "") for name in ("a", "b", "c")]
+    samples.append(Sample("of/arrays/0", None, "normal", "", pixels=np.full((2, 3, 3), 7, np.uint8)))
+    found = open_readable(samples)
+    sample, picture = next(found)
+    assert (sample, np.array(picture).tolist()) == (samples[0], [[ord("a")] * 3] * 2)
+    (tmp_path / "c.png").unlink()
+    ((sample, picture),) = found
+    assert (sample, picture.mode, picture.size) == (samples[3], "RGB", (3, 2))
