@@ -28,13 +28,13 @@ class PixelStore:
     """Images ready for use, in the order of their samples, and those that had to be left out.
 
     `pixels` is a read-only uint8 map of shape (n, channels, size, size), or where pictures keep their shapes a sequence
-    of images (channels, h, w); `paths` names its images, and `errors` holds
-    the path and the reason of each sample that is not among them. `remarks` are sentences on how files were read.
+    of images (channels, h, w); `samples` are those of its images, and `errors` holds the path and the reason of each
+    sample that is not among them. `remarks` are sentences on how files were read.
     `sizes` are the heights and widths of its images in pixels, as they are on disk.
     """
 
     pixels: PixelsOfImages
-    paths: tuple[str, ...]
+    samples: tuple[Sample, ...]
     errors: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...] = ()
     sizes: tuple[Size, ...] = ()
@@ -62,7 +62,7 @@ class PixelStore:
         num_bytes = 0 if is_whole else len(samples) * config.channels * config.size * config.size
         shapes: list[tuple[int, int, int]] = []
         sizes: list[Size] = []
-        paths: list[str] = []
+        usable: list[Sample] = []
         errors: list[tuple[str, str]] = []
         remarks: Counter[Remark] = Counter()
         with (
@@ -75,20 +75,25 @@ class PixelStore:
                 if isinstance(result, ImageError):
                     errors.append((sample.path, str(result)))
                 else:
-                    paths.append(sample.path)
+                    usable.append(sample)
                     remarks.update(result.remarks)
                     file.write(result.pixels.data)
                     shapes.append(result.pixels.shape)
                     sizes.append((result.height, result.width))
                 on_image()
             file.truncate()
-        if not paths:
+        if not usable:
             first = f"; the first: {errors[0][1]}" if errors else ""
             which = "the only image cannot" if len(errors) == 1 else f"none of the {len(errors)} images can"
             raise DataError(f"{which} be used{first}")
         data = np.memmap(path, np.uint8, mode="r")
         pixels = RaggedPixels(data, shapes) if is_whole else data.reshape(len(shapes), *shapes[0])
-        return cls(pixels, tuple(paths), tuple(errors), tuple(told(remarks)), tuple(sizes))
+        return cls(pixels, tuple(usable), tuple(errors), tuple(told(remarks)), tuple(sizes))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The names of its images."""
+        return tuple(sample.path for sample in self.samples)
 
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of the shape (as text) and then the pixels; of several shapes each its own."""

@@ -126,10 +126,8 @@ def evaluate_bundle(
         )
         keys = image_keys(test_store.pixels)
         seen = detector.bundle.contents.normals.knows(keys)
-        by_path = {sample.path: sample for sample in samples}
-        read = [by_path[path] for path in test_store.paths]
-        is_copy = copies(read, keys) & ~seen
-        scored = _score(detector, read, test_store, ~(seen | is_copy), limits)
+        is_copy = copies(test_store.samples, keys) & ~seen
+        scored = _score(detector, test_store, ~(seen | is_copy), limits)
         baselines, stores = Baselines({}, 0), [test_store]
         if train:
             train_store = PixelStore.build(
@@ -159,7 +157,7 @@ def evaluate_bundle(
             remarks=(
                 *test_store.remarks,
                 *copies_left_out(int(is_copy.sum())),
-                *contradictions(read, keys, seen),
+                *contradictions(test_store.samples, keys, seen),
                 *_other_sizes(detector, test_store),
                 *known.remarks,
             ),
@@ -182,10 +180,8 @@ def _draw(samples: list[Sample], num: int | None) -> list[Sample]:
     return drawn
 
 
-def _score(
-    detector: Detector, samples: list[Sample], store: PixelStore, is_used: NDArray[np.bool_], limits: Limits
-) -> ScoredImages:
-    kept = list(compress(samples, is_used))
+def _score(detector: Detector, store: PixelStore, is_used: NDArray[np.bool_], limits: Limits) -> ScoredImages:
+    kept = list(compress(store.samples, is_used))
     labels = np.array([sample.label == "anomalous" for sample in kept], dtype=bool)
     if not labels.any() or labels.all():
         raise DataError(

@@ -41,7 +41,7 @@ class _Shown:
     """Images to reconstruct, their samples or none, and where they are from."""
 
     pixels: PixelsOfImages
-    samples: list[Sample]
+    samples: Sequence[Sample]
     origin: str
     failures: tuple[str, ...] = ()
 
@@ -133,13 +133,7 @@ def _read(
         )
         # copies: the store's file goes away
         pixels = np.array(store.pixels) if isinstance(store.pixels, np.ndarray) else [*map(np.array, store.pixels)]
-    by_path = {sample.path: sample for sample in samples}
-    return _Shown(
-        pixels,
-        [by_path[path] for path in store.paths],
-        Path(dataset.name).name,
-        tuple(reason for _, reason in store.errors),
-    )
+    return _Shown(pixels, store.samples, Path(dataset.name).name, tuple(reason for _, reason in store.errors))
 
 
 def _choose(dataset: Dataset) -> list[Sample]:

@@ -28,7 +28,6 @@ from anomaly.pipeline.train_options import TrainOptions
 class Normals:
     """The preprocessed images, their keys, the part that each shows where that is known, and the sets they are in."""
 
-    samples: Sequence[Sample]
     store: PixelStore
     keys: NDArray[np.uint64]
     parts: Sequence[str] | None
@@ -43,8 +42,7 @@ class Normals:
     @property
     def report(self) -> list[Sample]:
         """The images that are held out to report on."""
-        by_path = {sample.path: sample for sample in self.samples}
-        return [by_path[self.store.paths[row]] for row in self.split.report]
+        return [self.store.samples[row] for row in self.split.report]
 
     @property
     def notes(self) -> list[str]:
@@ -84,4 +82,4 @@ def read_normals(
     keys = image_keys(store.pixels)
     split = split_distinct(keys, seed=recipe.training.seed, groups=parts, with_report=not recipe.has_generator)
     record = data_record(dataset, store, split, normal=options.normal, groups=options.groups)
-    return Normals(samples, store, keys, parts, split, record)
+    return Normals(store, keys, parts, split, record)
