@@ -16,7 +16,7 @@ from anomaly.data.keys import distinct_rows, image_keys, part_keys
 from anomaly.data.masks.coding import Mask, looks_inverted
 from anomaly.data.masks.packed import PackedMask, PackedMasks
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map
-from anomaly.data.ragged import PixelsOfImages, blank, chunk_size, take, together
+from anomaly.data.ragged import PixelsOfImages, blank, chunk_size, chunks, take, together
 from anomaly.data.reader import Named, Picture, Source, read, read_all, told
 from anomaly.data.splits import (
     NormalSplit,
@@ -51,6 +51,7 @@ __all__ = [
     "Why",
     "blank",
     "chunk_size",
+    "chunks",
     "decode",
     "describe",
     "distinct_rows",

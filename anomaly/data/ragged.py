@@ -61,6 +61,12 @@ def chunk_size(config: PreprocessConfig) -> int:
     return WHOLE_CHUNK if config.resize is Resize.WHOLE else CHUNK
 
 
+def chunks(num: int, config: PreprocessConfig) -> list[slice]:
+    """So many images in pieces of `chunk_size`, in order."""
+    size = chunk_size(config)
+    return [slice(start, start + size) for start in range(0, num, size)]
+
+
 def blank(num: int, config: PreprocessConfig) -> PixelsOfImages:
     """Black images."""
     if config.resize is Resize.WHOLE:

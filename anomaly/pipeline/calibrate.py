@@ -13,7 +13,7 @@ from anomaly.counted import counted
 from anomaly.data import (
     Limits,
     PixelStore,
-    chunk_size,
+    chunks,
     describe,
     distinct_rows,
     image_keys,
@@ -109,9 +109,8 @@ def calibrate_bundle(
                 f"all {len(keys)} {whose} of {data} were used to make {bundle.name} version {bundle.version}; "
                 "calibrate with normal images that it has not seen"
             )
-        num = chunk_size(detector.preprocess)
-        chunks = np.array_split(rows, range(num, len(rows), num))
-        scores = np.concatenate([detector.evidence(take(store.pixels, part)).score for part in chunks])
+        images = (take(store.pixels, rows[chunk]) for chunk in chunks(len(rows), detector.preprocess))
+        scores = np.concatenate([detector.evidence(few).score for few in images])
         fingerprint = store.fingerprint()
     record = bundle.manifest.data.model_copy(
         update={

@@ -11,7 +11,7 @@ from anomaly.data import (
     Limits,
     PixelsOfImages,
     Sample,
-    chunk_size,
+    chunks,
     restore_map,
     take,
     to_array,
@@ -54,11 +54,10 @@ def score_images(
         return ScoredImages(samples, pixels, labels, detector.evidence(pixels), None, {})
     parts: list[Evidence] = []
     heatmaps: dict[int, NDArray[np.float32]] = {}
-    size = chunk_size(detector.preprocess)
-    for start in range(0, len(samples), size):
-        evidence, explanation = detector.examine(pixels[start : start + size])
+    for chunk in chunks(len(samples), detector.preprocess):
+        evidence, explanation = detector.examine(pixels[chunk])
         parts.append(evidence)
-        known = enumerate(explanation.heatmap, start=start)
+        known = enumerate(explanation.heatmap, start=chunk.start)
         heatmaps |= {row: heatmap for row, heatmap in known if row in masks.masks}
     return ScoredImages(samples, pixels, labels, Evidence.join(parts), masks, heatmaps)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from anomaly.bundle import Contents, DataRecord, Golden, Manifest, NormalSet, now, record_of
 from anomaly.calibration import Calibration
 from anomaly.config import Recipe, default_feature_layer
-from anomaly.data import NormalSplit, Pixels, PixelsOfImages, chunk_size, image_keys, take
+from anomaly.data import NormalSplit, Pixels, PixelsOfImages, chunks, image_keys, take
 from anomaly.networks import Networks, PlaceNetworks, num_maps
 from anomaly.networks.pretrained import PretrainedFeatures
 from anomaly.process_state import owning_process_state
@@ -233,17 +233,12 @@ def _goldens(images: PixelsOfImages) -> Pixels:
     return np.stack([image[:, :height, :width] for image in images])
 
 
-def _chunks(num: int, recipe: Recipe) -> list[NDArray[np.int64]]:
-    """The numbers of so many images, a few at a time: they may be more than memory holds."""
-    each = chunk_size(recipe.preprocess)
-    return np.array_split(np.arange(num), range(each, num, each))
-
-
 def _observed(
     observer: Observes, pixels: PixelsOfImages, rows: Sequence[int], recipe: Recipe
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32]]:
-    """The terms and z_hat of the images of these rows."""
-    parts = [observer.observe(take(pixels, np.array(rows)[chunk])) for chunk in _chunks(len(rows), recipe)]
+    """The terms and z_hat of the images of these rows, a few at a time: they may be more than memory holds."""
+    few = (take(pixels, rows[chunk]) for chunk in chunks(len(rows), recipe.preprocess))
+    parts = [observer.observe(images) for images in few]
     terms = {name: np.concatenate([found[name] for found, _ in parts]) for name in parts[0][0]}
     return terms, np.concatenate([z_hat for _, z_hat in parts])
 
@@ -266,6 +261,6 @@ def _map_scale(
     chosen = np.linspace(0, len(select) - 1, min(len(select), most)).round().astype(np.int64)
     maps = [
         observer.explain(take(pixels, np.array(select)[chosen[chunk]]), z_hat[chosen[chunk]])[1]
-        for chunk in _chunks(len(chosen), recipe)
+        for chunk in chunks(len(chosen), recipe.preprocess)
     ]
     return MapScale.fit(np.concatenate([np.asarray(each) for each in maps]))

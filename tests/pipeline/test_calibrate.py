@@ -10,9 +10,9 @@ import pytest
 
 from anomaly.bundle import SCHEMA_VERSION
 from anomaly.bundle.layout import EVIDENCE, MANIFEST
+from anomaly.data import ragged
 from anomaly.errors import DataError, UsageError
 from anomaly.inference import EngineName, load_detector
-from anomaly.pipeline import calibrate
 from anomaly.pipeline.calibrate import calibrate_bundle
 from anomaly.pipeline.reading import ReadingWatch
 from tests.bundle.copies import sum_again
@@ -41,7 +41,7 @@ def test_chunks_are_an_implementation_detail(
 ) -> None:
     images: Pixels = normals()[:25]
     write_images(tmp_path / "new", images)
-    monkeypatch.setattr(calibrate, "chunk_size", lambda config: chunk)
+    monkeypatch.setattr(ragged, "chunk_size", lambda config: chunk)
     bundle = calibrate_bundle(model, str(tmp_path / "new"), device="cpu").bundle
     expected = np.sort(load_detector(model / "1", device="cpu").score(list(images)).score)
     np.testing.assert_allclose(bundle.contents.calibration.scores, expected, rtol=1e-5)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anomaly.data import Limits, open_dataset, preprocess, to_array
+from anomaly.data import Limits, open_dataset, preprocess, ragged, to_array
 from anomaly.evaluation import Evaluation
 from anomaly.inference import load_detector
 from anomaly.pipeline import scored
@@ -50,7 +50,7 @@ def test_with_masks_the_heatmaps_are_of_the_pass_that_scores(
     pixels = np.stack([preprocess(sample.open(limits=Limits()), detector.preprocess) for sample in samples])
     evidence = detector.evidence(pixels)
     expected = detector.explain(pixels, evidence.z_hat).heatmap
-    monkeypatch.setattr(scored, "chunk_size", lambda _: 5)
+    monkeypatch.setattr(ragged, "chunk_size", lambda _: 5)
     monkeypatch.setattr(type(detector.engine), "explain", None)
     labels = np.array([sample.label == "anomalous" for sample in samples])
     found = score_images(detector, samples, pixels, labels, Limits())
