@@ -13,6 +13,7 @@ from anomaly.runtime import autocast, to_float
 from anomaly.training.curves import Curves
 from anomaly.training.optimizers import descend
 from anomaly.training.ranks import ALONE, Ranks
+from anomaly.training.spacing import evenly_spaced
 
 _BATCH_SIZE = 16  # images at a time: all at once may be more than a device holds
 
@@ -60,8 +61,7 @@ def in_batches(pixels: NDArray[np.uint8], rows: NDArray[np.int64], device: torch
     """Reads the `rows` of images (n, c, size, size), a few at a time; at most so many, spread over all of them."""
 
     def read(at_most: int | None) -> Iterator[Tensor]:
-        num = len(rows) if at_most is None else min(len(rows), at_most)
-        chosen = rows[np.linspace(0, len(rows) - 1, num).round().astype(np.int64)]
+        chosen = rows if at_most is None else rows[evenly_spaced(len(rows), at_most)]
         for batch in np.array_split(chosen, range(_BATCH_SIZE, len(chosen), _BATCH_SIZE)):
             yield to_float(torch.from_numpy(pixels[batch]).to(device))
 

@@ -33,6 +33,7 @@ from anomaly.training.diagnostics import Diagnostics
 from anomaly.training.fit import Checkpoint, Trained, fit
 from anomaly.training.places import Extract, PlacesTrained, fit_places
 from anomaly.training.ranks import ALONE, Ranks
+from anomaly.training.spacing import evenly_spaced
 
 NUM_GOLDEN = 4
 GOLDEN_SIDE = 256  # pixels, of a crop at most
@@ -258,7 +259,7 @@ def _map_scale(
     if not recipe.has_generator:
         return MapScale.of_peaks(terms["strongest_place"])
     most = max(MOST_MAP_VALUES // (num_maps(recipe.plan) * recipe.preprocess.size**2), 1)
-    chosen = np.linspace(0, len(select) - 1, min(len(select), most)).round().astype(np.int64)
+    chosen = evenly_spaced(len(select), most)
     maps = [
         observer.explain(take(pixels, np.array(select)[chosen[chunk]]), z_hat[chosen[chunk]])[1]
         for chunk in chunks(len(chosen), recipe.preprocess)

@@ -41,6 +41,7 @@ from anomaly.training.places.spoilt import (
 from anomaly.training.places.statistics import WAYS, Way, clearly_better, measured, place_statistics
 from anomaly.training.places.steps import StepWatch
 from anomaly.training.ranks import ALONE, Ranks
+from anomaly.training.spacing import evenly_spaced
 
 SIGMAS = (0.5, 1.0, 2.0)
 NOVELTY, DOUBT, RESIDUAL, RESIDUAL_HALF = range(4)  # of evidence
@@ -265,5 +266,5 @@ def _sigmas(config: FeaturesConfig) -> Sequence[float]:
 def _as_many_as_fit(pixels: PixelsOfImages, rows: Sequence[int], most: int) -> list[int]:
     """Evenly spaced among the rows: of large pictures fewer."""
     _, height, width = pixels[rows[0]].shape
-    num = min(most, len(rows), max(_SPOILT_PIXELS // (height * width), _FEWEST))
-    return [rows[place] for place in np.linspace(0, len(rows) - 1, num).round().astype(int)]
+    num = min(most, max(_SPOILT_PIXELS // (height * width), _FEWEST))
+    return [rows[place] for place in evenly_spaced(len(rows), num)]

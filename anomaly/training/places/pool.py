@@ -19,6 +19,7 @@ from anomaly.networks.aligned_memory import NUM_FINE, AlignedMemory
 from anomaly.networks.places import NUM_FEATURES, CellMemory, places_of
 from anomaly.networks.restorer import MapRestorer
 from anomaly.training.places.aligned import PointSums
+from anomaly.training.spacing import evenly_spaced
 
 POOL = 40_000  # places of normal images that whitening, memory and D_patch learn from
 MAX_COARSE = 2048  # images that restorers learn from: 160 MB of maps at 256 pixels a side, and 40 MB at half of it
@@ -54,7 +55,8 @@ def draw_pool(
     """From the images of these rows; with a `reference` they are aligned with it."""
     rng = np.random.default_rng(seed)
     each = max(-(-POOL // len(rows)), 4)
-    of_cells, of_coarse = (_spread(len(rows), most) for most in (config.memory_per_place, MAX_COARSE))
+    of_cells = set(evenly_spaced(len(rows), config.memory_per_place).tolist())
+    of_coarse = set(evenly_spaced(len(rows), MAX_COARSE).tolist())
     places, where, cells = [], [], []
     coarse: list[list[Tensor]] = [[] for _ in restorers]
     sums = None if reference is None else PointSums(reference, config.memory_grid)
@@ -79,11 +81,6 @@ def draw_pool(
         [torch.cat(kept) for kept in coarse],
         None if sums is None else sums.memory(),
     )
-
-
-def _spread(num: int, most: int) -> set[int]:
-    """Numbers of at most so many of `num` images, evenly spaced."""
-    return set(np.linspace(0, num - 1, min(most, num)).round().astype(int).tolist())
 
 
 def where_of(maps: NDArray[np.float32] | Tensor) -> Tensor:
