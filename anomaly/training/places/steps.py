@@ -42,12 +42,10 @@ def take_steps(
     recent: list[Curves] = []
     for step in range(1, num_steps + 1):
         loss = draw_loss()
-        mean = loss.detach().clone()
-        ranks.average_([mean])
-        recent.append({f"loss_{player}": mean, f"grad_{player}": descend(optimizer, loss, ranks)})
+        recent.append({f"loss_{player}": loss.detach(), f"grad_{player}": descend(optimizer, loss, ranks)})
         if step % REPORT_EVERY and step != num_steps:
             continue
-        history += (new := to_rows(recent, step))
+        history += (new := to_rows(recent, step, ranks))
         recent.clear()
         if ranks.decide(watch.should_stop, step, means(new)):
             break
