@@ -13,7 +13,7 @@ from anomaly.config.places import PACKAGE
 from anomaly.errors import UsageError
 from anomaly.extras import require
 from anomaly.networks import Networks
-from anomaly.pipeline.ranked import check_recipe
+from anomaly.pipeline.ranked import check_batch
 from anomaly.pipeline.train_options import TrainOptions
 from anomaly.runtime import is_fast_at_bf16
 from anomaly.training import Ranks
@@ -26,7 +26,7 @@ def check_learnable(recipe: Recipe, options: TrainOptions, ranks: Ranks) -> None
     if layer is not None and layer not in names:
         there = f"there are {', '.join(names)}" if names else f"{method} has no discriminator"
         raise UsageError(f"score.feature_layer={shortened(layer)}: no such layer has features to match; {there}")
-    check_recipe(recipe, ranks)
+    check_batch(recipe, ranks.size)
     if recipe.has_pretrained:
         require("a recipe with pretrained features", "pretrained", PACKAGE)
     if options.resume and not recipe.has_generator:

@@ -36,10 +36,15 @@ def check_nproc(options: TrainOptions) -> None:
         _check_batch_that_is_known(options)
 
 
-def check_recipe(recipe: Recipe, ranks: Ranks) -> None:
-    """Raises UsageError where these ranks cannot share the work of a recipe."""
-    if ranks.size > 1:
-        _check_batch(recipe, ranks.size)
+def check_batch(recipe: Recipe, num_ranks: int) -> None:
+    """Raises UsageError where several ranks cannot share a batch of the recipe evenly, two images or more each."""
+    batch_size = recipe.training.batch_size
+    if num_ranks > 1 and (batch_size % num_ranks or batch_size < 2 * num_ranks):
+        raise UsageError(
+            f"training.batch_size={batch_size} cannot be divided among {num_ranks} processes: each takes the same "
+            f"number of images, 2 or more; give --set training.batch_size={_nearest(batch_size, num_ranks)}, or "
+            "another --nproc"
+        )
 
 
 def _check_batch_that_is_known(options: TrainOptions) -> None:
@@ -48,17 +53,7 @@ def _check_batch_that_is_known(options: TrainOptions) -> None:
     sections = {} if options.recipe == AUTO else read_recipe(options.recipe).sections
     given = merged(sections, options.overrides).get("training", {})
     if options.recipe != AUTO or "batch_size" in given:
-        _check_batch(to_recipe({"training": given}), options.nproc)
-
-
-def _check_batch(recipe: Recipe, num_ranks: int) -> None:
-    batch_size = recipe.training.batch_size
-    if batch_size % num_ranks or batch_size < 2 * num_ranks:
-        raise UsageError(
-            f"training.batch_size={batch_size} cannot be divided among {num_ranks} processes: each takes the same "
-            f"number of images, 2 or more; give --set training.batch_size={_nearest(batch_size, num_ranks)}, or "
-            "another --nproc"
-        )
+        check_batch(to_recipe({"training": given}), options.nproc)
 
 
 def device_of_rank(name: str) -> str:

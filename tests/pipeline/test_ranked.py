@@ -7,9 +7,8 @@ import pytest
 
 from anomaly.config import Recipe
 from anomaly.errors import UsageError
-from anomaly.pipeline.ranked import check_recipe
+from anomaly.pipeline.ranked import check_batch
 from anomaly.pipeline.train import TrainOptions, train_bundle
-from anomaly.training.ranks import Ranks
 
 
 def of_batches(size: int) -> Recipe:
@@ -21,12 +20,12 @@ def test_a_batch_that_ranks_cannot_share_is_refused_with_the_nearest_that_they_c
     batch_size: int, num: int, nearest: int
 ) -> None:
     with pytest.raises(UsageError, match=f"^training.batch_size={batch_size} .* --set training.batch_size={nearest},"):
-        check_recipe(of_batches(batch_size), Ranks(0, num))
-    check_recipe(of_batches(nearest), Ranks(0, num))
+        check_batch(of_batches(batch_size), num)
+    check_batch(of_batches(nearest), num)
 
 
 def test_one_rank_takes_any_batch() -> None:
-    check_recipe(of_batches(3), Ranks())
+    check_batch(of_batches(3), 1)
 
 
 class StartedError(Exception):
