@@ -26,7 +26,7 @@ from anomaly.data import (
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA, MAX_REASONS
-from anomaly.inference import Detector, Evidence, load_detector
+from anomaly.inference import Detector, load_detector
 from anomaly.locks import writing_file, writing_folder
 from anomaly.pipeline.heatmaps import Drawable, HeatmapFolder
 from anomaly.pipeline.other_sizes import OtherSizes
@@ -184,42 +184,42 @@ def score_rows(
             yield name, source
 
     stream = read_all(noted(), detector.preprocess, limits=reading.limits, workers=reading.num_threads)
-    num_rows = 0
+    number = 0
     while chunk := list(islice(stream, chunk_size(detector.preprocess))):
-        named = [ahead.popleft() for _ in chunk]
-        readable = [image.pixels for image in chunk if isinstance(image, Picture)]
-        reading.remarks.update(remark for image in chunk if isinstance(image, Picture) for remark in image.remarks)
-        scored: list[dict[str, Value]] = []
-        if readable:
-            pixels = together(readable, detector.preprocess)
-            if heatmaps is None:
-                scored = list(_scored(detector, detector.evidence(pixels), alpha))
-            else:
-                evidence, explanation = detector.examine(pixels)
-                scored = list(_scored(detector, evidence, alpha))
-                maps, verdicts = iter(explanation.heatmap), iter(scored)
-                for number, ((name, source), image) in enumerate(zip(named, chunk, strict=True), start=num_rows):
-                    if isinstance(image, Picture):
-                        verdict = next(verdicts)
-                        is_anomalous = verdict["is_anomalous"] is True
-                        verdict["heatmap"] = heatmaps.draw(
-                            Drawable(number, name, source, image, is_anomalous), next(maps)
-                        )
-        results = iter(scored)
-        for (name, _), image in zip(named, chunk, strict=True):
+        pictures = [image for image in chunk if isinstance(image, Picture)]
+        reading.remarks.update(remark for picture in pictures for remark in picture.remarks)
+        judged = _judged(detector, pictures, alpha, with_heatmaps=heatmaps is not None)
+        for image in chunk:
+            name, source = ahead.popleft()
             if isinstance(image, Picture):
+                row, heatmap = next(judged)
                 warning = reading.other_sizes.add(name, image.height, image.width)
-                yield {"path": name, **next(results), **({"warning": warning} if detector.minds_sizes else {})}
+                if heatmaps is not None and heatmap is not None:
+                    drawable = Drawable(number, name, source, image, row["is_anomalous"] is True)
+                    row["heatmap"] = heatmaps.draw(drawable, heatmap)
+                yield {"path": name, **row, **({"warning": warning} if detector.minds_sizes else {})}
             else:
                 yield {"path": name, "error": str(image)}
-        num_rows += len(chunk)
+            number += 1
 
 
-def _scored(detector: Detector, evidence: Evidence, alpha: float) -> Iterator[dict[str, Value]]:
+def _judged(
+    detector: Detector, pictures: Sequence[Picture], alpha: float, *, with_heatmaps: bool
+) -> Iterator[tuple[dict[str, Value], NDArray[np.float32] | None]]:
+    """What each picture's row says of its evidence, and its heatmap as the model makes it, if asked for."""
+    if not pictures:
+        return
+    pixels = together([picture.pixels for picture in pictures], detector.preprocess)
+    heatmaps: Sequence[NDArray[np.float32] | None] = [None] * len(pictures)
+    if with_heatmaps:
+        evidence, explanation = detector.examine(pixels)
+        heatmaps = explanation.heatmap
+    else:
+        evidence = detector.evidence(pixels)
     terms = zip(*(values.tolist() for values in evidence.terms.values()), strict=True)
-    for score, values in zip(evidence.score.tolist(), terms, strict=True):
+    for score, values, heatmap in zip(evidence.score.tolist(), terms, heatmaps, strict=True):
         verdict = detector.calibration.judge(score, alpha)
-        yield {
+        row: dict[str, Value] = {
             "score": score,
             "p_value": verdict.p_value,
             "is_anomalous": verdict.is_anomalous,
@@ -227,6 +227,7 @@ def _scored(detector: Detector, evidence: Evidence, alpha: float) -> Iterator[di
             **dict(zip(evidence.terms, values, strict=True)),
             "error": None,
         }
+        yield row, heatmap
 
 
 def _with_fdr(rows: Sequence[ResultRow], p_values: NDArray[np.float64], q: float) -> Iterator[ResultRow]:
