@@ -89,7 +89,7 @@ def _score(options: "ArchiveOptions") -> None:
 
     with ArchiveBar(err) as bar:
         summary = score_archive(
-            options, on_total=bar.start, on_shard=bar.shard, on_marking=bar.marking, on_marked=bar.marked
+            options, on_total=bar.start, on_shard=bar.shard, on_marking=bar.marking, on_marked=bar.advance
         )
     tally = summary.tally
     for sentence in summary.shortages:

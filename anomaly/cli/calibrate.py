@@ -21,7 +21,7 @@ from anomaly.cli.console import (
     usage,
 )
 from anomaly.cli.data import say_data
-from anomaly.cli.progress import ImageBar
+from anomaly.cli.progress import CountingBar
 from anomaly.counted import counted
 
 
@@ -42,7 +42,7 @@ def calibrate(
         from anomaly.pipeline.reading import ReadingWatch
 
         alpha = check_alpha(alpha)
-        with ImageBar(err, "Calibrating") as bar:
+        with CountingBar(err, "Calibrating") as bar:
             summary = calibrate_bundle(
                 model,
                 data,

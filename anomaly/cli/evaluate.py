@@ -27,7 +27,7 @@ from anomaly.cli.console import (
     whole_column,
 )
 from anomaly.cli.data import say_data
-from anomaly.cli.progress import ImageBar
+from anomaly.cli.progress import CountingBar
 from anomaly.counted import counted
 
 
@@ -50,7 +50,7 @@ def evaluate(
         from anomaly.pipeline.evaluate import evaluate_bundle
         from anomaly.pipeline.reading import ReadingWatch
 
-        with ImageBar(err, "Reading") as bar:
+        with CountingBar(err, "Reading") as bar:
             summary = evaluate_bundle(
                 model,
                 data,

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from anomaly.cli.console import err, out, usage
-from anomaly.cli.progress import ImageBar
+from anomaly.cli.progress import CountingBar
 from anomaly.counted import counted
 from anomaly.extras import require
 
@@ -31,7 +31,7 @@ def history_export(
         from service.records.history.export import export_corrections
         from service.settings import place_of
 
-        with ImageBar(err, "Looking") as bar:
+        with CountingBar(err, "Looking") as bar:
             made = export_corrections(place_of(history), images, out_, on_total=bar.start, on_image=bar.advance)
     out.print(
         f"wrote {escape(str(out_))}: {counted(made.num_calibrate, 'normal image')} to calibrate with; to evaluate on, "

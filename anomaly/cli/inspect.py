@@ -19,7 +19,7 @@ from anomaly.cli.console import (
     say_reasons,
     usage,
 )
-from anomaly.cli.progress import ImageBar
+from anomaly.cli.progress import CountingBar
 from anomaly.counted import counted
 
 
@@ -47,7 +47,7 @@ def inspect(
         needs_torch("anomaly inspect")
         from anomaly.pipeline.inspect import inspect_bundle
 
-        with ImageBar(err, "Reading") as bar:
+        with CountingBar(err, "Reading") as bar:
             summary = inspect_bundle(
                 model,
                 data,

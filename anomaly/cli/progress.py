@@ -17,37 +17,13 @@ if TYPE_CHECKING:
 _LOG_EVERY_S = 60.0
 
 
-class ImageBar:
-    """A bar that counts images."""
+class CountingBar:
+    """A bar that counts what is done, such as images."""
 
     def __init__(self, console: Console, title: str) -> None:
-        self._progress = _progress(console)
-        self._task = self._progress.add_task(title, total=None)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def start(self, total: int) -> None:
-        """The number of images is known."""
-        self._progress.update(self._task, total=total)
-
-    def advance(self) -> None:
-        """One more image is done."""
-        self._progress.advance(self._task)
-
-
-class ArchiveBar:
-    """Shards, with images a second and errors by kind, and the time that remains."""
-
-    def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = _progress(console)
-        self._task = self._progress.add_task("Scoring shards", total=None)
-        self._total = 0
+        self._task = self._progress.add_task(title, total=None)
         self._logged_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -58,51 +34,51 @@ class ArchiveBar:
         self._progress.stop()
 
     def start(self, total: int) -> None:
-        """The number of shards is known."""
-        self._total = total
+        """So many are to be done."""
         self._progress.update(self._task, total=total)
+
+    def advance(self) -> None:
+        """One more is done."""
+        self._progress.advance(self._task)
+
+    def _log(self, line: str) -> None:
+        """One line a minute, where there is no bar."""
+        if not self._console.is_terminal and time.monotonic() - self._logged_at > _LOG_EVERY_S:
+            self._console.print(line)
+            self._logged_at = time.monotonic()
+
+
+class ArchiveBar(CountingBar):
+    """Counts shards, with images a second and errors by kind, and the time that remains; then those that are marked."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console, "Scoring shards")
 
     def shard(self, tally: "Tally") -> None:
         """One more shard is done, or has failed."""
         errors = "; ".join(f"{num:,} × {kind}" for kind, num in tally.errors.most_common(3))
         told = f"{tally.images_per_second:,.0f} images/s{'  ' if errors else ''}{errors}"
         self._progress.update(self._task, completed=tally.num_shards, curves=escape(told))
-        if not self._console.is_terminal and time.monotonic() - self._logged_at > _LOG_EVERY_S:
-            remaining_s = (self._total - tally.num_shards) * tally.seconds / tally.num_shards
-            left = timedelta(seconds=round(remaining_s))
-            self._console.print(f"shard {tally.num_shards:,}/{self._total:,}  {left} left  {escape(told)}")
-            self._logged_at = time.monotonic()
+        total = int(self._progress.tasks[0].total or 0)
+        left = timedelta(seconds=round((total - tally.num_shards) * tally.seconds / tally.num_shards))
+        self._log(f"shard {tally.num_shards:,}/{total:,}  {left} left  {escape(told)}")
 
     def marking(self) -> None:
         """All are scored; now the column `fdr_rejected` is set."""
         self._progress.update(self._task, description="Marking shards", completed=0)
 
-    def marked(self) -> None:
-        """One more shard has the column."""
-        self._progress.advance(self._task)
 
+class TrainingBar(CountingBar):
+    """Counts images as they are read, then shows the stages of training: losses, D(x) and D(G(z)) beside steps.
 
-class TrainingBar:
-    """Reading, then the stages of training, with losses, D(x) and D(G(z)) beside steps; then calibration.
-
-    Each stage has a count and a remaining time of its own.
+    Each stage, and the calibration at the end, has a count and a remaining time of its own.
     """
 
     def __init__(self, console: Console, max_minutes: float | None) -> None:
-        self._console = console
+        super().__init__(console, "Reading")
         self._steps = 0
         self._limit = f", at most {max_minutes:g} min" if max_minutes is not None else ""
-        self._progress = _progress(console)
         self._stage, self._logged_as = "Reading", ""
-        self._task = self._progress.add_task(self._stage, total=None)
-        self._logged_at = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
 
     def recipe(self, resolved: "Resolved") -> None:
         """The recipe is known: a line above the bar says which, and why it was chosen."""
@@ -114,14 +90,6 @@ class TrainingBar:
         if not resolved.recipe.has_generator:
             told += f" for each network{self._limit}{' for all steps' if self._limit else ''}"
         self._console.print(escape(told))
-
-    def reading(self, total: int) -> None:
-        """The number of images is known."""
-        self._progress.update(self._task, total=total)
-
-    def image(self) -> None:
-        """One more image is read."""
-        self._progress.advance(self._task)
 
     def progress(self, stage: str, done: int, total: int | None) -> None:
         """So many pictures or steps of a stage are done; None where it counts nothing."""
@@ -163,12 +131,6 @@ class TrainingBar:
         """A stage of its own: nothing of the count, the time and the losses of the one before is left."""
         self._progress.remove_task(self._task)
         self._stage, self._task = stage, self._progress.add_task(stage, total=total)
-
-    def _log(self, line: str) -> None:
-        """One line a minute, where there is no bar."""
-        if not self._console.is_terminal and time.monotonic() - self._logged_at > _LOG_EVERY_S:
-            self._console.print(line)
-            self._logged_at = time.monotonic()
 
 
 def _progress(console: Console) -> Progress:

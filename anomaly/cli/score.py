@@ -20,7 +20,7 @@ from anomaly.cli.console import (
     say_reasons,
     usage,
 )
-from anomaly.cli.progress import ImageBar
+from anomaly.cli.progress import CountingBar
 from anomaly.counted import counted
 
 
@@ -40,7 +40,7 @@ def score(
         from anomaly.data import Why, left_out_sentences
         from anomaly.pipeline.score import score_paths
 
-        with ImageBar(err, "Scoring") as bar:
+        with CountingBar(err, "Scoring") as bar:
             summary = score_paths(
                 model,
                 inputs,

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from anomaly.cli.progress import ImageBar, TrainingBar
+from anomaly.cli.progress import CountingBar, TrainingBar
 from anomaly.config import Recipe
 from anomaly.recipes import Resolved
 
@@ -41,7 +41,7 @@ def assert_drawn(stream: StringIO, stage: str, count: str) -> None:
 
 def test_images_are_counted_on_a_terminal() -> None:
     console, stream = a_console(terminal=True)
-    with ImageBar(console, "Scoring") as bar:
+    with CountingBar(console, "Scoring") as bar:
         bar.start(3)
         bar.advance()
         bar.advance()
@@ -53,8 +53,8 @@ def test_training_shows_its_curves_on_a_terminal() -> None:
     console, stream = a_console(terminal=True)
     with TrainingBar(console, 2.5) as bar:
         bar.recipe(a_recipe(40))
-        bar.reading(7)
-        bar.image()
+        bar.start(7)
+        bar.advance()
         bar.step(10, CURVES)
     shown = stream.getvalue()
     assert "Training, at most 2.5 min" in shown
@@ -91,9 +91,9 @@ def test_each_stage_is_whole_at_80_columns(method: str) -> None:
     console, stream = a_console(terminal=True, width=80)
     with TrainingBar(console, 120) as bar:
         bar.recipe(a_recipe(STEPS, method=method))
-        bar.reading(STEPS)  # as many images as steps
+        bar.start(STEPS)  # as many images as steps
         for _ in range(STEPS):
-            bar.image()
+            bar.advance()
         bar._progress.refresh()
         assert_drawn(stream, "Reading", "20000/20000")
         networks = []
@@ -164,7 +164,7 @@ def test_a_log_has_a_line_a_minute_and_no_bars(monkeypatch: pytest.MonkeyPatch) 
     now = [0.0]
     monkeypatch.setattr("anomaly.cli.progress.time.monotonic", lambda: now[0])
     console, stream = a_console(terminal=False)
-    with ImageBar(console, "Scoring") as images:
+    with CountingBar(console, "Scoring") as images:
         images.start(1)
         images.advance()
     with TrainingBar(console, None) as bar:
