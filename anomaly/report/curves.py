@@ -4,19 +4,17 @@ A game between D and G that minimax plays has a known end, p_g = p_data, where D
 50 % and V(D, G) = -log 4 (Goodfellow 2014, Theorem 1). Dashed lines show it.
 """
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from anomaly.config import AuxiliaryConfig
-from anomaly.report.plots import DOTS_PER_INCH, LIGHT, dress
+from anomaly.report.plots import LIGHT, draw_panels_png
 
 PANEL_INCHES = (4.4, 2.7)
 MAX_COLUMNS = 3
@@ -72,20 +70,8 @@ def curves_png(history: History, *, has_optimum: bool) -> bytes:
     """The figure as a PNG file; rows of the history are steps, and may differ in their columns."""
     drawn = panels(history, has_optimum=has_optimum)
     num_columns = min(MAX_COLUMNS, len(drawn)) if len(drawn) != 4 else 2
-    num_rows = -(-len(drawn) // num_columns)
-    figure = Figure(
-        figsize=(PANEL_INCHES[0] * num_columns, PANEL_INCHES[1] * num_rows),
-        dpi=DOTS_PER_INCH,
-        layout="constrained",
-        facecolor=LIGHT.paper,
-    )
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
-    for number, panel in enumerate(drawn, start=1):
-        axes = figure.add_subplot(num_rows, num_columns, number, facecolor=LIGHT.paper)
-        _draw_panel(axes, panel, history)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()
+    titled = [(panel.title, lambda axes, panel=panel: _draw_panel(axes, panel, history)) for panel in drawn]
+    return draw_panels_png(titled, LIGHT, panel_inches=PANEL_INCHES, num_columns=num_columns, padding_inches=0.12)
 
 
 def moving_mean(values: Values, window: int) -> Values:
@@ -108,7 +94,6 @@ def _only(panel: Panel, names: Mapping[str, None]) -> Panel:
 
 
 def _draw_panel(axes: Axes, panel: Panel, history: History) -> None:
-    axes.set_title(panel.title, loc="left", fontsize=10.5, weight="bold", color=LIGHT.ink)
     series = {name: _series(history, name) for name in panel.columns}
     for (name, (steps, values)), colour in zip(series.items(), (LIGHT.normal, LIGHT.anomalous), strict=False):
         _draw_curve(axes, steps, values, panel.columns[name], colour)
@@ -141,7 +126,6 @@ def _draw_panel(axes: Axes, panel: Panel, history: History) -> None:
             handlelength=1,
             handletextpad=0.4,
         )
-    dress(axes, LIGHT)
 
 
 def _draw_curve(axes: Axes, steps: Values, values: Values, told: str, colour: str) -> None:

@@ -1,14 +1,13 @@
 """How small a defect is found, as one figure: a panel for each kind, the share found over the length of the defect."""
 
-import io
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from anomaly.bundle import DetectabilityCell, DetectabilityRecord
-from anomaly.report.plots import DOTS_PER_INCH, LIGHT, Theme, dress
+from anomaly.report.plots import LIGHT, Theme, draw_panels_png
 
 PANEL_INCHES = (3.1, 2.5)
 MAX_COLUMNS = 4
@@ -21,32 +20,28 @@ def detectability_png(record: DetectabilityRecord, theme: Theme = LIGHT) -> byte
     kinds: dict[str, list[list[DetectabilityCell]]] = {}
     for (kind, _), cells in record.curves.items():
         kinds.setdefault(kind, []).append(cells)
-    num_columns = min(MAX_COLUMNS, len(kinds))
-    num_rows = -(-len(kinds) // num_columns)
-    figure = Figure(
-        figsize=(PANEL_INCHES[0] * num_columns, PANEL_INCHES[1] * num_rows),
-        dpi=DOTS_PER_INCH,
-        layout="constrained",
-        facecolor=theme.paper,
-    )
+    titled = [
+        (kind.capitalize(), partial(_draw_panel, curves=curves, record=record, theme=theme))
+        for kind, curves in kinds.items()
+    ]
+    return draw_panels_png(titled, theme, panel_inches=PANEL_INCHES, num_columns=min(MAX_COLUMNS, len(kinds)))
+
+
+def _draw_panel(
+    axes: Axes, curves: Sequence[Sequence[DetectabilityCell]], record: DetectabilityRecord, theme: Theme
+) -> None:
+    """One kind, a curve for each contrast; the axes of lengths are the same for all kinds."""
     lengths = sorted({cell.length for cell in record.cells})
-    for number, (kind, curves) in enumerate(kinds.items(), start=1):
-        axes = figure.add_subplot(num_rows, num_columns, number, facecolor=theme.paper)
-        axes.set_title(kind.capitalize(), loc="left", fontsize=10.5, weight="bold", color=theme.ink)
-        axes.axhline(record.alpha, color=theme.muted, linestyle=(0, (1, 2)), linewidth=1)
-        for place, curve in enumerate(curves):
-            _draw_curve(axes, curve, place, theme)
-        axes.set(ylim=(-0.03, 1.05), xlabel=_xlabel(curves[0][0]), ylabel="found")
-        axes.set_xscale("log", base=2)
-        axes.set_xlim(lengths[0] / 1.3, lengths[-1] * 1.3)
-        axes.set_xticks(lengths, [str(length) for length in lengths])
-        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        if len(curves) > 1:
-            axes.legend(loc="best", fontsize=7.5, frameon=False, labelcolor=theme.ink, title_fontsize=7.5)
-        dress(axes, theme)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()
+    axes.axhline(record.alpha, color=theme.muted, linestyle=(0, (1, 2)), linewidth=1)
+    for place, curve in enumerate(curves):
+        _draw_curve(axes, curve, place, theme)
+    axes.set(ylim=(-0.03, 1.05), xlabel=_xlabel(curves[0][0]), ylabel="found")
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(lengths[0] / 1.3, lengths[-1] * 1.3)
+    axes.set_xticks(lengths, [str(length) for length in lengths])
+    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    if len(curves) > 1:
+        axes.legend(loc="best", fontsize=7.5, frameon=False, labelcolor=theme.ink, title_fontsize=7.5)
 
 
 def _draw_curve(axes: Axes, curve: Sequence[DetectabilityCell], place: int, theme: Theme) -> None:

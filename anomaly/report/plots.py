@@ -5,7 +5,7 @@ anomalous (Okabe and Ito's colours, which the colour-blind can tell apart), and 
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -74,11 +74,31 @@ def precision_recall_png(scores: ScoreArray, labels: Labels, threshold: float | 
 
 def draw_png(title: str, draw: Callable[[Axes], None], theme: Theme) -> bytes:
     """A figure as a PNG file, with `draw` to fill its axes."""
-    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="constrained", facecolor=theme.paper)
-    axes = figure.add_subplot(facecolor=theme.paper)
-    axes.set_title(title, loc="left", fontsize=10.5, weight="bold", color=theme.ink)
-    draw(axes)
-    dress(axes, theme)
+    return draw_panels_png([(title, draw)], theme, panel_inches=SIZE_INCHES)
+
+
+def draw_panels_png(
+    panels: Sequence[tuple[str, Callable[[Axes], None]]],
+    theme: Theme,
+    *,
+    panel_inches: tuple[float, float],
+    num_columns: int = 1,
+    padding_inches: float | None = None,
+) -> bytes:
+    """A figure of panels in rows as a PNG file: the title of each, and what fills its axes.
+
+    `padding_inches` is around each panel; by default matplotlib's.
+    """
+    num_rows = -(-len(panels) // num_columns)
+    figsize = panel_inches[0] * num_columns, panel_inches[1] * num_rows
+    figure = Figure(figsize=figsize, dpi=DOTS_PER_INCH, layout="constrained", facecolor=theme.paper)
+    if padding_inches is not None:
+        figure.get_layout_engine().set(w_pad=padding_inches, h_pad=padding_inches)  # type: ignore[union-attr, call-arg]
+    for number, (title, draw) in enumerate(panels, start=1):
+        axes = figure.add_subplot(num_rows, num_columns, number, facecolor=theme.paper)
+        axes.set_title(title, loc="left", fontsize=10.5, weight="bold", color=theme.ink)
+        draw(axes)
+        dress(axes, theme)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()
