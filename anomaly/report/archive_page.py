@@ -2,18 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from anomaly.counted import counted, percent
-from anomaly.report.heat import LEGEND
-from anomaly.report.page import Chart, ShownExample
-from anomaly.report.pictures import data_uri, legend_uri
-from anomaly.report.plots import DARK, LIGHT, Theme, draw_png
+from anomaly.report.page import ShownExample
+from anomaly.report.plots import Theme, draw_png
+from anomaly.report.templates import Chart, render
 
 _MANY = 1000  # from here on an axis of counts has a number for each power of ten only
 
@@ -63,23 +59,17 @@ class ArchiveFindings:
 
 
 def render_archive(findings: ArchiveFindings) -> str:
-    """The whole page as HTML, which needs no other file. File names pass jinja's autoescape."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"counted": counted, "percent": percent}
-    package = files(__package__)
-    template = environment.from_string(package.joinpath("archive.html.jinja").read_text("utf-8"))
-    return template.render(
+    """The whole page as HTML."""
+    return render(
+        "archive.html.jinja",
         findings=findings,
         manifest=findings.manifest,
-        css=package.joinpath("report.css").read_text("utf-8"),
         charts=[
             _chart("How the scores are spread", ("Anomaly score", "Images"), findings.scores, findings.threshold),
             _chart("How the p-values are spread", ("p-value", "Images"), findings.p_values),
             _chart("Flagged share by shard", ("Share of a shard's images", "Shards"), findings.shares, is_share=True),
         ],
         examples=findings.strangest,
-        legend=legend_uri(),
-        legend_words=LEGEND,
     )
 
 
@@ -111,7 +101,7 @@ def _chart(
 
         return draw_png(title, draw, theme)
 
-    return Chart(title, data_uri(draw_with(LIGHT)), data_uri(draw_with(DARK)))
+    return Chart.of(title, draw_with)
 
 
 def _scale_counts(axes: Axes, most: int) -> None:

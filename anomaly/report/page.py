@@ -1,34 +1,19 @@
-"""`report.html`: one page that needs no other file, no script and no network.
-
-Every text from outside, file names above all, passes jinja's autoescape.
-"""
+"""`report.html`: what an evaluation found, on one page."""
 
 from dataclasses import dataclass
-from importlib.resources import files
-
-from jinja2 import Environment, StrictUndefined
+from functools import partial
 
 from anomaly.calibration import is_above
-from anomaly.counted import counted, percent
 from anomaly.evaluation.contradictions import outlying_term
 from anomaly.evaluation.results import Evaluation, Example
 from anomaly.evaluation.summary import Summary
 from anomaly.evaluation.verdict import BASELINE_NAMES, verdict_lines
 from anomaly.report.detectability import detectability_png
-from anomaly.report.heat import LEGEND
 from anomaly.report.histogram import histogram_png
-from anomaly.report.pictures import ExamplePictures, data_uri, draw_example, legend_uri
+from anomaly.report.pictures import ExamplePictures, draw_example
 from anomaly.report.places import strength_text
-from anomaly.report.plots import DARK, LIGHT, precision_recall_png, roc_png
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One figure for pages of either colour scheme, as data URIs."""
-
-    alt: str
-    light: str
-    dark: str
+from anomaly.report.plots import precision_recall_png, roc_png
+from anomaly.report.templates import Chart, render
 
 
 @dataclass(frozen=True)
@@ -56,14 +41,10 @@ class ShownExample:
 
 def render_page(evaluation: Evaluation, summary: Summary) -> str:
     """The whole page as HTML."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "number": _number, "counted": counted, "reason": _reason}
-    package = files(__package__)
-    template = environment.from_string(package.joinpath("report.html.jinja").read_text("utf-8"))
-    return template.render(
+    return render(
+        "report.html.jinja",
         evaluation=evaluation,
         summary=summary,
-        css=package.joinpath("report.css").read_text("utf-8"),
         verdict=verdict_lines(evaluation, summary),
         standing=summary.standing,
         contenders=_contenders(evaluation, summary),
@@ -72,8 +53,6 @@ def render_page(evaluation: Evaluation, summary: Summary) -> str:
         charts=_charts(evaluation),
         detectability=_detectability_chart(evaluation),
         groups=_draw_groups(evaluation),
-        legend=legend_uri(),
-        legend_words=LEGEND,
     )
 
 
@@ -109,18 +88,14 @@ def _charts(evaluation: Evaluation) -> list[Chart]:
         "Histograms of the scores of normals and anomalies with the threshold": histogram_png,
     }
     scores, labels, threshold = evaluation.scores, evaluation.labels, evaluation.threshold
-    return [
-        Chart(alt, *(data_uri(draw(scores, labels, threshold, theme)) for theme in (LIGHT, DARK)))
-        for alt, draw in figures.items()
-    ]
+    return [Chart.of(alt, partial(draw, scores, labels, threshold)) for alt, draw in figures.items()]
 
 
 def _detectability_chart(evaluation: Evaluation) -> Chart | None:
     record = evaluation.detectability
     if record is None:
         return None
-    uris = (data_uri(detectability_png(record, theme)) for theme in (LIGHT, DARK))
-    return Chart("Share of drawn defects found over their size", *uris)
+    return Chart.of("Share of drawn defects found over their size", partial(detectability_png, record))
 
 
 def _draw_groups(evaluation: Evaluation) -> dict[str, list[ShownExample]]:
@@ -141,12 +116,3 @@ def _remark(example: Example, evaluation: Evaluation, *, alarm: bool) -> str | N
     term = outlying_term(example.standardised, evaluation.outlying)
     though = "" if evaluation.threshold is None else "though "  # it passed
     return f"{though}{term.name} is {term.value:.0f} standard deviations above normal images" if term else None
-
-
-def _reason(text: str, path: str) -> str:
-    """Why a file failed, for a row that has its path already."""
-    return text.removeprefix(f"{path}: ")
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
