@@ -1,7 +1,7 @@
 """Starts the processes that train one model together on this machine, by torchrun's own agent.
 
     this process (agent)  ──starts──►  rank 0, rank 1, …, each calls `train` as if torchrun had started it
-            ◄── what rank 0 shows its watch, over a queue; at the end the bundle or the error ──┘
+            ◄── what rank 0 shows its watch, over a pipe; at the end the bundle or the error ───┘
 
 Nothing is restarted: a training that was ended goes on with --resume. What the processes print goes to files, so that
 a mistake is told once, and here.
@@ -15,11 +15,11 @@ import threading
 import uuid
 from _thread import interrupt_main
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from functools import partial
 from multiprocessing import get_context
-from multiprocessing.queues import SimpleQueue
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,8 +31,6 @@ from anomaly.pipeline.train_options import TrainOptions, TrainWatch
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-
-Events = SimpleQueue[tuple[str, tuple[Any, ...]] | None]
 
 
 class _HasBundle(Protocol):
@@ -54,8 +52,7 @@ def launch(train: Train, options: TrainOptions, watch: TrainWatch) -> Path:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    events: Events = get_context("spawn").SimpleQueue()
-    with TemporaryDirectory(prefix="anomaly-ranks-") as folder, _quiet(), _own_signals(), _shown(events, watch):
+    with TemporaryDirectory(prefix="anomaly-ranks-") as folder, _quiet(), _own_signals(), _shown(watch) as sender:
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -69,7 +66,7 @@ def launch(train: Train, options: TrainOptions, watch: TrainWatch) -> Path:
             shutdown_timeout=5,
         )
         try:
-            results = elastic_launch(config, _work)(train, replace(options, nproc=1), events)
+            results = elastic_launch(config, _work)(train, replace(options, nproc=1), sender)
         except ChildFailedError as error:
             raise LostRankError(_why(error, options.nproc, Path(folder))) from error
         except SignalException as error:
@@ -82,14 +79,14 @@ def launch(train: Train, options: TrainOptions, watch: TrainWatch) -> Path:
     return result
 
 
-def _work(train: Train, options: TrainOptions, events: Events) -> Path | Exception | None:
+def _work(train: Train, options: TrainOptions, sender: Connection) -> Path | Exception | None:
     """One rank."""
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are on this machine
     leads = os.environ["RANK"] == "0"
     watch = TrainWatch()
     if leads:
-        watch = TrainWatch(**{field.name: partial(_send, events, field.name) for field in fields(TrainWatch)})
+        watch = TrainWatch(**{field.name: partial(_send, sender, field.name) for field in fields(TrainWatch)})
     try:
         bundle_path: Path = train(options, watch).bundle.ref.path
     except LostRankError:
@@ -99,18 +96,21 @@ def _work(train: Train, options: TrainOptions, events: Events) -> Path | Excepti
     return bundle_path
 
 
-def _send(events: Events, name: str, *arguments: object) -> None:
-    events.put((name, arguments))
+def _send(sender: Connection, name: str, *arguments: object) -> None:
+    sender.send((name, arguments))
 
 
 @contextmanager
-def _shown(events: Events, watch: TrainWatch) -> Iterator[None]:
-    """Until the block ends, what comes is what `watch` is called with."""
+def _shown(watch: TrainWatch) -> Iterator[Connection]:
+    """Where rank 0 sends what `watch` is called with, until the block ends and no other process can send.
+
+    A pipe and no queue: one process writes, so it needs no lock, which a process that was killed would keep for ever.
+    """
+    receiver, sender = get_context("spawn").Pipe(duplex=False)
     errors: list[Exception] = []
 
     def show() -> None:
-        while (event := events.get()) is not None:  # to the end, or rank 0 would wait for room in the queue
-            name, arguments = event
+        for name, arguments in _received(receiver):  # to the end, or rank 0 would wait for room in the pipe
             try:
                 if not errors:
                     getattr(watch, name)(*arguments)
@@ -121,13 +121,20 @@ def _shown(events: Events, watch: TrainWatch) -> Iterator[None]:
     thread = threading.Thread(target=show, name="watch of rank 0", daemon=True)
     thread.start()
     try:
-        yield
+        yield sender
     finally:
-        events.put(None)
+        sender.close()
         thread.join()
-        events.close()
+        receiver.close()
         if errors:
             raise errors[0]
+
+
+def _received(receiver: Connection) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """What `_send` has sent, until all that could send have ended. Half of an event is none: its sender was killed."""
+    with suppress(EOFError, OSError):
+        while True:
+            yield receiver.recv()
 
 
 @contextmanager
