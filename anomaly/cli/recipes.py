@@ -107,7 +107,7 @@ def recipes_try(
 
         options = TrialOptions(
             data=data,
-            recipes=tuple(names(recipes)),
+            recipes=names(recipes),
             normal=names(normal),
             groups=groups,
             region=region,

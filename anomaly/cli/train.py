@@ -151,11 +151,7 @@ def train(
     if bundle.manifest.data.num_left_out:
         err.print(left_out(bundle.manifest.data.num_left_out, bundle))
     if bundle.manifest.warnings:
-        err.print(f"warnings of this training stand in the model card, {_card(bundle.ref.path)}")
-
-
-def _card(folder: Path) -> str:
-    return escape(str(folder / "README.md"))
+        err.print(f"warnings of this training stand in the model card, {escape(str(bundle.ref.path / 'README.md'))}")
 
 
 def _command() -> str:

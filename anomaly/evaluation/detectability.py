@@ -110,13 +110,13 @@ def _score_s(picture: Pixels, flag: Flag) -> float:
     flag([picture])
     if (first_s := time.monotonic() - started) > SLOW_S:
         return first_s
-    together = [picture] * min(_together(picture), MAX_TOGETHER // 4)
+    together = [picture] * min(_num_together(picture), MAX_TOGETHER // 4)
     started = time.monotonic()
     flag(together)
     return max((time.monotonic() - started) / len(together), 1e-6)
 
 
-def _together(picture: Pixels) -> int:
+def _num_together(picture: Pixels) -> int:
     return max(1, min(MAX_TOGETHER, MAX_BYTES // picture.nbytes))
 
 
@@ -131,7 +131,7 @@ def _spoilt(
         spoilt = spoil_picture(picture, defect, np.random.default_rng((*seed, *defect.seed)), inside=inside)
         if spoilt is not None:
             several.append((defect, spoilt))
-        if len(several) == _together(picture):
+        if len(several) == _num_together(picture):
             yield several
             several = []
     if several:

@@ -31,10 +31,10 @@ class Discriminator(nn.Module):
                 for name, (a, b) in zip(convolution_names(plan), pairwise(channels), strict=True)
             }
         )
-        last, joint = channels[-1], plan.joint and images == 1
-        self.embed = nn.Sequential(nn.Linear(plan.latent_dim, last), nn.LeakyReLU(LEAK)) if joint else None
+        last, is_joint = channels[-1], plan.joint and images == 1
+        self.embed = nn.Sequential(nn.Linear(plan.latent_dim, last), nn.LeakyReLU(LEAK)) if is_joint else None
         self.joint = nn.Sequential(nn.Conv2d(2 * last, last, kernel_size=1), nn.LeakyReLU(LEAK))
-        if not joint:
+        if not is_joint:  # its weights are drawn all the same: without that, a seed would give other networks
             self.joint = nn.Sequential()
         self.to_logit = nn.Sequential(nn.Flatten(), nn.Linear(last * 4 * 4, 1))
 

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
@@ -142,11 +142,7 @@ def evaluate_bundle(
                 limits=limits,
             )
         known = known_parts(dataset, stores, detector.bundle.contents, groups)
-        evaluation = replace(
-            _evaluation(detector, dataset, scored, test_store, baselines, alpha, limits),
-            counted=counted_normals(dataset, scored.samples, scored.pixels, known.names),
-            parts=parts_shown(dataset, scored.samples),
-        )
+        evaluation = _evaluation(detector, dataset, scored, test_store, baselines, known.names, alpha, limits)
         summary = summarise(evaluation)
         write_report(evaluation, summary, out)
         return EvaluationSummary(
@@ -198,6 +194,7 @@ def _evaluation(
     scored: ScoredImages,
     store: PixelStore,
     baselines: Baselines,
+    known: frozenset[str],
     alpha: float,
     limits: Limits,
 ) -> Evaluation:
@@ -227,6 +224,8 @@ def _evaluation(
         failures=list(store.errors),
         num_calibration=detector.calibration.num_calibration,
         seed=bundle.manifest.recipe.training.seed,
+        counted=counted_normals(dataset, scored.samples, scored.pixels, known),
+        parts=parts_shown(dataset, scored.samples),
         detectability=bundle.manifest.detectability,
         region=region_note(detector.preprocess.region),
         outlying=detector.outlying,

@@ -153,7 +153,7 @@ def _judge_by(
         x = to_float(torch.from_numpy(pixels[chosen]).to(device))
         criterion = float(f"{stop_criterion(state.ema, x, z):.6g}")
         if config.keep == "best":
-            state.compare(criterion)
+            state.keep_if_best(criterion)
         return {"criterion": criterion}
 
     return judge

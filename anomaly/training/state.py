@@ -84,7 +84,7 @@ class TrainingState:
                 elif average is not value:
                     average.copy_(value)
 
-    def compare(self, criterion: float) -> None:
+    def keep_if_best(self, criterion: float) -> None:
         """Keep the averaged networks as they are now if none were better."""
         if self.best is None or criterion < self.best.criterion:
             self.best = Best(copy_sharing_frozen(self.ema), self.step, criterion)

@@ -169,9 +169,8 @@ def _move_generator(state: TrainingState, move: _Move, config: TrainingConfig) -
                 "cycle_z": cycle_z_loss(move.z, widened(z_cycle)),
             }
             loss = loss + config.cycle_x * losses["cycle_x"] + config.cycle_z * losses["cycle_z"]
-        elif (
-            networks.E is not None and state.encoder_from is None
-        ):  # beside the game, which it does not touch: a start for the search
+        elif networks.E is not None and state.encoder_from is None:
+            # beside the game, which it does not touch: a start for the search
             losses = {"cycle_z": cycle_z_loss(move.z, widened(networks.encode(move.x_fake.detach())))}
             loss = loss + losses["cycle_z"]
     grad_g = descend(state.optimizer_g, loss, state.ranks)
