@@ -178,7 +178,7 @@ def test_minutes_are_counted_from_the_first_step(drawn_parts: Path, tmp_path: Pa
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("anomaly.pipeline.time_limit.time.monotonic", lambda: clock[0])
-        patch.setattr("anomaly.training.places.fit.draw_pool", an_hour_later)
+        patch.setattr("anomaly.training.places.material.draw_pool", an_hour_later)
         assert train_bundle(options).bundle.manifest.num_steps == 20
 
 

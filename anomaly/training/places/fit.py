@@ -10,38 +10,25 @@ dimensions); where (n, 2), as shares of height and width; evidence (k, h/8, w/8)
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations, count, zip_longest
+from itertools import combinations, zip_longest
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from anomaly.config import FeaturesConfig, Place, TrainingConfig
-from anomaly.config.places import PLACE
-from anomaly.data import Pixels, PixelsOfImages
-from anomaly.networks.places import NUM_FEATURES, MainAxes, PlaceDiscriminator, PlaceNetworks
+from anomaly.data import PixelsOfImages
+from anomaly.networks.places import MainAxes, PlaceDiscriminator, PlaceNetworks
 from anomaly.networks.restorer import MapRestorer
 from anomaly.training.curves import REPORT_EVERY, HistoryRow, means
-from anomaly.training.places.aligned import find_reference
 from anomaly.training.places.discriminator import train_discriminator
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample, evidence_of
+from anomaly.training.places.material import Material, see, telling
 from anomaly.training.places.memory import remember, vectors_of
-from anomaly.training.places.pool import Extract, PlacePool, draw_pool
+from anomaly.training.places.pool import Extract
 from anomaly.training.places.restorer import train_restorer
-from anomaly.training.places.spoilt import (
-    CHOOSING_KINDS,
-    SIDES,
-    SMALL_SIDES,
-    TRAINING_KINDS,
-    spoilt_all_over,
-    spoilt_images,
-)
 from anomaly.training.places.statistics import WAYS, Way, clearly_better, measured, place_statistics
 from anomaly.training.places.steps import StepWatch
 from anomaly.training.ranks import ALONE, Ranks
-from anomaly.training.spacing import evenly_spaced
 
 SIGMAS = (0.5, 1.0, 2.0)
 NOVELTY, DOUBT, RESIDUAL, RESIDUAL_HALF = range(4)  # of evidence
@@ -49,10 +36,7 @@ _NETWORKS = {NOVELTY: "memory", DOUBT: "D", RESIDUAL: "restorer", RESIDUAL_HALF:
 _FIELDS = _NETWORKS | {DOUBT: "discriminator"}  # of the recipe
 _PLAYERS = {RESIDUAL: "g", RESIDUAL_HALF: "g_half"}
 _TOLD = {RESIDUAL: "restorer", RESIDUAL_HALF: "restorer at half size"}
-MAX_NEGATIVES, MAX_RESTORED, MAX_CHOSEN_BY = 96, 384, 40  # images that are spoilt
-_SPOILT_PIXELS, _FEWEST = 40_000_000, 8  # of all of these images, and images
 _SPOILT_ALONE, _FAR = 0.9, 10.0  # share of the negatives that are spoilt, and how far from normals the others lie
-_SPOILT_SHARE = 0.25  # of a place's pixels
 
 
 @dataclass(frozen=True)
@@ -103,28 +87,20 @@ def fit_places(
     Raises:
         DivergedError: a loss is not finite any more.
     """
-    seed = training.seed
-    may_align = bool(config.memory) and config.places in ("auto", Place.ALIGNED)
-    is_needed = config.places is Place.ALIGNED
-    reference = find_reference(pixels, train, select, is_needed=is_needed) if may_align else None
     restorers = _restorers(networks)
-    chosen_by_rows = _as_many_as_fit(pixels, select, MAX_CHOSEN_BY)
-    negative_rows = _as_many_as_fit(pixels, train, MAX_NEGATIVES) if config.spoilt else []
-    restored_rows = _as_many_as_fit(pixels, train, MAX_RESTORED) if restorers else []
-    num_pictures = len(train) + 2 * len(chosen_by_rows) + len(negative_rows) + 2 * len(restored_rows)
-    seen = _told(extract, "Computing maps", num_pictures, on_progress)
-    pool = draw_pool(pixels, train, config, list(restorers.values()), seen, reference, seed)
-    networks.axes.fit(pool.places[:, : len(networks.axes.centre)], whiten=True)
-    remembered = pool.places[:, NUM_FEATURES - len(networks.memory_axes.centre) : NUM_FEATURES]
-    networks.memory_axes.fit(remembered, whiten=False, by_channel=config.memory_maps == "coarse")
-    sides, spoil = (SMALL_SIDES, spoilt_all_over) if config.points else (SIDES, spoilt_images)
-    to_choose = spoilt_images(pixels, chosen_by_rows, CHOOSING_KINDS, seed, sides, has_region=has_region)
-    negatives = spoil(pixels, negative_rows, TRAINING_KINDS, seed, has_region=has_region)
-    to_restore = spoilt_images(pixels, restored_rows, TRAINING_KINDS, seed, has_region=has_region)
-    look = Look(seen, reference)
-    chosen_by = ChosenBy([look(pixels[row]) for row in chosen_by_rows], [look(image) for image, _ in to_choose])
-    spoilt_places = _places_of(negatives, networks.axes, seen)
-    pairs = _pairs_of((pixels[row] for row in restored_rows), to_restore, list(restorers.values()), seen)
+    material = see(
+        pixels,
+        train,
+        select,
+        networks,
+        list(restorers.values()),
+        config,
+        training.seed,
+        extract=extract,
+        on_progress=on_progress,
+        has_region=has_region,
+    )
+    pool, chosen_by = material.pool, material.chosen_by
     if config.points and config.places == "auto" and pool.aligned is None and networks.D is not None:
         # a memory of places that are not aligned says nothing of a defect of a few pixels, which is less than a place
         config = config.model_copy(update={"memory": 0, "places": Place.ANYWHERE})
@@ -133,11 +109,11 @@ def fit_places(
     watch = StepWatch(should_stop, on_progress, ranks)  # a time limit counts from the first step on
     runs: dict[int, list[HistoryRow]] = {}
     if networks.D is not None:
-        runs[DOUBT], config = _choose_discriminator(networks, pool, spoilt_places, config, training, chosen_by, watch)
-    for (kind, restorer), coarse, pairs_of_it in zip(restorers.items(), pool.coarse, pairs, strict=True):
+        runs[DOUBT], config = _choose_discriminator(networks, material, config, training, watch)
+    for (kind, restorer), coarse, pairs in zip(restorers.items(), pool.coarse, material.pairs, strict=True):
         restorer.standardise_by(pool.places)
         watch.on_progress(f"Training {_TOLD[kind]}", 0, training.steps)
-        runs[kind] = train_restorer(restorer, coarse, pairs_of_it, training, watch, _PLAYERS[kind])
+        runs[kind] = train_restorer(restorer, coarse, pairs, training, watch, _PLAYERS[kind])
     if config.memory:
         told = partial(on_progress, "Choosing a memory")
         networks.memory, config = remember(pool, networks, config, chosen_by, told)
@@ -145,7 +121,7 @@ def fit_places(
     on_progress("Choosing what is kept", 0, None)
     config, way = choose_evidence(networks, config, chosen_by)
     kept = [run for kind, run in runs.items() if getattr(config, _FIELDS[kind])]
-    look = Look(_told(extract, "Measuring normals", len(select), on_progress), reference)
+    look = Look(telling(extract, "Measuring normals", len(select), on_progress), material.reference)
     evidence = [evidence_of(networks, look(pixels[row]).seen_by(networks.memory)) for row in select]
     networks.statistics = place_statistics(evidence, way)
     num_steps = min(map(len, kept), default=training.steps)  # of a time limit the first to learn had more
@@ -158,21 +134,19 @@ def fit_places(
 
 def _choose_discriminator(
     networks: PlaceNetworks,
-    pool: PlacePool,
-    spoilt_places: Tensor,
+    material: Material,
     config: FeaturesConfig,
     training: TrainingConfig,
-    chosen_by: ChosenBy,
     watch: StepWatch,
 ) -> tuple[list[HistoryRow], FeaturesConfig]:
     """D of the sigma that tells spoilt normals best; its curves."""
-    normal = vectors_of(networks.axes, pool.places)
+    normal = vectors_of(networks.axes, material.pool.places)
     aurocs: list[float] = []
     history: list[HistoryRow] = []
     for sigma in _sigmas(config):
         watch.on_progress(f"Training discriminator, sigma {sigma:g}", 0, training.steps)
-        D, curves = train_discriminator(normal, spoilt_places, sigma, config.spoilt, training, watch)
-        aurocs.append(chosen_by.auroc(partial(_doubt, D, networks.axes)))
+        D, curves = train_discriminator(normal, material.spoilt_places, sigma, config.spoilt, training, watch)
+        aurocs.append(material.chosen_by.auroc(partial(_doubt, D, networks.axes)))
         if aurocs[-1] == max(aurocs):
             networks.D, history, chosen = D, curves, sigma
     return history, config.model_copy(update={"sigma": chosen})
@@ -212,48 +186,10 @@ def _restorers(networks: PlaceNetworks) -> dict[int, MapRestorer]:
     return {kind: restorer for kind, restorer in of_kind.items() if restorer is not None}
 
 
-def _told(extract: Extract, stage: str, total: int, on_progress: Callable[[str, int, int | None], object]) -> Extract:
-    """The same function, which tells how many of the pictures of a stage it has seen."""
-    on_progress(stage, 0, total)
-    done = count(1)
-
-    def told(picture: Pixels) -> NDArray[np.float32]:
-        maps = extract(picture)
-        on_progress(stage, next(done), total)
-        return maps
-
-    return told
-
-
 @torch.no_grad()
 def _doubt(D: PlaceDiscriminator, axes: MainAxes, example: PlaceExample) -> Tensor:
     doubt: Tensor = -D(axes(example.maps))
     return doubt
-
-
-def _places_of(spoilt: Iterable[tuple[Pixels, NDArray[np.bool_]]], axes: MainAxes, extract: Extract) -> Tensor:
-    """(n, dimensions): places of images where these are spoilt."""
-    found = [torch.zeros(0, len(axes.axes))]
-    for image, mask in spoilt:
-        q = axes(torch.from_numpy(extract(image)[None]))[0]
-        share = avg_pool2d(torch.from_numpy(mask).float()[None], PLACE)[0]
-        found.append(q[:, share >= _SPOILT_SHARE].T)
-    return torch.cat(found)
-
-
-def _pairs_of(
-    normals: Iterable[Pixels],
-    spoilt: Iterable[tuple[Pixels, NDArray[np.bool_]]],
-    restorers: Sequence[MapRestorer],
-    extract: Extract,
-) -> list[Tensor]:
-    """For each restorer (n, 2, num_features, …): coarse maps of normals, and of the same spoilt."""
-    pairs: list[list[Tensor]] = [[] for _ in restorers]
-    for normal, (image, _) in zip(normals, spoilt, strict=True):
-        both = torch.from_numpy(np.stack([extract(np.asarray(normal)), extract(image)]))
-        for kept, restorer in zip(pairs, restorers, strict=True):
-            kept.append(restorer.coarse(both).half())
-    return [torch.stack(kept) for kept in pairs]
 
 
 def _sigmas(config: FeaturesConfig) -> Sequence[float]:
@@ -261,10 +197,3 @@ def _sigmas(config: FeaturesConfig) -> Sequence[float]:
     if config.sigma != "auto":
         return (config.sigma,)
     return SIGMAS if config.spoilt < 1 else SIGMAS[:1]
-
-
-def _as_many_as_fit(pixels: PixelsOfImages, rows: Sequence[int], most: int) -> list[int]:
-    """Evenly spaced among the rows: of large pictures fewer."""
-    _, height, width = pixels[rows[0]].shape
-    num = min(most, max(_SPOILT_PIXELS // (height * width), _FEWEST))
-    return [rows[place] for place in evenly_spaced(len(rows), num)]
