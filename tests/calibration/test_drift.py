@@ -177,7 +177,7 @@ def test_a_part_that_comes_again_much_later_is_a_new_one() -> None:
 @pytest.mark.parametrize("num_calibration", [9, 20, 99])
 def test_equal_p_values_are_spread_evenly_below_each(num_calibration: int) -> None:
     step = 1 / (num_calibration + 1)
-    p_values = step * np.random.default_rng(0).integers(1, num_calibration + 2, 20_000)
+    p_values = np.random.default_rng(0).integers(1, num_calibration + 2, 20_000) / (num_calibration + 1)
     spread = spread_below(p_values, step, np.arange(20_000.0))
     assert (np.abs(p_values - step / 2 - spread) <= step / 2 + 1e-12).all()
     counts = np.histogram(spread, np.linspace(0, 1, 41))[0]
