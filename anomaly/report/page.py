@@ -9,7 +9,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from anomaly.calibration import is_above
-from anomaly.counted import counted, percent
+from anomaly.counted import counted, percent, percent_as_given
 from anomaly.evaluation.contradictions import outlying_term
 from anomaly.evaluation.results import Evaluation, Example
 from anomaly.evaluation.summary import Summary
@@ -57,7 +57,8 @@ class ShownExample:
 def render_page(evaluation: Evaluation, summary: Summary) -> str:
     """The whole page as HTML."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "number": _number, "counted": counted, "reason": _reason}
+    environment.filters |= {"percent": percent, "percent_as_given": percent_as_given}
+    environment.filters |= {"number": _number, "counted": counted, "reason": _reason}
     package = files(__package__)
     template = environment.from_string(package.joinpath("report.html.jinja").read_text("utf-8"))
     return template.render(
