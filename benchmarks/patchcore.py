@@ -67,13 +67,14 @@ def load_features(size: tuple[int, int], cache: Path) -> Features:
     """φ's vectors of pictures of one size (height, width), by ONNX Runtime on one thread."""
     from onnxruntime import InferenceSession, SessionOptions
 
-    from anomaly.inference.tracing import NUM_EXAMPLES, traced
+    from anomaly.inference.tracing import NUM_EXAMPLES, NUM_IMAGES, traced
 
     path = cache / f"phi-{size[0]}x{size[1]}.onnx"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         example = {"x": torch.zeros(NUM_EXAMPLES, 3, *size)}
-        path.write_bytes(traced(PatchVectors().eval(), example, ["vectors"], fold_constants=True).SerializeToString())
+        model = traced(PatchVectors().eval(), example, ["vectors"], free=NUM_IMAGES, fold_constants=True)
+        path.write_bytes(model.SerializeToString())
     options = SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -239,6 +239,8 @@ def describe(error: Exception) -> Problem:
 def in_words(mistake: Mapping[str, Any]) -> str:
     """What pydantic found, one of its `errors`, for whoever wrote a request."""
     where, message = mistake["loc"], str(mistake["msg"])
+    if mistake["type"] == "missing":
+        return "it is missing"
     if mistake["type"] == "extra_forbidden":
         return "there is no such field" if message == "Extra inputs are not permitted" else message
     return f"it is a share between 0 and 1; {AS_SHARE}" if where and where[-1] == "alpha" else message
@@ -259,11 +261,14 @@ def answer_errors(app: FastAPI) -> None:
         app.add_exception_handler(kind, answer)
 
 
+def _value_of(mistake: Mapping[str, Any]) -> str:
+    """What was sent; nothing where it is missing: `input` is then all that was sent beside it."""
+    return "" if mistake["type"] == "missing" else f" {str(mistake['input'])[:80]!r}"
+
+
 def _sentence(error: Exception) -> str:
     if isinstance(error, RequestValidationError):
-        return "; ".join(
-            f"{'.'.join(map(str, e['loc']))} {str(e['input'])[:80]!r}: {in_words(e)}" for e in error.errors()
-        )
+        return "; ".join(f"{'.'.join(map(str, e['loc']))}{_value_of(e)}: {in_words(e)}" for e in error.errors())
     if isinstance(error, HTTPException):
         return {
             404: "There is nothing at this address; GET /docs lists what there is.",

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import pytest
 
-from anomaly.counted import counted, percent
+from anomaly.counted import counted, percent, percent_as_given
 from anomaly.data import LeftOut, Why, left_out_sentences
 
 
@@ -35,6 +35,15 @@ def test_one_is_one_and_all_else_are_many(number: int, plural: str, expected: st
 )
 def test_only_none_is_0_percent_and_only_all_is_100_percent(share: float | None, expected: str) -> None:
     assert percent(share) == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(0.05, "5.0%"), (0.2, "20.0%"), (0.07, "7.0%"), (0.0005, "0.05%"), (0.0125, "1.25%"), (1e-6, "0.0001%")],
+)
+def test_a_share_that_was_set_has_all_its_digits(share: float, expected: str) -> None:
+    assert percent_as_given(share) == expected
+    assert percent_as_given(1 / 3).startswith("33.3333")
 
 
 @pytest.mark.parametrize("why", Why)

@@ -46,7 +46,7 @@ def traces(begun: Begins, folder: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch, suppress(InterruptedError):
         patch.setattr(torch.onnx, "export", export)
-        traced(nn.Identity(), {"x": torch.zeros(2, 3)}, ["y"], fold_constants=False)
+        traced(nn.Identity(), {"x": torch.zeros(2, 3)}, ["y"], free={}, fold_constants=False)
 
 
 @pytest.mark.parametrize("work", [trains, learns, traces])

@@ -77,7 +77,8 @@ class DetectabilityRecord(Config):
         """In words: what was found of one kind, which kinds were found most and least, and how it was measured."""
         best = max(self.curves.values(), key=lambda curve: curve[0].contrast or 0.0)  # the first of the strongest
         at = f"{self.alpha:.0%} false alarms"
-        cell = smallest_found(best)
+        from_here_on = smallest_found(best)
+        cell = from_here_on or next((cell for cell in best if cell.share >= MOSTLY), None)
         is_alarm = cell is not None and cell.low <= self.num_false_alarms / self.num_images
         if is_alarm:
             headline = (
@@ -89,7 +90,8 @@ class DetectabilityRecord(Config):
                 f"pictures at {at}"
             )
         else:
-            headline = f"A {cell.name} is found in {share_of(cell)} at {at}"
+            but = "" if from_here_on else ", but not all longer ones are"
+            headline = f"A {cell.name} is found in {share_of(cell)} at {at}{but}"
         ended = " The time limit ended it early: there are fewer pictures than there could be." * self.is_out_of_time
         return [
             f"{headline}.",

@@ -12,7 +12,7 @@ from anomaly.calibration.conformal import (
     num_needed,
     reject_fdr,
 )
-from anomaly.calibration.drift import Drift, Martingale, generator_of
+from anomaly.calibration.drift import Drift, Martingale, generator_of, spread_below
 from anomaly.calibration.p_value_counts import PValueCounts
 from anomaly.calibration.ranks import OnlineRanks
 
@@ -32,4 +32,5 @@ __all__ = [
     "num_allowed",
     "num_needed",
     "reject_fdr",
+    "spread_below",
 ]

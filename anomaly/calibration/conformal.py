@@ -204,11 +204,14 @@ def fdr_shortage_of(num_images: int, num_extreme: int, q: float, num_calibration
     needed = math.ceil(m / (k * Fraction(q))) - 1
     if _can_flag(k, m, needed - 1, q):
         needed -= 1
-    outranking = f"{num_extreme} of {m} images outrank all {n} calibration images" if num_extreme else f"of {m} images"
+    if num_extreme:
+        why, more = f": {num_extreme} of {m} images outrank all {n} calibration images, and that", ""
+    else:
+        why = f", even if all {counted(m, 'image')} outranked all {counted(n, 'calibration image')}: that"
+        more = ", and more if only some images are anomalous"
     return (
-        f"none could be flagged at a false-discovery rate of {q:g}: {outranking}, and that needs at least {needed} "
-        f"calibration images where this model has {n}; run `anomaly calibrate` with more normal images, or choose a "
-        "larger --fdr"
+        f"none could be flagged at a false-discovery rate of {q:g}{why} needs at least {needed} calibration images "
+        f"where this model has {n}{more}; run `anomaly calibrate` with more normal images, or choose a larger --fdr"
     )
 
 

@@ -26,7 +26,7 @@ from array import array
 from collections import deque
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,7 @@ NUM_PARTS = 256
 """A picture is taken for one of an earlier part if that is among so many latest ones."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 Arrays = Mapping[str, NDArray[Any]]
+Numbers = TypeVar("Numbers", float, NDArray[np.float64])
 
 
 class Martingale:
@@ -189,6 +190,14 @@ class Window:
         self.counts = np.bincount(state["bins"], minlength=len(self.counts)).tolist()
 
 
+def spread_below(p_value: Numbers, step: float, number: Numbers) -> Numbers:
+    """For histograms: the `number`-th p-value, a multiple of `step`, moved down by less than one.
+
+    Equal p-values are spread evenly so. Else bins would be filled by how many of the multiples lie in them.
+    """
+    return p_value - step * (number * _GOLDEN % 1.0)
+
+
 class Drift:
     """What is watched of one model: M, its maximum, its alarm, and the p-values that its answers had lately."""
 
@@ -224,7 +233,7 @@ class Drift:
         self._martingale.add(score)
         log10 = self._martingale.log10
         self.trajectory.add(self.num_scores, log10)
-        self.window.add(p_value - self._step * (self.num_scores * _GOLDEN % 1.0))  # spread evenly below each p-value
+        self.window.add(spread_below(p_value, self._step, self.num_scores))
         self.max_log10 = max(self.max_log10, log10)
         if self.alarm_at is None and log10 >= -math.log10(self.rate):
             self.alarm_at = self.num_scores

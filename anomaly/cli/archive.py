@@ -109,7 +109,7 @@ def _score(options: "ArchiveOptions") -> None:
     out.print(
         f"{num_done:,} of {tally.num_shards:,} shards in {escape(options.out)}: "
         f"{counted(tally.num_rows, 'row')}{before}, "
-        f"{tally.num_anomalous:,} anomalous, {tally.num_failed:,} without a score; "
+        f"{_verdicts(summary.num_anomalous)}, {tally.num_failed:,} without a score; "
         f"{tally.images_per_second:,.0f} images/s"
     )
     if tally.num_failed or tally.num_shards_failed:
@@ -131,6 +131,10 @@ def _tell_status(destination: str) -> None:
         return
     manifest = found.manifest
     out.print(
-        f"the run has ended: {counted(manifest['num_rows'], 'row')}, {manifest['num_anomalous']:,} anomalous, "
+        f"the run has ended: {counted(manifest['num_rows'], 'row')}, {_verdicts(manifest['num_anomalous'])}, "
         f"{manifest['num_failed']:,} without a score, {counted(manifest['num_shards_failed'], 'shard')} without results"
     )
+
+
+def _verdicts(num_anomalous: int | None) -> str:
+    return "no verdicts" if num_anomalous is None else f"{num_anomalous:,} anomalous"

@@ -86,10 +86,9 @@ def watch(
             ),
         )
     waiting = f"; {summary.num_waiting} wait in the journal for the next start" if summary.num_waiting else ""
-    out.print(
-        f"{summary.num_reported} reported: {summary.num_anomalous} anomalous, {summary.num_failed} without a score"
-        f"{waiting}"
-    )
+    has_none = summary.num_reported > summary.num_failed and not summary.num_judged
+    verdicts = "no verdicts" if has_none else f"{summary.num_anomalous} anomalous"
+    out.print(f"{summary.num_reported} reported: {verdicts}, {summary.num_failed} without a score{waiting}")
     if summary.num_waiting:
         raise typer.Exit(1)
 

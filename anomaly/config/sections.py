@@ -42,6 +42,11 @@ class PreprocessConfig(Config):
     range: Literal[8, 10, 12, 14, 16] = 16
     region: str | None = None
 
+    @property
+    def side(self) -> int | None:
+        """Height and width of all pictures; None where each keeps its shape."""
+        return None if self.resize is Resize.WHOLE else self.size
+
     @field_validator("region")
     @classmethod
     def _is_region(cls, text: str | None) -> str | None:

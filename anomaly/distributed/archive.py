@@ -59,10 +59,12 @@ class ArchiveOptions:
 class ArchiveSummary:
     """What was counted, the p-value up to which `fdr` flags images, and what too few normals prevent.
 
-    `others` are tables in DEST that are no results of SRC.
+    `num_anomalous` is None where there is no threshold, so that no image has a verdict. `others` are tables in DEST
+    that are no results of SRC.
     """
 
     tally: Tally
+    num_anomalous: int | None
     mark: Mark | None
     shortages: tuple[str, ...]
     others: OtherTables
@@ -108,10 +110,14 @@ def score_archive(
             on_marking()
             _mark_all(options, mark, tally, on_marked)
         others = other_tables(destination, _with_results(options.source, tally))
-        destination.write(MANIFEST, to_json(plan | counts_of(tally, mark) | {"num_other_tables": others.num}))
-    shortages = [bundle.contents.calibration.shortage(options.alpha)]
+        no_threshold = bundle.contents.calibration.shortage(options.alpha)
+        num_anomalous = tally.num_anomalous if no_threshold is None else None
+        counts = counts_of(tally, mark) | {"num_anomalous": num_anomalous, "num_other_tables": others.num}
+        destination.write(MANIFEST, to_json(plan | counts))
+    shortages = [no_threshold]
     shortages += [tally.p_values.shortage(options.fdr)] if options.fdr is not None else []
-    return ArchiveSummary(tally, mark, tuple(said for said in shortages if said is not None), others)
+    said = tuple(shortage for shortage in shortages if shortage is not None)
+    return ArchiveSummary(tally, num_anomalous, mark, said, others)
 
 
 def score_shards(
@@ -144,7 +150,6 @@ def counts_of(tally: Tally, mark: Mark | None) -> dict[str, Any]:
         "num_shards_failed": tally.num_shards_failed,
         "num_rows": tally.num_rows,
         "num_failed": tally.num_failed,
-        "num_anomalous": tally.num_anomalous,
         "num_left_out": tally.num_left_out,
         "fdr_p_value": mark.p_value if mark else None,
         "errors": dict(sorted(tally.errors.items())),

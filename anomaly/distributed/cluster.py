@@ -140,7 +140,7 @@ def _check_reachable(address: str) -> None:
         )
     try:
         socket.create_connection((host, int(port)), _REACH_S).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # the last for a host such as a..b
         raise ClusterError(
             f"no Ray cluster answers at {address} ({error}); start one (`ray start --head`), or correct the address"
         ) from error

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.calibration import spread_below
 from anomaly.counted import counted
 from anomaly.data import Limits, Picture, decode, read, restore_map, to_array, to_channels_last, to_pixels, together
 from anomaly.distributed.archive import MANIFEST
@@ -93,12 +94,14 @@ def report_archive(out: str, *, model: Path | None = None, device: str = "auto",
     p_values, shares = _Bins(0.0, 1.0), _Bins(0.0, 1.0)
     strangest: list[_Strange] = []
     flagged: list[tuple[float, str, FlaggedShard]] = []
-    num_flagged = 0
+    num_flagged = num_scored = 0
     for shard, table in _results(destination, manifest["source"]):
         scored = table.filter(table["score"].is_valid())
         own = scored["score"].to_numpy()
         scores.add(own)
-        p_values.add(scored["p_value"].to_numpy())
+        numbers = num_scored + np.arange(float(len(own)))
+        p_values.add(spread_below(scored["p_value"].to_numpy(), calibration.smallest_p, numbers))
+        num_scored += len(own)
         column = "is_anomalous" if manifest["fdr"] is None else "fdr_rejected"
         strangest = heapq.nlargest(NUM_STRANGEST, [*strangest, *_strangest_of(shard, table, column)])
         found = FlaggedShard(shard.name, len(own), scored[column].to_pylist().count(True))

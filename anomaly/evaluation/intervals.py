@@ -10,6 +10,10 @@ That variance is too small, by chance, where few anomalies happen to be ranked n
 AUROC is the wider one, at either end, of that by placements, on the logit scale, and of Newcombe's method 5 (2006,
 Statistics in Medicine 25, 559–573), whose variance follows from the AUROC and the numbers alone (Hanley and McNeil
 1982). Where all pairs are ranked alike, the exact interval of Clopper and Pearson stands in for the first.
+
+For the same reason the variance of a lead is too small where both rank nearly perfectly: of two that make no mistake it
+is 0. So an end that does not show a lead is the further one of two: that by placements, and that by the intervals of
+both, as of independent ones (Zou and Donner 2008, Statistics in Medicine 27, 1693–1702).
 """
 
 from collections.abc import Sequence
@@ -44,16 +48,30 @@ def auroc_interval(found: float, placed: FloatArray, labels: Labels, parts: Sequ
     return min(own[0], assumed[0]), max(own[1], assumed[1])
 
 
-def lead_interval(lead: float, placed: FloatArray, labels: Labels, parts: Sequence[str] | None = None) -> Interval:
-    """The interval of one AUROC's lead over another; `placed` (n,) are its placements less the other's.
+def lead_interval(
+    aurocs: tuple[float, float],
+    placed: tuple[FloatArray, FloatArray],
+    labels: Labels,
+    parts: Sequence[str] | None = None,
+) -> Interval:
+    """The interval of the first AUROC's lead over the second; `placed` (n,) are the placements of both.
 
     To its variance each class adds a unit that shows no lead. Else few units that happen to agree would prove one.
     """
-    spread = _spread(placed - lead, labels, parts, unlike=lead)
+    lead, difference = aurocs[0] - aurocs[1], placed[0] - placed[1]
+    spread = _spread(difference - lead, labels, parts, unlike=lead)
     if min(spread.num_normal, spread.num_anomalous) < 2:
         return -1.0, 1.0
     half = spread.quantile * float(np.sqrt(spread.variance))
-    return max(lead - half, -1.0), min(lead + half, 1.0)
+    own, other = (auroc_interval(found, each, labels, parts) for found, each in zip(aurocs, placed, strict=True))
+    low = _beyond(lead - half, lead - float(np.hypot(aurocs[0] - own[0], other[1] - aurocs[1])))
+    high = -_beyond(-lead - half, -lead - float(np.hypot(own[1] - aurocs[0], aurocs[1] - other[0])))
+    return max(low, -1.0), min(high, 1.0)
+
+
+def _beyond(low: float, far: float) -> float:
+    """The lower end of a lead. Above 0 it shows the lead; else it shows nothing, and is the further off of two."""
+    return low if low > 0 else min(low, far)
 
 
 def placements(scores: NDArray[np.floating], labels: Labels) -> FloatArray:

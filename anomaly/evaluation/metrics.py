@@ -15,7 +15,13 @@ from sklearn.metrics import average_precision_score, roc_curve
 
 from anomaly.calibration import is_above
 from anomaly.errors import DataError
-from anomaly.evaluation.intervals import Interval, Labels, auroc_interval, lead_interval, placements
+from anomaly.evaluation.intervals import (
+    Interval,
+    Labels,
+    auroc_interval,
+    lead_interval,
+    placements,
+)
 
 ScoreArray = NDArray[np.floating]
 
@@ -63,8 +69,11 @@ def auroc(scores: ScoreArray, labels: Labels) -> float:
 
 def lead_over(scores: ScoreArray, others: ScoreArray, labels: Labels, parts: Sequence[str] | None = None) -> Interval:
     """The 95% interval of the AUROC of `scores` minus that of `others`, of the same images."""
-    lead = auroc(scores, labels) - auroc(others, labels)
-    return lead_interval(lead, placements(scores, labels) - placements(others, labels), labels, parts)
+    aurocs, placed = (
+        (auroc(scores, labels), auroc(others, labels)),
+        (placements(scores, labels), placements(others, labels)),
+    )
+    return lead_interval(aurocs, placed, labels, parts)
 
 
 def auroc_by_kind(scores: ScoreArray, labels: Labels, kinds: Sequence[str]) -> dict[str, float]:

@@ -18,7 +18,7 @@ from anomaly.evaluation.results import Evaluation, PixelFigures
 
 
 class Standing(StrEnum):
-    """Where the detector stands beside the best plain baseline."""
+    """Where the detector stands beside the plain baselines."""
 
     AHEAD = "ahead"
     LEVEL = "level"
@@ -32,6 +32,16 @@ class Rival:
 
     auroc: float
     lead_ci95: tuple[float, float]
+
+    @property
+    def is_better(self) -> bool:
+        """Than the detector, beyond chance."""
+        return self.lead_ci95[1] < 0
+
+    @property
+    def is_worse(self) -> bool:
+        """Than the detector, beyond chance."""
+        return self.lead_ci95[0] > 0
 
 
 @dataclass(frozen=True)
@@ -52,18 +62,25 @@ class Summary:
     fpr_of_parts: float | None = None
 
     @property
-    def best_rival(self) -> str:
-        """The name of the baseline with the highest AUROC; there must be one."""
-        return max(self.rivals, key=lambda name: self.rivals[name].auroc)
-
-    @property
     def standing(self) -> Standing:
         """Compare with all baselines; a difference that chance can explain is none."""
         if not self.rivals:
             return Standing.ALONE
-        if self.rivals[self.best_rival].lead_ci95[1] < 0:
+        if any(rival.is_better for rival in self.rivals.values()):
             return Standing.BEHIND
-        return Standing.AHEAD if all(rival.lead_ci95[0] > 0 for rival in self.rivals.values()) else Standing.LEVEL
+        return Standing.AHEAD if all(rival.is_worse for rival in self.rivals.values()) else Standing.LEVEL
+
+    @property
+    def closest_rival(self) -> str:
+        """The name of the baseline that the standing is of, with the highest AUROC of such; there must be one."""
+        match self.standing:
+            case Standing.BEHIND:
+                names = [name for name, rival in self.rivals.items() if rival.is_better]
+            case Standing.LEVEL:
+                names = [name for name, rival in self.rivals.items() if not rival.is_worse]
+            case _:
+                names = list(self.rivals)
+        return max(names, key=lambda name: self.rivals[name].auroc)
 
 
 def summarise(evaluation: Evaluation) -> Summary:

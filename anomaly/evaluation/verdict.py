@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from anomaly.calibration import false_alarms_by_chance, is_above, num_needed
-from anomaly.counted import counted, percent
+from anomaly.counted import counted, percent, percent_as_given
 from anomaly.evaluation.contradictions import TermFound, better_term, passed_outliers, shifted_term
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Standing, Summary
@@ -57,7 +57,7 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
     """How good the decisions are at the threshold in force; whether the false alarms are as many as was asked for."""
     if evaluation.threshold is None:
         return (
-            f"There is no threshold: a false-alarm rate of {percent(evaluation.alpha)} needs at least "
+            f"There is no threshold: a false-alarm rate of {percent_as_given(evaluation.alpha)} needs at least "
             f"{counted(num_needed(evaluation.alpha), 'calibration image')}, and there are "
             f"{evaluation.num_calibration}. Calibrate with more normal images, or ask for a higher rate."
         )
@@ -65,7 +65,7 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
         f"At the threshold it finds {percent(summary.tpr_at_threshold)} of the anomalies and raises a false alarm on "
         f"{percent(summary.fpr_at_threshold)} of the normal images. {_parts_sentence(summary)}"
     )
-    asked = f"A false-alarm rate of {percent(evaluation.alpha)} was asked for"
+    asked = f"A false-alarm rate of {percent_as_given(evaluation.alpha)} was asked for"
     num_normal, num_false = _false_alarms(evaluation, evaluation.threshold)
     fewest, most = false_alarms_by_chance(evaluation.alpha, evaluation.num_calibration, num_normal)
     if (evaluation.scores[~evaluation.labels] == evaluation.threshold).any():
@@ -194,14 +194,14 @@ def kinds_sentence(summary: Summary) -> str | None:
 
 
 def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:
-    """Whether the detector is better than the best plain baseline."""
+    """Whether the detector is better than all plain baselines, and which of them is better or as good."""
     standing = summary.standing
     if standing is Standing.ALONE:
         return (
             "No baseline was measured, because there are no other normal images to fit one on. A simpler method may do "
             "as well."
         )
-    name = summary.best_rival
+    name = summary.closest_rival
     baseline, own = told_apart(summary.rivals[name].auroc, summary.image.auroc)
     best = f"{BASELINE_NAMES.get(name, name)} with an AUROC of {baseline}"
     match standing:
@@ -212,9 +212,10 @@ def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:
         case Standing.AHEAD:
             return f"It is better than the plain baselines. The best of them is {best}."
         case Standing.LEVEL:
+            is_best = summary.rivals[name].auroc == max(rival.auroc for rival in summary.rivals.values())
             return (
-                f"It is neither better nor worse than the best plain baseline, {best}, against {own} for this model, "
-                "within the uncertainty of the measurement on these images."
+                f"It is neither better nor worse than {'the best' if is_best else 'a'} plain baseline, {best}, against "
+                f"{own} for this model, within the uncertainty of the measurement on these images."
             )
         case Standing.BEHIND:
             return (

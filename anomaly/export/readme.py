@@ -36,6 +36,7 @@ and files without an image's suffix, are left out of folders.
 | `threshold` | for the false-alarm rate `--alpha`, 0.05 unless given; null below {smallest_p} |
 | `terms` | the evidence that the score is made of, by name |
 | `warning` | why `p_value` does not hold: the picture has not the size or shape that the model is for; else null |
+| `remarks` | what of the file was not used, such as further pages: a list, mostly empty |
 | `error` | why a file has no score (then the other fields are null); else null |
 
 The exit code is 0, 1 if a file has no score, or 2 for wrong usage and where it could not go on.

@@ -26,7 +26,7 @@ from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.onnx_engine import LAYOUT, MAPS, OUTPUTS, POSE, TERMS, WINDOW, OnnxEngine, onnx_place_engine
 from anomaly.inference.phi_features import PHI_MAPS, phi_model
 from anomaly.inference.torch_engine import stored_networks, stored_places
-from anomaly.inference.tracing import NUM_EXAMPLES, traced
+from anomaly.inference.tracing import NUM_EXAMPLES, NUM_IMAGES, sides_to_trace, traced
 from anomaly.networks import PlaceNetworks, fold_batch_norm_at_run_time
 from anomaly.torch_settings import own_settings
 
@@ -93,21 +93,22 @@ def _exported(contents: Contents) -> "ModelProto":
     flat = _Flat(EvidenceGraph(networks, recipe), contents.manifest.terms).eval()
     plan = recipe.plan
     x = torch.zeros(NUM_EXAMPLES, plan.channels, plan.size, plan.size)
-    model = traced(flat, {"x": x}, OUTPUTS, fold_constants=False)  # it would store folded weights
+    model = traced(flat, {"x": x}, OUTPUTS, free=NUM_IMAGES, fold_constants=False)  # it would store folded weights
     names = {name: stored[id(tensor)] for name, tensor in flat.state_dict(keep_vars=True).items()}
     _rename(model, names)
     return model
 
 
 def _exported_places(contents: Contents) -> "ModelProto":
-    """For pictures whose sides are multiples of the recipe's stride; weights are inside, batch norms as they are."""
+    """For pictures of the recipe's sides; weights are inside, batch norms as they are."""
     networks = stored_places(contents, _CALLED).eval().requires_grad_(False)
     recipe, maps = contents.manifest.recipe, networks.phi_maps
-    phi = phi_model(recipe.preprocess.channels, with_points=maps.with_points, with_half=maps.with_half)
-    side = recipe.stride // PLACE
-    seen = torch.zeros(1, maps.num_features, 2 * side, 3 * side)
+    channels, side = recipe.preprocess.channels, recipe.preprocess.side
+    phi = phi_model(channels, side, with_points=maps.with_points, with_half=maps.with_half)
+    sides, free = sides_to_trace(side and side // PLACE, recipe.stride // PLACE)
+    seen = torch.zeros(1, maps.num_features, *sides)
     inputs = {PHI_MAPS: seen, WINDOW: torch.ones(2), POSE: torch.from_numpy(AS_IT_LIES)}
-    judged = traced(_Judged(networks).eval(), inputs, [MAPS], fold_constants=False, sides=side)
+    judged = traced(_Judged(networks).eval(), inputs, [MAPS], free=free, fold_constants=False)
     _rename(judged, {f"networks.{name}": name for name in networks.state_dict()})
     named = add_prefix(judged, "judge.", rename_inputs=False, rename_outputs=False, rename_initializers=False)
     return merge_models(phi, named, io_map=[(PHI_MAPS, PHI_MAPS)])

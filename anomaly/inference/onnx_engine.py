@@ -20,7 +20,7 @@ from anomaly.config.places import REFERENCE
 from anomaly.data import Pixels, PixelsOfImages, to_floats
 from anomaly.extras import import_onnxruntime
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
-from anomaly.inference.place_engine import SMALL, STRIP_COLUMNS, PlaceEngine
+from anomaly.inference.place_engine import SMALL, STRIP_COLUMNS, WARM_SIDES, PlaceEngine
 from anomaly.inference.threads import EngineThreads
 from anomaly.processors import num_threads
 
@@ -123,7 +123,7 @@ def onnx_place_engine(contents: Contents) -> PlaceEngine:
         ValueError: ONNX Runtime cannot load the graph, or its weights are others.
     """
     assert contents.graph is not None
-    threads = num_threads()
+    threads, preprocess = num_threads(), contents.manifest.recipe.preprocess
     small, large = _RunPlaces(contents.graph, 1), _RunPlaces(contents.graph, threads)
     if small.session.get_modelmeta().custom_metadata_map.get(LAYOUT) != layout_digest(contents.graph.weights):
         raise ValueError("its weights do not fit its graph")
@@ -133,9 +133,9 @@ def onnx_place_engine(contents: Contents) -> PlaceEngine:
         large,
         threads,
         strip_columns=STRIP_COLUMNS if small.takes_pose else sys.maxsize,
-        channels=contents.manifest.recipe.preprocess.channels,
+        warm_shape=(preprocess.channels, *([preprocess.side] * 2 if preprocess.side else WARM_SIDES)),
         reference=None if (found := contents.weights.get(REFERENCE)) is None else found.astype(np.float32),
-        has_region=contents.manifest.recipe.preprocess.region is not None,
+        has_region=preprocess.region is not None,
     )
 
 

@@ -27,7 +27,7 @@ from anomaly.data.pose import AS_IT_LIES
 from anomaly.errors import UsageError
 from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.torch_engine import stored_networks, stored_places
-from anomaly.inference.tracing import NUM_EXAMPLES, traced
+from anomaly.inference.tracing import NUM_EXAMPLES, NUM_IMAGES, sides_to_trace, traced
 from anomaly.networks import PlaceNetworks, fold_batch_norm
 from anomaly.runtime import to_float
 from anomaly.scoring.combine import SHARE_OF_ALL, auxiliary_columns, paper_weights
@@ -48,15 +48,18 @@ def deployed_onnx(bundle: Bundle) -> bytes:
     """
     check_deployable(bundle)
     recipe = bundle.manifest.recipe
-    preprocess, sides = recipe.preprocess, None if recipe.has_generator else recipe.stride
-    shape = (1, 2 * sides, 3 * sides) if sides else (NUM_EXAMPLES, *[preprocess.size] * 2)
+    preprocess = recipe.preprocess
+    if recipe.has_generator:
+        num, sides, free = NUM_EXAMPLES, (preprocess.size, preprocess.size), NUM_IMAGES
+    else:
+        num, (sides, free) = 1, sides_to_trace(None, recipe.stride)
     inputs = {
-        "pixels": torch.zeros(shape[0], preprocess.channels, *shape[1:], dtype=torch.uint8),
+        "pixels": torch.zeros(num, preprocess.channels, *sides, dtype=torch.uint8),
         "alpha": torch.tensor(0.05, dtype=torch.float64),
     }
     if REFERENCE in bundle.contents.weights:
         inputs["pose"] = torch.from_numpy(AS_IT_LIES)
-    model = traced(DeployedModel(bundle).eval(), inputs, OUTPUTS, fold_constants=True, sides=sides)
+    model = traced(DeployedModel(bundle).eval(), inputs, OUTPUTS, free=free, fold_constants=True)
     model.metadata_props.add(key="terms", value=",".join(bundle.manifest.terms))
     serialised: bytes = model.SerializeToString(deterministic=True)
     return serialised

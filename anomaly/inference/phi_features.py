@@ -13,7 +13,7 @@ from anomaly.config.places import PLACE, STRIDE
 from anomaly.data import Pixels, to_floats
 from anomaly.inference.onnx_engine import PictureRun, session_of_model
 from anomaly.inference.place_engine import STRIP_PIXELS, strips_of
-from anomaly.inference.tracing import traced
+from anomaly.inference.tracing import sides_to_trace, traced
 from anomaly.networks import PhiMaps
 from anomaly.networks.pretrained import load_pretrained
 from anomaly.processors import num_threads
@@ -27,22 +27,21 @@ PHI_MAPS = "phi_maps"
 
 @cache
 @own_settings()
-def phi_model(channels: int, *, with_points: bool, with_half: bool) -> "ModelProto":
+def phi_model(channels: int, side: int | None, *, with_points: bool, with_half: bool) -> "ModelProto":
     """φ's graph, x (1, channels, h, w) → PHI_MAPS (1, num_features, h/8, w/8), its weights inside; not to be changed.
 
-    The maps are those of `PhiMaps`, and h and w what it needs.
+    The maps are those of `PhiMaps`. h and w are `side`; if it is None, anything that `PhiMaps` takes.
 
     Raises:
         UsageError: the extra `pretrained` is not installed.
     """
     phi = PhiMaps(load_pretrained(), with_points=with_points, with_half=with_half).eval()
-    sides = STRIDE * (1 + with_half)
-    x = torch.zeros(1, channels, 2 * sides, 3 * sides)
-    return traced(phi, {"x": x}, [PHI_MAPS], fold_constants=True, sides=sides)
+    sides, free = sides_to_trace(side, STRIDE * (1 + with_half))
+    return traced(phi, {"x": torch.zeros(1, channels, *sides)}, [PHI_MAPS], free=free, fold_constants=True)
 
 
-def phi_features(channels: int, *, with_half: bool) -> Callable[[Pixels], NDArray[np.float32]]:
-    """A function from one image (channels, h, w) to φ's maps (num_features, h/8, w/8), for sides that `PhiMaps` needs.
+def phi_features(channels: int, side: int | None, *, with_half: bool) -> Callable[[Pixels], NDArray[np.float32]]:
+    """A function from one image (channels, h, w) to φ's maps (num_features, h/8, w/8), for sides as in `phi_model`.
 
     The points of each place are among them. A large image is computed in strips, as where it is scored; with the half
     size none is large.
@@ -50,7 +49,7 @@ def phi_features(channels: int, *, with_half: bool) -> Callable[[Pixels], NDArra
     Raises:
         UsageError: the extra `pretrained` is not installed.
     """
-    model = phi_model(channels, with_points=True, with_half=with_half)
+    model = phi_model(channels, side, with_points=True, with_half=with_half)
     run = PictureRun(session_of_model(model.SerializeToString(), num_threads()), PHI_MAPS)
 
     def maps_of(pixels: Pixels) -> NDArray[np.float32]:

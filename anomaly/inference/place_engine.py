@@ -24,6 +24,8 @@ LEAST_ROWS = MARGIN  # that a strip gives: a wide picture is computed three time
 STRIP_COLUMNS = 2**14  # pixels of a strip's width, with its margins
 SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
 
+WARM_SIDES = (-(-2 * MARGIN // HALF_RESTORED_STRIDE) * HALF_RESTORED_STRIDE, HALF_RESTORED_STRIDE)  # fit all recipes
+
 _NUDGE = 2**-23  # of the picture's width
 
 Run = Callable[[Pixels, NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
@@ -42,7 +44,7 @@ class PlaceEngine:
         strip_pixels: int = STRIP_PIXELS,
         strip_rows: int = LEAST_ROWS,
         strip_columns: int = STRIP_COLUMNS,
-        channels: int = 3,
+        warm_shape: tuple[int, int, int] = (3, *WARM_SIDES),
         reference: NDArray[np.float32] | None = None,
         *,
         has_region: bool = False,
@@ -55,7 +57,7 @@ class PlaceEngine:
         self._run_small, self._run_large = run_small, run_large
         self._threads = EngineThreads(threads, "places")
         self._strip_pixels, self._strip_rows, self._strip_columns = strip_pixels, strip_rows, strip_columns
-        self._channels = channels
+        self._warm_shape = warm_shape
         self._reference = reference
         self._has_region = has_region
 
@@ -79,9 +81,7 @@ class PlaceEngine:
 
     def warm(self, max_images: int) -> None:
         """Run once: the first run makes the plans."""
-        fits_all = HALF_RESTORED_STRIDE
-        rows = -(-2 * MARGIN // fits_all) * fits_all
-        self._maps(np.zeros((self._channels, rows, fits_all), np.uint8))
+        self._maps(np.zeros(self._warm_shape, np.uint8))
 
     def _all(self, pixels: PixelsOfImages) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
         """Each image's maps, and which of its places count."""

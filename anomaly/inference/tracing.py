@@ -1,9 +1,12 @@
-"""A torch module as an ONNX model, for images in any number; without remarks on the machine that traced it."""
+"""A torch module as an ONNX model, without remarks on the machine that traced it.
+
+Axes that are free cost the exporter several times the time of the rest: what is known is traced as fixed.
+"""
 
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +17,10 @@ from anomaly.process_state import owning_process_state
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+Free = Mapping[int, object]
+"""The axes of the first input that may have other lengths than the example's, as `torch.export` has them."""
+
+NUM_IMAGES: Free = {0: torch.export.Dim("n")}
 NUM_EXAMPLES = 2
 """Images that a module is traced with: with one, the exporter would take their number for fixed."""
 
@@ -24,24 +31,20 @@ def traced(
     inputs: dict[str, Tensor],
     outputs: Sequence[str],
     *,
+    free: Free,
     fold_constants: bool,
-    sides: int | None = None,
 ) -> "ModelProto":
-    """The model of a module in evaluation mode. The number of images, of its first input, is free.
+    """The model of a module in evaluation mode, traced with these inputs.
 
-    With `sides` it is not, and instead their height and width are: any multiples of `sides`.
     `fold_constants`: what follows from the weights alone is stored in their place.
     """
-    free = {0: torch.export.Dim("n")}
-    if sides:
-        free = {2: sides * torch.export.Dim("height"), 3: sides * torch.export.Dim("width")}
     with _without_remarks():
         program = torch.onnx.export(
             module,
             tuple(inputs.values()),
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes=(free, *[None] * (len(inputs) - 1)),
+            dynamic_shapes=(dict(free), *[None] * (len(inputs) - 1)),
             dynamo=True,
             optimize=fold_constants,
             verbose=False,
@@ -50,6 +53,14 @@ def traced(
     model: ModelProto = program.model_proto
     _forget_tracing(model)
     return model
+
+
+def sides_to_trace(fixed: int | None, multiple: int) -> tuple[tuple[int, int], Free]:
+    """The sides (h, w) of an example picture or map; h and w are free, but multiples of this, unless they are fixed."""
+    if fixed:
+        return (fixed, fixed), {}
+    free = {2: multiple * torch.export.Dim("height"), 3: multiple * torch.export.Dim("width")}
+    return (2 * multiple, 3 * multiple), free
 
 
 def _forget_tracing(model: "ModelProto") -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from anomaly.bundle import Bundle, Contents, now, save
-from anomaly.calibration import Calibration, false_alarms_by_chance, is_above
+from anomaly.calibration import Calibration, false_alarms_by_chance, is_above, num_allowed
 from anomaly.counted import counted
 from anomaly.data import (
     Limits,
@@ -122,7 +122,7 @@ def calibrate_bundle(
         }
     )
     calibration = Calibration.fit(scores)
-    unlike = _unlike(contents.calibration, calibration, bundle.version)
+    unlike = warning_of_unlike(contents.calibration, calibration, bundle.version)
     manifest = bundle.manifest.model_copy(
         update={
             "data": record,
@@ -182,10 +182,11 @@ def _scores_lower(old: Calibration, new: Calibration) -> bool:
     return num_above < false_alarms_by_chance(_MIDDLE, old.num_calibration, new.num_calibration)[0]
 
 
-def _unlike(old: Calibration, new: Calibration, version: int) -> str | None:
+def warning_of_unlike(old: Calibration, new: Calibration, version: int) -> str | None:
     """The warning that the old version calls more of the new images anomalous than chance explains; else None.
 
     At the default false-alarm rate, or, where the old version has no threshold for it, at the least for which it has.
+    What is expected is the rate that its threshold has, K / (n_cal + 1), which may be half of alpha.
     """
     alpha = max(ALPHA, old.smallest_p)
     threshold = old.threshold(alpha)
@@ -193,7 +194,7 @@ def _unlike(old: Calibration, new: Calibration, version: int) -> str | None:
     most = false_alarms_by_chance(alpha, old.num_calibration, new.num_calibration)[1]
     if threshold is None or num_found <= most:
         return None
-    expected = alpha * new.num_calibration
+    expected = num_allowed(alpha, old.num_calibration) / (old.num_calibration + 1) * new.num_calibration
     told = f"about {expected:.0f} are" if expected > 0.5 else "fewer than one is"
     is_now = "there is none now" if (now_at := new.threshold(alpha)) is None else f"it is {now_at:.6g} now"
     return (

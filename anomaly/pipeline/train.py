@@ -198,7 +198,7 @@ def learn_by(
             watch=watch,
         )
     watch.on_progress("Preparing the pretrained network", 0, None)
-    extract = phi_features(recipe.preprocess.channels, with_half=recipe.features.half_restorer)
+    extract = phi_features(recipe.preprocess.channels, recipe.preprocess.side, with_half=recipe.features.half_restorer)
     return learn_places(
         pixels,
         split,

@@ -10,7 +10,7 @@ from typing import Self
 
 from jinja2 import Environment, StrictUndefined
 
-from anomaly.counted import counted, percent
+from anomaly.counted import counted, percent, percent_as_given
 from anomaly.report.heat import LEGEND
 from anomaly.report.pictures import data_uri, legend_uri
 from anomaly.report.plots import DARK, LIGHT, Theme
@@ -33,7 +33,8 @@ class Chart:
 def render(template: str, **values: object) -> str:
     """The whole page as HTML. A template has `css`, `legend` and `legend_words` beside the values."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "number": _number, "counted": counted, "reason": _reason}
+    environment.filters |= {"percent": percent, "percent_as_given": percent_as_given}
+    environment.filters |= {"number": _number, "counted": counted, "reason": _reason}
     package = files(__package__)
     return environment.from_string(package.joinpath(template).read_text("utf-8")).render(
         css=package.joinpath("report.css").read_text("utf-8"),

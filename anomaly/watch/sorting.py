@@ -11,6 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
+from anomaly.bundle import check_outside_versions
 from anomaly.errors import UsageError
 from anomaly.files import storing, work_name
 from anomaly.pipeline.results import ResultRow
@@ -66,6 +67,23 @@ class Sorting:
                 source.unlink()
                 return
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+
+
+def open_sorting(folder: Path, destination: Path | None, shortage: str | None) -> Sorting | None:
+    """With its three folders; None where nothing is to be moved. `shortage`: why there is no threshold, if so.
+
+    Raises:
+        UsageError: there is no threshold, or `destination` cannot be used.
+        StorageError: the folders cannot be made.
+    """
+    if destination is None:
+        return None
+    if shortage is not None:
+        raise UsageError(f"without a threshold there is no normal and no anomalous to sort into: {shortage}")
+    check_outside_versions(destination)
+    sorting = Sorting(folder, destination.resolve())
+    sorting.make()
+    return sorting
 
 
 def _verdict(row: ResultRow) -> str:

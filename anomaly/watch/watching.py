@@ -28,7 +28,7 @@ from anomaly.watch.arrivals import Arrivals, arrival_of, cannot_be_opened, is_op
 from anomaly.watch.changes import changes, check_times
 from anomaly.watch.journal import Arrival, Journal, Report, open_journal
 from anomaly.watch.retry import Retry
-from anomaly.watch.sorting import Sorting
+from anomaly.watch.sorting import Sorting, open_sorting
 from anomaly.watch.targets.opening import check_target, open_target
 from anomaly.watch.targets.target import DeliveryError, Target
 from anomaly.watch.targets.webhook import read_secret
@@ -70,9 +70,10 @@ class WatchOptions:
 
 @dataclass
 class WatchSummary:
-    """Files reported, of them anomalous and without a score; and reports that wait in the journal."""
+    """Files reported, of them with a verdict, anomalous, and without a score; and reports that wait in the journal."""
 
     num_reported: int = 0
+    num_judged: int = 0
     num_anomalous: int = 0
     num_failed: int = 0
     num_waiting: int = 0
@@ -80,7 +81,9 @@ class WatchSummary:
     def add(self, rows: Sequence[ResultRow]) -> None:
         """These have arrived."""
         self.num_reported += len(rows)
-        self.num_anomalous += sum(row["is_anomalous"] is True for row in rows if row["error"] is None)
+        verdicts = [row["is_anomalous"] for row in rows if row["error"] is None]
+        self.num_judged += sum(verdict is not None for verdict in verdicts)
+        self.num_anomalous += sum(verdict is True for verdict in verdicts)
         self.num_failed += sum(row["error"] is not None for row in rows)
 
 
@@ -117,7 +120,10 @@ def watch_folder(
         stack.enter_context(held(folder / LOCK, f"the journal of {folder}", instead="watch another folder"))
         journal = stack.enter_context(open_journal(journal_path, folder))
         detector = load_detector(options.model, device=options.device, engine=options.engine)
-        sorting = _open_sorting(options, folder, detector)
+        shortage = detector.calibration.shortage(options.alpha)
+        sorting = open_sorting(folder, options.move_to, shortage)
+        if shortage is not None:
+            say(shortage)
         columns = ["id", "time", *columns_of(detector)]
         target = stack.enter_context(closing(open_target(options.to, columns, secret=secret)))
         is_open = is_open_for_writing if options.poll_s is None else cannot_be_opened
@@ -134,17 +140,6 @@ def watch_folder(
             watching.look(changed)
             watching.work(stop)
         return watching.finish()
-
-
-def _open_sorting(options: WatchOptions, folder: Path, detector: Detector) -> Sorting | None:
-    if options.move_to is None:
-        return None
-    if shortage := detector.calibration.shortage(options.alpha):
-        raise UsageError(f"without a threshold there is no normal and no anomalous to sort into: {shortage}")
-    check_outside_versions(options.move_to)
-    sorting = Sorting(folder, options.move_to.resolve())
-    sorting.make()
-    return sorting
 
 
 @dataclass

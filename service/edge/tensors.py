@@ -19,7 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from anomaly.data import Pixels
 from service.errors import MalformedRequestError, UploadTooLargeError, in_words
-from service.schemas.inference import InferInput, InferRequest
+from service.schemas.inference import InferInput, InferParameters, InferRequest
 from service.schemas.labels import FILE_NAME, PartId
 
 IMAGE, PART, FILENAME = "image", "part", "filename"
@@ -88,6 +88,11 @@ class InferBody:
         Raises MalformedRequestError, or UploadTooLargeError if there are too many.
         """
         request = parse_json(InferRequest, self.head)
+        if astray := InferParameters.model_fields.keys() & (request.model_extra or {}).keys():
+            raise MalformedRequestError(
+                f"{', '.join(map(repr, sorted(astray)))} of the request must stand in its parameters: "
+                '{"parameters": {"alpha": 0.05}, "inputs": …}.'
+            )
         inputs = {each.name: each for each in request.inputs}
         if IMAGE not in inputs or len(inputs) < len(request.inputs) or not inputs.keys() <= {IMAGE, *LABELS}:
             names = ", ".join(repr(each.name[:40]) for each in request.inputs[:8]) or "none"

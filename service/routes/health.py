@@ -47,7 +47,12 @@ async def readyz(request: Request, response: Response, state: AppState) -> Ready
     )
 
 
-@router.get("/metrics", response_class=Response, dependencies=[Security(BEARER)])
+@router.get(
+    "/metrics",
+    response_class=Response,
+    dependencies=[Security(BEARER)],
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "The series"}},
+)
 async def metrics(state: AppState) -> Response:
     """Counts and timings in Prometheus' text format."""
     with suppress(HistoryUnavailableError):  # then the series of drift stay as they were

@@ -22,7 +22,7 @@ from service.edge.tensors import IMAGE, JSON_VALUE_BYTES, PART, InferBody, SentI
 from service.engine.admission import Reservation
 from service.errors import PROTOCOL, MalformedRequestError, ModelNotFoundError, NotReadyError
 from service.routes.inference_answers import HEADER_LENGTH, HEATMAP, Wanted, answer, described
-from service.routes.query import PART_HEADER, describe_body, with_part_header
+from service.routes.query import PART_HEADER, PART_IN_HEAD, describe_body, describe_header, with_part_header
 from service.routes.state import AppState, State, state_of
 from service.schemas.inference import (
     InferAnswer,
@@ -40,6 +40,11 @@ from service.scoring import Submission
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
 PLATFORM = "anomaly_bundle"
 BINARY = {"type": "string", "format": "binary"}
+JSON_LENGTH = {
+    "type": "integer",
+    "minimum": 1,
+    "description": "Bytes of the JSON object, where the data of inputs follow it as bytes.",
+}
 LARGE_BYTES = 2**16
 """From here on a body is read, and an answer made, in another thread: the event loop would stand still."""
 MODEL, MODEL_VERSION = "/models/{name}", "/models/{name}/versions/{version}"
@@ -68,7 +73,9 @@ INFER: dict[str, Any] = {
             503: "Not ready, too busy or too late: see Retry-After",
         }
     ),
-    "openapi_extra": NEEDS_KEY | describe_body(InferRequest, required=True, sample=INFER_REQUEST),
+    "openapi_extra": NEEDS_KEY
+    | {"parameters": [PART_IN_HEAD, describe_header(HEADER_LENGTH, JSON_LENGTH)]}
+    | describe_body(InferRequest, required=True, sample=INFER_REQUEST),
 }
 
 router = APIRouter(prefix=PROTOCOL, tags=["open inference protocol"], responses=ERRORS)
@@ -136,6 +143,11 @@ async def version_infer(request: Request, name: str, version: str) -> Response:
 
 async def _infer(request: Request, name: str, version: str | None) -> Response:
     check_scope(request, Scope.SCORE)
+    if request.query_params:
+        raise MalformedRequestError(
+            f"The query has {next(iter(request.query_params))[:80]!r}, and this call has no parameters there; the body "
+            'has them: {"parameters": {"alpha": 0.05}, "inputs": …}.'
+        )
     state = state_of(request)
     detector = _detector(name, version, state)
     body = Body(request, state.body_limits)

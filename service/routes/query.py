@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from service.edge.filenames import as_text
 from service.edge.headers import header
 from service.errors import MalformedRequestError
+from service.schemas.labels import MAX_PART, ONE_LINE
 
 PART_HEADER = "X-Part-ID"
 _PART_HEADER = PART_HEADER.lower().encode()
@@ -108,13 +109,28 @@ def describe_head(schema: type[BaseModel]) -> dict[str, Any]:
     """A query's parameters, and the header for the part, for the OpenAPI document."""
     properties: dict[str, dict[str, Any]] = schema.model_json_schema()["properties"]
     described = [(name, "query", field) for name, field in properties.items()]
-    described.append((PART_HEADER, "header", properties["part"]))
-    return {
-        "parameters": [
-            {"name": name, "in": place, "required": False, "schema": field, "description": field["description"]}
-            for name, place, field in described
-        ]
-    }
+    return {"parameters": [*(_parameter(*each) for each in described), PART_IN_HEAD]}
+
+
+def describe_header(name: str, field: dict[str, Any]) -> dict[str, Any]:
+    """A header that may be left out, for the OpenAPI document. `field` is its schema."""
+    return _parameter(name, "header", field)
+
+
+def _parameter(name: str, place: str, field: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": False, "schema": field, "description": field["description"]}
+
+
+PART_IN_HEAD = describe_header(
+    PART_HEADER,
+    {
+        "type": "string",
+        "maxLength": MAX_PART,
+        "pattern": f"^{ONE_LINE}$",
+        "description": "Which part the images show, as the parameter `part`; an empty one tells nothing.",
+    },
+)
+"""For the OpenAPI document."""
 
 
 def form_fields(schema: type[BaseModel]) -> dict[str, Any]:

@@ -88,6 +88,8 @@ class InferOutput(ProtocolSchema):
 class InferRequest(ProtocolSchema):
     """Images to score."""
 
+    model_config = ConfigDict(extra="allow")
+
     id: str | None = None
     """Goes back in the answer."""
     parameters: InferParameters = InferParameters()

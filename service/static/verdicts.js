@@ -33,9 +33,9 @@ export const NAMES = {
   unscored: "not scored yet",
 };
 
-/** What a p-value says: how many of the n calibration images, which are normal, score as high. */
+/** What a p-value says: how many of the n calibration images, which are normal, score as high. Without n an estimate. */
 export function rankOf(p, n) {
-  if (n === null) return `at most ${percent(p)} of normal images score as high`;
+  if (n === null) return `about ${percent(p)} of normal images score as high`;
   const num = Math.round(p * (n + 1)) - 1;
   return num ? `${count(num)} of ${count(n)} normal images score as high` : `above all ${count(n)} normal images`;
 }

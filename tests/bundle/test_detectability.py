@@ -109,6 +109,16 @@ def test_where_none_is_found_often_enough_it_says_so() -> None:
     assert second.endswith("The time limit ended it early: there are fewer pictures than there could be.")
 
 
+def test_it_does_not_say_that_none_is_found_where_only_a_longer_one_is_not() -> None:
+    cells = [
+        make_cell(length=length, found=k, shown=10) for length, k in zip((2, 4, 8, 16), (0, 10, 10, 8), strict=True)
+    ]
+    first = make_record(cells=cells).sentences()[0]
+    assert first.startswith("A dark scratch 2 pixels wide and 4 long of contrast 30% is found in 10 of 10 pictures (")
+    assert first.endswith(" at 1% false alarms, but not all longer ones are.")
+    assert make_record(cells=cells, num_false_alarms=19).sentences()[0].startswith("At 1% false alarms it cannot be")
+
+
 def test_alarms_that_need_no_defect_are_not_taken_for_finds() -> None:
     first, second = make_record(num_false_alarms=19).sentences()
     assert first.startswith("At 1% false alarms it cannot be told how small a defect is found")

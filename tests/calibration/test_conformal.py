@@ -234,6 +234,17 @@ def test_the_shortage_for_a_false_discovery_rate_names_the_least_number_that_fla
     assert fdr_shortage(p_values(needed), q, needed) is None
 
 
+def test_the_shortage_does_not_promise_that_the_least_number_is_enough() -> None:
+    """No image outranks all calibration images, so nothing says how many anomalous ones there are."""
+    assert (fdr_shortage(np.full(100, 0.5), 0.05, 10) or "").startswith(
+        "none could be flagged at a false-discovery rate of 0.05, even if all 100 images outranked all 10 calibration "
+        "images: that needs at least 19 calibration images where this model has 10, and more if only some images are "
+        "anomalous; run"
+    )
+    few = fdr_shortage(np.r_[1 / 11, np.full(99, 0.5)], 0.05, 10) or ""
+    assert "1 of 100 images outrank all 10 calibration images, and that needs at least 1999 calibration" in few
+
+
 def test_no_shortage_where_more_calibration_images_would_not_have_helped() -> None:
     assert fdr_shortage(np.array([0.5, 0.9]), 0.1, 99) is None
     assert fdr_shortage(np.empty(0), 0.1, 3) is None

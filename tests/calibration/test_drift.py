@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly.calibration import Drift, Martingale, OnlineRanks
-from anomaly.calibration.drift import JUMP_RATE, NUM_PARTS, RESERVE, Trajectory, Window
+from anomaly.calibration.drift import JUMP_RATE, NUM_PARTS, RESERVE, Trajectory, Window, spread_below
 
 NUM_CALIBRATION = 400
 
@@ -172,3 +172,14 @@ def test_a_part_that_comes_again_much_later_is_a_new_one() -> None:
     for part in ["a", "b", "a", None, None, *map(str, range(NUM_PARTS)), "a"]:
         drift.add(0.0, 0.5, part)
     assert drift.num_scores == 2 + 2 + NUM_PARTS + 1
+
+
+@pytest.mark.parametrize("num_calibration", [9, 20, 99])
+def test_equal_p_values_are_spread_evenly_below_each(num_calibration: int) -> None:
+    step = 1 / (num_calibration + 1)
+    p_values = np.random.default_rng(0).integers(1, num_calibration + 2, 20_000) / (num_calibration + 1)
+    spread = spread_below(p_values, step, np.arange(20_000.0))
+    assert (np.abs(p_values - step / 2 - spread) <= step / 2 + 1e-12).all()
+    counts = np.histogram(spread, np.linspace(0, 1, 41))[0]
+    assert counts.min() > 0.7 * 500
+    assert counts.max() < 1.3 * 500

@@ -46,6 +46,17 @@ def test_a_signal_ends_it_when_what_is_accepted_is_reported(bigan_dir: Path, tmp
     assert sum(path.is_file() for path in (tmp_path / "out").rglob("*")) == 41
 
 
+def test_without_a_threshold_it_says_so_and_counts_no_verdicts(bigan_dir: Path, tmp_path: Path) -> None:
+    """None is called anomalous then, which must not read as if all were good."""
+    write_images(tmp_path / "in", others()[:3])
+    process = start(bigan_dir, tmp_path / "in", "--to", tmp_path / "r.jsonl", "--alpha", "0.0001")
+    wait_for(lambda: len(rows_of(tmp_path / "r.jsonl")) == 3)
+    process.send_signal(signal.SIGTERM)
+    told, errors = process.communicate(timeout=60)
+    assert errors.startswith("no threshold: alpha = 0.0001 needs at least 9,999 calibration images")
+    assert "3 reported: no verdicts, 0 without a score" in told
+
+
 def test_reports_that_wait_are_said(bigan_dir: Path, tmp_path: Path) -> None:
     write_images(tmp_path / "in", normals()[:3])
     process = start(bigan_dir, tmp_path / "in", "--to", "http://127.0.0.1:9/reports?token=hidden")

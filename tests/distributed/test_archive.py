@@ -152,6 +152,16 @@ def test_what_is_done_is_not_done_again_and_what_has_changed_is(tmp_path: Path) 
     assert hashes(out)["shard-00000.tar.parquet"] != first["shard-00000.tar.parquet"]
 
 
+def test_without_a_threshold_no_image_is_counted_as_judged(tmp_path: Path) -> None:
+    source, out = write_tars(tmp_path / "src", 1, 4), tmp_path / "dest"
+    for told in (
+        done("archive", MNIST, source, "--out", out, "--alpha", "0.001", *OPTIONS),
+        done("archive", "--status", out),
+    ):
+        assert "4 rows, no verdicts, 0 without a score" in told.stdout
+    assert json.loads((out / "_manifest.json").read_text())["num_anomalous"] is None
+
+
 def test_an_input_of_the_future_is_done_once_and_again_when_it_has_changed(tmp_path: Path) -> None:
     """As where the clock of the machine that wrote it is ahead."""
     source, out = write_tars(tmp_path / "src", 2, 5), tmp_path / "dest"

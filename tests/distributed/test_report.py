@@ -16,6 +16,7 @@ from anomaly.report import archive_page
 from benchmarks.archives import write_tars
 from tests.alive import Alive
 from tests.cli.calls import done, refused
+from tests.digit_images import normals, write_images
 from tests.distributed.archives import MNIST, OPTIONS
 
 
@@ -68,6 +69,29 @@ def test_flagged_images_lie_on_the_axis_of_scores(tmp_path: Path, monkeypatch: p
     assert (findings.scores.counts[edges[:-1] > findings.threshold]).sum() + findings.scores.above > 5
     assert findings.scores.above == (scores > edges[-1]).sum() < (scores > findings.threshold).sum()
     assert findings.scores.counts.sum() + findings.scores.above == 120
+
+
+def test_p_values_of_few_calibration_images_leave_no_gaps_between_them(
+    bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are fewer of them than bins, and "spread evenly", as the page has it, must not read as gaps."""
+    found: list[archive_page.ArchiveFindings] = []
+
+    def remember(findings: archive_page.ArchiveFindings) -> str:
+        found.append(findings)
+        return ""
+
+    monkeypatch.setattr(archive_page, "render_archive", remember)
+    source, out = tmp_path / "src", tmp_path / "dest"
+    for shard in range(3):
+        write_images(source / f"{shard}", normals())
+    done("archive", bigan_dir, source, "--out", out, *OPTIONS)
+    report_archive(str(out), device="cpu")
+    told = np.concatenate([parquet.read_table(path)["p_value"].to_numpy() for path in sorted(out.glob("*.parquet"))])
+    (findings,) = found
+    counts = findings.p_values.counts
+    assert counts.sum() == len(told) == 3 * len(normals())
+    assert np.count_nonzero(counts) > len(np.unique(told))  # equal ones are in several bins
 
 
 def test_without_a_threshold_the_page_says_that_nothing_can_be_flagged(tmp_path: Path) -> None:

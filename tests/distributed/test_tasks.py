@@ -242,6 +242,8 @@ def test_a_cluster_that_is_not_there_is_one_sentence() -> None:
     started = time.monotonic()
     with pytest.raises(ClusterError, match=re.escape("no Ray cluster answers at 127.0.0.1:9 (")):
         list(run_tasks(times, range(3), initialise=two, workers=Workers(ray="127.0.0.1:9")))
+    with pytest.raises(ClusterError, match=re.escape("no Ray cluster answers at head..example:6379 (")):
+        list(run_tasks(times, range(3), initialise=two, workers=Workers(ray="head..example:6379")))
     with pytest.raises(ClusterError, match="HOST:PORT"):
         list(run_tasks(partial(times), range(3), initialise=two, workers=Workers(ray="nonsense")))
     assert time.monotonic() - started < 30

@@ -274,3 +274,28 @@ def test_the_interval_is_a_little_narrow_where_few_anomalies_are_spread_widely()
         low, high = image_metrics(scores, labels).auroc_ci95
         covered += low <= truth <= high
     assert covered >= 172
+
+
+def test_two_that_make_no_mistake_are_not_proved_equal() -> None:
+    """Three normals and three anomalies: each AUROC is known to 0.29 … 1, and so no better is the lead."""
+    scores, labels = np.arange(6.0), np.arange(6) >= 3
+    low, high = lead_over(scores, scores**2, labels)
+    assert low == pytest.approx(-high) == pytest.approx(0.025 ** (1 / 3) - 1)
+
+
+@pytest.mark.parametrize(
+    ("nums", "truths"), [((1000, 10), (0.99, 0.97)), ((10, 10), (0.99, 0.95)), ((100, 100), (0.97, 0.95))]
+)
+def test_the_interval_of_a_lead_covers_it_where_both_rank_nearly_perfectly(
+    nums: tuple[int, int], truths: tuple[float, float]
+) -> None:
+    labels = np.arange(sum(nums)) >= nums[0]
+    covered = 0
+    for seed in range(200):
+        shared, *own = np.random.default_rng(seed).normal(size=(3, len(labels)))
+        scores, others = (
+            (shared + each) / 2**0.5 + 2**0.5 * ndtri(truth) * labels for each, truth in zip(own, truths, strict=True)
+        )
+        low, high = lead_over(scores, others, labels)
+        covered += low <= truths[0] - truths[1] <= high
+    assert covered >= 186

@@ -12,7 +12,9 @@ from anomaly.calibration import Calibration
 from anomaly.evaluation import summarise, verdict_lines
 from anomaly.evaluation.metrics import rates_at
 from anomaly.evaluation.results import Evaluation
+from anomaly.evaluation.summary import Rival
 from anomaly.evaluation.verdict import (
+    comparison_sentence,
     inverted_sentence,
     kinds_sentence,
     operating_sentence,
@@ -97,6 +99,28 @@ def test_it_says_that_a_baseline_is_better() -> None:
     evaluation = make_evaluation(baselines=of_aurocs({"pca": 0.99, "knn": 0.2}))
     worse = replace(evaluation, scores=-evaluation.scores)
     assert "A plain baseline is better: PCA with an AUROC of 99.0%, against 12.5% for" in lines(worse)[-1]
+
+
+@pytest.mark.parametrize(
+    ("rivals", "sentence"),
+    [
+        (
+            {"pca": Rival(0.86, (0.005, 0.03)), "knn": Rival(0.8, (-0.02, 0.17))},
+            "neither better nor worse than a plain baseline, nearest neighbours with an AUROC of 80.0%, against 87.5%",
+        ),
+        (
+            {"pca": Rival(0.95, (-0.2, 0.05)), "knn": Rival(0.9, (-0.04, -0.01))},
+            "A plain baseline is better: nearest neighbours with an AUROC of 90.0%, against 87.5%",
+        ),
+        (
+            {"pca": Rival(0.95, (-0.2, 0.05)), "knn": Rival(0.8, (0.01, 0.14))},
+            "neither better nor worse than the best plain baseline, PCA with an AUROC of 95.0%",
+        ),
+    ],
+)
+def test_the_baseline_that_is_named_is_the_one_of_which_it_is_true(rivals: dict[str, Rival], sentence: str) -> None:
+    """The best of them may be clearly worse, or not told apart, while of another one the opposite is known."""
+    assert sentence in comparison_sentence(make_evaluation(), replace(SUMMARY, rivals=rivals))
 
 
 def test_it_says_how_much_stands_behind_the_figures() -> None:
@@ -223,6 +247,12 @@ def test_equal_scores_are_no_sign_of_a_change() -> None:
 def test_a_missing_threshold_is_explained(alpha: float, num_needed: int) -> None:
     sentence = operating(make_evaluation(threshold=None, alpha=alpha, num_calibration=3))
     assert f"needs at least {num_needed} calibration images, and there are 3" in sentence
+
+
+def test_a_rate_below_a_tenth_of_a_percent_is_told_as_it_was_given() -> None:
+    sentence = operating(make_evaluation(threshold=None, alpha=0.0005, num_calibration=99))
+    assert "a false-alarm rate of 0.05% needs at least 1,999 calibration images" in sentence
+    assert "A false-alarm rate of 1.25% was asked for" in operating(make_evaluation(alpha=0.0125))
 
 
 def test_false_alarms_are_told_beside_what_was_asked_for() -> None:

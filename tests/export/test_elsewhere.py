@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from anomaly.bundle import load
+from anomaly.data import read
 from anomaly.pipeline.score import score_paths
 from tests.bad_files import make_bad_files
 from tests.export.conftest import run_alone
@@ -20,6 +21,7 @@ from tests.field.pictures import cases
 
 pytestmark = pytest.mark.timeout(1200)
 ALPHAS = (0.05, 1e-6)
+ROW = ["path", "score", "p_value", "is_anomalous", "threshold", "terms", "warning", "remarks", "error"]
 Row = dict[str, Any]
 
 
@@ -50,7 +52,7 @@ def check_alike(found: list[Row], expected: list[Row], deviation: float, terms: 
     assert num_scored > 100
     assert len(found) - num_scored > 50
     for row, right in zip(found, expected, strict=True):
-        assert list(row) == ["path", "score", "p_value", "is_anomalous", "threshold", "terms", "warning", "error"]
+        assert list(row) == ROW
         if row["error"] is not None:
             assert row["error"].startswith(row["path"])
             assert {row[name] for name in list(row)[1:-1]} == {None}
@@ -78,7 +80,12 @@ def test_200_files_of_all_formats(
         assert (done.returncode, done.stderr) == (1, "")
         expected = ours(model, pictures, alpha, tmp_path / "ours.jsonl")
         deviation = float(np.std(contents.calibration.scores))
-        check_alike(rows_of(done.stdout), expected, deviation, contents.manifest.terms)
+        check_alike(found := rows_of(done.stdout), expected, deviation, contents.manifest.terms)
+        scored = [row for row in found if row["error"] is None]
+        parameters = contents.manifest.recipe.preprocess
+        remarks = [sorted(read(Path(row["path"]), parameters, name="x").remarks) for row in scored]
+        assert [row["remarks"] for row in scored] == remarks
+        assert {len(each) for each in remarks} >= {0, 1}
     assert run_alone(python, folder / "check.py").returncode == 0
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from anomaly.bundle import SCHEMA_VERSION
 from anomaly.bundle.layout import EVIDENCE, MANIFEST
+from anomaly.calibration import Calibration
 from anomaly.data import ragged
 from anomaly.errors import DataError, UsageError
 from anomaly.inference import EngineName, load_detector
-from anomaly.pipeline.calibrate import calibrate_bundle
+from anomaly.pipeline.calibrate import calibrate_bundle, warning_of_unlike
 from anomaly.pipeline.reading import ReadingWatch
 from tests.bundle.copies import sum_again
 from tests.digit_images import Pixels, digits, normals, write_images
@@ -90,3 +91,20 @@ def test_a_calibrated_bundle_loads_and_decides_by_its_new_ranks(model: Path, tmp
     assert old.score(image).score == new.score(image).score
     assert new.score(image).p_value * 26 == pytest.approx(np.round(new.score(image).p_value * 26))
     assert new.score(image, alpha=0.5).threshold != old.score(image, alpha=0.5).threshold
+
+
+@pytest.mark.parametrize(("num_calibration", "told"), [(38, "about 3 are expected"), (39, "about 5 are expected")])
+def test_as_many_are_expected_as_the_threshold_lets_pass(num_calibration: int, told: str) -> None:
+    """Of 38 calibration images one may score higher, 1/39 = 2.6 %: half of the 5 % that are the most. Of 39 two."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(2000):
+        old = Calibration.fit(rng.normal(size=num_calibration))
+        threshold = old.threshold(0.05)
+        assert threshold is not None
+        found.append(np.sum(rng.normal(size=100) > threshold))
+    assert f"about {np.mean(found):.0f} are expected" == told
+    old = Calibration.fit(np.arange(float(num_calibration)))
+    warning = warning_of_unlike(old, Calibration.fit(np.full(100, 1000.0)), version=3)
+    assert warning is not None
+    assert told in warning

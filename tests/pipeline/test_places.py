@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly import load_detector
 from anomaly.bundle import load
+from anomaly.bundle.layout import EVIDENCE as GRAPH
 from anomaly.config.places import EVIDENCE
 from anomaly.errors import UsageError
 from anomaly.export import Runtime, export_bundle
@@ -84,6 +86,23 @@ def test_both_engines_give_each_picture_its_scores_whatever_it_came_with(
     assert [heatmap.shape for heatmap in together.heatmap[:2]] == [(96, 80), (64, 64)]
 
 
+@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
+def test_a_model_of_pictures_of_any_shape_can_be_warmed_and_scores_as_before(
+    engine: str, whole_places_dir: Path, drawn_parts: Path
+) -> None:
+    detector = load_detector(whole_places_dir, engine=engine)
+    before = detector.score(sorted(drawn_parts.glob("*.png"))).score
+    detector.warm(4)
+    np.testing.assert_array_equal(detector.score(sorted(drawn_parts.glob("*.png"))).score, before)
+    assert not any(sides_of_graph(whole_places_dir))
+
+
+def sides_of_graph(model: Path) -> list[int]:
+    """Height and width that a model's graph takes; 0 for any."""
+    graph = onnx.load(model / "1" / GRAPH, load_external_data=False).graph
+    return [side.dim_value for side in graph.input[0].type.tensor_type.shape.dim[2:]]
+
+
 def test_restored_maps_of_both_sizes_are_the_same_by_both_engines(drawn_parts: Path, tmp_path: Path) -> None:
     brief: dict[str, dict[str, object]] = {"preprocess": {"size": 128}, "training": {"steps": 20}}
     train_bundle(TrainOptions(data=str(drawn_parts), out=tmp_path / "m", recipe="parts", overrides=brief, device="cpu"))
@@ -92,6 +111,7 @@ def test_restored_maps_of_both_sizes_are_the_same_by_both_engines(drawn_parts: P
     faint[:48] -= 40
     pictures = [np.zeros_like(opened(files[0])), *map(opened, files), faint.clip(0, 255).astype(np.uint8)]
     found = [load_detector(tmp_path / "m", engine=engine).score(pictures) for engine in ("onnxruntime", "torch")]
+    assert sides_of_graph(tmp_path / "m") == [128, 128]
     assert tuple(found[0].terms) == EVIDENCE
     for name in EVIDENCE:
         by_onnx, by_torch = (scores.terms[name] for scores in found)
@@ -215,6 +235,7 @@ def test_the_score_is_of_a_place_inside_the_region_by_both_engines_and_the_expor
     for number, picture in enumerate(pictures):
         picture[8 * number : 8 * number + 12, 18:30] = 255  # beside the border
     by_onnx, by_torch = (load_detector(tmp_path / "m", engine=each) for each in ("onnxruntime", "torch"))
+    by_onnx.warm(4)
     found = by_onnx.score(pictures)
     np.testing.assert_allclose(by_torch.score(pictures).score, found.score, rtol=1e-4, atol=1e-4)
     for heatmap, score in zip(found.heatmap, found.score, strict=True):

@@ -237,6 +237,16 @@ def test_serve_gives_up_when_no_bundle_works(models: Path) -> None:
         serve(Settings(models=models, port=0, device="cpu"))
 
 
+def test_what_each_call_answers_is_of_a_type_that_the_document_names(instance: Instance) -> None:
+    described = instance.client.get("/openapi.json").json()["paths"]
+    for path, methods in described.items():
+        if "get" in methods and not path.startswith("/history"):
+            answer = instance.client.get(path.replace("{name}", "m").replace("{version}", "1"))
+            assert answer.status_code == 200
+            kind = answer.headers["Content-Type"].partition(";")[0]
+            assert list(methods["get"]["responses"]["200"]["content"]) == [kind], path
+
+
 def test_a_detector_is_warmed_before_it_is_used(tmp_path: Path) -> None:
     with open_instance(tmp_path, max_batch=9) as instance:
         assert instance.detector.warmed == 9

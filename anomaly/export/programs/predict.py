@@ -34,7 +34,7 @@ def _main() -> int:
     except Exception as error:  # the runtimes' errors have no common base but this
         parser.error(f"the model cannot be loaded. Copy the whole folder again. {error}")
     paths = [path for named in given.inputs for path in places_in(named)]
-    fields = ("score", "p_value", "is_anomalous", "threshold", "terms", "warning", "error")
+    fields = ("score", "p_value", "is_anomalous", "threshold", "terms", "warning", "remarks", "error")
     for path, picture in zip(paths, read_all(((str(path), path) for path in paths), about.preprocess), strict=True):
         row: dict[str, Any] = dict.fromkeys(fields)
         if isinstance(picture, Picture):
@@ -43,7 +43,7 @@ def _main() -> int:
             row |= {"score": score.item(), "p_value": p_value.item(), "terms": dict(named)}
             if not math.isnan(threshold):  # as it is where alpha has too few calibration images
                 row |= {"threshold": threshold.item(), "is_anomalous": is_anomalous.item()}
-            size = picture.height, picture.width
+            row["remarks"], size = sorted(picture.remarks), (picture.height, picture.width)
             row["warning"] = size_warning(size, about.calibration_sizes, about.preprocess.region)
         else:
             row["error"], failed = str(picture), 1

@@ -36,8 +36,12 @@ class MqttTopic:
         self._is_tls = parts.scheme == "mqtts"
         self._port = parts.port or (8883 if self._is_tls else 1883)
         self._topic = unquote(parts.path.removeprefix("/"))
-        if not self._topic or any(sign in self._topic for sign in "+#\0"):
-            raise UsageError(f"--to {address}: expected a topic without + and #, such as mqtt://HOST/line1/camera")
+        is_cut = "?" in address or "#" in address  # what is behind these is no part of an address' path
+        if is_cut or not self._topic or any(sign in self._topic for sign in "+#\0"):
+            raise UsageError(
+                f"--to {address}: expected a topic without +, # and ?, such as mqtt://HOST/line1/camera; for a ? in a "
+                "topic write %3F. There are no options: each report has QoS 1"
+            )
         self._connection: _Connection | None = None
 
     def deliver(self, rows: Sequence[ResultRow]) -> Iterator[int]:

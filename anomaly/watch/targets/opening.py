@@ -39,6 +39,11 @@ def check_target(to: str) -> None:
     try:
         parts = urlsplit(to)
         _ = parts.port
+        (parts.hostname or "").encode("idna")  # as the system's search for its address does
+    except UnicodeError as error:
+        raise UsageError(
+            f"--to {to}: its host is no name of a machine: between two dots stand 1 to 63 characters; expected {FORMS}"
+        ) from error
     except ValueError as error:
         raise UsageError(f"--to {to}: is no address ({error}); expected {FORMS}") from error
     if parts.scheme in ("http", "https", "mqtt", "mqtts"):

@@ -29,7 +29,7 @@ _MIN_BYTES = 24
 
 
 class Webhook:
-    """An address that answers 2xx to what it has taken."""
+    """An address that answers 2xx to what it has taken. Raises UsageError where it can be none."""
 
     def __init__(self, address: str, secret: bytes | None) -> None:
         require("a webhook", "watch", "httpx")
@@ -37,6 +37,10 @@ class Webhook:
 
         self._address = address
         self._called = shown(address)
+        try:
+            _ = httpx.URL(address).host
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise UsageError(f"--to {self._called}: is no web address ({error}); correct it") from error
         self._secret = secret
         self._client = httpx.Client(timeout=TIMEOUT_S, verify=ssl.create_default_context())
 

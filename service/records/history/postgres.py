@@ -67,6 +67,9 @@ class PostgresStore:
             parts = conninfo_to_dict(url)
             if not _SOUND.fullmatch(f"{parts.get('host') or ''} {parts.get('port') or ''}"):
                 raise ValueError
+            for host in str(parts.get("host") or "").split(","):
+                if not host.startswith("/"):  # a folder of sockets
+                    host.encode("idna")  # as the system does, whose UnicodeError is a ValueError
         except (psycopg.Error, ValueError):  # the message may have a part of the password
             raise UsageError(
                 "The history's URL cannot be read; give postgresql://USER@HOST:PORT/DATABASE, with %40 for @, %3A for "

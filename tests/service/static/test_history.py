@@ -65,6 +65,7 @@ def test_the_history_comes_in_pages_with_pictures_and_corrections(page: Page, st
     expect(rows).to_have_count(2)
     expect(rows.nth(1)).to_contain_text("<b>x</b>.png")
     expect(rows.nth(0)).to_contain_text("▲ anomalous")
+    expect(rows.nth(0)).to_contain_text(re.compile(r"about [\d.]+ % of normal images score as high"))  # an estimate
     expect(page.locator("#history-rows img")).to_have_count(2)
     page.get_by_role("button", name="Show earlier ones").press("Enter")
     expect(rows).to_have_count(3)

@@ -121,6 +121,7 @@ def test_the_drift_panel_shows_what_the_server_has_seen(context: BrowserContext,
         page.get_by_role("link", name="Drift").click()
         expect(page.locator("#drift-status")).to_contain_text("● No alarm. 11 images watched.")
         expect(page.locator("#drift-window")).to_contain_text("The last 11: ")
+        expect(page.locator("#drift-window")).to_contain_text("the bars end near the dashed line; the fewer images")
         expect(page.locator("#drift-histogram .bin")).to_have_count(20)
 
 

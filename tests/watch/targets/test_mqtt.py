@@ -127,7 +127,8 @@ def make_certificate(folder: Path) -> None:
     subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("path", ["", "/", "/line/+/camera", "/line/%23"])
+@pytest.mark.parametrize("path", ["", "/", "/line/+/c", "/line/%23", "/line/#", "/line#2", "/line?qos=2", "/line?"])
 def test_a_topic_without_wildcards_is_needed(path: str) -> None:
+    """Also none that an address would cut, so that reports go to another topic than the one that was given."""
     with pytest.raises(UsageError, match="expected a topic without"):
         MqttTopic(f"mqtt://127.0.0.1{path}")

@@ -128,6 +128,8 @@ def test_a_weak_secret_is_refused_without_being_shown(tmp_path: Path, text: str)
         ("results.parquet", "expected FILE"),
         ("https://", "names no host"),
         ("https://host:port/", "is no address"),
+        ("https://mes..example/", "its host is no name of a machine"),
+        (f"mqtt://{64 * 'a'}.example/line", "between two dots stand 1 to 63 characters"),
         ("https://me:word@host/", "may hold no user and no password"),
         ("mqtt://me@host/topic", "ANOMALY_MQTT_USER"),
         ("no-such-folder/r.csv", "does not exist; create it first"),
@@ -137,6 +139,12 @@ def test_what_is_no_target_is_refused(to: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as caught:
         check_target(to)
     assert "word" not in str(caught.value).replace("password", "")
+
+
+@pytest.mark.parametrize("to", ["http://127.0.0.1/a\x7fb", "http://xn--a--/b"])
+def test_an_address_that_no_request_can_have_is_refused_before_there_are_reports(to: str) -> None:
+    with pytest.raises(UsageError, match="is no web address"):
+        open_target(to, ["id"], secret=None)
 
 
 def test_only_webhooks_are_signed(tmp_path: Path) -> None:

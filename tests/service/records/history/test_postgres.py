@@ -118,6 +118,7 @@ def test_who_is_not_let_in_is_told_and_no_message_has_the_password(
         "postgresql://u:s3c#ret@127.0.0.1/x?s3cret=1": "URL cannot be read",
         "postgresql://u:pass@s3cret@127.0.0.1/x": "URL cannot be read",
         "postgresql://u:pass/s3cret@127.0.0.1/x": "URL cannot be read",
+        "postgresql://u:s3cret@db..example/x": "URL cannot be read",
     }
     for url, said in refused.items():
         with pytest.raises(UsageError, match=said) as caught:
