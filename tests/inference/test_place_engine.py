@@ -16,7 +16,7 @@ from anomaly.config.region import OUTSIDE
 from anomaly.data import to_floats
 from anomaly.data.pose import reference_of
 from anomaly.inference.engine import EngineName
-from anomaly.inference.place_engine import STRIP_COLUMNS, STRIP_PIXELS, PlaceEngine, strips_of
+from anomaly.inference.place_engine import PlaceEngine, Strips
 from anomaly.networks.aligned_memory import AlignedMemory
 from anomaly.networks.places import CellMemory, PhiMaps, PlaceMemory, PlaceNetworks
 
@@ -67,7 +67,10 @@ def in_cells() -> PlaceNetworks:
 
 
 def engine(
-    threads: int = 1, strip_pixels: int = 2**30, made: PlaceNetworks | None = None, strip_columns: int = STRIP_COLUMNS
+    threads: int = 1,
+    strip_pixels: int = 2**30,
+    made: PlaceNetworks | None = None,
+    strip_columns: int = Strips().columns,
 ) -> PlaceEngine:
     used = made or networks()
 
@@ -83,9 +86,7 @@ def engine(
         run,
         run,
         threads,
-        strip_pixels,
-        strip_rows=16,
-        strip_columns=strip_columns,
+        Strips(strip_pixels, rows=16, columns=strip_columns),
         reference=None if reference is None else reference.numpy(),
     )
 
@@ -149,7 +150,7 @@ def test_aligned_pictures_that_are_cut_into_columns_have_the_maps_of_one_pass() 
 
 @pytest.mark.parametrize("most", [1, 10_000, 25_000, 10**9])
 def test_strips_give_each_row_once(most: int) -> None:
-    strips = list(strips_of(656, 32, most, least=16))
+    strips = list(Strips(most, rows=16).of_rows(656, 32))
     assert [row for first, last, *_ in strips for row in range(first, last)] == list(range(656))
     assert all(side % 16 == 0 for strip in strips for side in strip)
     assert all(0 <= top <= first < last <= bottom <= 656 for first, last, top, bottom in strips)
@@ -157,9 +158,9 @@ def test_strips_give_each_row_once(most: int) -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(480, 16_000), (16_000, 480), (4_000, 16_000), (4_096, 4_096)])
 def test_of_a_large_picture_most_is_computed_three_times_at_most(height: int, width: int) -> None:
-    strips = list(strips_of(height, width, STRIP_PIXELS))
+    strips = list(Strips().of_rows(height, width))
     assert sum(bottom - top for _, _, top, bottom in strips) <= 3 * height
-    assert max(bottom - top for _, _, top, bottom in strips) * width <= max(STRIP_PIXELS, 3 * MARGIN * width)
+    assert max(bottom - top for _, _, top, bottom in strips) * width <= max(Strips().pixels, 3 * MARGIN * width)
 
 
 def test_pictures_of_several_shapes_by_several_threads_have_the_terms_that_they_have_alone() -> None:
