@@ -19,6 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from anomaly.bundle import Bundle, save, unsaved
+from anomaly.calibration import check_alpha
 from anomaly.counted import counted
 from anomaly.data import Dataset, Pixels, Sample, expand_inputs, open_dataset
 from anomaly.defaults import ALPHA
@@ -73,13 +74,15 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
         Raises:
             InputError: X is not of the kinds above, or the seed is set twice. It is a ValueError.
-            UsageError: the recipe or an override does not fit, `max_minutes` is below 0, or torch is not installed.
+            UsageError: the recipe, an override or `alpha` does not fit, `max_minutes` is below 0, or torch is not
+                installed.
             DataError: too few images, or none that can be read.
             TrainingError: training diverged.
         """
         require("GanDetector.fit", "torch", *WITH_TORCH)
         from anomaly.pipeline.train import TrainOptions, TrainWatch, train_on  # here: what only scores needs no torch
 
+        check_alpha(self.alpha)
         overrides = self.overrides
         if not isinstance(overrides, list | tuple) or not all(isinstance(text, str) for text in overrides):
             raise InputError(

@@ -239,6 +239,13 @@ def test_an_alpha_that_is_no_number_is_refused(fitted: GanDetector) -> None:
         wrong.predict(others()[:2])
 
 
+def test_an_alpha_that_is_no_rate_is_refused_before_it_trains() -> None:
+    wrong = tiny(alpha=7)
+    with pytest.raises(AnomalyError, match=r"alpha is the false-alarm rate .* got 7"):
+        wrong.fit(normals())
+    assert not hasattr(wrong, "detector_")
+
+
 @pytest.mark.filterwarnings("ignore:there are .* normal images to train on")
 def test_before_fit_there_is_nothing(tmp_path: Path) -> None:
     for method in (tiny().predict, tiny().p_values):

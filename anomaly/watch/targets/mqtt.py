@@ -42,6 +42,8 @@ class MqttTopic:
                 f"--to {address}: expected a topic without +, # and ?, such as mqtt://HOST/line1/camera; for a ? in a "
                 "topic write %3F. There are no options: each report has QoS 1"
             )
+        if os.environ.get(PASSWORD) and not os.environ.get(USER):
+            raise UsageError(f"{PASSWORD} is set and {USER} is not, so no password would be sent; set both, or neither")
         self._connection: _Connection | None = None
 
     def deliver(self, rows: Sequence[ResultRow]) -> Iterator[int]:

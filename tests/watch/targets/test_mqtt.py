@@ -83,6 +83,12 @@ def with_password(folder: Path) -> list[str]:
     return ["allow_anonymous false", f"password_file {folder}/passwords", f"acl_file {folder}/rights", "user root"]
 
 
+def test_a_password_without_a_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(mqtt.PASSWORD, "open sesame")
+    with pytest.raises(UsageError, match=f"{mqtt.PASSWORD} is set and {mqtt.USER} is not"):
+        MqttTopic("mqtt://127.0.0.1/line1")
+
+
 def test_users_and_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with broker(tmp_path, settings=with_password(tmp_path)) as port:
 
