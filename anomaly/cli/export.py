@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -14,7 +14,7 @@ def export(
     model: Model,
     *,
     format_: Annotated[
-        Literal["onnx", "openvino"], typer.Option("--format", help="What runs it: ONNX Runtime or OpenVINO.")
+        str, typer.Option("--format", help="What runs it: onnx (ONNX Runtime) or openvino (OpenVINO).")
     ] = "onnx",
     out_: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to make; it must not exist.")],
 ) -> None:

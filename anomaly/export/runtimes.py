@@ -1,13 +1,20 @@
 """What an exported model can be run by, and what each needs."""
 
 from enum import StrEnum
+from typing import Never
+
+from anomaly.errors import UsageError
 
 
 class Runtime(StrEnum):
-    """By the word that `--format` has."""
+    """By the word that `--format` has; another one raises UsageError."""
 
     ONNX = "onnx"
     OPENVINO = "openvino"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Never:
+        raise UsageError(f"there is no export format {value!r}; choose one of {', '.join(cls)}")
 
     @property
     def library(self) -> str:

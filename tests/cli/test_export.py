@@ -30,3 +30,8 @@ def test_a_search_is_refused(anogan_dir: Path, tmp_path: Path) -> None:
 def test_no_bundle_and_a_folder_that_exists_are_refused(bigan_dir: Path, tmp_path: Path) -> None:
     assert "there is no bundle" in refused("export", tmp_path / "none", "--out", tmp_path / "out")
     assert f"{tmp_path} exists" in refused("export", bigan_dir, "--out", tmp_path)
+
+
+def test_a_format_that_there_is_not_is_refused_with_those_that_there_are(bigan_dir: Path, tmp_path: Path) -> None:
+    said = refused("export", bigan_dir, "--out", tmp_path / "out", "--format", "tflite")
+    assert "there is no export format 'tflite'; choose one of onnx, openvino" in said
