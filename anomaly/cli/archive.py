@@ -88,9 +88,13 @@ def _score(options: "ArchiveOptions") -> None:
     from anomaly.distributed.archive import score_archive
 
     with ArchiveBar(err) as bar:
-        summary = score_archive(
-            options, on_total=bar.start, on_shard=bar.shard, on_marking=bar.marking, on_marked=bar.advance
-        )
+        try:
+            summary = score_archive(
+                options, on_total=bar.start, on_shard=bar.shard, on_marking=bar.marking, on_marked=bar.advance
+            )
+        except KeyboardInterrupt:
+            err.print("stopped; the results of whole shards are kept, and the same command goes on from there")
+            raise
     tally = summary.tally
     for sentence in summary.shortages:
         err.print(escape(sentence))

@@ -31,6 +31,7 @@ def test_ctrl_c_leaves_whole_files_only(tmp_path: Path) -> None:
     _, told = driver.communicate(timeout=120)
     assert driver.returncode not in (0, None)
     assert "Traceback" not in told
+    assert "the same command goes on from there" in " ".join(told.split())
     assert leftovers(out) == []
     assert not (out / "_manifest.json").exists()
     assert "the run has not ended" in done("archive", "--status", out).stdout
