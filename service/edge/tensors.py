@@ -246,8 +246,8 @@ def _decoded(texts: list[Any]) -> list[bytes]:
     images = []
     for number, text in enumerate(texts):
         try:
-            images.append(b64decode(text, validate=True))
-        except (Base64Error, TypeError, ValueError):
+            images.append(b64decode(text.replace("\r", "").replace("\n", ""), validate=True))  # lines, as in MIME
+        except (Base64Error, AttributeError, TypeError, ValueError):
             raise MalformedRequestError(
                 f"Element {number} of {IMAGE!r} is not in base64, as bytes are in JSON; or send it as binary data."
             ) from None

@@ -1,5 +1,5 @@
 import json
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 from struct import pack
 from typing import Any
 
@@ -76,6 +76,14 @@ def test_pixels_nested_flat_and_binary(shape: list[int]) -> None:
 )
 def test_data_that_are_no_pixels_of_this_shape_are_refused(data: Any, word: str) -> None:
     assert word in why_not(in_json("UINT8", [2, 3, 4], data))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_base64_may_stand_in_lines(end: str) -> None:
+    data = bytes(range(256))
+    text = encodebytes(data).decode().replace("\n", end)
+    assert text.count(end) > 1
+    assert images_of(in_json("BYTES", [1], [text])) == [data]
 
 
 @pytest.mark.parametrize("data", [["no base64!"], ["AAA"], [5], [None], ["äöü="], [{}]])
