@@ -29,8 +29,8 @@ export async function showDrift() {
       `of at most ${percent(drift.rate)}, however long the server runs.`;
     find("drift-window").textContent =
       `The last ${count(drift.window.num)}: on the left those that hardly any normal image equals, on the right ` +
-      "ordinary ones. While nothing changes, the bars end near the dashed line; the fewer images have calibrated, the " +
-      "more they differ.";
+      "ordinary ones. While nothing changes, the bars end near the dashed line; the fewer images have calibrated, " +
+      "the more they differ.";
     find("drift-martingale").replaceChildren(drawMartingale(drift.trajectory, -Math.log10(drift.rate)));
     find("drift-histogram").replaceChildren(drawHistogram(drift.window.counts));
     find("drift-body").hidden = false;

@@ -33,7 +33,7 @@ export const NAMES = {
   unscored: "not scored yet",
 };
 
-/** What a p-value says: how many of the n calibration images, which are normal, score as high. Without n an estimate. */
+/** What a p-value says: how many of the n calibration images, all normal, score as high. Without n an estimate. */
 export function rankOf(p, n) {
   if (n === null) return `about ${percent(p)} of normal images score as high`;
   const num = Math.round(p * (n + 1)) - 1;
