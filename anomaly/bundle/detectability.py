@@ -92,12 +92,13 @@ class DetectabilityRecord(Config):
         else:
             but = "" if from_here_on else ", but not all longer ones are"
             headline = f"A {cell.name} is found in {share_of(cell)} at {at}{but}"
+        are = "is" if self.num_false_alarms == 1 else "are"
         ended = " The time limit ended it early: there are fewer pictures than there could be." * self.is_out_of_time
         return [
             f"{headline}.",
             *([] if is_alarm else self._most_and_least()),
             f"Measured by drawing defects into {self.num_images} normal pictures that were used for nothing else; "
-            f"{self.num_false_alarms} of them are called anomalous without a defect. Sizes are in pixels of the "
+            f"{self.num_false_alarms} of them {are} called anomalous without a defect. Sizes are in pixels of the "
             f"pictures as they are on disk.{ended}",
         ]
 

@@ -72,7 +72,8 @@ Kept = Annotated[History, Depends(_history)]
 async def history(query: Annotated[HistoryQuery, Query()], request: Request, kept: Kept) -> HistoryAnswer:
     """Scored images, newest first, a page at a time."""
     rows, following = await _read(partial(read_page, query, before=query.before, limit=query.limit), request, kept)
-    return HistoryAnswer(items=[HistoryRow.model_validate(vars(row)) for row in rows], next=following)
+    items = [HistoryRow.model_validate(vars(row)) for row in rows]
+    return HistoryAnswer(items=items, next=following, failure=kept.failure)
 
 
 @router.get(

@@ -87,6 +87,8 @@ class HistoryAnswer(Schema):
     items: list[HistoryRow]
     next: int | None
     """Ask for those before this one, for the next page; null on the last."""
+    failure: str | None
+    """Why what is scored now is not kept; null while it is."""
 
 
 class CorrectionBody(Schema):

@@ -26,6 +26,7 @@ const PROXY = {
   504: "A proxy in front of the server did not wait for it.",
 };
 const OFFLINE = "The server cannot be reached. Check the network and that it is running.";
+const SILENT = "The server does not answer. Check the network and that it is running.";
 const PASSING = [408, 429, 502, 503, 504]; // worth another try
 
 /** A failed request: `message` is a sentence, `status` 0 where no answer came, `waitS` what Retry-After asks for. */
@@ -54,7 +55,7 @@ export class Problem extends Error {
   }
 }
 
-/** The answer's JSON. Raises Problem, or AbortError where `options.signal` says so. */
+/** The answer's JSON. Raises Problem, also where `options.signal` is out of time, or AbortError where it says so. */
 export async function ask(path, options) {
   const response = await request(path, options);
   return reaching(() => response.json());
@@ -107,7 +108,7 @@ async function reaching(work) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
     if (error instanceof SyntaxError) throw new Problem(200, "The server's answer cannot be understood.");
-    throw new Problem(0, OFFLINE);
+    throw new Problem(0, error.name === "TimeoutError" ? SILENT : OFFLINE);
   }
 }
 

@@ -23,7 +23,15 @@ function show() {
     `${percent(desk.alpha)} are called so in the long run.`;
   const [piece] = desk.pieces("none");
   find("alpha-shortage").textContent = piece ? whyNone(...piece) : "";
+  find("outdated").textContent = outdatedText();
   showOthers();
+}
+
+function outdatedText() {
+  const num = desk.outdated().length;
+  if (!num) return "";
+  const results = num === 1 ? "1 result here is" : `${count(num)} results here are`;
+  return `${results} of another version of the model than the latest. Scores of two versions cannot be compared.`;
 }
 
 function whyNone(item, model) {
@@ -37,10 +45,17 @@ function showOthers() {
   if (!isComparing) return;
   find("counted").textContent = desk.models[0];
   find("others-counts").replaceChildren(...desk.models.slice(1).map(lineOf));
+  find("num-disputed").textContent = disputedText();
+}
+
+function disputedText() {
   const disputed = desk.items.filter((item) => desk.isDisputed(item)).length;
-  find("num-disputed").textContent = disputed
-    ? `The models say different things of ${count(disputed)} of ${count(desk.items.length)} images.`
-    : "The models agree on all images.";
+  const judged = desk.items.filter((item) => desk.isJudged(item)).length;
+  const missing = desk.items.length - judged;
+  const agreed = missing ? `The models agree on ${count(judged)} images.` : "The models agree on all images.";
+  const differ = `The models say different things of ${count(disputed)} of ${count(desk.items.length)} images.`;
+  const left = `${count(missing)} of ${count(desk.items.length)} images are not scored by all models yet.`;
+  return [disputed ? differ : judged ? agreed : "", missing ? left : ""].filter(Boolean).join(" ");
 }
 
 function lineOf(model) {

@@ -24,6 +24,7 @@ class Desk extends EventTarget {
   minScore = -Infinity;
   maxScore = Infinity;
   #nextId = 1;
+  #digests = new Map(); // model → that of its last answer
 
   /** Put files on the desk; returns their items. */
   add(entries) {
@@ -56,6 +57,7 @@ class Desk extends EventTarget {
   /** Change what a model says of an item. */
   update(item, model, changes) {
     Object.assign(item.results.get(model), changes);
+    if (changes.answer) this.#digests.set(model, changes.answer.digest);
     this.#tell(item);
   }
 
@@ -85,9 +87,23 @@ class Desk extends EventTarget {
     return all.filter(([item, model]) => verdicts.includes(this.verdict(item, model)));
   }
 
-  /** Whether the models that judge an item say different things of it. */
+  /** Whether the models that have judged an item say different things of it. */
   isDisputed(item) {
-    return new Set(this.models.map((model) => kindOf(this.verdict(item, model)))).size > 1;
+    return new Set(this.#said(item).map(kindOf)).size > 1;
+  }
+
+  /** Whether all models have judged an item. */
+  isJudged(item) {
+    return this.#said(item).length === this.models.length;
+  }
+
+  /** The [item, model] that another version of the model has scored than the one that answered last. */
+  outdated() {
+    const isOld = ([item, model]) => {
+      const digest = this.result(item, model)?.answer?.digest;
+      return digest !== undefined && digest !== this.#digests.get(model);
+    };
+    return this.items.flatMap((item) => this.models.map((model) => [item, model])).filter(isOld);
   }
 
   /** The items to show, in order. */
@@ -102,6 +118,11 @@ class Desk extends EventTarget {
     if (this.minScore === -Infinity && this.maxScore === Infinity) return true;
     const { answer } = this.result(item) ?? EMPTY;
     return answer !== null && answer.score >= this.minScore && answer.score <= this.maxScore;
+  }
+
+  #said(item) {
+    const verdicts = this.models.map((model) => this.verdict(item, model));
+    return verdicts.filter((verdict) => verdict !== "waiting" && verdict !== "unscored");
   }
 
   #tell(detail = null) {

@@ -4,13 +4,14 @@ import { Latest, ask, download, withQuery } from "./api.js";
 import { correctionButtons } from "./corrections.js";
 import { find, make, named, save } from "./dom.js";
 import { chosenModel } from "./models.js";
-import { nameOf, openRecord, showThumbnail, verdictOfRow } from "./record.js";
+import { nameOf, notKept, openRecord, showThumbnail, verdictOfRow } from "./record.js";
 import { NAMES, SIGNS, number, rankOf } from "./verdicts.js";
 
 const PAGE = 50;
 const TIMES = ["since", "until"];
 const listing = new Latest();
 let next = null; // where the next page begins
+let asked = {}; // the filter of the rows that are shown
 
 /** Connect the filter and the buttons. */
 export function connectHistory() {
@@ -19,12 +20,13 @@ export function connectHistory() {
     showHistory();
   });
   find("history-more").addEventListener("click", addPage);
-  find("history-csv").addEventListener("click", () => told(exportCsv));
+  find("history-csv").addEventListener("click", () => find("history-filter").reportValidity() && told(exportCsv));
 }
 
 /** Show the newest that pass the filter. */
 export async function showHistory() {
   next = null;
+  asked = filter();
   find("history-more").hidden = true;
   find("history-rows").replaceChildren();
   await addPage();
@@ -34,12 +36,13 @@ async function addPage() {
   const signal = listing.begin();
   const [more, rows] = [find("history-more"), find("history-rows")];
   await told(async () => {
-    const page = withQuery("history", { ...filter(), before: next, limit: PAGE });
-    const { items, next: after } = await ask(page, { signal });
+    const page = withQuery("history", { ...asked, before: next, limit: PAGE });
+    const { items, next: after, failure } = await ask(page, { signal });
     const added = items.map(rowOf);
     rows.append(...added);
     next = after;
     if (document.activeElement === more) added[0]?.querySelector(".open").focus(); // the button may go
+    if (failure) return notKept(failure);
     return rows.childElementCount ? "" : "Nothing is kept that fits.";
   });
   if (!signal.aborted) more.hidden = next === null;

@@ -3,15 +3,17 @@
 // It follows the server's history, where one is kept, so that it shows what any program sent; and it takes images
 // itself. What is neither good nor bad looks like neither. It says what the server said: the slider has no part in it.
 
-import { ask, withQuery } from "./api.js";
+import { Problem, ask, withQuery } from "./api.js";
 import { find, showName } from "./dom.js";
 import { formOf } from "./form.js";
 import { chosenModel, keepsHistory } from "./models.js";
+import { notKept } from "./record.js";
 import { Queue } from "./queue.js";
 
 const POLL_MS = 1000;
 const BLINK_MS = 250;
 const MAX_WAIT_S = 5; // while nothing is reached: somebody waits in front of the screen
+const ANSWER_MS = 5000; // a server that is silent for longer may have judged other images since
 const WORDS = {
   waiting: "Waiting",
   good: "Good",
@@ -88,7 +90,8 @@ async function follow(model, signal) {
     let waitMs = POLL_MS;
     const before = newest;
     try {
-      const { items } = await ask(withQuery("history", { model, limit: 1 }), { signal });
+      const { items, failure } = await newestOf(model, signal);
+      if (failure) throw new Problem(503, notKept(failure));
       if (tries) show("waiting", { why: AWAITING });
       tries = 0;
       const isLate = newest !== before; // an image that was given here has been scored since it was asked
@@ -103,6 +106,9 @@ async function follow(model, signal) {
     await pause(waitMs, signal);
   }
 }
+
+const newestOf = (model, signal) =>
+  ask(withQuery("history", { model, limit: 1 }), { signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]) });
 
 function showVerdict({ id, is_anomalous: isAnomalous, message, warning, part, filename, time }) {
   const state = isAnomalous === null ? "none" : isAnomalous ? "bad" : "good";

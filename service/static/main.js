@@ -11,7 +11,7 @@ import { connectGallery, focusItem } from "./gallery.js";
 import { connectHistory, showHistory } from "./history.js";
 import { connectIntake } from "./intake.js";
 import { connectLine, judge, leaveLine, showLine } from "./line.js";
-import { connectModels, listModels } from "./models.js";
+import { chosenModel, connectModels, listModels } from "./models.js";
 import { connectProgress } from "./progress.js";
 import { connectRecord } from "./record.js";
 import { scoreAll } from "./scoring.js";
@@ -29,7 +29,7 @@ async function begin() {
   connectDecision();
   connectEvaluation();
   connectGallery(openViewer);
-  connectViewer(focusItem);
+  connectViewer((item) => currentView() === "inspect" && focusItem(item));
   connectHistory();
   connectRecord();
   connectDrift();
@@ -38,7 +38,8 @@ async function begin() {
   connectClearing();
   connectTools();
   desk.addEventListener("change", oncePerFrame(show));
-  window.addEventListener("hashchange", showView);
+  window.addEventListener("hashchange", leaveFor);
+  document.addEventListener("visibilitychange", () => document.hidden || lookAgain());
   if (currentView() === "line") showView(); // while models are loaded, too
   await meetServer();
   showView();
@@ -78,6 +79,18 @@ function showView() {
   if (view !== "line") leaveLine();
   VIEWS[view]();
 }
+
+// By a link, or by the browser's buttons. What lies over the view before would hide this one.
+function leaveFor() {
+  if (document.body.dataset.view !== currentView()) {
+    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  }
+  showView();
+  lookAgain();
+}
+
+// A tab may be open for days: the server's models and their versions have changed meanwhile.
+const lookAgain = () => chosenModel() && listModels().catch(() => {}); // who uses it next is told what is the matter
 
 function show() {
   find("workbench").hidden = !desk.items.length;

@@ -13,7 +13,10 @@ export function connectProgress() {
     stopScoring();
     focusSoon("again");
   });
-  find("again").addEventListener("click", () => scoreAll(desk.pieces("unscored", "failed")));
+  find("again").addEventListener("click", () => {
+    const left = desk.pieces("unscored", "failed");
+    scoreAll(left.length ? left : desk.outdated());
+  });
 }
 
 function show() {
@@ -24,8 +27,9 @@ function show() {
   const seconds = secondsFor(waiting);
   find("time-left").textContent = seconds === null ? "" : `${inWords(seconds)} left`;
   Object.assign(find("progress-bar"), { max: Math.max(1, total), value: total - waiting });
-  find("again").hidden = !(failed || unscored) || waiting > 0;
-  find("again").textContent = invitation(unscored, failed);
+  const outdated = desk.outdated().length;
+  find("again").hidden = !(failed || unscored || outdated) || waiting > 0;
+  find("again").textContent = failed || unscored ? invitation(unscored, failed) : `Score ${count(outdated)} anew`;
 }
 
 function invitation(unscored, failed) {

@@ -16,6 +16,9 @@ export const verdictOfRow = ({ is_anomalous: isAnomalous }) =>
 /** What an entry is called. */
 export const nameOf = ({ filename }) => filename ?? "without a name";
 
+/** What it means that the server cannot keep what it scores, for the reason that it gives. */
+export const notKept = (failure) => `What is scored now is not kept, so it does not appear here: ${failure}.`;
+
 /** Open an entry as it was listed. */
 export function openRecord(entry) {
   const verdict = verdictOfRow(entry);

@@ -55,7 +55,7 @@ def test_the_first_sentence_is_of_the_smallest_that_is_found_in_nine_of_ten() ->
         "Of the largest and strongest of each kind, found most often: dark scratch 2 pixels wide and 16 long of "
         "contrast 30%, in 18 of 20 pictures (95% interval 70% to 97%). Least often: missing structure 16 pixels "
         "across, in 3 of 7 pictures (95% interval 16% to 75%).",
-        "Measured by drawing defects into 20 normal pictures that were used for nothing else; 1 of them are called "
+        "Measured by drawing defects into 20 normal pictures that were used for nothing else; 1 of them is called "
         "anomalous without a defect. Sizes are in pixels of the pictures as they are on disk.",
     ]
 

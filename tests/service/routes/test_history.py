@@ -216,9 +216,12 @@ def test_a_history_that_fails_costs_an_answer_its_number_and_nothing_else(
         refused = correct(keeping, 1, "normal")
         assert code(refused) == (503, "history_unavailable")
         assert refused.headers["Retry-After"]
+        read = keeping.client.get("/history").json()
+        assert (read["items"], "no room" in read["failure"]) == ([], True)  # so that nobody waits for a row
     assert value(keeping, "anomaly_history_failures_total") == 3
     monkeypatch.setattr("service.records.history.writer.time.monotonic", lambda: float("inf"))
     assert keeping.score(png(4)).json()["history_id"] == 1
+    assert keeping.client.get("/history").json()["failure"] is None
 
 
 def test_the_event_loop_does_not_wait_for_the_disk(keeping: Instance, monkeypatch: pytest.MonkeyPatch) -> None:

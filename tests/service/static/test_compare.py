@@ -97,8 +97,15 @@ def test_a_model_that_is_ticked_later_scores_what_is_there_when_told(compared: P
     compared.get_by_label("third").check()
     compared.keyboard.press("Escape")
     assert said(compared, "3.png")[2] == ("third", "unscored")
+    expect(compared.locator("#num-disputed")).to_have_text(  # a model that was not asked does not differ
+        "The models say different things of 1 of 3 images. 3 of 3 images are not scored by all models yet."
+    )
+    compared.locator("#show").select_option("disputed")
+    expect(tiles(compared)).to_have_count(1)
+    compared.locator("#show").select_option("all")
     compared.get_by_role("button", name="Score all with third").click()
     finish(compared, shown=3)
+    expect(compared.locator("#num-disputed")).to_have_text("The models say different things of 1 of 3 images.")
     assert said(compared, "95.png")[2] == ("third", "anomalous")
     compared.locator("#model").select_option("other")  # nothing is scored anew
     assert said(compared, "94.png") == [("other", "anomalous"), ("third", "normal")]

@@ -98,6 +98,45 @@ def test_the_filter_is_the_servers(page: Page, stub: Stub) -> None:
     assert stub.queries[-1].get("min_score") == ["4.5"]
 
 
+def test_earlier_ones_pass_the_filter_of_those_that_are_shown(page: Page, stub: Stub) -> None:
+    look(page)
+    page.locator("#history-filter [name=verdict]").select_option("normal")  # but not shown
+    page.get_by_role("button", name="Show earlier ones").click()
+    expect(page.locator("#history-rows li")).to_have_count(3)
+    assert [query.get("verdict") for query in stub.queries] == [None, None]
+
+
+def test_a_date_without_a_time_is_asked_about_and_not_left_out_of_the_export(page: Page, stub: Stub) -> None:
+    look(page)
+    since = page.locator("#history-filter [name=since]")
+    since.focus()
+    page.keyboard.type("11282026")
+    asked = len(stub.queries)
+    page.locator("#history-csv").click()
+    expect(since).to_be_focused()  # the browser says there what is missing
+    assert len(stub.queries) == asked
+
+
+def test_what_is_scored_and_not_kept_is_said_above_the_rows(page: Page) -> None:
+    failing = {"items": [entry(300)], "next": None, "failure": "the disk is full"}
+    page.route(re.compile(r"/history\?"), lambda route: route.fulfill(json=failing))
+    page.route("**/history/*/thumbnail", lambda route: route.fulfill(body=png(1), content_type="image/png"))
+    page.get_by_role("link", name="History").click()
+    expect(page.locator("#history-status")).to_have_text(
+        "What is scored now is not kept, so it does not appear here: the disk is full."
+    )
+    expect(page.locator("#history-rows li")).to_have_count(1)
+
+
+def test_the_browsers_back_button_closes_what_lies_over_the_view(page: Page, stub: Stub) -> None:
+    look(page)
+    page.locator("#history-rows .open").first.click()
+    expect(page.locator("#record")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#inspect")).to_be_visible()
+    expect(page.locator("#record")).to_be_hidden()
+
+
 def test_a_correction_is_sent_and_can_be_taken_back(page: Page, stub: Stub) -> None:
     look(page)
     row = page.locator("#history-rows li").first

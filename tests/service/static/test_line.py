@@ -117,6 +117,17 @@ def test_a_lost_connection_is_neither_good_nor_bad_and_ends_by_itself(
     expect_state(page, "bad", "Bad")
 
 
+def test_the_part_and_the_name_are_whole_and_large(context: BrowserContext, lined: tuple[Instance, Page]) -> None:
+    line, page = lined
+    page.set_viewport_size({"width": 1280, "height": 800})
+    line.score(png(3), part="lot 123456789 " * 8 + "part 17", name="a long name of a camera's file " * 4 + ".png")
+    expect_state(page, "good", "Good")
+    name = page.locator("#line-name")
+    assert name.evaluate(
+        "(each) => each.scrollWidth <= each.clientWidth && parseFloat(getComputedStyle(each).fontSize) >= 24"
+    )
+
+
 def test_without_a_history_it_judges_what_is_given_to_it(context: BrowserContext, line: Instance) -> None:
     page = context.new_page()
     page.goto(f"{line.client.base_url}/#line")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.service.fakes import Instance, png
-from tests.service.static.desk import drop, finish, slide, tiles, verdicts
+from tests.service.static.desk import drawn, drop, finish, slide, tiles, verdicts
 
 COUNT_URLS = """() => {
   window.numUrls = 0;
@@ -25,6 +25,21 @@ def a_slow_device(line: Instance) -> Iterator[None]:
         yield
     finally:
         line.detector.batch_s = 0.0
+
+
+def test_paper_has_the_images_of_the_window_and_no_empty_sheets(page: Page) -> None:
+    drop(page, {f"{tag}.png": png(tag) for tag in range(300)})
+    expect(page.locator("#progress-bar")).to_be_hidden(timeout=60_000)
+    expect(page.locator(".on-paper")).to_be_hidden()
+    page.evaluate("() => scrollTo(0, document.body.scrollHeight / 2)")
+    drawn(page)
+    on_paper = page.pdf()
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", on_paper)) <= 6
+    page.emulate_media(media="print")
+    expect(page.locator(".on-paper")).to_have_text(
+        "Only the images that were on the screen are printed. Export CSV writes all of them."
+    )
+    expect(page.locator(".on-paper")).to_be_visible()
 
 
 def test_a_thousand_files_are_told_of_stopped_and_taken_up_again(page: Page, line: Instance) -> None:
