@@ -1,7 +1,9 @@
+import json
 import os
 import shlex
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from service.settings import Settings
 from tests.cli.calls import done
 from tests.service.certificates import make_certificate
 from tests.service.fakes import Instance, TaggedDetector, add_bundle, load_tagged, open_instance, png
+from tests.service.records.history.test_versions import VERSION_1
 from tests.service.routes.test_score import code
 
 PNG = {"Content-Type": "image/png"}
@@ -269,3 +272,19 @@ def test_a_query_that_gives_a_parameter_two_values_is_refused_by_every_call(inst
         answer = instance.client.request(method, f"{path}?{name}=2&x=1&{name}=3")
         assert code(answer) == (400, "malformed_request"), (method, path, name)
         assert f"'{name}' is given twice in the query, as '2' and as '3'; give it once." in answer.text
+
+
+def test_what_is_said_before_the_server_listens_is_in_the_log_and_in_its_form(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANOMALY_WORKERS", "3")
+    add_bundle(models, "m", 1)
+    old = tmp_path / "old.sqlite"
+    sqlite3.connect(old).executescript(VERSION_1).connection.close()
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UsageError, match="Cannot listen"):
+        serve(Settings(models=models, port=taken.getsockname()[1], device="cpu", history=old, log_format="json"))
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    foreign, taken_over = [line["message"] for line in lines if line["level"] == "warning"]
+    assert "no settings of the server: " in foreign
+    assert "ANOMALY_WORKERS" in foreign
+    assert "was of version 1" in taken_over
