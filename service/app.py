@@ -197,11 +197,11 @@ def serve(settings: Settings) -> None:
         server.renew_certificate()
 
     with suppress(KeyboardInterrupt), logging_to(sys.stderr, settings):
-        if foreign := ", ".join(foreign_variables()):
-            logger.warning("these variables of the environment are no settings of the server: %s", foreign)
         app = create_app(settings, on_settled=settle, on_failure=fail)
         listener = _listen(settings.host, settings.port)
         server = Server(app, settings, shedding=app.state.shedding, on_stop=app.state.stop)
+        if foreign := ", ".join(foreign_variables()):
+            logger.warning("these variables of the environment are no settings of the server: %s", foreign)
         signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it has shut down
         if hasattr(signal, "SIGHUP"):  # not on Windows
             signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=refresh, daemon=True).start())
