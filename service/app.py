@@ -49,7 +49,7 @@ from service.routes.query import check_query
 from service.routes.state import State
 from service.schemas.base import ErrorAnswer
 from service.scoring import Scoring
-from service.settings import SAMPLE, Settings
+from service.settings import SAMPLE, Settings, foreign_variables
 
 logger = logging.getLogger(__name__)
 
@@ -196,11 +196,13 @@ def serve(settings: Settings) -> None:
         app.state.refresh()
         server.renew_certificate()
 
-    app = create_app(settings, on_settled=settle, on_failure=fail)
-    listener = _listen(settings.host, settings.port)
-    server = Server(app, settings, shedding=app.state.shedding, on_stop=app.state.stop)
-    signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it has shut down
     with suppress(KeyboardInterrupt), logging_to(sys.stderr, settings):
+        app = create_app(settings, on_settled=settle, on_failure=fail)
+        listener = _listen(settings.host, settings.port)
+        server = Server(app, settings, shedding=app.state.shedding, on_stop=app.state.stop)
+        if foreign := ", ".join(foreign_variables()):
+            logger.warning("these variables of the environment are no settings of the server: %s", foreign)
+        signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it has shut down
         if hasattr(signal, "SIGHUP"):  # not on Windows
             signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=refresh, daemon=True).start())
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # now comes one that `anomaly serve` held

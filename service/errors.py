@@ -217,8 +217,9 @@ class ErrorResponse(Response):
         self.problem = problem
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send it; the request's line in the log has its code."""
         problem = self.problem
+        scope.setdefault("state", {})["error_code"] = problem.code
         answer = JSONResponse(problem.body(scope.get("path", "")), problem.status, problem.headers)
         await answer(scope, receive, send)
 

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -18,11 +19,16 @@ from anomaly.processors import num_processors
 from anomaly.shares import AS_SHARE
 
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+NO_FILE = re.compile(r"\W*\w[\w+.-]+:/|.*\bpassword\s*=", re.IGNORECASE | re.DOTALL)
+"""What is meant as a database, though not in the one form that is read. `C:/` is a drive of Windows."""
 OWN_PATHS = (
     "admin", "docs", "healthz", "history", "history.csv", "metrics", "models", "openapi.json", "readyz", "score",
     "static", "static-offline-docs", "v2",
 )  # fmt: skip
 """How the paths of the service begin: a prefix that did too could not be told from them."""
+PREFIX = "ANOMALY_"
+NEAR = 0.8
+"""From how alike a variable's name is to a setting's on, by difflib's measure, it is taken for a misspelt one."""
 SAMPLE = Path("docs/examples/zero.png")
 """The picture that the server suggests to try first, where it is there."""
 
@@ -30,7 +36,7 @@ SAMPLE = Path("docs/examples/zero.png")
 class Settings(BaseSettings):
     """How the service runs; `read_settings` makes one with errors for people."""
 
-    model_config = SettingsConfigDict(env_prefix="ANOMALY_", extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     models: Path = Path("models")
     """The folder of bundles: models/<name>/<version>/."""
@@ -167,8 +173,8 @@ class Settings(BaseSettings):
 def read_settings(**given: Any) -> Settings:
     """Settings from what is given, else the environment, else the defaults; None counts as not given.
 
-    An empty variable is a mistake: an empty ANOMALY_KEYS, say, must not mean that no keys are asked for.
-    Raises UsageError with one sentence for each mistake.
+    An empty variable is a mistake: an empty ANOMALY_KEYS, say, must not mean that no keys are asked for. So is one that
+    is nearly called as a setting, such as ANOMALY_KEY. Raises UsageError with one sentence for each mistake.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     variables = {f"ANOMALY_{name.upper()}" for name in Settings.model_fields.keys() - chosen}
@@ -177,19 +183,38 @@ def read_settings(**given: Any) -> Settings:
         raise UsageError(
             "; ".join(f"{name} is empty: give it a value, or unset it to have the default" for name in empty)
         )
+    if near := {name: meant for name, meant in foreign_variables().items() if meant}:
+        raise UsageError(
+            "; ".join(f"{name} is no setting: did you mean {meant}? Rename or unset it" for name, meant in near.items())
+        )
     try:
         return Settings(**chosen)
     except ValidationError as error:
         raise UsageError("; ".join(map(_explain, mistakes_of(error)))) from None
 
 
+def foreign_variables() -> dict[str, str | None]:
+    """The variables that begin as settings do and are none, each with the setting that it is nearly called as."""
+    settings = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    names = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in settings)
+    short = [setting.removeprefix(PREFIX) for setting in settings]
+    near = {name: get_close_matches(name.upper().removeprefix(PREFIX), short, n=1, cutoff=NEAR) for name in names}
+    return {name: f"{PREFIX}{meant[0]}" if meant else None for name, meant in near.items()}
+
+
 def place_of(history: str) -> Path | SecretStr:
     """Where a history is kept: a file's path, or a database's URL, which may have a password.
 
-    Raises UsageError for what names no file.
+    Raises UsageError for what names no file; what may have a password is not shown.
     """
     if re.match(r"postgres(ql)?://", history):
         return SecretStr(history)
+    if NO_FILE.match(history):
+        raise UsageError(
+            "A history is a file, or a PostgreSQL database as postgresql://USER@HOST:PORT/DATABASE, which begins so, "
+            "in small letters and without quotation marks. What was given is neither; it is not shown here, as it may "
+            "have a password."
+        )
     path = Path(history)
     if not path.name:
         raise UsageError(

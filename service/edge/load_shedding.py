@@ -64,7 +64,8 @@ class LoadShedding:
         token = request_id.set(identity := choose_id(offered))
         self._observe(path, problem.status, 0.0)
         client = self._proxies.client_of(client, headers)
-        log_request(method.decode(), path, problem.status, 0.0, caller=caller.name if caller else None, client=client)
+        name = caller.name if caller else None
+        log_request(method.decode(), path, problem.status, 0.0, error_code=problem.code, caller=name, client=client)
         request_id.reset(token)
         return replace(problem, headers=HEADERS | problem.headers | {"X-Request-ID": identity})
 

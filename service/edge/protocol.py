@@ -272,7 +272,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not is_answered:
             self._write_error(problem, stays_open=False)
             if self._is_answering():
-                self.cycle.scope["state"]["refused_with"] = problem.status
+                self.cycle.scope["state"]["refused_with"] = problem
         if self.cycle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

@@ -82,12 +82,16 @@ class LogRequests:
     def _note(self, scope: Scope, code: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
         state, (client, *_) = scope.get("state", {}), scope.get("client") or [None]
-        code = state.get("refused_with", code)  # what `protocol` has answered in the app's place
+        error_code = state.get("error_code")
+        if problem := state.get("refused_with"):  # what `protocol` has answered in the app's place
+            code, error_code = problem.status, problem.code
         self.observe(route, code, seconds)
         caller = state.get("caller")
         name = caller.name if caller else None
         images = state.get("images", {})
-        log_request(scope["method"], route, code, seconds, caller=name, client=client, images=images)
+        log_request(
+            scope["method"], route, code, seconds, error_code=error_code, caller=name, client=client, images=images
+        )
 
 
 def log_request(
@@ -96,25 +100,31 @@ def log_request(
     code: int,
     seconds: float,
     *,
+    error_code: str | None,
     caller: str | None,
     client: str | None,
     images: Mapping[str, Sequence[str | None]] = MappingProxyType({}),
 ) -> None:
-    """The line of one answered request; `images` are names of fields, with what they say of each image."""
+    """The line of one answered request; `images` are names of fields, with what they say of each image.
+
+    `error_code`: the code of the error that was answered, which says why; its sentence may have what was sent.
+    """
     if not logger.isEnabledFor(logging.INFO):
         return
     fields = {
         "method": method[:16],
         "route": route,
         "status": code,
+        "code": error_code,
         "seconds": round(seconds, 6),
         "caller": caller,
         "client": client,
         **images,
     }
     said = "".join(f" {name}={values!r}" for name, values in images.items() if any(values))
-    args = fields["method"], route, code, seconds * 1e3, said
-    logger.info("%s %s %d in %.1f ms%s", *args, extra={"fields": fields})
+    why = f" {error_code}" if error_code else ""
+    args = fields["method"], route, code, why, seconds * 1e3, said
+    logger.info("%s %s %d%s in %.1f ms%s", *args, extra={"fields": fields})
 
 
 @contextmanager

@@ -106,7 +106,7 @@ class _Download(StreamingResponse):
             await super().__call__(scope, receive, send)
         except HistoryUnavailableError as error:
             logger.error("an export of the history was cut off, its client has a part of the rows: %s", error)
-            scope["state"]["refused_with"] = describe(error).status
+            scope["state"]["refused_with"] = describe(error)
             scope["state"]["hang_up"]()
 
 

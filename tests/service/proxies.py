@@ -40,9 +40,9 @@ defaults
 """What stands about a block in a whole configuration; ours are run by any user in a folder of their own."""
 
 
-def block(language: str) -> str:
-    """The one block of a language in the document."""
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
+def block(language: str, *, begins: str = "") -> str:
+    """The one block of a language in the document that begins so."""
+    (found,) = re.findall(rf"^```{language}\n({begins}.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
     return str(found)
 
 

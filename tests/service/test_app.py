@@ -1,7 +1,9 @@
+import json
 import os
 import shlex
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from service.settings import Settings
 from tests.cli.calls import done
 from tests.service.certificates import make_certificate
 from tests.service.fakes import Instance, TaggedDetector, add_bundle, load_tagged, open_instance, png
+from tests.service.records.history.test_versions import VERSION_1
 from tests.service.routes.test_score import code
 
 PNG = {"Content-Type": "image/png"}
@@ -61,7 +64,13 @@ def test_hosts_and_origins_are_guarded(instance: Instance) -> None:
     assert own.status_code == 200
 
 
-def test_serve_invites_scores_and_leaves_at_sigterm(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_serve_invites_scores_and_leaves_at_sigterm(
+    models: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANOMALY_WORKERS", "3")
     add_bundle(models, "m", 3)
     port = free_port()
     scores: list[float] = []
@@ -84,6 +93,8 @@ def test_serve_invites_scores_and_leaves_at_sigterm(models: Path, capsys: pytest
     visitor.join()
     assert scores == [5.0, 0.0]
     assert not left.value.code
+    (foreign,) = [each for each in caplog.messages if "no settings of the server" in each]
+    assert "ANOMALY_WORKERS" in foreign
 
 
 def test_the_invitation_names_a_model_where_there_is_no_default(
@@ -269,3 +280,16 @@ def test_a_query_that_gives_a_parameter_two_values_is_refused_by_every_call(inst
         answer = instance.client.request(method, f"{path}?{name}=2&x=1&{name}=3")
         assert code(answer) == (400, "malformed_request"), (method, path, name)
         assert f"'{name}' is given twice in the query, as '2' and as '3'; give it once." in answer.text
+
+
+def test_what_is_said_before_the_server_listens_is_in_the_log_and_in_its_form(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_bundle(models, "m", 1)
+    old = tmp_path / "old.sqlite"
+    sqlite3.connect(old).executescript(VERSION_1).connection.close()
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UsageError, match="Cannot listen"):
+        serve(Settings(models=models, port=taken.getsockname()[1], device="cpu", history=old, log_format="json"))
+    (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert line["level"] == "warning"
+    assert "was of version 1" in line["message"]

@@ -2,8 +2,10 @@
 
 import io
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,10 @@ import pytest
 from service.edge.request_log import logging_to
 from service.settings import Settings
 from tests.service.fakes import Instance, open_instance, png
-from tests.service.proxies import HAPROXY, NAME, NGINX, block, proxied
+from tests.service.proxies import HAPROXY, NAME, NGINX, block, free_port, proxied
 from tests.service.routes.test_score import code
 
-DOCUMENTED = {NGINX: block("nginx"), HAPROXY: block("haproxy")}
+DOCUMENTED = {NGINX: block("nginx", begins="server"), HAPROXY: block("haproxy")}
 SETTINGS: dict[str, Any] = {
     "root_path": "/anomaly", "allowed_hosts": (NAME,), "trusted_proxies": "127.0.0.1", "insecure": True,
 }  # fmt: skip
@@ -100,3 +102,22 @@ def test_a_health_check_of_haproxys_finds_the_server_ready(tmp_path: Path) -> No
     with behind(HAPROXY, DOCUMENTED[HAPROXY], tmp_path, **SETTINGS) as (client, _):
         assert client.get("/anomaly/readyz").json()["ready"] is True
         assert client.get("/elsewhere").status_code == 503  # HAProxy's own: the block is for the prefix only
+
+
+def test_servers_behind_nginx_are_restarted_one_after_the_other_and_one_always_answers(tmp_path: Path) -> None:
+    first, second = free_port(), free_port()
+    servers = block("nginx", begins="upstream")
+    for documented, port in (("10.0.0.11:8000", first), ("10.0.0.12:8000", second)):
+        assert documented in servers
+        servers = servers.replace(documented, f"127.0.0.1:{port}")
+    conf = servers + block("nginx", begins="server").replace("http://127.0.0.1:8000", "http://anomaly")
+    with proxied(NGINX, conf, 0, tmp_path / "proxy") as port:
+        for running in (first, second, first):  # the other one is down
+            with HTTPServer(("127.0.0.1", running), SimpleHTTPRequestHandler) as server:
+                thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+                thread.start()
+                url = f"http://127.0.0.1:{port}/anomaly/no-such-file"
+                answers = {httpx.get(url, trust_env=False).status_code for _ in range(6)}
+                server.shutdown()
+                thread.join()
+            assert answers == {404}

@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from anomaly.errors import UsageError
-from service.settings import Settings, place_of, read_settings
+from service.settings import Settings, foreign_variables, place_of, read_settings
 
 
 def test_given_wins_over_environment_and_environment_over_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +52,29 @@ def test_an_empty_variable_of_what_is_given_does_not_matter(monkeypatch: pytest.
     assert read_settings(port=9001).port == 9001
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("ANOMALY_KEY", "ANOMALY_KEYS"), ("anomaly_key", "ANOMALY_KEYS"), ("ANOMALY_LOGLEVEL", "ANOMALY_LOG_LEVEL")],
+)
+def test_a_variable_that_is_nearly_called_as_a_setting_is_refused(
+    name: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "keys.txt")
+    with pytest.raises(UsageError, match=rf"^{name} is no setting: did you mean {meant}\?"):
+        read_settings()
+
+
+def test_other_variables_are_left_alone_as_kubernetes_sets_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = ("ANOMALY_PORT_8000_TCP_PORT", "ANOMALY_SERVICE_HOST", "ANOMALY_SERVICE_PORT", "ANOMALY_WATCH_SECRET")
+    for name in others:
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("ANOMALY_ALPHA", "0.1")
+    monkeypatch.setenv("anomaly_max_files", "7")
+    assert read_settings().max_files == 7
+    assert dict.fromkeys(others).items() <= foreign_variables().items()
+    assert not {"ANOMALY_ALPHA", "anomaly_max_files"} & foreign_variables().keys()
+
+
 @pytest.mark.parametrize("place", ["", "/", ".", "./"])
 def test_what_names_no_file_is_no_place_of_a_history(place: str) -> None:
     with pytest.raises(UsageError, match="Give the path of a file"):
@@ -69,3 +92,29 @@ def test_a_history_is_a_file_or_the_url_of_a_database_whose_password_is_not_show
         assert isinstance(settings.history, SecretStr)
         assert settings.history.get_secret_value() == url
         assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "postgresql+psycopg://u:s3cret@h/d",
+        "Postgresql://u:s3cret@h/d",
+        '"postgresql://u:s3cret@h/d"',
+        " postgresql://u:s3cret@h/d",
+        "postgres:/u:s3cret@h/d",
+        "mysql://u:s3cret@h/d",
+        "host=h user=u password=s3cret dbname=d",
+    ],
+)
+def test_a_database_in_another_form_is_no_file_and_its_password_is_not_shown(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANOMALY_HISTORY", place)
+    with pytest.raises(UsageError, match="postgresql://USER@HOST:PORT/DATABASE") as caught:
+        read_settings()
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["history.sqlite", "/var/lib/a:b/h.sqlite", "C:/plant/h.sqlite", "a b/h=1.sqlite"])
+def test_odd_names_of_files_are_files(place: str) -> None:
+    assert place_of(place) == Path(place)

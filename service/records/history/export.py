@@ -65,7 +65,7 @@ def export_corrections(
     """Write the manifest `out` of the files under `images` that have corrections; of equal files the first.
 
     Raises UsageError if the history or `out` cannot be used, `out` has lines that would be lost, or one of `images`
-    does not exist; DataError if there is nothing to write.
+    does not exist; DataError if there is nothing to write, as before the first correction.
     """
     if out.suffix != ".csv" or not out.resolve().parent.is_dir():
         raise UsageError(f"the manifest is written to a file ending in .csv, in a folder that exists; got {str(out)!r}")
@@ -74,6 +74,10 @@ def export_corrections(
         if not each.exists():
             raise UsageError(f"{each} does not exist; give a folder of the image files as they were sent")
     corrected = read_corrections(history)
+    if not corrected:
+        raise DataError(
+            f"the history {history} has no corrections yet; make some on the page or by PUT /history/ID/correction"
+        )
     paths, _ = expand_inputs([str(each) for each in images])
     on_total(len(paths))
     found: dict[str, str] = {}

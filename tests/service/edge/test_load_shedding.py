@@ -1,6 +1,7 @@
 """A full instance, over real connections: what load shedding says, and that the connection stays in order."""
 
 import http.client
+import logging
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,8 +41,10 @@ def head(length: int, *, path: str = "/score", extra: str = "") -> bytes:
     ).encode()
 
 
-def test_a_refusal_has_all_that_every_answer_has_and_is_counted(tmp_path: Path) -> None:
-    with full_instance(tmp_path) as instance:
+def test_a_refusal_has_all_that_every_answer_has_and_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "service.edge.request_log"), full_instance(tmp_path) as instance:
         answer = instance.client.post("/score?alpha=7", content=b"no image", headers={"X-Request-ID": "line-3.42"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "overloaded")
         assert int(answer.headers["Retry-After"]) > 0
@@ -50,6 +53,7 @@ def test_a_refusal_has_all_that_every_answer_has_and_is_counted(tmp_path: Path) 
         assert instance.client.post("/score", content=b"").headers["X-Request-ID"]
         series = instance.client.get("/metrics").text
         assert re.search(r'anomaly_requests_total{code="503",route="/score"} 2.0', series)
+        assert [each for each in caplog.messages if each.startswith("POST /score 503 overloaded in 0.0 ms")]
 
 
 def test_the_connection_is_kept_and_the_body_discarded_then_the_next_request_is_answered(tmp_path: Path) -> None:

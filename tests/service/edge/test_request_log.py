@@ -102,6 +102,34 @@ def test_a_request_is_one_line_with_its_id_route_and_status(tmp_path: Path) -> N
     assert "secret" not in str(lines)
 
 
+def test_a_line_says_by_the_answers_code_why_a_request_was_refused_and_quotes_nothing_of_it(tmp_path: Path) -> None:
+    wanted: list[tuple[int, str | None]] = []
+
+    def ask(instance: Instance) -> None:
+        image = {"Content-Type": "image/png"}
+        for url, content in (
+            ("/score", png(1)),
+            ("/score", b"no image"),
+            ("/score?alpha=secret", png(1)),
+            ("/score?model=secret", png(1)),
+            ("/score", png(POISON)),
+            ("/history/1/correction", b""),
+            ("/secret", b""),
+        ):
+            answer = instance.client.post(url, content=content, headers=image)
+            code = None if answer.status_code == 200 else answer.json()["error"]["code"]
+            wanted.append((answer.status_code, code))
+        answer = instance.client.get("/v2/models/secret")
+        wanted.append((answer.status_code, "model_not_found"))  # the protocol's answers have no code
+
+    lines = [line for line in asked(tmp_path, ask) if line["logger"] == "service.edge.request_log"]
+    assert [(line["status"], line["code"]) for line in lines] == wanted
+    assert len({code for _, code in wanted}) > 5
+    for line, (status, code) in zip(lines, wanted, strict=True):
+        assert f" {status} {code} in " in line["message"] if code else f" {status} in " in line["message"]
+    assert "secret" not in str(lines)
+
+
 def test_every_line_of_a_request_has_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure of one image of a batch, and one of a whole request, which the server itself logs."""
     monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)  # other tests' servers have logs of their own
@@ -163,4 +191,5 @@ def test_an_answer_that_the_app_did_not_give_is_noted_once_as_it_was_given(
 
     lines = asked(tmp_path, ask, receive_timeout_s=0.4, history=tmp_path / "history.sqlite")
     assert counts == [[f'anomaly_requests_total{{code="{answer}",route="{route}"}}']]
-    assert [line["status"] for line in lines if line.get("route") == route] == [answer]
+    noted = [(line["status"], line["code"]) for line in lines if line.get("route") == route]
+    assert noted == [(answer, {408: "receive_timeout", 400: "malformed_request"}[answer])]

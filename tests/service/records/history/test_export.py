@@ -99,6 +99,15 @@ def test_mistakes(history: Place, images: Path, tmp_path: Path) -> None:
             export_corrections(history, [images], out)
 
 
+def test_before_the_first_correction_that_is_what_is_said_and_no_file_is_blamed(
+    place: Place, images: Path, tmp_path: Path
+) -> None:
+    with writing(place) as do:
+        do(lambda history: history.add([found(7)]))
+    with pytest.raises(DataError, match="has no corrections yet"):
+        export_corrections(place, [images], tmp_path / "out.csv")
+
+
 def test_what_is_no_history_has_no_corrections(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database" * 99)
     for name in ("nowhere", "text"):
