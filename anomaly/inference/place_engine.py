@@ -51,7 +51,7 @@ class Strips:
         yield from _overlapping(height, each)
 
     def of_columns(self, width: int) -> Iterator[tuple[int, int, int, int]]:
-        """For each strip the columns that it gives, first to last, and those that it is computed from, left to right."""
+        """For each strip the columns that it gives, first to last, and those that it needs for them, left to right."""
         yield from _overlapping(width, self.columns - 2 * MARGIN if width > self.columns else width)
 
 
