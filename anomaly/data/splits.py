@@ -31,6 +31,7 @@ class NormalSplit:
 
     `report` tells how small a defect is found, and is used for nothing else; it is empty where it was not asked for.
     `unused` are the other pictures of parts that have one in `calibrate` or `report`; without parts there are none.
+    `select_parts` numbers the part that each image of `select` shows; without parts it is empty.
     """
 
     train: list[int]
@@ -38,6 +39,7 @@ class NormalSplit:
     calibrate: list[int]
     report: list[int] = field(default_factory=list)
     unused: list[int] = field(default_factory=list)
+    select_parts: list[int] = field(default_factory=list)
 
     @property
     def num_distinct(self) -> int:
@@ -146,9 +148,11 @@ def _split_parts(keys: NDArray[np.uint64], groups: NDArray[np.str_], *, seed: in
         moved = min(train, key=lambda part: len(pictures[part]))
         train, select = [part for part in train if part != moved], [*select, moved]
     ranked = (drawn.calibrate, drawn.report)
+    selected = sorted((int(row), part) for part in select for row in pictures[part])
     return NormalSplit(
         train=_together([pictures[part] for part in train]),
-        select=_together([pictures[part] for part in select]),
+        select=[row for row, _ in selected],
+        select_parts=[part for _, part in selected],
         calibrate=_together([pictures[part][:1] for part in drawn.calibrate]),
         report=_together([pictures[part][:1] for part in drawn.report]),
         unused=_together([pictures[part][1:] for own in ranked for part in own]),

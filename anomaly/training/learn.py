@@ -147,8 +147,7 @@ def learn_places(
     with threads(1):
         trained = fit_places(
             pixels,
-            split.train,
-            split.select,
+            split,
             networks,
             recipe.features,
             recipe.training,

@@ -133,6 +133,8 @@ def test_a_part_is_in_one_set(pictures: list[tuple[int, int]], seed: int, with_r
     parts = [{groups[row] for row in rows} for rows in lists_of(split)[:4]]
     assert len(set().union(*parts)) == sum(map(len, parts))
     assert {groups[row] for row in split.unused} <= parts[2] | parts[3]
+    numbers = list(zip(split.select_parts, (groups[row] for row in split.select), strict=True))
+    assert len(set(numbers)) == len({number for number, _ in numbers}) == len({part for _, part in numbers})
     of_parts = split_normals(len(set(groups)), seed=seed, with_report=with_report)
     assert [len(part) for part in parts] == [len(rows) for rows in lists_of(of_parts)[:4]]
     for counted in (split.calibrate, split.report):

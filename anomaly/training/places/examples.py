@@ -52,10 +52,11 @@ class Look:
 
 @dataclass(frozen=True)
 class ChosenBy:
-    """Some *select* normals, and the same spoilt."""
+    """Some *select* normals, and the same spoilt; each half of them is judged by the other (see `halves_of`)."""
 
     own: list[PlaceExample]
     spoilt: list[PlaceExample]
+    halves: list[int]
 
     @property
     def where(self) -> list[Tensor]:
@@ -64,12 +65,13 @@ class ChosenBy:
 
     def seen_by(self, memory: Memory | None) -> "ChosenBy":
         """See `PlaceExample`."""
-        return ChosenBy(*([each.seen_by(memory) for each in examples] for examples in (self.own, self.spoilt)))
+        own, spoilt = ([each.seen_by(memory) for each in examples] for examples in (self.own, self.spoilt))
+        return ChosenBy(own, spoilt, self.halves)
 
     def auroc(self, evidence: Callable[[PlaceExample], Tensor], *, by_half: bool = False) -> float:
         """How well evidence (k, h, w) tells the spoilt ones from the normals; `by_half`: see `strength`."""
         own, spoilt = ([evidence(each) for each in examples] for examples in (self.own, self.spoilt))
-        return measured(own, spoilt, self.where, by_half=by_half)[0]
+        return measured(own, spoilt, self.where, self.halves, by_half=by_half)[0]
 
 
 @torch.no_grad()

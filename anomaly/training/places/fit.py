@@ -2,7 +2,7 @@
 
 Where the recipe says "auto", the choice is made here, by normals of the *select* set and the same spoilt by kinds of
 defects that trained nothing: what tells them apart best. The statistics of half of these normals are used to judge the
-other half.
+other half; no part is in both halves.
 Shapes: pixels (c, h, w) uint8 each; φ's maps (num_features, h/8, w/8); places (n, num_features) or, as vectors, (n,
 dimensions); where (n, 2), as shares of height and width; evidence (k, h/8, w/8).
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from anomaly.config import FeaturesConfig, Place, TrainingConfig
-from anomaly.data import PixelsOfImages
+from anomaly.data import NormalSplit, PixelsOfImages
 from anomaly.networks.places import MainAxes, PlaceDiscriminator, PlaceNetworks
 from anomaly.networks.restorer import MapRestorer
 from anomaly.training.curves import REPORT_EVERY, HistoryRow, means
@@ -66,8 +66,7 @@ class PlacesTrained:
 
 def fit_places(
     pixels: PixelsOfImages,
-    train: Sequence[int],
-    select: Sequence[int],
+    split: NormalSplit,
     networks: PlaceNetworks,
     config: FeaturesConfig,
     training: TrainingConfig,
@@ -90,8 +89,7 @@ def fit_places(
     restorers = _restorers(networks)
     material = see(
         pixels,
-        train,
-        select,
+        split,
         networks,
         list(restorers.values()),
         config,
@@ -121,8 +119,8 @@ def fit_places(
     on_progress("Choosing what is kept", 0, None)
     config, way = choose_evidence(networks, config, chosen_by)
     kept = [run for kind, run in runs.items() if getattr(config, _FIELDS[kind])]
-    look = Look(telling(extract, "Measuring normals", len(select), on_progress), material.reference)
-    evidence = [evidence_of(networks, look(pixels[row]).seen_by(networks.memory)) for row in select]
+    look = Look(telling(extract, "Measuring normals", len(split.select), on_progress), material.reference)
+    evidence = [evidence_of(networks, look(pixels[row]).seen_by(networks.memory)) for row in split.select]
     networks.statistics = place_statistics(evidence, way)
     num_steps = min(map(len, kept), default=training.steps)  # of a time limit the first to learn had more
     trained = PlacesTrained(
@@ -170,7 +168,7 @@ def choose_evidence(networks: PlaceNetworks, config: FeaturesConfig, chosen_by: 
     for kept in choices:
         of_kinds = [[each[kept] for each in examples] for examples in (own, spoilt)]
         by_half = len(kept) > 1 and RESIDUAL_HALF in kept
-        auroc, way = measured(of_kinds[0], of_kinds[1], chosen_by.where, ways, by_half=by_half)
+        auroc, way = measured(of_kinds[0], of_kinds[1], chosen_by.where, chosen_by.halves, ways, by_half=by_half)
         worths.append(round(auroc - clearly_better(len(own)) * (len(there) - len(kept)), 9))
         found.append(way)
     best = max(range(len(choices)), key=lambda number: (worths[number], number))

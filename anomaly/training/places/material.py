@@ -15,7 +15,7 @@ from torch.nn.functional import avg_pool2d
 
 from anomaly.config import FeaturesConfig, Place
 from anomaly.config.places import PLACE
-from anomaly.data import Pixels, PixelsOfImages
+from anomaly.data import NormalSplit, Pixels, PixelsOfImages
 from anomaly.networks.places import NUM_FEATURES, MainAxes, PlaceNetworks
 from anomaly.networks.restorer import MapRestorer
 from anomaly.training.places.aligned import find_reference
@@ -29,6 +29,7 @@ from anomaly.training.places.spoilt import (
     spoilt_all_over,
     spoilt_images,
 )
+from anomaly.training.places.statistics import halves_of
 from anomaly.training.spacing import evenly_spaced
 
 MAX_NEGATIVES, MAX_RESTORED, MAX_CHOSEN_BY = 96, 384, 40  # images that are spoilt
@@ -53,8 +54,7 @@ class Material:
 
 def see(
     pixels: PixelsOfImages,
-    train: Sequence[int],
-    select: Sequence[int],
+    split: NormalSplit,
     networks: PlaceNetworks,
     restorers: Sequence[MapRestorer],
     config: FeaturesConfig,
@@ -64,11 +64,13 @@ def see(
     on_progress: Callable[[str, int, int | None], object],
     has_region: bool,
 ) -> Material:
-    """Look at the pictures of these rows, and at some of them spoilt; the main axes of `networks` are set by them."""
+    """Look at the normals that train and select, and at some of them spoilt; sets the main axes of `networks`."""
     may_align = bool(config.memory) and config.places in ("auto", Place.ALIGNED)
     is_needed = config.places is Place.ALIGNED
+    train, select = split.train, split.select
     reference = find_reference(pixels, train, select, is_needed=is_needed) if may_align else None
     chosen_by_rows = _as_many_as_fit(pixels, select, MAX_CHOSEN_BY)
+    part_of = dict(zip(select, split.select_parts or select, strict=True))
     negative_rows = _as_many_as_fit(pixels, train, MAX_NEGATIVES) if config.spoilt else []
     restored_rows = _as_many_as_fit(pixels, train, MAX_RESTORED) if restorers else []
     num_pictures = len(train) + 2 * len(chosen_by_rows) + len(negative_rows) + 2 * len(restored_rows)
@@ -82,7 +84,11 @@ def see(
     negatives = spoil(pixels, negative_rows, TRAINING_KINDS, seed, has_region=has_region)
     to_restore = spoilt_images(pixels, restored_rows, TRAINING_KINDS, seed, has_region=has_region)
     look = Look(extract, reference)
-    chosen_by = ChosenBy([look(pixels[row]) for row in chosen_by_rows], [look(image) for image, _ in to_choose])
+    chosen_by = ChosenBy(
+        [look(pixels[row]) for row in chosen_by_rows],
+        [look(image) for image, _ in to_choose],
+        halves_of([part_of[row] for row in chosen_by_rows]),
+    )
     spoilt_places = _places_of(negatives, networks.axes, extract)
     pairs = _pairs_of((pixels[row] for row in restored_rows), to_restore, restorers, extract)
     return Material(pool, spoilt_places, pairs, chosen_by, reference)

@@ -3,6 +3,7 @@
 Shapes: evidence (k, h, w) of an image, of k kinds; where (h, w, 2), as shares of height and width.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -51,28 +52,49 @@ def preferred(aurocs: Sequence[float], num_pairs: int) -> int:
     return best
 
 
+def halves_of(parts: Sequence[int]) -> list[int]:
+    """Of each image, by the part that it shows, its half, 0 or 1. No part is in both, but for one that is alone.
+
+    The largest part is placed first, each where there are fewer images. Where each image is a part, they alternate.
+    """
+    if len(set(parts)) == 1:
+        return [number % 2 for number in range(len(parts))]
+    sizes, half_of = [0, 0], {}
+    for part, num in Counter(parts).most_common():
+        half_of[part] = int(sizes[1] < sizes[0])
+        sizes[half_of[part]] += num
+    return [half_of[part] for part in parts]
+
+
 def measured(
     own: Sequence[Tensor],
     spoilt: Sequence[Tensor],
     where: Sequence[Tensor],
+    halves: Sequence[int],
     ways: Sequence[Way] = WAYS,
     *,
     by_half: bool = False,
 ) -> tuple[float, Way]:
-    """AUROC, and the way that it is of: the preferred one of these; `by_half`: see `strength`."""
-    aurocs = [auroc_of(own, spoilt, where, way, by_half=by_half) for way in ways]
+    """AUROC, and the way that it is of: the preferred one of these; `halves`: `auroc_of`; `by_half`: `strength`."""
+    aurocs = [auroc_of(own, spoilt, where, halves, way, by_half=by_half) for way in ways]
     best = preferred(aurocs, len(own))
     return aurocs[best], ways[best]
 
 
 def auroc_of(
-    own: Sequence[Tensor], spoilt: Sequence[Tensor], where: Sequence[Tensor], way: Way, *, by_half: bool
+    own: Sequence[Tensor],
+    spoilt: Sequence[Tensor],
+    where: Sequence[Tensor],
+    halves: Sequence[int],
+    way: Way,
+    *,
+    by_half: bool,
 ) -> float:
     """How the strongest places tell normals from the same spoilt, each half judged by the other half's statistics."""
     labels, scores = [], []
     for half in (0, 1):
-        statistics = place_statistics(own[1 - half :: 2], way)
-        judged = list(zip(own, spoilt, where, strict=True))[half::2]
+        statistics = place_statistics([each for each, of in zip(own, halves, strict=True) if of != half], way)
+        judged = [trio for *trio, of in zip(own, spoilt, where, halves, strict=True) if of == half]
         peaks = [
             [float(strength(statistics(e[None], at), by_half=by_half).max()) for e in pair] for *pair, at in judged
         ]

@@ -3,18 +3,22 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from anomaly.config import FeaturesConfig, Method, Place, TrainingConfig
+from anomaly.data import NormalSplit
 from anomaly.networks.aligned_memory import NUM_FINE
 from anomaly.networks.place_statistics import PlaceStatistics
 from anomaly.networks.places import NUM_FEATURES, PlaceNetworks
 from anomaly.training.places.examples import ChosenBy, PlaceExample
 from anomaly.training.places.fit import choose_evidence, fit_places
 from anomaly.training.places.pool import Extract, where_of
-from anomaly.training.places.statistics import measured, preferred
+from anomaly.training.places.statistics import auroc_of, halves_of, measured, preferred
 
 NUM, SIDE = 40, 32
+SPLIT = NormalSplit(list(range(16)), list(range(16, 24)), [])
 CONFIG = FeaturesConfig(places=Place.ANYWHERE, restorer=True)
 FOUR = CONFIG.model_copy(update={"half_restorer": True})
 KINDS = ("memory", "D", "restorer", "half_restorer")
@@ -33,7 +37,7 @@ def examples(*raised: float, num: int = NUM, seed: int = 0) -> ChosenBy:
     noise[1, :, 0, :, 16, 16] += torch.tensor(raised)
     where = where_of(noise[0, 0])
     own, spoilt = ([PlaceExample(maps, where, where) for maps in each] for each in noise)
-    return ChosenBy(own, spoilt)
+    return ChosenBy(own, spoilt, halves_of(range(num)))
 
 
 def chosen(*raised: float, config: FeaturesConfig = CONFIG, num: int = NUM) -> str:
@@ -99,7 +103,7 @@ def test_each_kind_that_is_dropped_must_be_worth_a_normal() -> None:
     seven = examples(0.0, 4.5, 0.0, num=7, seed=6)
     own, spoilt = ([each.maps[0] for each in of] for of in (seven.own, seven.spoilt))
     told = [
-        measured([each[kinds] for each in own], [each[kinds] for each in spoilt], seven.where)[0]
+        measured([each[kinds] for each in own], [each[kinds] for each in spoilt], seven.where, seven.halves)[0]
         for kinds in ([0, 1, 2], [1])
     ]
     assert 1 / 7 < told[1] - told[0] < 2 / 7
@@ -155,9 +159,7 @@ def test_a_time_limit_is_told_by_what_had_least_of_it(half_restorer: bool) -> No
         return trained_by.count("loss_g") == 2
 
     networks = PlaceNetworks(config)
-    trained = fit_places(
-        pixels, range(16), range(16, 24), networks, config, steps, extract=noise(half_restorer), should_stop=should_stop
-    )
+    trained = fit_places(pixels, SPLIT, networks, config, steps, extract=noise(half_restorer), should_stop=should_stop)
     assert trained_by == ["loss_d"] * 3 + ["loss_g"] * 2 + ["loss_g_half"] * half_restorer
     of_d, of_g, of_half = ({f"loss_{player}", f"grad_{player}"} for player in ("d", "g", "g_half"))
     first = of_d | of_g | of_half if half_restorer else of_d | of_g
@@ -181,8 +183,7 @@ def test_a_watcher_is_told_each_picture_and_the_name_of_each_network(restorers: 
 
     fit_places(
         pixels,
-        range(16),
-        range(16, 24),
+        SPLIT,
         PlaceNetworks(config),
         config,
         TrainingConfig(method=Method.FEATURES, steps=20),
@@ -201,3 +202,31 @@ def test_a_watcher_is_told_each_picture_and_the_name_of_each_network(restorers: 
         ("Choosing what is kept", 0, None),
         *(("Measuring normals", done, 8) for done in range(9)),
     ]
+
+
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=40))
+def test_no_part_is_in_both_halves(parts: list[int]) -> None:
+    halves = halves_of(parts)
+    assert set(halves) == {0, 1}
+    if len(set(parts)) > 1:
+        assert len(set(zip(parts, halves, strict=True))) == len(set(parts))
+        largest = max(map(parts.count, parts))
+        assert abs(2 * sum(halves) - len(halves)) <= largest
+    assert halves_of(range(len(parts))) == [number % 2 for number in range(len(parts))]
+
+
+def test_what_only_tells_known_parts_is_no_reason_to_measure_by_place() -> None:
+    """Each part shows something of its own at some place, so that only statistics of the same part know it."""
+    random = torch.Generator().manual_seed(0)
+    parts = [number // 10 for number in range(NUM)]
+    marks = 20 * (torch.rand(4, 1, 1, SIDE, SIDE, generator=random) < 0.003)
+    noise = torch.randn(2, NUM, 1, 1, SIDE, SIDE, generator=random) + marks[parts]
+    noise[1, :, 0, 0, 16, 16] += 12
+    where = where_of(noise[0, 0])
+    own, spoilt = ([maps[0] for maps in each] for each in noise)
+    by_place = [
+        auroc_of(own, spoilt, [where] * NUM, halves, "place", by_half=False)
+        for halves in (halves_of(range(NUM)), halves_of(parts))
+    ]
+    assert by_place[0] > 0.9
+    assert by_place[1] < 0.6
