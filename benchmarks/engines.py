@@ -34,7 +34,7 @@ from PIL import Image
 from anomaly.bundle import load
 from anomaly.bundle.layout import EVIDENCE
 from anomaly.data import Pixels, open_dataset, preprocess_batch, to_array
-from anomaly.inference.onnx_engine import onnxruntime, session_of
+from anomaly.inference.onnx_sessions import onnxruntime, session_of
 from anomaly.processors import num_threads
 from benchmarks.checkouts import CLI, ROOT, environment, start_server, upgraded
 from benchmarks.drawings import draw_line, draw_texture, write_files

@@ -13,10 +13,9 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from anomaly.bundle import Contents
 from anomaly.config import MAX_REMEMBERED
 from anomaly.config.region import encode_region
-from anomaly.inference import evidence_onnx
+from anomaly.inference.torch_engine import StoredNetworks
 from anomaly.pipeline import detectability
 from anomaly.pipeline.train import TrainOptions, train_bundle
 from anomaly.recipes import merged
@@ -46,20 +45,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _one_export_a_structure() -> Iterator[None]:
     """Making a graph takes seconds, and it depends on the structure of the networks only: its weights lie outside."""
-    export, made = evidence_onnx._exported, dict[str, bytes]()
+    export, made = StoredNetworks.graph, dict[str, bytes]()
 
-    def export_once(contents: Contents) -> onnx.ModelProto:
-        recipe = contents.manifest.recipe
+    def export_once(networks: StoredNetworks) -> onnx.ModelProto:
+        recipe = networks.contents.manifest.recipe
         # the shapes, because some tests narrow the networks of a plan
-        shapes = sorted((name, array.shape) for name, array in contents.weights.items())
+        shapes = sorted((name, array.shape) for name, array in networks.contents.weights.items())
         decides = (recipe.plan, recipe.training.method, recipe.training.loss, recipe.score.feature_layer, shapes)
         key = "/".join(map(str, decides))
         if key not in made:
-            made[key] = export(contents).SerializeToString()
+            made[key] = export(networks).SerializeToString()
         return onnx.load_from_string(made[key])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evidence_onnx, "_exported", export_once)
+        patch.setattr(StoredNetworks, "graph", export_once)
         yield
 
 

@@ -111,6 +111,17 @@ def test_one_place_decides_which_scores_are_above_the_threshold() -> None:
     assert [name_of(path) for path in files if ordered_with_a_threshold(path)] == ["anomaly/inference/onnx_export.py"]
 
 
+def test_one_module_of_inference_asks_which_kind_of_networks_there_is() -> None:
+    """What differs by kind stands in the files of that kind, and `kinds` chooses among them."""
+    asking = [
+        name_of(path)
+        for path in FILES
+        if ROOT / "anomaly" / "inference" in path.parents
+        if any(isinstance(node, ast.Attribute) and node.attr == "has_generator" for node in nodes(path))
+    ]
+    assert asking == ["anomaly/inference/kinds.py"]
+
+
 def imported_by(program: str, modules: tuple[str, ...]) -> set[str]:
     """Which of the modules a process of its own has imported after this program."""
     told = f"{program}\nimport sys\nprint('imported:', *(name for name in {modules!r} if name in sys.modules))"

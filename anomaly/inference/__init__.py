@@ -1,7 +1,7 @@
 """Scoring images with a trained bundle.
 
-What needs torch or ONNX Runtime is imported where it is used, by its module: `torch_engine`, `onnx_engine`,
-`evidence_onnx`.
+What needs torch or ONNX Runtime is imported where it is used, by its module: `torch_engine` and `torch_places`,
+`onnx_engine` and `onnx_places`, `evidence_onnx`.
 """
 
 from anomaly.inference.detector import Detector, Evidence, Explanation, Scores

@@ -81,7 +81,7 @@ class Scores:
     @property
     def z_hat(self) -> NDArray[np.float32] | None:
         """The latents (n, latent_dim); None where the recipe has no G."""
-        return self._z_hat if self._detector.bundle.manifest.recipe.has_generator else None
+        return self._z_hat if self._z_hat.shape[1] else None
 
     @property
     def x_hat(self) -> NDArray[np.float32] | None:
@@ -212,19 +212,21 @@ class Detector:
         contents = self.bundle.contents
         return Evidence(combine(terms, contents.statistics, contents.manifest.recipe), terms, z_hat)
 
+    @property
+    def _no_latents(self) -> Latents:
+        """(0, latent_dim), as the goldens tell it."""
+        return self.bundle.contents.golden.z_hat[:0]
+
     def _no_evidence(self) -> Evidence:
-        manifest = self.bundle.manifest
-        latent_dim = manifest.recipe.network.latent_dim if manifest.recipe.has_generator else 0
-        terms = {name: np.empty(0) for name in manifest.terms}
-        return Evidence(np.empty(0), terms, np.empty((0, latent_dim), np.float32))
+        terms = {name: np.empty(0) for name in self.bundle.manifest.terms}
+        return Evidence(np.empty(0), terms, self._no_latents)
 
     def _explanation(self, x_hat: NDArray[np.float32] | None, maps: Maps) -> Explanation:
         scale = self.bundle.contents.map_scale
         return Explanation(x_hat, [scale.heatmap(each[None])[0] for each in maps])
 
     def _no_explanation(self, pixels: PixelsOfImages) -> Explanation:
-        has_generator = self.bundle.manifest.recipe.has_generator
-        return Explanation(np.empty(np.shape(pixels), np.float32) if has_generator else None, [])
+        return Explanation(np.empty(np.shape(pixels), np.float32) if self._no_latents.shape[1] else None, [])
 
     def warm(self, max_images: int) -> None:
         """Run every batch shape for up to `max_images` once, so that no image waits for the device's first call."""

@@ -5,6 +5,7 @@ Shapes: x (b, c, size, size) in [-1, 1]; z_hat (b, latent_dim); x_hat as x; term
 size).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -77,6 +78,20 @@ class EvidenceGraph(nn.Module):
             layer = self.feature_layer or ""
             verdict["izi_f"] = izi_f(x, x_hat, features[layer], features_hat[layer])
         return features, features_hat, verdict
+
+
+class FlatEvidence(nn.Module):
+    """The evidence as ONNX has it: z_hat, x_hat, the terms (b, num_terms) in the order of their names, and maps."""
+
+    def __init__(self, evidence: EvidenceGraph, terms: Sequence[str]) -> None:
+        super().__init__()
+        self.evidence = evidence
+        self.terms = tuple(terms)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """See the class."""
+        seen = self.evidence(x, with_maps=True)
+        return seen.z_hat, seen.x_hat, torch.stack([seen.terms[name] for name in self.terms], dim=1), seen.maps
 
 
 def verdict_name(loss: Loss, search: SearchConfig | None) -> str:

@@ -1,11 +1,10 @@
-"""The evidence graph of a bundle, run by ONNX Runtime on the CPU: no torch is needed.
+"""The evidence graph, run by ONNX Runtime on the CPU: no torch is needed.
 
 Images are shared out to threads in small batches, and each batch is computed by one thread: so the threads need not
 wait for each other at every layer, which matters where decoding and a server use the same processors. No result depends
 on the batch: ONNX Runtime's kernels compute each image alike.
 """
 
-import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,29 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.bundle import Contents, StoredGraph
-from anomaly.bundle.layout import WEIGHTS
+from anomaly.bundle import Contents
 from anomaly.bundle.weights import layout_digest
-from anomaly.config.places import REFERENCE
 from anomaly.data import Pixels, PixelsOfImages, to_floats
-from anomaly.extras import import_onnxruntime
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
-from anomaly.inference.place_engine import SMALL, WARM_SIDES, PlaceEngine, Strips
+from anomaly.inference.onnx_sessions import LAYOUT, TERMS, session_of
 from anomaly.inference.threads import EngineThreads
 from anomaly.processors import num_threads
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, NodeArg, RunOptions, SessionOptions
+    from onnxruntime import InferenceSession, NodeArg
 
-onnxruntime = import_onnxruntime()
-
-OUTPUTS = ("z_hat", "x_hat", "terms", "maps")
-TERMS, LAYOUT = "terms", "weights"  # in the graph's metadata, what it was made for: term names, weights' layout
-WINDOW, POSE, MAPS = "window", "pose", "maps"
-"""The inputs after x, and the output, of a graph of places. One that was made before there were poses takes none."""
 BATCH_PIXELS = 2**15  # of all images of a batch: what a processor's cache holds of their feature maps
 MAX_BATCH_SIZE = 64
-_FATAL_ONLY = 4  # an error is raised, and whoever catches it says it
 
 
 class OnnxEngine:
@@ -114,114 +103,6 @@ class OnnxEngine:
 
     def _batch_size(self) -> int:
         return max(1, min(MAX_BATCH_SIZE, BATCH_PIXELS // self._shape[1] ** 2))
-
-
-def onnx_place_engine(contents: Contents) -> PlaceEngine:
-    """The evidence of places by ONNX Runtime, from the graph that the contents hold.
-
-    Raises:
-        ValueError: ONNX Runtime cannot load the graph, or its weights are others.
-    """
-    assert contents.graph is not None
-    threads, preprocess = num_threads(), contents.manifest.recipe.preprocess
-    small, large = _RunPlaces(contents.graph, 1), _RunPlaces(contents.graph, threads)
-    if small.session.get_modelmeta().custom_metadata_map.get(LAYOUT) != layout_digest(contents.graph.weights):
-        raise ValueError("its weights do not fit its graph")
-    return PlaceEngine(
-        EngineName.ONNXRUNTIME,
-        small,
-        large,
-        threads,
-        strips=Strips() if small.takes_pose else Strips(columns=sys.maxsize),
-        warm_shape=(preprocess.channels, *([preprocess.side] * 2 if preprocess.side else WARM_SIDES)),
-        reference=None if (found := contents.weights.get(REFERENCE)) is None else found.astype(np.float32),
-        has_region=preprocess.region is not None,
-    )
-
-
-class _RunPlaces:
-    """A session on a graph of places; as `OnnxEngine`, it may be copied or handed to another process."""
-
-    def __init__(self, graph: StoredGraph, threads: int) -> None:
-        self._graph, self._threads = graph, threads
-        self.session = session_of(graph, threads)
-        self._run = PictureRun(self.session, MAPS)
-
-    @property
-    def takes_pose(self) -> bool:
-        """Whether the graph was made since there are poses."""
-        return POSE in {value.name for value in self.session.get_inputs()}
-
-    def __reduce__(self) -> tuple[type["_RunPlaces"], tuple[StoredGraph, int]]:
-        return _RunPlaces, (self._graph, self._threads)
-
-    def __call__(self, pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
-        inputs = {"x": to_floats(pixels[None]), WINDOW: window, POSE: pose}
-        return self._run({value.name: inputs[value.name] for value in self.session.get_inputs()})
-
-
-class PictureRun:
-    """One output of a session for one picture, the input `x` (1, c, h, w), and what else the session takes."""
-
-    def __init__(self, session: "InferenceSession", output: str) -> None:
-        self._session, self._output = session, output
-        self._planned: set[tuple[int, ...]] = set()  # shapes of large pictures
-
-    def __call__(self, inputs: "dict[str, NDArray[np.float32]]") -> NDArray[np.float32]:
-        """The output of that picture, without the first axis."""
-        shape = inputs["x"].shape
-        is_first = shape[2] * shape[3] > SMALL and shape not in self._planned
-        found: NDArray[np.float32] = self._session.run([self._output], inputs, _giving_back() if is_first else None)[0][
-            0
-        ]
-        if is_first:
-            self._planned.add(shape)
-        return found
-
-
-def _giving_back() -> "RunOptions":
-    """For the first run of a shape: it takes its memory piece by piece, and later ones as one block beside the pieces.
-
-    Without this both stay: of a picture of 12 megapixels 2.2 GB, with it 1.5 GB. In each run it would cost a tenth.
-    """
-    options: RunOptions = onnxruntime.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    return options
-
-
-def session_of(graph: StoredGraph, threads: int = 1) -> "InferenceSession":
-    """A session that runs each batch in the thread that calls it, or with that one and others.
-
-    Raises:
-        ValueError: ONNX Runtime cannot load the graph.
-    """
-    options = _options(threads)
-    options.add_external_initializers_from_files_in_memory([WEIGHTS], [graph.weights], [len(graph.weights)])
-    try:
-        return _session(graph.onnx, options)
-    except Exception as error:  # its classes have no common base but this
-        raise ValueError(f"ONNX Runtime cannot load its graph ({str(error).partition(chr(10))[0]})") from error
-
-
-def session_of_model(model: bytes, threads: int) -> "InferenceSession":
-    """A session on a model that has its weights inside."""
-    return _session(model, _options(threads))
-
-
-def _options(threads: int) -> "SessionOptions":
-    options: SessionOptions = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = _FATAL_ONLY
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting thread takes time from others
-    return options
-
-
-def _session(model: bytes, options: "SessionOptions") -> "InferenceSession":
-    """Without the fallback, which prints what is wrong, and tries the same once more."""
-    session: InferenceSession = onnxruntime.InferenceSession(
-        model, options, ["CPUExecutionProvider"], enable_fallback=False
-    )
-    return session
 
 
 def _inputs_and_outputs(session: "InferenceSession") -> Iterator["NodeArg"]:

@@ -11,31 +11,22 @@ where there is no threshold; terms (n, num_terms) float64, in the order of the m
 metadata as `terms`; heatmap (n, size, size) float32.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d
 
-from anomaly.bundle import Bundle
+from anomaly.bundle import Bundle, Contents
 from anomaly.config import Precision
-from anomaly.config.places import PLACE, REFERENCE
-from anomaly.config.region import OUTSIDE
-from anomaly.data import to_floats
+from anomaly.config.places import REFERENCE
 from anomaly.data.pose import AS_IT_LIES
 from anomaly.errors import UsageError
-from anomaly.inference.graph import EvidenceGraph
-from anomaly.inference.torch_engine import stored_networks, stored_places
-from anomaly.inference.tracing import NUM_EXAMPLES, NUM_IMAGES, sides_to_trace, traced
-from anomaly.networks import PlaceNetworks, fold_batch_norm
+from anomaly.inference.kinds import stored_networks
+from anomaly.inference.tracing import traced
 from anomaly.runtime import to_float
 from anomaly.scoring.combine import SHARE_OF_ALL, auxiliary_columns, paper_weights
 from anomaly.scoring.heatmap import NORMAL_PEAK
 from anomaly.torch_settings import own_settings
 
-_BLACK, _ONE, _GREY = (float(x) for x in to_floats(np.array([0, 1, OUTSIDE], np.uint8)))
-_HALF_LEVEL = (_ONE - _BLACK) / 2
 OUTPUTS = ("score", "p_value", "threshold", "is_anomalous", "terms", "heatmap")
 
 
@@ -47,19 +38,14 @@ def deployed_onnx(bundle: Bundle) -> bytes:
         UsageError: it finds latents by search, or its networks do not compute in single precision.
     """
     check_deployable(bundle)
-    recipe = bundle.manifest.recipe
-    preprocess = recipe.preprocess
-    if recipe.has_generator:
-        num, sides, free = NUM_EXAMPLES, (preprocess.size, preprocess.size), NUM_IMAGES
-    else:
-        num, (sides, free) = 1, sides_to_trace(None, recipe.stride)
+    evidence, shape, free = stored_networks(bundle.contents, f"the bundle {bundle.ref.path}").deployable()
     inputs = {
-        "pixels": torch.zeros(num, preprocess.channels, *sides, dtype=torch.uint8),
+        "pixels": torch.zeros(shape, dtype=torch.uint8),
         "alpha": torch.tensor(0.05, dtype=torch.float64),
     }
     if REFERENCE in bundle.contents.weights:
         inputs["pose"] = torch.from_numpy(AS_IT_LIES)
-    model = traced(DeployedModel(bundle).eval(), inputs, OUTPUTS, free=free, fold_constants=True)
+    model = traced(DeployedModel(bundle.contents, evidence).eval(), inputs, OUTPUTS, free=free, fold_constants=True)
     model.metadata_props.add(key="terms", value=",".join(bundle.manifest.terms))
     serialised: bytes = model.SerializeToString(deterministic=True)
     return serialised
@@ -80,52 +66,6 @@ def check_deployable(bundle: Bundle) -> None:
         )
 
 
-class _TermsAndMaps(nn.Module):
-    """x → terms (n, num_terms), maps (n, num_maps, size, size)."""
-
-    def __init__(self, evidence: EvidenceGraph, names: Sequence[str]) -> None:
-        super().__init__()
-        self.evidence = evidence
-        self.names = tuple(names)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        seen = self.evidence(x, with_maps=True)
-        return torch.stack([seen.terms[name] for name in self.names], dim=1), seen.maps
-
-
-class _PlacesOfPictures(nn.Module):
-    """x (1, c, h, w), pose → terms (1, 1 + k), the map of the sum (1, 1, h/8, w/8); the picture is one window.
-
-    With `has_region` places outside of it do not count, as `counted_places` has it.
-    """
-
-    def __init__(self, networks: PlaceNetworks, *, has_region: bool) -> None:
-        super().__init__()
-        self.networks = networks
-        self.has_region = has_region
-
-    def forward(self, x: Tensor, pose: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        window = torch.stack([x.new_zeros(()), x.new_ones(()) * x.shape[2]])
-        maps = self.networks(x, window, torch.from_numpy(AS_IT_LIES) if pose is None else pose)
-        if not self.has_region:
-            return maps.amax(dim=(2, 3)), maps[:, :1]
-        is_grey = (x - _GREY).abs() < _HALF_LEVEL  # not ==: runtimes round differently
-        is_inside = (~is_grey).any(dim=1, keepdim=True).float()
-        most = is_inside.amax(dim=(2, 3), keepdim=True)  # 0 of a picture that is grey everywhere: all its places count
-        counted = max_pool2d(is_inside, PLACE) >= most
-        return maps.masked_fill(~counted, -torch.inf).amax(dim=(2, 3)), maps[:, :1].masked_fill(~counted, 0)
-
-
-def _evidence_of(bundle: Bundle) -> nn.Module:
-    called, recipe = f"the bundle {bundle.ref.path}", bundle.manifest.recipe
-    if not recipe.has_generator:
-        networks = stored_places(bundle.contents, called).eval().requires_grad_(False)
-        return _PlacesOfPictures(networks, has_region=recipe.preprocess.region is not None).eval()
-    of_images = stored_networks(bundle.contents, called).eval().requires_grad_(False).float()
-    fold_batch_norm(of_images)
-    return _TermsAndMaps(EvidenceGraph(of_images, recipe), bundle.manifest.terms).eval()
-
-
 class DeployedModel(nn.Module):
     """The evidence graph, and what makes decisions of it: `combine`, `MapScale` and `Calibration` as tensors."""
 
@@ -139,11 +79,12 @@ class DeployedModel(nn.Module):
     map_layers: Tensor
     map_peak: Tensor
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, contents: Contents, evidence: nn.Module) -> None:
+        """`evidence` gives terms and maps, the last of its outputs."""
         super().__init__()
-        contents, recipe = bundle.contents, bundle.manifest.recipe
-        self.evidence = _evidence_of(bundle)
-        self.names, self.way = bundle.manifest.terms, recipe.score.combine
+        recipe = contents.manifest.recipe
+        self.evidence = evidence
+        self.names, self.way = contents.manifest.terms, recipe.score.combine
         statistics, ascending = contents.statistics, contents.calibration.scores
         num = len(ascending)
         self.columns = auxiliary_columns(statistics.names)
@@ -167,7 +108,8 @@ class DeployedModel(nn.Module):
 
     def forward(self, pixels: Tensor, alpha: Tensor, pose: Tensor | None = None) -> tuple[Tensor, ...]:
         """The outputs, in the order of OUTPUTS."""
-        found, maps = self.evidence(to_float(pixels)) if pose is None else self.evidence(to_float(pixels), pose)
+        x = to_float(pixels)
+        *_, found, maps = self.evidence(x) if pose is None else self.evidence(x, pose)
         terms = found.double()
         score = self._score(terms)
         num_below = (self.scores < score[:, None]).sum(dim=1).double()

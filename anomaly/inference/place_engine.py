@@ -20,6 +20,9 @@ from anomaly.data.pose import AS_IT_LIES, pose_of
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
 from anomaly.inference.threads import EngineThreads
 
+WINDOW, POSE, MAPS = "window", "pose", "maps"
+"""The inputs after x, and the output, of a graph of places. One that was made before there were poses takes none."""
+
 SMALL = 2**20  # pixels: smaller pictures are shared out to threads, larger ones have all threads
 
 WARM_SIDES = (-(-2 * MARGIN // HALF_RESTORED_STRIDE) * HALF_RESTORED_STRIDE, HALF_RESTORED_STRIDE)  # fit all recipes

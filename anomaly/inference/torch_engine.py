@@ -1,12 +1,13 @@
-"""The evidence graph run by torch on 8-bit images: on a device, in batches, by CUDA graphs on a GPU.
+"""The evidence graph run by torch on 8-bit images: on a device, in batches, by CUDA graphs on a GPU; and traced.
 
 Shapes: pixels (n, c, size, size) uint8; z_hat (n, latent_dim); x_hat (n, c, size, size) in [-1, 1]; maps (n, num_maps,
 size, size); terms (n,) each.
 """
 
 import copy
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,22 +16,26 @@ from torch import Tensor, nn
 
 from anomaly.bundle import Contents
 from anomaly.config import Recipe
-from anomaly.config.places import REFERENCE
-from anomaly.counted import counted
 from anomaly.data import Pixels, PixelsOfImages
 from anomaly.errors import CorruptBundleError
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
-from anomaly.inference.graph import EvidenceGraph, Observation
+from anomaly.inference.graph import EvidenceGraph, FlatEvidence, Observation
 from anomaly.inference.latents import search_images
-from anomaly.inference.place_engine import PlaceEngine
 from anomaly.inference.precision import lower_precision
 from anomaly.inference.recorded import Recorded
-from anomaly.networks import Networks, PlaceNetworks, fold_batch_norm, num_maps, unfilled
+from anomaly.inference.tracing import NUM_EXAMPLES, NUM_IMAGES, Free, rename, traced
+from anomaly.inference.weights import with_weights
+from anomaly.networks import Networks, fold_batch_norm, fold_batch_norm_at_run_time, num_maps
 from anomaly.runtime import place, to_float
 from anomaly.torch_settings import own_settings
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
 MAX_BATCH_SIZE, MAX_BATCH_PIXELS = 256, 2**18  # images, and pixels of all: the fastest on two cores, and bounded
 BATCH_GRAIN = 16  # smaller batches are filled up: their kernels round differently, by about 1e-5 of a score
+
+OUTPUTS = ("z_hat", "x_hat", "terms", "maps")  # of `FlatEvidence`
 
 _Z_HAT = "z_hat"  # beside the names of terms
 
@@ -141,92 +146,6 @@ class TorchEngine:
         return to_float(torch.from_numpy(writable).to(self._device))
 
 
-@own_settings()
-def torch_place_engine(
-    networks: PlaceNetworks,
-    device: torch.device,
-    extract: Callable[[Pixels], NDArray[np.float32]] | None = None,
-    *,
-    has_region: bool,
-) -> PlaceEngine:
-    """The evidence of places by torch, which computes with threads of its own; `extract`, where given, is φ.
-
-    With `has_region` places outside of the region do not count.
-    """
-    own = copy.deepcopy(networks).eval().requires_grad_(False).to(device)
-    run = _TorchPlaces(own, device, extract)
-    reference = own.state_dict().get(REFERENCE)
-    return PlaceEngine(
-        EngineName.TORCH,
-        run,
-        run,
-        threads=1,
-        reference=None if reference is None else reference.cpu().numpy(),
-        has_region=has_region,
-    )
-
-
-class _TorchPlaces:
-    """Networks of places at work, which may be copied or handed to another process."""
-
-    def __init__(
-        self, networks: PlaceNetworks, device: torch.device, extract: Callable[[Pixels], NDArray[np.float32]] | None
-    ) -> None:
-        self._networks, self._device, self._extract = networks, device, extract
-
-    @own_settings()
-    @torch.inference_mode()
-    def __call__(self, pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
-        at = [torch.from_numpy(each).to(self._device) for each in (window, pose)]
-        if self._extract is None:
-            x = to_float(torch.from_numpy(np.require(pixels[None], requirements="W")).to(self._device))
-            maps = self._networks(x, *at)
-        else:
-            maps = self._networks.judge(torch.from_numpy(self._extract(pixels)).to(self._device)[None], *at)
-        return maps[0].cpu().numpy()  # type: ignore[no-any-return]
-
-
-@own_settings()
-def stored_places(contents: Contents, bundle: str) -> PlaceNetworks:
-    """The networks of places of a bundle, which error messages call `bundle`, with its weights.
-
-    Raises:
-        CorruptBundleError: its weights do not fit its manifest.
-    """
-    networks = unfilled(partial(PlaceNetworks, contents.manifest.recipe.features))
-    _load(networks, contents, bundle)
-    return networks
-
-
-@own_settings()
-def stored_networks(contents: Contents, bundle: str) -> Networks:
-    """The networks of a bundle, which error messages call `bundle`, with its weights.
-
-    Raises:
-        CorruptBundleError: its weights do not fit its manifest.
-    """
-    plan = contents.manifest.recipe.plan
-    if (there := len(contents.map_scale.layers)) != num_maps(plan):
-        raise CorruptBundleError(f"{bundle} is corrupt: its networks have {num_maps(plan)} maps, its scale has {there}")
-    networks = unfilled(partial(Networks, plan))
-    _load(networks, contents, bundle)
-    return networks
-
-
-def _load(networks: nn.Module, contents: Contents, bundle: str) -> None:
-    weights = {name: torch.from_numpy(np.array(array)) for name, array in contents.weights.items()}
-    try:
-        networks.load_state_dict(weights)
-    except RuntimeError as error:
-        wanted, found = ({name: t.shape for name, t in each.items()} for each in (networks.state_dict(), weights))
-        odd = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
-        raise CorruptBundleError(
-            f"{bundle} is corrupt: its weights do not fit its manifest ({counted(len(odd), 'array')}, the first is "
-            f"{odd[0]}), or another version of anomaly made it. Restore it from a copy, train it again, or go back to "
-            "the version that made it"
-        ) from error
-
-
 def _batch_size(side: int) -> int:
     """Images of this side that go through the networks at once."""
     return min(MAX_BATCH_SIZE, max(MAX_BATCH_PIXELS // side**2, BATCH_GRAIN))
@@ -235,3 +154,52 @@ def _batch_size(side: int) -> int:
 def _batches(pixels: Pixels) -> list[slice]:
     size = _batch_size(pixels.shape[-1])
     return [slice(start, start + size) for start in range(0, len(pixels), size)]
+
+
+@dataclass(frozen=True)
+class StoredNetworks:
+    """G, E and D of a bundle, which error messages call `called`, and what is made of them.
+
+    Each method raises CorruptBundleError where weights do not fit the manifest.
+    """
+
+    contents: Contents
+    called: str
+
+    def engine(self, device: torch.device) -> tuple[TorchEngine, Terms]:
+        """The engine, and the terms that it finds for the goldens; where it searches latents, at the stored ones."""
+        recipe, golden = self.contents.manifest.recipe, self.contents.golden
+        engine = TorchEngine(self._networks(), recipe, device)
+        is_searched = recipe.search is not None
+        return engine, engine.terms_at(golden.pixels, golden.z_hat) if is_searched else engine.observe(golden.pixels)[0]
+
+    def graph(self) -> "ModelProto":
+        """The ONNX model x → OUTPUTS, b is free; weights are inside, each by its name in the bundle.
+
+        Batch norms are folded into their convolutions, as when torch runs the graph, but inside of it: a runtime
+        computes the folded weights once, when it loads the graph.
+        """
+        networks, plan = self._networks(), self.contents.manifest.recipe.plan
+        stored = {id(tensor): name for name, tensor in networks.state_dict(keep_vars=True).items()}
+        fold_batch_norm_at_run_time(networks)
+        flat = self._flat(networks)
+        x = torch.zeros(NUM_EXAMPLES, plan.channels, plan.size, plan.size)
+        model = traced(flat, {"x": x}, OUTPUTS, free=NUM_IMAGES, fold_constants=False)  # it would store folded weights
+        rename(model, {name: stored[id(tensor)] for name, tensor in flat.state_dict(keep_vars=True).items()})
+        return model
+
+    def deployable(self) -> tuple[nn.Module, tuple[int, ...], Free]:
+        """What x is put into to get terms and maps; the shape of an example, and which of its axes are free."""
+        networks, plan = self._networks().float(), self.contents.manifest.recipe.plan
+        fold_batch_norm(networks)
+        return self._flat(networks), (NUM_EXAMPLES, plan.channels, plan.size, plan.size), NUM_IMAGES
+
+    def _networks(self) -> Networks:
+        plan = self.contents.manifest.recipe.plan
+        if (there := len(self.contents.map_scale.layers)) != (num := num_maps(plan)):
+            raise CorruptBundleError(f"{self.called} is corrupt: its networks have {num} maps, its scale has {there}")
+        return with_weights(partial(Networks, plan), self.contents, self.called)
+
+    def _flat(self, networks: Networks) -> FlatEvidence:
+        manifest = self.contents.manifest
+        return FlatEvidence(EvidenceGraph(networks, manifest.recipe), manifest.terms).eval()

@@ -55,6 +55,15 @@ def traced(
     return model
 
 
+def rename(model: "ModelProto", names: dict[str, str]) -> None:
+    """Gives initialisers other names, by those they have."""
+    for tensor in model.graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = names.get(name, name)
+
+
 def sides_to_trace(fixed: int | None, multiple: int) -> tuple[tuple[int, int], Free]:
     """The sides (h, w) of an example picture or map; h and w are free, but multiples of this, unless they are fixed."""
     if fixed:

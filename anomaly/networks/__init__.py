@@ -15,7 +15,6 @@ from anomaly.networks.generator import Generator
 from anomaly.networks.judgement import Judgement
 from anomaly.networks.places import PhiMaps, PlaceNetworks
 from anomaly.networks.prior import draw, interpolate
-from anomaly.networks.unfilled import unfilled
 
 __all__ = [
     "AUXILIARIES",
@@ -40,5 +39,4 @@ __all__ = [
     "interpolate",
     "is_frozen",
     "num_maps",
-    "unfilled",
 ]

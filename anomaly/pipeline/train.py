@@ -18,7 +18,8 @@ from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
 from anomaly.inference.evidence_onnx import with_graph
 from anomaly.inference.phi_features import phi_features
-from anomaly.inference.torch_engine import TorchEngine, torch_place_engine
+from anomaly.inference.torch_engine import TorchEngine
+from anomaly.inference.torch_places import torch_place_engine
 from anomaly.networks.pretrained import load_pretrained
 from anomaly.pipeline.detectability import with_detectability
 from anomaly.pipeline.enough import check_enough, no_verdicts

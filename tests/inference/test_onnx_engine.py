@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 from hypothesis import given, settings
@@ -20,10 +19,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from anomaly.bundle import StoredGraph, load
+from anomaly.bundle import load
 from anomaly.bundle.layout import EVIDENCE
 from anomaly.inference import Detector, EngineName, load_detector, onnx_engine
-from anomaly.inference.onnx_engine import OnnxEngine, session_of
+from anomaly.inference.onnx_engine import OnnxEngine
 from tests.digit_images import normals, others
 from tests.inference.engines import by_torch
 
@@ -158,28 +157,6 @@ def test_a_detector_and_its_scores_may_be_copied_and_handed_to_another_process(
         assert_array_equal(scores.heatmap, expected.heatmap)
 
 
-def test_the_first_run_of_each_large_shape_gives_memory_back_and_no_other(
-    whole_places_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[onnxruntime.RunOptions] = []
-
-    def giving_back() -> onnxruntime.RunOptions:
-        given.append(real())
-        return given[-1]
-
-    real = onnx_engine._giving_back
-    detector = load_detector(whole_places_dir, engine="onnxruntime")
-    monkeypatch.setattr(onnx_engine, "_giving_back", giving_back)
-    monkeypatch.setattr(onnx_engine, "SMALL", 128 * 128)
-    small, large, other = (np.full(shape, 120, np.uint8) for shape in ((100, 100), (200, 300), (300, 200)))
-    scores = []
-    for image, num in ((small, 0), (large, 1), (large, 1), (other, 2), (large, 2), (small, 2)):
-        scores.append(float(detector.score([image]).score[0]))
-        assert len(given) == num
-    assert scores[1] == scores[2] == scores[4]
-    assert given[0].get_run_config_entry("memory.enable_memory_arena_shrinkage") == "cpu:0"
-
-
 def test_threads_end_with_their_detector(bigan_dir: Path) -> None:
     """A server replaces bundles for years."""
     before = set(threading.enumerate())
@@ -192,19 +169,6 @@ def test_threads_end_with_their_detector(bigan_dir: Path) -> None:
     for thread in threads:
         thread.join(10)
     assert not any(thread.is_alive() for thread in threads)
-
-
-def test_a_failing_pass_says_nothing_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
-    """Its error is raised, and whoever catches it says it."""
-    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in "xy")
-    node, sides = onnx.helper.make_node("Reshape", ["x", "sides"], ["y"]), np.array([2, 2])
-    graph = onnx.helper.make_graph([node], "square", [x], [y], [onnx.numpy_helper.from_array(sides, "sides")])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
-    session = session_of(StoredGraph(model.SerializeToString(), b""))
-    assert session.run(None, {"x": np.ones(4, np.float32)})[0].shape == (2, 2)
-    with pytest.raises(Exception, match="Reshape"):
-        session.run(None, {"x": np.ones(5, np.float32)})
-    assert capfd.readouterr().err == ""
 
 
 def test_while_another_thread_imports_torch_arrays_are_scored(bigan_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
