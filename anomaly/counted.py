@@ -6,9 +6,9 @@ Size = tuple[int, int]
 """Height and width of a picture on disk in pixels: the order of an array's shape. PIL's sizes have the width first."""
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun, as "1,200 rows"; `plural` is given where it is more than an s at the end."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+def counted(number: float, noun: str, plural: str = "") -> str:
+    """A number with its noun, as "1,200 rows" or "0.5 GPUs"; `plural` is where it is more than an s at the end."""
+    return f"{number:,{'' if isinstance(number, int) else 'g'}} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def percent(share: float | None) -> str:

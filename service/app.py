@@ -38,7 +38,7 @@ from service.engine.batcher import Batcher
 from service.engine.uploads import Uploads
 from service.errors import EngineFailedError, answer_errors
 from service.models.loading import Loader, Loading
-from service.models.pool import Pool
+from service.models.pool import Pool, Slot
 from service.models.repository import find_bundles
 from service.records.drift import DriftWatch
 from service.records.history import DriftStreams, History, Retention, store_of
@@ -186,7 +186,7 @@ def serve(settings: Settings) -> None:
         if pool.is_ready:
             print(_invitation(pool, settings, listener.getsockname()[:2]), flush=True)  # noqa: T201  # for the operator
         else:
-            reasons = (f"{slot.label}: {slot.failure}" for slot in pool.current)
+            reasons = (_why_not(slot, pool.stand_in(slot)) for slot in pool.current)
             give_up(BundleError(" ".join(["No bundle can be served.", *reasons])))
 
     def fail(reason: str) -> None:
@@ -284,6 +284,14 @@ def _invitation(pool: Pool, settings: Settings, address: tuple[str, int]) -> str
     return (
         f"Serving {', '.join(f'{slot.name} (version {slot.version})' for slot in loaded)} on {base}/\n"
         f"Open it in a browser, or try:\n\n  curl {trust}{key}-F file=@{picture} '{base}/score{query}'\n"
+    )
+
+
+def _why_not(slot: Slot, other: int | None) -> str:
+    """Why a server without any other model does not start, and how it would with an older version."""
+    why = f"{slot.label}: {(slot.failure or '').removesuffix('.')}."
+    return (
+        f"{why} To serve version {other}, take {slot.path} out of the models folder and start again." if other else why
     )
 
 

@@ -12,9 +12,19 @@ from anomaly.data import LeftOut, Why, left_out_sentences
 
 @pytest.mark.parametrize(
     ("number", "plural", "expected"),
-    [(0, "", "0 rows"), (1, "", "1 row"), (1200, "", "1,200 rows"), (1, "ROWS", "1 row"), (2, "ROWS", "2 ROWS")],
+    [
+        (0, "", "0 rows"),
+        (1, "", "1 row"),
+        (1200, "", "1,200 rows"),
+        (1, "ROWS", "1 row"),
+        (2, "ROWS", "2 ROWS"),
+        (1.0, "", "1 row"),
+        (0.5, "", "0.5 rows"),
+        (2.0, "", "2 rows"),
+        (1234567, "", "1,234,567 rows"),
+    ],
 )
-def test_one_is_one_and_all_else_are_many(number: int, plural: str, expected: str) -> None:
+def test_one_is_one_and_all_else_are_many(number: float, plural: str, expected: str) -> None:
     assert counted(number, "row", plural) == expected
 
 

@@ -23,12 +23,15 @@ def keys_add(
     scope: Annotated[
         str, typer.Option(help="What it is for, comma-separated: score (ask for scores), admin (load bundles).")
     ] = "score",
+    expires: Annotated[
+        str, typer.Option(metavar="DAY", help="The last day on which it is accepted (UTC), such as 2027-01-31.")
+    ] = "",
 ) -> None:
     """Make a key and print it, this once: the file keeps its hash only. A running server takes it at SIGHUP."""
     with usage():
         from service.edge.keys import add_key, remove_key
 
-        out.print(add_key(file, name, names(scope)), markup=False)
+        out.print(add_key(file, name, names(scope), expires=expires), markup=False)
         if has_lost_output():
             remove_key(file, name)
             raise UsageError(f"the key could not be shown, so {file} does not keep it; give the command again")
@@ -36,12 +39,13 @@ def keys_add(
 
 @keys_app.command("list")
 def keys_list(file: KeyFile = KEY_FILE) -> None:
-    """The keys' names and what they are for."""
+    """The keys' names, what they are for, and the last day of those that expire."""
     with usage():
         from service.edge.keys import read_keys
 
         for key in read_keys(file):
-            out.print(f"{key.name}  {','.join(sorted(key.scopes))}", markup=False)
+            last = f"  {'expired, last day' if key.has_expired else 'until'} {key.expires}" if key.expires else ""
+            out.print(f"{key.name}  {','.join(sorted(key.scopes))}{last}", markup=False)
 
 
 @keys_app.command("remove")

@@ -26,7 +26,7 @@ from anomaly.cli.data import say_data
 from anomaly.counted import counted, percent
 
 if TYPE_CHECKING:
-    from anomaly.pipeline.trial import Trial
+    from anomaly.pipeline.contests import Contest, Trial
 
 recipes_app = typer.Typer(help="What `anomaly train --recipe` can be told.", no_args_is_help=True)
 
@@ -98,8 +98,9 @@ def recipes_try(
     images as they were. No test image is read, and nothing is kept.
 
     The defects are not yours. The first recipe is named unless a later one is
-    better and no worse by either way of spoiling. If you know which defects
-    come, go by that column. Where two are alike, take the faster one.
+    better, by more than chance explains on these images, and no worse by
+    either way of spoiling. If you know which defects come, go by that column.
+    Where two are alike, take the faster one.
     """
     with usage():
         needs_torch("anomaly recipes try")
@@ -138,6 +139,8 @@ def recipes_try(
         f"{parts}, as they are and spoilt: with drawn defects, or a part of them misplaced",
         soft_wrap=True,
     )
+    for contest in summary.contests:
+        out.print(escape(_told(contest)), soft_wrap=True)
     if any(trial.is_cut_short for trial in summary.trials):
         out.print("* cut short by --minutes, so it may be better than told here")
     if summary.best is None:
@@ -148,6 +151,22 @@ def recipes_try(
     more = [word for option, value in given.items() if value for word in (option, value)]
     command = shlex.join(["anomaly", "train", data, "--recipe", best, *more, "--out", "models/NAME"])
     out.print(f"choose {escape(best)}: {escape(command)}", soft_wrap=True)
+
+
+def _told(contest: "Contest") -> str:
+    """A later recipe beside the one that it would replace."""
+    from anomaly.pipeline.contests import ContestOutcome
+
+    stays = f"so {contest.best.name} stays"
+    why = {
+        ContestOutcome.BETTER: "better, beyond chance",
+        ContestOutcome.NOT_CLEARLY: f"not clearly better, {stays}",
+        ContestOutcome.BY_CHANCE: f"that may be chance, {stays}",
+        ContestOutcome.WORSE_BY_ONE: f"but clearly worse by one way of spoiling, {stays}",
+    }[contest.outcome]
+    lead, low, high = (f"{round(100 * share, 1) + 0.0:+.1f}" for share in (contest.lead, *contest.interval))
+    beside = f"{contest.later.name} against {contest.best.name}"
+    return f"{beside}: {lead} points of AUROC (95% interval {low} to {high}): {why}"
 
 
 def _cells(trial: "Trial") -> list[str]:

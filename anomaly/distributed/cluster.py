@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Generic
 
+from anomaly.counted import counted
 from anomaly.distributed.workers import ATTEMPTS, Answer, Item, Result, Worker, Workers
 from anomaly.errors import AnomalyError, ClusterError
 from anomaly.extras import require
@@ -122,9 +123,9 @@ def _num_places(resources: dict[str, float], workers: Workers) -> int:
         num = min(num, int(resources.get("GPU", 0) / workers.gpus))
     if not num:
         raise ClusterError(
-            f"the cluster has no room for a worker of {workers.cpus} cores and {workers.gpus:g} GPUs now: it has "
-            f"{resources.get('CPU', 0):g} cores and {resources.get('GPU', 0):g} GPUs; give the number of workers where "
-            "it grows by itself"
+            f"the cluster has no room for a worker of {counted(workers.cpus, 'core')} and "
+            f"{counted(workers.gpus, 'GPU')} now: it has {counted(resources.get('CPU', 0), 'core')} and "
+            f"{counted(resources.get('GPU', 0), 'GPU')}; give the number of workers where it grows by itself"
         )
     return num
 

@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
@@ -140,10 +141,14 @@ def _command(row: PlanRow, options: TrainOptions) -> str:
 
 
 def _each_name_once(rows: list[Planned]) -> Iterator[Planned]:
-    first: dict[str, int] = {}
+    """Names that differ by capitals alone, or by how an accent is written, are one folder on many disks."""
+    first: dict[str, Planned] = {}
     for row in rows:
-        line = first.setdefault(row.name, row.line)
-        if row.problem is None and line != row.line:
-            yield replace(row, options=None, problem=f"line {line} has this name too; give each model its own")
-        else:
+        other = first.setdefault(normalize("NFC", row.name).casefold(), row)
+        if row.problem is not None or other is row:
             yield row
+            continue
+        same = "this name too"
+        if other.name != row.name:
+            same = f"the name {other.name!r}, which is the same folder on a disk that does not tell capitals apart"
+        yield replace(row, options=None, problem=f"line {other.line} has {same}; give each model its own")

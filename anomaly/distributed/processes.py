@@ -139,8 +139,8 @@ def _num_places(workers: Workers) -> int:
     room = num_gpus // max(1, int(workers.gpus)) * _sharing(workers)
     if room < (workers.num or 1):
         raise ClusterError(
-            f"{counted(workers.num or 1, 'worker')} of {workers.gpus:g} GPUs each cannot be had: this machine has "
-            f"{counted(num_gpus, 'GPU')}. Ask for fewer workers, or for less of a GPU for each"
+            f"{counted(workers.num or 1, 'worker')} of {counted(workers.gpus, 'GPU')} each cannot be had: this machine "
+            f"has {counted(num_gpus, 'GPU')}. Ask for fewer workers, or for less of a GPU for each"
         )
     return workers.num or min(by_cores, room)
 

@@ -61,7 +61,7 @@ class Storage:
     def list(self, folder: str = "") -> list[Entry]:
         """What lies in a folder, sorted by name, without what is hidden or a system's; names are relative to it.
 
-        A link that leads nowhere is a file: who opens it is told so.
+        A link that leads nowhere is a file, and so are pipes and devices: who opens one is told so.
 
         Raises:
             DataError: it cannot be listed.
@@ -148,7 +148,14 @@ class Storage:
         return [_entry(info) for info in found if info.type in (FileType.File, FileType.Directory)]
 
     def _opened_on_disk(self, name: str) -> BinaryIO | None:
-        return self.local(name).open("rb", buffering=_BUFFER) if self.is_local else None
+        """None where it is no disk. A pipe is refused: to open one waits until somebody writes into it."""
+        if not self.is_local:
+            return None
+        path = self.local(name)
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder the system itself says so
+            raise OSError("it is not a regular file")
+        return path.open("rb", buffering=_BUFFER)
 
     @property
     def _files(self) -> Any:
@@ -206,17 +213,16 @@ def _opened(address: str) -> tuple[Any, str]:
 
 
 def _on_disk(folder: Path) -> Sequence[Entry]:
-    """Files, folders and links that lead nowhere; pipes and devices are none of these."""
+    """All but what has gone meanwhile."""
     with os.scandir(folder) as found:
         names = [(entry.name, entry.is_symlink()) for entry in found]
     entries: list[Entry] = []
     for name, is_link in names:
-        path = folder / name
-        entry = _entry_of(path)
-        if entry is None and is_link:
-            entries.append(Entry(name, is_folder=False))
-        elif entry is not None and (entry.is_folder or path.is_file()):
+        entry = _entry_of(folder / name)
+        if entry is not None:
             entries.append(entry)
+        elif is_link:
+            entries.append(Entry(name, is_folder=False))
     return entries
 
 

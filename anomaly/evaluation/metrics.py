@@ -46,12 +46,9 @@ def image_metrics(scores: ScoreArray, labels: Labels, *, parts: Sequence[str] | 
     """
     found = auroc(scores, labels)
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
-    shown = None if parts is None else np.array(parts)
-    order = np.lexsort((scores, labels) if shown is None else (shown, scores, labels))  # so that sums round alike
-    placed = placements(scores[order], labels[order])
     return ImageMetrics(
         auroc=found,
-        auroc_ci95=auroc_interval(found, placed, labels[order], None if shown is None else shown[order].tolist()),
+        auroc_ci95=_interval(found, scores, labels, parts),
         average_precision=float(average_precision_score(labels, scores)),
         fpr_at_95_tpr=float(fpr[tpr >= 0.95].min()),
         num_normal=int((~labels).sum()),
@@ -78,10 +75,33 @@ def lead_over(scores: ScoreArray, others: ScoreArray, labels: Labels, parts: Seq
 
 def auroc_by_kind(scores: ScoreArray, labels: Labels, kinds: Sequence[str]) -> dict[str, float]:
     """AUROC of each kind of anomaly against all normals, in alphabetical order; the kinds of normals play no part."""
+    return {kind: auroc(scores[member], labels[member]) for kind, member in _members(labels, kinds).items()}
+
+
+def interval_by_kind(
+    scores: ScoreArray, labels: Labels, kinds: Sequence[str], parts: Sequence[str] | None = None
+) -> dict[str, Interval]:
+    """The 95% interval of each of these, as that of all anomalies; `parts` as `image_metrics` takes them."""
+    shown = None if parts is None else np.array(parts)
+    intervals = {}
+    for kind, member in _members(labels, kinds).items():
+        found = auroc(scores[member], labels[member])
+        own = None if shown is None else shown[member].tolist()
+        intervals[kind] = _interval(found, scores[member], labels[member], own)
+    return intervals
+
+
+def _members(labels: Labels, kinds: Sequence[str]) -> dict[str, Labels]:
+    """Of each kind of anomaly its images, and all normals."""
     kind_of = np.asarray(kinds, dtype=object)
-    anomalous_kinds = sorted(set(kind_of[labels]))
-    members = {kind: ~labels | (kind_of == kind) for kind in anomalous_kinds}
-    return {kind: auroc(scores[member], labels[member]) for kind, member in members.items()}
+    return {kind: ~labels | (labels & (kind_of == kind)) for kind in sorted(set(kind_of[labels]))}
+
+
+def _interval(found: float, scores: ScoreArray, labels: Labels, parts: Sequence[str] | None) -> Interval:
+    shown = None if parts is None else np.array(parts)
+    order = np.lexsort((scores, labels) if shown is None else (shown, scores, labels))  # so that sums round alike
+    placed = placements(scores[order], labels[order])
+    return auroc_interval(found, placed, labels[order], None if shown is None else shown[order].tolist())
 
 
 def num_by_kind(labels: Labels, kinds: Sequence[str]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from anomaly.evaluation.metrics import (
     auroc,
     auroc_by_kind,
     image_metrics,
+    interval_by_kind,
     lead_over,
     num_by_kind,
     rates_at,
@@ -55,6 +56,7 @@ class Summary:
     fpr_at_threshold: float | None
     tpr_at_threshold: float | None
     auroc_by_kind: dict[str, float]
+    ci95_by_kind: dict[str, tuple[float, float]]
     num_by_kind: dict[str, int]
     auroc_by_term: dict[str, float]
     rivals: dict[str, Rival]
@@ -92,6 +94,7 @@ def summarise(evaluation: Evaluation) -> Summary:
         fpr_at_threshold=fpr,
         tpr_at_threshold=tpr,
         auroc_by_kind=auroc_by_kind(scores, labels, evaluation.kinds),
+        ci95_by_kind=interval_by_kind(scores, labels, evaluation.kinds, evaluation.parts),
         num_by_kind=num_by_kind(labels, evaluation.kinds),
         auroc_by_term={term: auroc(values, labels) for term, values in evaluation.terms.items()},
         rivals={
@@ -123,6 +126,7 @@ def metrics_of(evaluation: Evaluation, summary: Summary) -> dict[str, object]:
         "lead_ci95": {name: list(rival.lead_ci95) for name, rival in summary.rivals.items()},
         "num_baseline": evaluation.num_baseline,
         "auroc_by_kind": summary.auroc_by_kind,
+        "auroc_ci95_by_kind": {kind: list(interval) for kind, interval in summary.ci95_by_kind.items()},
         "num_by_kind": summary.num_by_kind,
         "auroc_by_term": summary.auroc_by_term,
         "seed": evaluation.seed,

@@ -178,19 +178,23 @@ def inverted_sentence(evaluation: Evaluation) -> str | None:
 
 
 def kinds_sentence(summary: Summary) -> str | None:
-    """Which kinds of anomaly are found worst; None where there is only one kind."""
+    """Which kinds of anomaly are found worst, and how sure that is; None where there is only one kind."""
     kinds = sorted(summary.auroc_by_kind.items(), key=lambda item: item[1])
     if len(kinds) < 2:
         return None
-    worst = ", ".join(f"{kind} ({percent(value)})" for kind, value in kinds[:NUM_HARDEST])
+    told = [f"{kind} {percent(value)} ({_span(summary.ci95_by_kind[kind])})" for kind, value in kinds]
+    worst = ", ".join(told[:NUM_HARDEST])
     warning = "; guessing gives 50%" if kinds[0][1] < _NEAR_GUESSING else ""
     if len(kinds) <= NUM_HARDEST:
-        return f"AUROC by kind of anomaly, worst first: {worst}{warning}."
-    best, value = kinds[-1]
+        return f"AUROC by kind of anomaly with 95% intervals, worst first: {worst}{warning}."
     return (
-        f"AUROC by kind of anomaly, the worst {NUM_HARDEST} of {len(kinds)}: {worst}{warning}. "
-        f"The best: {best} ({percent(value)})."
+        f"AUROC by kind of anomaly with 95% intervals, the worst {NUM_HARDEST} of {len(kinds)}: {worst}{warning}. "
+        f"The best: {told[-1]}."
     )
+
+
+def _span(interval: tuple[float, float]) -> str:
+    return f"{percent(interval[0])} to {percent(interval[1])}"
 
 
 def comparison_sentence(evaluation: Evaluation, summary: Summary) -> str:

@@ -3,15 +3,13 @@
 Each recipe learns briefly from some of the normals. Other normals, whole parts of them where parts are known, are
 scored as they are and spoilt: by kinds of drawn defects that no recipe with pretrained features learns from, and by a
 part of the picture at a wrong place, which nothing drawn betrays. No picture of a test split is read.
-
-Which defects will come, the normals cannot say. So the first recipe is named, which is the one that the images choose,
-unless another tells the spoilt ones clearly better, and is clearly worse by neither way of spoiling.
 """
 
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,16 +20,17 @@ from anomaly.config.region import OUTSIDE, inside_of
 from anomaly.data import Dataset, Limits, Pixels, Sample, describe, open_dataset, open_readable, to_channels_last
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.errors import AnomalyError, DataError, UsageError
-from anomaly.evaluation.metrics import ImageMetrics, image_metrics
+from anomaly.evaluation.intervals import Interval
+from anomaly.evaluation.metrics import ImageMetrics, image_metrics, lead_over
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import make_paths
 from anomaly.inference import Detector, load_detector
+from anomaly.pipeline.contests import Trial, TrialSummary
 from anomaly.pipeline.region import with_region
 from anomaly.pipeline.train import TrainOptions, train_on
 from anomaly.recipes import Sections, Survey, candidates, read_recipe, survey
 from anomaly.runtime import resolve_device
 from anomaly.training.places.spoilt import CHOOSING_KINDS, moved_images, spoilt_images
-from anomaly.training.places.statistics import preferred
 
 MOST_LEARNT, MOST_JUDGED = 2000, 60  # images
 FEWEST_JUDGED, FEWEST_LEARNT = 5, 20
@@ -60,53 +59,6 @@ class TrialOptions:
     def __post_init__(self) -> None:
         """Paths may be given as texts."""
         make_paths(self, "region")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One recipe: the AUROC of normals against the same spoilt, with its 95 % interval; why it has none, if so.
-
-    `drawn` and `moved` are those of drawn defects and of parts at a wrong place alone.
-    """
-
-    name: str
-    auroc: float | None
-    interval: tuple[float, float] | None
-    train_s: float
-    score_ms: float
-    is_cut_short: bool
-    drawn: float = 0.0
-    moved: float = 0.0
-    failure: str = ""
-
-
-@dataclass(frozen=True)
-class TrialSummary:
-    """The trials in the order in which they ran, of how many images, and of how many parts where these are known."""
-
-    trials: tuple[Trial, ...]
-    num_learnt: int
-    num_judged: int
-    num_parts: int | None = None
-
-    @property
-    def best(self) -> Trial | None:
-        """The first, unless a later one is clearly better, and clearly worse by no way of spoiling.
-
-        Clearly is a point, and what one of the normals, or of their parts, could change. None where all failed.
-        """
-        best = None
-        for trial in self.trials:
-            if trial.auroc is not None and (best is None or self._replaces(trial, best)):
-                best = trial
-        return best
-
-    def _replaces(self, later: Trial, best: Trial) -> bool:
-        is_worse = self._is_clear(best.drawn, later.drawn) or self._is_clear(best.moved, later.moved)
-        return self._is_clear(later.auroc or 0.0, best.auroc or 0.0) and not is_worse
-
-    def _is_clear(self, auroc: float, other: float) -> bool:
-        return preferred((other, auroc), self.num_parts or self.num_judged) == 1
 
 
 def try_recipes(
@@ -146,11 +98,14 @@ def try_recipes(
     own, parts = list(own_by_path.values()), dataset.parts_of(list(own_by_path))
     shown = parts or list(own_by_path)
     images = _Images(own, *_spoilt(own, options.seed, has_region=region is not None))
-    trials = []
+    trials, scores = [], []
     for name in names:
         on_trial(name)
-        trials.append(_try(name, learnt, images, shown, options, overrides))
-    return TrialSummary(tuple(trials), len(learnt.samples), len(own), None if parts is None else len(set(parts)))
+        trial, judged_by = _try(name, learnt, images, shown, options, overrides)
+        trials.append(trial)
+        scores.append(judged_by)
+    num_parts = None if parts is None else len(set(parts))
+    return TrialSummary(tuple(trials), len(learnt.samples), len(own), _leads(scores, shown), num_parts)
 
 
 class _Images(NamedTuple):
@@ -161,9 +116,33 @@ class _Images(NamedTuple):
     moved: list[Pixels]
 
 
+class _JudgedScores(NamedTuple):
+    """Scores of pictures, and of the same in the same order, spoilt any number of times."""
+
+    own: NDArray[np.float64]
+    spoilt: NDArray[np.float64]
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """All of them."""
+        return np.concatenate(self)
+
+    @property
+    def labels(self) -> NDArray[np.bool_]:
+        """Which are spoilt."""
+        return np.arange(len(self.own) + len(self.spoilt)) >= len(self.own)
+
+    def parts(self, shown: list[str]) -> list[str]:
+        """What each shows: a picture and the same spoilt are alike, and count as one.
+
+        So do pictures that show the same: `shown` is the part of each of the first, or its path.
+        """
+        return [shown[row % len(self.own)] for row in range(len(self.own) + len(self.spoilt))]
+
+
 def _try(
     name: str, learnt: Dataset, images: _Images, shown: list[str], options: TrialOptions, overrides: Sections
-) -> Trial:
+) -> tuple[Trial, _JudgedScores | None]:
     """A recipe that cannot be tried here is no reason to stop: the others can."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="anomaly-trial-") as folder:
@@ -187,32 +166,38 @@ def _try(
             own, drawn, moved = (_scores(detector, each) for each in images)
             score_ms = 1000 * (time.monotonic() - started) / sum(map(len, images))
         except AnomalyError as error:
-            return Trial(name, None, None, time.monotonic() - started, 0.0, is_cut_short=False, failure=str(error))
-    told = _metrics(own, np.concatenate([drawn, moved]), shown)
-    return Trial(
+            took = time.monotonic() - started
+            return Trial(name, None, None, took, 0.0, is_cut_short=False, failure=str(error)), None
+    judged = _JudgedScores(own, np.concatenate([drawn, moved]))
+    told = _metrics(judged, shown)
+    trial = Trial(
         name,
         told.auroc,
         told.auroc_ci95,
         train_s,
         score_ms,
         is_cut_short=summary.bundle.manifest.is_cut_short,
-        drawn=_metrics(own, drawn, shown).auroc,
-        moved=_metrics(own, moved, shown).auroc,
+        drawn=_metrics(_JudgedScores(own, drawn), shown).auroc,
+        moved=_metrics(_JudgedScores(own, moved), shown).auroc,
     )
+    return trial, judged
 
 
 def _scores(detector: Detector, images: Sequence[Pixels]) -> NDArray[np.float64]:
     return detector.score([to_channels_last(image) for image in images]).score
 
 
-def _metrics(own: NDArray[np.float64], spoilt: NDArray[np.float64], shown: list[str]) -> ImageMetrics:
-    """Of pictures, and of the same in the same order, spoilt any number of times: they are alike, and count as one.
+def _metrics(judged: _JudgedScores, shown: list[str]) -> ImageMetrics:
+    return image_metrics(judged.scores, judged.labels, parts=judged.parts(shown))
 
-    So do pictures that show the same: `shown` is the part of each of the first, or its path.
-    """
-    scores = np.concatenate([own, spoilt])
-    rows = np.arange(len(scores))
-    return image_metrics(scores, rows >= len(own), parts=[shown[row] for row in rows % len(own)])
+
+def _leads(tried: Sequence[_JudgedScores | None], shown: list[str]) -> dict[tuple[int, int], Interval]:
+    """The interval of each later one's lead over each earlier, where both could be tried."""
+    leads = {}
+    for (earlier, first), (later, second) in combinations(enumerate(tried), 2):
+        if first and second:
+            leads[later, earlier] = lead_over(second.scores, first.scores, second.labels, second.parts(shown))
+    return leads
 
 
 def _split(dataset: Dataset, samples: Sequence[Sample], seed: int) -> tuple[Dataset, list[Sample]]:

@@ -24,6 +24,7 @@ class Bar:
     auroc: float
     is_marked: bool = False
     num_images: int = 0
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def render_page(evaluation: Evaluation, summary: Summary) -> str:
         verdict=verdict_lines(evaluation, summary),
         standing=summary.standing,
         contenders=_contenders(evaluation, summary),
-        kinds=_hardest_first(summary.auroc_by_kind, summary.num_by_kind),
-        terms=_hardest_first(summary.auroc_by_term)[::-1],
+        kinds=_kinds(summary),
+        terms=sorted((Bar(name, value) for name, value in summary.auroc_by_term.items()), key=_auroc, reverse=True),
         charts=_charts(evaluation),
         detectability=_detectability_chart(evaluation),
         groups=_draw_groups(evaluation),
@@ -73,12 +74,20 @@ def _contenders(evaluation: Evaluation, summary: Summary) -> list[Bar]:
     """The detector, which is marked, and the baselines, best first."""
     baselines = [Bar(BASELINE_NAMES.get(name, name), rival.auroc) for name, rival in summary.rivals.items()]
     detector = Bar(evaluation.model, summary.image.auroc, is_marked=True)
-    return sorted([detector, *baselines], key=lambda bar: bar.auroc, reverse=True)
+    return sorted([detector, *baselines], key=_auroc, reverse=True)
 
 
-def _hardest_first(aurocs: dict[str, float], nums: dict[str, int] | None = None) -> list[Bar]:
-    bars = (Bar(name, value, num_images=(nums or {}).get(name, 0)) for name, value in aurocs.items())
-    return sorted(bars, key=lambda bar: bar.auroc)
+def _kinds(summary: Summary) -> list[Bar]:
+    """Those of anomalies, hardest first."""
+    bars = (
+        Bar(kind, value, num_images=summary.num_by_kind[kind], interval=summary.ci95_by_kind[kind])
+        for kind, value in summary.auroc_by_kind.items()
+    )
+    return sorted(bars, key=_auroc)
+
+
+def _auroc(bar: Bar) -> float:
+    return bar.auroc
 
 
 def _charts(evaluation: Evaluation) -> list[Chart]:

@@ -8,6 +8,7 @@ loopback, and no settings say that others reach it through a proxy.
 
 import base64
 import binascii
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -23,6 +24,8 @@ from service.edge.keys import Key, Keyring, Scope
 from service.edge.rates import RateLimit
 from service.errors import ForbiddenError, RateLimitError, ServiceError, UnauthenticatedError, error_response
 from service.settings import Settings, is_loopback
+
+logger = logging.getLogger(__name__)
 
 PUBLIC = frozenset({"/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 """The paths that need no key; nor does what is below PUBLIC_FOLDER, the page's own parts."""
@@ -82,9 +85,17 @@ class Callers:
 
     def _known(self, path: str, headers: Headers) -> Key | None:
         secret = _secret(headers.get("authorization", ""))
-        caller = self.keyring.find(secret) if secret else None
+        found = self.keyring.find(secret) if secret else None
+        caller = None if found and found.has_expired else found
         if path in PUBLIC or path.startswith(PUBLIC_FOLDER):
             return caller
+        if found and caller is None:
+            logger.warning("refused: the key %s has expired, its last day was %s (UTC)", found.name, found.expires)
+            raise UnauthenticatedError(
+                f"The key {found.name!r} has expired: its last day was {found.expires} (UTC). Ask those who run the "
+                "server for a new one (`anomaly keys add`).",
+                _challenge(headers),
+            )
         if caller is None:
             raise UnauthenticatedError(
                 f"{'This key is not known' if secret else 'This needs a key'}; send one that `anomaly keys add` made, "

@@ -1,8 +1,8 @@
 """API keys: a file with one line per key, and how a key that was sent is found in it.
 
-    # name   scopes       SHA-256 of the key
+    # name   scopes       SHA-256 of the key                                                last day (UTC), if any
     line-3   score        9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
-    plant    score,admin  60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
+    plant    score,admin  60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752  2027-01-31
 
 A key is 256 random bits and is shown once, when it is made; the file holds its hash only (docs/adr/0009-keys.md tells
 why a plain SHA-256 is enough). Deleting a line revokes its key when the server is told to read the file again.
@@ -18,6 +18,7 @@ import shlex
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 PREFIX = "anomaly_"  # lets scanners for leaked secrets know what they see
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 class Scope(StrEnum):
@@ -43,11 +45,21 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Key:
-    """A key's name, what it is for, and the SHA-256 of it in hexadecimal."""
+    """A key's name, what it is for, the SHA-256 of it in hexadecimal, and the last day on which it is accepted."""
 
     name: str
     scopes: frozenset[Scope]
     sha256: str
+    expires: date | None = None
+
+    def is_past(self, today: date) -> bool:
+        """Whether its last day lies before this one."""
+        return self.expires is not None and self.expires < today
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether it is accepted no more; days are those of UTC, as in the log."""
+        return self.is_past(datetime.now(UTC).date())
 
 
 class Keyring:
@@ -57,6 +69,7 @@ class Keyring:
         """Raises UsageError as `read_keys` does, and for a file without any key."""
         self._path = path
         self._keys = _read_some(path) if path else ()
+        _tell_expired(self._keys)
         self._reloading = threading.Lock()
 
     def __bool__(self) -> bool:
@@ -64,7 +77,10 @@ class Keyring:
         return self._path is not None
 
     def find(self, secret: str) -> Key | None:
-        """The key that `secret` is. Takes the same time whichever it is, and however near a wrong one comes."""
+        """The key that `secret` is, expired or not.
+
+        Takes the same time whichever it is, and however near a wrong one comes.
+        """
         presented = _hash(secret)
         found = None
         for key in self._keys:
@@ -86,9 +102,10 @@ class Keyring:
         except UsageError as error:
             logger.error("the keys stay as they were: %s", error)
         else:
-            if self._keys:
-                logger.info("%s in force", counted(len(self._keys), "key is", "keys are"))
-            else:
+            _tell_expired(self._keys)
+            if num := sum(not key.has_expired for key in self._keys):
+                logger.info("%s in force", counted(num, "key is", "keys are"))
+            elif not self._keys:
                 logger.warning(
                     "no key is in force: %s has none any more, so whatever needs a key is refused (401); make one with "
                     "`anomaly keys add` and send SIGHUP again",
@@ -111,16 +128,18 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     return tuple(keys.values())
 
 
-def add_key(path: Path, name: str, scopes: Sequence[str]) -> str:
+def add_key(path: Path, name: str, scopes: Sequence[str], *, expires: str = "") -> str:
     """Make a key for one or more of the scopes, write its line into the file, which need not exist, and return it.
 
+    `expires` is the last day on which it is accepted, such as 2027-01-31 (UTC); without it there is none.
     Where `path` is a link, the file that it leads to is written.
-    Raises UsageError for a name that is taken or not allowed, an unknown scope, a file that cannot be read or lies in a
-    version of a model, or what is no regular file; StorageError where it cannot be written.
+    Raises UsageError for a name that is taken or not allowed, an unknown scope, no day or a past one, a file that
+    cannot be read or lies in a version of a model, or what is no regular file; StorageError where it cannot be written.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
-    fields = [name, ",".join(scopes), _hash(secret)]
-    _parse(fields, "a new key")
+    fields = [name, ",".join(scopes), _hash(secret), *([expires] if expires else [])]
+    if _parse(fields, "a new key").has_expired:
+        raise UsageError(f"a new key cannot expire on {expires}: that day is past (UTC).")
     file = _file_of(path)
     check_outside_versions(file)
     with writing_file(file, "the keys", wait=True):
@@ -152,11 +171,12 @@ def _read_some(path: Path) -> tuple[Key, ...]:
 
 
 def _parse(fields: Sequence[str], where: str) -> Key:
-    if len(fields) != 3:
+    if len(fields) not in (3, 4):
         raise UsageError(
-            f"{where}: has {counted(len(fields), 'field')}; a key has three: its name, its scopes and its SHA-256."
+            f"{where}: has {counted(len(fields), 'field')}; a key has three: its name, its scopes and its SHA-256, and "
+            "one that expires a fourth: its last day, such as 2027-01-31."
         )
-    name, scopes, sha256 = fields
+    name, scopes, sha256 = fields[:3]
     if not NAME.fullmatch(name):
         raise UsageError(f"{where}: a key cannot be called {name!r}; use up to 64 of A-Z, a-z, 0-9, '.', '_' and '-'.")
     if unknown := set(scopes.split(",")) - set(Scope):
@@ -165,7 +185,24 @@ def _parse(fields: Sequence[str], where: str) -> Key:
         raise UsageError(
             f"{where}: the third field is no SHA-256 (64 of 0-9 and a-f); make keys with `anomaly keys add`."
         )
-    return Key(name, frozenset(map(Scope, scopes.split(","))), sha256)
+    return Key(name, frozenset(map(Scope, scopes.split(","))), sha256, _last_day(fields[3:], where))
+
+
+def _last_day(fields: Sequence[str], where: str) -> date | None:
+    if not fields:
+        return None
+    try:
+        if DATE.fullmatch(fields[0]):
+            return date.fromisoformat(fields[0])
+    except ValueError:
+        pass
+    raise UsageError(f"{where}: {fields[0][:80]!r} is no day; write it as 2027-01-31, or leave it away.")
+
+
+def _tell_expired(keys: Sequence[Key]) -> None:
+    for key in keys:
+        if key.has_expired:
+            logger.warning("the key %s has expired: its last day was %s (UTC)", key.name, key.expires)
 
 
 def _lines(path: Path) -> list[str]:

@@ -67,11 +67,15 @@ class Loading:
     def rescan(self) -> list[Slot]:
         """Take every bundle that has come, has changed or had failed, and return these. What is gone serves on.
 
+        What had failed and is gone is forgotten: if it was current, the highest version that is loaded is.
+
         What was unloaded is passed over, and the log names it; another bundle of its version's number is taken.
         Raises BundleNotFoundError if the models folder is gone.
         """
         with self._one_at_a_time:
-            refs = [ref for ref in self._find() if not self._passes_over(ref)]
+            there = self._find()
+            self._forget_refusals({(ref.name, ref.version) for ref in there})
+            refs = [ref for ref in there if not self._passes_over(ref)]
             slots = self._fill_each([self._pool.slot(ref) for ref in refs if not self._serves(ref)])
             for slot in slots:
                 self._unloaded.pop((slot.name, slot.version), None)
@@ -94,7 +98,9 @@ class Loading:
                 self._unloaded |= {(name, other): {_digest(each.path)} for other, each in there.items()}
             self._unloaded.pop((name, ref.version), None)
         if slot.detector is None or slot.failure:
-            raise BundleRefusedError(f"The bundle {name!r}, version {ref.version}, is refused: {slot.failure}")
+            raise BundleRefusedError(
+                f"The bundle {name!r}, version {ref.version}, is refused: {self._pool.explain(slot)}"
+            )
         return slot.detector
 
     def load_model(self, name: str) -> None:
@@ -110,7 +116,7 @@ class Loading:
             self._unloaded_names.discard(name)
             self._unloaded = {key: digests for key, digests in self._unloaded.items() if key[0] != name}
             slots = self._fill_each([self._pool.slot(ref) for ref in refs if not self._serves(ref)])
-        if refused := [f"version {slot.version}: {slot.failure}" for slot in slots if slot.failure]:
+        if refused := [f"version {slot.version}: {self._pool.explain(slot)}" for slot in slots if slot.failure]:
             raise BundleRefusedError(f"Of the bundle {name!r} are refused: {'; '.join(refused)}")
 
     def unload_model(self, name: str) -> None:
@@ -156,20 +162,31 @@ class Loading:
             detector = self._load(slot.path)
         except AnomalyError as error:
             slot = replace(slot, failure=str(error))
-            logger.error("bundle %s version %d is refused: %s", slot.name, slot.version, error)
         except Exception:
             slot = replace(slot, failure="It could not be loaded for a reason not foreseen; the server's log has it.")
-            logger.exception("bundle %s version %d is refused", slot.name, slot.version)
+            logger.exception("bundle %s version %d cannot be loaded", slot.name, slot.version)
         else:
             slot = replace(slot, detector=detector, failure=None)
-            logger.info("bundle %s version %d is loaded", slot.name, slot.version)
         self._pool.put(slot)
+        if slot.failure:
+            logger.error("bundle %s version %d is refused: %s", slot.name, slot.version, self._pool.explain(slot))
+        else:
+            logger.info("bundle %s version %d is loaded", slot.name, slot.version)
         return slot
 
+    def _forget_refusals(self, there: set[tuple[str, int]]) -> None:
+        """Of versions that are gone from the folder: those that failed are no more, the others just serve on."""
+        for slot in [each for each in self._pool if each.failure and (each.name, each.version) not in there]:
+            if slot.detector:
+                self._pool.put(replace(slot, failure=None))
+            else:
+                self._pool.drop(slot.name, slot.version)
+                logger.info("bundle %s version %d, which was refused, is gone", slot.name, slot.version)
+
     def _serves(self, ref: BundleRef) -> bool:
-        """Whether the very files that lie there are served: their sums are those that were loaded."""
-        detector = self._pool.slot(ref).detector
-        return detector is not None and detector.bundle.digest == _digest(ref.path)
+        """Whether the very files that lie there are served: their sums are those loaded, and none was refused."""
+        slot = self._pool.slot(ref)
+        return slot.failure is None and slot.detector is not None and slot.detector.bundle.digest == _digest(ref.path)
 
     def _passes_over(self, ref: BundleRef) -> bool:
         """Whether it was unloaded: its name, or these very files; what cannot be told from them counts as them."""

@@ -8,6 +8,7 @@ bundles of this pool only: no file is ever opened because of what a request says
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 from anomaly.bundle import BundleRef
 from anomaly.errors import BundleNotFoundError, UsageError
@@ -119,13 +120,38 @@ class Pool:
         if slot.detector is not None:
             return slot.detector
         if slot.failure:
-            raise ModelUnavailableError(f"The model {name!r}, version {slot.version}, cannot be used: {slot.failure}")
+            raise ModelUnavailableError(
+                f"The model {name!r}, version {slot.version}, cannot be used: {self.explain(slot)}"
+            )
         raise NotReadyError(f"The model {name!r}, version {slot.version}, is still being loaded; try again soon.")
 
     def slot(self, ref: BundleRef) -> Slot:
         """What is known of a bundle; an empty slot if nothing is."""
         model = self._models.get(ref.name)
         return (model and model.slots.get(ref.version)) or Slot(ref.name, ref.version, ref.path)
+
+    def stand_in(self, slot: Slot) -> int | None:
+        """Which version answers for its name once a current one that failed is gone; None where none does, or need.
+
+        One that is still being loaded counts.
+        """
+        model = self._models.get(slot.name)
+        if model is None or model.current != slot.version or slot.detector or not slot.failure:
+            return None
+        loaded = [version for version, each in model.slots.items() if each.detector]
+        loading = [version for version, each in model.slots.items() if not each.is_settled]
+        return max(loaded or loading, default=None)
+
+    def explain(self, slot: Slot) -> str | None:
+        """Why a version is refused. If its name has no answer because of it, also how an older one can answer."""
+        other = self.stand_in(slot)
+        if other is None:
+            return slot.failure
+        return (
+            f"{(slot.failure or '').removesuffix('.')}. Requests that name no version get 503 until then. To have "
+            f"version {other} answer, take {slot.path} out of the models folder and send SIGHUP, or call "
+            f"POST /admin/unload?model={quote(slot.name, safe='')}&version={slot.version}"
+        )
 
     def put(self, slot: Slot) -> None:
         """Put a slot in the place of what is known of its bundle; a higher version is current once it is loaded."""

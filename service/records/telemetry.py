@@ -46,6 +46,7 @@ class Telemetry:
         self._p_value = Histogram("anomaly_p_value", "p-values.", MODEL, buckets=P_VALUES, registry=registry)
         self._drift = Gauge("anomaly_drift_log10_martingale", "Evidence of drift.", MODEL, registry=registry)
         self._alarm = Gauge("anomaly_drift_alarm", "1 once the drift alarm is on.", MODEL, registry=registry)
+        self._refused = Gauge("anomaly_bundle_refused", "1 while a bundle is refused.", MODEL, registry=registry)
         self._keep = _seconds("anomaly_history_seconds", "A request's wait for its rows' commit.", [], registry)
         self._history = Counter("anomaly_history_failures", "Scored images not kept in the history.", registry=registry)
         self._unkept = Gauge("anomaly_history_failing", "1 while the history cannot be written.", registry=registry)
@@ -96,6 +97,12 @@ class Telemetry:
             labels = bundle.name, str(bundle.version)
             self._drift.labels(*labels).set(each.drift.log10_martingale)
             self._alarm.labels(*labels).set(each.alarm_time is not None)
+
+    def show_refused(self, versions: Iterable[tuple[str, int, bool]]) -> None:
+        """Have a series of each of these versions, which tells if its files were refused, and of no others."""
+        self._refused.clear()
+        for name, version, is_refused in versions:
+            self._refused.labels(name, str(version)).set(is_refused)
 
     def count_unkept(self, num_images: int) -> None:
         """Note scored images that the history could not keep."""

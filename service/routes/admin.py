@@ -38,5 +38,5 @@ async def rescan(state: AppState) -> RescanAnswer:
     slots = await state.loading.in_turn(state.loading.rescan)
     return RescanAnswer(
         loaded=[slot.label for slot in slots if not slot.failure],
-        failed=[f"{slot.label}: {slot.failure}" for slot in slots if slot.failure],
+        failed=[f"{slot.label}: {state.pool.explain(slot)}" for slot in slots if slot.failure],
     )

@@ -41,7 +41,7 @@ async def readyz(request: Request, response: Response, state: AppState) -> Ready
         ready=is_ready,
         loaded=[slot.label for slot in slots if slot.detector],
         loading=[slot.label for slot in slots if not slot.is_settled],
-        failed=[f"{slot.label}: {slot.failure}" for slot in slots if slot.failure],
+        failed=[f"{slot.label}: {state.pool.explain(slot)}" for slot in slots if slot.failure],
         history=state.history.failure if state.history and caller_of(request) else None,
         message=EngineFailedError.MESSAGE if state.batcher.failure else None,
     )
@@ -57,6 +57,7 @@ async def metrics(state: AppState) -> Response:
     """Counts and timings in Prometheus' text format."""
     with suppress(HistoryUnavailableError):  # then the series of drift stay as they were
         await _show_drift(state)
+    state.telemetry.show_refused((slot.name, slot.version, slot.failure is not None) for slot in state.pool)
     return Response(state.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 

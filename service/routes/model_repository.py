@@ -32,7 +32,7 @@ async def repository_index(request: Request, state: AppState) -> list[IndexEntry
     """Every version of every bundle that is served or lies in the models folder."""
     only_ready = (await _read(IndexRequest, request)).ready
     left_out = await asyncio.to_thread(state.loading.left_out)
-    entries = [_entry(slot) for slot in state.pool]
+    entries = [_entry(slot, state.pool.explain(slot)) for slot in state.pool]
     entries += [IndexEntry(name=r.name, version=str(r.version), state=UNAVAILABLE, reason=NOT_LOADED) for r in left_out]
     entries.sort(key=lambda each: (each.name, int(each.version)))
     return [each for each in entries if each.state == READY or not only_ready]
@@ -69,6 +69,6 @@ def _not_counted(*, num_bytes: int) -> None:
     """What has this limit is no part of what scoring may hold."""
 
 
-def _entry(slot: Slot) -> IndexEntry:
+def _entry(slot: Slot, reason: str | None) -> IndexEntry:
     state = READY if slot.detector else UNAVAILABLE if slot.failure else LOADING
-    return IndexEntry(name=slot.name, version=str(slot.version), state=state, reason=slot.failure or "")
+    return IndexEntry(name=slot.name, version=str(slot.version), state=state, reason=reason or "")

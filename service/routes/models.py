@@ -28,7 +28,7 @@ async def models(state: AppState) -> ModelsAnswer:
                 name=model.name,
                 is_default=model.name == pool.default_model,
                 current=model.current,
-                versions=[_summarise(slot) for slot in model.slots.values()],
+                versions=[_summarise(slot, pool.explain(slot)) for slot in model.slots.values()],
             )
             for model in pool.models
         ],
@@ -46,7 +46,7 @@ async def model(name: str, state: AppState) -> ModelDetail:
         name=name,
         is_default=name == pool.default_model,
         current=found.current,
-        versions=[_detail(slot) for slot in found.slots.values()],
+        versions=[_detail(slot, pool.explain(slot)) for slot in found.slots.values()],
     )
 
 
@@ -72,24 +72,22 @@ async def drift(name: str, query: Annotated[DriftQuery, Query()], state: AppStat
     )
 
 
-def _summarise(slot: Slot) -> VersionSummary:
+def _summarise(slot: Slot, message: str | None) -> VersionSummary:
     if slot.detector is None:
-        return VersionSummary(
-            version=slot.version, status="failed" if slot.failure else "loading", message=slot.failure
-        )
+        return VersionSummary(version=slot.version, status="failed" if slot.failure else "loading", message=message)
     bundle = slot.detector.bundle
     return VersionSummary(
         version=slot.version,
         status="loaded",
-        message=slot.failure,
+        message=message,
         digest=bundle.digest,
         method=bundle.manifest.recipe.training.method,
         num_calibration=slot.detector.calibration.num_calibration,
     )
 
 
-def _detail(slot: Slot) -> VersionDetail:
-    summary = dict(_summarise(slot))
+def _detail(slot: Slot, message: str | None) -> VersionDetail:
+    summary = dict(_summarise(slot, message))
     if slot.detector is None:
         return VersionDetail(**summary)
     bundle = slot.detector.bundle

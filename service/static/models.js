@@ -8,7 +8,6 @@ import { textOf } from "./markdown.js";
 import { png } from "./png.js";
 
 const POLL_MS = 1000;
-const STATES = { loading: "is being loaded", failed: "could not be loaded" };
 const DETECTABILITY = "How small a defect is found"; // the heading of a card's section
 const preprocesses = new Map(); // digest → promise of what a bundle tells of its preprocessing
 const reading = new Latest(); // of cards
@@ -143,8 +142,10 @@ const currentOf = (model) => model.versions.find(({ version }) => version === mo
 const isLoaded = (model) => currentOf(model).status === "loaded";
 
 function optionOf(model) {
-  const { status, version } = currentOf(model);
-  const option = new Option(`${model.name} · ${STATES[status] ?? `version ${version}`}`, model.name);
+  const { status, version, message } = currentOf(model);
+  const told = { loading: "is being loaded", failed: `version ${version} could not be loaded` };
+  const option = new Option(`${model.name} · ${told[status] ?? `version ${version}`}`, model.name);
+  option.title = status === "failed" ? message : "";
   option.disabled = !isLoaded(model);
   return option;
 }

@@ -32,6 +32,20 @@ def test_removing_the_last_key_says_what_follows(tmp_path: Path) -> None:
     assert "accepts no key at all" in done("keys", "remove", "line-3", "--file", file).stderr
 
 
+def test_a_key_may_have_a_last_day(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    done("keys", "add", "line-3", "--file", file)
+    done("keys", "add", "guest", "--expires", "9999-12-31", "--file", file)
+    file.write_text(f"{file.read_text()}old  admin  {'0' * 64}  2020-02-29\n")
+    assert done("keys", "list", "--file", file).stdout.splitlines() == [
+        "line-3  score",
+        "guest  score  until 9999-12-31",
+        "old  admin  expired, last day 2020-02-29",
+    ]
+    assert "that day is past" in refused("keys", "add", "b", "--expires", "2020-02-29", "--file", file)
+    assert "is no day; write it as 2027-01-31" in refused("keys", "add", "b", "--expires", "31.1.2027", "--file", file)
+
+
 def test_mistakes_are_told_in_a_sentence(tmp_path: Path) -> None:
     file = tmp_path / "keys.txt"
     assert "no scope 'root'" in refused("keys", "add", "a", "--scope", "root", "--file", file)

@@ -7,6 +7,7 @@ import pytest
 from service.errors import INTERNAL, STATUS
 from tests.deploy.expressions import PANELS, RULES, filled, groupings, queries, selectors, variable_selectors
 from tests.deploy.server import Watched
+from tests.service.edge.test_callers import CALLS
 
 OF_PROMETHEUS = {"up": {"instance", "job"}, "ALERTS": {"alertname", "alertstate", "instance", "job", "severity"}}
 """Series that Prometheus makes by itself."""
@@ -70,3 +71,16 @@ def test_everything_that_is_measured_is_on_the_dashboard(server: Watched) -> Non
 
     shown = {family(selector.name) for text in queries().values() for selector in selectors(filled(text))}
     assert {family(name) for name in server.series()} == shown
+
+
+def test_the_whole_request_is_that_of_scoring_calls_alone() -> None:
+    """Probes take no time, and loading a bundle takes long."""
+    (wanted,) = {
+        pattern
+        for text in queries().values()
+        for selector in selectors(filled(text))
+        for label, _, pattern in selector.wanted
+        if label == "route"
+    }
+    scoring = {"/score", "/score/batch", "/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"}
+    assert {path for path in CALLS if re.fullmatch(wanted, path)} == scoring

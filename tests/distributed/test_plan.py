@@ -68,6 +68,16 @@ def test_a_name_is_given_once(tmp_path: Path) -> None:
     assert [row.problem for row in rows] == [None, "line 2 has this name too; give each model its own"]
 
 
+def test_names_that_are_one_folder_on_some_disks_are_refused(tmp_path: Path) -> None:
+    """Capitals alone, and an accent as a character of its own: Windows and macOS do not tell these apart."""
+    rows = plan(tmp_path, "data,name\ndigits,Tür\ndigits,tür\ndigits,Tu\u0308r\ndigits,tor\n")
+    assert [row.options is None for row in rows] == [False, True, True, False]
+    assert rows[1].problem == (
+        "line 2 has the name 'Tür', which is the same folder on a disk that does not tell capitals apart; give each "
+        "model its own"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

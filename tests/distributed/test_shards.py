@@ -106,11 +106,10 @@ def test_links_that_lead_nowhere_are_told(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_utf8_are_scored(tmp_path: Path) -> None:
-    """As by `anomaly score`; such names are on old disks and cameras. A pipe among the pictures is not waited for."""
+    """As by `anomaly score`; such names are on old disks and cameras."""
     folder = tmp_path / "src" / "line \udcff"
     write_folder(folder, 0)
     (folder / "0.png").rename(folder / "a\udce4.png")
-    os.mkfifo(folder / "pipe.png")
     write_tar(tmp_path / "src" / "\udcfe.tar", 0)
     out = tmp_path / "dest"
     for _ in range(2):
@@ -122,3 +121,23 @@ def test_names_that_are_not_utf8_are_scored(tmp_path: Path) -> None:
     assert len(paths) == NUM
     assert "2 of 2 shards" in done("archive", "--status", out).stdout
     done("archive", "--report", out, "--device", "cpu")
+
+
+def test_pipes_and_devices_get_their_reason_and_are_not_waited_for(tmp_path: Path) -> None:
+    """Among the pictures, as a shard, and as SRC itself."""
+    folder = tmp_path / "src" / "line"
+    write_folder(folder, 0)
+    os.mkfifo(folder / "pipe.png")
+    (folder / "null.png").symlink_to("/dev/null")
+    os.mkfifo(tmp_path / "src" / "pipe.tar")
+    shards = {shard.name: shard for shard in list_shards(str(tmp_path / "src"))}
+    assert set(shards) == {"line", "pipe.tar"}
+    failed = {name: str(found) for name, found in images_of(shards["line"], Limits()) if isinstance(found, ImageError)}
+    assert failed == {
+        name: f"{name}: cannot be read (it is not a regular file)" for name in ("line/null.png", "line/pipe.png")
+    }
+    assert state_of(shards["line"]).num_files == NUM + 2
+    (alone,) = list_shards(str(tmp_path / "src" / "pipe.tar"))
+    for shard in (shards["pipe.tar"], alone):
+        with pytest.raises(DataError, match="not a regular file"):
+            list(images_of(shard, Limits()))

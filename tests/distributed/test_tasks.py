@@ -137,6 +137,8 @@ def test_workers_share_gpus_as_far_as_these_go(
     assert [found[place] for place in range(len(expected))] == expected
     with pytest.raises(ClusterError, match=r"cannot be had: this machine has 2 GPUs\. Ask for fewer workers"):
         Processes(Worker(two, visible_gpus), Workers(len(expected) + 1, gpus=gpus))
+    with pytest.raises(ClusterError, match=r"^3 workers of 1 GPU each cannot"):
+        Processes(Worker(two, visible_gpus), Workers(3, gpus=1.0))
 
 
 @pytest.mark.parametrize(("initialise", "error"), [(refusing, UsageError), (dying, ClusterError)])

@@ -9,7 +9,15 @@ from scipy.special import ndtr, ndtri
 
 from anomaly.errors import DataError
 from anomaly.evaluation.intervals import Labels
-from anomaly.evaluation.metrics import ScoreArray, auroc, auroc_by_kind, image_metrics, lead_over, rates_at
+from anomaly.evaluation.metrics import (
+    ScoreArray,
+    auroc,
+    auroc_by_kind,
+    image_metrics,
+    interval_by_kind,
+    lead_over,
+    rates_at,
+)
 
 
 @st.composite
@@ -187,6 +195,23 @@ def test_each_kind_stands_against_all_normals() -> None:
     actual = auroc_by_kind(scores, labels, ["good", "scratch", "scratch", "dent", "dent"])
     assert actual == {"dent": 0.5, "scratch": 1.0}
     assert list(actual) == ["dent", "scratch"]
+
+
+def test_the_interval_of_a_kind_is_that_of_its_images_and_all_normals() -> None:
+    """A normal that is called by the name of a kind is a normal; parts count as in the interval of all."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) >= 40
+    scores = rng.normal(size=60) + labels
+    kinds = ["dent"] * 40 + ["dent", "scratch"] * 10
+    parts = [str(row // 2) for row in range(40)] + [""] * 20
+    dents = ~labels | (np.arange(60) % 2 == 0)
+    own = [part for part, is_own in zip(parts, dents, strict=True) if is_own]
+    for shown, alone in ((None, None), (parts, own)):
+        found = interval_by_kind(scores, labels, kinds, shown)
+        assert list(found) == ["dent", "scratch"]
+        assert found["dent"] == image_metrics(scores[dents], labels[dents], parts=alone).auroc_ci95
+        assert found["scratch"] != found["dent"]
+    assert interval_by_kind(scores, labels, kinds) != interval_by_kind(scores, labels, kinds, parts)
 
 
 def test_verdict_is_strictly_above_the_threshold() -> None:

@@ -29,6 +29,16 @@ def test_terms_and_kinds_have_their_own_auroc() -> None:
     assert summary.image.auroc == pytest.approx(np.mean(list(summary.auroc_by_kind.values())))
 
 
+def test_each_kind_has_its_interval_which_heeds_parts() -> None:
+    found = [
+        metrics_of(evaluation, summarise(evaluation))["auroc_ci95_by_kind"]
+        for evaluation in (make_evaluation(), make_evaluation(parts=["a"] * 10 + ["b"] * 5 + ["c"] * 5))
+    ]
+    assert found[0]["scratch"] == pytest.approx([0.025**0.2, 1])  # type: ignore[index]
+    assert found[1]["scratch"] == pytest.approx([0.025, 1])  # type: ignore[index]
+    assert [list(each) for each in found] == [["dent", "scratch"]] * 2  # type: ignore[call-overload]
+
+
 def test_it_tells_how_much_stands_behind_the_figures() -> None:
     evaluation = make_evaluation(num_baseline=30, seed=7)
     metrics = metrics_of(evaluation, summarise(evaluation))

@@ -45,7 +45,8 @@ def of_aurocs(aurocs: dict[str, float], num: int = 10) -> dict[str, np.ndarray]:
 
 
 def kinds(aurocs: dict[str, float]) -> str | None:
-    return kinds_sentence(replace(SUMMARY, auroc_by_kind=aurocs))
+    spans = {kind: (value - 0.05, value + 0.05) for kind, value in aurocs.items()}
+    return kinds_sentence(replace(SUMMARY, auroc_by_kind=aurocs, ci95_by_kind=spans))
 
 
 def false_alarms(num: int, *, of: int, alpha: float, num_calibration: int) -> Evaluation:
@@ -68,7 +69,8 @@ def test_the_comparison_comes_last() -> None:
     assert ranking.startswith("AUROC 87.5% (95% interval ")
     assert "gives the anomalous one the higher score 87.5 times in 100" in ranking
     assert decisions.startswith("At the threshold it finds 70.0% of the anomalies")
-    assert by_kind.startswith("AUROC by kind of anomaly, worst first: dent (75.0%), scratch (100.0%)")
+    assert by_kind.startswith("AUROC by kind of anomaly with 95% intervals, worst first: dent 75.0% (")
+    assert "), scratch 100.0% (" in by_kind
     assert comparison.startswith("It is better than the plain baselines.")
 
 
@@ -392,14 +394,14 @@ def test_one_kind_has_no_sentence() -> None:
 
 
 def test_few_kinds_are_all_named_and_of_many_the_worst_and_the_best() -> None:
-    assert (
-        kinds({"a": 0.9, "b": 0.7, "c": 0.8})
-        == "AUROC by kind of anomaly, worst first: b (70.0%), c (80.0%), a (90.0%)."
+    assert kinds({"a": 0.9, "b": 0.7, "c": 0.8}) == (
+        "AUROC by kind of anomaly with 95% intervals, worst first: b 70.0% (65.0% to 75.0%), c 80.0% (75.0% to 85.0%), "
+        "a 90.0% (85.0% to 95.0%)."
     )
     many = kinds({"a": 0.9, "b": 0.55, "c": 0.8, "d": 0.7})
     assert many == (
-        "AUROC by kind of anomaly, the worst 3 of 4: b (55.0%), d (70.0%), c (80.0%); guessing gives 50%. "
-        "The best: a (90.0%)."
+        "AUROC by kind of anomaly with 95% intervals, the worst 3 of 4: b 55.0% (50.0% to 60.0%), d 70.0% (65.0% to "
+        "75.0%), c 80.0% (75.0% to 85.0%); guessing gives 50%. The best: a 90.0% (85.0% to 95.0%)."
     )
 
 

@@ -13,9 +13,11 @@ from PIL import Image
 from anomaly.config.region import OUTSIDE, decode_region
 from anomaly.data import open_dataset
 from anomaly.errors import DataError, DeviceError, UsageError
+from anomaly.evaluation.metrics import lead_over
 from anomaly.pipeline import trial
+from anomaly.pipeline.contests import ContestOutcome, TrialSummary
 from anomaly.pipeline.train import TrainOptions, TrainSummary
-from anomaly.pipeline.trial import Trial, TrialOptions, TrialSummary, try_recipes
+from anomaly.pipeline.trial import TrialOptions, try_recipes
 from anomaly.recipes import Survey, candidates
 from tests.cli.calls import done
 from tests.digit_images import digits, others, write_images
@@ -30,26 +32,6 @@ def brief(tmp_path: Path) -> tuple[str, ...]:
     for steps in (2, 3):
         (tmp_path / f"{steps}.toml").write_text(BRIEF.format(steps=steps))
     return str(tmp_path / "2.toml"), str(tmp_path / "3.toml")
-
-
-def tried(name: str, auroc: float | None, drawn: float = 0.5, moved: float = 0.5) -> Trial:
-    return Trial(name, auroc, None, 1.0, 1.0, is_cut_short=False, drawn=drawn, moved=moved)
-
-
-@pytest.mark.parametrize(("num_judged", "expected"), [(5, "a"), (20, "c"), (200, "d")])
-def test_the_first_is_named_unless_a_later_one_is_clearly_better(num_judged: int, expected: str) -> None:
-    """Of 5 normals one changes 20 points, of 20 five, of 200 half a point."""
-    trials = (tried("a", 0.7), tried("b", None), tried("c", 0.8), tried("d", 0.82))
-    best = TrialSummary(trials, 20, num_judged).best
-    assert best is not None
-    assert best.name == expected
-
-
-def test_parts_count_and_not_their_pictures_where_they_are_known() -> None:
-    """Of 5 parts one changes 20 points, however many pictures they have."""
-    trials = (tried("a", 0.7), tried("c", 0.8))
-    named = [TrialSummary(trials, 20, 50, num_parts).best for num_parts in (None, 50, 5)]
-    assert [best and best.name for best in named] == ["c", "c", "a"]
 
 
 def test_the_interval_is_over_parts(tmp_path: Path, brief: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,24 +59,6 @@ def test_the_interval_is_over_parts(tmp_path: Path, brief: tuple[str, ...], monk
     assert of_parts is not None
     assert of_parts[0] < of_pictures[0] - 0.1
     assert of_parts[1] > of_pictures[1] + 0.05
-
-
-@pytest.mark.parametrize(
-    ("drawn", "moved", "expected"),
-    [(0.9, 0.9, "later"), (0.99, 0.78, "first"), (0.68, 0.99, "first"), (0.99, 0.795, "later"), (0.7, 0.8, "first")],
-)
-def test_a_later_one_that_is_worse_by_one_way_of_spoiling_is_not_named(
-    drawn: float, moved: float, expected: str
-) -> None:
-    """The first tells drawn defects at 70 % and parts at a wrong place at 80 %, by 100 normals."""
-    trials = (tried("first", 0.75, 0.7, 0.8), tried("later", (drawn + moved) / 2, drawn, moved))
-    best = TrialSummary(trials, 20, 100).best
-    assert best is not None
-    assert best.name == expected
-
-
-def test_none_is_named_where_all_failed() -> None:
-    assert TrialSummary((tried("b", None),), 20, 5).best is None
 
 
 @pytest.mark.parametrize(
@@ -234,3 +198,44 @@ def test_with_a_region_every_recipe_gets_it_and_no_defect_is_drawn_outside(
     own, spoilt = images[:12], images[12:60]
     assert len(images) == 120  # by two recipes: as they are, and twice spoilt in two ways
     assert all(not np.array_equal(each, own[i % 12]) for i, each in enumerate(spoilt))
+
+
+def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *given: list[np.ndarray]) -> TrialSummary:
+    """A trial of recipes that give 20 normals, and the same in their two ways of spoiling, these scores."""
+    write_images(tmp_path / "d", digits("train", "0")[:100])
+    for name in range(len(given)):
+        (tmp_path / f"{name}.toml").write_text(BRIEF.format(steps=2))
+    scores = iter(given)
+
+    def load(*args: object, **more: object) -> SimpleNamespace:
+        own, drawn, moved = next(scores)
+        calls = iter([own, np.tile(drawn, 2), np.tile(moved, 2)])
+        return SimpleNamespace(score=lambda pictures: SimpleNamespace(score=next(calls)))
+
+    is_trained = SimpleNamespace(bundle=SimpleNamespace(manifest=SimpleNamespace(is_cut_short=False)))
+    monkeypatch.setattr(trial, "train_on", lambda *args: is_trained)
+    monkeypatch.setattr(trial, "load_detector", load)
+    names = tuple(str(tmp_path / f"{name}.toml") for name in range(len(given)))
+    return try_recipes(TrialOptions(str(tmp_path / "d"), names))
+
+
+def test_a_lead_that_pictures_share_is_beyond_chance_and_one_of_unlike_pictures_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both later ones lead by about ten points, one of them by nearly every picture."""
+    own = np.random.default_rng(1).normal(size=20)
+    gains = np.random.default_rng(1).normal(2.0, 3.0, 20)
+    shared = [own, own + 0.4, own + 0.4]
+    steady = [own, own + 0.8, own + 0.8]
+    unlike = [own, own + gains, own + gains]
+    summary = scored(tmp_path, monkeypatch, shared, unlike, steady)
+    by_chance, better = summary.contests
+    assert by_chance.lead == pytest.approx(0.09, abs=0.02)
+    assert better.lead == pytest.approx(0.13, abs=0.02)
+    assert [by_chance.outcome, better.outcome] == [ContestOutcome.BY_CHANCE, ContestOutcome.BETTER]
+    assert by_chance.interval[0] < 0 < better.interval[0]
+    assert summary.best is summary.trials[2]
+    labels = np.arange(100) >= 20
+    one, two = (np.concatenate([each[0], np.tile(each[1], 4)]) for each in (steady, shared))
+    parts = [str(row % 20) for row in range(100)]
+    assert better.interval == pytest.approx(lead_over(one, two, labels, parts))

@@ -117,12 +117,15 @@ def test_masks_that_could_not_be_used_are_listed_and_counted() -> None:
 
 
 def test_it_tells_of_how_many_images_and_trainings_it_is() -> None:
-    page = render(make_evaluation(seed=3, kinds=["good"] * 10 + ["dent"] * 3 + ["scratch"] * 7))
+    evaluation = make_evaluation(seed=3, kinds=["good"] * 10 + ["dent"] * 3 + ["scratch"] * 7)
+    page = render(evaluation)
     assert "Trainingone, seed 3" in page.text
     text = page.text.split()
     by_kind = text[text.index("hardest") :]
     assert by_kind[by_kind.index("dent") + 1] == "3"
     assert by_kind[by_kind.index("scratch") + 1] == "7"
+    low, high = summarise(evaluation).ci95_by_kind["dent"]
+    assert f" dent 3 65.0% {low:.1%} – {high:.1%} scratch 7 " in " ".join(by_kind)
     assert "fitted on 30 normal images" in " ".join(text)
 
 

@@ -12,8 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
+from anomaly.errors import BundleError
+from service.app import serve
 from service.errors import EngineFailedError
-from tests.service.fakes import open_instance, png
+from service.settings import Settings
+from tests.service.fakes import add_bundle, open_instance, png
 from tests.service.routes.test_score import code
 from tests.service.test_load import depth, eventually
 
@@ -84,3 +87,11 @@ def test_the_process_exits_with_the_reason_on_standard_error(bigan_dir: Path, tm
     last = " ".join(said[said.rindex("error:") :].split())  # the command line wraps it
     assert "cannot score any more" in last
     assert "the thread 'batcher' died of SystemExit: killed by a test" in last
+
+
+def test_where_only_the_highest_version_is_broken_serve_says_which_could_be_served(tmp_path: Path) -> None:
+    add_bundle(tmp_path, "m", 1)
+    add_bundle(tmp_path, "m", 2, flaw="broken")
+    told = rf"m/2: .*\. To serve version 1, take {re.escape(str(tmp_path))}/m/2 out of the models folder"
+    with pytest.raises(BundleError, match=told):
+        serve(Settings(models=tmp_path, port=0, device="cpu"))

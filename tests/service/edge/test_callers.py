@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fastapi.routing import iter_route_contexts
 
 from service.app import create_app
 from service.edge.callers import PUBLIC, PUBLIC_FOLDER, Callers
-from service.edge.keys import Keyring, Scope, add_key, read_keys, remove_key
+from service.edge.keys import Key, Keyring, Scope, add_key, read_keys, remove_key
 from service.settings import Settings
 from tests.service.fakes import add_bundle, load_tagged, open_instance, png, served
 from tests.service.routes.test_score import code
@@ -305,3 +306,20 @@ def test_two_keys_are_refused_though_both_are_known(guarded: Guarded, path: str)
         answer = guarded.client.get(path, headers=headers)
         assert code(answer) == (400, "malformed_request")
         assert answer.json()["error"]["message"] == "The request has 2 headers Authorization; send one."
+
+
+def test_a_key_that_has_expired_is_refused_by_its_name_and_day_without_a_reload(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with guarding(tmp_path) as guarded:
+        secret = add_key(guarded.file, "guest", ["score"], expires="9999-12-30")
+        guarded.app.state.refresh()
+        assert guarded.ask("/score", secret).status_code == 200
+        monkeypatch.setattr(Key, "has_expired", property(lambda key: key.is_past(date(9999, 12, 31))))
+        refused = guarded.ask("/score", secret)
+        assert code(refused) == (401, "unauthenticated")
+        assert "The key 'guest' has expired: its last day was 9999-12-30 (UTC)." in refused.json()["error"]["message"]
+        assert guarded.ask("/readyz", secret).json()["loaded"] == []  # as a stranger
+        assert "refused: the key guest has expired, its last day was 9999-12-30 (UTC)" in caplog.text
+        assert secret not in caplog.text
+        assert guarded.ask("/score", guarded.score).status_code == 200

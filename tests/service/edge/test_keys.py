@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,10 @@ def test_comments_and_the_mode_of_the_file_are_kept(file: Path) -> None:
     ("line", "reason"),
     [
         ("name score", "line 1: has 2 fields"),
-        (f"name score {HASH} more", "line 1: has 4 fields"),
+        (f"name score {HASH} 2027-01-31 more", "line 1: has 5 fields"),
+        (f"name score {HASH} more", "line 1: 'more' is no day; write it as 2027-01-31"),
+        (f"name score {HASH} 2027-02-30", "'2027-02-30' is no day"),
+        (f"name score {HASH} 20270131", "'20270131' is no day"),
         (f"na/me score {HASH}", "cannot be called 'na/me'"),
         (f"{'n' * 65} score {HASH}", "cannot be called"),
         (f"name root {HASH}", "no scope 'root'; there are score, admin"),
@@ -118,6 +122,37 @@ def test_a_key_that_may_not_be_made_changes_nothing(file: Path, name: str, scope
         add_key(file, name, scopes)
     assert file.read_bytes() == before
     assert [file] == list(file.parent.iterdir())
+
+
+def test_a_key_is_accepted_until_its_last_day_is_over(file: Path) -> None:
+    secret = add_key(file, "line-3", ["score"], expires="9999-12-30")
+    assert file.read_text().endswith("  9999-12-30\n")
+    key = Keyring(file).find(secret)
+    assert key
+    assert key.expires == date(9999, 12, 30)
+    assert [key.is_past(date(9999, 12, day)) for day in (29, 30, 31)] == [False, False, True]
+    assert not key.has_expired
+    add_key(file, "ops", ["admin"])
+    assert [key.expires for key in read_keys(file)] == [date(9999, 12, 30), None]
+
+
+def test_an_expired_key_is_told_of_when_the_file_is_read_and_is_not_in_force(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write_text(f"old  score  {HASH}  2020-02-29\nnew  score  {'1' * 64}\n")
+    told = "the key old has expired: its last day was 2020-02-29 (UTC)"
+    with caplog.at_level(logging.INFO):
+        ring = Keyring(file)
+        assert [record.message for record in caplog.records] == [told]
+        ring.reload()
+    assert [record.message for record in caplog.records] == [told, told, "1 key is in force"]
+
+
+@pytest.mark.parametrize(("expires", "reason"), [("2020-02-29", "is past"), ("soon", "'soon' is no day")])
+def test_a_new_key_needs_a_day_that_comes(file: Path, expires: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        add_key(file, "line-3", ["score"], expires=expires)
+    assert not file.exists()
 
 
 def test_removing_needs_the_name_of_a_key(file: Path) -> None:

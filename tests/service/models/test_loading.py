@@ -211,3 +211,49 @@ def test_an_empty_slot_is_what_is_known_of_an_unknown_bundle(tmp_path: Path) -> 
     add_bundle(tmp_path, "m", 1)
     slot = Served(tmp_path).started().pool.slot(BundleRef("n", 4, tmp_path / "n" / "4"))
     assert (slot.name, slot.version, slot.is_settled) == ("n", 4, False)
+
+
+def test_a_refusal_ends_when_the_files_that_are_served_lie_there_again(bigan_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "m" / "1"
+    shutil.copytree(bigan_dir / "1", folder)
+    card = (folder / CARD).read_text()
+    served = Served(tmp_path, real).started()
+    (folder / CARD).write_text("torn")
+    with pytest.raises(BundleRefusedError):
+        served.loading.reload("m", 1)
+    (folder / CARD).write_text(card)
+    served.loading.rescan()
+    assert served.pool.model("m").slots[1].failure is None
+
+
+def test_a_refused_version_that_is_taken_out_of_the_folder_is_forgotten(tmp_path: Path) -> None:
+    add_bundle(tmp_path, "m", 1)
+    add_bundle(tmp_path, "m", 2, flaw="broken")
+    served = Served(tmp_path).started()
+    shutil.rmtree(tmp_path / "m" / "2")
+    served.loading.rescan()
+    assert list(served.pool.model("m").slots) == [1]
+    assert served.pool.get("m", None).bundle.version == 1
+    assert served.pool.is_ready
+
+
+def test_what_serves_on_is_no_longer_refused_once_its_new_files_are_gone(tmp_path: Path) -> None:
+    add_bundle(tmp_path, "m", 1)
+    served = Served(tmp_path).started()
+    (tmp_path / "m" / "1" / "broken").touch()
+    served.loading.rescan()
+    assert served.pool.model("m").slots[1].failure
+    shutil.rmtree(tmp_path / "m" / "1")
+    served.loading.rescan()
+    assert served.pool.model("m").slots[1].failure is None
+    assert served.pool.get("m", None).bundle.version == 1
+
+
+def test_the_log_tells_how_an_older_version_can_answer_where_a_broken_one_is_current(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_bundle(tmp_path, "m", 1)
+    add_bundle(tmp_path, "m", 2, flaw="broken")
+    Served(tmp_path).started()
+    assert "bundle m version 2 is refused: the bundle" in caplog.text
+    assert f"version 1 answer, take {tmp_path / 'm' / '2'} out of the models folder" in caplog.text

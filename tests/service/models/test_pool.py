@@ -112,3 +112,28 @@ def test_what_a_reader_holds_is_not_altered(tmp_path: Path) -> None:
     filled.drop("m", 2)
     assert list(held.slots) == [1, 2]
     assert list(filled.model("m").slots) == [1]
+
+
+def test_a_broken_current_version_tells_which_call_lets_an_older_one_answer(tmp_path: Path) -> None:
+    add_bundle(tmp_path, "a b", 1)
+    add_bundle(tmp_path, "a b", 2)
+    add_bundle(tmp_path, "a b", 3, flaw="broken")
+    add_bundle(tmp_path, "a b", 4, flaw="broken")
+    filled = loaded(tmp_path)
+    told = "is corrupt. .* To have version 2 answer, take .*/4 out of .* POST /admin/unload.model=a%20b&version=4$"
+    with pytest.raises(ModelUnavailableError, match=told):
+        filled.get("a b", None)
+    slots = filled.model("a b").slots
+    assert filled.explain(slots[3]) == slots[3].failure  # it is not current
+    assert filled.explain(slots[2]) is None
+    filled.drop("a b", 4)
+    assert filled.get("a b", None).bundle.version == 2
+
+
+def test_where_no_other_version_could_answer_none_is_named(tmp_path: Path) -> None:
+    add_bundle(tmp_path, "m", 1, flaw="broken")
+    add_bundle(tmp_path, "m", 2, flaw="broken")
+    filled = loaded(tmp_path)
+    current = filled.model("m").slots[2]
+    assert filled.explain(current) == current.failure
+    assert filled.stand_in(current) is None

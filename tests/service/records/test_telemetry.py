@@ -37,6 +37,12 @@ def alarms(instance: Instance) -> dict[tuple[str, int], float]:
     return {(name, int(number)): float(on) for name, number, on in series.findall(instance.client.get("/metrics").text)}
 
 
+def refusals(instance: Instance) -> dict[tuple[str, int], float]:
+    """Of each version of a model that has a series: whether its files were refused."""
+    series = re.compile(r'anomaly_bundle_refused\{model="(\w+)",version="(\d+)"\} (\S+)')
+    return {(name, int(number)): float(on) for name, number, on in series.findall(instance.client.get("/metrics").text)}
+
+
 def test_requests_are_counted_and_timed_by_route_and_code(own: Instance) -> None:
     own.score(png(1))
     own.score(b"text")
@@ -173,3 +179,18 @@ def test_drift_stays_as_it_was_while_the_history_cannot_be_read(
         assert alarms(instance) == {("m", 1): 1.0}
         monkeypatch.setattr(History, "read", away)
         assert alarms(instance) == {("m", 1): 1.0}
+
+
+def test_each_version_has_a_series_that_tells_if_it_was_refused(own: Instance, tmp_path: Path) -> None:
+    assert refusals(own) == {("m", 1): 0}
+    add_bundle(tmp_path, "m", 2, flaw="broken")
+    own.client.post("/admin/rescan")
+    assert refusals(own) == {("m", 1): 0, ("m", 2): 1}
+    assert own.score(png(1)).json()["version"] == 1
+    (tmp_path / "m" / "1" / "broken").touch()
+    own.client.post("/admin/load?model=m&version=1")
+    assert refusals(own) == {("m", 1): 1, ("m", 2): 1}  # the old files of 1 are served on
+    (tmp_path / "m" / "2" / "broken").unlink()
+    shutil.rmtree(tmp_path / "m" / "1")
+    own.client.post("/admin/rescan")
+    assert refusals(own) == {("m", 1): 0, ("m", 2): 0}

@@ -66,6 +66,33 @@ def test_a_broken_bundle_is_reported_beside_the_others(tmp_path: Path) -> None:
         assert code(client.post("/score", content=b"x", headers=headers)) == (400, "malformed_request")
 
 
+def test_where_a_broken_version_is_current_everybody_is_told_what_lets_an_older_one_answer(tmp_path: Path) -> None:
+    add_bundle(tmp_path, "m", 1)
+    add_bundle(tmp_path, "m", 2, flaw="broken")
+    add_bundle(tmp_path, "other")
+    app = create_app(Settings(models=tmp_path), load=load_tagged)
+    with served(app) as client:
+        while client.get("/readyz").json()["loading"]:
+            pass
+        call = "/admin/unload?model=m&version=2"
+        scored = client.post("/score?model=m", content=png(1), headers={"Content-Type": "image/png"})
+        told = [
+            client.get("/readyz").json()["failed"][0],
+            client.get("/models").json()["models"][0]["versions"][1]["message"],
+            client.get("/models/m").json()["versions"][1]["message"],
+            client.post("/v2/repository/index").json()[1]["reason"],
+            client.post("/admin/rescan").json()["failed"][0],
+            client.post("/admin/load?model=m&version=2").json()["error"]["message"],
+            client.post("/v2/repository/models/m/load").json()["error"],
+            scored.json()["error"]["message"],
+        ]
+        assert [text for text in told if not text.endswith(f"is corrupt. {told[0].partition('corrupt. ')[2]}")] == []
+        assert told[0].endswith(f"POST {call}")
+        client.post(call)
+        again = client.post("/score?model=m", content=png(1), headers={"Content-Type": "image/png"})
+        assert (scored.status_code, again.status_code) == (503, 200)
+
+
 def test_drift_of_a_model_is_told_from_its_first_score_on(tmp_path: Path) -> None:
     with open_instance(tmp_path, drift_rate=0.02) as instance:
         fresh = instance.client.get("/models/m/drift").json()

@@ -1,5 +1,6 @@
 """A tab that stays open while the server's models and their versions change."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,3 +54,16 @@ def test_the_list_of_models_is_read_again_with_another_view(opened: tuple[Instan
     _, page = opened
     page.get_by_role("link", name="History").click()
     expect(page.locator("#model option")).to_have_text(["m · version 2"])
+
+
+def test_a_broken_model_is_listed_with_its_version_and_the_reason(
+    opened: tuple[Instance, Page], tmp_path: Path
+) -> None:
+    instance, page = opened
+    add_bundle(tmp_path / "models", "bad", 3, flaw="broken")
+    instance.client.post("/admin/rescan")
+    page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+    option = page.locator("#model option[value=bad]")
+    expect(option).to_have_text("bad · version 3 could not be loaded")
+    expect(option).to_have_attribute("title", re.compile("is corrupt"))
+    expect(page.locator("#model option[value=m]")).to_have_attribute("title", "")
