@@ -10,11 +10,12 @@ import { connectEvaluation } from "./evaluation.js";
 import { connectGallery, focusItem } from "./gallery.js";
 import { connectHistory, showHistory } from "./history.js";
 import { connectIntake } from "./intake.js";
+import { connectLeaving, giveUpDesk } from "./leaving.js";
 import { connectLine, judge, leaveLine, showLine } from "./line.js";
-import { chosenModel, connectModels, listModels } from "./models.js";
+import { acceptModel, chosenModel, connectModels, listModels, whyAnother } from "./models.js";
 import { connectProgress } from "./progress.js";
 import { connectRecord } from "./record.js";
-import { scoreAll } from "./scoring.js";
+import { scoreAll, tellTrouble } from "./scoring.js";
 import { connectTools } from "./tools.js";
 import { connectViewer, openViewer } from "./viewer.js";
 
@@ -23,7 +24,8 @@ const VIEWS = { inspect: () => {}, line: () => showLine(problem), history: showH
 let problem = null; // why the server was last asked in vain for its models
 
 async function begin() {
-  connectAccess(() => location.reload());
+  connectAccess(giveUpDesk, () => location.reload());
+  connectLeaving();
   connectModels(showView);
   connectIntake(accept);
   connectDecision();
@@ -43,8 +45,8 @@ async function begin() {
   if (currentView() === "line") showView(); // while models are loaded, too
   await meetServer();
   showView();
-  while (problem?.isOffline || problem?.isPassing) {
-    await new Promise((resolve) => setTimeout(resolve, Math.max(RETRY_MS, 1000 * problem.waitS)));
+  while (problem?.isOffline || problem?.isPassing || (currentView() === "line" && whyAnother())) {
+    await new Promise((resolve) => setTimeout(resolve, Math.max(RETRY_MS, 1000 * (problem?.waitS ?? 0))));
     await meetServer();
     if (!problem) showView();
   }
@@ -53,7 +55,7 @@ async function begin() {
 /** Ask for the models, and say what is the matter if they do not come. */
 async function meetServer() {
   problem = await listModels().then(() => null, (reason) => reason);
-  find("trouble").textContent = problem?.message ?? "";
+  tellTrouble({ why: problem?.message ?? "" });
   if (!problem) scoreAll(desk.pieces("unscored")); // what was dropped before there was a model
 }
 
@@ -74,9 +76,14 @@ function showView() {
   document.body.dataset.view = view;
   for (const name of Object.keys(VIEWS)) find(name).hidden = name !== view;
   for (const link of document.querySelectorAll("nav a")) {
-    link.ariaCurrent = link.hash === `#${view}` ? "page" : null;
+    const isShown = link.hash === `#${view}`;
+    link.ariaCurrent = isShown ? "page" : null;
+    if (isShown) document.title = `${link.textContent} · anomaly`;
   }
-  if (view !== "line") leaveLine();
+  if (view !== "line") {
+    leaveLine();
+    acceptModel();
+  }
   VIEWS[view]();
 }
 
