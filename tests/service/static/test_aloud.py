@@ -1,6 +1,7 @@
 """What a screen reader reads aloud: why there is a wait, once; not the seconds, nor the same text again."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, Route, expect
@@ -28,7 +29,7 @@ def read_aloud(page: Page) -> list[str]:
     return [text for text in page.evaluate("() => window.read") if text]
 
 
-def busy(times: int, seconds: int) -> object:
+def busy(times: int, seconds: int) -> Callable[[Route], None]:
     left = [times]
 
     def refuse(route: Route) -> None:
