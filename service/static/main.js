@@ -21,6 +21,8 @@ import { connectViewer, openViewer } from "./viewer.js";
 
 const RETRY_MS = 2000;
 const VIEWS = { inspect: () => {}, line: () => showLine(problem), history: showHistory, drift: showDrift };
+const places = new Map(); // view → how far it was scrolled when it was left
+let scrolled = 0; // pixels, of the view that is shown
 let problem = null; // why the server was last asked in vain for its models
 
 async function begin() {
@@ -41,8 +43,11 @@ async function begin() {
   connectTools();
   desk.addEventListener("change", oncePerFrame(show));
   window.addEventListener("hashchange", leaveFor);
+  window.addEventListener("scroll", () => (scrolled = window.scrollY), { passive: true });
+  history.scrollRestoration = "manual"; // the browser would scroll before the view is there
   document.addEventListener("visibilitychange", () => document.hidden || lookAgain());
-  if (currentView() === "line") showView(); // while models are loaded, too
+  reveal(); // while models are loaded, too
+  if (currentView() === "line") VIEWS.line();
   await meetServer();
   showView();
   while (problem?.isOffline || problem?.isPassing || (currentView() === "line" && whyAnother())) {
@@ -72,6 +77,11 @@ function accept(entries) {
 const currentView = () => (location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "inspect");
 
 function showView() {
+  reveal();
+  VIEWS[currentView()]();
+}
+
+function reveal() {
   const view = currentView();
   document.body.dataset.view = view;
   for (const name of Object.keys(VIEWS)) find(name).hidden = name !== view;
@@ -84,15 +94,17 @@ function showView() {
     leaveLine();
     acceptModel();
   }
-  VIEWS[view]();
 }
 
 // By a link, or by the browser's buttons. What lies over the view before would hide this one.
 function leaveFor() {
-  if (document.body.dataset.view !== currentView()) {
+  const left = document.body.dataset.view;
+  if (left !== currentView()) {
+    places.set(left, scrolled);
     for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   }
   showView();
+  if (left !== currentView()) window.scrollTo(0, places.get(currentView()) ?? 0);
   lookAgain();
 }
 

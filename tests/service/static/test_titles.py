@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, expect
+import pytest
+from playwright.sync_api import BrowserContext, Route, expect
 
-from tests.service.fakes import open_instance, png
+from tests.service.fakes import Instance, open_instance, png
 from tests.service.static.conftest import open_page
 
 
@@ -28,3 +29,18 @@ def test_the_title_is_that_of_the_view_and_of_the_verdict(context: BrowserContex
         page.get_by_role("link", name="Leave").click()
         expect(page).to_have_title("Inspect · anomaly")
         page.close()
+
+
+@pytest.mark.parametrize("view", ["history", "drift"])
+def test_a_view_that_is_opened_by_its_address_is_there_before_the_models_are(
+    context: BrowserContext, line: Instance, view: str
+) -> None:
+    page = context.new_page()
+    waiting: list[Route] = []
+    page.route("**/models", lambda route: waiting.append(route))
+    page.goto(f"{line.client.base_url}/#{view}")
+    expect(page.locator(f"#{view}")).to_be_visible()
+    expect(page.locator("#inspect")).to_be_hidden()
+    expect(page).to_have_title(f"{view.capitalize()} · anomaly")
+    waiting.pop().continue_()
+    page.locator("#model:enabled").wait_for()
