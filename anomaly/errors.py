@@ -112,4 +112,6 @@ class LostRankError(TrainingError):
 
 def reason_of(error: Exception) -> str:
     """What the system says of an error, without its number and its path; of other errors their text."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is no text in {error.encoding.upper()}"
     return getattr(error, "strerror", None) or str(error)

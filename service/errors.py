@@ -28,6 +28,7 @@ Every answer that is an error has one shape: `{"error": {"code": "…", "message
 Below PROTOCOL it has that of the Open Inference Protocol instead: `{"error": "…"}`.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -263,8 +264,11 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def _value_of(mistake: Mapping[str, Any]) -> str:
-    """What was sent; nothing where it is missing: `input` is then all that was sent beside it."""
-    return "" if mistake["type"] == "missing" else f" {str(mistake['input'])[:80]!r}"
+    """What was sent, as JSON has it; nothing where `input` is the whole: a field is missing, or it is no JSON."""
+    sent = mistake["input"]
+    if mistake["type"] in ("missing", "json_invalid"):
+        return ""
+    return f" {sent[:80]!r}" if isinstance(sent, str) else f" {json.dumps(sent, default=str)[:80]}"
 
 
 def _sentence(error: Exception) -> str:

@@ -1,5 +1,7 @@
 """What pydantic refuses, in words for whoever wrote it."""
 
+from collections.abc import Mapping
+from datetime import date, time
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -23,7 +25,7 @@ class Mistake(NamedTuple):
     @property
     def sentence(self) -> str:
         """For a recipe: a field SECTION.FIELD with its value; the message alone where it is of a section, or of all."""
-        return f"{self}; got {shown(self.given)}" if "." in self.where else self.message
+        return f"{self}; got {in_toml(self.given)}" if "." in self.where else self.message
 
 
 def shortened(text: str) -> str:
@@ -39,6 +41,23 @@ def shown(given: object) -> str:
         return shortened(repr(given))
     except ValueError:  # Python writes no more than 4,300 digits
         return "an integer of thousands of digits"
+
+
+def in_toml(given: object) -> str:
+    """A value as a recipe has it: `true`, not Python's `True`."""
+    match given:
+        case bool():
+            return str(given).lower()
+        case None:
+            return "nothing"
+        case date() | time():  # a datetime is a date
+            return given.isoformat()
+        case list() | tuple():
+            return shortened(f"[{', '.join(map(in_toml, given))}]")
+        case Mapping():
+            return shortened(f"{{{', '.join(f'{name} = {in_toml(value)}' for name, value in given.items())}}}")
+        case _:
+            return shown(given)
 
 
 def mistakes_of(error: ValidationError) -> list[Mistake]:

@@ -78,6 +78,7 @@ def inspect_bundle(
     require_report("drawing what a model has learnt")
     from anomaly.report.curves import curves_png
     from anomaly.report.detectability import detectability_png
+    from anomaly.report.fonts import why_codes
     from anomaly.report.inspection import reconstructions_sheet, samples_sheet, walk_sheet
     from anomaly.report.report import write_folder
 
@@ -102,7 +103,9 @@ def inspect_bundle(
         if bundle.manifest.detectability is not None:
             pictures["detectability.png"] = detectability_png(bundle.manifest.detectability)
         write_folder(pictures, out)
-    return InspectSummary(tuple(out / name for name in pictures), shown.failures, tuple(_remarks(bundle.manifest)))
+    names = [bundle.name, shown.origin, *(sample.kind or "" for sample in shown.samples)]
+    remarks = [*_remarks(bundle.manifest), why_codes(names)]
+    return InspectSummary(tuple(out / name for name in pictures), shown.failures, tuple(filter(None, remarks)))
 
 
 def _remarks(manifest: Manifest) -> Iterator[str]:

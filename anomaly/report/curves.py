@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from anomaly.config import AuxiliaryConfig
-from anomaly.report.plots import LIGHT, draw_panels_png
+from anomaly.report.plots import LIGHT, draw_panels_png, put_legend
 
 PANEL_INCHES = (4.4, 2.7)
 MAX_COLUMNS = 3
@@ -113,19 +113,7 @@ def _draw_panel(axes: Axes, panel: Panel, history: History) -> None:
     if panel.optimum:
         _draw_optimum(axes, *panel.optimum)
     if panel.has_legend:
-        axes.legend(  # beside the title, where no curve and no optimum is
-            loc="lower right",
-            bbox_to_anchor=(1, 1),
-            borderaxespad=0,
-            fontsize=8,
-            frameon=False,
-            labelcolor=LIGHT.ink,
-            ncols=2,
-            borderpad=0.2,
-            columnspacing=1,
-            handlelength=1,
-            handletextpad=0.4,
-        )
+        put_legend(axes, LIGHT)
 
 
 def _draw_curve(axes: Axes, steps: Values, values: Values, told: str, colour: str) -> None:

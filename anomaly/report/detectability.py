@@ -7,10 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from anomaly.bundle import DetectabilityCell, DetectabilityRecord
-from anomaly.report.plots import LIGHT, Theme, draw_panels_png
+from anomaly.report.plots import LIGHT, Theme, draw_panels_png, put_legend
 
 PANEL_INCHES = (3.1, 2.5)
 MAX_COLUMNS = 4
+LEGEND_POINTS = 18  # the height of a line for the legend
 _STYLES = ("-", (0, (4, 2)), (0, (1, 1.5)))
 _SPREAD = 1.04  # by which the marks of the contrasts stand beside each other
 
@@ -24,7 +25,8 @@ def detectability_png(record: DetectabilityRecord, theme: Theme = LIGHT) -> byte
         (kind.capitalize(), partial(_draw_panel, curves=curves, record=record, theme=theme))
         for kind, curves in kinds.items()
     ]
-    return draw_panels_png(titled, theme, panel_inches=PANEL_INCHES, num_columns=min(MAX_COLUMNS, len(kinds)))
+    num_columns = min(MAX_COLUMNS, len(kinds))
+    return draw_panels_png(titled, theme, panel_inches=PANEL_INCHES, num_columns=num_columns, title_pad=LEGEND_POINTS)
 
 
 def _draw_panel(
@@ -41,7 +43,7 @@ def _draw_panel(
     axes.set_xticks(lengths, [str(length) for length in lengths])
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     if len(curves) > 1:
-        axes.legend(loc="best", fontsize=7.5, frameon=False, labelcolor=theme.ink, title_fontsize=7.5)
+        put_legend(axes, theme, is_below_title=True, handle_length=1.8)
 
 
 def _draw_curve(axes: Axes, curve: Sequence[DetectabilityCell], place: int, theme: Theme) -> None:

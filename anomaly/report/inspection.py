@@ -10,6 +10,7 @@ from anomaly.config import Prior
 from anomaly.data import PixelsOfImages, Sample, image_keys, to_pixels
 from anomaly.inference import Detector
 from anomaly.networks import draw, interpolate
+from anomaly.report.fonts import drawable
 from anomaly.report.plots import LIGHT
 from anomaly.report.sheets import Sheet, Text, heat_tiles, squares, to_tiles
 from anomaly.runtime import seeded_rng
@@ -77,7 +78,7 @@ def reconstructions_sheet(detector: Detector, pixels: PixelsOfImages, samples: S
     seen = detector.bundle.contents.normals.knows(image_keys(pixels))
     num_normal = sum(sample.label != "anomalous" for sample in samples)
     return Sheet(
-        f"{_name(detector)}: {'heatmaps' if explanation.x_hat is None else 'reconstructions'} of {origin}",
+        f"{_name(detector)}: {'heatmaps' if explanation.x_hat is None else 'reconstructions'} of {drawable(origin)}",
         np.stack([_tiles(row, side) for row in rows.values()]),
         left=[Text(name) for name in rows],
         above=[_word(sample) for sample in samples],
@@ -96,8 +97,8 @@ def _tiles(images: Sequence[NDArray[np.uint8]], side: int) -> NDArray[np.uint8]:
 
 def _word(sample: Sample) -> Text:
     label = sample.label or "normal"
-    return Text(sample.kind or label, _COLOURS[label])
+    return Text(drawable(sample.kind or label), _COLOURS[label])
 
 
 def _name(detector: Detector) -> str:
-    return f"{detector.bundle.name}/{detector.bundle.version}"
+    return f"{drawable(detector.bundle.name)}/{detector.bundle.version}"

@@ -9,8 +9,8 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
+from anomaly.report.fonts import font_for
 from anomaly.report.heat import Rgb
-from anomaly.report.sheets import font_of
 from anomaly.scoring import StrongestPlace
 
 INNER, OUTER = (255, 255, 255), (0, 0, 0)
@@ -44,7 +44,8 @@ def label_place(picture: Rgb, place: StrongestPlace) -> Rgb:
         return boxed
     size = max(10, min(height, width) // 24)
     canvas = Image.fromarray(boxed)
-    pen, text, font = ImageDraw.Draw(canvas), strength_text(place), font_of("DejaVuSans", size)
+    pen, text = ImageDraw.Draw(canvas), strength_text(place)
+    font = font_for(text, size)
     edge = math.ceil(size / 8)
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font, stroke_width=edge)
     gap = size // 2 + max(height, width) // _SMALLEST_SHARE // 2  # beyond the lines of the smallest box too

@@ -84,10 +84,12 @@ def draw_panels_png(
     panel_inches: tuple[float, float],
     num_columns: int = 1,
     padding_inches: float | None = None,
+    title_pad: float | None = None,
 ) -> bytes:
     """A figure of panels in rows as a PNG file: the title of each, and what fills its axes.
 
-    `padding_inches` is around each panel; by default matplotlib's.
+    `padding_inches` is around each panel, `title_pad` between its title and its axes in points; both by default are
+    matplotlib's.
     """
     num_rows = -(-len(panels) // num_columns)
     figsize = panel_inches[0] * num_columns, panel_inches[1] * num_rows
@@ -96,7 +98,7 @@ def draw_panels_png(
         figure.get_layout_engine().set(w_pad=padding_inches, h_pad=padding_inches)  # type: ignore[union-attr, call-arg]
     for number, (title, draw) in enumerate(panels, start=1):
         axes = figure.add_subplot(num_rows, num_columns, number, facecolor=theme.paper)
-        axes.set_title(title, loc="left", fontsize=10.5, weight="bold", color=theme.ink)
+        axes.set_title(title, loc="left", fontsize=10.5, weight="bold", color=theme.ink, pad=title_pad)
         draw(axes)
         dress(axes, theme)
     stream = io.BytesIO()
@@ -128,6 +130,29 @@ def _square(axes: Axes, xlabel: str, ylabel: str) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=xlabel, ylabel=ylabel, aspect="equal")
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.yaxis.set_major_formatter("{x:.0%}")
+
+
+def put_legend(axes: Axes, theme: Theme, *, is_below_title: bool = False, handle_length: float = 1) -> None:
+    """A legend in one line above the axes, where it lies over nothing that is drawn: beside the title, or below it.
+
+    Below it there is room where the figure was drawn with `title_pad`.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles,
+        labels,
+        loc="lower left" if is_below_title else "lower right",
+        bbox_to_anchor=(0, 1) if is_below_title else (1, 1),
+        borderaxespad=0,
+        fontsize=8,
+        frameon=False,
+        labelcolor=theme.ink,
+        ncols=len(labels),
+        borderpad=0.2,
+        columnspacing=1,
+        handlelength=handle_length,
+        handletextpad=0.4,
+    )
 
 
 def dress(axes: Axes, theme: Theme) -> None:

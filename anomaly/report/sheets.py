@@ -8,14 +8,13 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from anomaly.report.fonts import BOLD, font_for
 from anomaly.report.heat import LEGEND, Rgb, legend_bar, overlay
 from anomaly.report.plots import LIGHT, Theme
 
@@ -28,7 +27,7 @@ LEGEND_WIDTH, LEGEND_HEIGHT = 160, 14
 
 @dataclass(frozen=True)
 class Text:
-    """A word beside a row or a column, and its colour."""
+    """A word beside a row or a column, and its colour. A name that somebody gave is made `drawable` before."""
 
     text: str
     colour: str = LIGHT.muted
@@ -72,9 +71,13 @@ class Sheet:
         """The sheet's width and height: as wide as its title at least."""
         rows, columns = self.tiles.shape[:2]
         x, y = self.corner(rows - 1, columns - 1)
-        title = 2 * MARGIN + math.ceil(font_of("DejaVuSans-Bold", TITLE_SIZE).getlength(self.title))
+        title = 2 * MARGIN + math.ceil(self._title_font.getlength(self.title))
         below = LINE_HEIGHT * bool(self.below) + (LINE_HEIGHT + GAP) * self.legend
         return max(x + self.side + MARGIN, title, self._legend_end), y + self.side + MARGIN + below
+
+    @property
+    def _title_font(self) -> ImageFont.FreeTypeFont:
+        return font_for(self.title, TITLE_SIZE, BOLD)
 
     @property
     def _legend_end(self) -> int:
@@ -92,7 +95,7 @@ class Sheet:
         """The sheet drawn."""
         picture = Image.new("RGB", self.shape, theme.paper)
         pen = ImageDraw.Draw(picture)
-        pen.text((MARGIN, MARGIN), self.title, fill=theme.ink, font=font_of("DejaVuSans-Bold", TITLE_SIZE), anchor="la")
+        pen.text((MARGIN, MARGIN), self.title, fill=theme.ink, font=self._title_font, anchor="la")
         for row, column in np.ndindex(self.tiles.shape[:2]):
             picture.paste(Image.fromarray(enlarge(self.tiles[row, column], self.side)), self.corner(row, column))
         self._draw_words(pen)
@@ -103,30 +106,27 @@ class Sheet:
         return stream.getvalue()
 
     def _draw_words(self, pen: ImageDraw.ImageDraw) -> None:
-        font, half = font_of("DejaVuSans", TEXT_SIZE), self.side // 2
+        half = self.side // 2
         for row, word in enumerate(self.left):
-            pen.text((MARGIN, self.corner(row, 0)[1] + half), word.text, fill=word.colour, font=font, anchor="lm")
+            place = MARGIN, self.corner(row, 0)[1] + half
+            pen.text(place, word.text, fill=word.colour, font=font_for(word.text, TEXT_SIZE), anchor="lm")
         for column, word in enumerate(self.above):
             x, y = self.corner(0, column)
             for up, line in enumerate(reversed(self.headings[column])):
-                pen.text((x + half, y - 8 - up * LINE_HEIGHT), line, fill=word.colour, font=font, anchor="ms")
+                place, font = (x + half, y - 8 - up * LINE_HEIGHT), font_for(line, TEXT_SIZE)
+                pen.text(place, line, fill=word.colour, font=font, anchor="ms")
         for column, word in enumerate(self.below):
             x, y = self.corner(len(self.tiles) - 1, column)
-            pen.text((x + half, y + self.side + 8), word.text, fill=word.colour, font=font, anchor="ma")
+            place, font = (x + half, y + self.side + 8), font_for(word.text, TEXT_SIZE)
+            pen.text(place, word.text, fill=word.colour, font=font, anchor="ma")
 
     def _draw_legend(self, picture: Image.Image, pen: ImageDraw.ImageDraw, theme: Theme) -> None:
         """The words of the legend in one line at the bottom, its bar between them."""
-        font, y = font_of("DejaVuSans", TEXT_SIZE), self.shape[1] - MARGIN - LEGEND_HEIGHT // 2
+        font, y = font_for("".join(LEGEND), TEXT_SIZE), self.shape[1] - MARGIN - LEGEND_HEIGHT // 2
         start = MARGIN + _width(LEGEND[0]) + TEXT_SIZE
         pen.text((MARGIN, y), LEGEND[0], fill=theme.ink, font=font, anchor="lm")
         picture.paste(Image.fromarray(legend_bar(LEGEND_WIDTH, LEGEND_HEIGHT)), (start, y - LEGEND_HEIGHT // 2))
         pen.text((start + LEGEND_WIDTH + TEXT_SIZE, y), LEGEND[1], fill=theme.ink, font=font, anchor="lm")
-
-
-@cache
-def font_of(name: str, size: int) -> ImageFont.FreeTypeFont:
-    """One of those that matplotlib brings along, so that sheets look the same everywhere."""
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf", size)
 
 
 def enlarge(tile: Rgb, side: int) -> Rgb:
@@ -180,4 +180,4 @@ def _stretched(heatmap: NDArray[np.float32], tile: Rgb) -> NDArray[np.float32]:
 
 def _width(text: str) -> int:
     """Of a word in pixels."""
-    return math.ceil(font_of("DejaVuSans", TEXT_SIZE).getlength(text))
+    return math.ceil(font_for(text, TEXT_SIZE).getlength(text))

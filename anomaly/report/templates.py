@@ -15,6 +15,12 @@ from anomaly.report.heat import LEGEND
 from anomaly.report.pictures import data_uri, legend_uri
 from anomaly.report.plots import DARK, LIGHT, Theme
 
+HOW_HEATMAPS_ARE_DRAWN = (
+    "no colour up to the strongest place of an ordinary normal image; yellow from four times that; equal steps of "
+    "colour are equal factors. The image below is darkened. Where an image is called anomalous, a white box is around "
+    "the strongest place, also where that has no colour"
+)
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -31,7 +37,7 @@ class Chart:
 
 
 def render(template: str, **values: object) -> str:
-    """The whole page as HTML. A template has `css`, `legend` and `legend_words` beside the values."""
+    """The whole page as HTML. A template has `css`, `legend`, `legend_words` and `heatmaps` beside the values."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": percent, "percent_as_given": percent_as_given}
     environment.filters |= {"number": _number, "counted": counted, "reason": _reason}
@@ -40,6 +46,7 @@ def render(template: str, **values: object) -> str:
         css=package.joinpath("report.css").read_text("utf-8"),
         legend=legend_uri(),
         legend_words=LEGEND,
+        heatmaps=HOW_HEATMAPS_ARE_DRAWN,
         **values,
     )
 

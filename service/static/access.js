@@ -19,8 +19,8 @@ export function wantKey(reason) {
   return waiting.promise;
 }
 
-/** Connect the form. `onForgotten` is called when the person takes the key back. */
-export function connectAccess(onForgotten) {
+/** Connect the form. The key is forgotten only where `mayForget()` says so; then `onForgotten` is called. */
+export function connectAccess(mayForget, onForgotten) {
   const forget = find("forget-key");
   forget.hidden = !currentKey();
   find("access").addEventListener("submit", (event) => {
@@ -33,6 +33,7 @@ export function connectAccess(onForgotten) {
     waiting = null;
   });
   forget.addEventListener("click", () => {
+    if (!mayForget()) return;
     sessionStorage.removeItem("key");
     forget.hidden = true;
     onForgotten();

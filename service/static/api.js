@@ -6,6 +6,7 @@ const LEADS = {
   400: "The server did not understand the request.",
   401: "This server wants a key.",
   403: "This key may not do that.",
+  404: "", // the server's sentence says what there is not
   408: "The image took too long to send.",
   413: "Too large for this server.",
   415: "Not an image format that this server reads.",

@@ -1,7 +1,7 @@
 // The decision: a slider for the false-alarm rate, and how many images each model calls what.
 
 import { desk } from "./desk.js";
-import { find, make, named, oncePerFrame } from "./dom.js";
+import { find, make, named, oncePerFrame, say } from "./dom.js";
 import { NAMES, SIGNS, STEPS, alphaAt, count, percent, positionOf, shortageOf } from "./verdicts.js";
 
 /** Connect the slider and the counts. */
@@ -22,8 +22,8 @@ function show() {
     `An image is called anomalous if hardly any normal image scores as high: of normal images, at most ` +
     `${percent(desk.alpha)} are called so in the long run.`;
   const [piece] = desk.pieces("none");
-  find("alpha-shortage").textContent = piece ? whyNone(...piece) : "";
-  find("outdated").textContent = outdatedText();
+  say("alpha-shortage", piece ? whyNone(...piece) : "");
+  say("outdated", outdatedText());
   showOthers();
 }
 

@@ -3,14 +3,14 @@
 //
 // An item: { id, name, file, label, results }; `label` is "normal", "anomalous" or null. `results` has by a model's
 // name what it says of the image. A result: { answer, numCalibration, problem, size, heatmap, reconstruction,
-// preprocess, region, correction }; `answer` is the server's, null before; `heatmap`, `reconstruction` and `region` are
-// PNG files (Blob), the last two null where the model has none; `size` is the picture's [width, height];
-// `correction` is "normal", "anomalous" or null.
+// preprocess, region, correction, isExported }; `answer` is the server's, null before; `heatmap`, `reconstruction` and
+// `region` are PNG files (Blob), the last two null where the model has none; `size` is the picture's [width, height];
+// `correction` is "normal", "anomalous" or null; `isExported` tells whether it was written to a file.
 
 import { verdictOf } from "./verdicts.js";
 
 const EMPTY = Object.freeze({
-  ...{ answer: null, numCalibration: null, problem: null, correction: null },
+  ...{ answer: null, numCalibration: null, problem: null, correction: null, isExported: false },
   ...{ size: null, heatmap: null, reconstruction: null, preprocess: null, region: null },
 });
 
@@ -79,6 +79,18 @@ class Desk extends EventTarget {
 
   verdict(item, model = this.models[0]) {
     return verdictOf(item.results.get(model), this.alpha);
+  }
+
+  /** The items of which something is nowhere but here: neither in the server's history nor written to a file. */
+  unsaved() {
+    const isSaved = ({ answer, isExported }) => isExported || Boolean(answer?.history_id);
+    return this.items.filter(({ results }) => !results.size || ![...results.values()].every(isSaved));
+  }
+
+  /** These items are written to a file, with what the models that judge have said of them until now. */
+  noteExport(items) {
+    const results = items.flatMap((item) => this.models.map((model) => this.result(item, model)));
+    for (const result of results) if (result?.answer || result?.problem) result.isExported = true;
   }
 
   /** The [item, model] of these verdicts, of the models that judge. */

@@ -21,6 +21,11 @@ export function showName(element, name) {
   return element;
 }
 
+/** Put a text into an element that is read aloud; the same again is not read again. */
+export function say(id, text) {
+  if (find(id).textContent !== text) find(id).textContent = text;
+}
+
 /** An element of a drawing; its attributes are as SVG names them. */
 export function draw(tag, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, tag);

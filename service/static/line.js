@@ -6,7 +6,8 @@
 import { Problem, ask, withQuery } from "./api.js";
 import { find, showName } from "./dom.js";
 import { formOf } from "./form.js";
-import { chosenModel, keepsHistory } from "./models.js";
+import { chosenModel, keepsHistory, whyAnother } from "./models.js";
+import { waitTexts } from "./pace.js";
 import { notKept } from "./record.js";
 import { Queue } from "./queue.js";
 
@@ -26,6 +27,7 @@ const AWAITING = "An image will be judged as soon as it comes.";
 const ONLY_HERE = "This server keeps no history, so only images that are given to this screen are judged.";
 
 const LOADING = "The models are being loaded.";
+const CHOOSE = "Leave this screen and choose another model, or wait until it is there.";
 const LATER = "It is judged as soon as the model is loaded.";
 
 let following = null; // AbortController, while the screen is there
@@ -37,7 +39,7 @@ const queue = new Queue({
   atOnce: 1, // so that the last one stays
   work: score,
   fail: ([file], problem) => show("failed", { why: problem.message, name: file.name, time: new Date() }),
-  report: (text, { isUnreached }) => text && show(isUnreached ? "lost" : "waiting", { why: text }),
+  report: (problem, seconds) => problem && showWait(problem, waitTexts(problem, seconds)),
 });
 
 /** Connect the buttons. */
@@ -51,10 +53,12 @@ export function showLine(problem) {
   following?.abort();
   following = new AbortController();
   newest = null;
-  followed = chosenModel();
+  const lack = whyAnother(); // another model's verdicts would be taken for those of the one that was asked for
+  followed = lack ? "" : chosenModel();
   showName(find("line-model"), followed);
   if (followed) show("waiting", { why: keepsHistory() ? AWAITING : ONLY_HERE });
   else if (problem) show("lost", { why: "The server has not answered yet." });
+  else if (lack) show("none", { why: `${lack} ${CHOOSE}` });
   else show("waiting", { why: early.length ? LATER : LOADING });
   if (followed) judge(early.splice(0));
   if (followed && keepsHistory()) follow(followed, following.signal);
@@ -118,11 +122,20 @@ function showVerdict({ id, is_anomalous: isAnomalous, message, warning, part, fi
   newest = id ?? newest;
 }
 
-// The same word again is noticed too, because it blinks.
+function showWait({ isUnreached }, { why, wait }) {
+  show(isUnreached ? "lost" : "waiting", { why });
+  find("line-wait").textContent = wait;
+}
+
+// The same word again is noticed too, because it blinks. What is neither said of an image nor new is not said again.
 function show(state, { why = "", name = "", time = null } = {}) {
+  find("line-wait").textContent = "";
+  document.title = `${WORDS[state]} · Line screen · anomaly`;
+  const shown = [find("line").dataset.state, find("line-reason").textContent, find("line-name").textContent];
+  if (!time && [state, why, name].every((each, i) => each === shown[i])) return;
   find("line").dataset.state = state;
   find("line-word").textContent = WORDS[state];
-  find("line-why").textContent = why;
+  find("line-reason").textContent = why;
   showName(find("line-name"), name);
   find("line-time").textContent = time ? timeText(time) : "";
   if (!matchMedia("(prefers-reduced-motion)").matches) {

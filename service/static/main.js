@@ -10,20 +10,24 @@ import { connectEvaluation } from "./evaluation.js";
 import { connectGallery, focusItem } from "./gallery.js";
 import { connectHistory, showHistory } from "./history.js";
 import { connectIntake } from "./intake.js";
+import { connectLeaving, giveUpDesk } from "./leaving.js";
 import { connectLine, judge, leaveLine, showLine } from "./line.js";
-import { chosenModel, connectModels, listModels } from "./models.js";
+import { acceptModel, chosenModel, connectModels, listModels, whyAnother } from "./models.js";
 import { connectProgress } from "./progress.js";
 import { connectRecord } from "./record.js";
-import { scoreAll } from "./scoring.js";
+import { scoreAll, tellTrouble } from "./scoring.js";
 import { connectTools } from "./tools.js";
 import { connectViewer, openViewer } from "./viewer.js";
 
 const RETRY_MS = 2000;
 const VIEWS = { inspect: () => {}, line: () => showLine(problem), history: showHistory, drift: showDrift };
+const places = new Map(); // view → how far it was scrolled when it was left
+let scrolled = 0; // pixels, of the view that is shown
 let problem = null; // why the server was last asked in vain for its models
 
 async function begin() {
-  connectAccess(() => location.reload());
+  connectAccess(giveUpDesk, () => location.reload());
+  connectLeaving();
   connectModels(showView);
   connectIntake(accept);
   connectDecision();
@@ -39,12 +43,15 @@ async function begin() {
   connectTools();
   desk.addEventListener("change", oncePerFrame(show));
   window.addEventListener("hashchange", leaveFor);
+  window.addEventListener("scroll", () => (scrolled = window.scrollY), { passive: true });
+  history.scrollRestoration = "manual"; // the browser would scroll before the view is there
   document.addEventListener("visibilitychange", () => document.hidden || lookAgain());
-  if (currentView() === "line") showView(); // while models are loaded, too
+  reveal(); // while models are loaded, too
+  if (currentView() === "line") VIEWS.line();
   await meetServer();
   showView();
-  while (problem?.isOffline || problem?.isPassing) {
-    await new Promise((resolve) => setTimeout(resolve, Math.max(RETRY_MS, 1000 * problem.waitS)));
+  while (problem?.isOffline || problem?.isPassing || (currentView() === "line" && whyAnother())) {
+    await new Promise((resolve) => setTimeout(resolve, Math.max(RETRY_MS, 1000 * (problem?.waitS ?? 0))));
     await meetServer();
     if (!problem) showView();
   }
@@ -53,7 +60,7 @@ async function begin() {
 /** Ask for the models, and say what is the matter if they do not come. */
 async function meetServer() {
   problem = await listModels().then(() => null, (reason) => reason);
-  find("trouble").textContent = problem?.message ?? "";
+  tellTrouble({ why: problem?.message ?? "" });
   if (!problem) scoreAll(desk.pieces("unscored")); // what was dropped before there was a model
 }
 
@@ -70,22 +77,34 @@ function accept(entries) {
 const currentView = () => (location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "inspect");
 
 function showView() {
+  reveal();
+  VIEWS[currentView()]();
+}
+
+function reveal() {
   const view = currentView();
   document.body.dataset.view = view;
   for (const name of Object.keys(VIEWS)) find(name).hidden = name !== view;
   for (const link of document.querySelectorAll("nav a")) {
-    link.ariaCurrent = link.hash === `#${view}` ? "page" : null;
+    const isShown = link.hash === `#${view}`;
+    link.ariaCurrent = isShown ? "page" : null;
+    if (isShown) document.title = `${link.textContent} · anomaly`;
   }
-  if (view !== "line") leaveLine();
-  VIEWS[view]();
+  if (view !== "line") {
+    leaveLine();
+    acceptModel();
+  }
 }
 
 // By a link, or by the browser's buttons. What lies over the view before would hide this one.
 function leaveFor() {
-  if (document.body.dataset.view !== currentView()) {
+  const left = document.body.dataset.view;
+  if (left !== currentView()) {
+    places.set(left, scrolled);
     for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   }
   showView();
+  if (left !== currentView()) window.scrollTo(0, places.get(currentView()) ?? 0);
   lookAgain();
 }
 

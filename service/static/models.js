@@ -3,7 +3,7 @@
 import { Latest, ask } from "./api.js";
 import { desk } from "./desk.js";
 import { detectabilityOf } from "./detectability.js";
-import { find, make, named } from "./dom.js";
+import { find, make, named, say } from "./dom.js";
 import { textOf } from "./markdown.js";
 import { png } from "./png.js";
 
@@ -12,12 +12,18 @@ const DETECTABILITY = "How small a defect is found"; // the heading of a card's 
 const preprocesses = new Map(); // digest → promise of what a bundle tells of its preprocessing
 const reading = new Latest(); // of cards
 let models = [];
-let wanted = new URLSearchParams(location.search).get("model"); // until there is one to choose
+let wanted = new URLSearchParams(location.search).get("model"); // to be chosen as soon as it can be
 let hasHistory = false;
 let refreshing = Promise.resolve();
 
 /** The name of the chosen model, or "" before there is one. */
 export const chosenModel = () => (find("model").disabled ? "" : find("model").value);
+
+/** Why the model that was to judge cannot, where another is chosen and nobody has seen that yet; else "". */
+export const whyAnother = () => (wanted && chosenModel() ? lackOf(wanted) : "");
+
+/** It has been seen that another model is chosen: it stays so. */
+export const acceptModel = () => whyAnother() && (wanted = null);
 
 /** Whether the server keeps a history. */
 export const keepsHistory = () => hasHistory;
@@ -53,10 +59,15 @@ export async function listModels() {
 export function connectModels(onChosen) {
   const [card, compare] = [find("card"), find("compare")];
   find("model").addEventListener("change", () => {
+    wanted = null;
+    say("model-gone", "");
     offerOthers();
     onChosen();
   });
-  compare.addEventListener("change", tellDesk);
+  compare.addEventListener("change", () => {
+    say("model-gone", "");
+    tellDesk();
+  });
   document.addEventListener("click", ({ target }) => compare.contains(target) || (compare.open = false));
   compare.addEventListener("keydown", ({ key }) => {
     if (key !== "Escape" || !compare.open) return;
@@ -96,7 +107,7 @@ function refresh() {
 
 async function readModels() {
   const answer = await ask("models");
-  const before = chosenModel() || wanted;
+  const before = wanted || chosenModel();
   const isFirst = !models.length;
   ({ models, history: hasHistory } = answer);
   if (isFirst && !desk.isAlphaChosen) desk.look({ alpha: answer.alpha });
@@ -108,9 +119,26 @@ async function readModels() {
   const select = find("model");
   select.replaceChildren(...(chosen ? models.map(optionOf) : [new Option(models.length ? "loading …" : "no model")]));
   select.disabled = find("about").disabled = !chosen;
-  if (chosen?.name === wanted) wanted = null;
   if (chosen) select.value = chosen.name;
+  if (chosen) tellWhoIsGone(before, chosen);
+  const isSeen = document.body.dataset.view !== "line"; // which does not show what is chosen
+  wanted = chosen && (chosen.name === before || isSeen) ? null : before || null;
   offerOthers();
+}
+
+// It stays there until somebody chooses, or the model is back.
+function tellWhoIsGone(before, chosen) {
+  const lost = tickedModels().filter((name) => name !== chosen.name && !models.some((each) => isOf(name, each)));
+  const texts = lost.map((name) => `${lackOf(name)} It is not compared any more.`);
+  if (before && before !== chosen.name) texts.unshift(`${lackOf(before)} The model ${chosen.name} is chosen instead.`);
+  if (texts.length || wanted === chosen.name) say("model-gone", texts.join(" "));
+}
+
+const isOf = (name, model) => model.name === name && isLoaded(model);
+
+function lackOf(name) {
+  const isThere = models.some((model) => model.name === name);
+  return `The model ${name} ${isThere ? "could not be loaded" : "is not on this server"}.`;
 }
 
 // Those that are loaded, but the chosen one; what was ticked stays ticked.

@@ -32,3 +32,9 @@ export function inWords(seconds) {
   const minutes = Math.round(seconds / 60);
   return minutes < 90 ? `about ${minutes} minutes` : `about ${Math.round(minutes / 60)} hours`;
 }
+
+/** Why there is a wait, with what follows of it: read aloud once, while the seconds count down beside it, silently. */
+export const waitTexts = (problem, seconds) =>
+  problem
+    ? { why: `${problem.message} Trying again`, wait: seconds ? ` in ${seconds} s.` : " …" }
+    : { why: "", wait: "" };

@@ -7,14 +7,15 @@ const MAX_WAIT_S = 30;
 
 export class Queue {
   /**
-   * `work(item, signal)` does one piece, `fail(item, problem)` is told why one failed, `report(text, problem)` why all
-   * wait, with "" once they go on.
+   * `work(item, signal)` does one piece, `fail(item, problem)` is told why one failed, `report(problem, seconds)` why
+   * all wait and for how long, with null once one of them got through.
    */
   constructor({ work, fail, report, atOnce = 4 }) {
     Object.assign(this, { work, fail, report, atOnce });
     this.waiting = [];
     this.numRunning = 0;
     this.hold = null;
+    this.isHeldUp = false;
     this.leaving = new AbortController();
   }
 
@@ -29,6 +30,7 @@ export class Queue {
     this.waiting = [];
     this.leaving.abort();
     this.leaving = new AbortController();
+    this.#goOn();
   }
 
   async #run() {
@@ -44,6 +46,7 @@ export class Queue {
   async #try(piece, signal) {
     try {
       await this.work(piece.item, signal);
+      if (!this.hold) this.#goOn();
     } catch (problem) {
       if (signal.aborted) return;
       piece.tries += problem.isPassing && !problem.isTooOften ? 1 : 0;
@@ -52,6 +55,7 @@ export class Queue {
         this.hold ??= this.#wait(problem, piece.tries, signal).finally(() => (this.hold = null));
       } else {
         this.fail(piece.item, problem);
+        if (!this.hold) this.#goOn();
       }
     }
   }
@@ -59,7 +63,11 @@ export class Queue {
   async #wait(problem, tries, signal) {
     if (problem.isOffline) await this.#untilReachable(problem, signal);
     else await this.#countDown(problem, Math.max(problem.waitS, backoffS(tries)), signal);
-    this.report("", problem);
+  }
+
+  #goOn() {
+    if (this.isHeldUp) this.report(null, 0);
+    this.isHeldUp = false;
   }
 
   async #untilReachable(problem, signal) {
@@ -76,9 +84,11 @@ export class Queue {
 
   async #countDown(problem, seconds, signal) {
     for (let left = Math.ceil(seconds); left > 0 && !signal.aborted; left -= 1) {
-      this.report(`${problem.message} Trying again in ${left} s.`, problem);
+      this.isHeldUp = true;
+      this.report(problem, left);
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
+    if (!signal.aborted) this.report(problem, 0);
   }
 }
 

@@ -2,10 +2,10 @@
 
 import { ask, withQuery } from "./api.js";
 import { desk } from "./desk.js";
-import { find } from "./dom.js";
+import { find, say } from "./dom.js";
 import { formOf } from "./form.js";
 import { numCalibrationOf, preprocessOf } from "./models.js";
-import { Pace } from "./pace.js";
+import { Pace, waitTexts } from "./pace.js";
 import { mapOf, png } from "./png.js";
 import { Queue } from "./queue.js";
 
@@ -16,8 +16,14 @@ const queue = new Queue({
     pace.note();
     desk.update(item, model, { problem: problem.message });
   },
-  report: (text) => (find("trouble").textContent = text),
+  report: (problem, seconds) => tellTrouble(waitTexts(problem, seconds)),
 });
+
+/** Say why nothing is scored now, "" if it is; `wait` is what changes each second. */
+export function tellTrouble({ why, wait = "" }) {
+  say("trouble-why", why);
+  find("trouble-wait").textContent = wait;
+}
 
 /** Score these [item, model], now or when the server can. */
 export function scoreAll(pieces) {

@@ -14,7 +14,9 @@ export function connectTools() {
   for (const id of ["opacity", "viewer-opacity"]) find(id).addEventListener("input", () => setOpacity(find(id).value));
   setOpacity(find("opacity").value);
   find("export").addEventListener("click", () => {
-    save(new Blob([csvOf(desk.arranged())], { type: "text/csv" }), "scores.csv");
+    const items = desk.arranged();
+    save(new Blob([csvOf(items)], { type: "text/csv" }), "scores.csv");
+    desk.noteExport(items);
   });
   desk.addEventListener("change", oncePerFrame(offerDisputed));
 }

@@ -1,6 +1,7 @@
 """`anomaly inspect`: four pictures of what a model has learnt."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -33,8 +34,20 @@ def test_images_that_cannot_be_read_are_said(bigan_dir: Path, tmp_path: Path) ->
     assert "1 file could not be read and was left out:\n" in result.stderr
     why = result.stderr.partition("left out:\n")[2]
     assert why.startswith(f"{path}: ")
-    assert "its first bytes are b'no image'" in why
+    assert "it begins with the text 'no image'" in why
     assert (tmp_path / "out" / "reconstructions.png").is_file()
+
+
+def test_names_that_no_font_has_are_drawn_as_codes_and_one_sentence_says_so(
+    bigan_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anomaly.report.fonts.fontManager", SimpleNamespace(ttflist=[]))
+    write_images(tmp_path / "test" / "good", normals()[:3])
+    write_images(tmp_path / "test" / "凹凸", normals()[3:6])
+    result = call("inspect", bigan_dir, tmp_path, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert " ".join(result.stderr.split()).count("凹凸 is U+51F9 51F8") == 1
+    assert "Glyph" not in result.stderr
 
 
 @pytest.mark.parametrize(

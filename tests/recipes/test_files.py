@@ -71,8 +71,8 @@ def test_an_unknown_name_says_which_there_are(name: str) -> None:
         (b"[training]\nsteps = 7\nsteps = 8\n", "is not TOML"),
         (b"[training]\nsteps = " + b"9" * 6000, "is not TOML"),
         (b"[training]\nsteps = " + b"[" * 6000, "is not TOML"),
-        (b"\xff", "cannot be read"),
-        (b"\xff\xfe#", "cannot be read"),  # half a character of UTF-16
+        (b"\xff", "cannot be read .it is no text in UTF-8"),
+        (b"\xff\xfe#", "cannot be read .it is no text in UTF-16"),  # half a character of UTF-16
         (None, "cannot be read"),
     ],
 )

@@ -126,3 +126,15 @@ def test_axes_of_counts_can_be_read(drawn: dict[str, Axes]) -> None:
     assert many.get_ylim()[1] > 1_234_567
     assert (few.get_ylabel(), drawn["Flagged share by shard"].get_ylabel()) == ("Images", "Shards")
     assert drawn["Flagged share by shard"].xaxis.get_major_formatter()(0.5, 0) == "50%"
+
+
+@pytest.mark.usefixtures("drawn")
+def test_the_box_on_the_heatmaps_is_explained() -> None:
+    assert "a white box is around the strongest place" in text_of(make_findings())
+    assert "white box" not in text_of(make_findings(strangest=[]))
+
+
+@pytest.mark.usefixtures("drawn")
+def test_shards_without_any_score_have_no_empty_table() -> None:
+    assert "Shards with the largest flagged share" in text_of(make_findings())
+    assert "Shards with the largest flagged share" not in text_of(make_findings(shards=[]))

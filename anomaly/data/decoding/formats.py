@@ -3,9 +3,11 @@
 Sizes are checked before anything is decoded, and every error names the image.
 """
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import takewhile
 
 from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
@@ -30,6 +32,8 @@ _FORMAT_OF_SIGNATURE = {  # WebP apart: its signature is in two pieces
     b"MM\x00+": "TIFF",
     **dict.fromkeys(SIGNATURES, "PNM"),
 }
+_SHOWN_BYTES = 8
+_LEAST_TEXT = 4  # characters that are no accident
 _ACCEPTED = "JPEG, PNG, WebP, BMP, TIFF and PNM"
 
 
@@ -84,9 +88,17 @@ def recognise(data: bytes, name: str) -> str:
         if data.startswith(signature):
             return file_format
     raise UnsupportedFormatError(
-        f"{name}: is not in an accepted image format (its first bytes are {data[:8]!r}); "
+        f"{name}: is not in an accepted image format ({_beginning(data)}); "
         f"expected one of {_ACCEPTED}: convert it and try again"
     )
+
+
+def _beginning(data: bytes) -> str:
+    """How a file begins, for people: with a text, as `GIF89a`, or else with which bytes, in base 16."""
+    first = data[:_SHOWN_BYTES]
+    text = "".join(takewhile(lambda each: each.isascii() and each.isprintable(), first.decode("latin-1")))
+    is_text = len(text) >= min(_LEAST_TEXT, len(first))
+    return f"it begins with the text '{text}'" if is_text else f"it begins with the bytes {first.hex(' ')}"
 
 
 @contextmanager
@@ -105,8 +117,16 @@ def naming(name: str) -> Iterator[None]:
             f"{name}: cannot be decoded (its header is damaged or says 0 pixels); export it again"
         ) from error
     except Exception as error:
-        reason = str(error) or type(error).__name__
+        reason = _reason_of(error)
         raise UndecodableImageError(f"{name}: cannot be decoded ({reason}); export it again") from error
+
+
+def _reason_of(error: Exception) -> str:
+    """What decoders say in words; what Python says of an index or a type tells the owner of the file nothing."""
+    if isinstance(error, MemoryError):
+        return "there is too little memory for it"
+    is_in_words = isinstance(error, (OSError, SyntaxError, ValueError, EOFError, zlib.error))
+    return (str(error) if is_in_words else "") or "its data are damaged"
 
 
 def open_prepared(data: bytes, file_format: str, name: str, limits: Limits) -> ImageFile.ImageFile:

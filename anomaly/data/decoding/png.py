@@ -37,7 +37,8 @@ def check_chunks(data: bytes) -> None:
                 return
             raise ValueError("the file is truncated")
         if kind[0] & 0x20 == 0 and zlib.crc32(data[start + 4 : start + 8 + length]) != int.from_bytes(checksum):
-            raise ValueError(f"the checksum of a {kind.decode('latin-1')} chunk is wrong")
+            called = f"a {kind.decode('ascii')} chunk" if kind.isalpha() else "a chunk without a name"
+            raise ValueError(f"the checksum of {called} is wrong")
         if kind == b"tRNS" and (seen & {b"IDAT", b"tRNS"} or length != _KEY_BYTES.get(data[25], length)):
             raise ValueError("its transparency (tRNS) has the wrong length or is out of place")
         seen.add(kind)

@@ -4,6 +4,7 @@ Everything else is refused with its reason. Source: TIFF 6.0, sections 3 to 9 (b
 16 (CMYK), 18 (extra samples), 19 (sample format), and Technical Note 2 (JPEG).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -169,8 +170,12 @@ def _as_pillow_reads(page: Directory, compression: int, bits: int, num_samples: 
 def _bits(page: Directory) -> int:
     bits = set(page.values(Tag.BITS_PER_SAMPLE, (1,)))
     if len(bits) != 1:
-        raise LayoutError(f"its samples have different numbers of bits ({sorted(bits)}); {_ADVICE}")
+        raise LayoutError(f"its samples have different numbers of bits ({_listed(sorted(bits))}); {_ADVICE}")
     return bits.pop()
+
+
+def _listed(values: Iterable[int]) -> str:
+    return ", ".join(map(str, values)) or "nothing"
 
 
 def _photometric(page: Directory) -> Photometric:
@@ -186,7 +191,7 @@ def _check_samples(page: Directory, bits: int, photometric: Photometric) -> None
     formats = set(page.values(Tag.SAMPLE_FORMAT, (1,)))
     if formats != {1}:
         kind = {2: "signed integers", 3: "floating-point numbers"}.get(
-            min(formats), f"of SampleFormat {sorted(formats)}"
+            min(formats, default=0), f"of SampleFormat {_listed(sorted(formats))}"
         )
         raise LayoutError(
             f"its samples are {kind}, which have no fixed range from black to white; scale them to 8 or 16 bits "
@@ -208,7 +213,7 @@ def _alpha(page: Directory, photometric: Photometric, num_extra: int) -> Alpha |
     if num_extra < 0 or len(extra) != num_extra or not set(extra) <= set(Alpha):
         raise LayoutError(
             f"it has {counted(num_extra + _COLOURS[photometric], 'sample')} a pixel, and {photometric.name} needs "
-            f"{_COLOURS[photometric]}; its ExtraSamples say {list(extra)} of the others; {_ADVICE}"
+            f"{_COLOURS[photometric]}; its ExtraSamples say {_listed(extra)} of the others; {_ADVICE}"
         )
     if num_extra + _COLOURS[photometric] > _MAX_SAMPLES or (photometric is not Photometric.RGB and num_extra > 1):
         raise LayoutError(

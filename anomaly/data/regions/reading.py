@@ -23,7 +23,7 @@ from anomaly.config.region import MAX_REGION_SIDE, Inside, decode_region, encode
 from anomaly.counted import Size
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.masks.coding import read_mask
-from anomaly.errors import ImageError, UsageError
+from anomaly.errors import ImageError, UsageError, reason_of
 
 MAX_DIFFERENCE = 0.02  # of the aspect ratios of a region and of the pictures
 _LARGEST_SHARE = 1.5  # of width and height, where points may lie a little outside of the picture
@@ -120,7 +120,7 @@ def _read_polygons(path: Path) -> RegionPolygons:
         content: Any = json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
-            f"--region {path}: cannot be read as JSON ({error}); give a mask or a file of polygons"
+            f"--region {path}: cannot be read as JSON ({reason_of(error)}); give a mask or a file of polygons"
         ) from error
     try:
         if not isinstance(content, dict) or "shapes" not in content:

@@ -181,6 +181,37 @@ def test_tiffs_of_many_strips_are_whole(mode: str, compression: str | None) -> N
     assert decode(buffer.getvalue(), name="it").size == (24, 24)
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"hello", "it begins with the text 'hello'"),
+        (b"%PDF-1.7\n%", "it begins with the text '%PDF-1.7'"),
+        (b"GIF89a\x01\x00", "it begins with the text 'GIF89a'"),
+        (b"PK\x03\x04 zip", "it begins with the bytes 50 4b 03 04 20 7a 69 70"),
+        (b"\xff\xfe", "it begins with the bytes ff fe"),
+    ],
+)
+def test_how_another_file_begins_is_said_in_words(data: bytes, words: str) -> None:
+    with pytest.raises(UnsupportedFormatError) as caught:
+        decode(data, name="x")
+    assert f"x: is not in an accepted image format ({words}); expected" in str(caught.value)
+
+
+def test_a_damaged_name_of_a_chunk_does_not_get_into_the_message() -> None:
+    data = encoded("PNG").replace(b"IDAT", b"I\0\x1bT")
+    with pytest.raises(UndecodableImageError, match="the checksum of a chunk without a name is wrong"):
+        decode(data, name="x")
+
+
+def test_what_python_says_of_itself_is_not_told_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise IndexError("tuple index out of range")
+
+    monkeypatch.setattr("anomaly.data.decoding.formats.png.check_chunks", fail)
+    with pytest.raises(UndecodableImageError, match=r"^x: cannot be decoded \(its data are damaged\);"):
+        decode(encoded("PNG", np.zeros((4, 4, 4), np.uint8)), name="x")
+
+
 def test_formats_are_told_by_content() -> None:
     gif = encoded("GIF")
     with pytest.raises(UnsupportedFormatError, match=r"it: .*GIF8.*expected one of JPEG, PNG, WebP, BMP, TIFF and PNM"):

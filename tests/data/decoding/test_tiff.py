@@ -149,7 +149,7 @@ REFUSED: dict[str, tuple[Samples, TiffForm, str]] = {
     "float": (picture(8, 1), TiffForm(32, fields={339: (3, [3])}), "floating-point"),
     "32 bits": (picture(8, 1), TiffForm(32), "32 bits"),
     "5 bands": (picture(8, 5), TiffForm(8, extra=(0,) * 4), "5 bands"),
-    "bits differ": (picture(8, 3), TiffForm(8, RGB, fields={258: (3, [8, 8, 4])}), "different numbers of bits"),
+    "bits differ": (picture(8, 3), TiffForm(8, RGB, fields={258: (3, [8, 8, 4])}), r"numbers of bits \(4, 8\)"),
     "no photometric": (FULL, TiffForm(fields={262: (3, [])}), "black or white"),
     "CIELab": (picture(8, 3), TiffForm(8, 8), "CIE"),
     "compression": (FULL, TiffForm(fields={259: (3, [34712])}), "compression 34712"),

@@ -172,7 +172,7 @@ def test_points_may_lie_on_the_edge_and_a_pixel_beyond(tmp_path: Path) -> None:
 
 def test_what_is_no_json(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_bytes(b"\x89PNG")
-    with pytest.raises(UsageError, match="cannot be read as JSON"):
+    with pytest.raises(UsageError, match=r"cannot be read as JSON \(it is no text in UTF-8\)"):
         read_region(tmp_path / "r.json")
     with pytest.raises(UsageError, match=r"missing\.json"):
         read_region(tmp_path / "missing.json")

@@ -110,6 +110,20 @@ def test_a_correction(keeping: Instance) -> None:
     assert listed(keeping, correction="anomalous") == []
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"correction": true}', "body.correction true: Input"),
+        (b'{"correction": "maybe"}', "body.correction 'maybe': Input"),
+        (b"[null]", "body [null]: Input"),
+        (b"{", "body: Invalid JSON: "),
+    ],
+)
+def test_what_was_sent_is_told_as_json_has_it(keeping: Instance, content: bytes, said: str) -> None:
+    answer = keeping.client.put("/history/1/correction", content=content, headers={"Content-Type": "application/json"})
+    assert answer.json()["error"]["message"].startswith(said)
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"correction": "maybe"}', b'{"correction": null, "by": "x"}'])
 def test_corrections_that_are_refused(keeping: Instance, content: bytes) -> None:
     keeping.score(png(1))

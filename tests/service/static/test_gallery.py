@@ -134,3 +134,21 @@ def test_a_file_that_the_browser_cannot_show_says_so_once_and_not_under_its_heat
     heat = only.locator(".pane").filter(has_text="heatmap")
     expect(heat.locator("canvas.heatmap")).to_have_count(1)
     expect(heat.locator(".why")).to_have_text([""])
+
+
+def test_another_view_begins_at_its_top_and_the_gallery_is_where_it_was_left(page: Page) -> None:
+    page.set_viewport_size({"width": 640, "height": 360})
+    drop(page, {f"{i}.png": png(i) for i in range(40)})
+    expect(page.locator("#num-normal")).to_have_text("40")
+    page.evaluate("() => scrollTo(0, 900)")
+    drawn(page)
+    link = page.get_by_role("link", name="Drift")
+    link.evaluate("(each) => each.focus({ preventScroll: true })")
+    page.keyboard.press("Enter")
+    expect(page.locator("#drift")).to_be_visible()
+    drawn(page)
+    assert page.evaluate("() => scrollY") == 0
+    page.go_back()
+    expect(page.locator("#inspect")).to_be_visible()
+    drawn(page)
+    assert page.evaluate("() => scrollY") == 900

@@ -204,7 +204,7 @@ def test_without_a_history_nothing_can_be_corrected_and_the_panel_says_why(page:
     expect(page.locator("#viewer-correction")).to_be_hidden()
     page.keyboard.press("Escape")
     page.get_by_role("link", name="History").click()
-    expect(page.locator("#history-status")).to_contain_text("This server keeps no history.")
+    expect(page.locator("#history-status")).to_have_text("This server keeps no history.")
 
 
 def drift(**changes: Any) -> dict[str, Any]:
