@@ -27,7 +27,7 @@ run: $(SERVING) ## install what serving, training and reports need; serve the sh
 	$(BIN)/anomaly serve --models models/ --default-model mnist --host $(HOST) --port $(PORT)
 
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
-test: install ## run the test suite, files of tests in three processes: a third of their time is waiting
+test: install ## run the test suite, files of tests in three processes, as they often wait
 	$(PYTEST)
 
 coverage: install ## the same with branch coverage, of which there must be 90 %, which takes longer
