@@ -76,7 +76,7 @@ async function request(path, options = {}) {
     if (response.ok) return response;
     const problem = await problemOf(response);
     if (problem.status !== 401) throw problem;
-    if (key === currentKey()) await wantKey(key ? `${LEADS[401]} The one you gave is not known here.` : LEADS[401]);
+    if (key === currentKey()) await wantKey(key ? problem.message : LEADS[401]);
   }
 }
 

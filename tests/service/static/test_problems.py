@@ -5,6 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
+from service.edge.keys import add_key
 from tests.service.edge.test_callers import guarding
 from tests.service.fakes import Instance, picture, png
 from tests.service.static.conftest import open_page
@@ -37,8 +38,14 @@ def test_a_key_is_asked_for_kept_in_the_tab_and_sent(context: BrowserContext, tm
         expect(page.locator("#key")).to_be_focused()
         page.keyboard.type("no-such-key")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("alert").first).to_have_text(
-            "This server wants a key. The one you gave is not known here."
+        expect(page.get_by_role("alert").first).to_contain_text("This server wants a key. This key is not known")
+        expired = add_key(guarded.file, "guest", ["score"])
+        guarded.file.write_text(f"{guarded.file.read_text().rstrip()}  2020-02-29\n")
+        guarded.app.state.refresh()
+        page.locator("#key").fill(expired)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert").first).to_contain_text(
+            "This server wants a key. The key 'guest' has expired: its last day was 2020-02-29 (UTC). Ask those who"
         )
         page.locator("#key").fill(guarded.score)
         page.keyboard.press("Enter")
