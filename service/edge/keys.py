@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 PREFIX = "anomaly_"  # lets scanners for leaked secrets know what they see
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class Scope(StrEnum):

@@ -4,8 +4,9 @@ import logging
 import os
 import stat
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,7 @@ def test_comments_and_the_mode_of_the_file_are_kept(file: Path) -> None:
         (f"name score {HASH} more", "line 1: 'more' is no day; write it as 2027-01-31"),
         (f"name score {HASH} 2027-02-30", "'2027-02-30' is no day"),
         (f"name score {HASH} 20270131", "'20270131' is no day"),
+        (f"name score {HASH} ２０２７-01-31", "'２０２７-01-31' is no day"),
         (f"na/me score {HASH}", "cannot be called 'na/me'"),
         (f"{'n' * 65} score {HASH}", "cannot be called"),
         (f"name root {HASH}", "no scope 'root'; there are score, admin"),
@@ -136,10 +138,25 @@ def test_a_key_is_accepted_until_its_last_day_is_over(file: Path) -> None:
     assert [key.expires for key in read_keys(file)] == [date(9999, 12, 30), None]
 
 
+@pytest.mark.parametrize("zone", ["<+14>-14", "<-12>12"])
+def test_days_are_those_of_utc_wherever_the_server_stands(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each time of the day it is another day in one of these zones."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        today = None
+        while today != (today := datetime.now(UTC).date()):  # again where midnight comes between
+            ends = [Key("k", frozenset(), HASH, today + timedelta(days)).has_expired for days in (-1, 0)]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert ends == [True, False]
+
+
 def test_an_expired_key_is_told_of_when_the_file_is_read_and_is_not_in_force(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file.write_text(f"old  score  {HASH}  2020-02-29\nnew  score  {'1' * 64}\n")
+    file.write_text(f"old  score  {HASH}  2020-02-29\nnew  score  {'1' * 64}  9999-12-31\n")
     told = "the key old has expired: its last day was 2020-02-29 (UTC)"
     with caplog.at_level(logging.INFO):
         ring = Keyring(file)
