@@ -131,9 +131,9 @@ class Pool:
         return (model and model.slots.get(ref.version)) or Slot(ref.name, ref.version, ref.path)
 
     def stand_in(self, slot: Slot) -> int | None:
-        """Which version answers for its name once a current one that failed is gone; None where none does, or need.
+        """Which version answers for its name once a current one that failed is gone; None where none does.
 
-        One that is still being loaded counts.
+        One that is still being loaded counts. None, too, of a version that is not current, or that serves on.
         """
         model = self._models.get(slot.name)
         if model is None or model.current != slot.version or slot.detector or not slot.failure:
@@ -148,7 +148,7 @@ class Pool:
         if other is None:
             return slot.failure
         return (
-            f"{(slot.failure or '').removesuffix('.')}. Requests that name no version get 503 until then. To have "
+            f"{(slot.failure or '').removesuffix('.')}. Requests that name no version get 503. To have "
             f"version {other} answer, take {slot.path} out of the models folder and send SIGHUP, or call "
             f"POST /admin/unload?model={quote(slot.name, safe='')}&version={slot.version}"
         )

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,17 @@ def test_a_broken_current_version_tells_which_call_lets_an_older_one_answer(tmp_
     assert filled.explain(slots[2]) is None
     filled.drop("a b", 4)
     assert filled.get("a b", None).bundle.version == 2
+
+
+def test_where_a_refused_version_serves_on_no_other_is_named(tmp_path: Path) -> None:
+    """Its new files are refused, and the old ones answer: nobody gets 503."""
+    add_bundle(tmp_path, "m", 1)
+    add_bundle(tmp_path, "m", 2)
+    filled = loaded(tmp_path)
+    filled.put(replace(filled.model("m").slots[2], failure="torn"))
+    serving = filled.model("m").slots[2]
+    assert filled.get("m", None).bundle.version == 2
+    assert (filled.stand_in(serving), filled.explain(serving)) == (None, "torn")
 
 
 def test_where_no_other_version_could_answer_none_is_named(tmp_path: Path) -> None:

@@ -194,3 +194,5 @@ def test_each_version_has_a_series_that_tells_if_it_was_refused(own: Instance, t
     shutil.rmtree(tmp_path / "m" / "1")
     own.client.post("/admin/rescan")
     assert refusals(own) == {("m", 1): 0, ("m", 2): 0}
+    own.client.post("/admin/unload?model=m&version=1")
+    assert refusals(own) == {("m", 2): 0}  # a series that stays would keep its alert on
