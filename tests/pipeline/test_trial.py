@@ -128,12 +128,18 @@ def test_each_recipe_is_judged_on_the_same_pictures_and_nothing_is_left(
     assert list((tmp_path / "work").glob("anomaly-*")) == []
 
 
-def test_a_recipe_that_cannot_be_trained_here_is_told_and_the_others_go_on(brief: tuple[str, ...]) -> None:
-    odd = Path(brief[1])
-    odd.write_text(odd.read_text() + '[score]\nfeature_layer = "none of D"\n')
-    result = done("recipes", "try", "digits", "--normal", "0", "--recipes", ",".join(brief))
-    assert f"{odd} cannot be tried: " in " ".join(result.stdout.split())
-    assert f"choose {brief[0]}" in " ".join(result.stdout.split())
+def test_a_recipe_that_cannot_be_trained_here_is_told_and_the_others_go_on(
+    tmp_path: Path, brief: tuple[str, ...]
+) -> None:
+    """The next one takes the place of the first, and has the later ones beside it."""
+    odd = tmp_path / "odd.toml"
+    odd.write_text(Path(brief[0]).read_text() + '[score]\nfeature_layer = "none of D"\n')
+    result = done("recipes", "try", "digits", "--normal", "0", "--recipes", ",".join((str(odd), *brief)))
+    told = " ".join(result.stdout.split())
+    assert f"{odd} cannot be tried: " in told
+    assert f"{brief[1]} against {brief[0]}: " in told
+    assert f"against {odd}" not in told
+    assert f"choose {brief[0]}" in told
 
 
 def test_the_command_of_the_best_can_be_typed(tmp_path: Path, brief: tuple[str, ...]) -> None:
