@@ -150,5 +150,5 @@ def _each_name_once(rows: list[Planned]) -> Iterator[Planned]:
             continue
         same = "this name too"
         if other.name != row.name:
-            same = f"the name {other.name!r}, which is the same folder on a disk that does not tell capitals apart"
+            same = f"the name {other.name!r}, which many disks take for the same folder"
         yield replace(row, options=None, problem=f"line {other.line} has {same}; give each model its own")

@@ -73,8 +73,7 @@ def test_names_that_are_one_folder_on_some_disks_are_refused(tmp_path: Path) -> 
     rows = plan(tmp_path, "data,name\ndigits,Tür\ndigits,tür\ndigits,Tu\u0308r\ndigits,tor\n")
     assert [row.options is None for row in rows] == [False, True, True, False]
     assert rows[1].problem == (
-        "line 2 has the name 'Tür', which is the same folder on a disk that does not tell capitals apart; give each "
-        "model its own"
+        "line 2 has the name 'Tür', which many disks take for the same folder; give each model its own"
     )
 
 
