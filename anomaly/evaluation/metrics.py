@@ -94,7 +94,7 @@ def interval_by_kind(
 def _members(labels: Labels, kinds: Sequence[str]) -> dict[str, Labels]:
     """Of each kind of anomaly its images, and all normals."""
     kind_of = np.asarray(kinds, dtype=object)
-    return {kind: ~labels | (labels & (kind_of == kind)) for kind in sorted(set(kind_of[labels]))}
+    return {kind: ~labels | (kind_of == kind) for kind in sorted(set(kind_of[labels]))}
 
 
 def _interval(found: float, scores: ScoreArray, labels: Labels, parts: Sequence[str] | None) -> Interval:

@@ -17,6 +17,7 @@ from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Standing, Summary
 
 BASELINE_NAMES = {"pca": "PCA", "knn": "nearest neighbours"}
+NO_KIND = "no kind given"  # what anomalies are called whose kind is empty, as in a manifest
 NUM_HARDEST = 3  # kinds that are named
 _NEAR_GUESSING = 0.6  # AUROC
 _MOST = 0.5  # shares of the anomalies: fewer found is called missing most,
@@ -182,7 +183,7 @@ def kinds_sentence(summary: Summary) -> str | None:
     kinds = sorted(summary.auroc_by_kind.items(), key=lambda item: item[1])
     if len(kinds) < 2:
         return None
-    told = [f"{kind} {percent(value)} ({_span(summary.ci95_by_kind[kind])})" for kind, value in kinds]
+    told = [f"{kind or NO_KIND} {percent(value)} ({_span(summary.ci95_by_kind[kind])})" for kind, value in kinds]
     worst = ", ".join(told[:NUM_HARDEST])
     warning = "; guessing gives 50%" if kinds[0][1] < _NEAR_GUESSING else ""
     if len(kinds) <= NUM_HARDEST:

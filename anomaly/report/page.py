@@ -7,7 +7,7 @@ from anomaly.calibration import is_above
 from anomaly.evaluation.contradictions import outlying_term
 from anomaly.evaluation.results import Evaluation, Example
 from anomaly.evaluation.summary import Summary
-from anomaly.evaluation.verdict import BASELINE_NAMES, verdict_lines
+from anomaly.evaluation.verdict import BASELINE_NAMES, NO_KIND, verdict_lines
 from anomaly.report.detectability import detectability_png
 from anomaly.report.histogram import histogram_png
 from anomaly.report.pictures import ExamplePictures, draw_example
@@ -80,7 +80,7 @@ def _contenders(evaluation: Evaluation, summary: Summary) -> list[Bar]:
 def _kinds(summary: Summary) -> list[Bar]:
     """Those of anomalies, hardest first."""
     bars = (
-        Bar(kind, value, num_images=summary.num_by_kind[kind], interval=summary.ci95_by_kind[kind])
+        Bar(kind or NO_KIND, value, num_images=summary.num_by_kind[kind], interval=summary.ci95_by_kind[kind])
         for kind, value in summary.auroc_by_kind.items()
     )
     return sorted(bars, key=_auroc)

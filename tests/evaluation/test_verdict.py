@@ -398,6 +398,10 @@ def test_few_kinds_are_all_named_and_of_many_the_worst_and_the_best() -> None:
         "AUROC by kind of anomaly with 95% intervals, worst first: b 70.0% (65.0% to 75.0%), c 80.0% (75.0% to 85.0%), "
         "a 90.0% (85.0% to 95.0%)."
     )
+    assert kinds({"": 0.7, "a": 0.9}) == (
+        "AUROC by kind of anomaly with 95% intervals, worst first: no kind given 70.0% (65.0% to 75.0%), a 90.0% "
+        "(85.0% to 95.0%)."
+    )
     many = kinds({"a": 0.9, "b": 0.55, "c": 0.8, "d": 0.7})
     assert many == (
         "AUROC by kind of anomaly with 95% intervals, the worst 3 of 4: b 55.0% (50.0% to 60.0%), d 70.0% (65.0% to "

@@ -127,6 +127,8 @@ def test_it_tells_of_how_many_images_and_trainings_it_is() -> None:
     low, high = summarise(evaluation).ci95_by_kind["dent"]
     assert f" dent 3 65.0% {low:.1%} – {high:.1%} scratch 7 " in " ".join(by_kind)
     assert "fitted on 30 normal images" in " ".join(text)
+    without = render(make_evaluation(kinds=["good"] * 10 + [""] * 3 + ["scratch"] * 7))
+    assert " no kind given 3 65.0% " in " ".join(without.text.split())
 
 
 @pytest.mark.parametrize(
