@@ -33,6 +33,13 @@ def change_manifest(version: Path, change: Callable[[dict[str, object]], None]) 
     sum_again(version)
 
 
+def rename_weights(version: Path, name: bytes, other: bytes) -> None:
+    data = (version / layout.WEIGHTS).read_bytes()
+    assert name in data
+    (version / layout.WEIGHTS).write_bytes(data.replace(name, other))
+    sum_again(version)
+
+
 def refusal(version: Path, engine: str = "auto") -> str:
     with pytest.raises(CorruptBundleError) as refused:
         load_detector(version, device="cpu", engine=engine)
@@ -104,10 +111,16 @@ def test_weights_of_other_shapes_are_refused(copied: Path) -> None:
 
 def test_weights_in_other_places_are_refused(copied: Path) -> None:
     """The bytes are where they were, and have other names."""
-    data = (copied / layout.WEIGHTS).read_bytes()
-    (copied / layout.WEIGHTS).write_bytes(data.replace(b"G.project.0.weight", b"G.project.0.WEIGHT"))
-    sum_again(copied)
+    rename_weights(copied, b"G.project.0.weight", b"G.project.0.WEIGHT")
     assert "its weights do not fit its graph" in refusal(copied, "onnxruntime")
+    assert "its weights do not fit its manifest (2 arrays, the first is " in refusal(copied, "torch")
+
+
+def test_weights_of_places_in_other_places_are_refused(whole_places_dir: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(whole_places_dir / "1", tmp_path / "copied" / "1"))
+    rename_weights(copied, b"statistics.mean", b"statistics.MEAN")
+    assert "its weights do not fit its graph" in refusal(copied, "onnxruntime")
+    assert "its weights do not fit its manifest (2 arrays, the first is statistics.MEAN)" in refusal(copied, "torch")
 
 
 def test_terms_that_the_networks_do_not_give_are_refused(copied: Path) -> None:
