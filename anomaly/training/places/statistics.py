@@ -55,8 +55,8 @@ def preferred(aurocs: Sequence[float], num_pairs: int) -> int:
 def halves_of(parts: Sequence[int]) -> list[int]:
     """The half, 0 or 1, of each image, by the number of the part that it shows.
 
-    No part is in both, unless there is only one. The largest part is placed first, each where there are fewer images. So
-    images that each show a part of their own alternate.
+    No part is in both, unless there is only one. The largest part is placed first, each where there are fewer images.
+    So images that each show a part of their own alternate.
     """
     if len(set(parts)) == 1:
         return [number % 2 for number in range(len(parts))]
