@@ -32,9 +32,11 @@ _METHODS = {"bigan": "**BiGAN**", "pca": "PCA", "knn": "3-NN"}
 _PREFACE = """# Small and contaminated training sets
 
 `python -m benchmarks.small_sets --write docs/small-sets.md` makes this page of `benchmarks/results/small_sets.jsonl`.
-AUROC in % over the test split, one seed; PCA and 3-NN (nearest neighbours) learn from the same images. A tenth of the
-images each is taken for *select* and for *calibrate*, hidden anomalies with them. Each training is by the data set's
-recipe in docs/benchmarks.md, with `--steps 1000`, and with `--set training.augment=true` for fewer than 1,000 images.
+AUROC in % over the test split, one seed; PCA and 3-NN (nearest neighbours) learn from the same images. Some of the
+images are taken for [*select* and *calibrate*](guide.md#the-split), hidden anomalies with them: 7 and 12 of 50, and a
+tenth each of 1,000. Each training is by the data set's recipe in docs/benchmarks.md, with `--steps 1000`, and with
+`--set training.augment=true` for fewer than 1,000 images.
+"–": there are not so many normal images.
 """
 
 

@@ -31,6 +31,7 @@ CREATE TABLE files (
 CREATE INDEX by_state ON files (state, mtime_ns, path);
 CREATE TABLE watched (folder BLOB NOT NULL);
 """
+_ROOM = 2**19  # bytes; to note that 100 reports have arrived takes less
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,7 @@ def open_journal(path: Path, folder: Path) -> Iterator[Journal]:
         _prepare(connection, path, folder)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        _take_room(connection)
         yield Journal(path, connection)
 
 
@@ -172,6 +174,22 @@ def _prepare(connection: sqlite3.Connection, path: Path, folder: Path) -> None:
             raise UsageError(
                 f"{path} is the journal of the folder {os.fsdecode(known[0])}; give each folder a --journal of its own"
             )
+
+
+def _take_room(connection: sqlite3.Connection) -> None:
+    """Room on the disk for the next commits. Raises sqlite3.OperationalError where there is none.
+
+    Without it a watcher that is started again and again on a full disk would send the same reports at each start, and
+    could never note that they have arrived. What is written here is the part of the WAL file that they overwrite.
+    """
+    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()  # what a kill has left in the WAL file
+    connection.execute("PRAGMA secure_delete = OFF")  # else what is dropped is written once more, as zeros
+    with connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS room (id INTEGER PRIMARY KEY, bytes BLOB)")
+        connection.execute("INSERT OR REPLACE INTO room VALUES (1, zeroblob(?))", (_ROOM,))
+    with connection:
+        connection.execute("DROP TABLE room")
+    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """The journal keeps each state through the end of the process, and is one folder's and one process'."""
 
+import resource
 import sqlite3
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -115,3 +117,36 @@ def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
         open_journal(tmp_path / "no" / "journal", tmp_path),
     ):
         pass
+
+
+def test_a_journal_that_can_be_opened_has_room_to_note_reports(tmp_path: Path) -> None:
+    """Else each start on a full disk would send the same reports again. The disk is a limit on the size of files."""
+    arrivals = [Arrival(f"{n:09}.png", 10, (n * 7919) % 1000) for n in range(1000)]  # not in the order of their names
+    was_opened: list[bool] = []
+    for limit in (2**13, 2**16, 2**18, 2**20, 2**21, 2**23):
+        path = tmp_path / str(limit)
+        with open_journal(path, tmp_path) as journal:
+            journal.accept(arrivals)
+            journal.keep_scored([Report(a, f"{n:016}", {"path": "p" * 1500}) for n, a in enumerate(arrivals)])
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+        try:
+            was_opened.append(_note_100(path, tmp_path))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with open_journal(path, tmp_path) as journal:
+            assert journal.count("scored") == (900 if was_opened[-1] else 1000)
+    assert was_opened == sorted(was_opened)
+    assert set(was_opened) == {False, True}
+
+
+def _note_100(path: Path, folder: Path) -> bool:
+    """Whether the journal could be opened; then what follows must work, too."""
+    with ExitStack() as stack:
+        try:
+            journal = stack.enter_context(open_journal(path, folder))
+        except StorageError as error:
+            assert "Free some space" in str(error)  # noqa: PT017  # a small disk may be refused
+            return False
+        journal.keep_reported(journal.scored(100))
+    return True
