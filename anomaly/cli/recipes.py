@@ -160,6 +160,7 @@ def _told(contest: "Contest") -> str:
     stays = f"so {contest.best.name} stays"
     why = {
         ContestOutcome.BETTER: "better, beyond chance",
+        ContestOutcome.WORSE: f"worse, {stays}",
         ContestOutcome.NOT_CLEARLY: f"not clearly better, {stays}",
         ContestOutcome.BY_CHANCE: f"that may be chance, {stays}",
         ContestOutcome.WORSE_BY_ONE: f"but clearly worse by one way of spoiling, {stays}",

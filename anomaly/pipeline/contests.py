@@ -36,6 +36,8 @@ class ContestOutcome(StrEnum):
 
     BETTER = "better"
     """Clearly, beyond chance, and clearly worse by no way of spoiling: it is named in its place."""
+    WORSE = "worse"
+    """Beyond chance."""
     NOT_CLEARLY = "not clearly better"
     """By less than a point, or by no more than one of the normals could change."""
     BY_CHANCE = "perhaps by chance"
@@ -93,7 +95,9 @@ class TrialSummary:
         later, best = self.trials[place], self.trials[earlier]
         first, second = later.auroc or 0.0, best.auroc or 0.0
         interval = self.leads[place, earlier]
-        if not self._is_clear(first, second):
+        if interval[1] < 0:
+            outcome = ContestOutcome.WORSE
+        elif not self._is_clear(first, second):
             outcome = ContestOutcome.NOT_CLEARLY
         elif self._is_clear(best.drawn, later.drawn) or self._is_clear(best.moved, later.moved):
             outcome = ContestOutcome.WORSE_BY_ONE

@@ -10,6 +10,7 @@ from anomaly.pipeline.contests import Contest, ContestOutcome, Trial
     ("outcome", "why"),
     [
         (ContestOutcome.BETTER, "better, beyond chance"),
+        (ContestOutcome.WORSE, "worse, so a stays"),
         (ContestOutcome.NOT_CLEARLY, "not clearly better, so a stays"),
         (ContestOutcome.BY_CHANCE, "that may be chance, so a stays"),
         (ContestOutcome.WORSE_BY_ONE, "but clearly worse by one way of spoiling, so a stays"),

@@ -66,3 +66,14 @@ def test_each_later_one_is_held_against_the_best_before_it() -> None:
     assert [each.interval for each in summary.contests] == [(0.01, 0.2), (-0.01, 0.2), (0.001, 0.01)]
     assert summary.contests[0].lead == pytest.approx(0.1)
     assert summary.best is trials[1]
+
+
+@pytest.mark.parametrize(
+    ("high", "outcome"),
+    [(-0.001, ContestOutcome.WORSE), (0.0, ContestOutcome.NOT_CLEARLY)],
+    ids=["beyond chance", "not"],
+)
+def test_a_later_one_that_is_worse_beyond_chance_is_called_so(high: float, outcome: ContestOutcome) -> None:
+    trials = (tried("first", 0.8), tried("later", 0.7))
+    (contest,) = TrialSummary(trials, 20, 60, {(1, 0): (-0.2, high)}).contests
+    assert contest.outcome is outcome
