@@ -8,7 +8,6 @@ from rich.markup import escape
 
 from anomaly.cli.console import MAX_PIXELS, Data, MaxPixels, Normal, err, names, out, usage
 from anomaly.cli.data import say_data
-from anomaly.counted import counted
 
 
 def region(
@@ -38,7 +37,5 @@ def region(
         with err.status("looking at the normal images"):
             summary = propose_region(data, out_, normal=names(normal), max_pixels=max_pixels, on_data=say_data)
     out.print(f"wrote {escape(str(summary.mask))}: {summary.share:.0%} of the picture is inside")
-    out.print(
-        f"it follows from {counted(summary.num_pictures, 'image')}; look at {escape(str(summary.overlay))}: the "
-        "outside is dark"
-    )
+    for sentence in summary.sentences():
+        out.print(escape(sentence), soft_wrap=True)

@@ -15,7 +15,7 @@ from anomaly.config.region import Inside
 from anomaly.counted import counted
 from anomaly.data import Limits, Sample, describe, open_dataset, open_readable
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
-from anomaly.data.regions.proposal import MIN_PICTURES, SIDE, propose
+from anomaly.data.regions.proposal import MIN_PICTURES, SIDE, num_pieces, propose
 from anomaly.data.regions.reading import region_text
 from anomaly.errors import DataError, UsageError
 from anomaly.files import check_replaceable, storing, write_atomically
@@ -29,12 +29,26 @@ _DARKENED = 0.3
 
 @dataclass(frozen=True)
 class RegionSummary:
-    """The mask, the picture that shows it, how many normals it follows from, and the share that is inside."""
+    """The mask, the picture that shows it, and how many normals it follows from; the share inside, and its pieces."""
 
     mask: Path
     overlay: Path
     num_pictures: int
     share: float
+    num_pieces: int
+
+    def sentences(self) -> list[str]:
+        """What follows from the proposal, and what to look at."""
+        said = [
+            f"it follows from {counted(self.num_pictures, 'image')}; look at {self.overlay}: a defect where it is dark "
+            "cannot be found"
+        ]
+        if self.num_pieces > 1:
+            said.append(
+                f"it is in {self.num_pieces} pieces: where the pictures show one part, what lies between them is "
+                "probably a plain surface of it; correct the mask by hand then"
+            )
+        return said
 
 
 def with_region(sections: Sections, path: Path | None, samples: Sequence[Sample], limits: Limits) -> Sections:
@@ -102,7 +116,7 @@ def propose_region(
         out.parent.mkdir(parents=True, exist_ok=True)
         for path, content in contents.items():
             write_atomically(path, content)
-    return RegionSummary(out, overlay, len(pictures), share)
+    return RegionSummary(out, overlay, len(pictures), share, num_pieces(inside))
 
 
 def _holds(content: bytes, path: Path) -> bool:

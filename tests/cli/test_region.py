@@ -109,10 +109,22 @@ def test_a_proposal_can_be_trained_with(data: Path, tmp_path: Path) -> None:
     assert proposed[PART].mean() > 0.98
     assert proposed.mean() < 0.5
     assert f"{proposed.mean():.0%} of the picture is inside" in result.stdout
+    assert "region_overlay.png: a defect where it is dark cannot be found" in result.stdout
+    assert "pieces" not in result.stdout
     overlay = np.asarray(Image.open(tmp_path / "proposed" / "region_overlay.png"))
     assert overlay[~proposed].max() < 80
     assert overlay[proposed].max() > 130
     done("train", data, "--region", tmp_path / "proposed" / "region.png", "--out", tmp_path / "m", *TINY)
+
+
+def test_a_proposal_in_pieces_is_said_to_leave_out_what_lies_between(tmp_path: Path) -> None:
+    """A plain surface with a mark in each of two corners."""
+    rng, pictures = np.random.default_rng(0), np.full((30, 64, 64), 128, np.uint8)
+    for corner in (slice(6, 20), slice(44, 58)):
+        pictures[:, corner, corner] = np.kron(np.indices((7, 7)).sum(axis=0) % 2, np.ones((2, 2))) * 200
+    write_images(tmp_path / "plates", pictures + rng.integers(0, 4, pictures.shape, np.uint8))
+    told = done("region", tmp_path / "plates", "--out", tmp_path / "r.png").stdout
+    assert "it is in 2 pieces: where the pictures show one part" in told
 
 
 def test_no_proposal(tmp_path: Path, data: Path) -> None:

@@ -53,6 +53,13 @@ def propose(pictures: NDArray[np.float32]) -> tuple[Inside | None, float]:
     return (inside if MIN_SHARE <= share <= MAX_SHARE else None), share
 
 
+def num_pieces(inside: Inside) -> int:
+    """How many pieces a region has that do not touch each other."""
+    from scipy import ndimage
+
+    return int(ndimage.label(inside)[1])
+
+
 def _deviation(picture: NDArray[np.float32], window: float) -> NDArray[np.float64]:
     """The standard deviation of the pixels about each, weighted by a Gaussian of this standard deviation."""
     from scipy import ndimage
