@@ -75,7 +75,7 @@ class TrialSummary:
         """The first, unless a later one is better than it. None where all failed."""
         tried = [trial for trial in self.trials if trial.auroc is not None]
         better = [contest.later for contest in self.contests if contest.outcome is ContestOutcome.BETTER]
-        return next(iter([*reversed(better), *tried]), None)
+        return better[-1] if better else next(iter(tried), None)
 
     @property
     def contests(self) -> list[Contest]:
