@@ -100,7 +100,7 @@ Fdr = Annotated[
     typer.Option(
         parser=share,
         metavar="SHARE",
-        help="Also flag so that at most this share of the flagged are false alarms.",
+        help="Also flag so that on average at most this share of the flagged are false alarms.",
     ),
 ]
 

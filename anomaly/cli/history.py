@@ -43,6 +43,12 @@ def history_export(
             f"{made.num_flagged_normals} of the {num_normal} normal images had been flagged. If more of these than of "
             "others were looked at, thresholds made from them are too high: correct all images of some hours instead"
         )
+    if made.num_flagged_anomalous:
+        err.print(
+            f"{made.num_flagged_anomalous} of the {made.num_evaluate_anomalous} anomalous images had been flagged. If "
+            "images that passed were looked at less, defects that the model misses are missing here, and AUROC and the "
+            "share that is found look better than they are"
+        )
     if made.num_missing:
         err.print(counted(made.num_missing, "corrected image has no file there", "corrected images have no file there"))
 

@@ -5,6 +5,8 @@ image the share of the other class's images that it is ranked rightly against, a
 their mean, over the normals as over the anomalies. Its variance is that of these means over independent units, which
 are the images, or the parts where several images show one (DeLong et al. 1988, Biometrics 44, 837–845; with units:
 Obuchowski 1997, Biometrics 53, 567–578). Few units are allowed for by Student's t (Satterthwaite's degrees of freedom).
+Where parts have unlike numbers of pictures, a few of them may decide the AUROC: then as many units count as there would
+be of equal ones that make it as sure, (Σ pictures)² / Σ pictures² (Kish 1965, Survey Sampling).
 
 That variance is too small, by chance, where few anomalies happen to be ranked nearly perfectly. So the interval of one
 AUROC is the wider one, at either end, of that by placements, on the logit scale, and of Newcombe's method 5 (2006,
@@ -36,11 +38,13 @@ Interval = tuple[float, float]
 def auroc_interval(found: float, placed: FloatArray, labels: Labels, parts: Sequence[str] | None = None) -> Interval:
     """The interval of an AUROC; `placed` (n,) are its placements, `parts` (n,) as `image_metrics` takes them."""
     spread = _spread(placed - found, labels, parts)
+    if found in (0.0, 1.0):
+        return _exact(found, spread.num_pairs)
     fewest = min(spread.num_normal, spread.num_anomalous)
     if fewest < 2:
         return _exact(found, 1)  # of one unit nothing tells how others differ
     assumed = _assumed(found, spread.num_normal, spread.num_anomalous)
-    if spread.variance > 0 and 0 < found < 1:
+    if spread.variance > 0:
         half = spread.quantile * np.sqrt(spread.variance) / (found * (1 - found))
         own = float(expit(logit(found) - half)), float(expit(logit(found) + half))
     else:
@@ -90,12 +94,17 @@ def _share_below(rising: NDArray[np.floating], scores: NDArray[np.floating]) -> 
 
 
 class _Spread(NamedTuple):
-    """Of a difference of means: its variance, the quantile of Student's t, and how many units each class has."""
+    """Of a difference of means: its variance, the quantile of Student's t, and how many units each class has.
+
+    `num_normal` and `num_anomalous` count as many as there would be of equal ones. `num_pairs` is the number of units
+    of the smaller class, whatever their sizes: so many pairs share no unit.
+    """
 
     variance: float
     quantile: float
-    num_normal: int
-    num_anomalous: int
+    num_normal: float
+    num_anomalous: float
+    num_pairs: int
 
 
 def _spread(deviations: FloatArray, labels: Labels, parts: Sequence[str] | None, unlike: float = 0.0) -> _Spread:
@@ -104,18 +113,26 @@ def _spread(deviations: FloatArray, labels: Labels, parts: Sequence[str] | None,
     `unlike` is the deviation of a further unit of each class, of the usual size.
     """
     units = _units(len(labels), parts)
-    sums, variances, nums = [], [], []
+    sums, variances, nums, counts = [], [], [], []
     for own in (~labels, labels):
-        num = len(np.unique(units[own]))
+        shares = np.bincount(units[own], minlength=len(labels)) / own.sum()
         sums.append(np.bincount(units[own], weights=deviations[own], minlength=len(labels)) / own.sum())
-        squares = float(np.square(sums[-1]).sum()) + (unlike / num) ** 2
-        variances.append(squares * num / max(num - 1, 1))
-        nums.append(num)
+        evenness = float(np.square(shares).sum())
+        is_there = shares > 0
+        left = 1 - 2 * shares[is_there] + evenness  # of the variance of each one: a large one pulls the mean along
+        nums.append(1 / evenness)
+        counts.append(int(is_there.sum()))
+        if counts[-1] < 2:
+            variances.append(0.0)
+            continue
+        squares = float((np.square(sums[-1][is_there]) / left).sum())
+        variances.append(squares + (unlike * evenness) ** 2 / (1 - evenness))
     together = sum(variances)
     if not together:
-        return _Spread(0.0, _Z, *nums)
+        return _Spread(0.0, _Z, nums[0], nums[1], min(counts))
     freedom = together**2 / sum(each**2 / max(num - 1, 1) for each, num in zip(variances, nums, strict=True))
-    return _Spread(max(together + 2 * float(sums[0] @ sums[1]), 0.0), float(t.isf(_TAIL, freedom)), *nums)
+    variance = max(together + 2 * float(sums[0] @ sums[1]), 0.0)
+    return _Spread(variance, float(t.isf(_TAIL, freedom)), nums[0], nums[1], min(counts))
 
 
 def _units(num: int, parts: Sequence[str] | None) -> NDArray[np.intp]:
@@ -127,7 +144,7 @@ def _units(num: int, parts: Sequence[str] | None) -> NDArray[np.intp]:
     return np.array([numbers[name] for name in named])
 
 
-def _assumed(share: float, num_normal: int, num_anomalous: int) -> Interval:
+def _assumed(share: float, num_normal: float, num_anomalous: float) -> Interval:
     """Where the AUROC lies at most 1.96 of its own standard errors from `share`, by Hanley and McNeil's variance."""
     mean = (num_normal + num_anomalous) / 2
 
@@ -140,7 +157,7 @@ def _assumed(share: float, num_normal: int, num_anomalous: int) -> Interval:
     return low, high
 
 
-def _exact(share: float, num_pairs: int) -> Interval:
+def _exact(share: float, num_pairs: float) -> Interval:
     """The interval of Clopper and Pearson (1934) for an AUROC, as a share of `num_pairs` independent pairs.
 
     `num_pairs` is the size of the smaller class: so many pairs of a normal and an anomaly share no image. If all

@@ -34,7 +34,20 @@ from anomaly.pipeline.record import sizes_of
 
 _MIDDLE = 0.5
 _UNLIKE = "These calibration images are unlike those before: "  # how the warning begins, by which it is known again
+_LOWER = "Fewer of these calibration images are anomalous than chance explains: "  # likewise
 _UNREADABLE = "given to calibrate could not be read"  # likewise, a part of it
+
+_WHY_HIGH = (
+    "All calibration images must be good ones: with defective ones among them the threshold is too high, and defects "
+    "are missed. If they are all good, the light, the camera or the lot has changed, and this version is right for the "
+    "new images"
+)
+_WHY_LOW = (
+    "If good images were left out because they had been flagged, the threshold is too low, and there will be more "
+    "false alarms than asked for: calibrate with all good images of some hours, flagged ones too. If none was left "
+    "out, the images have changed, or defective ones had calibrated before, and this version is right for the new "
+    "images"
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ class CalibrationSummary:
 
     `old` is the version that it is made from. With groups, `num_unused` images are left out because one picture of each
     new part calibrates. `remarks` are sentences on how files were read, and on what was left away. `unlike` warns where
-    the old version calls more of the new images anomalous than chance explains; the manifest has it, too.
+    the old version calls more of the new images anomalous than chance explains, or fewer; the manifest has it, too.
     """
 
     bundle: Bundle
@@ -122,7 +135,7 @@ def calibrate_bundle(
         }
     )
     calibration = Calibration.fit(scores)
-    unlike = warning_of_unlike(contents.calibration, calibration, bundle.version)
+    unlike = _unlike(bundle, calibration)
     manifest = bundle.manifest.model_copy(
         update={
             "data": record,
@@ -164,8 +177,15 @@ def _with_graph(bundle: Bundle) -> Contents:
 
 
 def _still_true(bundle: Bundle, new: Calibration) -> list[str]:
-    """The warnings of the old version that the new calibration does not outdate."""
-    outdated = (NO_VERDICTS, _UNLIKE) if _scores_lower(bundle.contents.calibration, new) else (NO_VERDICTS,)
+    """The warnings of the old version that the new calibration does not outdate.
+
+    Where more of the new images than chance explains score below the middle of the old ones, what was said of high
+    scores no longer holds: as where a lot of defective parts had calibrated. Likewise of low ones.
+    """
+    old = bundle.contents.calibration
+    num_above = int((old.p_values(new.scores) <= _MIDDLE).sum())
+    fewest, most = false_alarms_by_chance(_MIDDLE, old.num_calibration, new.num_calibration)
+    outdated = (NO_VERDICTS, *([_UNLIKE] if num_above < fewest else []), *([_LOWER] if num_above > most else []))
     return [
         warning
         for warning in bundle.manifest.warnings
@@ -173,36 +193,37 @@ def _still_true(bundle: Bundle, new: Calibration) -> list[str]:
     ]
 
 
-def _scores_lower(old: Calibration, new: Calibration) -> bool:
-    """Whether more of the new images than chance explains score below the middle of the old ones.
-
-    Then what was said of the old ones no longer holds: as where a lot of defective parts had calibrated.
-    """
-    num_above = int((old.p_values(new.scores) <= _MIDDLE).sum())
-    return num_above < false_alarms_by_chance(_MIDDLE, old.num_calibration, new.num_calibration)[0]
+def _unlike(bundle: Bundle, new: Calibration) -> str | None:
+    """The `warning_of_unlike`; none of lower scores where the old ones were warned of as high, which explains it."""
+    warning = warning_of_unlike(bundle.contents.calibration, new, bundle.version)
+    was_high = any(before.startswith(_UNLIKE) for before in bundle.manifest.warnings)
+    return None if warning and warning.startswith(_LOWER) and was_high else warning
 
 
 def warning_of_unlike(old: Calibration, new: Calibration, version: int) -> str | None:
-    """The warning that the old version calls more of the new images anomalous than chance explains; else None.
+    """The warning that the old version calls more of the new images anomalous than chance explains, or fewer; or None.
 
     At the default false-alarm rate, or, where the old version has no threshold for it, at the least for which it has.
-    What is expected is the rate that its threshold has, K / (n_cal + 1), which may be half of alpha.
+    What is expected is the rate that its threshold has, K / (n_cal + 1), which may be half of alpha. It is the most
+    only where several images have the threshold's own score: any number may, and none of them is above it.
     """
     alpha = max(ALPHA, old.smallest_p)
     threshold = old.threshold(alpha)
+    if threshold is None:
+        return None
     num_found = int(np.sum(is_above(new.scores, threshold)))
-    most = false_alarms_by_chance(alpha, old.num_calibration, new.num_calibration)[1]
-    if threshold is None or num_found <= most:
+    fewest, most = false_alarms_by_chance(alpha, old.num_calibration, new.num_calibration)
+    is_high, is_tied = num_found > most, sum(int((each.scores == threshold).sum()) for each in (old, new)) > 1
+    if not is_high and (num_found >= fewest or is_tied):
         return None
     expected = num_allowed(alpha, old.num_calibration) / (old.num_calibration + 1) * new.num_calibration
     told = f"about {expected:.0f} are" if expected > 0.5 else "fewer than one is"
+    limit = f"up to {most}" if is_high else f"no fewer than {fewest}"
     is_now = "there is none now" if (now_at := new.threshold(alpha)) is None else f"it is {now_at:.6g} now"
     return (
-        f"{_UNLIKE}version {version} calls {num_found} of {new.num_calibration} anomalous. At a false-alarm rate of "
-        f"{alpha:.3g} {told} expected, and chance explains up to {most}. The "
-        f"threshold was {threshold:.6g} at this rate, and {is_now}. All calibration images must be good ones: with "
-        "defective ones among them the threshold is too high, and defects are missed. If they are all good, the light, "
-        "the camera or the lot has changed, and this version is right for the new images"
+        f"{_UNLIKE if is_high else _LOWER}version {version} calls {num_found} of {new.num_calibration} anomalous. At a "
+        f"false-alarm rate of {alpha:.3g} {told} expected, and chance explains {limit}. The "
+        f"threshold was {threshold:.6g} at this rate, and {is_now}. {_WHY_HIGH if is_high else _WHY_LOW}"
     )
 
 

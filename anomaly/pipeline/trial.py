@@ -5,6 +5,7 @@ scored as they are and spoilt: by kinds of drawn defects that no recipe with pre
 part of the picture at a wrong place, which nothing drawn betrays. No picture of a test split is read.
 """
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -201,7 +202,10 @@ def _leads(tried: Sequence[_JudgedScores | None], shown: list[str]) -> dict[tupl
 
 
 def _split(dataset: Dataset, samples: Sequence[Sample], seed: int) -> tuple[Dataset, list[Sample]]:
-    """A training split to learn from, and the normals to judge by, which show other parts."""
+    """A training split to learn from, and the normals to judge by, which show other parts.
+
+    Of equal files one judges, and none of them is learnt from: what a recipe has learnt by heart would judge it.
+    """
     rng = np.random.default_rng(seed)
     parts = np.array(dataset.parts_of([sample.path for sample in samples]) or [sample.path for sample in samples])
     order = rng.permutation(np.unique(parts))
@@ -211,6 +215,11 @@ def _split(dataset: Dataset, samples: Sequence[Sample], seed: int) -> tuple[Data
         _drawn(samples, mask, most, rng)
         for mask, most in zip((~is_held_out, is_held_out), (MOST_LEARNT, MOST_JUDGED), strict=True)
     )
+    by_content: dict[tuple[object, ...], Sample] = {}
+    for sample in judged:
+        by_content.setdefault(_content(sample), sample)
+    judged = list(by_content.values())
+    learnt = [sample for sample in learnt if _content(sample) not in by_content]
     if len(learnt) < FEWEST_LEARNT or len(judged) < FEWEST_JUDGED:
         raise DataError(
             f"{dataset.name}: recipes need at least {FEWEST_LEARNT} normal images to learn from and {FEWEST_JUDGED} "
@@ -218,6 +227,16 @@ def _split(dataset: Dataset, samples: Sequence[Sample], seed: int) -> tuple[Data
             f"{FEWEST_LEARNT + FEWEST_JUDGED} are enough where each image shows a part of its own"
         )
     return replace(dataset, samples=tuple(replace(sample, split="train") for sample in learnt)), judged
+
+
+def _content(sample: Sample) -> tuple[object, ...]:
+    """What equal files have in common; of one that cannot be read its path, and the others say why."""
+    if sample.pixels is not None:
+        return sample.pixels.shape, hashlib.sha256(sample.pixels.tobytes()).digest()
+    try:
+        return (hashlib.sha256(Path(sample.path).read_bytes()).digest(),)
+    except OSError:
+        return (sample.path,)
 
 
 def _drawn(samples: Sequence[Sample], mask: NDArray[np.bool_], most: int, rng: np.random.Generator) -> list[Sample]:

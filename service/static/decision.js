@@ -20,7 +20,8 @@ function show() {
   find("alpha-value").textContent = percent(desk.alpha);
   find("alpha-meaning").textContent =
     `An image is called anomalous if hardly any normal image scores as high: of normal images, at most ` +
-    `${percent(desk.alpha)} are called so in the long run.`;
+    `${percent(desk.alpha)} are called so, on average over models. One model may call more or fewer so: ` +
+    "the fewer images have calibrated it, the further off it may be.";
   const [piece] = desk.pieces("none");
   say("alpha-shortage", piece ? whyNone(...piece) : "");
   say("outdated", outdatedText());

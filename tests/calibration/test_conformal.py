@@ -1,8 +1,10 @@
 """The guarantee on false alarms: p-values, thresholds and false-discovery control against their definitions."""
 
 import math
+import re
 from fractions import Fraction
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,6 +121,29 @@ def test_a_shortage_says_how_many_are_needed_and_how_many_there_are() -> None:
     message = calibration.shortage(0.01) or ""
     for part in ("alpha = 0.01", "at least 99 ", "has 19;", "anomaly calibrate"):
         assert part in message
+
+
+def test_of_one_model_the_share_of_false_alarms_is_what_the_page_says() -> None:
+    """Scores are uniform, so that 1 - t of the normals lie above a threshold t: on average alpha, in one model not."""
+    page = (Path(__file__).parents[2] / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\d,]+) \| (.*?) \| (.*?) \| (.*?) \|$", page.partition("**One model.**")[2], re.MULTILINE)
+    told = {int(n.replace(",", "")): cells for n, *cells in rows}
+    assert {19, 99, 592} <= told.keys()
+    rng = np.random.default_rng(0)
+    for n in (19, 99, 592):
+        sets = np.sort(rng.random((4000, n)))
+        for alpha, cell in zip((0.01, 0.05, 0.1), told[n], strict=True):
+            thresholds = [Calibration(scores).threshold(alpha) for scores in sets]
+            if thresholds[0] is None:
+                assert cell == "no threshold"
+                continue
+            shares = 1 - np.array(thresholds, np.float64)
+            assert alpha / 2 < shares.mean() < alpha * 1.05
+            assert (shares > alpha).mean() > 0.25
+            low, high = map(float, re.findall(r"[\d.]+", cell))
+            assert (
+                0.94 < ((shares >= (low - 0.05) / 100) & (shares <= (high + 0.05) / 100)).mean() < 0.985
+            )  # 0.0 % is rounded
 
 
 def test_fit_sorts_and_keeps_what_it_was_given() -> None:

@@ -47,6 +47,10 @@ def test_corrections_calibrate_and_evaluate(bigan_dir: Path, tmp_path: Path, mon
     listed = re.search(r"(\d+) normal images to calibrate with; to evaluate on, (\d+) normal and 20", said.stdout)
     assert listed
     num_calibrate, num_normal = map(int, listed.groups())
+    assert re.search(
+        r"of the 20 anomalous images had been flagged\. If images that passed were looked at less",
+        " ".join(said.stderr.split()),
+    )
     assert num_calibrate + num_normal == 35
     done(*calibrate)
     assert load(tmp_path / "models" / "line").contents.calibration.num_calibration == num_calibrate

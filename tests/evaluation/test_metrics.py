@@ -189,6 +189,31 @@ def test_parts_of_unlike_numbers_of_pictures_agree_with_a_plain_cluster_bootstra
     assert found.auroc_ci95[0] < low  # of fifteen parts the bootstrap knows too little of how others differ
 
 
+@pytest.mark.parametrize(("num_large", "pictures"), [(1, 100), (2, 20)])
+def test_a_few_parts_with_most_of_the_pictures_do_not_make_the_interval_too_narrow(
+    num_large: int, pictures: int
+) -> None:
+    """20 parts of either class, of which some have nearly all pictures: counted as one each, 48 and 84 % held it."""
+    sizes = np.tile(np.r_[np.full(num_large, pictures), np.ones(20 - num_large, int)], 2)
+    shown = np.repeat(np.arange(40), sizes)
+    labels = shown >= 20
+    parts = [str(part) for part in shown]
+    held = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        scores = 0.8**0.5 * rng.normal(size=40)[shown] + 0.2**0.5 * rng.normal(size=len(shown))
+        low, high = image_metrics(scores + 2**0.5 * ndtri(0.8) * labels, labels, parts=parts).auroc_ci95
+        held += low <= 0.8 <= high
+    assert held >= 186
+
+
+def test_a_perfect_ranking_of_parts_is_as_sure_whatever_their_numbers_of_pictures() -> None:
+    """All of 20 parts ranked rightly: each pair of other parts is, whether or not they have more pictures."""
+    shown = np.repeat(np.arange(40), np.tile(np.r_[100, np.ones(19, int)], 2))
+    found = image_metrics(shown.astype(float), shown >= 20, parts=[str(part) for part in shown]).auroc_ci95
+    assert found == pytest.approx((0.025 ** (1 / 20), 1))
+
+
 def test_each_kind_stands_against_all_normals() -> None:
     scores = np.array([1.0, 2.0, 3.0, 0.0, 9.0])
     labels = np.array([False, False, True, True, True])

@@ -4,6 +4,8 @@ import json
 import sys
 from pathlib import Path
 from shutil import copytree
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from anomaly.calibration import Calibration
 from anomaly.data import ragged
 from anomaly.errors import DataError, UsageError
 from anomaly.inference import EngineName, load_detector
-from anomaly.pipeline.calibrate import calibrate_bundle, warning_of_unlike
+from anomaly.pipeline.calibrate import _still_true, _unlike, calibrate_bundle, warning_of_unlike
 from anomaly.pipeline.reading import ReadingWatch
 from tests.bundle.copies import sum_again
 from tests.digit_images import Pixels, digits, normals, write_images
@@ -108,3 +110,49 @@ def test_as_many_are_expected_as_the_threshold_lets_pass(num_calibration: int, t
     warning = warning_of_unlike(old, Calibration.fit(np.full(100, 1000.0)), version=3)
     assert warning is not None
     assert told in warning
+
+
+def after(old: Calibration, *warnings: str) -> Any:
+    """A version 3 with this calibration, and what its manifest warns of."""
+    return SimpleNamespace(
+        version=3, contents=SimpleNamespace(calibration=old), manifest=SimpleNamespace(warnings=list(warnings))
+    )
+
+
+def test_images_of_which_the_flagged_were_left_out_are_warned_of_and_chance_seldom_is() -> None:
+    """Their threshold lets nearly twice as many false alarms pass as was asked for: those that were left out, too."""
+    num_told = {True: 0, False: 0}
+    rates = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        old = Calibration.fit(rng.normal(size=592))
+        good = rng.normal(size=400)
+        for only_passed in num_told:
+            kept = good[good <= (old.threshold(0.05) or 0.0)] if only_passed else good
+            warning = warning_of_unlike(old, Calibration.fit(kept[:200]), version=3)
+            num_told[only_passed] += warning is not None
+            if only_passed:
+                assert "calls 0 of 200 anomalous. At a false-alarm rate of 0.05 about 10 are expected" in str(warning)
+                assert "left out because they had been flagged, the threshold is too low" in str(warning)
+                rates.append((rng.normal(size=500) > (Calibration.fit(kept[:200]).threshold(0.05) or 0.0)).mean())
+    assert num_told[True] == 200
+    assert num_told[False] <= 10
+    assert np.mean(rates) > 0.08
+
+
+def test_equal_scores_at_the_threshold_are_no_sign_that_any_were_left_out() -> None:
+    old = Calibration.fit(np.repeat([0.0, 1.0], [500, 500]))
+    assert warning_of_unlike(old, Calibration.fit(np.repeat([0.0, 1.0], [100, 100])), version=3) is None
+    assert warning_of_unlike(old, Calibration.fit(np.zeros(200)), version=3) is None
+
+
+def test_low_scores_after_high_ones_are_no_second_warning_and_end_as_the_scores_rise() -> None:
+    """Good images after a lot of defective ones score lower: the warning of the lot goes, and that is all."""
+    old, low, high = (Calibration.fit(np.arange(200.0) + shift) for shift in (0, -60, 60))
+    (is_high, is_low) = (str(_unlike(after(old), each)) for each in (high, low))
+    assert is_high.startswith("These calibration images are unlike")
+    assert is_low.startswith("Fewer of these calibration images are anomalous than")
+    assert _unlike(after(old, is_high), low) is None
+    assert _still_true(after(old, is_high, is_low, "other"), low) == [is_low, "other"]
+    assert _still_true(after(old, is_high, is_low, "other"), high) == [is_high, "other"]
+    assert _still_true(after(old, is_high, is_low, "other"), old) == [is_high, is_low, "other"]

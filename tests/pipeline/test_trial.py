@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -107,6 +108,21 @@ def test_learnt_and_judged_show_other_parts_and_no_test_image(
     tens = [{Path(path).name[:-5] for path in paths} for paths in (names, learnt_from[0])]
     assert not tens[0] & tens[1]
     assert len(names) + len(learnt_from[0]) == len(open_dataset(str(root)).train_normals())
+
+
+def test_of_copies_one_judges_and_none_is_learnt_from(tmp_path: Path) -> None:
+    """Each picture three times: of 36 that were drawn to judge all had a copy among those that were learnt from."""
+    write_images(tmp_path / "d", np.concatenate([digits("train", "0")[:60]] * 3))
+    in_files = open_dataset(str(tmp_path / "d"))
+    pictures = {sample.path: np.array(Image.open(sample.path)) for sample in in_files.train_normals()}
+    in_memory = replace(in_files, samples=tuple(replace(s, pixels=pictures[s.path]) for s in in_files.samples))
+    for dataset in (in_files, in_memory):
+        learnt, judged = trial._split(dataset, dataset.train_normals(), seed=0)
+        own, known = ([pictures[s.path].tobytes() for s in samples] for samples in (judged, learnt.samples))
+        assert len(own) == len(set(own)) > 25
+        assert not set(own) & set(known)
+        assert len(set(own) | set(known)) == 60
+        assert [s.path for s in judged] == sorted(s.path for s in judged)
 
 
 def test_each_recipe_is_judged_on_the_same_pictures_and_nothing_is_left(

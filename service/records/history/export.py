@@ -45,13 +45,14 @@ class Corrected:
 
 @dataclass(frozen=True)
 class Export:
-    """How many images went where; corrected ones without a file; and those written normals that had been flagged."""
+    """How many images went where; corrected ones without a file; and of those written, how many had been flagged."""
 
     num_calibrate: int
     num_evaluate_normal: int
     num_evaluate_anomalous: int
     num_missing: int
     num_flagged_normals: int
+    num_flagged_anomalous: int
 
 
 def export_corrections(
@@ -93,12 +94,14 @@ def export_corrections(
     rows = [_row(path, digest, corrected[digest]) for digest, path in found.items()]
     _write(out, sorted(rows))
     places = [(label, split) for _, label, split, _ in rows]
+    flagged = [corrected[each].label for each in found if corrected[each].was_flagged]
     return Export(
         num_calibrate=places.count(("normal", "train")),
         num_evaluate_normal=places.count(("normal", "test")),
         num_evaluate_anomalous=places.count(("anomalous", "test")),
         num_missing=len(corrected) - len(found),
-        num_flagged_normals=sum(corrected[each].was_flagged for each in found if corrected[each].label == "normal"),
+        num_flagged_normals=flagged.count("normal"),
+        num_flagged_anomalous=flagged.count("anomalous"),
     )
 
 
