@@ -124,6 +124,11 @@ def read_keys(path: Path) -> tuple[Key, ...]:
                 raise UsageError(
                     f"{path}, line {number}: there is a key called {key.name} already; rename one of them."
                 )
+            if same := [other.name for other in keys.values() if other.sha256 == key.sha256]:
+                raise UsageError(
+                    f"{path}, line {number}: the key {key.name} has the SHA-256 of the key {same[0]}, so it is one key "
+                    "with two names; delete one of the lines, or make a key of its own for each."
+                )
             keys[key.name] = key
     return tuple(keys.values())
 

@@ -89,6 +89,8 @@ def test_comments_and_the_mode_of_the_file_are_kept(file: Path) -> None:
         ("name score secret", "is no SHA-256"),
         (f"name score {'A' * 64}", "is no SHA-256"),
         (f"name score {HASH}\nname admin {HASH}", "line 2: there is a key called name already"),
+        (f"old score {HASH} 2020-02-29\nnew score {HASH}", "line 2: the key new has the SHA-256 of the key old"),
+        (f"new score {HASH}\nold score {HASH} 2020-02-29", "line 2: the key old has the SHA-256 of the key new"),
     ],
 )
 def test_a_line_that_is_no_key_is_named_with_its_reason(file: Path, line: str, reason: str) -> None:
@@ -188,10 +190,15 @@ def test_reloading_takes_new_keys_forgets_removed_ones_and_survives_a_broken_fil
     assert (ring.find(first) is None, ring.find(second) is None) == (False, True)
     ring.reload()
     assert (ring.find(first) is None, ring.find(second) is None) == (True, False)
-    file.write_text("nonsense\n")
-    ring.reload()
-    assert ring.find(second)
-    assert "the keys stay as they were" in caplog.text
+    copied = file.read_text().replace("second", "copy").rstrip() + "  2020-02-29\n"
+    for broken in ("nonsense\n", file.read_text() + copied):
+        caplog.clear()
+        file.write_text(broken)
+        ring.reload()
+        found = ring.find(second)
+        assert found
+        assert (found.name, found.has_expired) == ("second", False)
+        assert "the keys stay as they were" in caplog.text
     file.unlink()
     ring.reload()
     assert ring.find(second)
