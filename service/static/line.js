@@ -4,12 +4,14 @@
 // itself. What is neither good nor bad looks like neither. It says what the server said: the slider has no part in it.
 
 import { Problem, ask, withQuery } from "./api.js";
+import { keepAwake, pause } from "./awake.js";
 import { find, showName } from "./dom.js";
 import { scoreFile } from "./form.js";
-import { chosenModel, keepsHistory, whyNone, whyNotNow } from "./models.js";
+import { chosenModel, keepsHistory, whyNone } from "./models.js";
 import { waitTexts } from "./pace.js";
 import { notKept } from "./record.js";
 import { Queue } from "./queue.js";
+import { whyNotNow } from "./standing.js";
 
 const POLL_MS = 1000;
 const LOOK_MS = 5000; // whether the model can still judge: the history keeps its last verdict, whatever becomes of it
@@ -157,32 +159,4 @@ function show(state, { why = "", name = "", time = null } = {}) {
 function timeText(time) {
   const isToday = time.toDateString() === new Date().toDateString();
   return isToday ? time.toLocaleTimeString() : time.toLocaleString();
-}
-
-// Ends early when the network is back, or somebody looks at the tab again.
-function pause(ms, signal) {
-  return new Promise((resolve) => {
-    const ending = new AbortController();
-    const end = () => {
-      clearTimeout(timer);
-      ending.abort();
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    for (const [target, kind] of [[window, "online"], [document, "visibilitychange"], [signal, "abort"]]) {
-      target.addEventListener(kind, end, { signal: ending.signal });
-    }
-  });
-}
-
-// A screen that goes dark says nothing. Browsers may refuse, and take the lock back when the tab is hidden.
-function keepAwake(signal) {
-  const hold = async () => {
-    if (document.hidden) return;
-    const lock = await navigator.wakeLock?.request("screen").catch(() => null);
-    if (signal.aborted) lock?.release();
-    else signal.addEventListener("abort", () => lock?.release());
-  };
-  hold();
-  document.addEventListener("visibilitychange", hold, { signal });
 }

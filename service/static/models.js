@@ -6,6 +6,7 @@ import { detectabilityOf } from "./detectability.js";
 import { find, make, named, say } from "./dom.js";
 import { textOf } from "./markdown.js";
 import { png } from "./png.js";
+import { currentOf, isLoaded, isLoading, lackOf, optionOf } from "./standing.js";
 
 const POLL_MS = 1000;
 const DETECTABILITY = "How small a defect is found"; // the heading of a card's section
@@ -27,12 +28,6 @@ export function whyNone() {
   if (wanted) return lackOf(wanted, models);
   if (chosenModel()) return "";
   return models.length ? "No model of this server could be loaded." : "There is no model on this server.";
-}
-
-/** Ask why a model gives no verdict at the moment, "" if it does. Raises Problem. */
-export async function whyNotNow(name, options) {
-  const now = await ask("models", options);
-  return lackOf(name, now.models);
 }
 
 /** It has been seen that another model is chosen: it stays so. */
@@ -147,18 +142,12 @@ async function readModels() {
 function tellWhoIsGone(before, chosen) {
   const lost = tickedModels().filter((name) => name !== chosen.name && !models.some((each) => isOf(name, each)));
   const texts = lost.map((name) => `${lackOf(name, models)} It is not compared any more.`);
-  if (before && before !== chosen.name) texts.unshift(`${lackOf(before, models)} The model ${chosen.name} is chosen instead.`);
+  const isOther = before && before !== chosen.name;
+  if (isOther) texts.unshift(`${lackOf(before, models)} The model ${chosen.name} is chosen instead.`);
   if (texts.length || wanted === chosen.name) say("model-gone", texts.join(" "));
 }
 
 const isOf = (name, model) => model.name === name && isLoaded(model);
-
-function lackOf(name, all) {
-  const model = all.find((each) => each.name === name);
-  if (model && isLoaded(model)) return "";
-  if (model && isLoading(model)) return `The model ${name} is being loaded.`;
-  return `The model ${name} ${model ? "could not be loaded" : "is not on this server"}.`;
-}
 
 // Those that are loaded, but the chosen one; what was ticked stays ticked.
 function offerOthers() {
@@ -185,15 +174,3 @@ const tickedModels = () => [...find("compare-models").querySelectorAll(":checked
 
 const versionOf = (name, version) =>
   models.find((model) => model.name === name)?.versions.find((each) => each.version === version);
-const currentOf = (model) => model.versions.find(({ version }) => version === model.current);
-const isLoaded = (model) => currentOf(model).status === "loaded";
-const isLoading = (model) => currentOf(model).status === "loading";
-
-function optionOf(model) {
-  const { status, version, message } = currentOf(model);
-  const told = { loading: "is being loaded", failed: `version ${version} could not be loaded` };
-  const option = new Option(`${model.name} · ${told[status] ?? `version ${version}`}`, model.name);
-  option.title = status === "failed" ? message : "";
-  option.disabled = !isLoaded(model);
-  return option;
-}
