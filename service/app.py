@@ -114,6 +114,7 @@ def create_app(
         history=kept,
     )
     telemetry.watch_queue(lambda: admission.num_images, lambda: admission.age_s)
+    telemetry.watch_keys(keyring.ends)
     telemetry.watch_history(lambda: kept is not None and kept.failure is not None)
 
     @asynccontextmanager

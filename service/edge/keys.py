@@ -16,6 +16,7 @@ import re
 import secrets
 import shlex
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -34,6 +35,9 @@ PREFIX = "anomaly_"  # lets scanners for leaked secrets know what they see
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+DAY_S = 86_400
+SOON_S = 14 * DAY_S
+"""Before its end a key is warned of for so long, as deploy/prometheus/rules.yml does too."""
 
 
 class Scope(StrEnum):
@@ -61,6 +65,13 @@ class Key:
         """Whether it is accepted no more; days are those of UTC, as in the log."""
         return self.is_past(datetime.now(UTC).date())
 
+    @property
+    def end(self) -> float | None:
+        """The Unix time from which on it is accepted no more, if there is one."""
+        if self.expires is None:
+            return None
+        return datetime.combine(self.expires, datetime.min.time(), UTC).timestamp() + DAY_S
+
 
 class Keyring:
     """The keys in force: those of a file, or none."""
@@ -69,12 +80,16 @@ class Keyring:
         """Raises UsageError as `read_keys` does, and for a file without any key."""
         self._path = path
         self._keys = _read_some(path) if path else ()
-        _tell_expired(self._keys)
+        _tell_ends(self._keys)
         self._reloading = threading.Lock()
 
     def __bool__(self) -> bool:
         """Whether keys are asked for: there is a file, even if all its keys were removed since."""
         return self._path is not None
+
+    def ends(self) -> dict[str, float]:
+        """The keys' names, with the Unix time from which on each is accepted no more; of those with a last day."""
+        return {key.name: key.end for key in self._keys if key.end is not None}
 
     def find(self, secret: str) -> Key | None:
         """The key that `secret` is, expired or not.
@@ -102,7 +117,7 @@ class Keyring:
         except UsageError as error:
             logger.error("the keys stay as they were: %s", error)
         else:
-            _tell_expired(self._keys)
+            _tell_ends(self._keys)
             if num := sum(not key.has_expired for key in self._keys):
                 logger.info("%s in force", counted(num, "key is", "keys are"))
             elif not self._keys:
@@ -123,6 +138,11 @@ def read_keys(path: Path) -> tuple[Key, ...]:
             if key.name in keys:
                 raise UsageError(
                     f"{path}, line {number}: there is a key called {key.name} already; rename one of them."
+                )
+            if same := [other.name for other in keys.values() if other.sha256 == key.sha256]:
+                raise UsageError(
+                    f"{path}, line {number}: the key {key.name} has the SHA-256 of the key {same[0]}, so it is one key "
+                    "with two names; delete one of the lines, or make a key of its own for each."
                 )
             keys[key.name] = key
     return tuple(keys.values())
@@ -199,10 +219,15 @@ def _last_day(fields: Sequence[str], where: str) -> date | None:
     raise UsageError(f"{where}: {fields[0][:80]!r} is no day; write it as 2027-01-31, or leave it away.")
 
 
-def _tell_expired(keys: Sequence[Key]) -> None:
+def _tell_ends(keys: Sequence[Key]) -> None:
     for key in keys:
         if key.has_expired:
             logger.warning("the key %s has expired: its last day was %s (UTC)", key.name, key.expires)
+        elif key.end is not None and key.end - time.time() < SOON_S:
+            logger.warning(
+                "the key %s expires soon: its last day is %s (UTC); write a later day into its line, or replace it",
+                *(key.name, key.expires),
+            )
 
 
 def _lines(path: Path) -> list[str]:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 from anomaly.bundle import BundleRef
 from anomaly.bundle.layout import SUMS
@@ -67,7 +68,8 @@ class Loading:
     def rescan(self) -> list[Slot]:
         """Take every bundle that has come, has changed or had failed, and return these. What is gone serves on.
 
-        What had failed and is gone is forgotten: if it was current, the highest version that is loaded is.
+        What had failed and is gone is forgotten: if it was current, the highest version that is loaded is, provided
+        that it still lies there.
 
         What was unloaded is passed over, and the log names it; another bundle of its version's number is taken.
         Raises BundleNotFoundError if the models folder is gone.
@@ -175,10 +177,22 @@ class Loading:
         return slot
 
     def _forget_refusals(self, there: set[tuple[str, int]]) -> None:
-        """Of versions that are gone from the folder: those that failed are no more, the others just serve on."""
+        """Of versions that are gone from the folder: those that failed are no more, the others just serve on.
+
+        But a disk that is gone must not let an older version answer: that one has to lie there still.
+        """
+        if not there:
+            logger.warning("the models folder has no bundle any more: is its disk there? What is loaded serves on")
         for slot in [each for each in self._pool if each.failure and (each.name, each.version) not in there]:
+            other = self._pool.stand_in(slot)
             if slot.detector:
                 self._pool.put(replace(slot, failure=None))
+            elif other is not None and (slot.name, other) not in there:
+                logger.warning(
+                    "bundle %s version %d stays refused: it is gone from the models folder, and so is version %d, "
+                    "which would answer in its place; if that is wanted, call POST /admin/unload?model=%s&version=%d",
+                    *(slot.name, slot.version, other, quote(slot.name, safe=""), slot.version),
+                )
             else:
                 self._pool.drop(slot.name, slot.version)
                 logger.info("bundle %s version %d, which was refused, is gone", slot.name, slot.version)

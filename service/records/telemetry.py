@@ -1,11 +1,11 @@
 """What the server measures of itself, for Prometheus. Each app has a registry of its own.
 
 Labels come from the server only: routes by their template (`/models/{name}`), bundles by the name and version that
-answered, codes from the table of errors. Nothing that a client sends becomes a label, so no client can make the number
-of series grow.
+answered, codes from the table of errors, keys by the name that their file gives them. Nothing that a client sends
+becomes a label, so no client can make the number of series grow.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from time import perf_counter
 from typing import Any, TypeVar
@@ -47,6 +47,8 @@ class Telemetry:
         self._drift = Gauge("anomaly_drift_log10_martingale", "Evidence of drift.", MODEL, registry=registry)
         self._alarm = Gauge("anomaly_drift_alarm", "1 once the drift alarm is on.", MODEL, registry=registry)
         self._refused = Gauge("anomaly_bundle_refused", "1 while a bundle is refused.", MODEL, registry=registry)
+        self._key_end = Gauge("anomaly_key_expiry_timestamp_seconds", "When a key ends.", ["key"], registry=registry)
+        self._ends: Callable[[], Mapping[str, float]] = dict
         self._keep = _seconds("anomaly_history_seconds", "A request's wait for its rows' commit.", [], registry)
         self._history = Counter("anomaly_history_failures", "Scored images not kept in the history.", registry=registry)
         self._unkept = Gauge("anomaly_history_failing", "1 while the history cannot be written.", registry=registry)
@@ -59,6 +61,10 @@ class Telemetry:
     def watch_history(self, is_failing: Callable[[], bool]) -> None:
         """Ask whether the history cannot be written whenever the series are read."""
         self._unkept.set_function(is_failing)
+
+    def watch_keys(self, ends: Callable[[], Mapping[str, float]]) -> None:
+        """Ask for the Unix times at which keys end, by their names, whenever the series are read."""
+        self._ends = ends
 
     def observe_request(self, route: str, code: int, seconds: float) -> None:
         """Note one answered request."""
@@ -121,6 +127,9 @@ class Telemetry:
 
     def exposition(self) -> bytes:
         """All series in Prometheus' text format."""
+        self._key_end.clear()
+        for name, end in self._ends().items():
+            self._key_end.labels(name).set(end)
         return generate_latest(self.registry)
 
 

@@ -34,6 +34,7 @@ async def models(state: AppState) -> ModelsAnswer:
         ],
         history=state.history is not None,
         alpha=state.settings.alpha,
+        answer_within_s=state.settings.receive_limit_s + state.settings.deadline_s,
     )
 
 

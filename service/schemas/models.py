@@ -77,6 +77,8 @@ class ModelsAnswer(Schema):
     """Whether the server keeps a history, which GET /history shows."""
     alpha: float
     """The false-alarm rate of verdicts where a request asks for none."""
+    answer_within_s: float
+    """Seconds from the beginning of a scoring request to its answer, at the most: to receive it, and its deadline."""
 
 
 class RescanAnswer(Schema):

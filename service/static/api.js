@@ -28,6 +28,8 @@ const PROXY = {
 };
 const OFFLINE = "The server cannot be reached. Check the network and that it is running.";
 const SILENT = "The server does not answer. Check the network and that it is running.";
+const SILENCE = "silence";
+const ANSWER_MS = 30_000; // a server that is silent for longer is waited for no more; the longest search takes 10 s
 const PASSING = [408, 429, 502, 503, 504]; // worth another try
 
 /** A failed request: `message` is a sentence, `status` 0 where no answer came, `waitS` what Retry-After asks for. */
@@ -35,6 +37,11 @@ export class Problem extends Error {
   constructor(status, message, { code = "", waitS = 0 } = {}) {
     super(message);
     Object.assign(this, { status, code, waitS });
+  }
+
+  /** It may have been done all the same. */
+  get isSilent() {
+    return this.code === SILENCE;
   }
 
   get isOffline() {
@@ -56,15 +63,15 @@ export class Problem extends Error {
   }
 }
 
-/** The answer's JSON. Raises Problem, also where `options.signal` is out of time, or AbortError where it says so. */
+/** The answer's JSON. Raises Problem, also where it takes longer than `options.limitMs`, or AbortError by `signal`. */
 export async function ask(path, options) {
   const response = await request(path, options);
   return reaching(() => response.json());
 }
 
-/** The answer as a file. Raises as `ask` does, also where the answer ends before it is whole. */
+/** The answer as a file, however long it takes. Raises as `ask` does, also where it ends before it is whole. */
 export async function download(path) {
-  const response = await request(path);
+  const response = await request(path, { limitMs: null });
   return reaching(() => response.blob());
 }
 
@@ -98,9 +105,11 @@ export function withQuery(path, parameters) {
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
-function send(path, options, key) {
+// The time to type a key is not the server's.
+function send(path, { limitMs = ANSWER_MS, signal, ...options }, key) {
   const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
-  return reaching(() => fetch(path, { ...options, headers }));
+  const signals = [signal, limitMs && AbortSignal.timeout(limitMs)].filter(Boolean);
+  return reaching(() => fetch(path, { ...options, headers, signal: AbortSignal.any(signals) }));
 }
 
 async function reaching(work) {
@@ -109,7 +118,8 @@ async function reaching(work) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
     if (error instanceof SyntaxError) throw new Problem(200, "The server's answer cannot be understood.");
-    throw new Problem(0, error.name === "TimeoutError" ? SILENT : OFFLINE);
+    if (error.name === "TimeoutError") throw new Problem(0, SILENT, { code: SILENCE });
+    throw new Problem(0, OFFLINE);
   }
 }
 

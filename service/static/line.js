@@ -4,14 +4,17 @@
 // itself. What is neither good nor bad looks like neither. It says what the server said: the slider has no part in it.
 
 import { Problem, ask, withQuery } from "./api.js";
+import { keepAwake, pause } from "./awake.js";
 import { find, showName } from "./dom.js";
-import { formOf } from "./form.js";
-import { chosenModel, keepsHistory, whyAnother } from "./models.js";
+import { scoreFile } from "./form.js";
+import { chosenModel, keepsHistory, whyNone } from "./models.js";
 import { waitTexts } from "./pace.js";
 import { notKept } from "./record.js";
 import { Queue } from "./queue.js";
+import { whyNotNow } from "./standing.js";
 
 const POLL_MS = 1000;
+const LOOK_MS = 5000; // whether the model can still judge: the history keeps its last verdict, whatever becomes of it
 const BLINK_MS = 250;
 const MAX_WAIT_S = 5; // while nothing is reached: somebody waits in front of the screen
 const ANSWER_MS = 5000; // a server that is silent for longer may have judged other images since
@@ -34,6 +37,7 @@ let following = null; // AbortController, while the screen is there
 let followed = ""; // the name of the model, once it can judge
 let early = []; // files that were given before
 let newest = null; // the history's number of the latest image that was shown of it
+let numShown = 0; // verdicts
 
 const queue = new Queue({
   atOnce: 1, // so that the last one stays
@@ -53,15 +57,15 @@ export function showLine(problem) {
   following?.abort();
   following = new AbortController();
   newest = null;
-  const lack = whyAnother(); // another model's verdicts would be taken for those of the one that was asked for
+  const lack = whyNone(); // another model's verdicts would be taken for those of the one that was asked for
   followed = lack ? "" : chosenModel();
   showName(find("line-model"), followed);
-  if (followed) show("waiting", { why: keepsHistory() ? AWAITING : ONLY_HERE });
+  if (followed) show("waiting", { why: awaiting() });
   else if (problem) show("lost", { why: "The server has not answered yet." });
   else if (lack) show("none", { why: `${lack} ${CHOOSE}` });
   else show("waiting", { why: early.length ? LATER : LOADING });
   if (followed) judge(early.splice(0));
-  if (followed && keepsHistory()) follow(followed, following.signal);
+  if (followed) follow(followed, following.signal);
   keepAwake(following.signal);
 }
 
@@ -84,21 +88,27 @@ export function judge(files) {
 }
 
 async function score([file, model], signal) {
-  const answer = await ask(withQuery("score", { model }), { method: "POST", body: formOf(file, file.name), signal });
+  const answer = await scoreFile(file, file.name, { model }, signal);
   const isLate = answer.history_id && answer.history_id < newest; // another has been scored since
   if (!signal.aborted && !isLate) showVerdict({ ...answer, id: answer.history_id, time: new Date() });
 }
 
 async function follow(model, signal) {
+  let lookedAt = -Infinity;
   for (let tries = 0; !signal.aborted; ) {
     let waitMs = POLL_MS;
-    const before = newest;
+    const before = numShown;
     try {
-      const { items, failure } = await newestOf(model, signal);
+      if (tries || performance.now() - lookedAt >= LOOK_MS) {
+        const lack = await whyNotNow(model, { signal, limitMs: ANSWER_MS });
+        if (lack) throw new Problem(503, lack);
+        lookedAt = performance.now();
+      }
+      const { items, failure } = keepsHistory() ? await newestOf(model, signal) : { items: [] };
       if (failure) throw new Problem(503, notKept(failure));
-      if (tries) show("waiting", { why: AWAITING });
+      const isLate = numShown !== before; // an image that was given here has been scored since it was asked
+      if (tries && !isLate) show("waiting", { why: awaiting() });
       tries = 0;
-      const isLate = newest !== before; // an image that was given here has been scored since it was asked
       if (items.length && items[0].id !== newest && !isLate) showVerdict(items[0]);
     } catch (problem) {
       if (signal.aborted) return;
@@ -112,7 +122,9 @@ async function follow(model, signal) {
 }
 
 const newestOf = (model, signal) =>
-  ask(withQuery("history", { model, limit: 1 }), { signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]) });
+  ask(withQuery("history", { model, limit: 1 }), { signal, limitMs: ANSWER_MS });
+
+const awaiting = () => (keepsHistory() ? AWAITING : ONLY_HERE);
 
 function showVerdict({ id, is_anomalous: isAnomalous, message, warning, part, filename, time }) {
   const state = isAnomalous === null ? "none" : isAnomalous ? "bad" : "good";
@@ -120,6 +132,7 @@ function showVerdict({ id, is_anomalous: isAnomalous, message, warning, part, fi
   const why = message ?? warning ?? none;
   show(state, { why, name: [part, filename].filter(Boolean).join(" · "), time: new Date(time) });
   newest = id ?? newest;
+  numShown += 1;
 }
 
 function showWait({ isUnreached }, { why, wait }) {
@@ -146,32 +159,4 @@ function show(state, { why = "", name = "", time = null } = {}) {
 function timeText(time) {
   const isToday = time.toDateString() === new Date().toDateString();
   return isToday ? time.toLocaleTimeString() : time.toLocaleString();
-}
-
-// Ends early when the network is back, or somebody looks at the tab again.
-function pause(ms, signal) {
-  return new Promise((resolve) => {
-    const ending = new AbortController();
-    const end = () => {
-      clearTimeout(timer);
-      ending.abort();
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    for (const [target, kind] of [[window, "online"], [document, "visibilitychange"], [signal, "abort"]]) {
-      target.addEventListener(kind, end, { signal: ending.signal });
-    }
-  });
-}
-
-// A screen that goes dark says nothing. Browsers may refuse, and take the lock back when the tab is hidden.
-function keepAwake(signal) {
-  const hold = async () => {
-    if (document.hidden) return;
-    const lock = await navigator.wakeLock?.request("screen").catch(() => null);
-    if (signal.aborted) lock?.release();
-    else signal.addEventListener("abort", () => lock?.release());
-  };
-  hold();
-  document.addEventListener("visibilitychange", hold, { signal });
 }

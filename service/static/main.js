@@ -12,7 +12,7 @@ import { connectHistory, showHistory } from "./history.js";
 import { connectIntake } from "./intake.js";
 import { connectLeaving, giveUpDesk } from "./leaving.js";
 import { connectLine, judge, leaveLine, showLine } from "./line.js";
-import { acceptModel, chosenModel, connectModels, listModels, whyAnother } from "./models.js";
+import { acceptModel, chosenModel, connectModels, listModels, whyNone } from "./models.js";
 import { connectProgress } from "./progress.js";
 import { connectRecord } from "./record.js";
 import { scoreAll, tellTrouble } from "./scoring.js";
@@ -23,6 +23,7 @@ const RETRY_MS = 2000;
 const VIEWS = { inspect: () => {}, line: () => showLine(problem), history: showHistory, drift: showDrift };
 const places = new Map(); // view → how far it was scrolled when it was left
 let scrolled = 0; // pixels, of the view that is shown
+let isAwaiting = true; // a model; from the beginning
 let problem = null; // why the server was last asked in vain for its models
 
 async function begin() {
@@ -50,11 +51,23 @@ async function begin() {
   if (currentView() === "line") VIEWS.line();
   await meetServer();
   showView();
-  while (problem?.isOffline || problem?.isPassing || (currentView() === "line" && whyAnother())) {
+  awaitModel();
+}
+
+/** Ask again until there is a model that can judge. */
+async function awaitModel() {
+  isAwaiting = true;
+  while (isMissing()) {
     await new Promise((resolve) => setTimeout(resolve, Math.max(RETRY_MS, 1000 * (problem?.waitS ?? 0))));
     await meetServer();
-    if (!problem) showView();
+    if (!problem && (chosenModel() || currentView() === "line")) showView();
   }
+  isAwaiting = false;
+}
+
+function isMissing() {
+  if (problem) return problem.isOffline || problem.isPassing;
+  return !chosenModel() || (currentView() === "line" && Boolean(whyNone()));
 }
 
 /** Ask for the models, and say what is the matter if they do not come. */
@@ -109,7 +122,11 @@ function leaveFor() {
 }
 
 // A tab may be open for days: the server's models and their versions have changed meanwhile.
-const lookAgain = () => chosenModel() && listModels().catch(() => {}); // who uses it next is told what is the matter
+async function lookAgain() {
+  if (isAwaiting) return;
+  await listModels().catch(() => {}); // who uses it next is told what is the matter
+  if (!isAwaiting) awaitModel();
+}
 
 function show() {
   find("workbench").hidden = !desk.items.length;

@@ -6,27 +6,38 @@ import { detectabilityOf } from "./detectability.js";
 import { find, make, named, say } from "./dom.js";
 import { textOf } from "./markdown.js";
 import { png } from "./png.js";
+import { currentOf, isLoaded, isLoading, lackOf, optionOf } from "./standing.js";
 
 const POLL_MS = 1000;
 const DETECTABILITY = "How small a defect is found"; // the heading of a card's section
 const preprocesses = new Map(); // digest → promise of what a bundle tells of its preprocessing
 const reading = new Latest(); // of cards
 let models = [];
+let isKnown = false; // which there are
 let wanted = new URLSearchParams(location.search).get("model"); // to be chosen as soon as it can be
 let hasHistory = false;
+let withinS = 0;
 let refreshing = Promise.resolve();
 
 /** The name of the chosen model, or "" before there is one. */
 export const chosenModel = () => (find("model").disabled ? "" : find("model").value);
 
-/** Why the model that was to judge cannot, where another is chosen and nobody has seen that yet; else "". */
-export const whyAnother = () => (wanted && chosenModel() ? lackOf(wanted) : "");
+/** Why the model that was to judge cannot, or why there is none; "" where there is one, or it may still be loaded. */
+export function whyNone() {
+  if (!isKnown || (!chosenModel() && models.some(isLoading))) return "";
+  if (wanted) return lackOf(wanted, models);
+  if (chosenModel()) return "";
+  return models.length ? "No model of this server could be loaded." : "There is no model on this server.";
+}
 
 /** It has been seen that another model is chosen: it stays so. */
-export const acceptModel = () => whyAnother() && (wanted = null);
+export const acceptModel = () => chosenModel() && (wanted = null);
 
 /** Whether the server keeps a history. */
 export const keepsHistory = () => hasHistory;
+
+/** Seconds within which the server answers what is to be scored, once there is a model. */
+export const answerWithinS = () => withinS;
 
 /** How many calibration images stand behind a version's p-values. Raises Problem. */
 export async function numCalibrationOf(name, version) {
@@ -49,7 +60,7 @@ export function preprocessOf(name, version, digest) {
 /** Ask which models there are, and again while some are being loaded. Raises Problem. */
 export async function listModels() {
   await refresh();
-  while (models.some((model) => currentOf(model).status === "loading")) {
+  while (models.some(isLoading)) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     await refresh();
   }
@@ -109,12 +120,13 @@ async function readModels() {
   const answer = await ask("models");
   const before = wanted || chosenModel();
   const isFirst = !models.length;
-  ({ models, history: hasHistory } = answer);
+  ({ models, history: hasHistory, answer_within_s: withinS } = answer);
+  isKnown = true;
   if (isFirst && !desk.isAlphaChosen) desk.look({ alpha: answer.alpha });
   const ready = models.filter(isLoaded);
   const isDefault = (model) => model.is_default;
   const preferred = models.find(({ name }) => name === before) ?? models.find(isDefault) ?? models[0];
-  const isAwaited = preferred && currentOf(preferred).status === "loading"; // another would judge in its place
+  const isAwaited = preferred && isLoading(preferred); // another would judge in its place
   const chosen = isAwaited ? null : (ready.find((model) => model === preferred) ?? ready.find(isDefault) ?? ready[0]);
   const select = find("model");
   select.replaceChildren(...(chosen ? models.map(optionOf) : [new Option(models.length ? "loading …" : "no model")]));
@@ -129,17 +141,13 @@ async function readModels() {
 // It stays there until somebody chooses, or the model is back.
 function tellWhoIsGone(before, chosen) {
   const lost = tickedModels().filter((name) => name !== chosen.name && !models.some((each) => isOf(name, each)));
-  const texts = lost.map((name) => `${lackOf(name)} It is not compared any more.`);
-  if (before && before !== chosen.name) texts.unshift(`${lackOf(before)} The model ${chosen.name} is chosen instead.`);
+  const texts = lost.map((name) => `${lackOf(name, models)} It is not compared any more.`);
+  const isOther = before && before !== chosen.name;
+  if (isOther) texts.unshift(`${lackOf(before, models)} The model ${chosen.name} is chosen instead.`);
   if (texts.length || wanted === chosen.name) say("model-gone", texts.join(" "));
 }
 
 const isOf = (name, model) => model.name === name && isLoaded(model);
-
-function lackOf(name) {
-  const isThere = models.some((model) => model.name === name);
-  return `The model ${name} ${isThere ? "could not be loaded" : "is not on this server"}.`;
-}
 
 // Those that are loaded, but the chosen one; what was ticked stays ticked.
 function offerOthers() {
@@ -166,14 +174,3 @@ const tickedModels = () => [...find("compare-models").querySelectorAll(":checked
 
 const versionOf = (name, version) =>
   models.find((model) => model.name === name)?.versions.find((each) => each.version === version);
-const currentOf = (model) => model.versions.find(({ version }) => version === model.current);
-const isLoaded = (model) => currentOf(model).status === "loaded";
-
-function optionOf(model) {
-  const { status, version, message } = currentOf(model);
-  const told = { loading: "is being loaded", failed: `version ${version} could not be loaded` };
-  const option = new Option(`${model.name} · ${told[status] ?? `version ${version}`}`, model.name);
-  option.title = status === "failed" ? message : "";
-  option.disabled = !isLoaded(model);
-  return option;
-}

@@ -3,6 +3,7 @@
 import { ask } from "./api.js";
 
 const MAX_TRIES = 8;
+const SILENT_TRIES = 4; // that one counts as which had no answer: it took long, and the image may be scored each time
 const MAX_WAIT_S = 30;
 
 export class Queue {
@@ -49,8 +50,9 @@ export class Queue {
       if (!this.hold) this.#goOn();
     } catch (problem) {
       if (signal.aborted) return;
-      piece.tries += problem.isPassing && !problem.isTooOften ? 1 : 0;
-      if (problem.isOffline || (problem.isPassing && piece.tries < MAX_TRIES)) {
+      if (problem.isSilent) piece.tries += SILENT_TRIES;
+      else if (problem.isPassing && !problem.isTooOften) piece.tries += 1;
+      if ((problem.isOffline || problem.isPassing) && piece.tries < MAX_TRIES) {
         this.waiting.unshift(piece);
         this.hold ??= this.#wait(problem, piece.tries, signal).finally(() => (this.hold = null));
       } else {

@@ -1,9 +1,8 @@
 // Each image to `POST /score?heatmap=true` for each model that judges, a few at once; the answers come to the desk.
 
-import { ask, withQuery } from "./api.js";
 import { desk } from "./desk.js";
 import { find, say } from "./dom.js";
-import { formOf } from "./form.js";
+import { scoreFile } from "./form.js";
 import { numCalibrationOf, preprocessOf } from "./models.js";
 import { Pace, waitTexts } from "./pace.js";
 import { mapOf, png } from "./png.js";
@@ -42,8 +41,7 @@ export function stopScoring() {
 export const secondsFor = (numPieces) => pace.secondsFor(numPieces);
 
 async function score([item, model], signal) {
-  const query = withQuery("score", { model, alpha: desk.alpha, heatmap: true });
-  const sent = await ask(query, { method: "POST", body: formOf(item.file, item.name), signal });
+  const sent = await scoreFile(item.file, item.name, { model, alpha: desk.alpha, heatmap: true }, signal);
   const { heatmap, reconstruction, ...answer } = sent;
   const numCalibration = await numCalibrationOf(answer.model, answer.version);
   const preprocess = await preprocessOf(answer.model, answer.version, answer.digest);

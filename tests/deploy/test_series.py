@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from service.edge.keys import DAY_S, SOON_S
 from service.errors import INTERNAL, STATUS
 from tests.deploy.expressions import PANELS, RULES, filled, groupings, queries, selectors, variable_selectors
 from tests.deploy.server import Watched
@@ -71,6 +72,11 @@ def test_everything_that_is_measured_is_on_the_dashboard(server: Watched) -> Non
 
     shown = {family(selector.name) for text in queries().values() for selector in selectors(filled(text))}
     assert {family(name) for name in server.series()} == shown
+
+
+def test_a_key_is_warned_of_as_early_as_in_the_log() -> None:
+    (expression,) = [rule["expr"] for rule in RULES if rule["alert"] == "AnomalyKeyExpires"]
+    assert f"time() + {SOON_S // DAY_S} * {DAY_S}" in expression
 
 
 def test_the_whole_request_is_that_of_scoring_calls_alone() -> None:

@@ -1,13 +1,13 @@
 """Scores the images of golden.npz again, and compares the scores with those in it.
 
-Exit code 1: this machine, or this version of the runtime, scores differently.
+Exit code 1: this machine, or this version of the runtime, scores differently. 2: that could not be found out.
 """
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -I` would not find what lies beside this file
-from model import HERE, load_model, np  # type: ignore[import-not-found]
+from model import HERE, load_model, np, run  # type: ignore[import-not-found]
 
 
 def _main() -> int:
@@ -18,8 +18,9 @@ def _main() -> int:
     is_same = bool((differences <= golden["allowed"]).all())
     verdict = "as they were when the model was exported" if is_same else "and that is too much"
     sys.stdout.write(f"{len(scores)} images: the scores differ by up to {differences.max():.2g}, {verdict}\n")
+    sys.stdout.flush()  # here, where it is known what to do if it fails
     return 0 if is_same else 1
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    run(_main)

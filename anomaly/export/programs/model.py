@@ -3,9 +3,11 @@
 import argparse
 import json
 import os
+import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 HERE = Path(__file__).resolve().parent
 REFERENCE = HERE / "reference.npy"  # there where pictures are aligned
@@ -46,6 +48,17 @@ def load_model() -> Any:
         return run({"pixels": pixels, "alpha": np.array(alpha), "pose": how})
 
     return aligned
+
+
+def run(main: Callable[[], int]) -> NoReturn:
+    """End the program with the exit code of `main`, or with 2 where it cannot go on."""
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # who read the rows has gone, as `head` does when it has enough
+        os._exit(2)  # at once: the usual end would try to write again
+    except (OSError, KeyboardInterrupt) as error:  # a file is missing, the disk is full, Ctrl-C
+        sys.stderr.write(f"{Path(sys.argv[0]).name} has stopped: {error!r}\n")
+        os._exit(2)
 
 
 def _runtime() -> Any:

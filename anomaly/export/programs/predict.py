@@ -3,13 +3,12 @@
 import argparse
 import json
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -I` would not find what lies beside this file
-from model import load_about, load_model, path_of  # type: ignore[import-not-found]
+from model import load_about, load_model, path_of, run  # type: ignore[import-not-found]
 
 from anomaly.data.files.listing import places_in
 from anomaly.data.reader import Picture, read_all
@@ -53,8 +52,4 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(_main())
-    except (OSError, KeyboardInterrupt) as error:  # who read the rows has gone, the disk is full, Ctrl-C
-        sys.stderr.write(f"predict.py has stopped: {error!r}\n")
-        os._exit(2)  # at once: the usual end would try to write again
+    run(_main)

@@ -89,6 +89,8 @@ def test_comments_and_the_mode_of_the_file_are_kept(file: Path) -> None:
         ("name score secret", "is no SHA-256"),
         (f"name score {'A' * 64}", "is no SHA-256"),
         (f"name score {HASH}\nname admin {HASH}", "line 2: there is a key called name already"),
+        (f"old score {HASH} 2020-02-29\nnew score {HASH}", "line 2: the key new has the SHA-256 of the key old"),
+        (f"new score {HASH}\nold score {HASH} 2020-02-29", "line 2: the key old has the SHA-256 of the key new"),
     ],
 )
 def test_a_line_that_is_no_key_is_named_with_its_reason(file: Path, line: str, reason: str) -> None:
@@ -165,6 +167,26 @@ def test_an_expired_key_is_told_of_when_the_file_is_read_and_is_not_in_force(
     assert [record.message for record in caplog.records] == [told, told, "1 key is in force"]
 
 
+def test_a_key_is_warned_of_for_two_weeks_before_its_last_day_is_over(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = datetime.now(UTC)
+    days = {name: now.date() + timedelta(num) for name, num in (("soon", 12), ("late", 15), ("past", -1))}
+    lines = [f"{name}  score  {number:064x}  {day}\n" for number, (name, day) in enumerate(days.items())]
+    file.write_text("".join([*lines, f"always  score  {HASH[:-1]}f\nlast  score  {'1' * 64}  9999-12-31\n"]))
+    ring = Keyring(file)
+    assert [record.message for record in caplog.records] == [
+        f"the key soon expires soon: its last day is {days['soon']} (UTC); write a later day into its line, "
+        "or replace it",
+        f"the key past has expired: its last day was {days['past']} (UTC)",
+    ]
+    ring.reload()
+    assert len(caplog.records) == 4
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    ends = {"soon": midnight + 13 * 86_400, "late": midnight + 16 * 86_400, "past": midnight, "last": 253402300800}
+    assert ring.ends() == ends
+
+
 @pytest.mark.parametrize(("expires", "reason"), [("2020-02-29", "is past"), ("soon", "'soon' is no day")])
 def test_a_new_key_needs_a_day_that_comes(file: Path, expires: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
@@ -188,10 +210,15 @@ def test_reloading_takes_new_keys_forgets_removed_ones_and_survives_a_broken_fil
     assert (ring.find(first) is None, ring.find(second) is None) == (False, True)
     ring.reload()
     assert (ring.find(first) is None, ring.find(second) is None) == (True, False)
-    file.write_text("nonsense\n")
-    ring.reload()
-    assert ring.find(second)
-    assert "the keys stay as they were" in caplog.text
+    copied = file.read_text().replace("second", "copy").rstrip() + "  2020-02-29\n"
+    for broken in ("nonsense\n", file.read_text() + copied):
+        caplog.clear()
+        file.write_text(broken)
+        ring.reload()
+        found = ring.find(second)
+        assert found
+        assert (found.name, found.has_expired) == ("second", False)
+        assert "the keys stay as they were" in caplog.text
     file.unlink()
     ring.reload()
     assert ring.find(second)

@@ -7,7 +7,7 @@ from anomaly.bundle import BundleRef, list_bundles, load
 from anomaly.bundle.layout import CARD
 from anomaly.errors import BundleNotFoundError
 from anomaly.inference import Detector
-from service.errors import BundleRefusedError, ModelNotFoundError
+from service.errors import BundleRefusedError, ModelNotFoundError, ModelUnavailableError
 from service.models.loading import Loader, Loading
 from service.models.pool import Pool
 from tests.bundle.copies import sum_again
@@ -235,6 +235,39 @@ def test_a_refused_version_that_is_taken_out_of_the_folder_is_forgotten(tmp_path
     assert list(served.pool.model("m").slots) == [1]
     assert served.pool.get("m", None).bundle.version == 1
     assert served.pool.is_ready
+
+
+@pytest.mark.parametrize("lost", ["the disk", "the model's folder"])
+def test_where_all_of_a_model_is_gone_an_older_version_does_not_answer_for_a_refused_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, lost: str
+) -> None:
+    """A disk that is not mounted looks like an empty folder, and nobody has asked for the older version's scores."""
+    models, aside = tmp_path / "models", tmp_path / "aside"
+    add_bundle(models, "m", 1)
+    add_bundle(models, "m", 2, flaw="broken")
+    if lost != "the disk":
+        add_bundle(models, "other")
+    served = Served(models).started()
+    (models / "m").rename(aside)
+    served.loading.rescan()
+    with pytest.raises(ModelUnavailableError):
+        served.pool.get("m", None)
+    assert served.pool.get("m", 1).bundle.version == 1
+    assert "bundle m version 2 stays refused: it is gone from the models folder, and so is version 1" in caplog.text
+    assert ("the models folder has no bundle any more: is its disk there?" in caplog.text) == (lost == "the disk")
+    aside.rename(models / "m")
+    shutil.rmtree(models / "m" / "2")
+    served.loading.rescan()
+    assert served.pool.get("m", None).bundle.version == 1
+
+
+def test_a_refused_version_in_whose_place_no_other_would_answer_is_forgotten_with_its_model(tmp_path: Path) -> None:
+    add_bundle(tmp_path, "m", flaw="broken")
+    add_bundle(tmp_path, "other")
+    served = Served(tmp_path).started()
+    shutil.rmtree(tmp_path / "m")
+    served.loading.rescan()
+    assert [model.name for model in served.pool.models] == ["other"]
 
 
 def test_what_serves_on_is_no_longer_refused_once_its_new_files_are_gone(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.edge.keys import add_key, remove_key
 from service.errors import HistoryUnavailableError
 from service.records.history import History, restart_drift
 from service.records.telemetry import Telemetry
@@ -196,3 +197,17 @@ def test_each_version_has_a_series_that_tells_if_it_was_refused(own: Instance, t
     assert refusals(own) == {("m", 1): 0, ("m", 2): 0}
     own.client.post("/admin/unload?model=m&version=1")
     assert refusals(own) == {("m", 2): 0}  # a series that stays would keep its alert on
+
+
+def test_a_key_with_a_last_day_has_a_series_of_its_end_while_it_is_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    reader = add_key(file, "reader", ["score"])
+    add_key(file, "guest", ["score"], expires="2099-12-31")
+    with open_instance(tmp_path / "models", keys=file) as own:
+        own.client.headers["Authorization"] = f"Bearer {reader}"
+        series = 'anomaly_key_expiry_timestamp_seconds{key="guest"}'
+        assert value(own, series) == 4102444800  # 2100-01-01
+        assert "reader" not in own.client.get("/metrics").text
+        remove_key(file, "guest")
+        own.app.state.refresh()
+        assert series not in names(own)

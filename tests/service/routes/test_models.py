@@ -25,6 +25,7 @@ def test_a_loaded_bundle_tells_what_it_is(instance: Instance) -> None:
         "models": [{"name": "m", "is_default": True, "current": 1, "versions": [expected]}],
         "history": False,
         "alpha": 0.05,
+        "answer_within_s": 150.0,
     } == listed
     (version,) = instance.client.get("/models/m").json()["versions"]
     preprocess = {"size": 8, "channels": 1, "resize": "pad", "scale": "auto", "range": 16, "region": None}
