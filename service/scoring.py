@@ -159,7 +159,7 @@ class Scoring:
         weights = await _weights(submissions, detector, reservation)
         if len(submissions) > 1:
             reservation.check_in_time()
-        reservation.restart()  # the deadline bounds what we take, not how long an upload took
+        reservation.has_come()  # the deadline bounds what we take, not how long an upload took
         reads = [each.read for each in submissions]
         abandon = partial(abandoning, deadline=reservation.deadline, disconnected=disconnected)
         if check:

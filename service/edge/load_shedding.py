@@ -13,7 +13,7 @@ from starlette.routing import compile_path
 
 from service.edge.callers import Callers, check_key
 from service.edge.headers import HEADERS
-from service.edge.keys import Scope
+from service.edge.keys import Key, Scope
 from service.edge.proxies import TrustedProxies
 from service.edge.request_log import Observe, choose_id, log_request, request_id
 from service.errors import OverloadedError, Problem, ServiceError, describe
@@ -59,13 +59,23 @@ class LoadShedding:
             check_key(caller, Scope.SCORE)
         except ServiceError as its_own:
             error = its_own
-        problem = describe(error)
         offered = next((value.decode("latin-1") for name, value in headers if name == b"x-request-id"), None)
-        token = request_id.set(identity := choose_id(offered))
-        self._observe(path, problem.status, 0.0)
         client = self._proxies.client_of(client, headers)
+        return self._refuse(describe(error), method.decode(), path, choose_id(offered), caller, client)
+
+    def connection_refusal(self, client: str | None) -> Problem:
+        """The whole answer to a connection that is one too many; what it would ask for is not known."""
+        error = OverloadedError("The server has as many connections as it can hold; try again soon.")
+        return self._refuse(describe(error), "connection", "none", choose_id(None), None, client)
+
+    def _refuse(
+        self, problem: Problem, method: str, path: str, identity: str, caller: Key | None, client: str | None
+    ) -> Problem:
+        """The problem with its headers, counted and logged."""
+        token = request_id.set(identity)
+        self._observe(path, problem.status, None)
         name = caller.name if caller else None
-        log_request(method.decode(), path, problem.status, 0.0, error_code=problem.code, caller=name, client=client)
+        log_request(method, path, problem.status, 0.0, error_code=problem.code, caller=name, client=client)
         request_id.reset(token)
         return replace(problem, headers=HEADERS | problem.headers | {"X-Request-ID": identity})
 

@@ -63,8 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._start_receiving()
         if len(self.connections) > self._limits.max_connections:
-            message = "The server has as many connections as it can hold; try again soon."
-            self._refuse(Problem(503, "overloaded", message, {"Retry-After": "1"}), linger_s=0.0)
+            self._refuse(self._shedding.connection_refusal(self.client and self.client[0]), linger_s=0.0)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a peer."""

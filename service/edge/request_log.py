@@ -22,12 +22,14 @@ from typing import Any, TextIO
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.edge.headers import header
+from service.errors import STATUS, OverloadedError
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-Observe = Callable[[str, int, float], None]
-"""Told of each answered request: its route, its status and its seconds."""
+Observe = Callable[[str, int, float | None], None]
+"""Told of each answered request: its route, its status and its seconds, or None if it was refused for lack of room."""
+_NO_ROOM = STATUS[OverloadedError][1]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that is being answered; None outside of any."""
@@ -85,7 +87,8 @@ class LogRequests:
         error_code = state.get("error_code")
         if problem := state.get("refused_with"):  # what `protocol` has answered in the app's place
             code, error_code = problem.status, problem.code
-        self.observe(route, code, seconds)
+        # thousands of refusals that cost nothing would hide how long the requests that are accepted take
+        self.observe(route, code, None if error_code == _NO_ROOM else seconds)
         caller = state.get("caller")
         name = caller.name if caller else None
         images = state.get("images", {})

@@ -11,6 +11,7 @@ Everything here runs on the event loop's thread, so the counts need no lock.
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -26,14 +27,14 @@ FAR_TOO_LONG = 2.0
 
 
 class Reservation:
-    """What one request may hold; its answer is due at `deadline`, a time of the event loop's clock."""
+    """What one request may hold; once it has come, its answer is due at `deadline`, by the event loop's clock."""
 
     def __init__(self, admission: "Admission", scorer: Scorer | None) -> None:
         self.num_images = 0
         self.num_bytes = 0
         self._admission = admission
         self._scorer = scorer
-        self.restart()
+        self.deadline = math.inf
 
     def grow(self, *, num_images: int = 0, num_bytes: int = 0) -> None:
         """Reserve more.
@@ -58,8 +59,9 @@ class Reservation:
         """Raise UploadTooLargeError if its images cannot be scored before its deadline, even if there are no others."""
         self._admission.check_in_time(self._scorer, self.num_images)
 
-    def restart(self) -> None:
-        """Let the time until the answer is due begin now."""
+    def has_come(self) -> None:
+        """All of the request is here: the time until its answer is due begins now."""
+        self._admission.note_come(self)
         self.deadline = asyncio.get_running_loop().time() + self._admission.deadline_s
 
     def release(self) -> None:
@@ -84,7 +86,7 @@ class Admission:
         self.num_bytes = 0
         self._batcher = batcher
         self._images_of: Counter[Scorer] = Counter()
-        self._admitted_at: dict[Reservation, float] = {}  # in the order of admission
+        self._come_at: dict[Reservation, float] = {}  # in this order
 
     def close(self) -> None:
         """Accept no further request; those that were accepted are answered."""
@@ -103,17 +105,16 @@ class Admission:
         self._batcher.check()
         reservation = Reservation(self, scorer)
         reservation.grow(num_images=num_images, num_bytes=num_bytes)
-        self._admitted_at[reservation] = perf_counter()
         try:
             yield reservation
         finally:
-            del self._admitted_at[reservation]
+            self._come_at.pop(reservation, None)
             reservation.release()
 
     @property
     def age_s(self) -> float:
-        """How long ago the oldest open request was accepted; 0 if none is open."""
-        oldest = next(iter(self._admitted_at.values()), None)
+        """How long the oldest open request has waited since all of it had come; 0 if none waits."""
+        oldest = next(iter(self._come_at.values()), None)
         return 0.0 if oldest is None else perf_counter() - oldest
 
     def check_fits(self, num_images: int, num_bytes: int) -> None:
@@ -173,6 +174,10 @@ class Admission:
                 wait_s,
             )
         return None
+
+    def note_come(self, reservation: Reservation) -> None:
+        """All of this request is here. What still comes waits for its client and not for us."""
+        self._come_at[reservation] = perf_counter()
 
     def note(self, scorer: Scorer | None, num_images: int, num_bytes: int) -> None:
         """Count what was reserved, or, if negative, released."""

@@ -15,7 +15,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from anomaly.bundle import Bundle
 from service.records.drift import Watched
 
-SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SECONDS = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0,
+)  # fmt: skip
+"""Up to what a request may take: beyond the last of them Prometheus tells no time."""
 IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SCORES = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100, 200, 500, 1000, 5000, 20000)
 P_VALUES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -39,7 +42,7 @@ class Telemetry:
             "anomaly_batch_images", "Images in one batch.", MODEL, buckets=IMAGES, registry=registry
         )
         self._depth = Gauge("anomaly_queue_images", "Images accepted and not yet answered.", registry=registry)
-        self._age = Gauge("anomaly_queue_age_seconds", "How long the oldest of these has been here.", registry=registry)
+        self._age = Gauge("anomaly_queue_age_seconds", "How long the oldest that has come waits.", registry=registry)
         self._images = Counter("anomaly_images", "Images scored.", [*MODEL, "verdict"], registry=registry)
         self._failures = Counter("anomaly_batch_failures", "Images of batches not scored.", ["code"], registry=registry)
         self._score = Histogram("anomaly_score", "Raw scores.", MODEL, buckets=SCORES, registry=registry)
@@ -66,10 +69,11 @@ class Telemetry:
         """Ask for the Unix times at which keys end, by their names, whenever the series are read."""
         self._ends = ends
 
-    def observe_request(self, route: str, code: int, seconds: float) -> None:
-        """Note one answered request."""
+    def observe_request(self, route: str, code: int, seconds: float | None) -> None:
+        """Note one answered request; without `seconds` it is counted and not timed."""
         self._series(self._requests, route, str(code)).inc()
-        self._series(self._seconds, route).observe(seconds)
+        if seconds is not None:
+            self._series(self._seconds, route).observe(seconds)
 
     def decoding(self) -> AbstractContextManager[None]:
         """Time the decoding of one image."""
@@ -94,6 +98,15 @@ class Telemetry:
         self._series(self._images, *labels, VERDICTS[is_anomalous]).inc()
         self._series(self._score, *labels).observe(score)
         self._series(self._p_value, *labels).observe(p_value)
+
+    def expect(self, bundles: Iterable[Bundle]) -> None:
+        """Have series of what these will find, at 0: Prometheus does not count what a series has when it appears."""
+        for bundle in bundles:
+            labels = bundle.name, str(bundle.version)
+            for verdict in (VERDICTS[False], VERDICTS[True]):
+                self._series(self._images, *labels, verdict)
+            self._series(self._score, *labels)
+            self._series(self._p_value, *labels)
 
     def show_drift(self, watched: Iterable[tuple[Bundle, Watched]]) -> None:
         """Have series of the drift of these bundles, as it is now, and of no others."""

@@ -1,10 +1,12 @@
 """`GET /healthz`, `/readyz` and `/metrics`: for those who run the server."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from fastapi import APIRouter, Request, Response, Security
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from anomaly.bundle import Bundle
 from service.edge.callers import BEARER, caller_of
 from service.errors import EngineFailedError, HistoryUnavailableError
 from service.routes.state import AppState, State
@@ -55,15 +57,16 @@ async def readyz(request: Request, response: Response, state: AppState) -> Ready
 )
 async def metrics(state: AppState) -> Response:
     """Counts and timings in Prometheus' text format."""
+    bundles = [slot.detector.bundle for slot in state.pool.current if slot.detector]
+    state.telemetry.expect(bundles)
     with suppress(HistoryUnavailableError):  # then the series of drift stay as they were
-        await _show_drift(state)
+        await _show_drift(state, bundles)
     state.telemetry.show_refused((slot.name, slot.version, slot.failure is not None) for slot in state.pool)
     return Response(state.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _show_drift(state: State) -> None:
+async def _show_drift(state: State, bundles: Sequence[Bundle]) -> None:
     """Of the current versions: once a model is calibrated again, the alarm of the version before does not matter."""
-    bundles = [slot.detector.bundle for slot in state.pool.current if slot.detector]
     if state.history:
         watched = await state.history.drifts(bundles, within_s=DRIFT_S)
     else:

@@ -10,9 +10,13 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.edge.keys import add_key
+from service.engine.batcher import LAST_BATCH_S
+from service.records.history.writer import ACKNOWLEDGE_S
 from tests.deploy.expressions import ROOT
 from tests.service.processes import running
 
+SLOWEST_END_S = LAST_BATCH_S + ACKNOWLEDGE_S
+"""How long after `grace_s` a server may still run: it waits for a batch, and for the history."""
 IMAGES = {name: (ROOT / "docs" / "examples" / name).read_bytes() for name in ("zero.png", "six.png")}
 
 
@@ -22,6 +26,7 @@ class Watched:
 
     client: httpx.Client
     key: str
+    pid: int
 
     @property
     def address(self) -> str:
@@ -51,12 +56,13 @@ class Watched:
 
 @contextmanager
 def watched(folder: Path) -> Iterator[Watched]:
-    """Such a server, with its files in `folder`."""
+    """Such a server, with its files in `folder`: `models`, `keys.txt` and `history`."""
     shutil.copytree(ROOT / "models" / "mnist", folder / "models" / "mnist")
     keys = folder / "keys.txt"
     key = add_key(keys, "prometheus", ["score"])
     add_key(keys, "guest", ["score"], expires="9999-12-31")
-    settings = {"ANOMALY_KEYS": str(keys), "ANOMALY_HISTORY": str(folder / "history.sqlite")}
+    (folder / "history").mkdir()
+    settings = {"ANOMALY_KEYS": str(keys), "ANOMALY_HISTORY": str(folder / "history" / "history.sqlite")}
     with running(folder / "models", **settings) as process:
         process.client.headers["Authorization"] = f"Bearer {key}"
-        yield Watched(process.client, key)
+        yield Watched(process.client, key, process.pid)

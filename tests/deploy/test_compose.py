@@ -13,6 +13,7 @@ import yaml
 from service.settings import read_settings
 from tests.deploy.dockerfile import arguments
 from tests.deploy.expressions import DEPLOY, ROOT
+from tests.deploy.server import SLOWEST_END_S
 
 COMPOSE = DEPLOY / "compose.yaml"
 FILE: dict[str, Any] = yaml.safe_load(COMPOSE.read_text("utf-8"))
@@ -100,7 +101,7 @@ def test_the_settings_are_those_of_the_service() -> None:
     for written in (chosen.keys, chosen.history):
         assert isinstance(written, Path)
         assert written.parent in places
-    assert float(ANOMALY["stop_grace_period"].removesuffix("s")) > chosen.grace_s
+    assert float(ANOMALY["stop_grace_period"].removesuffix("s")) >= chosen.grace_s + SLOWEST_END_S
 
 
 def test_the_build_arguments_are_those_of_the_dockerfile() -> None:

@@ -11,9 +11,12 @@ from jsonschema_rs import validator_for
 from service.app import create_app
 from service.edge.keys import add_key
 from service.settings import Settings
+from tests.deploy.server import SLOWEST_END_S
 from tests.service.fakes import add_bundle, load_tagged, served
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kserve"
+KILLED_AFTER_S = 30
+"""Kubernetes' own `terminationGracePeriodSeconds`; a ServingRuntime cannot set it."""
 TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 PROBE = {
     "type": "object",
@@ -140,6 +143,7 @@ def test_a_server_with_the_runtimes_settings_answers_its_probes_and_its_names(
         monkeypatch.setenv(name, value)
     settings = Settings()
     assert settings.port == container["ports"][0]["containerPort"]
+    assert settings.grace_s + SLOWEST_END_S < KILLED_AFTER_S
     settled = threading.Event()
     app = create_app(settings, load=load_tagged, on_settled=lambda pool: settled.set())
     with served(app, settings) as client:

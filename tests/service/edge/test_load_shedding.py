@@ -15,6 +15,7 @@ from service.edge.headers import HEADERS
 from service.edge.keys import add_key
 from tests.service.edge.test_protocol import connected, rest, status_and_code
 from tests.service.fakes import Instance, open_instance, png
+from tests.service.records.test_telemetry import value
 from tests.service.test_load import depth, eventually
 
 RECEIVE_TIMEOUT_S = 0.4
@@ -53,7 +54,22 @@ def test_a_refusal_has_all_that_every_answer_has_and_is_counted(
         assert instance.client.post("/score", content=b"").headers["X-Request-ID"]
         series = instance.client.get("/metrics").text
         assert re.search(r'anomaly_requests_total{code="503",route="/score"} 2.0', series)
+        assert 'anomaly_request_seconds_count{route="/score"}' not in series
         assert [each for each in caplog.messages if each.startswith("POST /score 503 overloaded in 0.0 ms")]
+
+
+def test_the_time_of_requests_is_that_of_those_which_were_accepted_whoever_refuses_the_others(tmp_path: Path) -> None:
+    with full_instance(tmp_path) as instance:
+        expecting = {"Expect": "100-continue"}  # which the app itself refuses
+        for headers in ({}, expecting, {}, expecting):
+            with connected(instance) as connection:
+                extra = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+                connection.sendall(head(1, extra=f"{extra}Connection: close\r\n") + (b"" if headers else b"x"))
+                assert status_and_code(rest(connection)) == (503, "overloaded")
+        assert value(instance, 'anomaly_requests_total{code="503",route="/score"}') == 4
+        assert value(instance, 'anomaly_request_seconds_count{route="/score"}') == 0
+        instance.detector.gate.set()
+        eventually(lambda: value(instance, 'anomaly_request_seconds_count{route="/score"}') == 1)
 
 
 def test_the_connection_is_kept_and_the_body_discarded_then_the_next_request_is_answered(tmp_path: Path) -> None:

@@ -9,9 +9,13 @@ import pytest
 from service.edge.keys import add_key, remove_key
 from service.errors import HistoryUnavailableError
 from service.records.history import History, restart_drift
-from service.records.telemetry import Telemetry
+from service.records.telemetry import SECONDS, Telemetry
+from service.settings import Settings
+from tests.service.edge.test_protocol import connected
 from tests.service.fakes import Instance, add_bundle, open_instance, png
 from tests.service.test_load import depth, eventually
+
+VERDICTS = ("normal", "anomalous")
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def test_the_queue_has_a_depth_and_an_age(tmp_path: Path) -> None:
         assert value(instance, "anomaly_queue_age_seconds") == 0
         instance.detector.gate.clear()
         first = clients.submit(instance.score, png(1))
-        eventually(lambda: depth(instance) == 1)
+        eventually(lambda: value(instance, "anomaly_queue_age_seconds") > 0)
         young = value(instance, "anomaly_queue_age_seconds")
         second = clients.submit(instance.score, png(2))
         eventually(lambda: depth(instance) == 2)
@@ -100,6 +104,48 @@ def test_the_queue_has_a_depth_and_an_age(tmp_path: Path) -> None:
         assert [answer.result().status_code for answer in (first, second)] == [200, 200]
         eventually(lambda: depth(instance) == 0)
         assert value(instance, "anomaly_queue_age_seconds") == 0
+
+
+def test_a_request_that_still_comes_waits_for_its_client_and_has_no_age(own: Instance) -> None:
+    data = png(1)
+    head = f"POST /score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: {len(data)}\r\n\r\n"
+    with connected(own) as slow:
+        slow.sendall(head.encode() + data[:-1])
+        eventually(lambda: depth(own) == 1)
+        assert value(own, "anomaly_queue_images") == 1
+        assert value(own, "anomaly_queue_age_seconds") == 0
+        own.detector.gate.clear()
+        slow.sendall(data[-1:])
+        eventually(lambda: value(own, "anomaly_queue_age_seconds") > 0)
+        own.detector.gate.set()
+        assert slow.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def test_what_is_found_has_series_before_the_first_image_and_so_its_rate_counts_that_too(
+    own: Instance, tmp_path: Path
+) -> None:
+    def found(name: str, version: int) -> list[float | None]:
+        lines = dict(line.rsplit(" ", 1) for line in own.client.get("/metrics").text.splitlines())
+        labels = f'model="{name}",version="{version}"'
+        verdicts = [f'anomaly_images_total{{model="{name}",verdict="{v}",version="{version}"}}' for v in VERDICTS]
+        histograms = [f'anomaly_p_value_bucket{{le="0.05",{labels}}}', f"anomaly_score_count{{{labels}}}"]
+        return [float(lines[each]) if each in lines else None for each in [*verdicts, *histograms]]
+
+    assert found("m", 1) == [0, 0, 0, 0]
+    add_bundle(tmp_path, "n", 4)
+    assert found("n", 4) == [None] * 4
+    own.client.post("/admin/load?model=n")
+    assert found("n", 4) == [0, 0, 0, 0]
+    for tag in (500, 501):
+        own.score(png(tag), model="n")
+    assert found("n", 4) == [0, 2, 2, 2]
+
+
+def test_times_are_told_up_to_what_a_request_may_take() -> None:
+    """And apart from each other around the deadline: Prometheus guesses within a bucket, and tells none above all."""
+    settings = Settings()
+    assert settings.deadline_s in SECONDS
+    assert max(SECONDS) >= settings.receive_limit_s > settings.deadline_s
 
 
 def test_nothing_that_clients_send_makes_series(own: Instance) -> None:
