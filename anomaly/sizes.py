@@ -1,24 +1,29 @@
 """Pictures of another size or shape than those that a model is for, and what is said of them.
 
 Where pictures keep their shapes the score is that of the strongest place. Among normal pictures it is higher by chance
-where there are more places: the share of them above the threshold grows about as the number of their pixels does. And a
-region is laid over the whole picture, so a picture of another shape has it stretched.
+where there are more places: the share of them above the threshold grows about as the number of their pixels does. Where
+all become squares of one side, a picture of a shorter side is enlarged, which blurs it: if those that calibrated were
+sharper, it is abnormal. A larger one is shrunk, which changes little. And a region is laid over the whole picture, so a
+picture of another shape has it stretched.
 """
 
 from math import log, prod
 from typing import Protocol
 
+from anomaly.config.choices import Resize
 from anomaly.config.region import decode_region
 from anomaly.counted import Size, size_text
 
 MOST_TIMES = 2.0
 """So many times fewer or more pixels than those that calibrated have change this share by about as much."""
+MOST_ENLARGED = 1.1
+"""So many times as much as those that calibrated a picture may be enlarged."""
 
 _LEAST_STRETCHED = 0.05  # logarithm of the aspect ratios' quotient: 2 % are allowed, and a small region is rounded
 
 
 class Calibrated(Protocol):
-    """The sizes of the calibration pictures that have the fewest pixels and the most."""
+    """The sizes of the calibration pictures that have the least extent and the most (see `extent`)."""
 
     @property
     def smallest(self) -> Size: ...  # noqa: D102
@@ -26,14 +31,36 @@ class Calibrated(Protocol):
     def largest(self) -> Size: ...  # noqa: D102
 
 
-def size_warning(size: Size, calibrated: Calibrated | None, region: str | None) -> str | None:
+class Scaling(Protocol):
+    """What a model's preprocessing says of sizes: a recipe's section `preprocess`, or what an export has of it."""
+
+    @property
+    def size(self) -> int: ...  # noqa: D102
+    @property
+    def resize(self) -> Resize: ...  # noqa: D102
+    @property
+    def region(self) -> str | None: ...  # noqa: D102
+
+
+def extent(size: Size, resize: Resize) -> int:
+    """By how much pictures differ for a model: their pixels, or the side that says how far they are enlarged."""
+    match resize:
+        case Resize.WHOLE:
+            return prod(size)
+        case Resize.PAD:
+            return max(size)
+        case Resize.CROP | Resize.STRETCH:
+            return min(size)
+
+
+def size_warning(size: Size, calibrated: Calibrated | None, model: Scaling) -> str | None:
     """Why the p-value of a picture of this size does not hold; None where it does.
 
-    `calibrated` is None where all pictures become squares of one size. `region` is that of the model, as text.
+    `calibrated` is None where those sizes are not known.
     """
     said = (
-        None if calibrated is None else _far_from(size, calibrated),
-        None if region is None or not is_stretched(region, size) else _stretched(size),
+        None if calibrated is None else _unlike(size, calibrated, model),
+        None if model.region is None or not is_stretched(model.region, size) else _stretched(size),
     )
     return "; ".join(filter(None, said)) or None
 
@@ -44,10 +71,16 @@ def is_stretched(region: str, size: Size) -> bool:
     return abs(log(width * tall / (height * wide))) > _LEAST_STRETCHED
 
 
-def _far_from(size: Size, calibrated: Calibrated) -> str | None:
-    if prod(size) * MOST_TIMES < prod(calibrated.smallest):
+def _unlike(size: Size, calibrated: Calibrated, model: Scaling) -> str | None:
+    own, least, most = (extent(each, model.resize) for each in (size, calibrated.smallest, calibrated.largest))
+    if model.resize is not Resize.WHOLE:
+        if own * MOST_ENLARGED >= min(least, model.size):
+            return None
+        square = size_text(model.size, model.size)
+        effect = f"enlarged to the model's {square} it is blurred, and a normal picture may be called anomalous"
+    elif own * MOST_TIMES < least:
         effect = "so few places score lower by chance, and a defect may pass"
-    elif prod(size) > MOST_TIMES * prod(calibrated.largest):
+    elif own > MOST_TIMES * most:
         effect = "so many places score higher by chance, and a normal picture may be called anomalous"
     else:
         return None

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from anomaly.bundle.picture_sizes import PictureSizes
+from anomaly.config import PreprocessConfig, Resize
 from anomaly.config.region import encode_region
-from anomaly.sizes import MOST_TIMES, size_warning
+from anomaly.sizes import MOST_ENLARGED, MOST_TIMES, size_warning
 
-SIZES = PictureSizes.of([(300, 200), (900, 1200), (400, 400)])
+WHOLE = PreprocessConfig(resize=Resize.WHOLE)
+SIZES = PictureSizes.of([(300, 200), (900, 1200), (400, 400)], Resize.WHOLE)
 
 
 def test_the_smallest_and_the_largest_have_the_fewest_and_the_most_pixels() -> None:
@@ -17,7 +19,7 @@ def test_the_smallest_and_the_largest_have_the_fewest_and_the_most_pixels() -> N
 @pytest.mark.parametrize("size", [(300, 200), (900, 1200), (1200, 900), (500, 500), (150, 200), (1800, 1200)])
 def test_nothing_is_said_up_to_so_many_times_fewer_or_more_pixels(size: tuple[int, int]) -> None:
     assert MOST_TIMES == 2
-    assert size_warning(size, SIZES, None) is None
+    assert size_warning(size, SIZES, WHOLE) is None
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,7 @@ def test_nothing_is_said_up_to_so_many_times_fewer_or_more_pixels(size: tuple[in
 def test_a_far_smaller_or_larger_picture_is_told_with_all_sizes_and_what_to_do(
     size: tuple[int, int], effect: str
 ) -> None:
-    warning = size_warning(size, SIZES, None)
+    warning = size_warning(size, SIZES, WHOLE)
     assert warning is not None
     height, width = size
     assert warning.startswith(
@@ -37,7 +39,51 @@ def test_a_far_smaller_or_larger_picture_is_told_with_all_sizes_and_what_to_do(
 
 
 def test_of_one_size_one_is_said() -> None:
-    assert "calibrated on 20 × 10: " in (size_warning((2, 2), PictureSizes.of([(10, 20)] * 3), None) or "")
+    one_size = PictureSizes.of([(10, 20)] * 3, Resize.WHOLE)
+    assert "calibrated on 20 × 10: " in (size_warning((2, 2), one_size, WHOLE) or "")
+
+
+@pytest.mark.parametrize(
+    ("resize", "smallest", "largest"),
+    [(Resize.PAD, (60, 20), (30, 90)), (Resize.CROP, (60, 20), (40, 70)), (Resize.STRETCH, (60, 20), (40, 70))],
+)
+def test_of_squares_the_smallest_is_enlarged_most(
+    resize: Resize, smallest: tuple[int, int], largest: tuple[int, int]
+) -> None:
+    found = PictureSizes.of([(30, 90), (40, 70), (60, 20)], resize)
+    assert found == PictureSizes(smallest=smallest, largest=largest)
+
+
+@pytest.mark.parametrize(
+    ("resize", "calibrated", "size", "is_told"),
+    [
+        (Resize.PAD, (28, 28), (28, 28), False),
+        (Resize.PAD, (28, 28), (26, 26), False),  # 1.08 times as much enlarged
+        (Resize.PAD, (28, 28), (25, 25), True),
+        (Resize.PAD, (28, 28), (28, 9), False),  # enlarged as much as they are
+        (Resize.PAD, (28, 28), (2800, 2800), False),
+        (Resize.PAD, (500, 500), (32, 20), False),  # not enlarged
+        (Resize.PAD, (500, 500), (29, 20), True),
+        (Resize.STRETCH, (28, 28), (28, 9), True),
+        (Resize.CROP, (28, 28), (9, 28), True),
+        (Resize.CROP, (500, 500), (400, 30), False),
+    ],
+)
+def test_a_picture_that_is_enlarged_more_than_those_that_calibrated_is_told(
+    resize: Resize, calibrated: tuple[int, int], size: tuple[int, int], *, is_told: bool
+) -> None:
+    assert MOST_ENLARGED == 1.1
+    model = PreprocessConfig(size=32, resize=resize)
+    warning = size_warning(size, PictureSizes(smallest=calibrated, largest=(500, 500)), model)
+    assert (warning is not None) is is_told
+    if warning is not None:
+        assert "enlarged to the model's 32 × 32 it is blurred, and a normal picture may be called anomalous" in warning
+        assert "`anomaly calibrate`" in warning
+
+
+def test_a_model_that_does_not_know_them_says_nothing() -> None:
+    assert size_warning((2, 2), None, PreprocessConfig(size=32)) is None
+    assert size_warning((2, 2), None, WHOLE) is None
 
 
 REGION = encode_region(np.eye(60, 90, dtype=np.bool_))
@@ -48,12 +94,12 @@ REGION = encode_region(np.eye(60, 90, dtype=np.bool_))
     [((60, 90), False), ((601, 900), False), ((630, 900), False), ((640, 900), True), ((90, 60), True)],
 )
 def test_a_picture_of_another_shape_than_the_region_is_told(size: tuple[int, int], is_told: bool) -> None:
-    warning = size_warning(size, None, REGION)
+    warning = size_warning(size, None, WHOLE.model_copy(update={"region": REGION}))
     assert (warning is not None) is is_told
     if warning is not None:
         assert "another shape than that of the model's region: the region is stretched over it" in warning
 
 
 def test_both_are_said() -> None:
-    warning = size_warning((2, 2), SIZES, REGION) or ""
+    warning = size_warning((2, 2), SIZES, WHOLE.model_copy(update={"region": REGION})) or ""
     assert warning.index("a defect may pass") < warning.index("; the picture is 2 × 2 pixels, which is another shape")

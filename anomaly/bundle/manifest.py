@@ -23,7 +23,7 @@ class DataRecord(Config):
     with it each of `num_calibrate` images is the only one of its part. `num_unused` are pictures of parts that another
     picture counts for.
     `fingerprint` is over all normals of the training run, `calibration_fingerprint` over those given to calibrate.
-    `calibration_sizes` is None where all pictures become squares of one size, and in bundles that did not keep it.
+    `calibration_sizes` is None in bundles that did not keep it.
     """
 
     source: str

@@ -171,10 +171,10 @@ class Detector:
     def size_warning(self, height: int, width: int) -> str | None:
         """Why the p-value of a picture of so many pixels a side, as on disk, does not hold; None where it does.
 
-        Only where pictures keep their shapes is their size known that calibrated, and only with a region their shape is
-        looked at. So None is no promise: a picture enlarged to the model's square is blurred, without a warning.
+        A bundle that did not keep the sizes of its calibration warns of none, and only with a region the shape is
+        looked at (see `anomaly.sizes`).
         """
-        return size_warning((height, width), self.bundle.manifest.data.calibration_sizes, self.preprocess.region)
+        return size_warning((height, width), self.bundle.manifest.data.calibration_sizes, self.preprocess)
 
     @property
     def minds_sizes(self) -> bool:

@@ -130,7 +130,7 @@ def calibrate_bundle(
             "num_calibrate": len(rows),
             "calibration_fingerprint": fingerprint,
             "calibration_groups": to_text(groups),
-            "calibration_sizes": sizes_of(store, rows.tolist()),
+            "calibration_sizes": sizes_of(store, rows.tolist(), detector.preprocess.resize),
             "num_unused": bundle.manifest.data.num_unused + len(new) - len(rows),
         }
     )

@@ -81,5 +81,6 @@ def read_normals(
     parts = dataset.parts_of(store.paths)
     keys = image_keys(store.pixels)
     split = split_distinct(keys, seed=recipe.training.seed, groups=parts, with_report=not recipe.has_generator)
-    record = data_record(dataset, store, split, normal=options.normal, groups=options.groups)
+    resize = recipe.preprocess.resize
+    record = data_record(dataset, store, split, normal=options.normal, groups=options.groups, resize=resize)
     return Normals(store, keys, parts, split, record)

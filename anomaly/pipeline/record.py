@@ -5,16 +5,16 @@ from collections.abc import Iterable, Sequence
 
 from anomaly.bundle import DataRecord
 from anomaly.bundle.picture_sizes import PictureSizes
+from anomaly.config import Resize
 from anomaly.counted import counted
 from anomaly.data import Dataset, NormalSplit, PixelStore
-from anomaly.data.ragged import RaggedPixels
 from anomaly.files import to_text
 
 
 def data_record(
-    dataset: Dataset, store: PixelStore, split: NormalSplit, *, normal: Sequence[str], groups: str
+    dataset: Dataset, store: PixelStore, split: NormalSplit, *, normal: Sequence[str], groups: str, resize: Resize
 ) -> DataRecord:
-    """The record of a training: `normal` and `groups` as the options were given."""
+    """The record of a training: `normal` and `groups` as the options were given, `resize` as the recipe has it."""
     fingerprint, parts = store.fingerprint(), dataset.parts_of(store.paths)
     return DataRecord(
         source=to_text(dataset.name),
@@ -33,13 +33,13 @@ def data_record(
         num_unused=len(split.unused),
         fingerprint=fingerprint,
         calibration_fingerprint=fingerprint,
-        calibration_sizes=sizes_of(store, split.calibrate),
+        calibration_sizes=sizes_of(store, split.calibrate, resize),
     )
 
 
-def sizes_of(store: PixelStore, rows: Iterable[int]) -> PictureSizes | None:
-    """The sizes of the images that calibrate; None where all become squares of one size."""
-    return PictureSizes.of(store.sizes[row] for row in rows) if isinstance(store.pixels, RaggedPixels) else None
+def sizes_of(store: PixelStore, rows: Iterable[int], resize: Resize) -> PictureSizes:
+    """The sizes of the images that calibrate."""
+    return PictureSizes.of((store.sizes[row] for row in rows), resize)
 
 
 def identity(record: DataRecord, parts: Sequence[str] | None) -> str:

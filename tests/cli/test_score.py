@@ -26,7 +26,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def assert_same_scores(expected: dict[str, str], actual: dict[str, str]) -> None:
     """Of one image in two batches: the same but for the rounding of another batch size."""
-    texts = ("path", "is_anomalous", "error")
+    texts = ("path", "is_anomalous", "warning", "error")
     assert {name: expected[name] for name in texts} == {name: actual[name] for name in texts}
     numbers = [name for name in expected if name not in texts]
     assert [float(actual[name]) for name in numbers] == pytest.approx(
@@ -46,7 +46,7 @@ def test_csv_says_what_python_says(bigan_dir: Path, images: list[Path], tmp_path
     for name, values in scores.terms.items():
         assert values.tolist() == [float(row[name]) for row in rows]
     assert {""} == {row["error"] for row in rows}
-    assert list(rows[0]) == ["path", "score", "p_value", "is_anomalous", "threshold", *scores.terms, "error"]
+    assert list(rows[0]) == ["path", "score", "p_value", "is_anomalous", "threshold", *scores.terms, "warning", "error"]
     num_anomalous = sum(map(bool, scores.is_anomalous))
     assert 0 < num_anomalous < len(images)
     assert f"{len(images)} rows in {tmp_path / 'r.csv'}: {num_anomalous} anomalous, 0 without a score" in result.stdout

@@ -12,6 +12,7 @@ from PIL import Image
 from anomaly.bundle import load
 from anomaly.config import Resize
 from anomaly.config.places import NOTICE
+from anomaly.data import preprocess
 from anomaly.export import Runtime, export_bundle
 from anomaly.export.readme import readme_of
 from anomaly.inference import load_detector
@@ -46,6 +47,23 @@ def test_a_picture_of_a_size_that_did_not_calibrate_is_warned_of(whole_places_di
     assert [warning is None for warning in expected] == [True, False, False]
     assert [json.loads(line)["warning"] for line in done.stdout.splitlines()] == expected
     assert "| `warning` |" in (folder / "README.md").read_text()
+
+
+def test_a_picture_is_shrunk_by_the_scale_of_the_model(
+    whole_places_dir: Path, drawn_parts: Path, tmp_path: Path
+) -> None:
+    folder = export_bundle(whole_places_dir, tmp_path / "out", Runtime.ONNX).folder
+    about = json.loads((folder / "model.json").read_text())
+    about["preprocess"]["scale"] = 0.5
+    (folder / "model.json").write_text(json.dumps(about))
+    files = sorted(drawn_parts.iterdir())[:2]
+    command = [sys.executable, "-B", str(folder / "predict.py"), *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    detector = load_detector(whole_places_dir, device="cpu")
+    halved = detector.preprocess.model_copy(update={"scale": 0.5})
+    expected = detector.evidence([preprocess(Image.open(file), halved) for file in files]).score
+    scores = [json.loads(line)["score"] for line in done.stdout.splitlines()]
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_readme_of_a_model_of_one_size_names_that_size(whole_places_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of sizes that did not calibrate a model which keeps their shapes: who is told, and how."""
+"""Pictures of sizes that did not calibrate a model: who is told, and how."""
 
 import csv
 import shutil
@@ -62,8 +62,18 @@ def test_calibrating_on_other_sizes_keeps_them(whole_places_dir: Path, tmp_path:
     assert load_detector(model).size_warning(64, 64) is not None
 
 
-def test_models_of_squares_say_nothing_of_sizes(bigan_dir: Path) -> None:
+def test_models_of_squares_tell_of_pictures_that_they_enlarge(bigan_dir: Path) -> None:
     detector = load_detector(bigan_dir)
+    assert detector.bundle.manifest.data.calibration_sizes == PictureSizes(smallest=(8, 8), largest=(8, 8))
+    assert "warning" in columns_of(detector)
+    enlarged, as_it_is, shrunk = detector.score([np.zeros((side, side), np.uint8) for side in (5, 8, 28)]).warnings
+    assert enlarged is not None
+    assert "the picture is 5 × 5 pixels, and this model was calibrated on 8 × 8: enlarged to the model's" in enlarged
+    assert (as_it_is, shrunk) == (None, None)
+
+
+def test_models_that_did_not_keep_the_sizes_say_nothing_of_them() -> None:
+    detector = load_detector(Path(__file__).parents[2] / "models" / "mnist")
     assert detector.bundle.manifest.data.calibration_sizes is None
     assert "warning" not in columns_of(detector)
     assert detector.score([np.zeros((5, 5), np.uint8)]).warnings == [None]

@@ -16,7 +16,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: ONNX Runtime wou
 try:
     import numpy as np
 
-    from anomaly.data import pose, reader  # noqa: F401  # of the folder anomaly/ beside this file: they need Pillow
+    from anomaly.config.choices import Resize  # of the folder anomaly/ beside this file, as the next two
+    from anomaly.data import pose, reader  # noqa: F401  # they need Pillow
 
     runtime: Any = import_module("onnxruntime" if IS_ONNX else "openvino")
 except (ImportError, SyntaxError, TypeError) as error:  # the last two in a Python that is too old
@@ -33,7 +34,9 @@ def path_of(text: str) -> Path:
 
 def load_about() -> Any:
     """What model.json says, as an object with attributes."""
-    return json.loads((HERE / "model.json").read_text("utf-8"), object_hook=lambda each: argparse.Namespace(**each))
+    about = json.loads((HERE / "model.json").read_text("utf-8"), object_hook=lambda each: argparse.Namespace(**each))
+    about.preprocess.resize = Resize(about.preprocess.resize)  # it is compared by identity
+    return about
 
 
 def load_model() -> Any:

@@ -43,7 +43,7 @@ def _main() -> int:
             if not math.isnan(threshold):  # as it is where alpha has too few calibration images
                 row |= {"threshold": threshold.item(), "is_anomalous": is_anomalous.item()}
             row["remarks"], size = sorted(picture.remarks), (picture.height, picture.width)
-            row["warning"] = size_warning(size, about.calibration_sizes, about.preprocess.region)
+            row["warning"] = size_warning(size, about.calibration_sizes, about.preprocess)
         else:
             row["error"], failed = str(picture), 1
         sys.stdout.write(json.dumps({"path": str(path), **row}) + "\n")
