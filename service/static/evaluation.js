@@ -34,8 +34,8 @@ function show() {
   find("roc-chart").replaceChildren(drawRoc(roc.points, here));
   find("roc-area").textContent = `AUROC ${number(100 * roc.area)} %`;
   find("roc-meaning").textContent =
-    `Of 100 pairs of a normal and an anomalous image here, the anomalous one scores higher in ${number(100 * roc.area)}. ` +
-    "Of other images it may be more or fewer: the fewer these are, the less they tell.";
+    `Of 100 pairs of a normal and an anomalous image here, the anomalous one scores higher in ` +
+    `${number(100 * roc.area)}. Of other images it may be more or fewer: the fewer these are, the less they tell.`;
   const { model, version } = answerOf(items[0]);
   find("roc-basis").textContent = `${count(items.length)} labelled images, scored by ${model}, version ${version}.`;
 }

@@ -85,7 +85,9 @@ def test_a_labelled_folder_shows_roc_and_counts_live(page: Page, folder: Path) -
     scores = np.concatenate([np.array(tags, float) for tags in SCORES.values()])
     is_anomalous = np.array([kind != "good" for kind, tags in SCORES.items() for _ in tags])
     expect(page.locator("#roc-area")).to_have_text(f"AUROC {100 * roc_auc_score(is_anomalous, scores):.1f} %")
-    expect(page.locator("#roc-meaning")).to_contain_text("Of these images, the anomalous one of a pair")
+    expect(page.locator("#roc-meaning")).to_contain_text(
+        "Of 100 pairs of a normal and an anomalous image here, the anomalous one scores higher in "
+    )
     expect(page.locator("#alpha-meaning")).to_contain_text("are called so, on average over models")
     p_values = np.array([(1 + np.sum(np.arange(99) >= score)) / 100 for score in scores])
     for position in range(80, 201, 20):
