@@ -53,6 +53,11 @@ def extent(size: Size, resize: Resize) -> int:
             return min(size)
 
 
+def range_text(calibrated: Calibrated) -> str:
+    """From the smallest to the largest, or the one size that there is."""
+    return " to ".join(dict.fromkeys(size_text(*each) for each in (calibrated.smallest, calibrated.largest)))
+
+
 def size_warning(size: Size, calibrated: Calibrated | None, model: Scaling) -> str | None:
     """Why the p-value of a picture of this size does not hold; None where it does.
 
@@ -84,10 +89,9 @@ def _unlike(size: Size, calibrated: Calibrated, model: Scaling) -> str | None:
         effect = "so many places score higher by chance, and a normal picture may be called anomalous"
     else:
         return None
-    sizes = " to ".join(dict.fromkeys(size_text(*each) for each in (calibrated.smallest, calibrated.largest)))
     return (
-        f"the picture is {size_text(*size)} pixels, and this model was calibrated on {sizes}: {effect}; "
-        "run `anomaly calibrate` with normal pictures of this size, or give pictures of a size that calibrated"
+        f"the picture is {size_text(*size)} pixels, and this model was calibrated on {range_text(calibrated)}: "
+        f"{effect}; run `anomaly calibrate` with normal pictures of this size, or give pictures of a size that calibrated"
     )
 
 

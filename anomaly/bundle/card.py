@@ -8,6 +8,7 @@ from anomaly.config.places import NOTICE
 from anomaly.config.region import region_note
 from anomaly.counted import counted
 from anomaly.defaults import ALPHA
+from anomaly.sizes import range_text
 
 _TITLES = {
     "bigan": "BiGAN: an encoder finds the latent",
@@ -41,7 +42,7 @@ No abnormal image was used.
 | recipe | {_recipe(manifest)} |
 | networks | {_networks(recipe)} |
 | training | {manifest.steps_done}, each of {training.batch_size} {_examples(recipe)}, seed {training.seed} |
-| normals | {data.num_train:,} train, {data.num_select:,} select, {_calibrate(data)}{_report(data)} |
+| normals | {data.num_train:,} train, {data.num_select:,} select, {_calibrate(data)}{_report(data)} |{_sizes(data)}
 {_parts(data)}| left out | {counted(data.num_left_out, "file")} that could not be read{_where_named(manifest)} |
 | exact copies left out | {data.num_copies:,} |
 | score | "{recipe.score.combine}"; higher is more anomalous |
@@ -101,6 +102,12 @@ def _calibrate(data: DataRecord) -> str:
     """How many calibrate, and whether they are others than those of `source`."""
     later = " (given to `anomaly calibrate` later)" if data.calibration_fingerprint != data.fingerprint else ""
     return f"{data.num_calibrate:,} calibrate{later}"
+
+
+def _sizes(data: DataRecord) -> str:
+    """A row for the sizes on disk of those that calibrate, where they were kept."""
+    sizes = data.calibration_sizes
+    return f"\n| sizes of those that calibrate | {range_text(sizes)} pixels |" if sizes else ""
 
 
 def _report(data: DataRecord) -> str:

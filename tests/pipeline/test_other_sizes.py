@@ -20,6 +20,7 @@ def test_a_picture_of_a_size_that_did_not_calibrate_is_told_in_python_and_on_the
 ) -> None:
     sizes = load(whole_places_dir).manifest.data.calibration_sizes
     assert sizes == PictureSizes(smallest=(64, 64), largest=(96, 80))
+    assert "| sizes of those that calibrate | 64 × 64 to 80 × 96 pixels |\n" in load(whole_places_dir).card
     pictures = tmp_path / "new"
     pictures.mkdir()
     for number, side in enumerate((40, 64, 120)):
@@ -75,6 +76,7 @@ def test_models_of_squares_tell_of_pictures_that_they_enlarge(bigan_dir: Path) -
 def test_models_that_did_not_keep_the_sizes_say_nothing_of_them() -> None:
     detector = load_detector(Path(__file__).parents[2] / "models" / "mnist")
     assert detector.bundle.manifest.data.calibration_sizes is None
+    assert "sizes of those" not in detector.bundle.card
     assert "warning" not in columns_of(detector)
     assert detector.score([np.zeros((5, 5), np.uint8)]).warnings == [None]
 
