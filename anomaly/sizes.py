@@ -91,7 +91,8 @@ def _unlike(size: Size, calibrated: Calibrated, model: Scaling) -> str | None:
         return None
     return (
         f"the picture is {size_text(*size)} pixels, and this model was calibrated on {range_text(calibrated)}: "
-        f"{effect}; run `anomaly calibrate` with normal pictures of this size, or give pictures of a size that calibrated"
+        f"{effect}; run `anomaly calibrate` with normal pictures of this size, or give pictures of a size that "
+        "calibrated"
     )
 
 
