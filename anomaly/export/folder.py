@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from anomaly.bundle import Bundle, check_outside_versions
+from anomaly.bundle import Bundle, Manifest, check_outside_versions
 from anomaly.config.places import NOTICE, REFERENCE
+from anomaly.counted import counted
 from anomaly.errors import ExportError, UsageError
 from anomaly.export.copies import copied_files
 from anomaly.export.readme import readme_of
@@ -67,7 +68,7 @@ def export_bundle(model: str | Path, out: str | Path, runtime: Runtime) -> Expor
                 (beside / name).parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(beside / name, data)
             _write_model(graph, beside, runtime)
-            checked = _check(beside)
+            checked = _check(beside, bundle.manifest)
             num_bytes = sum(file.stat().st_size for file in beside.rglob("*") if file.is_file())
             beside.chmod(0o755)
             beside.rename(out)
@@ -130,13 +131,15 @@ def _write_model(graph: bytes, folder: Path, runtime: Runtime) -> None:
         raise OSError(f"OpenVINO could not write its files ({error}), as where the disk is full") from error
 
 
-def _check(folder: Path) -> str:
+def _check(folder: Path, manifest: Manifest) -> str:
     """The folder's own program scores the goldens, by the copies and the runtime that a user will have."""
     command = [sys.executable, "-B", _CHECK]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ExportError(
             f"the exported model does not score as the bundle does, so it was not kept: "
-            f"{(done.stdout + done.stderr).strip()}; this version of the runtime may compute wrongly: try another"
+            f"{(done.stdout + done.stderr).strip()}. This version of the runtime may compute wrongly: try another. Or "
+            f"rounding counts in the scores, as where a model has hardly learnt (here {manifest.steps_done}, "
+            f"{counted(manifest.data.num_select, 'image')} to select): train longer, on more images"
         )
     return done.stdout.strip()
