@@ -144,7 +144,7 @@ def test_a_model_that_scores_differently_is_not_kept(
     monkeypatch.setattr(folder, "deployed_onnx", lambda bundle: deployed_onnx(other))
     with pytest.raises(
         ExportError,
-        match=r"does not score as the bundle does.*differ by up to.* \(here 40 of 40 steps, \d+ images to select\)",
+        match=r"does not score as the bundle does.*differ by up to.* \(here 60 of 60 steps, \d+ images to select\)",
     ):
         export_bundle(bigan_dir, tmp_path / "out", Runtime.ONNX)
     assert list(tmp_path.iterdir()) == []
