@@ -12,6 +12,8 @@ from anomaly.cli import app
 TINY = ("--device", "cpu", "--recipe", "digits", "--steps", "10", "--set", "network.width=4",
         "--set", "network.latent_dim=2", "--set", "training.batch_size=8")  # fmt: skip
 """Options of a training that takes a moment."""
+NO_GRAPH = ("--set", "training.method=anogan", "--set", "search.steps=1")
+"""Beside them: no graph is made, which takes seconds in a process that has made none before."""
 
 
 def call(*arguments: str | Path) -> Result:

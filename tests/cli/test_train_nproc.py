@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from anomaly.bundle import load
-from tests.cli.calls import TINY, call, done, refused
+from tests.cli.calls import NO_GRAPH, TINY, call, done, refused
 
 pytestmark = pytest.mark.long
 
@@ -99,7 +99,7 @@ def test_ctrl_c_ends_all(tmp_path: Path) -> None:
 def test_torchrun_itself_may_start_them(tmp_path: Path) -> None:
     """As on several machines. Of a mistake there is one sentence, and torchrun's own report."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    options = [*map(str, DIGITS), "--out", str(tmp_path / "m")]
+    options = [*map(str, DIGITS), *NO_GRAPH, "--out", str(tmp_path / "m")]
     environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     program = tmp_path / "program.py"
     program.write_text(TELLING)

@@ -11,7 +11,7 @@ import pytest
 
 from anomaly.bundle import load, save
 from anomaly.locks import LOCK
-from tests.cli.calls import TINY, done, read_rows, refused
+from tests.cli.calls import NO_GRAPH, TINY, done, read_rows, refused
 from tests.digit_images import digits, normals, write_images
 from tests.field.programs import hold, start
 
@@ -35,15 +35,15 @@ def test_two_trainings_into_one_place_make_a_version_each_of_its_own_pictures(tm
     zeros = digits("train", "0")[:40]
     write_images(tmp_path / "light", zeros)
     write_images(tmp_path / "dark", zeros // 2)
-    names = ("light", "dark")
-    both = [start("train", tmp_path / name, "--out", tmp_path / "m", *TINY) for name in names]
+    names, brief = ("light", "dark"), (*TINY, *NO_GRAPH)
+    both = [start("train", tmp_path / name, "--out", tmp_path / "m", *brief) for name in names]
     for process in both:
         _, err = process.communicate()
         assert process.returncode == 0, err
     found = {Path(load(tmp_path / "m" / version).manifest.data.source).name: version for version in ("1", "2")}
     assert sorted(found) == sorted(names)
     for name in names:
-        done("train", tmp_path / name, "--out", tmp_path / "alone" / name, *TINY)
+        done("train", tmp_path / name, "--out", tmp_path / "alone" / name, *brief)
         alone, together = load(tmp_path / "alone" / name), load(tmp_path / "m" / found[name])
         assert together.manifest.data.fingerprint == alone.manifest.data.fingerprint
         assert together.contents.weights.keys() == alone.contents.weights.keys()
