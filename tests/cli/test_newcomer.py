@@ -1,4 +1,4 @@
-"""A newcomer's path: a folder of photographs, `anomaly train FOLDER --out M --max-minutes 0.1`, and no other option."""
+"""A newcomer's path: a folder of photographs, `anomaly train FOLDER --out M --max-minutes 1`, and no other option."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from anomaly.inference import load_detector
 
 pytestmark = pytest.mark.long
 
-NUM_PHOTOGRAPHS, WIDTH, HEIGHT = 24, 1040, 520
+NUM_PHOTOGRAPHS, WIDTH, HEIGHT = 24, 1280, 960
 
 
 def photograph(number: int) -> Image.Image:
@@ -42,11 +42,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_minute_on_photographs(home: Path) -> None:
     """What is chosen, what is lost, how far it came and how to go on, is all told; and stands in manifest and card."""
     program = Path(sys.executable).with_name("anomaly")
-    command: list[str | Path] = [program, "train", "photographs", "--out", "M", "--max-minutes", "0.1"]
+    command: list[str | Path] = [program, "train", "photographs", "--out", "M", "--max-minutes", "1"]
     run = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False, timeout=280)
     assert run.returncode == 0, run.stderr
     said = run.stderr
-    reason = "24 colour images of 1,040 × 520 pixels: more than 1024 pixels a side"
+    reason = "24 colour images of 1,280 × 960 pixels: more than 1024 pixels a side"
     assert f"recipe large-parts, chosen for {reason}; training at their own resolution, 1,000 steps" in said
     assert "scaled" not in said
 
@@ -69,7 +69,7 @@ def test_a_minute_on_photographs(home: Path) -> None:
         assert f"- {warning}\n" in bundle.card
     assert ("warnings of this training stand in the model card, M/1/README.md\n" in said) is bool(manifest.warnings)
     assert f"large-parts ({reason})" in bundle.card
-    assert manifest.command == "anomaly train photographs --out M --max-minutes 0.1"
+    assert manifest.command == "anomaly train photographs --out M --max-minutes 1"
     scores = load_detector(home / "M", device="cpu").score(home / "photographs" / "IMG_0000.jpg")
     assert scores.heatmap[0].shape == (HEIGHT, WIDTH)
     assert np.isfinite(scores.score).all()
