@@ -26,8 +26,8 @@ $(SERVING): pyproject.toml constraints.txt
 run: $(SERVING) ## install what serving, training and reports need; serve the shipped bundles on HOST:PORT
 	$(BIN)/anomaly serve --models models/ --default-model mnist --host $(HOST) --port $(PORT)
 
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-test: install ## run the test suite, files of tests in two processes
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+test: install ## run the test suite, files of tests in three processes
 	$(PYTEST)
 
 coverage: install ## the same with branch coverage, of which there must be 90 %, which takes longer
