@@ -119,7 +119,7 @@ def _spread(deviations: FloatArray, labels: Labels, parts: Sequence[str] | None,
         sums.append(np.bincount(units[own], weights=deviations[own], minlength=len(labels)) / own.sum())
         evenness = float(np.square(shares).sum())
         is_there = shares > 0
-        left = 1 - 2 * shares[is_there] + evenness  # of the variance of each one: a large one pulls the mean along
+        left = 1 - 2 * shares[is_there] + evenness  # a square is smaller by this factor: the unit is part of the mean
         nums.append(1 / evenness)
         counts.append(int(is_there.sum()))
         if counts[-1] < 2:

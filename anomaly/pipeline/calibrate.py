@@ -204,8 +204,8 @@ def warning_of_unlike(old: Calibration, new: Calibration, version: int) -> str |
     """The warning that the old version calls more of the new images anomalous than chance explains, or fewer; or None.
 
     At the default false-alarm rate, or, where the old version has no threshold for it, at the least for which it has.
-    What is expected is the rate that its threshold has, K / (n_cal + 1), which may be half of alpha. It is the most
-    only where several images have the threshold's own score: any number may, and none of them is above it.
+    What is expected is the rate that its threshold has, K / (n_cal + 1), which may be half of alpha. Images that have
+    exactly the threshold's score are not above it, so where there are several, too few are not warned of.
     """
     alpha = max(ALPHA, old.smallest_p)
     threshold = old.threshold(alpha)
