@@ -13,6 +13,8 @@ pictures, and keeps its rows in the folder of `--models`. Methods:
 - patchcore: PatchCore's evidence on φ at 256 pixels a side, without training (benchmarks/patchcore.py).
 - patchcore-whole: the same on pictures of their own size, where 256 pixels hide the defects: boards and mosaics.
 - by-place: the nearest normal at the same place, of the same φ at 256 pixels a side, without training.
+- by-place-measured: the same, in deviations from what normals show there when each is left out (its whole part, where
+  the set tells parts). Not where 256 pixels hide the defects.
 - registration: phase correlation and a z-map, on the boards (benchmarks/registration.py).
 
 Nothing here chooses anything. What chose the recipes: docs/experiments.md.
@@ -39,13 +41,20 @@ from anomaly.evaluation.metrics import image_metrics, rates_at
 from anomaly.pipeline.pixel_figures import read_masks
 from benchmarks.part_sets import SETS, Prepared, prepare_set
 from benchmarks.parts_tables import to_page
-from benchmarks.patchcore import SIDE, PatchScores, by_place_scores, load_features, patchcore_scores
+from benchmarks.patchcore import (
+    SIDE,
+    PatchScores,
+    by_place_scores,
+    load_features,
+    measured_by_place_scores,
+    patchcore_scores,
+)
 from benchmarks.registration import registration_scores
 from benchmarks.rows import FOLDER, Row, append_row, read_rows
 
 RESULTS = FOLDER / "parts.jsonl"
 OURS = ("parts", "surfaces")
-BASELINES = ("pca", "knn", "patchcore", "patchcore-whole", "by-place", "registration")
+BASELINES = ("pca", "knn", "patchcore", "patchcore-whole", "by-place", "by-place-measured", "registration")
 QUICK_MINUTES = 0.2
 _PIXELS = PreprocessConfig(size=64)
 
@@ -96,6 +105,8 @@ def runs(name: str, methods: Sequence[str], seeds: Sequence[int]) -> list[tuple[
         if method == "registration" and name != "boards":
             continue
         if method == "patchcore-whole" and SETS[name].whole is None:
+            continue
+        if method == "by-place-measured" and SETS[name].whole is not None:
             continue
         chosen += [(method, seed) for seed in (seeds if method in OURS else (0,))]
     return chosen
@@ -156,6 +167,8 @@ def _baseline_scores(
             return registration_scores(normals, test)
         case "by-place":
             return by_place_scores(normals, test, load_features((SIDE, SIDE), models), (SIDE, SIDE))
+        case "by-place-measured":
+            return measured_by_place_scores(normals, test, load_features((SIDE, SIDE), models), (SIDE, SIDE))
         case "patchcore":
             size = (SIDE, SIDE)
         case _:

@@ -11,7 +11,7 @@ from benchmarks.part_sets import SETS
 from benchmarks.rows import Row, typed
 
 PRETRAINED, FROM_SCRATCH = "parts", "surfaces"
-_UNTRAINED = ("patchcore", "patchcore-whole", "by-place")
+_UNTRAINED = ("patchcore", "patchcore-whole", "by-place", "by-place-measured")
 _FIGURES = {"auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 _POWER = {"tpr_at_threshold": "power"}
 _COVERAGE = 0.95
@@ -45,9 +45,10 @@ All methods see the same splits. PCA and 3-NN (nearest neighbours) see 64 × 64 
 a memory of normal places of the same φ that `parts` has, EfficientNet-Lite0, without any training: a detector that
 does not beat it has no reason to exist. It sees pictures stretched to 256 × 256, and once more at their own size where
 256 pixels hide the defects (`benchmarks/patchcore.py` has what of PatchCore is left out). "Memory by place" compares
-with all normals at the same place alone, at 256 × 256, without training either. "Registration" is phase correlation and
-a z-map in numpy. Published figures are the papers' own, from other and larger networks, and for the tiles from other
-draws of the split.
+with all normals at the same place alone, at 256 × 256, without training either. "Measured" is the same in deviations
+from what normals show at that place when each of them is left out, with its whole part where parts are told.
+"Registration" is phase correlation and a z-map in numpy. Published figures are the papers' own, from other and larger
+networks, and for the tiles from other draws of the split.
 """
 _LEAK = """**The tiles drawn by picture leak**: of nearly every test normal, and of no defect, another picture of the
 same tile is among the training images, so the row of tiles held out whole is the one that tells of new parts.
@@ -117,6 +118,7 @@ def _pretrained_table(found: dict[str, list[Row]]) -> str:
         "PatchCore's evidence",
         "at its own size",
         "memory by place",
+        "the same, measured",
         "registration",
         "PCA",
         "3-NN",

@@ -17,12 +17,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from anomaly.config.places import STRIDE
 from anomaly.data import Sample, to_image
+from anomaly.networks.places import places_of
 from anomaly.networks.pretrained import load_pretrained
+from anomaly.training.places.statistics import place_statistics
 
 SIDE = 256
 SHARE = 0.01
@@ -103,12 +106,22 @@ def by_place_scores(
 
     Not PatchCore's: its bank does not know places.
     """
-    bank = np.concatenate(list(_vectors(normals, features, size)))
-    vectors = np.concatenate(list(_vectors(test, features, size)))
-    maps = np.empty(vectors.shape[:3], np.float32)
-    for row, column in np.ndindex(*maps.shape[1:]):
-        maps[:, row, column] = nearest(vectors[:, row, column], bank[:, row, column])
+    maps, _ = _by_place(normals, test, features, size)
     return PatchScores(maps.max(axis=(1, 2)).astype(np.float64), maps)
+
+
+def measured_by_place_scores(
+    normals: Sequence[Sample], test: Sequence[Sample], features: Features, size: tuple[int, int]
+) -> PatchScores:
+    """The same, in deviations from what normals show at each place, as `parts` measures its evidence.
+
+    Each normal is compared with the others; where a manifest tells parts, with those of other parts.
+    """
+    maps, of_normals = _by_place(normals, test, features, size)
+    statistics = place_statistics(list(torch.from_numpy(of_normals)[:, None]), "place")
+    where = places_of(maps.shape[1], maps.shape[2], torch.tensor([0.0, float(size[0])]))
+    measured = statistics(torch.from_numpy(maps)[:, None], where)[:, 0].numpy()
+    return PatchScores(measured.max(axis=(1, 2)).astype(np.float64), measured)
 
 
 def coreset(places: Places, num: int, *, seed: int) -> Places:
@@ -136,6 +149,26 @@ def nearest(places: Places, bank: Places) -> NDArray[np.float32]:
     ]
     distances: NDArray[np.float32] = np.sqrt(np.concatenate(squared).clip(0))
     return distances
+
+
+def _by_place(
+    normals: Sequence[Sample], test: Sequence[Sample], features: Features, size: tuple[int, int]
+) -> tuple[Places, Places]:
+    """Distances to the nearest normal at the same place (pictures, rows, columns): of the test, and of the normals.
+
+    A normal is compared with those that do not show its part; it is one by itself where no manifest tells it.
+    """
+    bank = np.concatenate(list(_vectors(normals, features, size)))
+    vectors = np.concatenate(list(_vectors(test, features, size)))
+    maps, of_normals = (np.empty(each.shape[:3], np.float32) for each in (vectors, bank))
+    parts = np.array([sample.group or str(number) for number, sample in enumerate(normals)])
+    is_own = parts[:, None] == parts[None]
+    for row, column in np.ndindex(*maps.shape[1:]):
+        own = bank[:, row, column]
+        maps[:, row, column] = nearest(vectors[:, row, column], own)
+        between = np.where(is_own, np.inf, cdist(own, own))
+        of_normals[:, row, column] = between.min(axis=1)
+    return maps, of_normals
 
 
 def _candidates(normals: Sequence[Sample], features: Features, size: tuple[int, int]) -> Places:

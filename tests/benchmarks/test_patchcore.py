@@ -1,5 +1,6 @@
 """PatchCore's evidence: the coreset is greedy, distances are right, and φ by ONNX Runtime is φ."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,15 @@ import torch
 from numpy.typing import NDArray
 
 from anomaly.data import Sample
-from benchmarks.patchcore import PatchVectors, by_place_scores, coreset, load_features, nearest, patchcore_scores
+from benchmarks.patchcore import (
+    PatchVectors,
+    by_place_scores,
+    coreset,
+    load_features,
+    measured_by_place_scores,
+    nearest,
+    patchcore_scores,
+)
 
 
 def samples(*pictures: NDArray[np.uint8]) -> list[Sample]:
@@ -66,6 +75,37 @@ def test_by_place_a_normal_thing_elsewhere_is_strange() -> None:
     assert placed.scores[1] > 1  # of greys in [-1, 1]
     assert free.scores[1] < 0.2
     assert placed.maps[1].argmax() in (7, 9)
+
+
+def test_measured_by_place_what_normals_often_show_counts_less() -> None:
+    rng = np.random.default_rng(0)
+    normals = [np.full((256, 256), 120, np.uint8) + rng.integers(0, 3, (256, 256), dtype=np.uint8) for _ in range(40)]
+    for each in normals:
+        each[64:128, 64:128] = rng.integers(60, 200)
+    of_loud, of_quiet = normals[0].copy(), normals[0].copy()
+    of_loud[88:104, 88:104] = 250
+    of_quiet[168:184, 168:184] = 150
+    plain, measured = (
+        score(samples(*normals), samples(of_loud, of_quiet), greys, (256, 256))
+        for score in (by_place_scores, measured_by_place_scores)
+    )
+    assert plain.scores[0] > plain.scores[1]
+    assert measured.scores[0] < measured.scores[1]
+    assert measured.maps[1].argmax() // 32 in (21, 22)
+
+
+def test_measured_by_place_a_normal_is_not_compared_with_its_own_part() -> None:
+    """Else two pictures of one part are alike, and a new part is strange everywhere."""
+    rng = np.random.default_rng(0)
+    shades = rng.integers(60, 200, 21)
+    pictures = [np.full((256, 256), shade, np.uint8) for shade in shades]
+    alone = [sample for part in samples(*pictures[:-1]) for sample in (part, part)]
+    told = [replace(sample, group=f"part-{number // 2}") for number, sample in enumerate(alone)]
+    new = samples(pictures[-1])
+    (unlike,) = measured_by_place_scores(alone, new, greys, (256, 256)).scores
+    (alike,) = measured_by_place_scores(told, new, greys, (256, 256)).scores
+    assert unlike > 20
+    assert alike < 3
 
 
 def test_what_the_runtime_computes_is_what_torch_does(tmp_path: Path) -> None:
