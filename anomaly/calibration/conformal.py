@@ -2,7 +2,8 @@
 
 A normal image is as likely to take any rank among the calibration scores as any other, so its p-value is at most
 alpha with probability at most alpha, whatever the detector. Higher scores are more anomalous.
-Source: Bates et al. 2021, arXiv 2104.08279, eq. 2; Benjamini and Hochberg 1995 for the false-discovery rate.
+Source: Bates et al. 2021, arXiv 2104.08279, eq. 2 and, for the p-value, eq. 3; Benjamini and Hochberg 1995 for the
+false-discovery rate.
 """
 
 import math

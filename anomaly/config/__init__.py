@@ -6,7 +6,7 @@ Unknown fields are refused, so that a manifest of a later version fails loudly.
 """
 
 from anomaly.config.choices import Architecture, Loss, Method, Place, Precision, Prior, Resize
-from anomaly.config.layers import default_feature_layer, feature_names, map_names
+from anomaly.config.layers import default_feature_layer, feature_names, map_names, sees_latent
 from anomaly.config.recipe import NetworkPlan, Recipe
 from anomaly.config.sections import (
     MAX_REMEMBERED,
@@ -42,4 +42,5 @@ __all__ = [
     "default_feature_layer",
     "feature_names",
     "map_names",
+    "sees_latent",
 ]

@@ -44,6 +44,13 @@ def default_feature_layer(plan: NetworkPlan) -> str | None:
     return before[-1] if before else None
 
 
+def sees_latent(plan: NetworkPlan, layer: str) -> bool:
+    """Whether the features of a layer depend on z, too: in a joint D those from where z comes in."""
+    if not plan.joint or plan.cycle_discriminators or layer in PHI_LAYERS:  # D_xx, whose features ALAD has, sees no z
+        return False
+    return plan.architecture is Architecture.MLP or layer == "joint"
+
+
 def _discriminator_names(plan: NetworkPlan) -> list[str]:
     if not plan.discriminator:
         return []

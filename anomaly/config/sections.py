@@ -234,8 +234,9 @@ class SearchConfig(Config):
 
     From the latent that an encoder proposes few steps are enough; from draws of the prior it takes hundreds.
     It minimises (1 − λ)·R(x) + λ·L, where L is, by `objective`: F(x), AnoGAN's second form; or its first form, as
-    "cross-entropy", −log D(G(z)), or as "saturating", Yeh's log(1 − D(G(z))). An image stops early when its best
-    loss has fallen by less than the share `tolerance` in the last `patience` steps.
+    "cross-entropy", −log D(G(z)), or as "saturating", Yeh's log(1 − D(G(z))); for BiGAN with D(x, z) in the place of
+    D(G(z)). An image stops early when its best loss has fallen by less than the share `tolerance` in the last
+    `patience` steps.
     """
 
     objective: Literal["feature-matching", "cross-entropy", "saturating"] = "feature-matching"

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from anomaly.calibration import false_alarms_by_chance, is_above, num_needed
+from anomaly.calibration import false_alarms_by_chance, is_above, num_allowed, num_needed
 from anomaly.counted import counted, percent, percent_as_given
 from anomaly.evaluation.contradictions import TermFound, better_term, passed_outliers, shifted_term
 from anomaly.evaluation.results import Evaluation
@@ -283,7 +283,7 @@ class _Fitting(NamedTuple):
         counted = evaluation.counted
         is_normal = counted if counted is not None and counted.any() else ~evaluation.labels
         falling = np.flatnonzero(is_normal)[np.argsort(-evaluation.scores[is_normal], kind="stable")]
-        num_above = int(evaluation.alpha * len(falling))
+        num_above = num_allowed(evaluation.alpha, len(falling) - 1)  # the most of so many that are at most alpha
         row = falling[num_above]
         share = is_above(evaluation.scores[evaluation.labels], float(evaluation.scores[row])).mean()
         n = evaluation.num_calibration

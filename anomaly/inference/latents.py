@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomaly.config import SearchConfig
+from anomaly.config import SearchConfig, sees_latent
 from anomaly.inference.graph import VERDICTS, EvidenceGraph
 from anomaly.inference.search import Objective, search_latents
 from anomaly.networks import draw
@@ -39,20 +39,27 @@ def search_images(
 
 
 def _loss(graph: EvidenceGraph, x: Tensor, search: SearchConfig, feature_weight: float) -> Objective:
-    """(1 − λ)·R(x) + λ·L, L by the search's objective; features of x are computed once."""
+    """A(x; z) = (1 − λ)·R(x) + λ·L of the graph's terms at each z, L by the search's objective.
+
+    A joint D judges (x, z), as where z is E(x). Features of x are computed once, unless they depend on z.
+    """
     networks, layer = graph.networks, graph.feature_layer or ""
     by_features = search.objective == "feature-matching"
-    z_any = torch.zeros(len(x), networks.plan.latent_dim, device=x.device)
-    with torch.no_grad():
-        features = networks.features_at(layer, x, z_any) if by_features else None
+    features = None
+    if by_features and not sees_latent(networks.plan, layer):
+        z_any = torch.zeros(len(x), networks.plan.latent_dim, device=x.device)
+        with torch.no_grad():
+            features = networks.features_at(layer, x, z_any)
 
     def loss(images: Tensor, z: Tensor) -> Tensor:
-        x_hat = networks.G(z)
-        if features is None:
-            discrimination = VERDICTS[graph.verdict](networks.judge(x_hat, z).logits)
+        own, x_hat = x[images], networks.G(z)
+        if by_features:
+            f = networks.features_at(layer, own, z) if features is None else features[images]
+            discrimination = feature_matching(f, networks.features_at(layer, x_hat, z))
         else:
-            discrimination = feature_matching(features[images], networks.features_at(layer, x_hat, z))
-        return anomaly_score(residual(x[images], x_hat), discrimination, feature_weight)
+            judged = own if networks.plan.joint else x_hat
+            discrimination = VERDICTS[graph.verdict](networks.judge(judged, z).logits)
+        return anomaly_score(residual(own, x_hat), discrimination, feature_weight)
 
     return loss
 

@@ -2,7 +2,7 @@
 
 Shapes: points (b, NUM_FINE, h/8, w/8), φ's map at 1/4 as the points of each place; where (h/8, w/8, 2), as shares
 of the reference's height and width.
-Source: Defard 2021 (PaDiM), §3.1, with a variance for each channel instead of the covariance.
+Source: Defard 2021 (PaDiM), §3.2 and §3.3, with a variance for each channel instead of the covariance.
 """
 
 import torch
@@ -36,7 +36,10 @@ class AlignedMemory(Frozen):
         self.register_buffer("reference", torch.zeros(REFERENCE_SIDE, REFERENCE_SIDE))
 
     def forward(self, points: Tensor, where: Tensor) -> Tensor:
-        """The distance (b, h/8, w/8) of each place's most distant point from the mean, in deviations; 0 if unknown."""
+        """How far each place is from the mean (b, h/8, w/8): as its most distant point, each the mean of 3 × 3 points.
+
+        At one point it is the root mean square over channels, in their deviations; 0 if unknown.
+        """
         seen = pixel_shuffle(points, FINE)
         stored = torch.cat([self.mean, self.deviation, self.is_known[None]]).float()[None]
         at = (2 * points_of(where) - 1).flip(-1)[None]

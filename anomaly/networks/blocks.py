@@ -12,7 +12,7 @@ from torch.nn.functional import conv2d, conv_transpose2d
 from torch.nn.utils.parametrizations import spectral_norm
 
 LEAK = 0.2
-INIT_STD = 0.02  # DCGAN §3
+INIT_STD = 0.02  # DCGAN §4
 
 
 def widths(size: int, width: int, max_width: int) -> list[int]:
@@ -35,7 +35,7 @@ def up(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def initialise(network: nn.Module) -> None:
-    """Weights from N(0, 0.02²), biases zero (DCGAN §3)."""
+    """Weights from N(0, 0.02²), biases zero (DCGAN §4)."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, std=INIT_STD)

@@ -1,7 +1,7 @@
 """Fully connected G, E and D, for images of any side; and D_zz, which judges pairs of latents.
 
 Shapes as in `generator`, `encoder` and `discriminator`; the features of D's hidden layers are (b, units).
-Source: Goodfellow 2014, §5, for G and D; Donahue 2017, §4.1, for E and the joint form.
+Source: Goodfellow 2014, §5, for G and D; Donahue 2017, §4.2, for E and the joint form.
 """
 
 from itertools import pairwise

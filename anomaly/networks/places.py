@@ -16,8 +16,8 @@ Where a place lies is known by its share of the picture's height and width, so a
 pictures that are aligned it is the share of the reference's height and width instead (see `data.pose`).
 Shapes: x (b, c, h, w), h and w multiples of 16; m (b, k, h/8, w/8); q (b, dimensions, h/8, w/8); maps
 (b, 1 + k, h/8, w/8): the sum and k kinds of evidence, 2 without a restorer, 4 with that of the half size, else 3.
-Source: Roth 2022 (PatchCore), §3.1 (neighbours' means, a memory, the nearest); Defard 2021 (PaDiM), §3 (of a place);
-Liu 2023 (SimpleNet), §3.3 (a discriminator of features).
+Source: Roth 2022 (PatchCore), §3.1 (neighbours' means, a memory) and §3.3 (the nearest); Defard 2021 (PaDiM), §3 (of a
+place); Liu 2023 (SimpleNet), §3.4 (a discriminator of features).
 """
 
 import torch

@@ -6,7 +6,7 @@ ones. So G can draw what normals show, in its place, and nothing else. The *resi
 of its features from those that G draws.
 Shapes: maps (b, num_features, h/8, w/8), h and w multiples of RESTORED_STRIDE; coarse maps (b, num_features, h/16,
 w/16), of the picture at half its size (b, num_features, h/32, w/32); residual (b, h/8, w/8) in [0, 2].
-Source: Shi 2021 (deep feature reconstruction), §3; Deng 2022 (reverse distillation), §3.2, eq. 1 (cosine distance);
+Source: Shi 2021 (deep feature reconstruction), §3; Deng 2022 (reverse distillation), §3.1, eq. 1 (cosine distance);
 Tien 2023 (RD++), §3 (features of drawn defects are restored to the normal ones).
 """
 

@@ -39,7 +39,7 @@ class ContestOutcome(StrEnum):
     WORSE = "worse"
     """Beyond chance."""
     NOT_CLEARLY = "not clearly better"
-    """By less than a point, or by no more than one of the normals could change."""
+    """By less than a point, or than what one of the normals could change."""
     BY_CHANCE = "perhaps by chance"
     """Clearly better on these pictures, but the interval of the lead does not leave 0 behind."""
     WORSE_BY_ONE = "worse by one way"

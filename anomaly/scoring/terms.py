@@ -56,7 +56,10 @@ def _mean_square(difference: Tensor) -> Tensor:
 
 
 def anomaly_score(residual: Tensor, discrimination: Tensor, weight: float) -> Tensor:
-    """A(x) = (1 − λ)·R(x) + λ·F(x) (AnoGAN, §2.2); in AnoGAN's first form with a loss of D's in F's place."""
+    """A(x) = (1 − λ)·R(x) + λ·F(x) (AnoGAN, §2.3); in AnoGAN's first form with a loss of D's in F's place.
+
+    The search minimises the same (§2.2).
+    """
     return (1.0 - weight) * residual + weight * discrimination
 
 

@@ -27,7 +27,10 @@ def stop_criterion(networks: Networks, x: Tensor, z: Tensor) -> float:
 
 
 def energy_distance(x: Tensor, y: Tensor) -> float:
-    """2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖, at least 0, and 0 for equal distributions only (Székely and Rizzo 2013)."""
+    """2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖ (Székely and Rizzo 2013), estimated without bias.
+
+    Of distributions it is at least 0, and 0 for equal ones only. So the estimate may be a little below 0.
+    """
     x, y = x.flatten(1).double(), y.flatten(1).double()
     return float(2 * torch.cdist(x, y).mean() - mean_distance(x) - mean_distance(y))
 

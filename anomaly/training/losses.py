@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from anomaly.config import Loss
+from anomaly.runtime import widened
 from anomaly.training.ranks import ALONE, Ranks
 
 
@@ -61,7 +62,7 @@ def gradient_penalty(
     """E (‖∇ D‖ − 1)² between reals and fakes (Gulrajani 2017, eq. 3), the gradient by all of D's inputs together."""
     weight = ranks.own(torch.rand(ranks.size * len(real[0]), device=real[0].device))
     between = [
-        torch.lerp(a, b.to(a.dtype), weight.view(-1, *[1] * (a.dim() - 1))).requires_grad_()
+        torch.lerp(widened(a), widened(b), weight.view(-1, *[1] * (a.dim() - 1))).requires_grad_()
         for a, b in zip(real, fake, strict=True)
     ]
     slopes = torch.autograd.grad(judge(*between).sum(), between, create_graph=True)

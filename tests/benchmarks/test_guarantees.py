@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks import guarantees
+from benchmarks.parts_tables import false_alarm_interval
+
+PAGE = Path(__file__).parents[2] / "docs" / "guarantees.md"
 
 
 @pytest.mark.parametrize(("shift", "inside"), [(0.0, "yes"), (-3.0, "no")])
@@ -30,3 +33,17 @@ def test_an_alpha_without_a_threshold_has_no_line(monkeypatch: pytest.MonkeyPatc
     (five, ten) = guarantees.false_alarms(Path("cifar10-bigan-cat-0"))
     assert "| another | 0.05 |" in five
     assert "| another | 0.1 |" in ten
+
+
+def test_the_page_says_of_each_share_whether_it_lies_in_the_interval() -> None:
+    """Shares have one digit there: the number of flagged images is the nearest to it."""
+    page = PAGE.read_text("utf-8")
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:2] == "| "]
+    rows = [cells for cells in lines if cells[1] in ("another", "the same")]
+    assert len(rows) == 134
+    for run, _, alpha, num_calibration, num_normal, flagged, told, inside in rows:
+        low, high = false_alarm_interval(float(alpha), int(num_calibration), int(num_normal))
+        share = round(float(flagged) / 100 * int(num_normal)) / int(num_normal)
+        assert (told, inside) == (f"{100 * low:.1f}–{100 * high:.1f}", "yes" if low <= share <= high else "no"), run
+    num_inside = sum(pool == "another" and inside == "yes" for _, pool, *_, inside in rows)
+    assert f"{num_inside} of {sum(pool == 'another' for _, pool, *_ in rows)} lie inside" in page

@@ -192,6 +192,21 @@ def test_a_threshold_that_misses_what_the_scores_tell_apart_is_too_high() -> Non
     assert said[-1].startswith("It ranks better than the plain baselines, but its threshold is too high.")
 
 
+def test_the_threshold_that_fits_leaves_as_many_normals_above_as_alpha_allows() -> None:
+    """29 of 100 normals are 29 %, though 0.29 · 100 rounds to below 29; the anomalies lie below the 28th highest."""
+    evaluation = replace(
+        missing(98.0),
+        scores=np.r_[np.arange(100.0), np.full(20, 70.5)],
+        labels=np.arange(120) >= 100,
+        kinds=["good"] * 100 + ["dent"] * 20,
+        paths=[f"test/{i}.png" for i in range(120)],
+        p_values=np.full(120, 0.95),
+        alpha=0.29,
+        baselines={},
+    )
+    assert any("would find 100.0%" in line for line in lines(evaluation))
+
+
 def test_where_new_parts_count_the_threshold_is_held_against_them() -> None:
     counted = np.arange(40) < 5
     assert any("misses most" in line for line in lines(missing(1.9, counted=counted)))

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -179,11 +180,14 @@ def test_the_cycle_terms_weigh_as_the_configuration_says(name: str) -> None:
 
 
 @each_game
-def test_bfloat16_gives_about_the_same_losses(method: Method) -> None:
+@pytest.mark.parametrize("changes", [{}, {"loss": "wasserstein", "gradient_penalty": 10.0}], ids=["", "penalised"])
+def test_bfloat16_gives_about_the_same_losses(method: Method, changes: dict[str, Any]) -> None:
+    """With a penalty, too, where E's latents are in bfloat16 and the images are not."""
     curves = []
     for precision in ("fp32", "bf16"):
-        config = training(method, precision=precision)
+        config = training(method, precision=precision, **changes)
         state = new_state(network(method), config, CPU)
+        torch.manual_seed(0)  # of the points between reals and fakes
         curves.append(play(state, X, Z, config))
         assert all(p.dtype == torch.float32 for p in state.networks.parameters())
     for name, curve in curves[0].items():

@@ -4,8 +4,8 @@ The *doubt* of a place is how strongly D_patch's logits there say "defect". Its 
 features from the nearest that the bank keeps of the same place. Both are measured in standard deviations from what
 other normal images show there, and added. Novelty finds defects that resemble no synthetic one.
 Shapes: logits and features as in `patches`; novelty and the anomaly of places (b, size/8, size/8).
-Source: Roth 2022 (PatchCore), §3.1 (features of normals as a memory, the nearest as evidence); Defard 2021 (PaDiM), §3
-(of the same place).
+Source: Roth 2022 (PatchCore), §3.1 (features of normals as a memory) and §3.3 (the nearest as evidence); Defard 2021
+(PaDiM), §3 (of the same place).
 """
 
 import torch

@@ -1,7 +1,7 @@
 """D_patch learns to tell normal places from negatives: normal ones that were moved, and places of spoilt images.
 
 Shapes: places (n, dimensions), whitened.
-Source: Liu 2023 (SimpleNet), §3.4 (Gaussian negatives of features); Chen 2024 (GLASS), §3.3 (gradient ascent within a
+Source: Liu 2023 (SimpleNet), §3.3 (Gaussian negatives of features); Chen 2024 (GLASS), §3.3 (gradient ascent within a
 shell).
 """
 
