@@ -117,6 +117,8 @@ def from_files(files: dict[str, bytes]) -> Contents:
         calibration, history = schema1.calibration_of(calibration), [schema1.curves_of(row) for row in history]
     if schema_version == 2:  # which had no evidence graph, and was the same otherwise
         stored["schema_version"] = SCHEMA_VERSION
+    if search := stored["recipe"].get("search"):
+        search.setdefault("pairs", False)  # the field is of 0.3.1, and what was made before searches as it did
     manifest = Manifest.model_validate(stored)
     contents = Contents(
         manifest=manifest,

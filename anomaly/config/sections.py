@@ -234,9 +234,10 @@ class SearchConfig(Config):
 
     From the latent that an encoder proposes few steps are enough; from draws of the prior it takes hundreds.
     It minimises (1 − λ)·R(x) + λ·L, where L is, by `objective`: F(x), AnoGAN's second form; or its first form, as
-    "cross-entropy", −log D(G(z)), or as "saturating", Yeh's log(1 − D(G(z))); for BiGAN with D(x, z) in the place of
-    D(G(z)). An image stops early when its best loss has fallen by less than the share `tolerance` in the last
-    `patience` steps.
+    "cross-entropy", −log D(G(z)), or as "saturating", Yeh's log(1 − D(G(z))). An image stops early when its best
+    loss has fallen by less than the share `tolerance` in the last `patience` steps. With `pairs` BiGAN's D and its
+    features are those of (x, z), as in the score; without, as in models made before 0.3.1, D is that of (G(z), z), and
+    features of x are those of (x, 0).
     """
 
     objective: Literal["feature-matching", "cross-entropy", "saturating"] = "feature-matching"
@@ -246,6 +247,7 @@ class SearchConfig(Config):
     learning_rate: float = Field(default=0.2, gt=0.0)
     patience: int = Field(default=30, ge=1)
     tolerance: float = Field(default=0.01, ge=0.0, lt=1.0)
+    pairs: bool = True
 
 
 class ScoreConfig(Config):

@@ -41,12 +41,13 @@ def search_images(
 def _loss(graph: EvidenceGraph, x: Tensor, search: SearchConfig, feature_weight: float) -> Objective:
     """A(x; z) = (1 − λ)·R(x) + λ·L of the graph's terms at each z, L by the search's objective.
 
-    A joint D judges (x, z), as where z is E(x). Features of x are computed once, unless they depend on z.
+    A joint D judges (x, z), as where z is E(x). Features of x are computed once, unless they depend on z. For both see
+    `SearchConfig.pairs`.
     """
     networks, layer = graph.networks, graph.feature_layer or ""
     by_features = search.objective == "feature-matching"
     features = None
-    if by_features and not sees_latent(networks.plan, layer):
+    if by_features and not (search.pairs and sees_latent(networks.plan, layer)):
         z_any = torch.zeros(len(x), networks.plan.latent_dim, device=x.device)
         with torch.no_grad():
             features = networks.features_at(layer, x, z_any)
@@ -57,7 +58,7 @@ def _loss(graph: EvidenceGraph, x: Tensor, search: SearchConfig, feature_weight:
             f = networks.features_at(layer, own, z) if features is None else features[images]
             discrimination = feature_matching(f, networks.features_at(layer, x_hat, z))
         else:
-            judged = own if networks.plan.joint else x_hat
+            judged = own if search.pairs and networks.plan.joint else x_hat
             discrimination = VERDICTS[graph.verdict](networks.judge(judged, z).logits)
         return anomaly_score(residual(own, x_hat), discrimination, feature_weight)
 

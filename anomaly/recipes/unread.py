@@ -72,10 +72,12 @@ def _unread(recipe: Recipe) -> Iterator[_Unread]:
     )
     yield from _unread_of_networks(recipe)
     yield from _unread_of_games(recipe)
+    if method is not Method.BIGAN:
+        yield _Unread("search", ["pairs"], f"{method} has no D of pairs (x, z) to search by", "leave it away")
     if recipe.search is None:
         yield _Unread(
             "search",
-            ["objective", "start", "restarts", "learning_rate", "patience", "tolerance"],
+            ["objective", "start", "restarts", "learning_rate", "patience", "tolerance", "pairs"],
             "search.steps=0 leaves the search away",
             "give search.steps of at least 1",
         )

@@ -41,6 +41,18 @@ def test_a_graph_where_there_is_none_is_refused_with_right_sums(
             load(copied)
 
 
+def test_what_was_made_before_0_3_1_searches_as_it_did(anogan_dir: Path) -> None:
+    """`search.pairs` did not exist, and what searched without it was calibrated by that."""
+    with copy_of(anogan_dir / "1") as copied:
+        manifest = json.loads((copied / MANIFEST).read_text())
+        assert manifest["recipe"]["search"].pop("pairs") is True
+        (copied / MANIFEST).write_text(json.dumps(manifest))
+        sum_again(copied)
+        search = load(copied).manifest.recipe.search
+        assert search is not None
+        assert not search.pairs
+
+
 def test_a_bundle_without_golden_images_is_refused_with_right_sums(bigan_dir: Path) -> None:
     """They are what an engine is checked by."""
     with copy_of(bigan_dir / "1") as copied:

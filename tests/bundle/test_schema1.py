@@ -92,7 +92,7 @@ def test_its_recipe_is_what_it_was_trained_by() -> None:
     recipes = {name: load(FOLDER / name).manifest.recipe for name in NAMES}
     assert all(recipe.preprocess.size == recipe.plan.size == 8 for recipe in recipes.values())
     assert all(recipe.score.feature_layer == "conv1" for recipe in recipes.values())
-    assert recipes["anogan"].search == SearchConfig(start="prior", steps=8, restarts=2)
+    assert recipes["anogan"].search == SearchConfig(start="prior", steps=8, restarts=2, pairs=False)
     assert recipes["bigan"].search is None
     assert recipes["bf16"].score.precision == Precision.BF16
     assert recipes["alad"].plan.cycle_discriminators

@@ -11,6 +11,7 @@ from anomaly.inference.graph import EvidenceGraph
 from anomaly.inference.latents import _loss
 from anomaly.networks import build
 from anomaly.scoring.combine import paper_weights
+from anomaly.scoring.terms import anomaly_score, cross_entropy, feature_matching, residual
 
 N = 4
 WEIGHT = 0.6
@@ -43,19 +44,23 @@ def graph_of(recipe: Recipe) -> EvidenceGraph:
     return EvidenceGraph(networks, recipe).eval()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_search_minimises_the_papers_score(kind: str) -> None:
-    """Also where D's features depend on z: those of x are then of (x, z), as the term's are."""
+def recipe_of(kind: str, **search: Any) -> Recipe:
     method, network, layer, objective = KINDS[kind]
-    recipe = Recipe.model_validate(
+    return Recipe.model_validate(
         {
             "preprocess": {"size": 8},
             "network": {"latent_dim": 3, **network},
             "training": {"method": method},
-            "search": {"objective": objective},
+            "search": {"objective": objective, **search},
             "score": {"combine": "paper", "feature_weight": WEIGHT, "feature_layer": layer},
         }
     )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_search_minimises_the_papers_score(kind: str) -> None:
+    """Also where D's features depend on z: those of x are then of (x, z), as the term's are."""
+    recipe = recipe_of(kind)
     assert recipe.search is not None
     graph, x, z = graph_of(recipe), drawn(N, 1, 8, 8, seed=1).tanh(), drawn(N, 3, seed=2)
     jobs = torch.tensor([2, 0, 3, 3])  # images of slots, in any order
@@ -64,3 +69,20 @@ def test_the_search_minimises_the_papers_score(kind: str) -> None:
     score = torch.stack([weight * terms[name] for name, weight in paper_weights(recipe).items()]).sum(dim=0)
     assert terms["residual"].min() > 0
     torch.testing.assert_close(losses, score)
+
+
+def test_without_pairs_it_searches_as_before_0_3_1() -> None:
+    """By D of (G(z), z), and by features of (x, 0): so old models find the latents that they were calibrated with."""
+    jobs, x, z = torch.arange(N), drawn(N, 1, 8, 8, seed=1).tanh(), drawn(N, 3, seed=2)
+    by_d, by_features = (recipe_of(kind, pairs=False) for kind in ("bigan, cross-entropy", "bigan, fully connected"))
+    assert by_d.search is not None
+    assert by_features.search is not None
+    graph = graph_of(by_d)
+    x_hat = graph.networks.G(z)
+    expected = anomaly_score(residual(x, x_hat), cross_entropy(graph.networks.judge(x_hat, z).logits), WEIGHT)
+    torch.testing.assert_close(_loss(graph, x, by_d.search, WEIGHT)(jobs, z), expected)
+    graph = graph_of(by_features)
+    x_hat = graph.networks.G(z)
+    f, f_hat = (graph.networks.features_at("hidden1", *pair) for pair in ((x, torch.zeros_like(z)), (x_hat, z)))
+    expected = anomaly_score(residual(x, x_hat), feature_matching(f, f_hat), WEIGHT)
+    torch.testing.assert_close(_loss(graph, x, by_features.search, WEIGHT)(jobs, z), expected)
