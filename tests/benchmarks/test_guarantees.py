@@ -30,3 +30,15 @@ def test_an_alpha_without_a_threshold_has_no_line(monkeypatch: pytest.MonkeyPatc
     (five, ten) = guarantees.false_alarms(Path("cifar10-bigan-cat-0"))
     assert "| another | 0.05 |" in five
     assert "| another | 0.1 |" in ten
+
+
+def test_without_runs_no_empty_tables_are_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.argv", ["guarantees", "--models", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        guarantees.main()
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "has no run with a report; `python -m benchmarks.one_class` makes one" in printed.err
