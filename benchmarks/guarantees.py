@@ -36,7 +36,10 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, default=Path("out/one_class"), help="where the runs are")
-    folders = sorted(path.parent for path in parser.parse_args().models.glob("*/report"))
+    models = parser.parse_args().models
+    folders = sorted(path.parent for path in models.glob("*/report"))
+    if not folders:
+        parser.error(f"{models} has no run with a report; `python -m benchmarks.one_class` makes one, or give --models")
     print("| run | pool | alpha | calibrate | test normals | flagged, % | 95 % interval | inside |")
     print("|---" * 8 + "|")
     for folder in folders:

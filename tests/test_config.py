@@ -350,6 +350,10 @@ def test_the_plan_has_the_shapes_and_auxiliaries_of_the_sections() -> None:
             },
             r"of 64, so 96 .* one of 128, 256, or features\.restorer=false and features\.half_restorer=false",
         ),
+        (  # without a restorer it would not fit either
+            {"training": {"method": "features"}, "preprocess": {"size": 100}, "features": {"restorer": True}},
+            r"of 64, so 100 does not fit; choose one of 64, 128, 192, 256(?!, or)",
+        ),
         (
             {
                 "training": {"method": "features"},

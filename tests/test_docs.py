@@ -178,14 +178,6 @@ def test_python_is_python(name: str) -> None:
         ast.parse(program)
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_links_lead_somewhere(name: str) -> None:
-    folder = ROOT if name == "README.md" else ROOT / "docs"
-    targets = [part.split(")")[0].split("#")[0] for part in PAGES[name].split("](")[1:]]
-    missing = [t for t in targets if t and not t.startswith("http") and not (folder / t).exists()]
-    assert missing == []
-
-
 def sizes_of_extras() -> dict[str, int]:
     """What each extra takes on the disk in MB, as the table of install.md has it."""
     return {

@@ -191,9 +191,10 @@ class Recipe(Config):
         if unfit:
             named, without = _fields_of(unfit)
             fitting = ", ".join(str(side) for side in range(self.stride, MAX_SIDE + 1, self.stride))
+            instead = "" if size % STRIDE else f", or {without}"
             raise ValueError(
                 f"a restorer of maps ({named}) needs a side that is a multiple of {strides[unfit[0]]}, so {size} does "
-                f"not fit; choose one of {fitting}, or {without}"
+                f"not fit; choose one of {fitting}{instead}"
             )
 
     @model_validator(mode="after")

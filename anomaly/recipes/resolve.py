@@ -59,7 +59,8 @@ def resolve(name: str, overrides: Sections, found: Survey) -> Resolved:
     except UsageError as error:
         if not reason:
             raise
-        to_recipe(merged(by_images, overrides))  # what is wrong without the recipe too is told by itself
+        if str(error) == _mistake_of(merged(by_images, overrides)):  # wrong without the recipe too: told by itself
+            raise
         raise UsageError(
             f"recipe {name}, chosen for {reason}, does not fit: {error}; or choose another recipe"
         ) from None
@@ -93,6 +94,14 @@ def to_recipe(sections: Mapping[str, Any]) -> Recipe:
         return Recipe.model_validate(sections)
     except ValidationError as error:
         raise UsageError("; ".join(mistake.sentence for mistake in mistakes_of(error))) from None
+
+
+def _mistake_of(sections: Sections) -> str | None:
+    try:
+        to_recipe(sections)
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 def _given(file: RecipeFile, overrides: Sections) -> Sections:

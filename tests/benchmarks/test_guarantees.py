@@ -47,3 +47,15 @@ def test_the_page_says_of_each_share_whether_it_lies_in_the_interval() -> None:
         assert (told, inside) == (f"{100 * low:.1f}–{100 * high:.1f}", "yes" if low <= share <= high else "no"), run
     num_inside = sum(pool == "another" and inside == "yes" for _, pool, *_, inside in rows)
     assert f"{num_inside} of {sum(pool == 'another' for _, pool, *_ in rows)} lie inside" in page
+
+
+def test_without_runs_no_empty_tables_are_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.argv", ["guarantees", "--models", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        guarantees.main()
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "has no run with a report; `python -m benchmarks.one_class` makes one" in printed.err

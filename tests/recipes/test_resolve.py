@@ -168,3 +168,15 @@ def test_what_does_not_fit_a_recipe_that_the_images_chose_names_it() -> None:
         resolve("auto", {"preprocess": {"size": 64}}, found)
     with pytest.raises(UsageError, match=r"^a restorer of maps"):
         resolve("parts", {"preprocess": {"size": 64}}, found)
+
+
+def test_what_does_not_fit_is_never_told_of_another_recipe() -> None:
+    """A DCGAN cannot have 100 pixels a side either, but `parts` has none. What no recipe can have is told by itself."""
+    found = Survey(40, 1024, 1024, has_colour=False)
+    says = r"^recipe parts, chosen for .*, does not fit: a restorer.*choose one of 128, 256; or choose another recipe$"
+    with pytest.raises(UsageError, match=says):
+        resolve("auto", {"preprocess": {"size": 100}}, found)
+    with pytest.raises(UsageError, match=r"^a DCGAN halves the side down to 4, so 100 does not fit"):
+        resolve("auto", {"preprocess": {"size": 100}}, SMALL)
+    with pytest.raises(UsageError, match=r"^preprocess\.size: Input should be less than or equal to 256; got 512$"):
+        resolve("auto", {"preprocess": {"size": 512}}, found)

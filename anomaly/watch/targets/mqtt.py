@@ -4,7 +4,6 @@ Source: MQTT 5.0 (OASIS), section 4.3.2 "QoS 1: At least once delivery"; section
 """
 
 import json
-import os
 import ssl
 import threading
 import time
@@ -16,6 +15,7 @@ from anomaly.errors import UsageError, reason_of
 from anomaly.extras import require
 from anomaly.pipeline.results import ResultRow
 from anomaly.watch.targets.target import DeliveryError
+from anomaly.watch.targets.variables import value_of
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -42,7 +42,8 @@ class MqttTopic:
                 f"--to {address}: expected a topic without +, # and ?, such as mqtt://HOST/line1/camera; for a ? in a "
                 "topic write %3F. There are no options: each report has QoS 1"
             )
-        if os.environ.get(PASSWORD) and not os.environ.get(USER):
+        user, password = value_of(USER), value_of(PASSWORD)
+        if password is not None and user is None:
             raise UsageError(f"{PASSWORD} is set and {USER} is not, so no password would be sent; set both, or neither")
         self._connection: _Connection | None = None
 
@@ -116,8 +117,8 @@ class _Connection:
         client.on_connect = self._on_connect
         client.on_publish = self._on_publish
         client.on_disconnect = self._on_disconnect
-        if user := os.environ.get(USER):
-            client.username_pw_set(user, os.environ.get(PASSWORD))
+        if user := value_of(USER):
+            client.username_pw_set(user, value_of(PASSWORD))
         if is_tls:
             client.tls_set_context(ssl.create_default_context())
         return client

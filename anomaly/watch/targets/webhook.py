@@ -21,6 +21,7 @@ from anomaly.extras import require
 from anomaly.files import text_encoding
 from anomaly.pipeline.results import ResultRow
 from anomaly.watch.targets.target import DeliveryError
+from anomaly.watch.targets.variables import value_of
 
 SECRET = "ANOMALY_WATCH_SECRET"  # noqa: S105  # the variable's name
 TIMEOUT_S = 10.0
@@ -87,12 +88,12 @@ def read_secret(file: Path | None) -> bytes | None:
     """The secret in this file, or in the environment variable; None where there is none.
 
     Raises:
-        UsageError: it is no base64, too short, or in both places, or the file cannot be read.
+        UsageError: it is no base64, too short, or in both places, or the variable is empty, or the file cannot be read.
     """
-    given = os.environ.get(SECRET)
-    if file is not None and given:
+    if file is not None and os.environ.get(SECRET):
         raise UsageError(f"the secret is given twice, by --secret-file and by {SECRET}; leave one of them away")
-    if file is None and not given:
+    given = value_of(SECRET) if file is None else None
+    if file is None and given is None:
         return None
     where = SECRET if file is None else str(file)
     try:

@@ -89,6 +89,16 @@ def test_a_password_without_a_user_is_refused(monkeypatch: pytest.MonkeyPatch) -
         MqttTopic("mqtt://127.0.0.1/line1")
 
 
+@pytest.mark.parametrize("empty", [mqtt.USER, mqtt.PASSWORD])
+def test_an_empty_user_or_password_is_refused(monkeypatch: pytest.MonkeyPatch, empty: str) -> None:
+    """It would be a connection without a user, or with a password that nobody chose."""
+    if empty == mqtt.PASSWORD:
+        monkeypatch.setenv(mqtt.USER, "camera")
+    monkeypatch.setenv(empty, "")
+    with pytest.raises(UsageError, match=f"{empty} is empty: give it a value, or unset it"):
+        MqttTopic("mqtt://127.0.0.1/line1")
+
+
 def test_users_and_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with broker(tmp_path, settings=with_password(tmp_path)) as port:
 

@@ -96,6 +96,17 @@ def test_the_secret_comes_from_a_file_or_the_environment(
         read_secret(tmp_path / "secret")
 
 
+def test_an_empty_secret_is_refused_and_sends_nothing_unsigned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `ANOMALY_WATCH_SECRET=` in a file of variables leaves it. A file that is given has the secret, then."""
+    (tmp_path / "secret").write_text(TEXT)
+    for empty in ("", " "):
+        monkeypatch.setenv(SECRET, empty)
+        with pytest.raises(UsageError, match=f"{SECRET} is empty: give it a value, or unset it"):
+            read_secret(None)
+    monkeypatch.setenv(SECRET, "")
+    assert read_secret(tmp_path / "secret") == bytes(range(32))
+
+
 def test_a_secret_of_a_windows_editor_is_read_as_well(tmp_path: Path) -> None:
     text = base64.b64encode(bytes(range(32))).decode()
     for encoding in ("utf-8-sig", "utf-16"):
