@@ -46,7 +46,9 @@ a memory of normal places of the same φ that `parts` has, EfficientNet-Lite0, w
 does not beat it has no reason to exist. It sees pictures stretched to 256 × 256, and once more at their own size where
 256 pixels hide the defects (`benchmarks/patchcore.py` has what of PatchCore is left out). "Memory by place" compares
 with all normals at the same place alone, at 256 × 256, without training either. "Measured" is the same in deviations
-from what normals show at that place when each of them is left out, with its whole part where parts are told.
+from what normals show at that place when each of them is left out, with its whole part where parts are told. What is
+not trained remembers all training normals. `parts` keeps a quarter to a half of them back, to choose, to calibrate and
+to report, and remembers at most 384 pictures.
 "Registration" is phase correlation and a z-map in numpy. Published figures are the papers' own, from other and larger
 networks, and for the tiles from other draws of the split.
 """
