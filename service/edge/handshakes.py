@@ -29,16 +29,19 @@ class HandshakeServer:
         *,
         num_open: Callable[[], int],
         max_open: int,
+        on_refused: Callable[[str], object],
     ) -> None:
         """`shake_hands` raises OSError where there is no handshake, and closes the connection then.
 
-        `num_open` is how many connections have shaken hands and are open, `max_open` how many may be.
+        `num_open` is how many connections have shaken hands and are open, `max_open` how many may be. `on_refused` is
+        told the address of each peer whose connection is closed at once.
         """
         listener.setblocking(False)
         self._listener = listener
         self._shake_hands = shake_hands
         self._num_open = num_open
         self._most = max_open + NUM_TOLD
+        self._on_refused = on_refused
         self._handshakes: set[asyncio.Task[None]] = set()
         self._accepting = asyncio.create_task(self._accept_all())
 
@@ -54,7 +57,7 @@ class HandshakeServer:
         while True:
             await asyncio.sleep(0)  # others have their turn too, however many connect
             try:
-                connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+                connection, (peer, *_) = await asyncio.get_running_loop().sock_accept(self._listener)
             except ConnectionAbortedError:
                 continue
             except OSError as error:
@@ -63,6 +66,7 @@ class HandshakeServer:
                 continue
             if self._num_open() + len(self._handshakes) >= self._most:
                 connection.close()
+                self._on_refused(peer)
                 continue
             handshake = asyncio.create_task(self._greet(connection))
             self._handshakes.add(handshake)

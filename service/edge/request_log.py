@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 Observe = Callable[[str, int, float | None], None]
 """Told of each answered request: its route, its status and its seconds, or None if it was refused for lack of room."""
+NO_ROUTE = "none"
+"""The route of what is answered before any is found."""
 _NO_ROOM = STATUS[OverloadedError][1]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -82,7 +84,7 @@ class LogRequests:
             self._note(scope, code, perf_counter() - start)
 
     def _note(self, scope: Scope, code: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
+        route = getattr(scope.get("route"), "path", NO_ROUTE)
         state, (client, *_) = scope.get("state", {}), scope.get("client") or [None]
         error_code = state.get("error_code")
         if problem := state.get("refused_with"):  # what `protocol` has answered in the app's place

@@ -21,6 +21,7 @@ from service.settings import Settings
 from tests.service.certificates import make_certificate
 from tests.service.edge.test_protocol import HEAD, request, rest, status_and_code
 from tests.service.fakes import Instance, add_bundle, load_tagged, open_instance, png
+from tests.service.records.test_telemetry import value
 from tests.service.test_load import depth, eventually
 
 MAX_CONNECTIONS = 8
@@ -120,6 +121,7 @@ def test_peers_that_never_shake_hands_are_bounded_too(tmp_path: Path) -> None:
                 with connected(instance) as connection, suppress(ConnectionResetError):
                     assert rest(connection) == b""  # at once: those above have a minute
         eventually(lambda: reached(instance))
+        assert value(instance, 'anomaly_requests_total{code="503",route="none"}') == 3
 
 
 def test_load_is_shed_by_the_head_and_the_connection_is_kept(secure: Instance) -> None:
