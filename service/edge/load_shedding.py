@@ -68,6 +68,10 @@ class LoadShedding:
         error = OverloadedError("The server has as many connections as it can hold; try again soon.")
         return self._refuse(describe(error), "connection", NO_ROUTE, choose_id(None), None, client)
 
+    def unread_refusal(self, problem: Problem, client: str | None) -> Problem:
+        """The whole answer to what is no request, or not the whole head of one; what it would ask for is not known."""
+        return self._refuse(problem, "unread", NO_ROUTE, choose_id(None), None, client)
+
     def _refuse(
         self, problem: Problem, method: str, path: str, identity: str, caller: Key | None, client: str | None
     ) -> Problem:

@@ -38,6 +38,8 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _START = secrets.token_hex(4)  # of this process; a call of the system for each id would let other threads go first
 _count = itertools.count()
+NO_TEXT = re.compile("[\x7f-\x9f\u2028\u2029]")
+"""What JSON need not escape, though some take it for the end of a line, and terminals for a command."""
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -164,7 +166,8 @@ class JsonFormatter(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        text = json.dumps(line, ensure_ascii=False, default=str)
+        return NO_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class TextFormatter(logging.Formatter):

@@ -121,7 +121,7 @@ def test_peers_that_never_shake_hands_are_bounded_too(tmp_path: Path) -> None:
                 with connected(instance) as connection, suppress(ConnectionResetError):
                     assert rest(connection) == b""  # at once: those above have a minute
         eventually(lambda: reached(instance))
-        assert value(instance, 'anomaly_requests_total{code="503",route="none"}') == 3
+        assert value(instance, 'anomaly_requests_total{code="503",route="none"}') >= 3  # tries to reach it count too
 
 
 def test_load_is_shed_by_the_head_and_the_connection_is_kept(secure: Instance) -> None:
