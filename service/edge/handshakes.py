@@ -6,6 +6,7 @@ asyncio's own servers tell of a connection only after its handshake. Until then 
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -68,10 +69,13 @@ class HandshakeServer:
                 connection.close()
                 self._on_refused(peer)
                 continue
-            handshake = asyncio.create_task(self._greet(connection))
+            handshake = asyncio.create_task(self._greet(connection, peer))
             self._handshakes.add(handshake)
             handshake.add_done_callback(self._handshakes.discard)
 
-    async def _greet(self, connection: socket.socket) -> None:
+    async def _greet(self, connection: socket.socket, peer: str) -> None:
         with suppress(OSError):
-            await self._shake_hands(connection)
+            try:
+                await self._shake_hands(connection)
+            except ssl.SSLError as error:  # the peer spoke: it refuses the certificate, or speaks HTTP without TLS
+                logger.info("a TLS handshake failed: %s", error.reason, extra={"fields": {"client": peer}})
