@@ -29,7 +29,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.edge.load_shedding import LoadShedding
-from service.edge.peer_limits import PeerLimits
+from service.edge.peer_limits import MAX_PIPELINED, PeerLimits
 from service.edge.taking import Taking
 from service.errors import Problem
 
@@ -97,8 +97,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete: the app is called, unless the request is shed."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_refused:
             return  # after the last answer nothing is processed
+        if len(self.pipeline) >= MAX_PIPELINED:  # those get their answers, and the client hears that no more come
+            self._is_refused, self.cycle.keep_alive = True, False
+            return
         if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
             self._is_offer = True
             return
@@ -117,7 +120,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """A piece of the body."""
         self._extra_bytes -= 2 * len(body)
         self._body_bytes += len(body)
-        if not (self._is_shed or self.transport.is_closing()):
+        if not (self._is_shed or self._is_refused or self.transport.is_closing()):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -148,8 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 data = self._head_without_offer() + data[upgrade.args[0] :] if self._is_offer else b""
                 self._is_offer = False
             except httptools.HttpParserError:
-                message = "Invalid HTTP request received."
-                self.send_400_response(message)
+                self.send_400_response("Invalid HTTP request received.")
                 return
             else:
                 return
