@@ -4,7 +4,6 @@ import asyncio
 import logging
 import shlex
 import signal
-import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -19,20 +18,20 @@ from fastapi import Depends, FastAPI, Security
 from fastapi_offline import FastAPIOffline
 
 from anomaly.bundle import check_outside_versions, wrong_level
-from anomaly.errors import AnomalyError, BundleError, BundleNotFoundError, UsageError, reason_of
+from anomaly.errors import AnomalyError, BundleError, BundleNotFoundError
 from anomaly.inference import Detector, load_detector
 from service.edge.access import GuardAccess, check_exposure, host_name
 from service.edge.bodies import BodyLimits
 from service.edge.callers import BEARER, Callers, IdentifyCallers, needs
-from service.edge.certificates import read_certificate
+from service.edge.certificates import Certificate
 from service.edge.headers import SecureAnswers
 from service.edge.heads import AnswerHeads
 from service.edge.keys import Keyring, Scope
 from service.edge.load_shedding import LoadShedding
 from service.edge.prefix import StripPrefix
 from service.edge.proxies import HeedProxies, TrustedProxies
-from service.edge.request_log import LogRequests, logging_to
-from service.edge.server import Server
+from service.edge.request_log import NO_ROUTE, LogRequests, logging_to
+from service.edge.server import Server, listen
 from service.engine.admission import SHARE_OF_BATCH, Admission
 from service.engine.batcher import Batcher
 from service.engine.uploads import Uploads
@@ -66,11 +65,12 @@ def create_app(
     `load` makes a detector of a bundle's folder. `on_settled` is called, in another thread, once the current versions
     are loaded or known to be broken. `on_failure` is called with the reason when the app cannot score any more and
     should be ended. `app.state.refresh()` takes what has changed on disk, bundles and keys. `app.state.shedding` tells
-    the server which requests to refuse by their heads. `app.state.stop()` says that the server is about to stop: it
-    accepts no request any more, and is not ready.
-    Raises BundleError or UsageError if there is nothing to serve, or the keys or the history cannot be read.
+    the server which requests to refuse by their heads, `app.state.certificate` is what it shows. `app.state.stop()`
+    says that the server is about to stop: it accepts no request any more, and is not ready.
+    Raises BundleError or UsageError if there is nothing to serve, or certificate, keys or history cannot be read.
     """
     telemetry = Telemetry()
+    certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
     keyring = Keyring(settings.keys)
     callers = Callers(settings, keyring)
     batcher = Batcher(
@@ -115,6 +115,8 @@ def create_app(
     )
     telemetry.watch_queue(lambda: admission.num_images, lambda: admission.age_s)
     telemetry.watch_keys(keyring.ends)
+    if certificate:
+        telemetry.watch_certificate(lambda: certificate.end)
     telemetry.watch_history(lambda: kept is not None and kept.failure is not None)
 
     @asynccontextmanager
@@ -154,14 +156,17 @@ def create_app(
     answer_errors(app)
     proxies = TrustedProxies(settings.trusted_proxies)
     _add_middleware(app, settings, callers, proxies, telemetry)
+    calls = [*calls_of(score.router.routes), *inference_protocol.SCORING]
+    telemetry.expect_errors([*(path for _, path in calls), NO_ROUTE])
     app.state.shedding = LoadShedding(
-        [*calls_of(score.router.routes), *inference_protocol.SCORING],
+        calls,
         full=lambda: admission.full_for(pool.detectors),
         callers=callers,
         observe=telemetry.observe_request,
         root_path=settings.root_path,
         proxies=proxies,
     )
+    app.state.certificate = certificate
     app.state.refresh = refresh
     app.state.stop = admission.close
     return app
@@ -176,7 +181,6 @@ def serve(settings: Settings) -> None:
     can be loaded, EngineFailedError if one of its threads dies.
     """
     check_exposure(settings)
-    read_certificate(settings)
     failures: list[AnomalyError] = []
 
     def give_up(error: AnomalyError) -> None:
@@ -199,7 +203,7 @@ def serve(settings: Settings) -> None:
 
     with suppress(KeyboardInterrupt), logging_to(sys.stderr, settings):
         app = create_app(settings, on_settled=settle, on_failure=fail)
-        listener = _listen(settings.host, settings.port)
+        listener = listen(settings.host, settings.port)
         server = Server(app, settings, shedding=app.state.shedding, on_stop=app.state.stop)
         if foreign := ", ".join(foreign_variables()):
             logger.warning("these variables of the environment are no settings of the server: %s", foreign)
@@ -252,22 +256,6 @@ def _open_history(settings: Settings, telemetry: Telemetry) -> History | None:
         streams=DriftStreams(settings.drift_rate),
         on_failure=telemetry.count_unkept,
     )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        reason = reason_of(error).partition(" (while")[0]
-        raise UsageError(
-            f"Cannot listen on {host} port {port}: {reason}. Choose another port with --port, "
-            "or stop the program that uses this one."
-        ) from None
-    listener.setsockopt(
-        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-    )  # else an answer's body waits 40 ms for its head's ACK
-    return listener
 
 
 def _invitation(pool: Pool, settings: Settings, address: tuple[str, int]) -> str:

@@ -6,6 +6,7 @@ asyncio's own servers tell of a connection only after its handshake. Until then 
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -29,16 +30,19 @@ class HandshakeServer:
         *,
         num_open: Callable[[], int],
         max_open: int,
+        on_refused: Callable[[str], object],
     ) -> None:
         """`shake_hands` raises OSError where there is no handshake, and closes the connection then.
 
-        `num_open` is how many connections have shaken hands and are open, `max_open` how many may be.
+        `num_open` is how many connections have shaken hands and are open, `max_open` how many may be. `on_refused` is
+        told the address of each peer whose connection is closed at once.
         """
         listener.setblocking(False)
         self._listener = listener
         self._shake_hands = shake_hands
         self._num_open = num_open
         self._most = max_open + NUM_TOLD
+        self._on_refused = on_refused
         self._handshakes: set[asyncio.Task[None]] = set()
         self._accepting = asyncio.create_task(self._accept_all())
 
@@ -54,7 +58,7 @@ class HandshakeServer:
         while True:
             await asyncio.sleep(0)  # others have their turn too, however many connect
             try:
-                connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+                connection, (peer, *_) = await asyncio.get_running_loop().sock_accept(self._listener)
             except ConnectionAbortedError:
                 continue
             except OSError as error:
@@ -63,11 +67,15 @@ class HandshakeServer:
                 continue
             if self._num_open() + len(self._handshakes) >= self._most:
                 connection.close()
+                self._on_refused(peer)
                 continue
-            handshake = asyncio.create_task(self._greet(connection))
+            handshake = asyncio.create_task(self._greet(connection, peer))
             self._handshakes.add(handshake)
             handshake.add_done_callback(self._handshakes.discard)
 
-    async def _greet(self, connection: socket.socket) -> None:
+    async def _greet(self, connection: socket.socket, peer: str) -> None:
         with suppress(OSError):
-            await self._shake_hands(connection)
+            try:
+                await self._shake_hands(connection)
+            except ssl.SSLError as error:  # the peer spoke: it refuses the certificate, or speaks HTTP without TLS
+                logger.info("a TLS handshake failed: %s", error.reason, extra={"fields": {"client": peer}})

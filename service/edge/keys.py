@@ -37,7 +37,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 DAY_S = 86_400
 SOON_S = 14 * DAY_S
-"""Before its end a key is warned of for so long, as deploy/prometheus/rules.yml does too."""
+"""Before its end a key, or a certificate, is warned of for so long, as deploy/prometheus/rules.yml does too."""
 
 
 class Scope(StrEnum):

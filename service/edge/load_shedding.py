@@ -15,7 +15,7 @@ from service.edge.callers import Callers, check_key
 from service.edge.headers import HEADERS
 from service.edge.keys import Key, Scope
 from service.edge.proxies import TrustedProxies
-from service.edge.request_log import Observe, choose_id, log_request, request_id
+from service.edge.request_log import NO_ROUTE, Observe, choose_id, log_request, request_id
 from service.errors import OverloadedError, Problem, ServiceError, describe
 
 
@@ -66,7 +66,11 @@ class LoadShedding:
     def connection_refusal(self, client: str | None) -> Problem:
         """The whole answer to a connection that is one too many; what it would ask for is not known."""
         error = OverloadedError("The server has as many connections as it can hold; try again soon.")
-        return self._refuse(describe(error), "connection", "none", choose_id(None), None, client)
+        return self._refuse(describe(error), "connection", NO_ROUTE, choose_id(None), None, client)
+
+    def unread_refusal(self, problem: Problem, client: str | None) -> Problem:
+        """The whole answer to what is no request, or not the whole head of one; what it would ask for is not known."""
+        return self._refuse(problem, "unread", NO_ROUTE, choose_id(None), None, client)
 
     def _refuse(
         self, problem: Problem, method: str, path: str, identity: str, caller: Key | None, client: str | None

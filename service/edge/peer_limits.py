@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+MAX_PIPELINED = 100
+"""Requests of one connection that wait for an answer before theirs. A few bytes of the peer are kilobytes here."""
+
 
 @dataclass(frozen=True)
 class PeerLimits:

@@ -29,7 +29,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.edge.load_shedding import LoadShedding
-from service.edge.peer_limits import PeerLimits
+from service.edge.peer_limits import MAX_PIPELINED, PeerLimits
 from service.edge.taking import Taking
 from service.errors import Problem
 
@@ -63,7 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._start_receiving()
         if len(self.connections) > self._limits.max_connections:
-            self._refuse(self._shedding.connection_refusal(self.client and self.client[0]), linger_s=0.0)
+            self._refuse(self._shedding.connection_refusal(self.client and self.client[0]), linger_s=0.0, is_noted=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a peer."""
@@ -97,8 +97,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete: the app is called, unless the request is shed."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_refused:
             return  # after the last answer nothing is processed
+        if len(self.pipeline) >= MAX_PIPELINED:  # those get their answers, and the client hears that no more come
+            self._is_refused, self.cycle.keep_alive = True, False
+            return
         if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
             self._is_offer = True
             return
@@ -117,7 +120,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """A piece of the body."""
         self._extra_bytes -= 2 * len(body)
         self._body_bytes += len(body)
-        if not (self._is_shed or self.transport.is_closing()):
+        if not (self._is_shed or self._is_refused or self.transport.is_closing()):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -148,9 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 data = self._head_without_offer() + data[upgrade.args[0] :] if self._is_offer else b""
                 self._is_offer = False
             except httptools.HttpParserError:
-                message = "Invalid HTTP request received."
-                self.logger.warning(message)
-                self.send_400_response(message)
+                self.send_400_response("Invalid HTTP request received.")
                 return
             else:
                 return
@@ -254,11 +255,11 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._refuse(Problem(408, "receive_timeout", message, {}))
 
-    def _refuse(self, problem: Problem, *, linger_s: float = LINGER_S) -> None:
+    def _refuse(self, problem: Problem, *, linger_s: float = LINGER_S, is_noted: bool = False) -> None:
         """Answer, if there is no answer yet, and close; what still comes is not read.
 
         If a whole request came before what is refused, its answer is the last one. The app of a request that has begun
-        sees a peer that has gone: `request_log` is told what was answered.
+        sees a peer that has gone: `request_log` is told what was answered. Where none has begun, it is noted here.
         """
         if self._is_refused or self.transport.is_closing():
             return
@@ -269,9 +270,11 @@ class BoundedProtocol(HttpToolsProtocol):
         is_in_message = self._is_answering() or not self._is_in_head
         is_answered = self._is_shed or (is_in_message and self.cycle.response_started)
         if not is_answered:
-            self._write_error(problem, stays_open=False)
             if self._is_answering():
                 self.cycle.scope["state"]["refused_with"] = problem
+            elif not is_noted:
+                problem = self._shedding.unread_refusal(problem, self.client and self.client[0])
+            self._write_error(problem, stays_open=False)
         if self.cycle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 Observe = Callable[[str, int, float | None], None]
 """Told of each answered request: its route, its status and its seconds, or None if it was refused for lack of room."""
+NO_ROUTE = "none"
+"""The route of what is answered before any is found."""
 _NO_ROOM = STATUS[OverloadedError][1]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -36,6 +38,8 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _START = secrets.token_hex(4)  # of this process; a call of the system for each id would let other threads go first
 _count = itertools.count()
+NO_TEXT = re.compile("[\x7f-\x9f\u2028\u2029]")
+"""What JSON need not escape, though some take it for the end of a line, and terminals for a command."""
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -82,7 +86,7 @@ class LogRequests:
             self._note(scope, code, perf_counter() - start)
 
     def _note(self, scope: Scope, code: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
+        route = getattr(scope.get("route"), "path", NO_ROUTE)
         state, (client, *_) = scope.get("state", {}), scope.get("client") or [None]
         error_code = state.get("error_code")
         if problem := state.get("refused_with"):  # what `protocol` has answered in the app's place
@@ -162,7 +166,8 @@ class JsonFormatter(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        text = json.dumps(line, ensure_ascii=False, default=str)
+        return NO_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class TextFormatter(logging.Formatter):

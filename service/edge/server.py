@@ -1,9 +1,7 @@
 """uvicorn's server, with limits on what it waits for; it says at once that it is about to stop."""
 
 import asyncio
-import logging
 import socket
-import ssl
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -12,15 +10,13 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from anomaly.errors import UsageError
-from service.edge.certificates import read_certificate
+from anomaly.errors import UsageError, reason_of
+from service.edge.certificates import Certificate
 from service.edge.handshakes import HandshakeServer
 from service.edge.load_shedding import LoadShedding
 from service.edge.peer_limits import PeerLimits
 from service.edge.protocol import BoundedProtocol
 from service.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 75
 """How long a connection may wait for its next request. Clients of a production line pause for less: a close may cross
@@ -56,6 +52,8 @@ class Server(uvicorn.Server):
         super().__init__(uvicorn.Config(app, **(chosen | options)))
         self._on_stop = on_stop
         self._settings = settings
+        self._shedding = shedding
+        self._certificate: Certificate | None = app.state.certificate
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on the sockets as uvicorn does, but wait no longer for a peer's part of TLS than for its request."""
@@ -82,22 +80,33 @@ class Server(uvicorn.Server):
                 shake_hands,
                 num_open=lambda: len(self.server_state.connections),
                 max_open=self._settings.max_connections,
+                on_refused=self._shedding.connection_refusal,
             )
             self.servers.append(server)  # type: ignore[arg-type]  # all that uvicorn does with it is to close it
 
     def renew_certificate(self) -> None:
         """Show the certificate that the files have now to peers that connect from here on; a bad one is only logged."""
-        if self.started and self.config.ssl:
-            self._loop.call_soon_threadsafe(self._read_certificate, self.config.ssl)  # only the loop's thread uses it
-
-    def _read_certificate(self, context: ssl.SSLContext) -> None:
-        try:
-            read_certificate(self._settings)  # first into nothing: a bad one must not spoil the one in use
-            read_certificate(self._settings, context)
-        except UsageError as error:
-            logger.error("the certificate stays as it was: %s", error)
+        if self._certificate and self.started and self.config.ssl:  # which only the loop's thread uses
+            self._loop.call_soon_threadsafe(self._certificate.renew, self.config.ssl)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called at a signal."""
         self._on_stop()
         super().handle_exit(sig, frame)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises UsageError if it cannot."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = reason_of(error).partition(" (while")[0]
+        raise UsageError(
+            f"Cannot listen on {host} port {port}: {reason}. Choose another port with --port, "
+            "or stop the program that uses this one."
+        ) from None
+    listener.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    )  # else an answer's body waits 40 ms for its head's ACK
+    return listener

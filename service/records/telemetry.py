@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from anomaly.bundle import Bundle
+from anomaly.errors import ImageError
+from service.errors import FRAMEWORK_CODES, INTERNAL, STATUS, DeviceMemoryError
 from service.records.drift import Watched
 
 SECONDS = (
@@ -23,6 +25,12 @@ IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SCORES = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100, 200, 500, 1000, 5000, 20000)
 P_VALUES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 MODEL = ["model", "version"]
+OF_PEERS = {408, 431}
+"""What the server's `protocol` answers."""
+ERRORS = sorted({status for status, _ in (*STATUS.values(), INTERNAL)} | FRAMEWORK_CODES.keys() | OF_PEERS)
+OF_IMAGES = (ImageError, DeviceMemoryError)
+FAILURES = sorted({code for kind, (_, code) in STATUS.items() if issubclass(kind, OF_IMAGES)} | {INTERNAL[1]})
+"""Codes of what may be wrong with one image of a batch."""
 Metric = TypeVar("Metric", Counter, Gauge, Histogram)
 VERDICTS = {True: "anomalous", False: "normal", None: "none"}
 
@@ -45,6 +53,8 @@ class Telemetry:
         self._age = Gauge("anomaly_queue_age_seconds", "How long the oldest that has come waits.", registry=registry)
         self._images = Counter("anomaly_images", "Images scored.", [*MODEL, "verdict"], registry=registry)
         self._failures = Counter("anomaly_batch_failures", "Images of batches not scored.", ["code"], registry=registry)
+        for code in FAILURES:
+            self._failures.labels(code)
         self._score = Histogram("anomaly_score", "Raw scores.", MODEL, buckets=SCORES, registry=registry)
         self._p_value = Histogram("anomaly_p_value", "p-values.", MODEL, buckets=P_VALUES, registry=registry)
         self._drift = Gauge("anomaly_drift_log10_martingale", "Evidence of drift.", MODEL, registry=registry)
@@ -68,6 +78,11 @@ class Telemetry:
     def watch_keys(self, ends: Callable[[], Mapping[str, float]]) -> None:
         """Ask for the Unix times at which keys end, by their names, whenever the series are read."""
         self._ends = ends
+
+    def watch_certificate(self, end: Callable[[], float]) -> None:
+        """Have a series of the Unix time at which the server's certificate ends; ask for it whenever it is read."""
+        name = "anomaly_certificate_expiry_timestamp_seconds"
+        Gauge(name, "When the certificate ends.", registry=self.registry).set_function(end)
 
     def observe_request(self, route: str, code: int, seconds: float | None) -> None:
         """Note one answered request; without `seconds` it is counted and not timed."""
@@ -99,8 +114,14 @@ class Telemetry:
         self._series(self._score, *labels).observe(score)
         self._series(self._p_value, *labels).observe(p_value)
 
+    def expect_errors(self, routes: Iterable[str]) -> None:
+        """Have series of each error of these, at 0: Prometheus does not count what a series has when it appears."""
+        for route in routes:
+            for status in ERRORS:
+                self._series(self._requests, route, str(status))
+
     def expect(self, bundles: Iterable[Bundle]) -> None:
-        """Have series of what these will find, at 0: Prometheus does not count what a series has when it appears."""
+        """Have series of what these will find, at 0, as `expect_errors` does."""
         for bundle in bundles:
             labels = bundle.name, str(bundle.version)
             for verdict in (VERDICTS[False], VERDICTS[True]):

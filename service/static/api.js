@@ -1,6 +1,7 @@
 // Asking the server. Every failure becomes a Problem with a sentence for people; who wants a key is given one first.
 
 import { currentKey, wantKey } from "./access.js";
+import { Patience } from "./patience.js";
 
 const LEADS = {
   400: "The server did not understand the request.",
@@ -69,10 +70,16 @@ export async function ask(path, options) {
   return reaching(() => response.json());
 }
 
-/** The answer as a file, however long it takes. Raises as `ask` does, also where it ends before it is whole. */
+/** The answer as a file, however long it takes while some of it comes. Raises as `ask` does, also if it ends early. */
 export async function download(path) {
-  const response = await request(path, { limitMs: null });
-  return reaching(() => response.blob());
+  const patience = new Patience(ANSWER_MS);
+  try {
+    const response = await request(path, { patience });
+    const pieces = await reaching(() => patience.listen(response.body));
+    return new Blob(pieces, { type: response.headers.get("Content-Type") });
+  } finally {
+    patience.end();
+  }
 }
 
 /** The answer itself, of any type, if it is a good one. Raises as `ask` does. */
@@ -106,9 +113,9 @@ export function withQuery(path, parameters) {
 }
 
 // The time to type a key is not the server's.
-function send(path, { limitMs = ANSWER_MS, signal, ...options }, key) {
+function send(path, { limitMs = ANSWER_MS, patience, signal, ...options }, key) {
   const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
-  const signals = [signal, limitMs && AbortSignal.timeout(limitMs)].filter(Boolean);
+  const signals = [signal, patience?.begin() ?? AbortSignal.timeout(limitMs)].filter(Boolean);
   return reaching(() => fetch(path, { ...options, headers, signal: AbortSignal.any(signals) }));
 }
 

@@ -64,7 +64,7 @@ def read(server: Watched, tmp_path: Path) -> Iterator[httpx.Client]:
         tmp_path / "etc",
         server.key,
         times={"scrape_interval": EACH_S, "scrape_timeout": EACH_S, "evaluation_interval": EACH_S},
-        job={"static_configs": [{"targets": [server.address]}]},
+        job=server.job,
     )
     shorten(configuration.with_name("rules.yml"))
     with prometheus(configuration, tmp_path / "data") as client:

@@ -97,7 +97,7 @@ def read(server: Watched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         folder / "etc",
         server.key,
         times={"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-        job={"static_configs": [{"targets": [server.address]}]},
+        job=server.job,
     )
     with prometheus(configuration, folder / "data") as client:
         until = time.monotonic() + TIMEOUT_S

@@ -74,8 +74,9 @@ def test_everything_that_is_measured_is_on_the_dashboard(server: Watched) -> Non
     assert {family(name) for name in server.series()} == shown
 
 
-def test_a_key_is_warned_of_as_early_as_in_the_log() -> None:
-    (expression,) = [rule["expr"] for rule in RULES if rule["alert"] == "AnomalyKeyExpires"]
+@pytest.mark.parametrize("name", ["AnomalyKeyExpires", "AnomalyCertificateExpires"])
+def test_an_end_is_warned_of_as_early_as_in_the_log(name: str) -> None:
+    (expression,) = [rule["expr"] for rule in RULES if rule["alert"] == name]
     assert f"time() + {SOON_S // DAY_S} * {DAY_S}" in expression
 
 

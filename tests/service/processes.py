@@ -2,6 +2,7 @@
 
 import os
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,8 +46,10 @@ def running(models: Path, **environment: str) -> Iterator[Process]:
     with subprocess.Popen([*program, "serve", *options], env=chosen, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            url = re.findall(r"http://[\d.]+:\d+", process.stdout.readline())[0]
-            with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+            url = re.findall(r"https?://[\d.]+:\d+", process.stdout.readline())[0]
+            certificate = environment.get("ANOMALY_TLS_CERT")
+            trusted = ssl.create_default_context(cafile=certificate) if certificate else True
+            with httpx.Client(base_url=url, verify=trusted, trust_env=False, timeout=60) as client:
                 yield Process(client, process.pid)
         finally:
             process.terminate()

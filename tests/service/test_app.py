@@ -19,6 +19,7 @@ from anomaly.errors import BundleError, BundleNotFoundError, UsageError
 from service import app as service_app
 from service.app import serve
 from service.edge.keys import add_key, remove_key
+from service.edge.server import listen
 from service.settings import Settings
 from tests.cli.calls import done
 from tests.service.certificates import make_certificate
@@ -235,7 +236,7 @@ def test_serve_refuses_where_it_could_not_work(models: Path) -> None:
 
 
 def test_answers_are_sent_at_once() -> None:
-    with service_app._listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

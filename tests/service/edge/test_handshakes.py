@@ -13,13 +13,17 @@ from service.edge.handshakes import NUM_TOLD, HandshakeServer
 
 async def _beside(
     shake_hands: Callable[[socket.socket], Awaitable[object]], work: Callable[[tuple[str, int]], Awaitable[None]]
-) -> None:
-    """Do `work` with the address of a server that has place for one handshake."""
+) -> list[str]:
+    """Do `work` with the address of a server that has place for one handshake; who was refused."""
+    refused: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = HandshakeServer(listener, shake_hands, num_open=lambda: NUM_TOLD, max_open=1)
+        server = HandshakeServer(
+            listener, shake_hands, num_open=lambda: NUM_TOLD, max_open=1, on_refused=refused.append
+        )
         await work(listener.getsockname())
         server.close()
         await server.wait_closed()
+    return refused
 
 
 async def _told(address: tuple[str, int]) -> bytes:
@@ -48,7 +52,7 @@ def test_one_more_than_may_be_is_closed_until_a_handshake_has_ended() -> None:
             assert await first == b"no"
             assert await _told(address) == b"no"
 
-        await _beside(shake_hands, work)
+        assert await _beside(shake_hands, work) == ["127.0.0.1"] * 3
 
     asyncio.run(scene())
 
@@ -75,7 +79,7 @@ def test_it_goes_on_when_the_system_had_no_descriptor(
             assert await _told(address) == b"yes"
 
         monkeypatch.setattr(loop, "sock_accept", failing)
-        await _beside(shake_hands, work)
+        assert await _beside(shake_hands, work) == []
 
     with caplog.at_level(logging.ERROR, "service"):
         asyncio.run(scene())

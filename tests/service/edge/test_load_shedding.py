@@ -13,6 +13,7 @@ import pytest
 
 from service.edge.headers import HEADERS
 from service.edge.keys import add_key
+from service.edge.protocol import MAX_HEAD_BYTES
 from tests.service.edge.test_protocol import connected, rest, status_and_code
 from tests.service.fakes import Instance, open_instance, png
 from tests.service.records.test_telemetry import value
@@ -56,6 +57,29 @@ def test_a_refusal_has_all_that_every_answer_has_and_is_counted(
         assert re.search(r'anomaly_requests_total{code="503",route="/score"} 2.0', series)
         assert 'anomaly_request_seconds_count{route="/score"}' not in series
         assert [each for each in caplog.messages if each.startswith("POST /score 503 overloaded in 0.0 ms")]
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "error_code"),
+    [
+        (b"\x16\x03\x01\x02\x00 a greeting of TLS", 400, "malformed_request"),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * (MAX_HEAD_BYTES + 1), 431, "head_too_large"),
+        (b"GET / HT", 408, "receive_timeout"),
+    ],
+)
+def test_what_is_no_whole_head_of_a_request_is_counted_and_the_log_says_whose_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, said: bytes, status: int, error_code: str
+) -> None:
+    with caplog.at_level(logging.INFO), open_instance(tmp_path, receive_timeout_s=RECEIVE_TIMEOUT_S) as instance:
+        with connected(instance) as connection:
+            connection.sendall(said)
+            answer = rest(connection)
+        assert status_and_code(answer) == (status, error_code)
+        assert re.search(rb"X-Request-ID: \w+", answer)
+        assert value(instance, f'anomaly_requests_total{{code="{status}",route="none"}}') == 1
+    (line,) = [record for record in caplog.records if f" {status} " in record.getMessage()]
+    assert line.getMessage() == f"unread none {status} {error_code} in 0.0 ms"
+    assert line.__dict__["fields"]["client"] == "127.0.0.1"
 
 
 def test_the_time_of_requests_is_that_of_those_which_were_accepted_whoever_refuses_the_others(tmp_path: Path) -> None:

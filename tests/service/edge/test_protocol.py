@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from service.edge.peer_limits import MAX_PIPELINED
 from service.edge.protocol import MAX_HEAD_BYTES
 from service.edge.server import KEEP_ALIVE_S, Server
 from service.settings import Settings
@@ -301,11 +302,11 @@ def test_a_body_in_pieces_may_be_longer_than_a_head(tmp_path: Path) -> None:
 def test_too_many_connections_are_told_so_counted_and_logged(
     impatient: Instance, caplog: pytest.LogCaptureFixture
 ) -> None:
-    refused = 'anomaly_requests_total{code="503",route="none"} '
+    none_refused = 'anomaly_requests_total{code="503",route="none"} 0.0'
     with connected(impatient) as connection, caplog.at_level(logging.INFO, "service.edge.request_log"):
         connection.sendall(request(1))
         assert connection.recv(65536)
-        assert refused not in impatient.client.get("/metrics").text
+        assert none_refused in impatient.client.get("/metrics").text
         crowd = [socket.create_connection(connection.getpeername(), timeout=10) for _ in range(30)]
         try:
             for late in crowd[29:]:
@@ -314,7 +315,7 @@ def test_too_many_connections_are_told_so_counted_and_logged(
             for each in crowd:
                 each.close()
     eventually(lambda: impatient.score(png(2)).status_code == 200)
-    assert refused in impatient.client.get("/metrics").text
+    assert none_refused not in impatient.client.get("/metrics").text
     assert [each for each in caplog.messages if each.startswith("connection none 503 overloaded")]
 
 
@@ -392,3 +393,30 @@ def test_a_request_that_still_arrives_when_the_grace_ends_is_told_to_come_back(
     is_protocol = path.startswith("/v2")
     assert json.loads(body) == {"error": message if is_protocol else {"code": "shutting_down", "message": message}}
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+def test_requests_that_wait_for_an_answer_before_theirs_are_bounded_and_none_is_half_answered(tmp_path: Path) -> None:
+    with open_instance(tmp_path) as instance, connected(instance) as connection:
+        instance.detector.gate.clear()
+        many = b"".join(b"GET /models/%d HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % i for i in range(3 * MAX_PIPELINED))
+        connection.sendall(request(7) + many)
+        eventually(lambda: instance.detector.is_busy)
+        instance.detector.gate.set()
+        answers = rest(connection).split(b"HTTP/1.1 ")[1:]
+    assert len(answers) == 1 + MAX_PIPELINED
+    assert b'"score":7.0' in answers[0]
+    for i, answer in enumerate(answers[1:]):
+        assert answer.startswith(b"404 ")
+        assert b"There is no model '%d' here" % i in answer
+    assert [b"connection: close" in answer.lower() for answer in answers] == [False] * MAX_PIPELINED + [True]
+
+
+def test_a_body_behind_too_many_requests_is_given_to_none(tmp_path: Path) -> None:
+    with open_instance(tmp_path) as instance, connected(instance) as connection:
+        instance.detector.gate.clear()
+        connection.sendall(request(7) * (MAX_PIPELINED + 20))
+        eventually(lambda: instance.detector.is_busy)
+        instance.detector.gate.set()
+        answers = rest(connection).split(b"HTTP/1.1 ")[1:]
+    assert len(answers) == 1 + MAX_PIPELINED
+    assert all(answer.startswith(b"200 ") and b'"score":7.0' in answer for answer in answers)

@@ -11,7 +11,6 @@ from service.edge.request_log import choose_id, logging_to, request_id
 from service.settings import Settings
 from tests.service.edge.test_protocol import connected, rest
 from tests.service.fakes import POISON, Instance, open_instance, png
-from tests.service.records.test_telemetry import names, value
 from tests.service.test_load import eventually
 
 logger = logging.getLogger("some.part")
@@ -52,6 +51,17 @@ def test_json_is_an_object_a_line() -> None:
     assert (said["message"], said["seconds"]) == ("said 7\nof two lines", 0.25)
     assert (failed["level"], failed["request_id"], failed["message"]) == ("error", None, "failed")
     assert failed["exception"].endswith("ValueError: why")
+
+
+def test_no_part_ends_a_line_of_json_or_commands_a_terminal(tmp_path: Path) -> None:
+    """`part` has no control characters of ASCII; there are others."""
+    part = "\x9b31m\x85A\u2028B\u2029ü\u9999"
+
+    def ask(instance: Instance) -> None:
+        assert instance.score(png(1), part=part).json()["part"] == part
+
+    (line,) = [line for line in asked(tmp_path, ask, log_format="json") if line.get("route") == "/score"]
+    assert line["parts"] == [part]
 
 
 def test_text_is_for_people() -> None:
@@ -177,19 +187,18 @@ def test_every_line_of_a_request_has_its_id(tmp_path: Path, monkeypatch: pytest.
 def test_an_answer_that_the_app_did_not_give_is_noted_once_as_it_was_given(
     tmp_path: Path, said: bytes, answer: int, route: str
 ) -> None:
-    counts: list[list[str]] = []
+    def counts(instance: Instance) -> dict[str, float]:
+        """By code: what was counted of the route."""
+        series = re.compile(rf'anomaly_requests_total\{{code="(\d+)",route="{re.escape(route)}"\}} (\S+)')
+        return {code: float(num) for code, num in series.findall(instance.client.get("/metrics").text) if float(num)}
 
     def ask(instance: Instance) -> None:
         with connected(instance) as connection:
             connection.sendall(said)
             assert rest(connection).startswith(b"HTTP/1.1 %d " % answer)
-        eventually(lambda: any(f'route="{route}"' in name for name in names(instance)))
-        counts.append(
-            [name for name in names(instance) if name.startswith("anomaly_requests_total{") and route in name]
-        )
-        assert value(instance, counts[0][0]) == 1
+        eventually(lambda: bool(counts(instance)))
+        assert counts(instance) == {str(answer): 1}
 
     lines = asked(tmp_path, ask, receive_timeout_s=0.4, history=tmp_path / "history.sqlite")
-    assert counts == [[f'anomaly_requests_total{{code="{answer}",route="{route}"}}']]
     noted = [(line["status"], line["code"]) for line in lines if line.get("route") == route]
     assert noted == [(answer, {408: "receive_timeout", 400: "malformed_request"}[answer])]

@@ -21,6 +21,7 @@ from service.settings import Settings
 from tests.service.certificates import make_certificate
 from tests.service.edge.test_protocol import HEAD, request, rest, status_and_code
 from tests.service.fakes import Instance, add_bundle, load_tagged, open_instance, png
+from tests.service.records.test_telemetry import value
 from tests.service.test_load import depth, eventually
 
 MAX_CONNECTIONS = 8
@@ -80,6 +81,25 @@ def test_a_peer_that_does_not_speak_tls_is_cut_off_and_harms_nobody(secure: Inst
     assert secure.client.get("/healthz").status_code == 200
 
 
+def test_a_handshake_that_fails_is_logged_with_its_client_and_one_that_never_began_is_not(
+    secure: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "service.edge.handshakes"):
+        with connected(secure):  # as a load balancer looks whether the port is open
+            pass
+        with connected(secure) as connection, suppress(ConnectionResetError):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            rest(connection)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(secure.client.base_url, trust_env=False)  # which does not know who signed the certificate
+        eventually(lambda: len(caplog.records) == 2)
+    assert caplog.messages == [
+        "a TLS handshake failed: HTTP_REQUEST",
+        "a TLS handshake failed: TLSV1_ALERT_UNKNOWN_CA",
+    ]
+    assert {record.__dict__["fields"]["client"] for record in caplog.records} == {"127.0.0.1"}
+
+
 @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02"], ids=["silent", "half a greeting"])
 def test_a_handshake_that_never_ends_is_cut_off_as_a_head_would_be(impatient: Instance, said: bytes) -> None:
     with connected(impatient) as connection:  # within its ten seconds; asyncio itself would wait for sixty
@@ -120,6 +140,7 @@ def test_peers_that_never_shake_hands_are_bounded_too(tmp_path: Path) -> None:
                 with connected(instance) as connection, suppress(ConnectionResetError):
                     assert rest(connection) == b""  # at once: those above have a minute
         eventually(lambda: reached(instance))
+        assert value(instance, 'anomaly_requests_total{code="503",route="none"}') >= 3  # tries to reach it count too
 
 
 def test_load_is_shed_by_the_head_and_the_connection_is_kept(secure: Instance) -> None:

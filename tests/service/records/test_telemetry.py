@@ -12,7 +12,7 @@ from service.records.history import History, restart_drift
 from service.records.telemetry import SECONDS, Telemetry
 from service.settings import Settings
 from tests.service.edge.test_protocol import connected
-from tests.service.fakes import Instance, add_bundle, open_instance, png
+from tests.service.fakes import POISON, Instance, add_bundle, open_instance, png
 from tests.service.test_load import depth, eventually
 
 VERDICTS = ("normal", "anomalous")
@@ -139,6 +139,38 @@ def test_what_is_found_has_series_before_the_first_image_and_so_its_rate_counts_
     for tag in (500, 501):
         own.score(png(tag), model="n")
     assert found("n", 4) == [0, 2, 2, 2]
+
+
+def test_errors_have_series_before_the_first_and_so_its_rate_counts_that_too(own: Instance) -> None:
+    scoring = ("/score", "/score/batch", "/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer")
+    expected = {
+        f'anomaly_requests_total{{code="{code}",route="{route}"}}'
+        for route in (*scoring, "none")
+        for code in (400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 500, 503)
+    } | {
+        f'anomaly_batch_failures_total{{code="{code}"}}'
+        for code in (
+            "device_out_of_memory",
+            "image_too_large",
+            "internal_error",
+            "undecodable_image",
+            "unsupported_format",
+            "unusable_image",
+            "values_out_of_range",
+        )
+    }
+    before = names(own)
+    assert {each for each in before if each.startswith(("anomaly_requests_total", "anomaly_batch_failures_t"))} == (
+        expected
+    )
+    own.score(b"text")
+    own.batch(b"text", png(1), png(POISON))
+    own.client.get("/", headers={"Host": "evil.example"})
+    own.client.post("/v2/models/m/infer", json={})
+    again = names(own) - before
+    assert {each for each in again if each.startswith("anomaly_requests_total")} == {
+        f'anomaly_requests_total{{code="200",route="{route}"}}' for route in ("/metrics", "/score/batch")
+    }
 
 
 def test_times_are_told_up_to_what_a_request_may_take() -> None:

@@ -160,7 +160,8 @@ def test_an_entry_that_was_corrected_here_opens_with_the_time_of_that(page: Page
 
 def test_an_export_that_is_cut_off_is_said_in_a_sentence(page: Page, stub: Stub) -> None:
     look(page)
-    page.evaluate("() => { Response.prototype.blob = () => Promise.reject(new TypeError('network error')); }")
+    failing = "() => Promise.reject(new TypeError('network error'))"
+    page.evaluate(f"() => {{ ReadableStreamDefaultReader.prototype.read = {failing}; }}")
     page.get_by_role("button", name="Export CSV").last.click()
     expect(page.locator("#history-status")).to_have_text(
         "The server cannot be reached. Check the network and that it is running."

@@ -1,11 +1,16 @@
 """A server that never answers: an image waits for longer than the server may take, but not for ever."""
 
-from collections.abc import Iterator
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from service.records.history import History
+from service.routes.history import CSV_ROWS
 from tests.service.fakes import Instance, open_instance, png
 from tests.service.static.conftest import open_page
 from tests.service.static.desk import drop, finish, tile, verdicts
@@ -21,6 +26,13 @@ QUICK = """
   };
 """
 """Notes the long limits, and lets each be over after a second."""
+BY_HAND = """
+  const [begin, end] = [setTimeout, clearTimeout];
+  window.silences = [];
+  window.setTimeout = (work, ms, ...rest) => (ms === 30_000 ? -window.silences.push(work) : begin(work, ms, ...rest));
+  window.clearTimeout = (id) => (id < 0 ? delete window.silences[-id - 1] : end(id));
+"""
+"""Lets the test say when the server has been silent for too long."""
 
 
 @pytest.fixture
@@ -93,4 +105,76 @@ def test_the_time_to_type_a_key_is_not_the_servers(context: BrowserContext, pati
     page.keyboard.press("Enter")
     finish(page, shown=1)
     assert verdicts(page) == {"a.png": "normal"}
+    page.close()
+
+
+@pytest.fixture
+def kept(context: BrowserContext, tmp_path: Path) -> Iterator[Instance]:
+    """A server with a history of more than one piece, in a browser whose silences end by hand."""
+    context.add_init_script(BY_HAND)
+    with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite", max_files=600) as instance:
+        instance.batch(*[png(1)] * (CSV_ROWS + 1)).raise_for_status()
+        yield instance
+
+
+def export(page: Page) -> None:
+    page.get_by_role("link", name="History").click()
+    expect(page.locator("#history-rows li")).to_have_count(50)
+    page.get_by_role("button", name="Export CSV").click()
+
+
+def fall_silent(page: Page, *, after: int) -> None:
+    """Wait until something has come so often; then nothing more comes. No earlier limit may be left."""
+    page.wait_for_function("(num) => window.silences.length > num", arg=after)
+    end = "() => { const num = Object.keys(window.silences).length; window.silences.at(-1)(); return num; }"
+    assert page.evaluate(end) == 1
+
+
+def test_a_download_that_never_begins_is_given_up(context: BrowserContext, kept: Instance) -> None:
+    page = open_page(context, kept)
+    page.route("**/history.csv*", lambda route: None)
+    export(page)
+    expect(page.locator("#history-status")).to_have_text("Looking …")
+    fall_silent(page, after=0)
+    expect(page.locator("#history-status")).to_contain_text("The server does not answer.")
+    page.close()
+
+
+def test_a_download_may_take_long_but_is_given_up_when_nothing_more_comes(
+    context: BrowserContext, kept: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = open_page(context, kept)
+    read, may_go = History.read, threading.Event()
+
+    async def held(self: History, work: Callable[..., Any], **limits: Any) -> Any:
+        asked = getattr(work, "keywords", {})
+        if "before" in asked and asked["limit"] == CSV_ROWS:
+            while not may_go.is_set():
+                await asyncio.sleep(0.01)
+        return await read(self, work, **limits)
+
+    monkeypatch.setattr(History, "read", held)
+    export(page)
+    fall_silent(page, after=1)
+    expect(page.locator("#history-status")).to_contain_text("The server does not answer.")
+    may_go.set()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Export CSV").click()
+    assert saved.value.path().read_text().count("\n") == 1 + CSV_ROWS + 1
+    expect(page.locator("#history-status")).to_have_text("")
+    assert page.evaluate("() => Object.keys(window.silences).length") == 0
+    page.close()
+
+
+def test_the_time_to_type_a_key_is_not_a_downloads(context: BrowserContext, kept: Instance) -> None:
+    page = open_page(context, kept)
+    refused = {"error": {"code": "key_missing", "message": "There is no key."}}
+    page.route("**/history.csv*", lambda route: route.fulfill(status=401, json=refused), times=1)
+    export(page)
+    expect(page.locator("#key")).to_be_focused()
+    page.evaluate("() => window.silences.forEach((work) => work())")
+    page.keyboard.type("a-key")
+    with page.expect_download() as saved:
+        page.keyboard.press("Enter")
+    assert saved.value.path().read_text().count("\n") == 1 + CSV_ROWS + 1
     page.close()
