@@ -245,7 +245,7 @@ def in_words(mistake: Mapping[str, Any]) -> str:
         return "it is missing"
     if mistake["type"] == "extra_forbidden":
         return "there is no such field" if message == "Extra inputs are not permitted" else message
-    return f"it is a share between 0 and 1; {AS_SHARE}" if where and where[-1] == "alpha" else message
+    return f"it is a number, a share between 0 and 1; {AS_SHARE}" if where and where[-1] == "alpha" else message
 
 
 def error_response(error: Exception) -> ErrorResponse:

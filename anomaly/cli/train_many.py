@@ -69,7 +69,8 @@ def train_many(
     out.print(table)
     failed = [one for one in ended if one.error]
     for one in failed:  # whole sentences: a column would break them
-        out.print(f"line {one.row.line}, {escape(one.row.name)}, has failed: {escape(one.error or '')}", soft_wrap=True)
+        name = f", {escape(one.row.name)}," if one.row.name else ""
+        out.print(f"line {one.row.line}{name} has failed: {escape(one.error or '')}", soft_wrap=True)
     if failed:
         raise typer.Exit(1)
 

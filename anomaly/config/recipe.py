@@ -41,9 +41,10 @@ class NetworkPlan(NetworkConfig, AuxiliaryConfig):
     def _can_be_built(self) -> Self:
         size = self.size
         if self.architecture is Architecture.DCGAN and (size & (size - 1) or size < 8):
+            others_take_it = not (self.phi or self.synthetic_defects or self.rotation)
+            mlp = ", or network.architecture=mlp, which takes any side" if others_take_it else ""
             raise ValueError(
-                f"a DCGAN halves the side down to 4, so {size} does not fit; choose one of 8, 16, 32, 64, 128, 256, "
-                "or network.architecture=mlp, which takes any side"
+                f"a DCGAN halves the side down to 4, so {size} does not fit; choose one of 8, 16, 32, 64, 128, 256{mlp}"
             )
         if self.architecture is Architecture.LENET and size != 32:
             raise ValueError(f"LeNet-5 sees 32 × 32 pixels, not {size}; choose 32, or network.architecture=dcgan")

@@ -232,7 +232,7 @@ ZERO = ("digits", "--normal", "0")
         ([*ZERO, "--out", "file"], "cannot write a training's work files into file"),
         ([*ZERO, "--out", "file/m"], "cannot write a training's work files into file/m"),
         ([*ZERO, "--device", "warp"], "'warp'"),
-        ([*ZERO, "--size", "33"], "a DCGAN halves the side down to 4, so 33 does not fit"),
+        ([*ZERO, "--size", "33"], "64, 128, 256, or network.architecture=mlp, which takes any side"),
         ([*ZERO, "--max-minutes", "-1"], "--max-minutes, is the time for training in minutes, 0 or more; got -1"),
         ([*ZERO, "--size", "0"], "preprocess.size: Input should be greater than or equal to 2; got 0"),
         ([*ZERO, "--recipe", "lenet", "--size", "64"], "sees 32 × 32 pixels"),

@@ -59,6 +59,13 @@ def test_each_row_a_model_and_a_failing_one_alone(first: tuple[Path, Result]) ->
     assert zeros.manifest.num_steps == 10
 
 
+def test_a_row_without_a_name_is_told_by_its_line(tmp_path: Path) -> None:
+    told = call("train-many", plan(tmp_path, row("")), "--out", tmp_path / "models", "--device", "cpu")
+    assert told.exit_code == 1
+    (why,) = (line for line in told.stdout.splitlines() if "has failed" in line)
+    assert why == "line 2 has failed: name is empty; each row needs data and name"
+
+
 def test_what_is_there_stays_and_more_steps_go_on_from_the_last_one(first: tuple[Path, Result], tmp_path: Path) -> None:
     models = first[0]
     other = plan(tmp_path, row("zeros"), row("ones", steps=20, normal="1", more=NO_GRAPH))

@@ -188,7 +188,7 @@ def test_parameters_that_are_refused(instance: Instance, query: dict[str, Any], 
 def test_a_refused_parameter_is_named_with_what_was_got(instance: Instance) -> None:
     for given in ("5", "5%", "0,05"):
         message = instance.score(png(1), alpha=given).json()["error"]["message"]
-        assert message == f"query.alpha {given!r}: it is a share between 0 and 1; give 0.05 for 5 %"
+        assert message == f"query.alpha {given!r}: it is a number, a share between 0 and 1; give 0.05 for 5 %"
     message = instance.score(png(1), alpha="strict").json()["error"]["message"]
     assert "alpha" in message
     assert "strict" in message
