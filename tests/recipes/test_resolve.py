@@ -178,7 +178,7 @@ def test_what_does_not_fit_is_never_told_of_another_recipe() -> None:
         resolve("auto", {"preprocess": {"size": 100}}, found)
     with pytest.raises(UsageError, match=r"^a DCGAN halves the side down to 4, so 100 does not fit"):
         resolve("auto", {"preprocess": {"size": 100}}, SMALL)
-    with pytest.raises(UsageError, match=r"choose one of 8, 16, 32, 64, 128, 256$"):  # its synthetic defects need an 8th
+    with pytest.raises(UsageError, match=r"choose one of 8, 16, 32, 64, 128, 256$"):  # defects need a multiple of 8
         resolve("surfaces", {"preprocess": {"size": 100}}, found)
     with pytest.raises(UsageError, match=r"^preprocess\.size: Input should be less than or equal to 256; got 512$"):
         resolve("auto", {"preprocess": {"size": 512}}, found)
