@@ -1,10 +1,9 @@
 """The certificate that the server shows where it speaks TLS itself, without a proxy."""
 
 import logging
-import re
+import math
 import ssl
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,11 +11,6 @@ from anomaly.errors import UsageError, reason_of
 from service.edge.keys import SOON_S
 
 logger = logging.getLogger(__name__)
-
-_FIRST = re.compile(rb"-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END ", re.DOTALL)
-"""The server's own stands before those that signed it."""
-_VERSION, _TWO_DIGITS = 0xA0, 0x17
-"""Tags: of the version, which a certificate need not have, and of a time whose year has two digits."""
 
 
 class Certificate:
@@ -26,7 +20,7 @@ class Certificate:
         """`key` is in the same file if it is None. Raises UsageError if the two cannot be used."""
         self._cert, self._key = cert, key
         self.end = self._read(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-        """The Unix time of its end."""
+        """The Unix time of its end; NaN where that cannot be read, though OpenSSL can use the certificate."""
         self._tell_end()
 
     def renew(self, context: ssl.SSLContext) -> None:
@@ -54,8 +48,6 @@ class Certificate:
             return _end_of(self._cert.read_bytes())
         except ssl.SSLError as error:
             raise UsageError(self._explain(error)) from None
-        except ValueError:  # its end, of which OpenSSL thinks only when it verifies
-            raise UsageError(f"The certificate {self._cert} has no readable end, so clients refuse it.") from None
 
     def _explain(self, error: ssl.SSLError) -> str:
         cert, key = self._cert, self._key or self._cert
@@ -67,6 +59,9 @@ class Certificate:
         )
 
     def _tell_end(self) -> None:
+        if math.isnan(self.end):
+            logger.warning("when the certificate %s ends cannot be read: nothing warns of it", self._cert)
+            return
         day = datetime.fromtimestamp(self.end, UTC).isoformat(" ", "minutes").removesuffix("+00:00")
         if self.end <= time.time():
             logger.warning("the certificate %s has ended on %s (UTC): clients that check it refuse it", self._cert, day)
@@ -75,33 +70,16 @@ class Certificate:
 
 
 def _end_of(pem: bytes) -> float:
-    """When the first certificate of a file, which OpenSSL has read, ends (RFC 5280, section 4.1).
+    """When the first certificate of a file ends: the server's own, which stands before those that signed it.
 
-    The standard library tells it only of certificates that it has verified.
+    The standard library tells it only of certificates that it has verified. NaN if it cannot be read.
     """
-    found = _FIRST.search(pem)
-    assert found  # noqa: S101  # OpenSSL has read it
-    head, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-    der = ssl.PEM_cert_to_DER_cert(f"{head}{found[2].decode('ascii')}{end}")
-    _, certificate = next(_elements(der))
-    _, signed = next(_elements(certificate))
-    fields = [content for tag, content in _elements(signed) if tag != _VERSION]
-    _, (tag, told) = _elements(fields[3])
-    text = told.decode("ascii")
-    century = ("19" if text >= "50" else "20") if tag == _TWO_DIGITS else ""
-    return datetime.strptime(century + text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    from cryptography.x509 import load_pem_x509_certificate  # here, because few servers speak TLS themselves
 
-
-def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each element."""
-    at = 0
-    while at < len(der):
-        tag, num = der[at], der[at + 1]
-        at += 2
-        if num > 127:  # the next bytes have the length, so many
-            at, num = at + num - 128, int.from_bytes(der[at : at + num - 128], "big")
-        yield tag, der[at : at + num]
-        at += num
+    try:
+        return load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+    except ValueError:
+        return math.nan
 
 
 def _refuse_password() -> str:
