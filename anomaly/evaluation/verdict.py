@@ -174,7 +174,7 @@ def inverted_sentence(evaluation: Evaluation) -> str | None:
         )
     return (
         f"{what}, and most other masks mark little. If so, the pixel figures are wrong: white must be the defect. "
-        f"Invert {'it' if len(inverted) == 1 else 'them'} and evaluate again."
+        f"Invert {'it' if len(inverted) == 1 else 'them'} and evaluate again, unless the defect does fill the picture."
     )
 
 

@@ -29,7 +29,6 @@ from anomaly.errors import DataError, ImageError
 from anomaly.evaluation import MarkedHeatmap, PixelFigures, measure_pixels
 
 _FEWEST_OTHERS = 3  # masks beside which one can look wrong
-_MOST_ALIKE = 0.1  # of the other masks may look inverted as well: else defects may be so
 _LITTLE = 0.25  # share of the picture
 _LIKE = 2.0  # times the largest other defect
 
@@ -146,17 +145,16 @@ def _restored(
 
 
 def _inverted(drawn: Mapping[int, _ReadMask]) -> list[int]:
-    """The places of masks that seem to be inverted, where nearly all others are not; `drawn` are those of defects.
+    """The places of masks that seem to be inverted, where others are not; `drawn` are those of defects.
 
     Such a mask fills the four corners, most of the picture and most of its border, while most of the others cover
-    little, and what it leaves out is no larger than twice the largest other defect. A real defect of that size is
-    rare: none of the 491 masks of MVTec's bottles and transistors and of the magnetic tiles looks so.
+    little, and what it leaves out is no larger than twice the largest other defect. There may be many, as all masks of
+    one kind are where it was drawn in another program. A real defect of that size is rare: none of the 491 masks of
+    MVTec's bottles and transistors and of the magnetic tiles looks so.
     """
     found = [row for row, mask in drawn.items() if mask.looks_inverted and mask.border_share > 0.5]
     others = [mask.share for row, mask in drawn.items() if row not in found]
-    if not found or len(others) < _FEWEST_OTHERS or len(found) - 1 >= _MOST_ALIKE * (len(drawn) - 1):
-        return []
-    if np.median(others) > _LITTLE:
+    if not found or len(others) < _FEWEST_OTHERS or np.median(others) > _LITTLE:
         return []
     return [row for row in found if drawn[row].rest <= _LIKE * max(others)]
 

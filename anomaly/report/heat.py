@@ -9,6 +9,7 @@ lightness rises evenly, so that the colour-blind can read them, and none of them
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from anomaly.scoring.heatmap import NORMAL_PEAK
 
@@ -39,6 +40,20 @@ def _overlay(image: Rgb, heatmap: NDArray[np.floating]) -> Rgb:
     opacity = np.minimum(MOST_OPAQUE, 1.4 * np.sqrt(heat))[..., None]
     blended: Rgb = np.rint(DIMMED * image * (1 - opacity) + colours * opacity).astype(np.uint8)
     return blended
+
+
+def fitted(heatmap: NDArray[np.floating], height: int, width: int) -> NDArray[np.float32]:
+    """A heatmap at another size. In a smaller one each pixel is the hottest of those that it covers.
+
+    Their mean would be as of a normal image where a place is small beside the picture.
+    """
+    hottest = heatmap.astype(np.float32)
+    for axis, num in enumerate((height, width)):
+        if num < hottest.shape[axis]:
+            hottest = np.maximum.reduceat(hottest, np.arange(num) * hottest.shape[axis] // num, axis=axis)
+    if hottest.shape == (height, width):
+        return hottest
+    return np.asarray(Image.fromarray(hottest).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def legend_bar(width: int, height: int) -> Rgb:

@@ -11,8 +11,9 @@ from anomaly.data import PixelsOfImages, Sample, image_keys, to_pixels
 from anomaly.inference import Detector
 from anomaly.networks import draw, interpolate
 from anomaly.report.fonts import drawable
+from anomaly.report.heat import Rgb
 from anomaly.report.plots import LIGHT
-from anomaly.report.sheets import Sheet, Text, heat_tiles, squares, to_tiles
+from anomaly.report.sheets import Sheet, Text, heat_tiles, squares, to_tiles, whole
 from anomaly.runtime import seeded_rng
 
 SAMPLE_ROWS, SAMPLE_COLUMNS = 10, 10
@@ -68,18 +69,17 @@ def reconstructions_sheet(detector: Detector, pixels: PixelsOfImages, samples: S
     `samples` are theirs, the normal ones first, or none where nothing is known of them; `origin` is the word for all.
     """
     evidence, explanation = detector.examine(pixels)
-    images = [to_tiles(image[None])[0] for image in pixels]
+    images = _of_one_size([to_tiles(image[None])[0] for image in pixels])
     rows = {"image x": images}
     if explanation.x_hat is not None:
         rows["G(z_hat)"] = list(to_tiles(to_pixels(explanation.x_hat)))
     rows["heatmap"] = heat_tiles(images, explanation.heatmap)
-    side = min(max(max(image.shape) for image in images), LARGEST_TILE)
     p_values = detector.calibration.p_values(evidence.score)
     seen = detector.bundle.contents.normals.knows(image_keys(pixels))
     num_normal = sum(sample.label != "anomalous" for sample in samples)
     return Sheet(
         f"{_name(detector)}: {'heatmaps' if explanation.x_hat is None else 'reconstructions'} of {drawable(origin)}",
-        np.stack([_tiles(row, side) for row in rows.values()]),
+        np.stack([squares(row, max(max(image.shape) for image in images)) for row in rows.values()]),
         left=[Text(name) for name in rows],
         above=[_word(sample) for sample in samples],
         below=[Text("known" if known else f"p = {p:.2g}") for p, known in zip(p_values, seen, strict=True)],
@@ -88,11 +88,11 @@ def reconstructions_sheet(detector: Detector, pixels: PixelsOfImages, samples: S
     )
 
 
-def _tiles(images: Sequence[NDArray[np.uint8]], side: int) -> NDArray[np.uint8]:
-    """Squares of one size are drawn as they are, other shapes within squares of `side` pixels."""
-    shapes = {image.shape for image in images}
-    is_square = len(shapes) == 1 and images[0].shape[0] == images[0].shape[1]
-    return np.stack(images) if is_square else squares(images, side)
+def _of_one_size(images: Sequence[Rgb]) -> list[Rgb]:
+    """Squares of one size as they are, other shapes with one longer side, of at most LARGEST_TILE pixels."""
+    is_square = {image.shape[:2] for image in images} == {images[0].shape[:1] * 2}
+    side = min(max(max(image.shape) for image in images), LARGEST_TILE)
+    return list(images) if is_square else [whole(image, side) for image in images]
 
 
 def _word(sample: Sample) -> Text:

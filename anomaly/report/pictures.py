@@ -4,7 +4,8 @@ Where an image is called anomalous, the strongest place of its heatmap is boxed.
 outline is on the image and on the heatmap, too.
 
 All are drawn with the longer side THUMBNAIL_SIDE pixels long: small images get larger with sharp pixels, so that what
-the model saw can be counted, and large ones get smaller with smooth ones.
+the model saw can be counted, and large ones get smaller with smooth ones. Pictures of which one side is more than
+LONG times the other, such as line scans, are drawn longer, and have a shape that a page arranges them by.
 """
 
 import base64
@@ -17,10 +18,12 @@ from PIL import Image
 from scipy import ndimage
 
 from anomaly.evaluation.results import Example
-from anomaly.report.heat import Rgb, legend_bar, overlay
+from anomaly.report.heat import Rgb, fitted, legend_bar, overlay
 from anomaly.report.places import draw_place
 
 THUMBNAIL_SIDE = 192
+LONG = 4
+LONGEST_SIDE = 1152  # of a long picture
 OUTLINE_COLOUR = (0, 190, 255)
 REGION_COLOUR = (80, 220, 100)
 OUTLINE_WIDTH = 2
@@ -29,20 +32,24 @@ LEGEND_SIZE = (160, 12)
 
 @dataclass(frozen=True)
 class ExamplePictures:
-    """The pictures of one example, as data URIs; no reconstruction where there is no G."""
+    """The pictures of one example, as data URIs; no reconstruction where there is no G.
+
+    `shape` is "wide" or "tall" for long pictures, else "".
+    """
 
     image: str
     reconstruction: str | None
     heatmap: str
     mask: str | None
+    shape: str
 
 
 def draw_example(example: Example, *, is_alarm: bool) -> ExamplePictures:
     """Draw one example, with the outline of the defect where a mask marks one."""
-    image = thumbnail(example.image)
+    height, width = example.image.shape[:2]
+    image = thumbnail(example.image, _longer_side(height, width))
     size = (image.shape[1], image.shape[0])
-    heatmap = Image.fromarray(example.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
-    shown, heated = image, overlay(image, np.asarray(heatmap))
+    shown, heated = image, overlay(image, fitted(example.heatmap, image.shape[0], image.shape[1]))
     if example.region is not None:
         region = _resize_mask(example.region, size)
         shown, heated = (outline(each, region, REGION_COLOUR) for each in (shown, heated))
@@ -54,6 +61,7 @@ def draw_example(example: Example, *, is_alarm: bool) -> ExamplePictures:
         reconstruction=None if example.reconstruction is None else _image_uri(thumbnail(example.reconstruction)),
         heatmap=_image_uri(heated),
         mask=None if mask is None else _image_uri(outline(image, _resize_mask(mask, size))),
+        shape="wide" if width > LONG * height else "tall" if height > LONG * width else "",
     )
 
 
@@ -62,10 +70,10 @@ def legend_uri() -> str:
     return _image_uri(legend_bar(*LEGEND_SIZE))
 
 
-def thumbnail(image: NDArray[np.uint8]) -> Rgb:
-    """(h, w) or (h, w, 3) of any size to (h', w', 3) with the longer side THUMBNAIL_SIDE."""
+def thumbnail(image: NDArray[np.uint8], longer: int = THUMBNAIL_SIDE) -> Rgb:
+    """(h, w) or (h, w, 3) of any size to (h', w', 3) with a longer side of so many pixels."""
     height, width = image.shape[:2]
-    scale = THUMBNAIL_SIDE / max(height, width)
+    scale = longer / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     smooth = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
     return np.asarray(Image.fromarray(image).convert("RGB").resize(size, smooth))
@@ -82,6 +90,12 @@ def outline(image: Rgb, mask: NDArray[np.bool_], colour: tuple[int, int, int] = 
 def data_uri(png: bytes) -> str:
     """A PNG file as a URI, so that a page needs no other file."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _longer_side(height: int, width: int) -> int:
+    """Of a long picture so many pixels that its shorter side has as many as a picture of LONG times its height has."""
+    ratio = max(height, width) / min(height, width)
+    return min(LONGEST_SIDE, max(THUMBNAIL_SIDE, round(THUMBNAIL_SIDE * ratio / LONG)))
 
 
 def _image_uri(image: Rgb) -> str:

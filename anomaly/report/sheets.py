@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from anomaly.report.fonts import BOLD, font_for
-from anomaly.report.heat import LEGEND, Rgb, legend_bar, overlay
+from anomaly.report.heat import LEGEND, Rgb, fitted, legend_bar, overlay
 from anomaly.report.plots import LIGHT, Theme
 
 MIN_SIDE = 96  # of a tile on the sheet
@@ -142,21 +142,28 @@ def to_tiles(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def heat_tiles(tiles: Sequence[Rgb] | Rgb, heatmaps: Sequence[NDArray[np.float32]]) -> list[Rgb]:
-    """Heatmaps over images (h, w, 3); those that are coarser than their image are stretched."""
-    return [overlay(tile, _stretched(heatmap, tile)) for tile, heatmap in zip(tiles, heatmaps, strict=True)]
+    """Heatmaps of any size over images (h, w, 3)."""
+    return [
+        overlay(tile, fitted(heatmap, tile.shape[0], tile.shape[1]))
+        for tile, heatmap in zip(tiles, heatmaps, strict=True)
+    ]
+
+
+def whole(image: Rgb, side: int) -> Rgb:
+    """An image (h, w, 3) in its own shape, its longer side so many pixels long."""
+    scale = side / max(image.shape[:2])
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    return np.asarray(Image.fromarray(image).resize(size))
 
 
 def squares(images: Sequence[Rgb], side: int) -> NDArray[np.uint8]:
-    """Images (h, w, 3) of any shapes as tiles (n, side, side, 3): whole, in the middle of white."""
-    white = Image.new("RGB", (side, side), "white")
-    tiles = []
-    for image in images:
-        scale = side / max(image.shape[:2])
-        size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-        tile = white.copy()
-        tile.paste(Image.fromarray(image).resize(size), ((side - size[0]) // 2, (side - size[1]) // 2))
-        tiles.append(np.asarray(tile))
-    return np.stack(tiles)
+    """Images (h, w, 3) of sides up to `side` as tiles (n, side, side, 3): in the middle of white."""
+    tiles = np.full((len(images), side, side, 3), 255, np.uint8)
+    for tile, image in zip(tiles, images, strict=True):
+        height, width = image.shape[:2]
+        top, left = (side - height) // 2, (side - width) // 2
+        tile[top : top + height, left : left + width] = image
+    return tiles
 
 
 def lines_of(text: str, width: int) -> list[str]:
@@ -170,12 +177,6 @@ def lines_of(text: str, width: int) -> list[str]:
     while _width(second) > width:
         second = second.removesuffix("…")[:-1] + "…"
     return [text[:parted].rstrip(), second]
-
-
-def _stretched(heatmap: NDArray[np.float32], tile: Rgb) -> NDArray[np.float32]:
-    if heatmap.shape == tile.shape[:2]:
-        return heatmap
-    return np.asarray(Image.fromarray(heatmap).resize((tile.shape[1], tile.shape[0]), Image.Resampling.BILINEAR))
 
 
 def _width(text: str) -> int:

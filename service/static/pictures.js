@@ -3,7 +3,7 @@
 // A picture: { file, kind, size, preprocess }, of an "original", or of a model's "reconstruction", "heatmap" or
 // "region", which cover the original exactly once they are stretched over it.
 
-import { COLOURS } from "./heat.js";
+import { COLOURS, brightest } from "./heat.js";
 import { placed } from "./placing.js";
 import { outlineOf } from "./region.js";
 import { Turns } from "./turns.js";
@@ -73,7 +73,7 @@ async function read({ file, kind, size, preprocess }, longest) {
   if (kind === "original") return { size: [decoded.width, decoded.height], bitmap: await shrink(decoded, longest) };
   if (kind === "region") return { size, bitmap: await outlineOf(decoded, size) };
   if (kind === "reconstruction") return { size, bitmap: await placed(decoded, size, preprocess) };
-  return { size, bitmap: await coloured(await shrink(decoded, longest)) };
+  return { size, bitmap: await coloured(await brightest(decoded, longest)) };
 }
 
 async function shrink(bitmap, longest) {

@@ -1,6 +1,8 @@
 // PNG files as the server sends them: in base64, within JSON.
 
-const MAX_SIDE = 768; // pixels of a map that is kept: it is smooth, and there may be thousands
+import { brightest } from "./heat.js";
+
+const MAX_SIDE = 768; // pixels of a map that is kept: there may be thousands
 
 /** The file of such a text. */
 export const png = (base64) => fileOf(bytesOf(base64));
@@ -10,15 +12,12 @@ export async function mapOf(base64) {
   const bytes = bytesOf(base64);
   const head = new DataView(bytes.buffer);
   const size = [16, 20].map((at) => head.getUint32(at)); // where a PNG file has them, big-endian
-  const scale = MAX_SIDE / Math.max(...size);
-  return { size, file: scale < 1 ? await reduced(fileOf(bytes), size, scale) : fileOf(bytes) };
+  return { size, file: Math.max(...size) > MAX_SIDE ? await reduced(fileOf(bytes)) : fileOf(bytes) };
 }
 
-async function reduced(file, size, scale) {
-  const [width, height] = size.map((side) => Math.max(1, Math.round(side * scale)));
-  const options = { resizeWidth: width, resizeHeight: height, resizeQuality: "medium" };
-  const bitmap = await createImageBitmap(file, options);
-  const canvas = new OffscreenCanvas(width, height);
+async function reduced(file) {
+  const bitmap = await brightest(await createImageBitmap(file), MAX_SIDE);
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
   bitmap.close();
   return canvas.convertToBlob();

@@ -295,7 +295,8 @@ HOLE = 255 - block(slice(5, 35), slice(5, 30))
         ([SMALL, SMALL, 255 - SMALL, SMALL], (2,)),
         ([*[SMALL] * 20, 255 - SMALL, 255 - SMALL], (20, 21)),
         ([SMALL, SMALL, 255 - SMALL], ()),  # too few others
-        ([*[SMALL] * 9, 255 - SMALL, 255 - SMALL], ()),  # too many of them: defects of this kind may be so
+        ([*[SMALL] * 9, 255 - SMALL, 255 - SMALL], (9, 10)),
+        ([*[255 - SMALL] * 5, *[SMALL] * 3], (0, 1, 2, 3, 4)),  # most of them, as of a kind drawn in another program
         ([SMALL, SMALL, SMALL, LARGE], ()),  # two corners are free
         ([SMALL, SMALL, SMALL, HOLE], ()),  # what it leaves out is not like the others
         ([*[block(slice(0, 30), slice(0, 30))] * 5, 255 - SMALL], ()),  # the others are large, too

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly.report.heat import DIMMED, HOTTEST, Rgb, legend_bar, overlay
+from anomaly.report.heat import DIMMED, HOTTEST, Rgb, fitted, legend_bar, overlay
 from anomaly.scoring.heatmap import NORMAL_PEAK
 
 LUMA = [0.2126, 0.7152, 0.0722]  # of linear light
@@ -79,3 +79,29 @@ def test_a_tall_picture_is_drawn_as_its_rows_are_and_in_little_memory() -> None:
     assert most < 3 * image.nbytes
     for row in (0, 63, 64, 1499):
         np.testing.assert_array_equal(drawn[row], overlay(image[row : row + 1], heatmap[row : row + 1])[0])
+
+
+@pytest.mark.parametrize(("height", "width"), [(30, 600), (7, 13), (300, 600), (30, 6000)])
+def test_a_smaller_heatmap_keeps_the_hottest_of_what_each_pixel_covers(height: int, width: int) -> None:
+    heatmap = np.zeros((300, 6000), np.float32)
+    heatmap[123, 4567] = 0.8
+    small = fitted(heatmap, height, width)
+    assert small.shape == (height, width)
+    assert [tuple(place) for place in np.argwhere(small > 0)] == [(123 * height // 300, 4567 * width // 6000)]
+    assert small.max() == np.float32(0.8)
+
+
+def test_a_larger_heatmap_is_smooth_and_has_the_same_place() -> None:
+    heatmap = np.zeros((4, 6), np.float32)
+    heatmap[1, 4] = 0.8
+    large = fitted(heatmap, 40, 60)
+    assert large.shape == (40, 60)
+    rows, columns = np.nonzero(large > 0.7)
+    assert (rows.mean(), columns.mean()) == (pytest.approx(14.5, abs=0.5), pytest.approx(44.5, abs=0.5))
+    assert np.abs(np.diff(large, axis=1)).max() < 0.1
+
+
+def test_one_side_may_shrink_while_the_other_grows() -> None:
+    heatmap = np.zeros((1, 900), np.float32)
+    heatmap[0, 450] = 0.8
+    assert np.argwhere(fitted(heatmap, 3, 9) > 0).tolist() == [[0, 4], [1, 4], [2, 4]]

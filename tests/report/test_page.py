@@ -228,3 +228,10 @@ def test_how_small_a_defect_is_found_is_told_where_it_was_measured() -> None:
         (tag, attrs.get("alt")) for tag, attrs in page.tags
     ]
     assert "How small" not in render(make_evaluation()).text
+
+
+def test_long_pictures_have_a_row_of_their_own() -> None:
+    wide = make_example(image=np.zeros((10, 200), np.uint8), heatmap=np.zeros((10, 200)))
+    tall = make_example(image=np.zeros((200, 10), np.uint8), heatmap=np.zeros((200, 10)))
+    page = render(make_evaluation(examples=[wide, make_example(), tall]))
+    assert [attrs.get("class") for tag, attrs in page.tags if tag == "figure"] == ["wide", None, "tall"]

@@ -114,3 +114,35 @@ def test_the_region_is_outlined_on_the_image_and_on_the_heatmap() -> None:
         assert abs(rows[0] - 10 * scale) <= 3
         assert abs(columns[-1] - 15 * scale) <= 3
     assert with_region.reconstruction == without.reconstruction
+
+
+@pytest.mark.parametrize(
+    ("shape", "drawn", "named"),
+    [
+        ((300, 6000), (48, 960), "wide"),
+        ((6000, 300), (960, 48), "tall"),
+        ((100, 400), (48, 192), ""),
+        ((2, 9000), (1, 1152), "wide"),
+        ((1200, 900), (192, 144), ""),
+    ],
+)
+def test_long_pictures_are_drawn_longer(shape: tuple[int, int], drawn: tuple[int, int], named: str) -> None:
+    mask = np.zeros(shape, np.bool_)
+    mask[0, 0] = True
+    example = make_example(image=np.zeros(shape, np.uint8), heatmap=np.zeros(shape), mask=mask)
+    row = draw_example(example, is_alarm=False)
+    assert row.mask is not None
+    assert {(*drawn, 3)} == {decode(uri).shape for uri in (row.image, row.heatmap, row.mask)}
+    assert row.shape == named
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 6000), (2000, 3000)])
+def test_a_small_hot_place_in_a_large_image_does_not_vanish(height: int, width: int) -> None:
+    heatmap = np.zeros((height, width), np.float32)
+    heatmap[140:144, 1500:1504] = 1
+    example = make_example(image=np.full((height, width), 90, np.uint8), heatmap=heatmap)
+    drawn = decode(draw_example(example, is_alarm=False).heatmap)
+    coloured = np.argwhere(np.ptp(drawn.astype(int), axis=2) > 100)
+    assert len(coloured)
+    scale = drawn.shape[1] / width
+    assert np.abs(coloured - np.array([142, 1502]) * scale).max() <= 1.5

@@ -17,7 +17,9 @@ from anomaly.report.sheets import (
     Text,
     heat_tiles,
     lines_of,
+    squares,
     to_tiles,
+    whole,
 )
 
 TILES = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 3)).astype(np.uint8)
@@ -100,6 +102,16 @@ def test_heat_is_drawn_where_it_is() -> None:
     drawn = heat_tiles(tiles, list(heat))
     coloured = np.argwhere(np.ptp(drawn[0].astype(int), axis=2) > 0)
     np.testing.assert_array_equal(coloured, [[2, 3]])
+
+
+def test_a_small_hot_place_of_a_large_heatmap_is_drawn_on_its_tile() -> None:
+    image = whole(np.full((300, 6000, 3), 90, np.uint8), 256)
+    assert image.shape == (13, 256, 3)
+    heat = np.zeros((300, 6000), np.float32)
+    heat[140:142, 4500:4502] = 1
+    (tile,) = squares(heat_tiles([image], [heat]), 256)
+    coloured = np.argwhere(np.ptp(tile.astype(int), axis=2) > 100)
+    np.testing.assert_array_equal(coloured, [[(256 - 13) // 2 + 6, 192]])
 
 
 @pytest.mark.parametrize("below", [[], [Text("p = 1")] * 3])

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.service.fakes import Instance, png
@@ -96,6 +97,44 @@ def test_a_large_map_is_kept_small_and_a_small_one_as_it_is(page: Page) -> None:
     }"""
     assert page.evaluate(code, 1600) == [[1600, 800], [768, 384]]
     assert page.evaluate(code, 100) == [[100, 50], [100, 50]]
+
+
+BRIGHT = """async ([width, height, left, top]) => {
+  const { mapOf } = await import("./static/png.js");
+  const { paintThumbnail } = await import("./static/pictures.js");
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d");
+  context.fillRect(0, 0, width, height);
+  context.fillStyle = "rgb(200 200 200)";
+  context.fillRect(left, top, 2, 2);
+  const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+  const { file, size } = await mapOf(btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")));
+  const thumbnail = document.body.appendChild(document.createElement("canvas"));
+  await paintThumbnail(thumbnail, { file, kind: "heatmap", size });
+  const { data } = thumbnail.getContext("2d").getImageData(0, 0, thumbnail.width, thumbnail.height);
+  const found = [];
+  for (let at = 0; at < data.length / 4; at += 1)
+    if (data[4 * at + 3]) found.push([at % thumbnail.width, Math.floor(at / thumbnail.width), data[4 * at + 3]]);
+  return [[thumbnail.width, thumbnail.height], found];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("size", "place", "small", "seen"),
+    [
+        ((6000, 300), (4504, 130), (192, 10), (144, 4)),
+        ((300, 6000), (130, 4504), (10, 192), (4, 144)),
+        ((4000, 3000), (2002, 1502), (192, 144), (96, 72)),
+    ],
+)
+def test_a_small_hot_place_of_a_large_map_is_seen_in_its_thumbnail(
+    page: Page, size: tuple[int, int], place: tuple[int, int], small: tuple[int, int], seen: tuple[int, int]
+) -> None:
+    found_size, found = page.evaluate(BRIGHT, [*size, *place])
+    assert tuple(found_size) == small
+    ((x, y, opacity),) = found
+    assert (x, y) == seen
+    assert opacity > 200
 
 
 def test_a_key_that_asks_too_often_for_long_is_never_given_up(page: Page) -> None:
