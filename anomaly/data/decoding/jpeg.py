@@ -33,6 +33,7 @@ _COUNTS = slice(1, 17)  # of the codes of each length, in a table; the symbols f
 _FRAMES = {0xC0, 0xC1, 0xC2}
 _MENDABLE = ("Premature end of JPEG file", "extraneous bytes")
 _PROBE = b"\xa5" * 64
+_BLOCK = 15  # pixels beyond the edge of a picture
 _TAIL = 16  # bytes of a scan whose change shows in the pixels of any picture
 
 
@@ -55,8 +56,15 @@ def read_jpeg(data: bytes, image: Image.Image) -> Image.Image:
     return seen
 
 
-def check_whole(data: bytes) -> None:
-    """Raises ValueError if a part of the picture is missing or damaged."""
+def check_whole(data: bytes, *, within: tuple[int, int]) -> None:
+    """Raises ValueError if a part of the picture is missing or damaged, or it is larger than `within`.
+
+    It may be filled up to whole blocks of 16 pixels.
+    """
+    frame = next((body for marker, body, _ in _segments(data) if marker in _FRAMES), b"")
+    height, width = int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5])
+    if width > within[0] + _BLOCK or height > within[1] + _BLOCK:
+        raise ValueError(f"a part of {within[0]} × {within[1]} pixels holds a picture of {width} × {height}")
     _check_scans(data)
     _whole(data, "GRAY")
 
