@@ -28,11 +28,14 @@ _END = b"\xff\xd9"
 _MANY_ZEROS = 4  # bytes
 _ZEROED = bytes(_MANY_ZEROS) + _END  # zeros are codes too: where a scan ends in them they may have filled it
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in a scan: no stuffed byte, restart or fill byte
+_START_OF_SCAN = b"\xff\xda"
 _SCAN, _PROGRESSIVE, _HUFFMAN = 0xDA, 0xC2, 0xC4
 _COUNTS = slice(1, 17)  # of the codes of each length, in a table; the symbols follow
 _FRAMES = {0xC0, 0xC1, 0xC2}
 _MENDABLE = ("Premature end of JPEG file", "extraneous bytes")
 _PROBE = b"\xa5" * 64
+_MAX_SEGMENTS = 4096  # and bytes between them: a file of 64 MiB has 1,024 that are full
+_ALONE = {0x00, 0x01, *range(0xD0, 0xDA)}  # markers without a length, and what is none
 _BLOCK = 15  # pixels beyond the edge of a picture
 _TAIL = 16  # bytes of a scan whose change shows in the pixels of any picture
 
@@ -67,6 +70,25 @@ def check_whole(data: bytes, *, within: tuple[int, int]) -> None:
         raise ValueError(f"a part of {within[0]} × {within[1]} pixels holds a picture of {width} × {height}")
     _check_scans(data)
     _whole(data, "GRAY")
+
+
+def check_head(data: bytes) -> None:
+    """Raises ValueError for more segments, or bytes between them, before the picture than any program writes.
+
+    PIL reads them one by one, and other pictures wait meanwhile (see `appearance.quiet`): seconds for some megabytes.
+    """
+    at = 2
+    for _ in range(_MAX_SEGMENTS):
+        marker = data[at : at + 2]
+        if len(marker) < 2 or marker == _START_OF_SCAN:
+            return
+        if marker[0] != 0xFF or marker[1] == 0xFF:
+            at += 1
+        elif marker[1] in _ALONE:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    raise ValueError(f"it has more than {_MAX_SEGMENTS:,} segments before its picture")
 
 
 class _LeftToPillowError(ValueError):
