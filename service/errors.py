@@ -179,6 +179,8 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
 
 FRAMEWORK_CODES = {400: "malformed_request", 404: "not_found", 405: "method_not_allowed"}
 INTERNAL = (500, "internal_error")
+MAX_MISTAKES = 10
+"""Told in one answer; a request may have thousands."""
 PROTOCOL = "/v2"
 """The path of the Open Inference Protocol; its calls lie below."""
 RETRY_AFTER_S = {
@@ -273,7 +275,9 @@ def _value_of(mistake: Mapping[str, Any]) -> str:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, RequestValidationError):
-        return "; ".join(f"{'.'.join(map(str, e['loc']))}{_value_of(e)}: {in_words(e)}" for e in error.errors())
+        found = error.errors()
+        told = [f"{'.'.join(map(str, e['loc']))}{_value_of(e)}: {in_words(e)}" for e in found[:MAX_MISTAKES]]
+        return "; ".join([*told, f"and {len(found) - len(told)} more"] if len(found) > len(told) else told)
     if isinstance(error, HTTPException):
         return {
             404: "There is nothing at this address; GET /docs lists what there is.",

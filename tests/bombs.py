@@ -11,6 +11,7 @@ from io import BytesIO
 from PIL import Image
 
 from tests.bad_files import bmp_header, png_chunk, tiff_header
+from tests.tiffs import tiff_of_overlapping_values
 
 UNPACKED = 2**27
 """Bytes that a packed bomb unpacks to; more than memory may grow."""
@@ -51,6 +52,7 @@ def _tiffs(zeros: bytes) -> Iterator[Bomb]:
     yield Bomb("TIFF of 100,000 × 100,000 pixels", tiff_header(100_000, 100_000), 413)
     yield Bomb("TIFF of 8 × 8 pixels with 128 MiB of them", _tiff(8, zeros, compression=8), 200)
     yield Bomb("TIFF with a tag of 2^31 values", _tiff(8, bytes(64), compression=1, num_strips=2**31), 422)
+    yield Bomb("TIFF whose 1,000 pages name the same 64 KiB 10,000 times", tiff_of_overlapping_values(2**16, 1000), 422)
 
 
 def _others() -> Iterator[Bomb]:

@@ -151,3 +151,17 @@ def lzw(raw: bytes) -> bytes:
 
 def _parts(raw: bytes, size: int) -> list[bytes]:
     return [raw[at : at + size] for at in range(0, len(raw), size)]
+
+
+def tiff_of_overlapping_values(num_bytes: int, num_pages: int) -> bytes:
+    """Directories of ten fields, each of which names the same bytes as its values."""
+    size = struct.calcsize("<H") + 12 * 12 + struct.calcsize("<I")
+    start = 8 + num_bytes
+    body = struct.pack("<2sHI", b"II", 42, start) + bytes(num_bytes)
+    tags = (258, 262, 266, 274, 317, 320, 332, 338, 339, 347)
+    for page in range(num_pages):
+        entries = [(256, 4, 1, 8), (257, 4, 1, 8), *((tag, 1, num_bytes, 8) for tag in tags)]
+        following = start + (page + 1) * size if page + 1 < num_pages else 0
+        body += struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+        body += struct.pack("<I", following)
+    return body

@@ -6,8 +6,10 @@ learns nothing of the server, and each request counts for the rate of its key. E
 its id, as every answer (docs/adr/0023-service-packages.md has what this gains).
 """
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from http import HTTPStatus
 
 from starlette.routing import compile_path
 
@@ -82,6 +84,19 @@ class LoadShedding:
         log_request(method, path, problem.status, 0.0, error_code=problem.code, caller=name, client=client)
         request_id.reset(token)
         return replace(problem, headers=HEADERS | problem.headers | {"X-Request-ID": identity})
+
+    def written_out(
+        self, problem: Problem, url: bytes, defaults: Iterable[tuple[bytes, bytes]], *, stays_open: bool
+    ) -> bytes:
+        """The whole answer in bytes, in the shape of errors that its path has; `defaults` are the server's headers."""
+        body = json.dumps(problem.body(self.path_of(url))).encode()
+        headers = {name.decode(): value.decode() for name, value in defaults}
+        headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))} | problem.headers
+        if not stays_open:
+            headers["Connection"] = "close"
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        phrase = HTTPStatus(problem.status).phrase
+        return f"HTTP/1.1 {problem.status} {phrase}\r\n{lines}\r\n".encode() + body
 
     def path_of(self, url: bytes) -> str:
         """What a request asks the app for, by its URL: without the query, and without `root_path`."""

@@ -4,9 +4,9 @@ uvicorn waits without limit for the rest of a request, and lets a head grow with
 send a head, from the opening of its connection or the first byte on one that is kept, however it spreads the bytes. A
 body may take longer as long as each further such time brings enough of its bytes, up to a limit for the whole request.
 Else the peer gets a 408, unless it has sent nothing at all, and is cut off. While an answer does not fit the buffers,
-the peer must take half as many bytes of it in each such time. What is not body (head, chunk sizes, trailers) may be 64
-KiB, and as much again as the body. What is refused takes no answer from a whole request before it. The number of
-connections is bounded.
+the peer must take half as many bytes of it in each such time, and none of its further requests begins. What is not body
+(head, chunk sizes, trailers) may be 64 KiB, and as much again as the body. What is refused takes no answer from a whole
+request before it. The number of connections is bounded.
 
 When the server is told to stop, connections without a request stay open for a moment. A request that is on its way then
 gets its answer, with the word that the connection closes, where it would otherwise meet a closed one.
@@ -19,10 +19,8 @@ request is parsed once more without the offer.
 """
 
 import asyncio
-import json
 from asyncio import TimerHandle
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 import httptools
@@ -31,6 +29,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from service.edge.load_shedding import LoadShedding
 from service.edge.peer_limits import MAX_PIPELINED, PeerLimits
 from service.edge.taking import Taking
+from service.edge.untaken import UntakenAnswers
 from service.errors import Problem
 
 MAX_HEAD_BYTES = 64 * 2**10
@@ -42,21 +41,19 @@ the peer is still sending would otherwise reset the connection before it has rea
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, *args: Any, limits: PeerLimits, shedding: LoadShedding, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, limits: PeerLimits, shedding: LoadShedding, untaken: UntakenAnswers, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._limits = limits
         self._shedding = shedding
         self._receiving: TimerHandle | None = None
-        self._received_until = 0.0
-        self._body_bytes = 0
-        self._taking = Taking(limits.receive_rate / 2, limits.receive_timeout_s, cut_off=lambda: self.transport.abort())
+        self._received_until, self._body_bytes = 0.0, 0
+        self._taking = Taking(limits, untaken, cut_off=lambda: self.transport.abort())
         self._extra_bytes = 0
-        self._is_leaving = False
-        self._is_refused = False
-        self._is_shed = False
-        self._is_offer = False
+        self._is_leaving = self._is_refused = self._is_shed = self._is_offer = self._is_answer_untaken = False
         self._is_in_head = True
-        self.url = b""  # uvicorn sets it at the first request
+        self.url = b""  # until the first request
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         """Accept a peer, unless there are too many."""
@@ -180,6 +177,14 @@ class BoundedProtocol(HttpToolsProtocol):
             return None
         return self._shedding.refusal(self.parser.get_method(), self.url, self.headers, self.client and self.client[0])
 
+    def on_response_complete(self) -> None:
+        """The next request may begin; but while this answer is in memory for its peer, no further one is made."""
+        self._is_answer_untaken = self._taking.is_on and not self.transport.is_closing()
+        if self._is_answer_untaken:
+            self.flow.pause_reading()
+        else:
+            super().on_response_complete()
+
     def pause_writing(self) -> None:
         """The peer does not take its answer: the clock runs."""
         super().pause_writing()
@@ -189,6 +194,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """The peer takes it again."""
         super().resume_writing()
         self._taking.stop()
+        if self._is_answer_untaken:
+            self.on_response_complete()
 
     def timeout_keep_alive_handler(self) -> None:
         """No further request came. A peer that has not taken its last answer by now will not take it."""
@@ -289,12 +296,5 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _write_error(self, problem: Problem, *, stays_open: bool) -> None:
-        """An answer in the shape of errors that its path has."""
-        body = json.dumps(problem.body(self._shedding.path_of(self.url))).encode()
-        headers = {name.decode(): value.decode() for name, value in self.server_state.default_headers}
-        headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))} | problem.headers
-        if not stays_open:
-            headers["Connection"] = "close"
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        phrase = HTTPStatus(problem.status).phrase
-        self.transport.write(f"HTTP/1.1 {problem.status} {phrase}\r\n{lines}\r\n".encode() + body)
+        defaults = self.server_state.default_headers
+        self.transport.write(self._shedding.written_out(problem, self.url, defaults, stays_open=stays_open))

@@ -16,6 +16,7 @@ from service.edge.handshakes import HandshakeServer
 from service.edge.load_shedding import LoadShedding
 from service.edge.peer_limits import PeerLimits
 from service.edge.protocol import BoundedProtocol
+from service.edge.untaken import UntakenAnswers
 from service.settings import Settings
 
 KEEP_ALIVE_S = 75
@@ -36,8 +37,9 @@ class Server(uvicorn.Server):
             settings.receive_limit_s,
             settings.max_connections,
         )
+        untaken = UntakenAnswers(settings.max_queue_bytes, settings.max_connections)
         chosen: dict[str, Any] = {
-            "http": partial(BoundedProtocol, limits=limits, shedding=shedding),
+            "http": partial(BoundedProtocol, limits=limits, shedding=shedding, untaken=untaken),
             "ws": "none",
             "log_config": None,
             "log_level": "warning",

@@ -10,6 +10,9 @@ import socket
 import struct
 from collections.abc import Callable
 
+from service.edge.peer_limits import PeerLimits
+from service.edge.untaken import UntakenAnswers
+
 logger = logging.getLogger(__name__)
 
 _ACKNOWLEDGED = struct.Struct("=120xQ")
@@ -17,11 +20,15 @@ _ACKNOWLEDGED = struct.Struct("=120xQ")
 
 
 class Taking:
-    """While it is on, a peer must take `rate` bytes a second, over each `timeout_s`; else `cut_off` is called."""
+    """While it is on, a peer must take half the rate of `limits`, over each of its timeouts; else `cut_off` is called.
 
-    def __init__(self, rate: float, timeout_s: float, *, cut_off: Callable[[], None]) -> None:
-        self._rate = rate
-        self._timeout_s = timeout_s
+    So it is if the answers in `untaken` are too many bytes together.
+    """
+
+    def __init__(self, limits: PeerLimits, untaken: UntakenAnswers, *, cut_off: Callable[[], None]) -> None:
+        self._rate = limits.receive_rate / 2
+        self._timeout_s = limits.receive_timeout_s
+        self._untaken = untaken
         self._cut_off = cut_off
         self._timer: asyncio.TimerHandle | None = None
         self._num_before = 0
@@ -36,9 +43,11 @@ class Taking:
         if self._timer is None:
             self._num_before = _num_taken(transport)
             self._timer = loop.call_later(self._timeout_s, self._check, loop, transport)
+            self._untaken.add(transport, self._cut_off)
 
     def stop(self) -> None:
         """None does any more."""
+        self._untaken.remove(self._cut_off)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -26,8 +26,11 @@ IMAGE, PART, FILENAME = "image", "part", "filename"
 """The inputs: the images, and, where they are sent, which part each of them shows and what its file is called."""
 MAX_JSON_VALUES = 2**22
 """Numbers and texts in one JSON object, sent or answered."""
+MAX_JSON_TEXTS = 2**16
+"""Names and texts in one JSON object that is sent: each name may cost what a hundred numbers do."""
 JSON_VALUE_BYTES = 64
-"""Memory that one of them takes at most while it is read or written."""
+"""Memory that one of them takes at most while it is read or written; a list takes LIST_BYTES more."""
+LIST_BYTES = 128
 LENGTH_BYTES = 4
 PIXEL_RANKS = (3, 4)
 Images = Sequence[bytes | Pixels]
@@ -75,12 +78,24 @@ class InferBody:
                 f"The JSON object has more than the {MAX_JSON_VALUES} values accepted; send pixels as binary data, or "
                 "images as BYTES."
             )
+        if parts.num_texts > MAX_JSON_TEXTS:
+            raise UploadTooLargeError(f"The JSON object has more than the {MAX_JSON_TEXTS} names and texts accepted.")
         return parts
 
     @property
     def num_values(self) -> int:
         """How many values the JSON object has at most; base64 has none of the characters between them."""
         return sum(map(self.head.count, (b",", b"[", b"{")))
+
+    @property
+    def num_texts(self) -> int:
+        """How many names and texts it has, with escaped quotation marks left out."""
+        return (self.head.count(b'"') - self.head.count(b'\\"')) // 2
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that its values take at most while they are read."""
+        return JSON_VALUE_BYTES * self.num_values + LIST_BYTES * self.head.count(b"[")
 
     def parse(self, *, max_images: int) -> tuple[InferRequest, SentImages]:
         """The request without its inputs, and the images that these are.

@@ -153,7 +153,7 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
     body = Body(request, state.body_limits)
     with state.scoring.admit(detector, num_bytes=body.announced_bytes) as reservation:
         sent = InferBody.split(await body.read_all(reservation.grow), request.headers.get(HEADER_LENGTH))
-        reservation.grow(num_bytes=JSON_VALUE_BYTES * sent.num_values)
+        reservation.grow(num_bytes=sent.num_bytes)
         parse = partial(sent.parse, max_images=state.body_limits.max_files)
         asked, received = await asyncio.to_thread(parse) if len(sent.head) > LARGE_BYTES else parse()
         del sent, parse  # with the body, which may be large

@@ -1,4 +1,5 @@
 import pytest
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from anomaly import errors as library
@@ -57,3 +58,9 @@ def test_every_503_says_when_to_come_back() -> None:
 )
 def test_the_path_tells_the_shape(path: str, shape: object) -> None:
     assert describe(errors.ForbiddenError("x")).body(path) == {"error": shape}
+
+
+def test_of_many_mistakes_a_few_are_told() -> None:
+    found = [{"type": "missing", "loc": ("query", f"p{i}"), "msg": "", "input": None} for i in range(12)]
+    assert describe(RequestValidationError(found[:2])).message == "query.p0: it is missing; query.p1: it is missing"
+    assert describe(RequestValidationError(found)).message.endswith("query.p9: it is missing; and 2 more")

@@ -134,6 +134,8 @@ def open_prepared(data: bytes, file_format: str, name: str, limits: Limits) -> I
     match file_format:
         case "BMP":
             bmp.check_header(data)
+        case "JPEG":
+            jpeg.check_head(data)
         case "PNG":
             png.check_chunks(data)
     with quiet():

@@ -28,11 +28,15 @@ _END = b"\xff\xd9"
 _MANY_ZEROS = 4  # bytes
 _ZEROED = bytes(_MANY_ZEROS) + _END  # zeros are codes too: where a scan ends in them they may have filled it
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in a scan: no stuffed byte, restart or fill byte
+_START_OF_SCAN = b"\xff\xda"
 _SCAN, _PROGRESSIVE, _HUFFMAN = 0xDA, 0xC2, 0xC4
 _COUNTS = slice(1, 17)  # of the codes of each length, in a table; the symbols follow
 _FRAMES = {0xC0, 0xC1, 0xC2}
 _MENDABLE = ("Premature end of JPEG file", "extraneous bytes")
 _PROBE = b"\xa5" * 64
+_MAX_SEGMENTS = 4096  # and bytes between them: a file of 64 MiB has 1,024 that are full
+_ALONE = {0x00, 0x01, *range(0xD0, 0xDA)}  # markers without a length, and what is none
+_BLOCK = 15  # pixels beyond the edge of a picture
 _TAIL = 16  # bytes of a scan whose change shows in the pixels of any picture
 
 
@@ -55,10 +59,36 @@ def read_jpeg(data: bytes, image: Image.Image) -> Image.Image:
     return seen
 
 
-def check_whole(data: bytes) -> None:
-    """Raises ValueError if a part of the picture is missing or damaged."""
+def check_whole(data: bytes, *, within: tuple[int, int]) -> None:
+    """Raises ValueError if a part of the picture is missing or damaged, or it is larger than `within`.
+
+    It may be filled up to whole blocks of 16 pixels.
+    """
+    frame = next((body for marker, body, _ in _segments(data) if marker in _FRAMES), b"")
+    height, width = int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5])
+    if width > within[0] + _BLOCK or height > within[1] + _BLOCK:
+        raise ValueError(f"a part of {within[0]} × {within[1]} pixels holds a picture of {width} × {height}")
     _check_scans(data)
     _whole(data, "GRAY")
+
+
+def check_head(data: bytes) -> None:
+    """Raises ValueError for more segments, or bytes between them, before the picture than any program writes.
+
+    PIL reads them one by one, and other pictures wait meanwhile (see `appearance.quiet`): seconds for some megabytes.
+    """
+    at = 2
+    for _ in range(_MAX_SEGMENTS):
+        marker = data[at : at + 2]
+        if len(marker) < 2 or marker == _START_OF_SCAN:
+            return
+        if marker[0] != 0xFF or marker[1] == 0xFF:
+            at += 1
+        elif marker[1] in _ALONE:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    raise ValueError(f"it has more than {_MAX_SEGMENTS:,} segments before its picture")
 
 
 class _LeftToPillowError(ValueError):

@@ -14,6 +14,8 @@ from anomaly.data.decoding.ranges import Values, narrow
 
 _MAX_PACKED_TEXTS = 16
 """In one file. PIL unpacks each, to up to 1 MiB, and a small file can have thousands."""
+_MAX_CHUNKS = 4096
+"""Before the pixels. PIL reads them one by one, and other pictures wait meanwhile (see `appearance.quiet`)."""
 _FEW_PIXELS = 64**2  # whose rows are counted sooner than a row is cut out
 _KEY_BYTES = {0: 2, 2: 6}  # of a transparent colour, by colour type
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by colour type
@@ -26,9 +28,9 @@ def check_chunks(data: bytes) -> None:
     A file that ends without IEND may be whole: whether all pixels are there is told by `check_rows`.
 
     Raises:
-        ValueError: a chunk is damaged, ends early or is out of place, or there are too many packed texts.
+        ValueError: a chunk is damaged, ends early or is out of place, or there are too many packed texts, or chunks.
     """
-    start, kind, num_packed, seen = 8, b"", 0, set[bytes]()
+    start, kind, num_packed, num_before, seen = 8, b"", 0, 0, set[bytes]()
     while kind != b"IEND":
         length = int.from_bytes(data[start : start + 4])
         kind, checksum = data[start + 4 : start + 8], data[start + 8 + length : start + 12 + length]
@@ -45,6 +47,9 @@ def check_chunks(data: bytes) -> None:
         num_packed += kind in (b"zTXt", b"iTXt")
         if num_packed > _MAX_PACKED_TEXTS:
             raise ValueError(f"it has more than {_MAX_PACKED_TEXTS} packed texts")
+        num_before += b"IDAT" not in seen
+        if num_before > _MAX_CHUNKS:
+            raise ValueError(f"it has more than {_MAX_CHUNKS:,} chunks before its pixels")
         start += 12 + length
 
 

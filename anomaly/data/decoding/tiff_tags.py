@@ -2,12 +2,14 @@
 
 Source: TIFF 6.0, section 2; BigTIFF as libtiff documents it (64-bit offsets, version 43). Fields that are no integers
 (texts, resolutions) are left out. Nothing that the file claims is believed: a value must lie inside the file, and the
-number of directories and fields that are looked at is bounded.
+number of directories and fields that are looked at is bounded. So are their values: a small file could name the same
+bytes as the value of each field of each directory, and fill the memory.
 """
 
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain, islice
 from typing import Literal
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 _MAX_DIRECTORIES = 1024
 _MAX_FIELDS = 100_000  # of all directories together
+_SHARED_BYTES = 2**20  # of values, whatever the size of the file: pages may share some, such as a palette
 _INTEGERS = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 
 
@@ -83,7 +86,7 @@ def read_directories(data: bytes) -> list[Directory]:
     """The pages in order, then the pages inside them; at least one.
 
     Raises:
-        ValueError: a directory or a value of it lies outside the file, or there are too many.
+        ValueError: a directory or a value of it lies outside the file, or there are too many or too large ones.
     """
     order: Literal["<", ">"] = "<" if data[:2] == b"II" else ">"
     reader = _Reader(data, order, is_big=int.from_bytes(data[2:4], "little" if order == "<" else "big") == 43)
@@ -96,8 +99,9 @@ def read_directories(data: bytes) -> list[Directory]:
         found.append(Directory(len(found), order, fields))
     if not found:
         raise ValueError("it has no directory")
-    inner = [int(at) for page in found for at in page.fields.get(Tag.SUB_DIRECTORIES, np.empty(0, np.int64))]
-    for at in inner[: _MAX_DIRECTORIES - len(found)]:
+    named = (page.fields.get(Tag.SUB_DIRECTORIES, np.empty(0, np.int64)) for page in found[:])
+    inner = chain.from_iterable(each[:_MAX_DIRECTORIES].tolist() for each in named)
+    for at in islice(inner, _MAX_DIRECTORIES - len(found)):
         if at not in seen:
             seen.add(at)
             found.append(Directory(None, order, reader.directory(at)[0]))
@@ -112,6 +116,7 @@ class _Reader:
         self._entry = struct.Struct(order + ("HHQ8s" if is_big else "HHI4s"))
         self._first_at = 8 if is_big else 4
         self._num_fields = 0
+        self._bytes_left = max(len(data), _SHARED_BYTES)
 
     def first(self) -> int:
         return self._number(self._offset, self._first_at)
@@ -140,6 +145,9 @@ class _Reader:
             at = self._number(self._offset, at)
         if at + count * dtype.itemsize > len(self._data):
             raise ValueError("a value of its directory lies outside the file")
+        self._bytes_left -= count * dtype.itemsize
+        if self._bytes_left < 0:
+            raise ValueError("the values of its directories overlap, and take more room than the file has")
         return np.frombuffer(self._data, dtype, count, at).astype(np.int64)
 
     def _number(self, form: str, at: int) -> int:

@@ -12,12 +12,13 @@ from io import BytesIO
 from typing import TypeVar
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from anomaly.data import Pixels, decode
-from anomaly.errors import ImageError
+from anomaly.errors import ImageError, UndecodableImageError
 from tests.bad_files import png_chunk
 from tests.tiffs import Fields, TiffForm, tiff_of
 
@@ -222,3 +223,37 @@ def test_jpeg(mode: str, subsampling: int, is_progressive: bool, restart: int, c
 def test_what_is_usual_was_among_those_that_were_read() -> None:
     for kind in ("TIFF", "BMP", "PNG", "JPEG"):
         assert min(OUTCOMES[f"{kind} read"], OUTCOMES[f"{kind} refused"]) >= min(5, NUM_HEADERS // 40), OUTCOMES
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\xff", b"\0", b"\xff\0", b"\xff\xfe\0\2", b"\xff\xe1\0\2", b"\xff\xd9", b"\xff\xd0"]
+)
+def test_a_jpeg_with_junk_without_end_before_its_picture_is_refused_before_it_is_opened(
+    junk: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "JPEG")
+    whole = buffer.getvalue()
+    monkeypatch.setattr(Image, "open", None)
+    with pytest.raises(UndecodableImageError, match="more than 4,096 segments before its picture"):
+        decode(whole[:20] + junk * 5000 + whole[20:], name="it")  # behind its first segment
+
+
+def test_a_jpeg_with_comments_is_read() -> None:
+    buffer = BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "JPEG")
+    whole = buffer.getvalue()
+    comments = (b"\xff\xfe\xff\xff" + bytes(65533)) * 100 + b"\xff" * 100
+    assert decode(whole[:2] + comments + whole[2:], name="it").size == (8, 8)
+
+
+def test_a_png_with_chunks_without_end_before_its_pixels_is_refused_before_it_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    buffer = BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    whole = buffer.getvalue()
+    assert decode(whole[:33] + png_chunk(b"aaAa", b"") * 4000 + whole[33:], name="it").size == (8, 8)
+    monkeypatch.setattr(Image, "open", None)
+    with pytest.raises(UndecodableImageError, match="more than 4,096 chunks before its pixels"):
+        decode(whole[:33] + png_chunk(b"aaAa", b"") * 5000 + whole[33:], name="it")

@@ -3,12 +3,14 @@
 from dataclasses import replace
 from io import BytesIO
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from anomaly.data import Limits, Pixels, decode
+from anomaly.data.decoding import jpeg, tiff
 from anomaly.data.decoding.appearance import Remark
 from anomaly.data.decoding.decode import look, measure
 from anomaly.errors import ImageError, ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
@@ -228,3 +230,52 @@ def test_strips_that_pil_decodes_are_whole_or_refused(compression: str) -> None:
 def test_only_16_bits_need_a_range() -> None:
     for bits, expected in ((8, None), (12, None), (16, int(picture(16, 1).max()))):
         assert measure(tiff_of(picture(bits, 1), TiffForm(bits)), name="it") == expected
+
+
+@pytest.mark.parametrize("compression", [LZW, PACKBITS])
+def test_libtiff_is_called_for_many_strips_at_once(compression: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def opened(file: BytesIO) -> TiffImagePlugin.TiffImageFile:
+        calls.append(len(file.getbuffer()))
+        return TiffImagePlugin.TiffImageFile(file)
+
+    monkeypatch.setattr(tiff, "TiffImagePlugin", SimpleNamespace(TiffImageFile=opened))
+    samples = picture(8, 3)
+    data = tiff_of(samples, TiffForm(8, RGB, compression=compression, rows=1))
+    np.testing.assert_array_equal(decoded(data), seen(samples, 8))
+    assert len(calls) == 1
+    monkeypatch.setattr(tiff, "_LIBTIFF_BYTES", 5 * 3 * WIDTH)
+    np.testing.assert_array_equal(decoded(data), seen(samples, 8))
+    assert len(calls) == 1 + -(-HEIGHT // 5)
+
+
+@pytest.mark.parametrize("compression", [NONE, LZW, DEFLATE, PACKBITS])
+def test_equal_strips_may_be_stored_once_but_not_the_whole_file_again_and_again(compression: int) -> None:
+    even = np.full((HEIGHT, WIDTH, 1), 7)
+    counts = [len(cell) for cell in cells_of(even, TiffForm(compression=compression, rows=1))]
+    once = TiffForm(compression=compression, rows=1, fields={273: (4, [8] * HEIGHT), 279: (4, counts)})
+    np.testing.assert_array_equal(decoded(tiff_of(even, once)), np.full((HEIGHT, WIDTH), 7))
+    num_bytes = len(tiff_of(even, once))
+    fields: Fields = {273: (4, [8] * HEIGHT), 279: (4, [num_bytes - 8] * HEIGHT)}
+    with pytest.raises(UndecodableImageError, match="its strips overlap, and have more bytes than the file"):
+        decoded(tiff_of(even, replace(once, fields=fields)))
+
+
+def test_strips_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiff, "_MAX_CELLS", 20)
+    assert len(decoded(tiff_of(FULL[:20], TiffForm(rows=1)))) == 20
+    with pytest.raises(UndecodableImageError, match="it has 21 strips; at most 20 are read"):
+        decoded(tiff_of(FULL, TiffForm(rows=1)))
+
+
+def test_a_jpeg_larger_than_its_strip_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = BytesIO()
+    Image.new("L", (64, 64)).save(buffer, "TIFF", compression="jpeg")
+    data = buffer.getvalue()
+    assert decoded(data).shape == (64, 64)
+    at = data.index(b"\xff\xc0") + 5
+    larger = data[:at] + b"\x00\x50\x00\x50" + data[at + 4 :]  # 80 × 80
+    monkeypatch.setattr(jpeg, "_decoded", None)
+    with pytest.raises(UndecodableImageError, match="a part of 64 × 64 pixels holds a picture of 80 × 80"):
+        decoded(larger)

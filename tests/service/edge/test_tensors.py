@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from base64 import b64encode, encodebytes
 from struct import pack
 from typing import Any
@@ -147,6 +148,26 @@ def test_too_many_images_or_values_are_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(tensors, "MAX_JSON_VALUES", 20)
     with pytest.raises(UploadTooLargeError, match="as binary data"):
         in_json("UINT8", [2, 3, 4], PIXELS.tolist())
+
+
+def test_names_and_texts_without_end_are_refused_before_they_are_read() -> None:
+    """Each would cost a hundred times what a number costs, and all other requests wait while they are read."""
+    named = {f"{number:x}": 1 for number in range(tensors.MAX_JSON_TEXTS)}
+    with pytest.raises(UploadTooLargeError, match="more than the 65536 names and texts"):
+        InferBody.split(json.dumps(image_input("UINT8", [1, 1, 1], data=[0]) | {"parameters": named}).encode(), None)
+    quoted = {"name": "part", "shape": [1], "datatype": "BYTES", "data": ['"' * 100]}
+    assert InferBody.split(json.dumps({"inputs": [quoted]}).encode(), None).num_texts == 8
+
+
+def test_the_memory_of_nested_lists_is_counted() -> None:
+    depth, num = 150, 2000
+    nested = InferBody.split(b"[%b0]" % ((b"[" * depth + b"]" * depth + b",") * num), None)
+    tracemalloc.start()
+    read = json.loads(nested.head)
+    num_bytes = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(read) == num + 1
+    assert num_bytes < nested.num_bytes
 
 
 def test_the_request_is_kept_without_its_images() -> None:
