@@ -35,6 +35,7 @@ _FRAMES = {0xC0, 0xC1, 0xC2}
 _MENDABLE = ("Premature end of JPEG file", "extraneous bytes")
 _PROBE = b"\xa5" * 64
 _MAX_SEGMENTS = 4096  # and bytes between them: a file of 64 MiB has 1,024 that are full
+_MAX_SCANS = 256  # programs write up to about 20, and each is a way through all pixels, however few bytes it has
 _ALONE = {0x00, 0x01, *range(0xD0, 0xDA)}  # markers without a length, and what is none
 _BLOCK = 15  # pixels beyond the edge of a picture
 _TAIL = 16  # bytes of a scan whose change shows in the pixels of any picture
@@ -238,12 +239,16 @@ def _is_refused(data: bytes) -> bool:
 
 def _check_scans(data: bytes) -> None:
     """Every coefficient of every component must have come, to its last bit; libjpeg takes what has come by then."""
+    num_scans = 0
     left: dict[int, dict[int, int]] = {}  # by component: the bits that are still missing, by coefficient
     for marker, body, _ in _segments(data):
         if marker in _FRAMES and not left:
             num_coefficients = 64 if marker == _PROGRESSIVE else 1
             left = {body[6 + 3 * i]: dict.fromkeys(range(num_coefficients), 16) for i in range(body[5])}
         elif marker == _SCAN:
+            num_scans += 1
+            if num_scans > _MAX_SCANS:
+                raise ValueError(f"it has more than {_MAX_SCANS} scans")
             num = body[0]
             first, last, bits = body[1 + 2 * num], body[2 + 2 * num], body[3 + 2 * num] & 15
             for component in body[1 : 1 + 2 * num : 2]:

@@ -177,3 +177,14 @@ def test_a_picture_that_is_changed_leaves_the_next_as_it_is(change: str) -> None
         image.putpixel((0, 0), (1, 2, 3))
     assert image != copy
     np.testing.assert_array_equal(np.asarray(copy), by_pil(data))
+
+
+def test_scans_without_end_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = BytesIO()
+    Image.new("L", (64, 64), 90).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    start = data.index(b"\xff\xda")
+    first = data[start : data.index(b"\xff", start + 2)]
+    monkeypatch.setattr(jpeg, "_decoded", None)
+    with pytest.raises(UndecodableImageError, match="it has more than 256 scans"):
+        decode(data[:start] + first * 300 + data[start:], name="it")
