@@ -105,7 +105,7 @@ def _holding_hangups() -> Iterator[None]:
 def require_server() -> None:
     """Raises UsageError where a library of the extra `server` is not installed."""
     libraries = (
-        "fastapi", "fastapi_offline", "httptools", "prometheus_client", "pydantic_settings", "python_multipart",
-        "sqlalchemy", "uvicorn",
+        "cryptography", "fastapi", "fastapi_offline", "httptools", "prometheus_client", "pydantic_settings",
+        "python_multipart", "sqlalchemy", "uvicorn",
     )  # fmt: skip
     require("anomaly serve", "server", *libraries)

@@ -39,4 +39,4 @@ def test_pixel_figures_count_the_inside_only(tmp_path: Path) -> None:
     assert any("Only the region counts, 50" in sentence for sentence in summary.verdict)
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     assert "50% of each picture is inside the region" in page
-    assert "1 anomalous images have their defects outside" in page
+    assert "1 anomalous image has its defects outside" in page
