@@ -17,7 +17,7 @@ import yaml
 from tests.deploy.expressions import DEPLOY, PANELS, RULES, filled
 from tests.deploy.server import Watched
 
-HERE = Path(__file__).parent
+RULE_TESTS = sorted(Path(__file__).parent.glob("rules*_test.yml"))
 pytestmark = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool and Prometheus are not installed (Debian: prometheus)"
 )
@@ -50,11 +50,11 @@ def test_promtool_accepts_the_configuration_and_the_rules(tmp_path: Path) -> Non
 
 
 def test_alerts_fire_when_they_should_and_not_otherwise() -> None:
-    promtool("test", "rules", HERE / "rules_test.yml")
+    promtool("test", "rules", *RULE_TESTS)
 
 
 def test_each_alert_is_seen_to_fire_and_not_to_fire() -> None:
-    tests = yaml.safe_load((HERE / "rules_test.yml").read_text("utf-8"))["tests"]
+    tests = [test for path in RULE_TESTS for test in yaml.safe_load(path.read_text("utf-8"))["tests"]]
     cases = [case for test in tests for case in test["alert_rule_test"]]
     for fires in (True, False):
         seen = {case["alertname"] for case in cases if bool(case["exp_alerts"]) is fires}
