@@ -17,6 +17,7 @@ from PIL import Image
 from anomaly.config import MAX_REMEMBERED
 from anomaly.config.region import encode_region
 from anomaly.files import write_atomically
+from anomaly.inference import phi_features, torch_places
 from anomaly.inference.torch_engine import StoredNetworks
 from anomaly.inference.torch_places import StoredPlaces
 from anomaly.pipeline import detectability
@@ -51,9 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _one_export_a_structure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Making a graph takes seconds, and it depends on the structure of the networks only: its weights lie outside."""
     folder = shared_folder(tmp_path_factory)
+    phi_model_once = partial(_phi_exported_once, torch_places.phi_model, folder)
     with pytest.MonkeyPatch.context() as patch:
         for stored in (StoredNetworks, StoredPlaces):
             patch.setattr(stored, "graph", partialmethod(_exported_once, stored.graph, folder))
+        for module in (torch_places, phi_features):
+            patch.setattr(module, "phi_model", phi_model_once)
         yield
 
 
@@ -64,9 +68,23 @@ def _exported_once(stored: Stored, export: Callable[[Stored], onnx.ModelProto], 
     of_networks = recipe.plan if recipe.has_generator else (recipe.features, recipe.preprocess.channels, recipe.stride)
     sides = recipe.preprocess.side
     decides = (of_networks, sides, recipe.training.method, recipe.training.loss, recipe.score.feature_layer, shapes)
-    made = folder / f"{hashlib.sha256(repr(decides).encode()).hexdigest()}.onnx"
+    return _once(folder / f"{hashlib.sha256(repr(decides).encode()).hexdigest()}.onnx", partial(export, stored))
+
+
+def _phi_exported_once(
+    export: Callable[..., onnx.ModelProto],
+    folder: Path,
+    channels: int,
+    side: int | None,
+    **what: bool,
+) -> onnx.ModelProto:
+    """φ's weights are of the package, always the same ones."""
+    return _once(folder / f"phi-{channels}-{side}-{sorted(what.items())}.onnx", partial(export, channels, side, **what))
+
+
+def _once(made: Path, export: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:
     if not made.exists():
-        write_atomically(made, export(stored).SerializeToString())
+        write_atomically(made, export().SerializeToString())
     return onnx.load_from_string(made.read_bytes())
 
 
