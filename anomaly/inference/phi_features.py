@@ -18,16 +18,18 @@ from anomaly.processors import num_threads
 STRIPS = Strips(columns=sys.maxsize)
 
 
-def phi_features(channels: int, side: int | None, *, with_half: bool) -> Callable[[Pixels], NDArray[np.float32]]:
-    """A function from one image (channels, h, w) to φ's maps (num_features, h/8, w/8), for sides as in `phi_model`.
+def phi_features(
+    channels: int, side: int | None, *, with_points: bool, with_half: bool
+) -> Callable[[Pixels], NDArray[np.float32]]:
+    """A function from one image (channels, h, w) to φ's maps (num_features, h/8, w/8), as `phi_model` has them.
 
-    The points of each place are among them. A large image is computed in strips, as where it is scored; with the half
+    A large image is computed in strips, as where it is scored; with the half
     size none is large.
 
     Raises:
         UsageError: the extra `pretrained` is not installed.
     """
-    model = phi_model(channels, side, with_points=True, with_half=with_half)
+    model = phi_model(channels, side, with_points=with_points, with_half=with_half)
     run = PictureRun(session_of_model(model.SerializeToString(), num_threads()), PHI_MAPS)
     strips = replace(STRIPS, pixels=sys.maxsize) if with_half else STRIPS
 

@@ -43,7 +43,7 @@ def torch_place_engine(
     *,
     has_region: bool,
 ) -> PlaceEngine:
-    """The evidence of places by torch, which computes with threads of its own; `extract`, where given, is φ.
+    """The evidence of places by torch, which computes with threads of its own; on a CPU `extract`, where given, is φ.
 
     With `has_region` places outside of the region do not count.
     """
@@ -72,7 +72,7 @@ class _TorchPlaces:
     @torch.inference_mode()
     def __call__(self, pixels: Pixels, window: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
         at = [torch.from_numpy(each).to(self._device) for each in (window, pose)]
-        if self._extract is None:
+        if self._extract is None or self._device.type != "cpu":
             x = to_float(torch.from_numpy(np.require(pixels[None], requirements="W")).to(self._device))
             maps = self._networks(x, *at)
         else:

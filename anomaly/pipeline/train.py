@@ -199,19 +199,15 @@ def learn_by(
             watch=watch,
         )
     watch.on_progress("Preparing the pretrained network", 0, None)
-    extract = phi_features(recipe.preprocess.channels, recipe.preprocess.side, with_half=recipe.features.half_restorer)
+    channels, side = recipe.preprocess.channels, recipe.preprocess.side
     return learn_places(
         pixels,
         split,
         recipe,
         record,
         phi=load_pretrained(),
-        extract=extract,
-        observer=partial(
-            torch_place_engine,
-            extract=extract if device.type == "cpu" else None,
-            has_region=recipe.preprocess.region is not None,
-        ),
+        extract_of=partial(phi_features, channels, side, with_half=recipe.features.half_restorer),
+        observer=partial(torch_place_engine, has_region=recipe.preprocess.region is not None),
         device=device,
         ranks=ranks,
         watch=watch,

@@ -31,7 +31,7 @@ from anomaly.training.auxiliary import settle
 from anomaly.training.curves import HistoryRow
 from anomaly.training.diagnostics import Diagnostics
 from anomaly.training.fit import Checkpoint, Trained, fit
-from anomaly.training.places import Extract, PlacesTrained, fit_places
+from anomaly.training.places import Extract, PlacesTrained, find_reference, fit_places
 from anomaly.training.ranks import ALONE, Ranks
 from anomaly.training.spacing import evenly_spaced
 
@@ -53,7 +53,14 @@ class Observes(Protocol):
 
 
 ObserverOf = Callable[[Networks, Recipe, torch.device], Observes]
-PlaceObserverOf = Callable[[PlaceNetworks, torch.device], Observes]
+PlaceObserverOf = Callable[[PlaceNetworks, torch.device, Extract], Observes]
+
+
+class ExtractOf(Protocol):
+    """Makes what computes the frozen φ's maps."""
+
+    def __call__(self, *, with_points: bool) -> Extract:
+        """`with_points`: the points of each place are among them."""
 
 
 @dataclass(frozen=True)
@@ -130,13 +137,13 @@ def learn_places(
     record: DataRecord,
     *,
     phi: PretrainedFeatures,
-    extract: Extract,
+    extract_of: ExtractOf,
     observer: PlaceObserverOf,
     device: torch.device,
     ranks: Ranks = ALONE,
     watch: LearnWatch = LearnWatch(),
 ) -> Contents:
-    """What `learn` gives, for `training.method="features"`: images of any shapes; `extract` gives the frozen φ's maps.
+    """What `learn` gives, for `training.method="features"`: images of any shapes.
 
     Raises:
         TrainingError: training diverged.
@@ -144,6 +151,8 @@ def learn_places(
     with own_draws(device):
         networks = PlaceNetworks(recipe.features)
     networks.phi = phi
+    reference = find_reference(pixels, split, recipe.features)
+    extract = extract_of(with_points=recipe.features.points or reference is not None)
     with threads(1):
         trained = fit_places(
             pixels,
@@ -152,6 +161,7 @@ def learn_places(
             recipe.features,
             recipe.training,
             extract=extract,
+            reference=reference,
             should_stop=watch.should_stop,
             on_rows=watch.on_rows,
             on_progress=watch.on_progress,
@@ -160,7 +170,7 @@ def learn_places(
         )
     watch.on_calibrating()
     recipe = recipe.model_copy(update={"features": trained.config})
-    return _contents(pixels, split, recipe, record, trained, observer(trained.networks, device))
+    return _contents(pixels, split, recipe, record, trained, observer(trained.networks, device, extract))
 
 
 def as_learnt(recipe: Recipe, num_train: int, device: torch.device) -> Recipe:

@@ -1,6 +1,7 @@
 """The command line, called in this process, and what it leaves behind."""
 
 import csv
+from functools import cache
 from pathlib import Path
 
 import typer
@@ -49,12 +50,15 @@ def sets(*fields: str) -> tuple[str, ...]:
     return tuple(word for field in fields for word in ("--set", field))
 
 
+@cache
 def command_of(verb: tuple[str, ...]) -> TyperCommand | TyperGroup:
     """The command behind a verb, () for the program itself."""
-    command = typer.main.get_command(app)
-    for name in verb:
-        assert isinstance(command, TyperGroup)
-        command = command.commands[name]
+    if verb:
+        above = command_of(verb[:-1])
+        assert isinstance(above, TyperGroup)
+        command = above.commands[verb[-1]]
+    else:
+        command = typer.main.get_command(app)
     assert isinstance(command, TyperCommand | TyperGroup)
     return command
 

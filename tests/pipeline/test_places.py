@@ -20,11 +20,13 @@ from anomaly.bundle.layout import EVIDENCE as GRAPH
 from anomaly.config.places import EVIDENCE
 from anomaly.errors import UsageError
 from anomaly.export import Runtime, export_bundle
+from anomaly.inference.phi_features import phi_features
+from anomaly.pipeline import train
 from anomaly.pipeline.calibrate import calibrate_bundle
 from anomaly.pipeline.evaluate import evaluate_bundle
 from anomaly.pipeline.score import score_paths
 from anomaly.pipeline.train import TrainOptions, TrainWatch, train_bundle
-from anomaly.training.places.pool import PlacePool, draw_pool
+from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 
 
 def opened(file: Path) -> NDArray[np.uint8]:
@@ -34,9 +36,19 @@ def opened(file: Path) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize(("points", "has_memory"), [(False, True), (True, False)])
 def test_what_was_left_open_is_chosen_and_kept(
-    points: bool, has_memory: bool, drawn_parts: Path, tmp_path: Path
+    points: bool, has_memory: bool, drawn_parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """These pictures are not aligned, so places are less than a defect of points, and only others have a memory."""
+    """These pictures are not aligned, so places are less than a defect of points, and only others have a memory.
+
+    Nor are points computed that nothing would see.
+    """
+    asked: list[object] = []
+
+    def asked_for(*of: Any, **which: bool) -> Extract:
+        asked.append(which)
+        return phi_features(*of, **which)
+
+    monkeypatch.setattr(train, "phi_features", asked_for)
     brief: dict[str, dict[str, object]] = {
         "training": {"steps": 5},
         "features": {"memory": 64, "points": points},
@@ -57,6 +69,7 @@ def test_what_was_left_open_is_chosen_and_kept(
     discriminators = [f"Training discriminator, sigma {sigma}", "step 5"]
     assert stages[:4] == ["Preparing the pretrained network", "Computing maps", *discriminators]
     assert stages[-3:] == ["Choosing what is kept", "Measuring normals", "calibrating"]
+    assert asked == [{"with_points": points, "with_half": False}]
     manifest = load(tmp_path / "m").manifest
     features = manifest.recipe.features
     assert "auto" not in (features.places, features.sigma, features.standardise, manifest.recipe.preprocess.scale)

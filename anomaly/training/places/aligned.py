@@ -3,15 +3,14 @@
 Shapes: pixels (c, h, w) uint8; points (NUM_FINE, h/8, w/8); poses (2, 3), see `data.pose`.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, pixel_shuffle
 
-from anomaly.data import PixelsOfImages
+from anomaly.config import FeaturesConfig, Place
+from anomaly.data import NormalSplit, PixelsOfImages
 from anomaly.data.pose import pose_of, reference_of
 from anomaly.networks.aligned_memory import FINE, AlignedMemory
 from anomaly.networks.pretrained import WIDTHS
@@ -23,17 +22,17 @@ _LEAST_SHARE = 0.25  # of the pictures that must show a point
 _SHARED = 0.1  # of a channel's variance at all points, beside a point's own
 
 
-def find_reference(
-    pixels: PixelsOfImages, train: Sequence[int], select: Sequence[int], *, is_needed: bool
-) -> NDArray[np.float32] | None:
-    """The first picture, with which others are aligned; None where the *select* normals do not lie as it does.
+def find_reference(pixels: PixelsOfImages, split: NormalSplit, config: FeaturesConfig) -> NDArray[np.float32] | None:
+    """The first picture that trains, with which others are aligned; None where no memory may be of aligned pictures.
 
-    With `is_needed` they are not asked.
+    With `places="auto"` it may where the *select* normals lie as that picture does.
     """
-    reference = reference_of(pixels[train[0]])
-    if is_needed:
+    if not config.memory or config.places not in ("auto", Place.ALIGNED):
+        return None
+    reference = reference_of(pixels[split.train[0]])
+    if config.places is Place.ALIGNED:
         return reference
-    agreements = [pose_of(reference, pixels[row]).agreement for row in select[:_ASKED]]
+    agreements = [pose_of(reference, pixels[row]).agreement for row in split.select[:_ASKED]]
     return reference if np.quantile(agreements, 0.1) >= ALIKE else None
 
 

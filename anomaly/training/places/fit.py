@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations, zip_longest
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from anomaly.config import FeaturesConfig, Place, TrainingConfig
@@ -72,6 +74,7 @@ def fit_places(
     training: TrainingConfig,
     *,
     extract: Extract,
+    reference: NDArray[np.float32] | None = None,
     should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False,
     on_rows: Callable[[Sequence[HistoryRow]], object] = lambda rows: None,
     on_progress: Callable[[str, int, int | None], object] = lambda stage, done, total: None,
@@ -80,6 +83,8 @@ def fit_places(
 ) -> PlacesTrained:
     """Fill `networks`, which have φ's weights, from images of any shapes; with `has_region`, grey outside of one.
 
+    With a `reference` (`find_reference`) a memory of pictures aligned with it may be chosen; `extract` then gives the
+    points of each place, as it does where the config has `points`.
     `on_progress(stage, done, total)` is told each stage in plain words when it begins, with a total of None where it
     counts nothing, and each picture whose maps are computed; the steps of each network are told by `should_stop`.
 
@@ -95,6 +100,7 @@ def fit_places(
         config,
         training.seed,
         extract=extract,
+        reference=reference,
         on_progress=on_progress,
         has_region=has_region,
     )

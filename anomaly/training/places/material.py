@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from anomaly.config import FeaturesConfig, Place
+from anomaly.config import FeaturesConfig
 from anomaly.config.places import PLACE
 from anomaly.data import NormalSplit, Pixels, PixelsOfImages
 from anomaly.networks.places import NUM_FEATURES, MainAxes, PlaceNetworks
 from anomaly.networks.restorer import MapRestorer
-from anomaly.training.places.aligned import find_reference
 from anomaly.training.places.examples import ChosenBy, Look
 from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.spoilt import (
@@ -61,14 +60,12 @@ def see(
     seed: int,
     *,
     extract: Extract,
+    reference: NDArray[np.float32] | None,
     on_progress: Callable[[str, int, int | None], object],
     has_region: bool,
 ) -> Material:
     """Look at the normals that train and select, and at some of them spoilt; sets the main axes of `networks`."""
-    may_align = bool(config.memory) and config.places in ("auto", Place.ALIGNED)
-    is_needed = config.places is Place.ALIGNED
     train, select = split.train, split.select
-    reference = find_reference(pixels, train, select, is_needed=is_needed) if may_align else None
     chosen_by_rows = _as_many_as_fit(pixels, select, MAX_CHOSEN_BY)
     part_of = dict(zip(select, split.select_parts or select, strict=True))
     negative_rows = _as_many_as_fit(pixels, train, MAX_NEGATIVES) if config.spoilt else []

@@ -6,6 +6,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import pixel_unshuffle
 
+from anomaly.config import FeaturesConfig, Place
+from anomaly.data import NormalSplit
 from anomaly.data.pose import AS_IT_LIES, reference_of
 from anomaly.networks.aligned_memory import FINE
 from anomaly.networks.pretrained import WIDTHS
@@ -56,15 +58,25 @@ def test_points_that_few_pictures_show_are_unknown() -> None:
 def test_turned_parts_lie_alike_and_textures_do_not() -> None:
     rng = np.random.default_rng(0)
     textures: list[NDArray[np.uint8]] = [rng.integers(0, 256, (1, 144, 192), np.uint8) for _ in range(12)]
-    found = find_reference(PARTS, range(6), range(6, 12), is_needed=False)
+    found = find_reference(PARTS, split_of(12), FeaturesConfig())
     np.testing.assert_array_equal(np.asarray(found), REFERENCE)
-    assert find_reference(textures, range(6), range(6, 12), is_needed=False) is None
-    assert find_reference(textures, range(6), range(6, 12), is_needed=True) is not None
+    assert find_reference(textures, split_of(12), FeaturesConfig()) is None
+    assert find_reference(textures, split_of(12), FeaturesConfig(places=Place.ALIGNED)) is not None
+
+
+@pytest.mark.parametrize("config", [FeaturesConfig(memory=0), FeaturesConfig(places=Place.SAME)])
+def test_without_a_memory_that_may_be_aligned_there_is_no_reference(config: FeaturesConfig) -> None:
+    assert find_reference(PARTS, split_of(12), config) is None
+
+
+def split_of(num: int) -> NormalSplit:
+    """The first six train, the others select."""
+    return NormalSplit(list(range(6)), list(range(6, num)), [])
 
 
 @pytest.mark.parametrize("num_odd", [0, 3])
 def test_some_normals_that_lie_otherwise_are_enough_to_leave_it(num_odd: int) -> None:
     rng = np.random.default_rng(0)
     odd = [rng.integers(0, 256, (1, 144, 192), np.uint8) for _ in range(num_odd)]
-    found = find_reference([*PARTS, *odd], range(6), range(6, 12 + num_odd), is_needed=False)
+    found = find_reference([*PARTS, *odd], split_of(12 + num_odd), FeaturesConfig())
     assert (found is None) == bool(num_odd)

@@ -26,6 +26,7 @@ def test_no_part_is_in_both_halves_of_what_chooses(parts: list[int], halves: lis
         config,
         0,
         extract=lambda image: np.full((NUM_FEATURES + NUM_FINE, 4, 4), image.sum(), np.float32),
+        reference=None,
         on_progress=lambda *told: None,
         has_region=False,
     )
