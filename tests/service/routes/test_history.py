@@ -240,18 +240,18 @@ def test_a_history_that_fails_costs_an_answer_its_number_and_nothing_else(
 
 def test_the_event_loop_does_not_wait_for_the_disk(keeping: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     may_go, has_begun = threading.Event(), threading.Event()
-    insert = History._insert
+    write = History._write
 
-    def held(self: History, findings: Any, connection: Any) -> Any:
+    def held(self: History, group: Any) -> Any:  # before its transaction, which PostgreSQL would end
         has_begun.set()
-        assert may_go.wait(10)
-        return insert(self, findings, connection)
+        assert may_go.wait(60)
+        return write(self, group)
 
-    monkeypatch.setattr(History, "_insert", held)
-    monkeypatch.setattr("service.records.history.writer.ACKNOWLEDGE_S", 10)
+    monkeypatch.setattr(History, "_write", held)
+    monkeypatch.setattr("service.records.history.writer.ACKNOWLEDGE_S", 60)
     with ThreadPoolExecutor(1) as others:
         waits = others.submit(keeping.score, png(1))
-        assert has_begun.wait(10)
+        assert has_begun.wait(60)
         assert keeping.client.get("/healthz").status_code == 200
         assert keeping.score(picture(8, 8)[:40]).status_code == 422
         assert not waits.done()
