@@ -99,6 +99,17 @@ def test_parameters_that_are_refused(keeping: Instance, query: dict[str, Any]) -
     assert code(keeping.client.get("/history", params=query)) == (400, "invalid_parameter")
 
 
+@pytest.mark.parametrize("path", ["/history", "/history.csv"])
+def test_a_zone_whose_plus_became_a_space_is_told_so(tmp_path: Path, path: str) -> None:
+    """As `date -Iseconds` writes it: in an address + means a space."""
+    with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite") as keeping:
+        for sent in ("2026-01-01T00:00:00+00:00", "2026-01-01T00:00+0200"):
+            refused = keeping.client.get(f"{path}?since={sent}")
+            assert code(refused) == (400, "invalid_parameter")
+            assert "in an address + is a space: write %2B" in refused.json()["error"]["message"]
+        assert keeping.client.get(f"{path}?since=2026-01-01T00:00:00%2B00:00&until=2026-01-01 02:00").status_code == 200
+
+
 def test_a_correction(keeping: Instance) -> None:
     keeping.batch(png(1), png(2))
     answer = correct(keeping, 2, "anomalous")
