@@ -54,7 +54,10 @@ def history_export(
 
 
 @history_app.command("restart-drift")
-def history_restart_drift(history: Place, model: Annotated[str, typer.Argument(help="The name of the model.")]) -> None:
+def history_restart_drift(
+    history: Place,
+    model: Annotated[str, typer.Argument(help="The name of the model; its digest if no row of it is left.")],
+) -> None:
     """Begin a model's drift anew and end its alarm, once the cause is mended. Rows stay."""
     with usage():
         require("anomaly history restart-drift", "server", *LIBRARIES)

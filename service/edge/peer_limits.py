@@ -18,3 +18,16 @@ class PeerLimits:
     receive_rate: int
     receive_limit_s: float
     max_connections: int
+
+    def lack(self, num_bytes: int, *, is_in_head: bool, is_over: bool) -> str | None:
+        """Why a peer is cut off that has sent so many bytes of a body in `receive_timeout_s`; None if it may go on."""
+        if is_over:
+            return f"The whole request did not come within {self.receive_limit_s:g} s."
+        if is_in_head:
+            return f"The request's head did not come within {self.receive_timeout_s:g} s."
+        if num_bytes < self.receive_rate * self.receive_timeout_s:
+            return (
+                f"In the last {self.receive_timeout_s:g} s came {num_bytes} bytes of the request's body, which is less "
+                f"than {self.receive_rate} a second."
+            )
+        return None

@@ -6,7 +6,7 @@ body may take longer as long as each further such time brings enough of its byte
 Else the peer gets a 408, unless it has sent nothing at all, and is cut off. While an answer does not fit the buffers,
 the peer must take half as many bytes of it in each such time, and none of its further requests begins. What is not body
 (head, chunk sizes, trailers) may be 64 KiB, and as much again as the body. What is refused takes no answer from a whole
-request before it. The number of connections is bounded.
+request before it. The number of connections is bounded (`idle`).
 
 When the server is told to stop, connections without a request stay open for a moment. A request that is on its way then
 gets its answer, with the word that the connection closes, where it would otherwise meet a closed one.
@@ -19,13 +19,15 @@ request is parsed once more without the offer.
 """
 
 import asyncio
+import math
 from asyncio import TimerHandle
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from service.edge.idle import make_room
 from service.edge.load_shedding import LoadShedding
 from service.edge.peer_limits import MAX_PIPELINED, PeerLimits
 from service.edge.taking import Taking
@@ -59,7 +61,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Accept a peer, unless there are too many."""
         super().connection_made(transport)
         self._start_receiving()
-        if len(self.connections) > self._limits.max_connections:
+        all_open = cast("set[BoundedProtocol]", self.connections)
+        if len(all_open) > self._limits.max_connections and not make_room(all_open):
             self._refuse(self._shedding.connection_refusal(self.client and self.client[0]), linger_s=0.0, is_noted=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -221,6 +224,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """What came is not HTTP."""
         self._refuse(Problem(400, "malformed_request", msg, {}))
 
+    @property
+    def idle_until(self) -> float:
+        """When it ends if no request comes; infinite if one has begun, or an answer has not left, or none has come."""
+        is_used = self._receiving or self.transport.is_closing() or self.transport.get_write_buffer_size()
+        return math.inf if is_used or not self.timeout_keep_alive_task else self.timeout_keep_alive_task.when()
+
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -247,20 +256,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if not (self._extra_bytes or self._body_bytes):
             self.transport.close()  # a peer that connected ahead of time has sent nothing yet
             return
-        timeout_s, rate = self._limits.receive_timeout_s, self._limits.receive_rate
-        if self.loop.time() >= self._received_until:
-            message = f"The whole request did not come within {self._limits.receive_limit_s:g} s."
-        elif self._is_in_head:
-            message = f"The request's head did not come within {timeout_s:g} s."
-        elif self._body_bytes < rate * timeout_s:
-            message = (
-                f"In the last {timeout_s:g} s came {self._body_bytes} bytes of the request's body, which is less than "
-                f"{rate} a second."
-            )
+        is_over = self.loop.time() >= self._received_until
+        if message := self._limits.lack(self._body_bytes, is_in_head=self._is_in_head, is_over=is_over):
+            self._refuse(Problem(408, "receive_timeout", message, {}))
         else:
             self._receive_for_a_while()
-            return
-        self._refuse(Problem(408, "receive_timeout", message, {}))
 
     def _refuse(self, problem: Problem, *, linger_s: float = LINGER_S, is_noted: bool = False) -> None:
         """Answer, if there is no answer yet, and close; what still comes is not read.

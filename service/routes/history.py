@@ -52,7 +52,8 @@ LOCAL = "local"
 CSV_COLUMNS = [field.name for field in fields(StoredEntry)]
 CSV_ROWS = 500
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""How a cell begins that a spreadsheet would take for a formula, or for something before one."""
+"""How a cell begins, or goes on after spaces, that a spreadsheet would take for a formula, or for what stands before
+one."""
 
 router = APIRouter(tags=["history"], responses=ERRORS)
 
@@ -83,15 +84,14 @@ async def history(query: Annotated[HistoryQuery, Query()], request: Request, kep
 )
 async def history_csv(query: Annotated[HistoryFilters, Query()], request: Request, kept: Kept) -> Response:
     """All scored images as CSV. A text that a spreadsheet would take for a formula begins with an apostrophe."""
-    read = partial(read_page, query, limit=CSV_ROWS)
-    rows, following = await _read(read, request, kept)
+    first, following = await _read(partial(_read_lines, query), request, kept)
 
     async def pieces() -> AsyncIterator[str]:
-        yield _lines([CSV_COLUMNS, *map(_cells, rows)])
+        yield _lines([CSV_COLUMNS]) + first
         before = following
         while before is not None:
-            more, before = await kept.read(partial(read, before=before))
-            yield _lines(map(_cells, more))
+            more, before = await kept.read(partial(_read_lines, query, before=before))
+            yield more
 
     headers = {"Content-Disposition": 'attachment; filename="history.csv"'}
     return _Download(pieces(), media_type="text/csv", headers=headers)
@@ -163,6 +163,14 @@ async def _read_body(request: Request) -> CorrectionBody:
         raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from None
 
 
+def _read_lines(
+    filters: HistoryFilters, connection: Connection, *, before: int | None = None
+) -> tuple[str, int | None]:
+    """A piece of the CSV, made where it is read: the event loop would stand still; and what the next is before."""
+    rows, following = read_page(filters, connection, before=before, limit=CSV_ROWS)
+    return _lines(map(_cells, rows)), following
+
+
 def _lines(rows: Any) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(rows)
@@ -176,4 +184,5 @@ def _cells(row: StoredEntry) -> list[object]:
 def _cell(value: object) -> object:
     if isinstance(value, dict):
         return json.dumps(value)
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    is_formula = isinstance(value, str) and (value.startswith(FORMULA) or value.lstrip().startswith(FORMULA))
+    return f"'{value}" if is_formula else value

@@ -1,5 +1,6 @@
 """The history: which rows are asked for, what they hold, and how they are corrected."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -12,14 +13,20 @@ VerdictFilter = Literal["normal", "anomalous", "none"]
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
-def _refuse_number(value: object) -> object:
+PLUS_LOST = re.compile(r".*T.* \d\d:?\d\d")
+"""A time whose zone had a + that was not written as %2B in an address, where + is a space."""
+
+
+def _refuse_what_is_no_moment(value: object) -> object:
     """A number would be taken for seconds since 1970, which nobody means who writes a year."""
     if isinstance(value, str) and value.replace(".", "", 1).lstrip("+-").isdecimal():
         raise ValueError("a date and a time is wanted, as in 2026-01-31T12:00:00Z")
+    if isinstance(value, str) and PLUS_LOST.fullmatch(value):
+        raise ValueError("in an address + is a space: write %2B for the + of the zone")
     return value
 
 
-Moment = Annotated[datetime, BeforeValidator(_refuse_number)]
+Moment = Annotated[datetime, BeforeValidator(_refuse_what_is_no_moment)]
 
 
 class HistoryFilters(Schema):

@@ -2,6 +2,9 @@
 
 import { find } from "./dom.js";
 
+// What a header can have. Copied texts bring signs that nobody sees; fetch fails then as if no server were there.
+const KEY = /^[!-~]+$/;
+const NO_KEY = "This is no key: keys have letters, digits, - and _ only. Copy it anew, or type it.";
 let waiting = null; // { promise, resolve } while somebody waits for a key
 
 /** The key given in this tab, or null. */
@@ -25,7 +28,13 @@ export function connectAccess(mayForget, onForgotten) {
   forget.hidden = !currentKey();
   find("access").addEventListener("submit", (event) => {
     event.preventDefault();
-    sessionStorage.setItem("key", find("key").value.trim());
+    const key = find("key").value.trim();
+    if (!KEY.test(key)) {
+      find("access-reason").textContent = NO_KEY;
+      find("key").select();
+      return;
+    }
+    sessionStorage.setItem("key", key);
     find("access").reset();
     find("access").hidden = true;
     forget.hidden = false;

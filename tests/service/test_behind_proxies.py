@@ -2,9 +2,10 @@
 
 import io
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from service.settings import Settings
 from tests.service.fakes import Instance, open_instance, png
 from tests.service.proxies import HAPROXY, NAME, NGINX, block, free_port, proxied
 from tests.service.routes.test_score import code
+from tests.service.test_load import eventually
 
-DOCUMENTED = {NGINX: block("nginx", begins="server"), HAPROXY: block("haproxy")}
+DOCUMENTED = {NGINX: block("nginx", begins="server"), HAPROXY: block("haproxy", begins="frontend")}
 SETTINGS: dict[str, Any] = {
     "root_path": "/anomaly", "allowed_hosts": (NAME,), "trusted_proxies": "127.0.0.1", "insecure": True,
 }  # fmt: skip
@@ -102,6 +104,40 @@ def test_a_health_check_of_haproxys_finds_the_server_ready(tmp_path: Path) -> No
     with behind(HAPROXY, DOCUMENTED[HAPROXY], tmp_path, **SETTINGS) as (client, _):
         assert client.get("/anomaly/readyz").json()["ready"] is True
         assert client.get("/elsewhere").status_code == 503  # HAProxy's own: the block is for the prefix only
+
+
+def limited(program: str) -> str:
+    """The block with the documented lines on connections of one address, of which there may be 2 in place of 32."""
+    conf = DOCUMENTED[program]
+    if program == NGINX:
+        outside, inside, _ = block("nginx", begins="limit_conn_zone").split("\n")
+        conf = outside + "\n" + conf.replace("listen 80;", f"listen 80; {inside}")
+    else:
+        conf = conf.replace("bind :80\n", f"bind :80\n{block('haproxy', begins='stick-table')}")
+    assert "32" in conf
+    return conf.replace("32", "2")
+
+
+@pytest.mark.parametrize("program", DOCUMENTED, ids=["nginx", "haproxy"])
+def test_the_documented_lines_bound_the_connections_of_one_address(program: str, tmp_path: Path) -> None:
+    with behind(program, limited(program), tmp_path, **SETTINGS) as (client, _), ExitStack() as crowd:
+        half = f"POST /anomaly/score HTTP/1.1\r\nHost: {client.headers['Host']}\r\nContent-Length: 9\r\n\r\n".encode()
+        address = ("127.0.0.1", client.base_url.port or 0)
+        ready = "/anomaly/readyz"
+        client.get(ready, headers={"Connection": "close"})
+        for _ in range(2):
+            crowd.enter_context(socket.create_connection(address)).sendall(half)
+        eventually(lambda: _is_refused(client, ready))
+        crowd.close()
+        eventually(lambda: not _is_refused(client, ready))
+
+
+def _is_refused(client: httpx.Client, path: str) -> bool:
+    """By nginx with a status, by HAProxy without a word."""
+    try:
+        return client.get(path, headers={"Connection": "close"}).status_code == 503
+    except httpx.TransportError:
+        return True
 
 
 def test_servers_behind_nginx_are_restarted_one_after_the_other_and_one_always_answers(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ def store_of(place: Path | SecretStr) -> Store:
 
 
 def restart_drift(place: Path | SecretStr, model: str) -> int:
-    """Let the drift of a model begin anew in a history that is there; of how many versions.
+    """Let the drift of a model, or of one bundle by its digest, begin anew in a history that is there.
+
+    Tells of how many versions.
 
     Raises UsageError, also for a model that has no row there; the message names those that have.
     """
@@ -43,5 +45,8 @@ def restart_drift(place: Path | SecretStr, model: str) -> int:
         raise UsageError(f"the history {place} cannot be used: {reason(error)}") from error
     if model not in known:
         there_are = f"there are those of {', '.join(known)}" if known else "it has none at all"
-        raise UsageError(f"the history {place} has no rows of the model {model!r}; {there_are}")
+        raise UsageError(
+            f"the history {place} has no rows of the model {model!r}; {there_are}. If they were deleted as too old, "
+            "give the digest of its bundle in place of its name; GET /models/NAME/drift tells it"
+        )
     return num

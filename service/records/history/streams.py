@@ -87,10 +87,12 @@ class DriftStreams:
 def forget_drift(model: str, connection: Connection) -> int:
     """Let the streams of all versions of a model that have rows begin anew; how many there were.
 
+    A bundle's digest may stand in the place of the name: the rows of a model may all be too old to be kept.
     Servers notice at their next row of it.
     """
     digests = select(images.c.digest).where(images.c.model == model)
-    return connection.execute(delete(drift).where(drift.c.digest.in_(digests))).rowcount
+    which = drift.c.digest.in_(digests) | (drift.c.digest == model)
+    return connection.execute(delete(drift).where(which)).rowcount
 
 
 def models_of(connection: Connection) -> Sequence[str]:

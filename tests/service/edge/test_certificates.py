@@ -23,11 +23,9 @@ def use(made: dict[str, Any]) -> Certificate:
     return Certificate(made["tls_cert"], made.get("tls_key"))
 
 
-def end_by_openssl(file: Path) -> int:
-    said = subprocess.run(
-        ["openssl", "x509", "-noout", "-enddate", "-in", file], capture_output=True, text=True, check=True
-    )
-    return ssl.cert_time_to_seconds(said.stdout.removeprefix("notAfter=").strip())
+def end_by_openssl(file: Path, which: str = "-enddate") -> int:
+    said = subprocess.run(["openssl", "x509", "-noout", which, "-in", file], capture_output=True, text=True, check=True)
+    return ssl.cert_time_to_seconds(said.stdout.partition("=")[2].strip())
 
 
 def test_a_certificate_and_its_key_can_be_in_two_files_or_one(tmp_path: Path) -> None:
@@ -77,6 +75,22 @@ def test_where_the_end_cannot_be_read_the_certificate_is_used_and_that_is_told(
     with caplog.at_level(logging.INFO):
         assert math.isnan(use(made | {"tls_cert": trusted}).end)
     assert caplog.messages == [f"when the certificate {trusted} ends cannot be read: nothing warns of it"]
+
+
+def test_a_certificate_that_begins_later_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the start, and when it is read again."""
+    made = make_certificate(tmp_path)
+    begin = end_by_openssl(made["tls_cert"], "-startdate")
+    for now, told in ((begin - 90, True), (begin, False)):
+        monkeypatch.setattr(certificates, "time", SimpleNamespace(time=lambda now=now: now))
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            certificate = use(made)
+            certificate.renew(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        lines = [each for each in caplog.messages if f"the certificate {made['tls_cert']} begins on 20" in each]
+        assert len(lines) == len(caplog.messages) == (2 if told else 0)
 
 
 def test_an_end_is_told_two_weeks_before_at_the_start_and_when_it_is_read_again(

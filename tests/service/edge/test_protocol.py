@@ -303,13 +303,12 @@ def test_too_many_connections_are_told_so_counted_and_logged(
     impatient: Instance, caplog: pytest.LogCaptureFixture
 ) -> None:
     none_refused = 'anomaly_requests_total{code="503",route="none"} 0.0'
-    with connected(impatient) as connection, caplog.at_level(logging.INFO, "service.edge.request_log"):
-        connection.sendall(request(1))
-        assert connection.recv(65536)
-        assert none_refused in impatient.client.get("/metrics").text
-        crowd = [socket.create_connection(connection.getpeername(), timeout=10) for _ in range(30)]
+    assert none_refused in impatient.client.get("/metrics").text
+    address = ("127.0.0.1", impatient.client.base_url.port or 0)
+    with caplog.at_level(logging.INFO, "service.edge.request_log"):
+        crowd = [socket.create_connection(address, timeout=10) for _ in range(32)]  # the client's is idle
         try:
-            for late in crowd[29:]:
+            for late in crowd[31:]:
                 assert status_and_code(rest(late)) == (503, "overloaded")
         finally:
             for each in crowd:
@@ -317,6 +316,38 @@ def test_too_many_connections_are_told_so_counted_and_logged(
     eventually(lambda: impatient.score(png(2)).status_code == 200)
     assert none_refused not in impatient.client.get("/metrics").text
     assert [each for each in caplog.messages if each.startswith("connection none 503 overloaded")]
+
+
+def test_one_connection_more_takes_the_place_of_that_which_is_idle_the_longest(tmp_path: Path) -> None:
+    """Those that are in use stay: with a request or an answer that waits, or a head or a body on its way."""
+    with open_instance(tmp_path, max_connections=6, receive_timeout_s=60.0) as instance, ExitStack() as crowd:
+        asset, _, num_asked = large(instance)
+        whole = request(1)
+        waiting, untaken, half, first, second = (crowd.enter_context(connected(instance)) for _ in range(5))
+        for each in (first, second, half):
+            each.sendall(whole)
+            assert b'"score":1.0' in each.recv(65536)
+        half.sendall(whole[:-1])
+        untaken.sendall(f"GET /{asset} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() * num_asked)
+        instance.detector.gate.clear()
+        waiting.sendall(request(2))
+        eventually(lambda: depth(instance) == 2)  # one is half there; the client is the sixth
+        further = crowd.enter_context(connected(instance))
+        assert rest(first) == b""
+        further.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert further.recv(65536).startswith(b"HTTP/1.1 200 ")
+        last = crowd.enter_context(connected(instance))
+        assert rest(second) == b""
+        last.sendall(whole[:20])
+        crowd.enter_context(connected(instance)).sendall(whole[:20])  # in the place of the client
+        crowd.enter_context(connected(instance)).sendall(whole[:20])
+        assert rest(further) == b""
+        assert status_and_code(rest(crowd.enter_context(connected(instance)))) == (503, "overloaded")
+        instance.detector.gate.set()
+        half.sendall(whole[-1:])
+        assert b'"score":1.0' in half.recv(65536)
+        assert b'"score":2.0' in waiting.recv(65536)
+        assert untaken.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_request_that_is_on_its_way_when_the_server_stops_is_answered(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from service.errors import HistoryUnavailableError
-from service.records.history import History, read_page
+from service.records.history import History, StoredEntry, read_page
 from service.routes import history
 from tests.service.fakes import NOT_FINITE, Instance, open_instance, picture, png
 from tests.service.records.history.entries import Place
@@ -99,6 +99,17 @@ def test_parameters_that_are_refused(keeping: Instance, query: dict[str, Any]) -
     assert code(keeping.client.get("/history", params=query)) == (400, "invalid_parameter")
 
 
+@pytest.mark.parametrize("path", ["/history", "/history.csv"])
+def test_a_zone_whose_plus_became_a_space_is_told_so(tmp_path: Path, path: str) -> None:
+    """As `date -Iseconds` writes it: in an address + means a space."""
+    with open_instance(tmp_path / "models", history=tmp_path / "history.sqlite") as keeping:
+        for sent in ("2026-01-01T00:00:00+00:00", "2026-01-01T00:00+0200"):
+            refused = keeping.client.get(f"{path}?since={sent}")
+            assert code(refused) == (400, "invalid_parameter")
+            assert "in an address + is a space: write %2B" in refused.json()["error"]["message"]
+        assert keeping.client.get(f"{path}?since=2026-01-01T00:00:00%2B00:00&until=2026-01-01 02:00").status_code == 200
+
+
 def test_a_correction(keeping: Instance) -> None:
     keeping.batch(png(1), png(2))
     answer = correct(keeping, 2, "anomalous")
@@ -147,10 +158,10 @@ def test_thumbnails_are_small_and_show_what_was_scored(keeping: Instance) -> Non
 
 
 def test_csv_has_the_same_rows_and_nothing_that_a_spreadsheet_would_run(keeping: Instance) -> None:
-    names = ["=1+1", "@SUM(A1)", "+1", "-1", "\tx", 'a,"b"', "straße.png", "plain"]
+    names = ["=1+1", "@SUM(A1)", "+1", "-1", "\tx", " =1+1", "\u3000@x", 'a,"b"', "straße.png", "a =1", "plain"]
     form = [("files", (name, png(i))) for i, name in enumerate(names)]
     sent = [result["filename"] for result in keeping.client.post("/score/batch", files=form).json()["results"]]
-    answer = keeping.client.get("/history.csv", params={"max_score": 7})
+    answer = keeping.client.get("/history.csv", params={"max_score": 10})
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert "history.csv" in answer.headers["Content-Disposition"]
     refused = keeping.client.get("/history.csv", params={"limit": 2, "max_score": 7}).json()["error"]["message"]
@@ -159,11 +170,27 @@ def test_csv_has_the_same_rows_and_nothing_that_a_spreadsheet_would_run(keeping:
     refused = keeping.client.get("/history.csv", params={"alpha": 0.05}).json()["error"]["message"]
     assert refused.startswith("query.alpha '0.05': there is no such parameter; there are ")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
-    inert = [f"'{name}" if name[0] in "=@+-\t" else name for name in sent]
+    inert = [f"'{name}" if name.strip()[0] in "=@+-" or name[0] == "\t" else name for name in sent]
     assert [row["filename"] for row in rows] == inert[::-1]
-    assert sum(row["filename"].startswith("'") for row in rows) >= 4
+    assert sum(row["filename"].startswith("'") for row in rows) >= 6
     assert [row["score"] for row in rows] == [str(float(i)) for i in range(len(names))][::-1]
     assert set(rows[0]) == set(listed(keeping)[0])
+
+
+def test_the_cells_of_csv_are_made_by_the_threads_that_read(keeping: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million rows are 2,000 pieces: while the event loop makes one of them, nobody is answered."""
+    monkeypatch.setattr("service.routes.history.CSV_ROWS", 2)
+    keeping.batch(*map(png, range(4)))
+    makers = list[str]()
+    make = history._cells
+
+    def noting(row: StoredEntry) -> list[object]:
+        makers.append(threading.current_thread().name)
+        return make(row)
+
+    monkeypatch.setattr(history, "_cells", noting)
+    assert len(keeping.client.get("/history.csv").text.splitlines()) == 5
+    assert [name.startswith("history reader") for name in makers] == [True] * 4
 
 
 def test_csv_that_cannot_be_read_on_is_cut_off_and_the_log_has_one_line_of_it(

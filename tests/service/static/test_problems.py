@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
 from service.edge.keys import add_key
@@ -62,6 +63,21 @@ def test_a_key_is_asked_for_kept_in_the_tab_and_sent(context: BrowserContext, tm
         expect(other.locator("#access")).to_be_visible()  # another tab has not
         page.get_by_role("button", name="Forget key").click()
         expect(page.locator("#access")).to_be_visible()
+
+
+@pytest.mark.parametrize("bad", ["{}\u200b", "\u0431{}", "{} {}", " "])
+def test_a_key_that_no_header_can_have_is_asked_for_again(context: BrowserContext, tmp_path: Path, bad: str) -> None:
+    """Such as one that was copied with a sign of no width. It was called a server that cannot be reached, for ever."""
+    with guarding(tmp_path) as guarded:
+        page = context.new_page()
+        page.goto(str(guarded.client.base_url))
+        page.locator("#key").fill(bad.format(guarded.score, guarded.score))
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert").first).to_contain_text("This is no key: keys have letters, digits,")
+        expect(page.locator("#key")).to_be_focused()
+        page.locator("#key").fill(f" {guarded.score}\u2003")
+        page.keyboard.press("Enter")
+        expect(page.locator("#model")).to_be_enabled()
 
 
 def test_a_key_without_the_scope_is_told_so(context: BrowserContext, tmp_path: Path) -> None:

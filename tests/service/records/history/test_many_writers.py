@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from anomaly.calibration import Drift, generator_of
 from anomaly.errors import UsageError
 from service.records.history import DriftStreams, restart_drift, sqlite, store_of, writer
+from service.records.history.rows import delete_oldest
 from service.records.history.tables import drift, images
 from tests.service.records.history.entries import CALIBRATION, Place, found, page, reading, writing
 
@@ -148,12 +149,30 @@ def test_drift_begins_anew_when_a_person_says_so_while_servers_run(place: Place)
         other(lambda history: history.add([found(score=2.0)]))
     assert stored(place).to_bytes() == alone([1.0, 2.0]).to_bytes()
     assert stored(place, "e").to_bytes() == alone([3.0], "e").to_bytes()
-    with pytest.raises(UsageError, match=r"has no rows of the model 'nothing'; there are those of m, n$"):
+    with pytest.raises(UsageError, match=r"has no rows of the model 'nothing'; there are those of m, n\. If they were"):
         restart_drift(place, "nothing")
 
 
+def test_drift_begins_anew_by_the_digest_when_no_row_of_the_model_is_left(place: Place) -> None:
+    """Rows go by age and size, and an alarm stays."""
+    with writing(place) as do:
+        do(lambda history: history.add([found(score=1000.0), found(digest="e"), found(model="n", digest="f")]))
+    with closing(store_of(place)) as store:
+        with store.writing() as connection:
+            assert delete_oldest(connection, limit=2) == 2
+        store.drop()
+    with pytest.raises(UsageError, match=r"'m'; there are those of n\. .* give the digest of its bundle"):
+        restart_drift(place, "m")
+    assert stored(place).num_scores == 1
+    assert restart_drift(place, "d") == 1
+    assert [stored(place, digest).num_scores for digest in "def"] == [0, 1, 1]
+
+
 def test_the_drift_of_a_history_without_rows_is_not_begun_anew(place: Place) -> None:
-    with writing(place), pytest.raises(UsageError, match=r"no rows of the model 'm'; it has none at all$"):
+    with (
+        writing(place),
+        pytest.raises(UsageError, match=r"no rows of the model 'm'; it has none at all\. If they were"),
+    ):
         restart_drift(place, "m")
 
 
