@@ -33,7 +33,7 @@ Images: TypeAlias = "Pixels | str | Path | Sequence[str | Path | Pixels]"
 """An array (n, h, w) or (n, h, w, c) of uint8; paths of images, or arrays (h, w[, c]) of any sizes; a folder."""
 
 _MAX_SEED = 2**31
-_UINT8 = "expected uint8: where they lie in [0, 1], give (X * 255).round().astype('uint8')"
+_UINT8 = "expected uint8: where they lie in [0, 1], give (X * 255).round().astype('uint8'); of 16 bits, the files"
 
 
 class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -287,7 +287,8 @@ def _check_array(X: NDArray[np.generic]) -> None:
     if X.dtype.kind == "c":
         raise InputError("X is of complex numbers. Complex data not supported: expected uint8")
     if X.ndim not in (3, 4) or (X.ndim == 4 and X.shape[3] not in (1, 3, 4)) or 0 in X.shape[1:]:
-        raise InputError(f"X has the shape {X.shape}; expected (n, h, w), or (n, h, w, c) with c = 1, 3 or 4")
+        of_table = "; of a table give the column of paths" if X.dtype.kind in "OU" else ""
+        raise InputError(f"X has the shape {X.shape}; expected (n, h, w), or (n, h, w, c) with c = 1, 3 or 4{of_table}")
     if X.dtype != np.uint8:
         raise InputError(f"X is of {X.dtype}; {_UINT8}")
     if not len(X):

@@ -173,7 +173,8 @@ def test_colour_and_several_sizes(tmp_path: Path) -> None:
     opaque = np.concatenate([colour, np.full((24, 9, 8, 1), 255, np.uint8)], axis=3)
     np.testing.assert_allclose(estimator.score_samples(opaque), estimator.score_samples(colour), rtol=1e-5)
     sizes = [rng.integers(0, 256, (5 + n, 12, 3), np.uint8) for n in range(5)]
-    assert estimator.score_samples(sizes).shape == (5,)
+    with pytest.warns(UserWarning, match="the picture is 12 × 5 pixels, which is another shape"):
+        assert estimator.score_samples(sizes).shape == (5,)
     grey = tiny("training.steps=1", alpha=0.3).fit([image[:, :, :1] for image in colour])
     assert grey.detector_.preprocess.channels == 1
 
@@ -184,6 +185,8 @@ def test_colour_and_several_sizes(tmp_path: Path) -> None:
         (np.zeros((3, 8, 8)), r"X is of float64; expected uint8: .*\(X \* 255\)\.round\(\)\.astype\('uint8'\)"),
         (np.zeros((3, 8), np.uint8), r"X has the shape \(3, 8\); expected \(n, h, w\)"),
         (np.zeros((3, 3, 8, 8), np.uint8), r"X has the shape \(3, 3, 8, 8\); .* c = 1, 3 or 4"),
+        (np.zeros((3, 8, 8), np.uint16), "X is of uint16; expected uint8: .*; of 16 bits, the files"),
+        (np.array([["a.png", "x"]], object), "of a table give the column of paths"),
         (np.zeros((0, 8, 8), np.uint8), "X has no images"),
         ([], "X has no images"),
         ([np.zeros((8, 8), np.float32)], "image 0 of X is of float32"),

@@ -49,7 +49,8 @@ def test_pictures_whose_p_values_do_not_hold_are_a_warning(whole_places_dir: Pat
 def test_files_of_which_one_page_was_read_are_a_warning(bigan_dir: Path, tmp_path: Path) -> None:
     first, second = (Image.fromarray(image) for image in digits("train", "0")[:2])
     first.save(tmp_path / "pages.tif", save_all=True, append_images=[second])
-    with pytest.warns(UserWarning, match="1 of the images: there are several pages or frames, of which only the first"):
+    told = f"1 of the images, {tmp_path / 'pages.tif'}: there are several pages or frames, of which only the first"
+    with pytest.warns(UserWarning, match=re.escape(told)):
         GanDetector.load(bigan_dir, device="cpu").score_samples([tmp_path / "pages.tif"])
 
 

@@ -6,7 +6,7 @@ import pytest
 from anomaly.bundle.picture_sizes import PictureSizes
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.config.region import encode_region
-from anomaly.sizes import MOST_ENLARGED, MOST_TIMES, size_warning
+from anomaly.sizes import MOST_ENLARGED, MOST_OTHER_SHAPE, MOST_TIMES, size_warning
 
 WHOLE = PreprocessConfig(resize=Resize.WHOLE)
 SIZES = PictureSizes.of([(300, 200), (900, 1200), (400, 400)], Resize.WHOLE)
@@ -51,7 +51,7 @@ def test_of_squares_the_smallest_is_enlarged_most(
     resize: Resize, smallest: tuple[int, int], largest: tuple[int, int]
 ) -> None:
     found = PictureSizes.of([(30, 90), (40, 70), (60, 20)], resize)
-    assert found == PictureSizes(smallest=smallest, largest=largest)
+    assert found == PictureSizes(smallest=smallest, largest=largest, narrowest=(60, 20), widest=(30, 90))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_of_squares_the_smallest_is_enlarged_most(
         (Resize.PAD, (28, 28), (28, 28), False),
         (Resize.PAD, (28, 28), (26, 26), False),  # 1.08 times as much enlarged
         (Resize.PAD, (28, 28), (25, 25), True),
-        (Resize.PAD, (28, 28), (28, 9), False),  # enlarged as much as they are
+        (Resize.PAD, (28, 28), (28, 9), False),  # enlarged as much as they are; its shape is another matter
         (Resize.PAD, (28, 28), (2800, 2800), False),
         (Resize.PAD, (500, 500), (32, 20), False),  # not enlarged
         (Resize.PAD, (500, 500), (29, 20), True),
@@ -84,6 +84,48 @@ def test_a_picture_that_is_enlarged_more_than_those_that_calibrated_is_told(
 def test_a_model_that_does_not_know_them_says_nothing() -> None:
     assert size_warning((2, 2), None, PreprocessConfig(size=32)) is None
     assert size_warning((2, 2), None, WHOLE) is None
+
+
+@pytest.mark.parametrize(
+    ("resize", "size", "effect"),
+    [
+        (Resize.STRETCH, (300, 400), ""),
+        (Resize.STRETCH, (600, 900), ""),  # 3 : 2 after 4 : 3
+        (Resize.STRETCH, (300, 481), "squeezed into the model's 32 × 32 it looks otherwise"),
+        (Resize.STRETCH, (120, 100), ""),
+        (Resize.STRETCH, (121, 100), "squeezed"),
+        (Resize.PAD, (300, 481), "the model's 32 × 32 are filled up otherwise"),
+        (Resize.PAD, (200, 100), "filled up otherwise"),
+        (Resize.CROP, (300, 481), "more is cut off than of those: a defect may pass"),
+        (Resize.CROP, (400, 300), ""),  # as much is cut off as of 400 × 300
+        (Resize.CROP, (481, 300), "cut off"),
+        (Resize.WHOLE, (300, 481), ""),
+    ],
+)
+def test_a_picture_of_another_shape_than_those_that_calibrated_is_told(
+    resize: Resize, size: tuple[int, int], effect: str
+) -> None:
+    assert MOST_OTHER_SHAPE == 1.2
+    model = PreprocessConfig(size=32, resize=resize)
+    warning = size_warning(size, PictureSizes.of([(300, 400), (300, 300), (210, 220)], resize), model)
+    assert (warning is not None) is bool(effect)
+    if warning is not None:
+        assert "another shape than those that calibrated this model have (300 × 300 to 400 × 300): " in warning
+        assert effect in warning
+        assert "`anomaly calibrate`" in warning
+
+
+def test_a_model_that_does_not_know_their_shapes_says_nothing_of_them() -> None:
+    model = PreprocessConfig(size=32, resize=Resize.STRETCH)
+    assert size_warning((300, 900), PictureSizes(smallest=(300, 300), largest=(300, 400)), model) is None
+
+
+def test_where_the_region_is_stretched_nothing_else_is_said_of_the_shape() -> None:
+    model = PreprocessConfig(size=32, resize=Resize.STRETCH, region=REGION)
+    sizes = PictureSizes.of([(60, 90)], Resize.STRETCH)
+    warning = size_warning((60, 180), sizes, model) or ""
+    assert "the region is stretched over it" in warning
+    assert "squeezed" not in warning
 
 
 REGION = encode_region(np.eye(60, 90, dtype=np.bool_))

@@ -84,7 +84,6 @@ def archive(
 
 
 def _score(options: "ArchiveOptions") -> None:
-    from anomaly.data import told
     from anomaly.distributed.archive import score_archive
 
     with ArchiveBar(err) as bar:
@@ -106,7 +105,7 @@ def _score(options: "ArchiveOptions") -> None:
         err.print(
             f"left out of folders: {counted(tally.num_left_out, 'mask or drawn picture', 'masks or drawn pictures')}"
         )
-    for sentence in (*told(tally.remarks), *summary.others.sentences(options.out)):
+    for sentence in (*tally.remarks.sentences(), *summary.others.sentences(options.out)):
         err.print(escape(sentence))
     num_done = tally.num_shards - tally.num_shards_failed
     before = f", {tally.num_rows - tally.num_scored:,} of them before" if tally.num_scored < tally.num_rows else ""

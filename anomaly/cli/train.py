@@ -73,7 +73,8 @@ def train(
         float | None,
         typer.Option(
             metavar="M",
-            help="End the steps after this many minutes, with what is learnt by then.",
+            help="End the steps after this many minutes, with what is learnt by then. Reading, pretrained maps, "
+            "calibrating and measuring take their time beside it.",
             rich_help_panel=_RUN,
         ),
     ] = None,

@@ -17,7 +17,8 @@ from anomaly.data.masks.coding import Mask, looks_inverted
 from anomaly.data.masks.packed import PackedMask, PackedMasks
 from anomaly.data.preprocess import preprocess, preprocess_batch, restore_map
 from anomaly.data.ragged import PixelsOfImages, blank, chunk_size, chunks, take, together
-from anomaly.data.reader import Named, Picture, Source, read, read_all, told
+from anomaly.data.reader import Named, Picture, Source, read, read_all
+from anomaly.data.remarks import Remarks
 from anomaly.data.splits import (
     NormalSplit,
     few_parts,
@@ -45,6 +46,7 @@ __all__ = [
     "Pixels",
     "PixelsOfImages",
     "Remark",
+    "Remarks",
     "Sample",
     "Source",
     "Split",
@@ -86,5 +88,4 @@ __all__ = [
     "to_image",
     "to_pixels",
     "together",
-    "told",
 ]

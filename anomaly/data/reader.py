@@ -4,7 +4,7 @@ Training, the command line, the detector, the service and exported folders read 
 """
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -42,13 +42,19 @@ Named: TypeAlias = tuple[str, Source | ImageError]
 class Picture:
     """An image ready for the networks: uint8 (channels, size, size), and the original's height and width in pixels.
 
-    `remarks` are what is to be said of its file.
+    `name` is what it is called; `remarks` are what is to be said of its file.
     """
 
     pixels: Pixels
     height: int
     width: int
+    name: str
     remarks: frozenset[Remark] = frozenset()
+
+    @property
+    def unseen(self) -> str | None:
+        """What its file holds and nobody looked at, such as further pages; None mostly."""
+        return "; ".join(sorted(remark for remark in self.remarks if remark.leaves_unseen)) or None
 
 
 def read(source: Source, config: Preprocessing, *, name: str, limits: Limits = DEFAULT_LIMITS) -> Picture:
@@ -60,12 +66,7 @@ def read(source: Source, config: Preprocessing, *, name: str, limits: Limits = D
         ImageError: the image cannot be used (see `decode` and `to_image`).
     """
     seen = _look(source, config, name, limits)
-    return _to_picture(seen, preprocess_seen(seen.image, config))
-
-
-def told(remarks: Counter[Remark]) -> list[str]:
-    """A sentence for each remark, with the number of images that it is true of."""
-    return [f"{remarks[remark]:,} of the images: {remark}" for remark in Remark if remarks[remark]]
+    return _to_picture(name, seen, preprocess_seen(seen.image, config))
 
 
 def read_all(
@@ -114,7 +115,7 @@ class _Pace:
 
 def _read_chunk(sources: list[Named], config: Preprocessing, limits: Limits) -> list[Picture | ImageError]:
     results: dict[int, Picture | ImageError] = {}
-    waiting: defaultdict[tuple[object, ...], dict[int, Seen]] = defaultdict(dict)
+    waiting: defaultdict[tuple[object, ...], dict[int, tuple[str, Seen]]] = defaultdict(dict)
     for place, (name, source) in enumerate(sources):
         try:
             if isinstance(source, ImageError):
@@ -124,12 +125,12 @@ def _read_chunk(sources: list[Named], config: Preprocessing, limits: Limits) -> 
             results[place] = type(error)(str(error))  # without its traceback, which keeps the whole file in memory
             continue
         if seen.image.width * seen.image.height <= _SMALL:
-            waiting[seen.image.size, seen.image.mode][place] = seen
+            waiting[seen.image.size, seen.image.mode][place] = name, seen
         else:
-            results[place] = _to_picture(seen, preprocess_seen(seen.image, config))
+            results[place] = _to_picture(name, seen, preprocess_seen(seen.image, config))
     for group in waiting.values():
-        pixels = preprocess_batch(np.stack([np.asarray(seen.image) for seen in group.values()]), config)
-        results |= {place: _to_picture(seen, own) for (place, seen), own in zip(group.items(), pixels, strict=True)}
+        pixels = preprocess_batch(np.stack([np.asarray(seen.image) for _, seen in group.values()]), config)
+        results |= {place: _to_picture(*each, own) for (place, each), own in zip(group.items(), pixels, strict=True)}
     return [results[place] for place in range(len(sources))]
 
 
@@ -169,5 +170,5 @@ def _refuse_folder(folder: Path, name: str, error: ImageError) -> None:
         raise ImageError(f"{name}: is a folder that holds no images; give one that holds some") from error
 
 
-def _to_picture(seen: Seen, pixels: Pixels) -> Picture:
-    return Picture(pixels, seen.image.height, seen.image.width, seen.remarks)
+def _to_picture(name: str, seen: Seen, pixels: Pixels) -> Picture:
+    return Picture(pixels, seen.image.height, seen.image.width, name, seen.remarks)

@@ -4,7 +4,6 @@ import errno
 import hashlib
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ import numpy as np
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.counted import Size
 from anomaly.data.datasets.samples import Sample
-from anomaly.data.decoding.appearance import Remark
 from anomaly.data.decoding.limits import DEFAULT_LIMITS, Limits
 from anomaly.data.ragged import PixelsOfImages, RaggedPixels
-from anomaly.data.reader import read_all, told
+from anomaly.data.reader import read_all
+from anomaly.data.remarks import Remarks
 from anomaly.errors import DataError, ImageError
 from anomaly.files import storing
 
@@ -64,7 +63,7 @@ class PixelStore:
         sizes: list[Size] = []
         usable: list[Sample] = []
         errors: list[tuple[str, str]] = []
-        remarks: Counter[Remark] = Counter()
+        remarks = Remarks()
         with (
             storing("the preprocessed pixels", path.parent, num_bytes=num_bytes, instead=instead),
             path.open("wb") as file,
@@ -76,7 +75,7 @@ class PixelStore:
                     errors.append((sample.path, str(result)))
                 else:
                     usable.append(sample)
-                    remarks.update(result.remarks)
+                    remarks.add(sample.path, result.remarks)
                     file.write(result.pixels.data)
                     shapes.append(result.pixels.shape)
                     sizes.append((result.height, result.width))
@@ -88,7 +87,7 @@ class PixelStore:
             raise DataError(f"{which} be used{first}")
         data = np.memmap(path, np.uint8, mode="r")
         pixels = RaggedPixels(data, shapes) if is_whole else data.reshape(len(shapes), *shapes[0])
-        return cls(pixels, tuple(usable), tuple(errors), tuple(told(remarks)), tuple(sizes))
+        return cls(pixels, tuple(usable), tuple(errors), tuple(remarks.sentences()), tuple(sizes))
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from anomaly.bundle import Bundle
 from anomaly.calibration import PValueCounts
-from anomaly.data import Limits, Remark
+from anomaly.data import Limits, Remarks
 from anomaly.distributed.reading import images_of
 from anomaly.distributed.shards import InputState, Shard, state_of
 from anomaly.distributed.storage import Storage
@@ -69,7 +69,7 @@ class ShardSummary:
     errors: dict[str, int] = field(default_factory=dict)
     mark: Mark | None = None
     num_left_out: int = 0
-    remarks: dict[Remark, int] = field(default_factory=dict)
+    remarks: Remarks = field(default_factory=Remarks)
 
 
 @dataclass(frozen=True)
@@ -121,14 +121,14 @@ def score_shard(scorer: ShardScorer, shard: Shard) -> ShardSummary:
                 )
         scorer.destination.delete(shard.result)  # of another input or model: it may not stay if this one fails
     data = BytesIO()
-    scorer.reading.remarks.clear()
+    scorer.reading.remarks = Remarks()
     rows = score_rows(scorer.reading, images_of(shard, scorer.reading.limits), scorer.recipe.alpha)
     write_parquet(rows, data, columns, metadata_of(wanted, None))
     if state_of(shard) != before:
         raise DataError(f"{shard.name}: the shard has changed while it was read; run the command again")
     scorer.destination.write(shard.result, data.getvalue(), not_before_ns=before.modified_ns)
     data.seek(0)
-    summary = replace(summary_of(data, scorer.num_calibration, is_new=True), remarks=dict(scorer.reading.remarks))
+    summary = replace(summary_of(data, scorer.num_calibration, is_new=True), remarks=scorer.reading.remarks)
     return _with_left_out(summary, before)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from anomaly.calibration import PValueCounts
-from anomaly.data import Remark
+from anomaly.data import Remarks
 from anomaly.distributed.scoring import MAX_KINDS, ShardSummary
 from anomaly.distributed.shards import Shard
 from anomaly.distributed.tasks import Outcome
@@ -32,7 +32,7 @@ class Tally:
     num_left_out: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     failed: dict[str, str] = field(default_factory=dict)
-    remarks: Counter[Remark] = field(default_factory=Counter)
+    remarks: Remarks = field(default_factory=Remarks)
     has_marks: bool = False
     started: float = field(default_factory=time.monotonic)
 

@@ -14,7 +14,7 @@ from anomaly.bundle import Bundle
 from anomaly.calibration import Calibration, check_alpha, is_above
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.config.places import STRIDE
-from anomaly.data import PixelsOfImages, restore_map, told
+from anomaly.data import PixelsOfImages, restore_map
 from anomaly.defaults import ALPHA
 from anomaly.errors import UsageError
 from anomaly.inference.engine import Engine, Latents, Maps, Terms
@@ -58,8 +58,8 @@ class Scores:
     """Results in the order of the images. One that could not be read has its reason in `errors`, and NaN elsewhere.
 
     `warnings` say why the p-value of an image does not hold, by its size or shape; None else (see
-    `Detector.size_warning`). `remarks` are sentences on how files were read, such as the first of several pages alone,
-    each with the number of images that it is true of.
+    `Detector.size_warning`). `unseen` says what of an image's file nobody looked at, such as further pages; None else.
+    `remarks` are sentences on how files were read, each with the number of images that it is true of, and the first.
 
     `is_anomalous` says whether the score is above the threshold; None where there is no threshold (too few calibration
     images for `alpha`) or no score. Reconstructions and heatmaps are computed when they are first read.
@@ -73,6 +73,7 @@ class Scores:
     terms: dict[str, NDArray[np.float64]]
     errors: list[str | None]
     warnings: list[str | None]
+    unseen: list[str | None]
     remarks: list[str]
     _z_hat: NDArray[np.float32] = field(repr=False)
     _detector: "Detector" = field(repr=False)
@@ -162,7 +163,8 @@ class Detector:
                 None if error else self.size_warning(*size)
                 for error, size in zip(whole.errors, whole.sizes, strict=True)
             ],
-            remarks=told(whole.remarks),
+            unseen=whole.unseen,
+            remarks=whole.remarks.sentences(),
             _z_hat=evidence.z_hat,
             _detector=self,
             _read=whole,
@@ -175,11 +177,6 @@ class Detector:
         looked at (see `anomaly.sizes`).
         """
         return size_warning((height, width), self.bundle.manifest.data.calibration_sizes, self.preprocess)
-
-    @property
-    def minds_sizes(self) -> bool:
-        """Whether there is a `size_warning` for some pictures."""
-        return self.bundle.manifest.data.calibration_sizes is not None or self.preprocess.region is not None
 
     @cached_property
     def outlying(self) -> float:

@@ -1,8 +1,7 @@
 """What `Detector.score` is given, as chunks of preprocessed pixels: files, PIL images, arrays, a batch."""
 
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from io import IOBase
@@ -21,7 +20,7 @@ from anomaly.data import (
     Picture,
     Pixels,
     PixelsOfImages,
-    Remark,
+    Remarks,
     blank,
     chunk_size,
     map_ahead,
@@ -48,25 +47,30 @@ _EACH_BATCH = "score each batch of a DataLoader by itself, and of a batch (image
 class ReadImages:
     """Preprocessed pixels, the images' heights and widths, and why they could not be read.
 
-    An image that could not be read is black here, and has the size of one pixel. `remarks` say of how many images what
-    is true of their files.
+    An image that could not be read is black here, and has the size of one pixel. `unseen` is what of each image's
+    file nobody looked at, mostly None; `remarks` say of how many images what is true of their files.
     """
 
     pixels: PixelsOfImages
     sizes: list[Size]
     errors: list[str | None]
-    remarks: Counter[Remark] = field(default_factory=Counter)
+    unseen: list[str | None]
+    remarks: Remarks = field(default_factory=Remarks)
 
     @classmethod
     def join(cls, parts: Sequence["ReadImages"]) -> "ReadImages":
         """All chunks, at least one, in order."""
         arrays = [part.pixels for part in parts if isinstance(part.pixels, np.ndarray)]
         images = [image for part in parts for image in part.pixels] if len(arrays) < len(parts) else None
+        remarks = Remarks()
+        for part in parts:
+            remarks.update(part.remarks)
         return cls(
             np.concatenate(arrays) if images is None else images,
             [size for part in parts for size in part.sizes],
             [error for part in parts for error in part.errors],
-            sum((part.remarks for part in parts), Counter()),
+            [each for part in parts for each in part.unseen],
+            remarks,
         )
 
 
@@ -97,6 +101,11 @@ def _each(images: object) -> Iterable[Image | bytes]:
     """One image, or several. Raises UsageError for what is neither; of a file and of bytes there would be parts."""
     if _is_of_torch(images, "DataLoader", module="torch.utils.data"):
         raise UsageError(f"images are of DataLoader, which gives batches and not images; {_EACH_BATCH}")
+    if is_table(images):
+        raise UsageError(
+            f"images are of {type(images).__name__}; give the column or the value of it that has the paths, such as "
+            'images["path"]'
+        )
     if isinstance(images, str | Path | PIL.Image.Image):
         return [images]
     if isinstance(images, np.ndarray):
@@ -107,6 +116,11 @@ def _each(images: object) -> Iterable[Image | bytes]:
         f"images are of {type(images).__name__}; expected a path, a PIL image or a uint8 array, a list of them, or a "
         "batch (n, c, h, w); the bytes of a file go into a list"
     )
+
+
+def is_table(images: object) -> bool:
+    """Whether it is a table of pandas or of its like, or a dictionary: who goes through one gets names of columns."""
+    return isinstance(images, Mapping) or hasattr(images, "columns")
 
 
 def _each_of_array(array: NDArray[Any]) -> list[Image]:
@@ -166,17 +180,24 @@ def _read_array(images: Pixels, config: PreprocessConfig) -> Iterator[ReadImages
 
 def _read_chunk(chunk: Pixels, config: PreprocessConfig) -> ReadImages:
     n, height, width = chunk.shape[:3]
-    return ReadImages(preprocess_batch(chunk, config) if n else blank(0, config), [(height, width)] * n, [None] * n)
+    return ReadImages(
+        preprocess_batch(chunk, config) if n else blank(0, config), [(height, width)] * n, [None] * n, [None] * n
+    )
 
 
 def _collect(results: Sequence[Picture | ImageError], config: PreprocessConfig) -> ReadImages:
     blanks = blank(len(results), config)
+    remarks = Remarks()
+    for picture in results:
+        if isinstance(picture, Picture):
+            remarks.add(picture.name, picture.remarks)
     images = [r.pixels if isinstance(r, Picture) else b for r, b in zip(results, blanks, strict=True)]
     return ReadImages(
         together(images, config) if images else blanks,
         [(r.height, r.width) if isinstance(r, Picture) else (1, 1) for r in results],
         [None if isinstance(r, Picture) else str(r) for r in results],
-        Counter(remark for r in results if isinstance(r, Picture) for remark in r.remarks),
+        [r.unseen if isinstance(r, Picture) else None for r in results],
+        remarks,
     )
 
 

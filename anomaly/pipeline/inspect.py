@@ -1,8 +1,10 @@
 """`anomaly inspect`: pictures of what a model has learnt, and of how small a defect it finds."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +64,9 @@ def inspect_bundle(
     And `detectability.png`, where it was measured how small a defect is found. For a model without G `heatmaps.png`
     takes the place of the first three.
 
-    What is reconstructed is drawn by a fixed seed from the labelled test images of `data`, half of them anomalous; from
-    its normal images where it has no such test images; without `data` it is the bundle's golden images.
+    What is reconstructed is drawn by a fixed seed from the labelled test images of `data`, half of them anomalous, of
+    as many kinds as there is room for; from its normal images where it has no such test images; without `data` it is
+    the bundle's golden images.
 
     Raises:
         DataError: the data cannot be used.  BundleError: the bundle cannot be used.
@@ -150,8 +153,15 @@ def _choose(dataset: Dataset) -> list[Sample]:
 
 
 def _draw(samples: list[Sample], num: int) -> list[Sample]:
-    rows = np.random.default_rng(0).permutation(len(samples))[:num]
-    return [samples[row] for row in np.sort(rows)]
+    """One of each kind, then a second of each, until there are `num`; in the order of the samples."""
+    rows = np.random.default_rng(0).permutation(len(samples)).tolist()
+    nums: Counter[str | None] = Counter()
+    turns = []
+    for row in rows:
+        nums[samples[row].kind] += 1
+        turns.append(nums[samples[row].kind])
+    chosen = [row for _, row in sorted(zip(turns, rows, strict=True), key=itemgetter(0))[:num]]
+    return [samples[row] for row in sorted(chosen)]
 
 
 def _history(bundle: Bundle) -> list[dict[str, float]]:

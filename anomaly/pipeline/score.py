@@ -1,6 +1,6 @@
 """`anomaly score`: one row for each image, in the order of the inputs; images stream through, whatever their number."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -17,12 +17,11 @@ from anomaly.data import (
     Limits,
     Named,
     Picture,
-    Remark,
+    Remarks,
     chunk_size,
     expand_inputs,
     read_all,
     together,
-    told,
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA, MAX_REASONS
@@ -107,7 +106,7 @@ def score_paths(
             rows = _with_fdr(scored, p_values, fdr)
             none_flagged = fdr_shortage(p_values, fdr, calibration.num_calibration)
         write_results(rows, out, columns_of(detector, has_heatmaps=drawn is not None, has_fdr=fdr is not None))
-        remarks = [*told(reading.remarks), *reading.other_sizes.remarks(), *notes_on_names(paths, out)]
+        remarks = [*reading.remarks.sentences(), *reading.other_sizes.remarks(), *notes_on_names(paths, out)]
         return ScoreSummary(
             num_rows=len(paths),
             num_failed=counts.num_failed,
@@ -150,7 +149,7 @@ class Reading:
     detector: Detector
     limits: Limits
     num_threads: int | None = None
-    remarks: Counter[Remark] = field(default_factory=Counter)
+    remarks: Remarks = field(default_factory=Remarks)
     other_sizes: OtherSizes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -158,11 +157,10 @@ class Reading:
 
 
 def columns_of(detector: Detector, *, has_heatmaps: bool = False, has_fdr: bool = False) -> dict[str, type]:
-    """The columns of result rows, in order. `warning` is of models that mind sizes (see `Detector`)."""
+    """The columns of result rows, in order. `warning` says why a row may not hold for all of the picture."""
     columns: dict[str, type] = {"path": str, "score": float, "p_value": float, "is_anomalous": bool, "threshold": float}
     columns |= dict.fromkeys(detector.bundle.manifest.terms, float)
-    columns |= {"warning": str} if detector.minds_sizes else {}
-    columns |= {"heatmap": str} if has_heatmaps else {}
+    columns |= {"warning": str} | ({"heatmap": str} if has_heatmaps else {})
     columns |= {"fdr_rejected": bool} if has_fdr else {}
     return columns | {"error": str}
 
@@ -187,17 +185,18 @@ def score_rows(
     number = 0
     while chunk := list(islice(stream, chunk_size(detector.preprocess))):
         pictures = [image for image in chunk if isinstance(image, Picture)]
-        reading.remarks.update(remark for picture in pictures for remark in picture.remarks)
+        for picture in pictures:
+            reading.remarks.add(picture.name, picture.remarks)
         judged = _judged(detector, pictures, alpha, with_heatmaps=heatmaps is not None)
         for image in chunk:
             name, source = ahead.popleft()
             if isinstance(image, Picture):
                 row, heatmap = next(judged)
-                warning = reading.other_sizes.add(name, image.height, image.width)
+                warnings = (reading.other_sizes.add(name, image.height, image.width), image.unseen)
                 if heatmaps is not None and heatmap is not None:
                     drawable = Drawable(number, name, source, image, row["is_anomalous"] is True)
                     row["heatmap"] = heatmaps.draw(drawable, heatmap)
-                yield {"path": name, **row, **({"warning": warning} if detector.minds_sizes else {})}
+                yield {"path": name, **row, "warning": "; ".join(filter(None, warnings)) or None}
             else:
                 yield {"path": name, "error": str(image)}
             number += 1

@@ -12,8 +12,9 @@ from anomaly.inference import Detector
 from anomaly.networks import draw, interpolate
 from anomaly.report.fonts import drawable
 from anomaly.report.heat import Rgb
+from anomaly.report.pictures import LONG, longer_side
 from anomaly.report.plots import LIGHT
-from anomaly.report.sheets import Sheet, Text, heat_tiles, squares, to_tiles, whole
+from anomaly.report.sheets import MIN_SIDE, Sheet, Text, centred, heat_tiles, to_tiles, whole
 from anomaly.runtime import seeded_rng
 
 SAMPLE_ROWS, SAMPLE_COLUMNS = 10, 10
@@ -67,32 +68,44 @@ def reconstructions_sheet(detector: Detector, pixels: PixelsOfImages, samples: S
     """Images, what G makes of them where there is one, their heatmaps and p-values.
 
     `samples` are theirs, the normal ones first, or none where nothing is known of them; `origin` is the word for all.
+    Each image has a column. Of pictures that are more than LONG times as wide as high each has a row.
     """
     evidence, explanation = detector.examine(pixels)
     images = _of_one_size([to_tiles(image[None])[0] for image in pixels])
-    rows = {"image x": images}
+    shown = {"image x": images}
     if explanation.x_hat is not None:
-        rows["G(z_hat)"] = list(to_tiles(to_pixels(explanation.x_hat)))
-    rows["heatmap"] = heat_tiles(images, explanation.heatmap)
+        shown["G(z_hat)"] = list(to_tiles(to_pixels(explanation.x_hat)))
+    shown["heatmap"] = heat_tiles(images, explanation.heatmap)
     p_values = detector.calibration.p_values(evidence.score)
     seen = detector.bundle.contents.normals.knows(image_keys(pixels))
+    ranks = ["known" if known else f"p = {p:.2g}" for p, known in zip(p_values, seen, strict=True)]
+    title = f"{_name(detector)}: {'heatmaps' if explanation.x_hat is None else 'reconstructions'} of {drawable(origin)}"
+    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
+    words, names = [_word(sample) for sample in samples], [Text(name) for name in shown]
+    if width > LONG * height:
+        known = words or [Text("")] * len(images)
+        left = [Text(f"{word.text}  {rank}".strip(), word.colour) for word, rank in zip(known, ranks, strict=True)]
+        columns = np.stack([centred(each, height, width) for each in shown.values()], axis=1)
+        return Sheet(title, columns, left=left, above=names, legend=True)
     num_normal = sum(sample.label != "anomalous" for sample in samples)
+    room = max(width, min(MIN_SIDE, height))  # for the words above and below a narrow picture
     return Sheet(
-        f"{_name(detector)}: {'heatmaps' if explanation.x_hat is None else 'reconstructions'} of {drawable(origin)}",
-        np.stack([squares(row, max(max(image.shape) for image in images)) for row in rows.values()]),
-        left=[Text(name) for name in rows],
-        above=[_word(sample) for sample in samples],
-        below=[Text("known" if known else f"p = {p:.2g}") for p, known in zip(p_values, seen, strict=True)],
+        title,
+        np.stack([centred(each, height, room) for each in shown.values()]),
+        left=names,
+        above=words,
+        below=[Text(rank) for rank in ranks],
         breaks=(num_normal,) if 0 < num_normal < len(samples) else (),
         legend=True,
     )
 
 
 def _of_one_size(images: Sequence[Rgb]) -> list[Rgb]:
-    """Squares of one size as they are, other shapes with one longer side, of at most LARGEST_TILE pixels."""
-    is_square = {image.shape[:2] for image in images} == {images[0].shape[:1] * 2}
-    side = min(max(max(image.shape) for image in images), LARGEST_TILE)
-    return list(images) if is_square else [whole(image, side) for image in images]
+    """Squares of one size as they are, other shapes with one longer side, and long ones with a longer one."""
+    if {image.shape[:2] for image in images} == {images[0].shape[:1] * 2}:
+        return list(images)
+    most = max(max(image.shape) for image in images)
+    return [whole(image, min(most, longer_side(image.shape[0], image.shape[1], LARGEST_TILE))) for image in images]
 
 
 def _word(sample: Sample) -> Text:

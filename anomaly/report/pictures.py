@@ -47,7 +47,7 @@ class ExamplePictures:
 def draw_example(example: Example, *, is_alarm: bool) -> ExamplePictures:
     """Draw one example, with the outline of the defect where a mask marks one."""
     height, width = example.image.shape[:2]
-    image = thumbnail(example.image, _longer_side(height, width))
+    image = thumbnail(example.image, longer_side(height, width, THUMBNAIL_SIDE))
     size = (image.shape[1], image.shape[0])
     shown, heated = image, overlay(image, fitted(example.heatmap, image.shape[0], image.shape[1]))
     if example.region is not None:
@@ -70,6 +70,12 @@ def legend_uri() -> str:
     return _image_uri(legend_bar(*LEGEND_SIZE))
 
 
+def longer_side(height: int, width: int, ordinary: int) -> int:
+    """How long a picture is drawn where most have so many pixels; its shorter side has a LONG-th of that at least."""
+    ratio = max(height, width) / min(height, width)
+    return min(LONGEST_SIDE, max(ordinary, round(ordinary * ratio / LONG)))
+
+
 def thumbnail(image: NDArray[np.uint8], longer: int = THUMBNAIL_SIDE) -> Rgb:
     """(h, w) or (h, w, 3) of any size to (h', w', 3) with a longer side of so many pixels."""
     height, width = image.shape[:2]
@@ -90,12 +96,6 @@ def outline(image: Rgb, mask: NDArray[np.bool_], colour: tuple[int, int, int] = 
 def data_uri(png: bytes) -> str:
     """A PNG file as a URI, so that a page needs no other file."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-def _longer_side(height: int, width: int) -> int:
-    """Of a long picture so many pixels that its shorter side has as many as a picture of LONG times its height has."""
-    ratio = max(height, width) / min(height, width)
-    return min(LONGEST_SIDE, max(THUMBNAIL_SIDE, round(THUMBNAIL_SIDE * ratio / LONG)))
 
 
 def _image_uri(image: Rgb) -> str:

@@ -1,7 +1,7 @@
 """Sheets of small images in rows and columns, as PNG files: samples, walks, reconstructions.
 
-Shapes: tiles (rows, columns, size, size, 3) of 8 bits. Every pixel of a tile is drawn as a square of whole pixels, so
-that what the model made can be counted.
+Shapes: tiles (rows, columns, height, width, 3) of 8 bits. Every pixel of a tile is drawn as a square of whole pixels,
+so that what the model made can be counted.
 """
 
 import io
@@ -18,7 +18,7 @@ from anomaly.report.fonts import BOLD, font_for
 from anomaly.report.heat import LEGEND, Rgb, fitted, legend_bar, overlay
 from anomaly.report.plots import LIGHT, Theme
 
-MIN_SIDE = 96  # of a tile on the sheet
+MIN_SIDE = 96  # of a tile on the sheet: its longer side at least
 MARGIN, GAP, BREAK = 24, 4, 24
 TITLE_HEIGHT, LINE_HEIGHT = 40, 26
 TITLE_SIZE, TEXT_SIZE = 20, 15
@@ -50,15 +50,24 @@ class Sheet:
     legend: bool = False
 
     @property
-    def side(self) -> int:
-        """A tile's side on the sheet: the least multiple of its own that is at least MIN_SIDE."""
-        size: int = self.tiles.shape[2]
-        return size * -(-MIN_SIDE // size)
+    def times(self) -> int:
+        """How many pixels a side of the sheet a tile's pixel has: as few as make its longer side at least MIN_SIDE."""
+        return -(-MIN_SIDE // int(max(self.tiles.shape[2:4])))
+
+    @property
+    def height(self) -> int:
+        """A tile's on the sheet."""
+        return self.times * int(self.tiles.shape[2])
+
+    @property
+    def width(self) -> int:
+        """A tile's on the sheet."""
+        return self.times * int(self.tiles.shape[3])
 
     @cached_property
     def headings(self) -> list[list[str]]:
         """The lines of each word above."""
-        return [lines_of(word.text, self.side) for word in self.above]
+        return [lines_of(word.text, self.width) for word in self.above]
 
     @cached_property
     def label_width(self) -> int:
@@ -73,7 +82,7 @@ class Sheet:
         x, y = self.corner(rows - 1, columns - 1)
         title = 2 * MARGIN + math.ceil(self._title_font.getlength(self.title))
         below = LINE_HEIGHT * bool(self.below) + (LINE_HEIGHT + GAP) * self.legend
-        return max(x + self.side + MARGIN, title, self._legend_end), y + self.side + MARGIN + below
+        return max(x + self.width + MARGIN, title, self._legend_end), y + self.height + MARGIN + below
 
     @property
     def _title_font(self) -> ImageFont.FreeTypeFont:
@@ -89,7 +98,7 @@ class Sheet:
         """X and y of a tile's upper left corner."""
         left = MARGIN + self.label_width + BREAK * sum(column >= place for place in self.breaks)
         top = MARGIN + TITLE_HEIGHT + LINE_HEIGHT * max(map(len, self.headings), default=0)
-        return left + column * (self.side + GAP), top + row * (self.side + GAP)
+        return left + column * (self.width + GAP), top + row * (self.height + GAP)
 
     def png(self, theme: Theme = LIGHT) -> bytes:
         """The sheet drawn."""
@@ -97,7 +106,7 @@ class Sheet:
         pen = ImageDraw.Draw(picture)
         pen.text((MARGIN, MARGIN), self.title, fill=theme.ink, font=self._title_font, anchor="la")
         for row, column in np.ndindex(self.tiles.shape[:2]):
-            picture.paste(Image.fromarray(enlarge(self.tiles[row, column], self.side)), self.corner(row, column))
+            picture.paste(Image.fromarray(enlarge(self.tiles[row, column], self.times)), self.corner(row, column))
         self._draw_words(pen)
         if self.legend:
             self._draw_legend(picture, pen, theme)
@@ -106,9 +115,9 @@ class Sheet:
         return stream.getvalue()
 
     def _draw_words(self, pen: ImageDraw.ImageDraw) -> None:
-        half = self.side // 2
+        half = self.width // 2
         for row, word in enumerate(self.left):
-            place = MARGIN, self.corner(row, 0)[1] + half
+            place = MARGIN, self.corner(row, 0)[1] + self.height // 2
             pen.text(place, word.text, fill=word.colour, font=font_for(word.text, TEXT_SIZE), anchor="lm")
         for column, word in enumerate(self.above):
             x, y = self.corner(0, column)
@@ -117,7 +126,7 @@ class Sheet:
                 pen.text(place, line, fill=word.colour, font=font, anchor="ms")
         for column, word in enumerate(self.below):
             x, y = self.corner(len(self.tiles) - 1, column)
-            place, font = (x + half, y + self.side + 8), font_for(word.text, TEXT_SIZE)
+            place, font = (x + half, y + self.height + 8), font_for(word.text, TEXT_SIZE)
             pen.text(place, word.text, fill=word.colour, font=font, anchor="ma")
 
     def _draw_legend(self, picture: Image.Image, pen: ImageDraw.ImageDraw, theme: Theme) -> None:
@@ -129,9 +138,8 @@ class Sheet:
         pen.text((start + LEGEND_WIDTH + TEXT_SIZE, y), LEGEND[1], fill=theme.ink, font=font, anchor="lm")
 
 
-def enlarge(tile: Rgb, side: int) -> Rgb:
-    """(size, size, 3) to (side, side, 3), where side is a multiple of size."""
-    times = side // len(tile)
+def enlarge(tile: Rgb, times: int) -> Rgb:
+    """(height, width, 3) to so many times each side."""
     return tile.repeat(times, axis=0).repeat(times, axis=1)
 
 
@@ -156,13 +164,13 @@ def whole(image: Rgb, side: int) -> Rgb:
     return np.asarray(Image.fromarray(image).resize(size))
 
 
-def squares(images: Sequence[Rgb], side: int) -> NDArray[np.uint8]:
-    """Images (h, w, 3) of sides up to `side` as tiles (n, side, side, 3): in the middle of white."""
-    tiles = np.full((len(images), side, side, 3), 255, np.uint8)
+def centred(images: Sequence[Rgb], height: int, width: int) -> NDArray[np.uint8]:
+    """Images (h, w, 3) of up to this height and width as tiles (n, height, width, 3): in the middle of white."""
+    tiles = np.full((len(images), height, width, 3), 255, np.uint8)
     for tile, image in zip(tiles, images, strict=True):
-        height, width = image.shape[:2]
-        top, left = (side - height) // 2, (side - width) // 2
-        tile[top : top + height, left : left + width] = image
+        own_height, own_width = image.shape[:2]
+        top, left = (height - own_height) // 2, (width - own_width) // 2
+        tile[top : top + own_height, left : left + own_width] = image
     return tiles
 
 

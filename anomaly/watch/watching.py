@@ -205,10 +205,11 @@ class _Watching:
             return False
         ids = [report_id(self.folder, arrival) for arrival in batch]
         paths = [str(self.options.folder / arrival.path) for arrival in batch]
-        before = set(self._reading.remarks)
+        before = set(self._reading.remarks.found)
         rows = list(score_rows(self._reading, [(path, Path(path)) for path in paths], self.options.alpha))
-        for remark in sorted(set(self._reading.remarks) - before):
-            self.say(f"in some pictures {remark}; this is said once")
+        for remark, (_, name) in self._reading.remarks.found.items():
+            if remark not in before:
+                self.say(f"{name}: {remark} (said of the first such picture only)")
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         if not self._is_there():
             return False  # what is in the rows may be that the network has gone

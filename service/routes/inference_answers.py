@@ -3,7 +3,6 @@
 Shapes: n images, h height, w width.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from math import nan
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from fastapi import Response
 from numpy.typing import NDArray
 
-from anomaly.data import Picture, restore_map, told
+from anomaly.data import Picture, Remarks, restore_map
 from anomaly.inference import Detector
 from service.edge.tensors import MAX_JSON_VALUES, Output
 from service.engine.batcher import Scored
@@ -115,8 +114,11 @@ def answer(request: InferRequest, wanted: Wanted, outcomes: Outcomes, detector: 
     judged = [each for each in outcomes if isinstance(each, JudgedImage)]
     if warnings := dict.fromkeys(each.warning for each in judged if each.warning):
         parameters["warning"] = "; ".join(warnings)
-    if remarks := Counter(remark for each in judged for remark in each.scored.picture.remarks):
-        parameters["remarks"] = "; ".join(told(remarks))
+    remarks = Remarks()
+    for each in judged:
+        remarks.add(each.scored.picture.name, each.scored.picture.remarks)
+    if sentences := remarks.sentences():
+        parameters["remarks"] = "; ".join(sentences)
     answered = InferAnswer(
         model_name=bundle.name,
         model_version=str(bundle.version),

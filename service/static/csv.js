@@ -14,6 +14,7 @@ const COLUMNS = [
   ["version", ({ answer }) => answer?.version],
   ["digest", ({ answer }) => answer?.digest],
   ["warning", ({ answer }) => answer?.warning],
+  ["remarks", ({ answer }) => answer?.remarks.join("; ")],
   ["error", ({ problem }) => problem],
 ];
 

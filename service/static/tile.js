@@ -9,6 +9,7 @@ import { NAMES, SIGNS, number, rankOf } from "./verdicts.js";
 
 const LOST = { absent: "", unread: "no preview" };
 const LOST_BELOW = { absent: "", unread: "" }; // where a heatmap lies over it
+const isHarmless = (remark) => remark.startsWith("the transparency"); // nothing of the picture is missing
 const drawn = new WeakMap(); // button → what it was built for
 
 /** A tile for an item; it shows nothing yet. */
@@ -89,7 +90,8 @@ function showJudgement(part, item, model) {
   const texts = [`${SIGNS[verdict]} ${NAMES[verdict]}${corrected(verdict, correction)}`];
   if (answer) {
     const rank = answer.warning ? "of another size or shape" : rankOf(answer.p_value, numCalibration);
-    texts.push(`score ${number(answer.score)}`, rank);
+    const part = answer.remarks.every(isHarmless) ? "" : "not all of the file was looked at; ";
+    texts.push(`score ${number(answer.score)}`, part + rank);
   }
   [...part.children].forEach((target, i) => showName(target, texts[i] ?? ""));
 }

@@ -17,6 +17,8 @@ from tests.bad_files import make_bad_files
 from tests.cli.calls import call, done, read_rows, refused
 from tests.digit_images import normals, others, write_images
 
+MNIST = Path(__file__).parents[2] / "models" / "mnist"
+
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
@@ -50,6 +52,21 @@ def test_csv_says_what_python_says(bigan_dir: Path, images: list[Path], tmp_path
     num_anomalous = sum(map(bool, scores.is_anomalous))
     assert 0 < num_anomalous < len(images)
     assert f"{len(images)} rows in {tmp_path / 'r.csv'}: {num_anomalous} anomalous, 0 without a score" in result.stdout
+
+
+def test_the_row_of_a_file_with_further_pages_says_that_nobody_looked_at_them(bigan_dir: Path, tmp_path: Path) -> None:
+    """Also with a model that does not know the sizes that calibrated; and the first such file is named."""
+    (tmp_path / "in").mkdir()
+    pages = [Image.fromarray(image) for image in normals()[:3]]
+    for name in ("b", "c"):
+        pages[0].save(tmp_path / "in" / f"{name}.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "in" / "a.tif")
+    told = "there are several pages or frames, of which only the first was read"
+    for model in (bigan_dir, MNIST):
+        result = done("score", model, tmp_path / "in", "--out", tmp_path / "r.csv", "--device", "cpu")
+        assert [row["warning"] for row in read_rows(tmp_path / "r.csv")] == ["", told, told]
+        named = f"2 of the images, such as {tmp_path / 'in' / 'b.tif'}: {told}"
+        assert named in " ".join(result.stderr.split())
 
 
 def test_all_three_formats_say_the_same(bigan_dir: Path, images: list[Path], tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_parameters_and_goldens_are_the_bundle_s(colour_dir: Path, onnx_folder: 
         "digest": bundle.digest,
         "preprocess": {"size": 16, "channels": 3, "resize": "crop", "scale": "auto", "range": 12, "region": None},
         "terms": bundle.manifest.terms,
-        "calibration_sizes": {"smallest": [8, 8], "largest": [8, 8]},
+        "calibration_sizes": {key: [8, 8] for key in ("smallest", "largest", "narrowest", "widest")},
     }
     with np.load(onnx_folder / "golden.npz") as golden:
         np.testing.assert_array_equal(golden["pixels"], bundle.contents.golden.pixels)

@@ -1,5 +1,6 @@
 """Kinds 1, 2, 3 and 17: pixels as the file declares them, whole or refused, and large where that is asked for."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,7 @@ def test_an_ignored_alpha_and_a_mixture_of_8_and_16_bits_are_said_once(tmp_path:
         Image.fromarray(np.dstack([grey, np.zeros_like(grey)])).save(path)
     said = train(tmp_path / "normal", tmp_path / "model")
     assert [warning for warning in said if "transparency" in warning] == [
-        "3 of the images: the transparency (alpha) is 0 everywhere, so it was ignored"
+        f"3 of the images, such as {paths[0]}: the transparency (alpha) is 0 everywhere, so it was ignored"
     ]
     assert [warning for warning in said if warning.startswith("17 of 20 images have 16 bits: ")]
     result = CliRunner().invoke(
@@ -143,7 +144,10 @@ def test_an_ignored_alpha_and_a_mixture_of_8_and_16_bits_are_said_once(tmp_path:
         ],
     )
     assert result.exit_code == 0
-    assert result.stderr.count("3 of the images: the transparency (alpha) is 0 everywhere") == 1
+    said_once = " ".join(result.stderr.split())
+    assert said_once.count(f"3 of the images, such as {paths[0]}: the transparency (alpha) is 0 everywhere") == 1
+    with (tmp_path / "rows.csv").open(newline="") as file:  # nothing of these pictures is missing
+        assert {row["warning"] for row in csv.DictReader(file)} == {""}
 
 
 def test_large_pictures_are_refused_and_read_where_that_is_asked_for(bigan_dir: Path, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """The detector: whatever holds an image gives its score, and one that fails gives its reason."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
+import pyarrow as pa
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
@@ -57,10 +59,13 @@ def test_files_of_which_one_page_was_read_are_counted(detector: Detector, tmp_pa
     pages, one = tmp_path / "pages.tif", tmp_path / "one.tif"
     told = "there are several pages or frames, of which only the first was read"
     scores = detector.score([one, pages, tmp_path / "none.tif", *[pages] * 600])
-    assert scores.remarks == [f"601 of the images: {told}"]
+    assert scores.remarks == [f"601 of the images, such as {pages}: {told}"]
+    assert scores.unseen == [None, told, None, *[told] * 600]
+    assert scores.warnings == [None] * 603
     assert_array_equal(scores.score[0], scores.score[1])
     for others_ in ([one], [], normals()[:2, None], first):
         assert detector.score(others_).remarks == []
+        assert set(detector.score(others_).unseen) <= {None}
 
 
 def test_one_image_needs_no_list(detector: Detector, tmp_path: Path) -> None:
@@ -242,6 +247,29 @@ def test_what_are_no_images_is_refused(detector: Detector, tmp_path: Path) -> No
         for images in wrong:
             with pytest.raises(UsageError, match=f"images are of {type(images).__name__}; expected a path"):
                 detector.score(images)
+
+
+@pytest.mark.parametrize("of", [dict, pa.table])
+def test_a_table_is_refused_with_what_to_give(detector: Detector, tmp_path: Path, of: Callable[[Any], Any]) -> None:
+    """Who goes through it gets the names of its columns, each of which would be a path."""
+    paths = [str(path) for path in write_images(tmp_path, normals()[:2])]
+    table = of({"path": paths})
+    with pytest.raises(UsageError, match=rf'images are of {type(table).__name__}; .*such as images\["path"\]'):
+        detector.score(table)
+
+
+def test_an_array_of_16_bits_is_told_how_it_is_read_as_a_file_is(detector: Detector, tmp_path: Path) -> None:
+    wide = normals()[0].astype(np.uint16) * 257
+    (error,) = detector.score([wide]).errors
+    assert (
+        error
+        == "image 0: its array has dtype uint16; expected uint8: PIL.Image.fromarray(array) is read as a 16-bit file is"
+    )
+    picture = PIL.Image.fromarray(wide)
+    picture.save(tmp_path / "wide.png")
+    both = detector.score([picture, tmp_path / "wide.png"])
+    assert both.errors == [None, None]
+    assert both.score[0] == both.score[1]
 
 
 @pytest.mark.parametrize("has_labels", [False, True])

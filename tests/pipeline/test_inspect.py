@@ -19,7 +19,7 @@ from anomaly.pipeline.inspect import inspect_bundle
 from anomaly.pipeline.train import TrainOptions, train_bundle
 from anomaly.report import curves, detectability, inspection
 from anomaly.report.curves import curves_png
-from anomaly.report.sheets import Sheet, to_tiles
+from anomaly.report.sheets import MIN_SIDE, Sheet, to_tiles
 from tests.bundle.records import make_record
 from tests.digit_images import digits, normals, others, write_images
 from tests.inference.engines import by_torch, engine_of
@@ -55,8 +55,7 @@ def picture(path: Path) -> np.ndarray:
 def tile(path: Path, sheet: Sheet, row: int, column: int) -> np.ndarray:
     """A tile as it stands in the file, at its own size."""
     x, y = sheet.corner(row, column)
-    step = sheet.side // sheet.tiles.shape[2]
-    return picture(path)[y : y + sheet.side : step, x : x + sheet.side : step]
+    return picture(path)[y : y + sheet.height : sheet.times, x : x + sheet.width : sheet.times]
 
 
 def test_walks_end_at_g_of_their_latents(bigan_dir: Path, tmp_path: Path, sheets: list[Sheet]) -> None:
@@ -107,8 +106,51 @@ def test_a_labelled_test_split_is_shown_half_and_half(bigan_dir: Path, tmp_path:
     assert words[:half] == ["0"] * half
     assert len(words) == 2 * half
     assert "0" not in words[half:]
+    assert len(set(words[half:])) == half  # of nine kinds, none is there twice
     assert sheets[2].breaks == (half,)
     assert summary.num_failed == 0
+
+
+def test_each_kind_is_shown_before_one_is_shown_often(bigan_dir: Path, tmp_path: Path, sheets: list[Sheet]) -> None:
+    write_images(tmp_path / "d" / "train" / "good", digits("train", "0")[:3])
+    for kind, start, num in (("a", 0, 40), ("b", 40, 1), ("c", 41, 2)):
+        write_images(tmp_path / "d" / "test" / kind, others()[start : start + num])
+    write_images(tmp_path / "d" / "test" / "good", normals()[:3])
+    inspect_bundle(bigan_dir, str(tmp_path / "d"), tmp_path / "out", device="cpu")
+    assert [word.text for word in sheets[2].above] == ["good"] * 3 + ["a"] * 3 + ["b"] + ["c"] * 2
+
+
+def test_line_scans_have_a_row_each_and_are_long(whole_places_dir: Path, tmp_path: Path, sheets: list[Sheet]) -> None:
+    for kind, value in (("good", 120), ("spot", 200)):
+        folder = tmp_path / "d" / "test" / kind
+        folder.mkdir(parents=True)
+        for number in range(2):
+            scan = np.full((32, 512), 120, np.uint8)
+            scan[:, 100 + number :] = value
+            Image.fromarray(scan).save(folder / f"{number}.png")
+    inspect_bundle(whole_places_dir, str(tmp_path / "d"), tmp_path / "out", device="cpu")
+    (sheet,) = sheets
+    assert sheet.tiles.shape == (
+        4,
+        2,
+        32,
+        512,
+        3,
+    )  # 16 times as wide as high: not 256 wide, as pictures are that are not
+    assert [word.text for word in sheet.above] == ["image x", "heatmap"]
+    assert [word.text.split("  ")[0] for word in sheet.left] == ["good"] * 2 + ["spot"] * 2
+    assert all("p = " in word.text for word in sheet.left)
+    np.testing.assert_array_equal(sheet.tiles[3, 0, :, [100, 101], 0], np.repeat([[120], [200]], 32, axis=1))
+
+
+def test_tall_pictures_have_a_column_each_and_room_for_words(
+    whole_places_dir: Path, tmp_path: Path, sheets: list[Sheet]
+) -> None:
+    (tmp_path / "good").mkdir()
+    for number in range(2):
+        Image.new("L", (32, 512), 120 + number).save(tmp_path / "good" / f"{number}.png")
+    inspect_bundle(whole_places_dir, str(tmp_path / "good"), tmp_path / "out", device="cpu")
+    assert sheets[0].tiles.shape == (2, 2, 512, MIN_SIDE, 3)
 
 
 def test_data_without_anomalies_shows_its_normals(bigan_dir: Path, tmp_path: Path, sheets: list[Sheet]) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from anomaly import load_detector
 from anomaly.bundle import load
 from anomaly.bundle.picture_sizes import PictureSizes
+from anomaly.config import Resize
 from anomaly.pipeline.calibrate import calibrate_bundle
 from anomaly.pipeline.evaluate import evaluate_bundle
 from anomaly.pipeline.score import columns_of, score_paths
@@ -65,19 +66,23 @@ def test_calibrating_on_other_sizes_keeps_them(whole_places_dir: Path, tmp_path:
 
 def test_models_of_squares_tell_of_pictures_that_they_enlarge(bigan_dir: Path) -> None:
     detector = load_detector(bigan_dir)
-    assert detector.bundle.manifest.data.calibration_sizes == PictureSizes(smallest=(8, 8), largest=(8, 8))
+    assert detector.bundle.manifest.data.calibration_sizes == PictureSizes.of([(8, 8)], Resize.PAD)
     assert "warning" in columns_of(detector)
     enlarged, as_it_is, shrunk = detector.score([np.zeros((side, side), np.uint8) for side in (5, 8, 28)]).warnings
     assert enlarged is not None
     assert "the picture is 5 × 5 pixels, and this model was calibrated on 8 × 8: enlarged to the model's" in enlarged
     assert (as_it_is, shrunk) == (None, None)
+    (other,) = detector.score([np.zeros((16, 8), np.uint8)]).warnings
+    assert "the picture is 8 × 16 pixels, which is another shape than those that calibrated this model have" in str(
+        other
+    )
 
 
 def test_models_that_did_not_keep_the_sizes_say_nothing_of_them() -> None:
     detector = load_detector(Path(__file__).parents[2] / "models" / "mnist")
     assert detector.bundle.manifest.data.calibration_sizes is None
     assert "sizes of those" not in detector.bundle.card
-    assert "warning" not in columns_of(detector)
+    assert columns_of(detector)["warning"] is str  # for what of a file was not looked at
     assert detector.score([np.zeros((5, 5), np.uint8)]).warnings == [None]
 
 

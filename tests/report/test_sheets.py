@@ -7,6 +7,7 @@ from PIL import Image
 from anomaly.report.heat import legend_bar
 from anomaly.report.plots import LIGHT
 from anomaly.report.sheets import (
+    GAP,
     LEGEND_HEIGHT,
     LEGEND_WIDTH,
     LINE_HEIGHT,
@@ -15,9 +16,9 @@ from anomaly.report.sheets import (
     TITLE_SIZE,
     Sheet,
     Text,
+    centred,
     heat_tiles,
     lines_of,
-    squares,
     to_tiles,
     whole,
 )
@@ -36,16 +37,26 @@ def drawn(sheet: Sheet) -> np.ndarray:
 def test_tiles_stand_at_their_corners_unchanged(sheet: Sheet) -> None:
     picture = drawn(sheet)
     assert picture.shape == (sheet.shape[1], sheet.shape[0], 3)
-    times = sheet.side // 8
+    times = sheet.times
     for row, column in np.ndindex(2, 3):
         x, y = sheet.corner(row, column)
-        tile = picture[y : y + sheet.side, x : x + sheet.side]
+        tile = picture[y : y + sheet.height, x : x + sheet.width]
         np.testing.assert_array_equal(tile, TILES[row, column].repeat(times, axis=0).repeat(times, axis=1))
 
 
 @pytest.mark.parametrize(("size", "side"), [(8, 96), (9, 99), (28, 112), (96, 96), (256, 256)])
 def test_sides_are_whole_multiples(size: int, side: int) -> None:
-    assert Sheet("t", np.zeros((1, 1, size, size, 3), np.uint8)).side == side >= MIN_SIDE
+    sheet = Sheet("t", np.zeros((1, 1, size, size, 3), np.uint8))
+    assert sheet.height == sheet.width == side >= MIN_SIDE
+
+
+def test_tiles_of_another_shape_take_no_room_of_squares() -> None:
+    sheet = Sheet("t", TILES[:, :, :3], below=[Text("b")] * 3)
+    assert (sheet.times, sheet.height, sheet.width) == (12, 36, 96)
+    picture = drawn(sheet)
+    x, y = sheet.corner(1, 2)
+    np.testing.assert_array_equal(picture[y : y + 36 : 12, x : x + 96 : 12], TILES[1, 2, :3])
+    assert y - sheet.corner(0, 2)[1] == 36 + GAP
 
 
 def test_a_sheet_is_as_wide_as_its_title() -> None:
@@ -56,7 +67,7 @@ def test_words_are_drawn_beside_tiles_only() -> None:
     plain, told = Sheet("t", TILES, below=[Text("")] * 3), Sheet("t", TILES, below=[Text("p = 1")] * 3)
     different = np.argwhere((drawn(plain) != drawn(told)).any(axis=2))
     assert len(different)
-    assert different[:, 0].min() >= told.corner(1, 0)[1] + told.side
+    assert different[:, 0].min() >= told.corner(1, 0)[1] + told.height
 
 
 @pytest.mark.parametrize(
@@ -84,7 +95,7 @@ def test_two_lines_above_stand_between_the_title_and_the_tiles() -> None:
     inked = np.argwhere((drawn(two) != drawn(unseen)).any(axis=2))
     assert MARGIN + TITLE_SIZE < inked[:, 0].min() < two.corner(0, 0)[1] - LINE_HEIGHT
     assert inked[:, 0].max() < two.corner(0, 0)[1]
-    left, right = two.corner(0, 1)[0], two.corner(0, 1)[0] + two.side
+    left, right = two.corner(0, 1)[0], two.corner(0, 1)[0] + two.width
     rows = inked[inked[:, 0] < two.corner(0, 0)[1] - LINE_HEIGHT]
     assert left <= rows[:, 1].min() < rows[:, 1].max() <= right
 
@@ -109,7 +120,7 @@ def test_a_small_hot_place_of_a_large_heatmap_is_drawn_on_its_tile() -> None:
     assert image.shape == (13, 256, 3)
     heat = np.zeros((300, 6000), np.float32)
     heat[140:142, 4500:4502] = 1
-    (tile,) = squares(heat_tiles([image], [heat]), 256)
+    (tile,) = centred(heat_tiles([image], [heat]), 256, 256)
     coloured = np.argwhere(np.ptp(tile.astype(int), axis=2) > 100)
     np.testing.assert_array_equal(coloured, [[(256 - 13) // 2 + 6, 192]])
 

@@ -92,7 +92,7 @@ async def never() -> None:
 
 
 def submission(tag: int) -> Submission:
-    read = partial(Picture, tagged(tag), height=8, width=8)
+    read = partial(Picture, tagged(tag), height=8, width=8, name="x")
     return Submission(f"{tag}.png", b"%d" % tag, read, lambda: 64, part=f"part {tag}", request_id="mine")
 
 

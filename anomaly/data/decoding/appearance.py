@@ -29,6 +29,11 @@ class Remark(StrEnum):
     FIRST_OF_SEVERAL = "there are several pages or frames, of which only the first was read"
     BANDS_IGNORED = "there are more bands than colour, such as near infrared, which were ignored"
 
+    @property
+    def leaves_unseen(self) -> bool:
+        """Whether the file holds pixels that nobody looked at, so that a defect may be there."""
+        return self is not Remark.ALPHA_IGNORED
+
 
 @dataclass(frozen=True)
 class Seen:

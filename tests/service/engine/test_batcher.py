@@ -63,7 +63,7 @@ def opened(device: Device) -> Device:
 
 
 def image(tag: int) -> Callable[[], Picture]:
-    return lambda: Picture(np.full((1, 2, 2), tag, np.uint8), height=2, width=2)
+    return lambda: Picture(np.full((1, 2, 2), tag, np.uint8), height=2, width=2, name="tag")
 
 
 def with_batcher(

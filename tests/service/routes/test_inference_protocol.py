@@ -53,7 +53,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
 
 def test_of_how_many_images_not_all_of_the_file_was_used_is_told(instance: Instance) -> None:
     parameters = infer(instance, pages(7, 8), png(9), pages(5, 6)).json()["parameters"]
-    told = "2 of the images: there are several pages or frames, of which only the first was read"
+    told = "2 of the images, such as image[0]: there are several pages or frames, of which only the first was read"
     assert parameters == {"digest": "digest of m/1", "alpha": 0.05, "remarks": told}
 
 

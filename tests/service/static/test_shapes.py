@@ -1,12 +1,14 @@
 """Pictures that are no squares: in their own shape, and the same place in image, closest normal and map."""
 
 import csv
+import io
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from anomaly import load_detector
@@ -153,8 +155,18 @@ def test_what_of_a_file_was_not_used_is_told_beside_the_image(address: str, cont
     page = context.new_page()
     page.goto(address)
     page.locator("#model:enabled").wait_for()
-    drop(page, {"pages.tif": pages(5, 6), "usual.png": picture(64, 64)})
-    finish(page, shown=2)
+    unseen = io.BytesIO()
+    Image.new("LA", (64, 64), (120, 0)).save(unseen, "png")
+    drop(page, {"pages.tif": pages(5, 6), "usual.png": picture(64, 64), "alpha.png": unseen.getvalue()})
+    finish(page, shown=3)
+    expect(tile(page, "pages.tif").locator(".rank")).to_contain_text("not all of the file was looked at; ")
+    for name in ("usual.png", "alpha.png"):  # of the second nothing is missing
+        expect(tile(page, name).locator(".rank")).not_to_contain_text("not all")
+    with page.expect_download() as download:
+        page.locator("#export").click()
+    rows = {row["name"]: row["remarks"] for row in csv.DictReader(download.value.path().read_text().splitlines())}
+    assert rows["pages.tif"] == "there are several pages or frames, of which only the first was read"
+    assert (rows["usual.png"], rows["alpha.png"][:16]) == ("", "the transparency")
     tile(page, "usual.png").locator("button").click()
     expect(page.locator("#viewer-facts")).not_to_contain_text("pages or frames")
     page.keyboard.press("Escape")
