@@ -155,8 +155,11 @@ def _runs(data_set: str, method: str, classes: Sequence[str], seeds: Sequence[in
             yield Run(data_set, method, normal, seed)
 
 
-def prepare(data_set: str, data: Path, out: Path) -> str:
-    """The DATA of the command line: MNIST's folder as it is, CIFAR-10 unpacked once, else a manifest."""
+def prepare(data_set: str, data: Path, out: Path, *, seed: int = 0) -> str:
+    """The DATA of the command line: MNIST's folder as it is, CIFAR-10 unpacked once, else a manifest.
+
+    `seed` draws its test normals.
+    """
     match data_set:
         case "mnist":
             return str(data / "mnist")
@@ -166,7 +169,7 @@ def prepare(data_set: str, data: Path, out: Path) -> str:
                 manifests.main([data_set, "--data", str(data), "--out", str(folder)])
             return str(folder)
         case _:
-            manifests.main([data_set, "--data", str(data), "--out", str(out)])
+            manifests.main([data_set, "--data", str(data), "--out", str(out), "--seed", str(seed)])
             return str(out / f"{data_set}.csv")
 
 

@@ -3,7 +3,7 @@
 import csv
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ class PartSet:
         num_train: so many normals train, drawn by a fixed seed; None for all.
         whole: height and width, where 256 pixels a side hide the defects: PatchCore's evidence has a row at this size.
         alpha: the false-alarm rate of the power that is measured; None where AUROC is.
+        draw: the seed that draws its test normals, where `benchmarks.manifests` writes it.
         has_parts: whether the manifest tells the part of each normal, so that whole parts are drawn and counted.
         more: options of `anomaly train` for the recipe from scratch, as docs/benchmarks.md has them.
         published: by networks pretrained on ImageNet, and from scratch, with their sources.
@@ -37,6 +38,7 @@ class PartSet:
     num_train: int | None = None
     whole: tuple[int, int] | None = None
     alpha: float | None = None
+    draw: int = 0
     has_parts: bool = False
     more: str = ""
     published: tuple[str, str] = ("", "")
@@ -75,11 +77,18 @@ SETS = {
     "boards": PartSet("Circuit boards, drawn by program", "boards", whole=(960, 1280)),
     "mosaics": PartSet("Mosaics of cells, faults of 4–8 pixels", "mosaics", whole=(896, 1200), alpha=0.01),
 }
+_APART = "tiles-apart"
+OTHER_DRAWS = {
+    f"{_APART}-{draw}": replace(SETS[_APART], title=f"{SETS[_APART].title}, draw {draw}", draw=draw)
+    for draw in range(1, 5)
+}
+"""How much the leading set's figures depend on which tiles are held out. Each draw is as good as draw 0."""
+ALL_SETS = SETS | OTHER_DRAWS
 
 
 def prepare_set(name: str, data: Path, cache: Path, *, quick: bool = False) -> Prepared:
     """Writes the set into `cache` if it is not there. `quick`: few pictures of it."""
-    chosen = SETS[name]
+    chosen = ALL_SETS[name]
     folder = cache / "data" / chosen.source
     if chosen.source in _WRITERS:
         folder = folder.with_name(f"{folder.name}-quick") if quick else folder
@@ -88,7 +97,7 @@ def prepare_set(name: str, data: Path, cache: Path, *, quick: bool = False) -> P
         return Prepared(str(folder / "tree"), str(calibrate) if calibrate.exists() else None)
     folder.parent.mkdir(parents=True, exist_ok=True)
     tree = data / chosen.source
-    source = str(tree) if (tree / "train").is_dir() else prepare(chosen.source, data, folder.parent)
+    source = str(tree) if (tree / "train").is_dir() else _written(chosen, data, folder.parent)
     if chosen.num_train is None and not quick:
         return Prepared(source)
     num_test = QUICK_IMAGES if quick else None
@@ -96,6 +105,10 @@ def prepare_set(name: str, data: Path, cache: Path, *, quick: bool = False) -> P
     return Prepared(
         str(_write_part(source, cache / "data" / f"{name}{'-quick' if quick else ''}.csv", num_train, num_test))
     )
+
+
+def _written(chosen: PartSet, data: Path, folder: Path) -> str:
+    return prepare(chosen.source, data, folder / f"draw-{chosen.draw}" if chosen.draw else folder, seed=chosen.draw)
 
 
 def _write_part(source: str, manifest: Path, num_train: int | None, num_test: int | None) -> Path:

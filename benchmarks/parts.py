@@ -39,7 +39,7 @@ from anomaly.data import Sample, open_dataset, preprocess, to_array
 from anomaly.evaluation import MarkedHeatmap, knn_scores, measure_pixels, pca_scores
 from anomaly.evaluation.metrics import image_metrics, rates_at
 from anomaly.pipeline.pixel_figures import read_masks
-from benchmarks.part_sets import SETS, Prepared, prepare_set
+from benchmarks.part_sets import ALL_SETS, SETS, Prepared, prepare_set
 from benchmarks.parts_tables import to_page
 from benchmarks.patchcore import (
     SIDE,
@@ -76,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         args.write.write_text(to_page(read_rows(args.results)), encoding="utf-8")
         return
     sets, methods = args.sets.split(","), args.only.split(",")
-    if unknown := sorted({*sets} - {*SETS} | {*methods} - {*BASELINES, *OURS}):
-        parser.error(f"there is no {', '.join(unknown)}; there are the sets {list(SETS)} and {[*BASELINES, *OURS]}")
+    if unknown := sorted({*sets} - {*ALL_SETS} | {*methods} - {*BASELINES, *OURS}):
+        parser.error(f"there is no {', '.join(unknown)}; there are the sets {list(ALL_SETS)} and {[*BASELINES, *OURS]}")
     if args.data is None:
         parser.error("give --data, the folder of the data sets, or set ANOMALY_DATA")
     if args.quick:
@@ -104,9 +104,9 @@ def runs(name: str, methods: Sequence[str], seeds: Sequence[int]) -> list[tuple[
     for method in methods:
         if method == "registration" and name != "boards":
             continue
-        if method == "patchcore-whole" and SETS[name].whole is None:
+        if method == "patchcore-whole" and ALL_SETS[name].whole is None:
             continue
-        if method == "by-place-measured" and SETS[name].whole is not None:
+        if method == "by-place-measured" and ALL_SETS[name].whole is not None:
             continue
         chosen += [(method, seed) for seed in (seeds if method in OURS else (0,))]
     return chosen
@@ -114,7 +114,7 @@ def runs(name: str, methods: Sequence[str], seeds: Sequence[int]) -> list[tuple[
 
 def measure_ours(name: str, method: str, seed: int, prepared: Prepared, models: Path, minutes: float) -> Row:
     """Train, calibrate where the set has its own normals for it, evaluate on the test split."""
-    out, chosen = models / f"{name}-{method}-{seed}", SETS[name]
+    out, chosen = models / f"{name}-{method}-{seed}", ALL_SETS[name]
     recipe = "large-parts" if method == "parts" and chosen.whole else method
     model, report = out / "model", out / "report"
     options = ["--recipe", recipe, "--max-minutes", f"{minutes:g}", "--seed", str(seed)]
@@ -137,7 +137,7 @@ def measure_ours(name: str, method: str, seed: int, prepared: Prepared, models: 
 
 def measure_baseline(name: str, method: str, prepared: Prepared, models: Path) -> Row:
     """The same figures of what is not trained. Where the set has normals to calibrate with, thresholds are of those."""
-    dataset, chosen = open_dataset(prepared.data), SETS[name]
+    dataset, chosen = open_dataset(prepared.data), ALL_SETS[name]
     normals, test = dataset.train_normals(), dataset.test()
     held_out = open_dataset(prepared.calibrate).train_normals() if prepared.calibrate else []
     found = _baseline_scores(method, normals, [*test, *held_out], chosen.whole, models)

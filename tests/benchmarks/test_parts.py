@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from anomaly.cli import app
 from anomaly.data import open_dataset
 from benchmarks import parts
-from benchmarks.part_sets import FEW, SETS, Prepared, prepare_set
+from benchmarks.part_sets import FEW, OTHER_DRAWS, SETS, Prepared, prepare_set
 from benchmarks.parts_tables import false_alarm_interval, shortfalls, to_page
 from benchmarks.rows import Row
 
@@ -181,20 +181,43 @@ def test_rows_that_are_there_are_not_measured_again(
     assert "there is no unknown" in capsys.readouterr().err
 
 
-def test_manifests_keep_masks(tmp_path: Path) -> None:
-    tiles = tmp_path / "data" / "magnetic-tile"
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 tiles, a picture each, and two with a crack and its mask."""
+    folder = tmp_path_factory.mktemp("tiles")
     for kind, num in (("MT_Free", 80), ("MT_Crack", 2)):
         for number in range(num):
-            file = tiles / kind / "Imgs" / f"exp1_num_{1000 * number}.jpg"
+            file = folder / "magnetic-tile" / kind / "Imgs" / f"exp1_num_{1000 * number}.jpg"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("L", (8, 8), number).save(file)
             if kind != "MT_Free":
                 Image.new("L", (8, 8), 255).save(file.with_suffix(".png"))
-    with Path(prepare_set("tiles-50", tmp_path / "data", tmp_path).data).open(newline="") as lines:
+    return folder
+
+
+def test_manifests_keep_masks(tiles: Path, tmp_path: Path) -> None:
+    with Path(prepare_set("tiles-50", tiles, tmp_path).data).open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     masks = [row["mask"] for row in rows if row["label"] == "anomalous"]
     assert len(masks) == 2
     assert all(Path(mask).exists() for mask in masks)
+
+
+def test_each_draw_holds_out_other_tiles(tiles: Path, tmp_path: Path) -> None:
+    draws = [open_dataset(prepare_set(name, tiles, tmp_path).data) for name in ("tiles-apart", *OTHER_DRAWS)]
+    normals = [{Path(each.path).name for each in draw.test() if each.label == "normal"} for draw in draws]
+    assert len({frozenset(names) for names in normals}) == len(draws) == 5
+    assert {len(names) for names in normals} == {16}
+    again = open_dataset(prepare_set("tiles-apart", tiles, tmp_path).data)
+    assert {Path(each.path).name for each in again.test() if each.label == "normal"} == normals[0]
+
+
+def test_the_page_has_the_mean_over_draws_of_one_training_each() -> None:
+    page = to_page([*ROWS, row_of("tiles-apart-1", "parts", auroc=0.84), row_of("tiles-apart-1", "pca", auroc=0.585)])
+    assert "| 0 | **90.0** / 80.0 / 75.0 | – | – | 56.5 | – |" in page
+    assert "| 1 | **84.0** | – | – | 58.5 | – |" in page
+    assert "| mean ± deviation | **87.0** ± 4.2 / 80.0 / 75.0 | – | – | 57.5 ± 1.4 | – |" in page
+    assert "other tiles held out" not in to_page(ROWS)
 
 
 def figures_of_parts(page: str, columns: Sequence[str]) -> dict[str, list[str]]:
