@@ -15,9 +15,10 @@ from typing import Any, Self
 
 from anomaly.data import Limits, Named
 from anomaly.data.decoding.limits import too_many_bytes
+from anomaly.data.files.listing import is_image_name
 from anomaly.data.files.outputs import is_marked, is_output_name
 from anomaly.data.masks.finding import masks_in_folder
-from anomaly.distributed.shards import Shard, ShardKind, folder_files, is_image
+from anomaly.distributed.shards import Shard, ShardKind, folder_files
 from anomaly.distributed.storage import Entry, system_reason
 from anomaly.errors import DataError, ImageError, first_line
 
@@ -67,7 +68,7 @@ def _in_tar(shard: Shard, limits: Limits) -> Iterator[Named]:
     ):
         for member in archive:
             archive.members = []  # type: ignore[attr-defined]  # or it would keep the headers of all
-            if not member.isreg() or not is_image(member.name):
+            if not member.isreg() or not is_image_name(member.name):
                 continue
             name = f"{shard.name}/{member.name}"
             if member.size > limits.max_bytes:
