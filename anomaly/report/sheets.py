@@ -4,7 +4,6 @@ Shapes: tiles (rows, columns, size, size, 3) of 8 bits. Every pixel of a tile is
 that what the model made can be counted.
 """
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from anomaly.data import png_bytes
 from anomaly.report.fonts import BOLD, font_for
 from anomaly.report.heat import LEGEND, Rgb, fitted, legend_bar, overlay
 from anomaly.report.plots import LIGHT
@@ -101,9 +101,7 @@ class Sheet:
         self._draw_words(pen)
         if self.legend:
             self._draw_legend(picture, pen)
-        stream = io.BytesIO()
-        picture.save(stream, "png", optimize=True)
-        return stream.getvalue()
+        return png_bytes(picture, optimize=True)
 
     def _draw_words(self, pen: ImageDraw.ImageDraw) -> None:
         half = self.side // 2
