@@ -31,7 +31,7 @@ class ImageMetrics:
     """Measures over a test split that need no threshold, and how many images stand behind them."""
 
     auroc: float
-    auroc_ci95: tuple[float, float]
+    auroc_ci95: Interval
     average_precision: float
     fpr_at_95_tpr: float
     num_normal: int

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from anomaly.calibration import is_above
+from anomaly.evaluation.intervals import Interval
 from anomaly.evaluation.metrics import (
     ImageMetrics,
     auroc,
@@ -32,7 +33,7 @@ class Rival:
     """A plain baseline: its AUROC, and the 95% interval of the detector's minus it, on the same images."""
 
     auroc: float
-    lead_ci95: tuple[float, float]
+    lead_ci95: Interval
 
     @property
     def is_better(self) -> bool:
@@ -56,7 +57,7 @@ class Summary:
     fpr_at_threshold: float | None
     tpr_at_threshold: float | None
     auroc_by_kind: dict[str, float]
-    ci95_by_kind: dict[str, tuple[float, float]]
+    ci95_by_kind: dict[str, Interval]
     num_by_kind: dict[str, int]
     auroc_by_term: dict[str, float]
     rivals: dict[str, Rival]

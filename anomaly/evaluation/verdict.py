@@ -13,6 +13,7 @@ import numpy as np
 from anomaly.calibration import false_alarms_by_chance, is_above, num_allowed, num_needed
 from anomaly.counted import counted, percent, percent_as_given
 from anomaly.evaluation.contradictions import TermFound, better_term, passed_outliers, shifted_term
+from anomaly.evaluation.intervals import Interval
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Standing, Summary
 
@@ -194,7 +195,7 @@ def kinds_sentence(summary: Summary) -> str | None:
     )
 
 
-def _span(interval: tuple[float, float]) -> str:
+def _span(interval: Interval) -> str:
     return f"{percent(interval[0])} to {percent(interval[1])}"
 
 

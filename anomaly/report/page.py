@@ -5,6 +5,7 @@ from functools import partial
 
 from anomaly.calibration import is_above
 from anomaly.evaluation.contradictions import outlying_term
+from anomaly.evaluation.intervals import Interval
 from anomaly.evaluation.results import Evaluation, Example
 from anomaly.evaluation.summary import Summary
 from anomaly.evaluation.verdict import BASELINE_NAMES, NO_KIND, verdict_lines
@@ -24,7 +25,7 @@ class Bar:
     auroc: float
     is_marked: bool = False
     num_images: int = 0
-    interval: tuple[float, float] | None = None
+    interval: Interval | None = None
 
 
 @dataclass(frozen=True)
