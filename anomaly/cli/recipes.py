@@ -140,7 +140,7 @@ def recipes_try(
         f"{parts}, as they are and spoilt: with drawn defects, or a part of them misplaced"
     )
     say(*map(_told, summary.contests), on=out)
-    if any(trial.is_cut_short for trial in summary.trials):
+    if any(trial.figures is not None and trial.figures.is_cut_short for trial in summary.trials):
         out.print("* cut short by --minutes, so it may be better than told here")
     if summary.best is None:
         raise typer.Exit(1)
@@ -170,16 +170,17 @@ def _told(contest: "Contest") -> str:
 
 
 def _cells(trial: "Trial") -> list[str]:
-    if trial.auroc is None or trial.interval is None:
+    figures = trial.figures
+    if figures is None:
         return ["–"] * 6
-    low, high = trial.interval
+    low, high = figures.interval
     return [
-        percent(trial.auroc),
+        percent(figures.auroc),
         f"{percent(low)} to {percent(high)}",
-        percent(trial.drawn),
-        percent(trial.moved),
-        f"{trial.train_s:.0f} s{'*' * trial.is_cut_short}",
-        f"{trial.score_ms:.1f} ms",
+        percent(figures.drawn),
+        percent(figures.moved),
+        f"{figures.train_s:.0f} s{'*' * figures.is_cut_short}",
+        f"{figures.score_ms:.1f} ms",
     ]
 
 
