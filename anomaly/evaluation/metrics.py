@@ -66,10 +66,8 @@ def auroc(scores: ScoreArray, labels: Labels) -> float:
 
 def lead_over(scores: ScoreArray, others: ScoreArray, labels: Labels, parts: Sequence[str] | None = None) -> Interval:
     """The 95% interval of the AUROC of `scores` minus that of `others`, of the same images."""
-    aurocs, placed = (
-        (auroc(scores, labels), auroc(others, labels)),
-        (placements(scores, labels), placements(others, labels)),
-    )
+    aurocs = auroc(scores, labels), auroc(others, labels)
+    placed = placements(scores, labels), placements(others, labels)
     return lead_interval(aurocs, placed, labels, parts)
 
 
