@@ -115,3 +115,8 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"it is no text in {error.encoding.upper()}"
     return getattr(error, "strerror", None) or str(error)
+
+
+def first_line(error: BaseException) -> str:
+    """An error's text without what libraries write below its first line, such as a trace or a statement."""
+    return str(error).strip().partition("\n")[0]

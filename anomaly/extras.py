@@ -11,8 +11,10 @@ WITH_TORCH = ("torch", "onnx", "onnxscript", "onnxruntime")
 """What the extra `torch` brings: networks are trained by the first, and a bundle's graph is made by all of them."""
 
 
-def require(what: str, extra: str, *libraries: str) -> None:
+def require(what: str, extra: str, *libraries: str, instead: str = "") -> None:
     """Call this before any work for which the libraries are needed; `what` begins the message.
+
+    `instead` is what else a user can do, in the imperative.
 
     Raises:
         UsageError: one of them is not installed.
@@ -21,7 +23,8 @@ def require(what: str, extra: str, *libraries: str) -> None:
         try:
             import_onnxruntime() if library == "onnxruntime" else import_module(library)
         except ImportError as error:
-            raise UsageError(f"{what} needs {library}: pip install 'anomaly[{extra}]'") from error
+            otherwise = f", or {instead}" if instead else ""
+            raise UsageError(f"{what} needs {library}: pip install 'anomaly[{extra}]'{otherwise}") from error
 
 
 def is_installed(library: str) -> bool:

@@ -279,10 +279,10 @@ def _sentence(error: Exception) -> str:
         told = [f"{'.'.join(map(str, e['loc']))}{_value_of(e)}: {in_words(e)}" for e in found[:MAX_MISTAKES]]
         return "; ".join([*told, f"and {len(found) - len(told)} more"] if len(found) > len(told) else told)
     if isinstance(error, HTTPException):
+        methods = (error.headers or {}).get("Allow")
+        others = f", but to {methods}" if methods else ""
         return {
             404: "There is nothing at this address; GET /docs lists what there is.",
-            405: "This address does not answer to this method"
-            + "".join(f", but to {methods}" for methods in [(error.headers or {}).get("Allow")] if methods)
-            + "; GET /docs lists what there is.",
+            405: f"This address does not answer to this method{others}; GET /docs lists what there is.",
         }.get(error.status_code, str(error.detail))
     return str(error)

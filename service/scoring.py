@@ -163,9 +163,9 @@ class Scoring:
         reads = [each.read for each in submissions]
         abandon = partial(abandoning, deadline=reservation.deadline, disconnected=disconnected)
         if check:
-            drawn = [self._batcher.draw(read) for read in reads]
-            with abandon(drawn):
-                pictures = [await _outcome(picture) for picture in drawn]
+            decoded = [self._batcher.in_decoder(read) for read in reads]
+            with abandon(decoded):
+                pictures = [await _outcome(picture) for picture in decoded]
             _end_if_one(pictures, ends_request)
             check([picture for picture in pictures if isinstance(picture, Picture)])
             reads = [partial(_again, picture) for picture in pictures]

@@ -177,7 +177,7 @@ def read_settings(**given: Any) -> Settings:
     is nearly called as a setting, such as ANOMALY_KEY. Raises UsageError with one sentence for each mistake.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
-    variables = {f"ANOMALY_{name.upper()}" for name in Settings.model_fields.keys() - chosen}
+    variables = {variable_of(name) for name in Settings.model_fields.keys() - chosen}
     empty = sorted(name for name, value in os.environ.items() if name.upper() in variables and not value.strip())
     if empty:
         raise UsageError(
@@ -193,9 +193,14 @@ def read_settings(**given: Any) -> Settings:
         raise UsageError("; ".join(map(_explain, mistakes_of(error)))) from None
 
 
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"{PREFIX}{name.upper()}"
+
+
 def foreign_variables() -> dict[str, str | None]:
     """The variables that begin as settings do and are none, each with the setting that it is nearly called as."""
-    settings = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    settings = [variable_of(name) for name in Settings.model_fields]
     names = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in settings)
     short = [setting.removeprefix(PREFIX) for setting in settings]
     near = {name: get_close_matches(name.upper().removeprefix(PREFIX), short, n=1, cutoff=NEAR) for name in names}
@@ -241,4 +246,4 @@ def _explain(mistake: Mistake) -> str:
     name, message, given = mistake
     if name in ("alpha", "drift_rate"):
         message = f"it is a share between 0 and 1: {AS_SHARE}; got {shown(given)}"
-    return f"{name} (or ANOMALY_{name.upper()}): {message}" if name else message
+    return f"{name} (or {variable_of(name)}): {message}" if name else message

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from anomaly import errors
-from anomaly.errors import AnomalyError, reason_of
+from anomaly.errors import AnomalyError, first_line, reason_of
 from tests.cli.calls import refused
 
 TREE = errors.__doc__ or ""
@@ -49,6 +49,12 @@ def test_every_error_can_be_caught_as_one_and_shows_its_text_as_it_is(error: typ
 )
 def test_of_the_system_s_errors_its_words_are_said(error: Exception, expected: str) -> None:
     assert reason_of(error) == expected
+
+
+@pytest.mark.parametrize("text", ["it failed", "it failed\nat line 3", "\n  it failed\n[SQL: SELECT 1]\n"])
+def test_of_a_library_s_error_its_first_line_is_said(text: str) -> None:
+    assert first_line(RuntimeError(text)) == "it failed"
+    assert first_line(RuntimeError()) == ""
 
 
 def test_no_message_has_the_system_s_number_nor_the_path_twice(tmp_path: Path) -> None:

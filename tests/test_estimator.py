@@ -165,7 +165,7 @@ def test_training_is_that_of_the_command_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:there are .* normal images to train on")
-def test_colour_and_several_sizes(tmp_path: Path) -> None:
+def test_colour_and_several_sizes() -> None:
     rng = np.random.default_rng(0)
     colour = rng.integers(0, 256, (24, 9, 8, 3), np.uint8)
     estimator = tiny("training.steps=1", alpha=0.3).fit(colour)
@@ -260,7 +260,7 @@ def test_before_fit_there_is_nothing(tmp_path: Path) -> None:
         GanDetector("digitz").fit(normals())
 
 
-def test_seeds(fitted: GanDetector) -> None:
+def test_seeds() -> None:
     def score(seed: Any) -> NDArray[np.float64]:
         estimator = tiny("training.steps=5", random_state=seed).fit(digits("train", "0"))
         return np.asarray(estimator.score_samples(others()[:5]))

@@ -25,7 +25,7 @@ from anomaly.bundle.layout import CARD, MANIFEST, SUMS, BundleRef, check_name_di
 from anomaly.bundle.manifest import SCHEMA_VERSION, Manifest
 from anomaly.bundle.sums import corrupt, read_verified, schema_of, sums
 from anomaly.config.mistakes import mistakes_of
-from anomaly.errors import BundleError, CorruptBundleError
+from anomaly.errors import BundleError, CorruptBundleError, first_line
 from anomaly.files import storing, to_text
 
 
@@ -162,7 +162,7 @@ def _reason(error: Exception) -> str:
         return str(mistakes_of(error)[0])
     if isinstance(error, KeyError):
         return f"{error} is missing"
-    return str(error).partition("\n")[0]
+    return first_line(error)
 
 
 def _left_out_csv(left_out: Sequence[tuple[str, str]]) -> bytes:

@@ -3,7 +3,7 @@
 from anomaly.bundle.detectability import markdown_table, why_not_measured
 from anomaly.bundle.manifest import DataRecord, Manifest
 from anomaly.calibration import Calibration
-from anomaly.config import Architecture, NetworkConfig, Place, PreprocessConfig, Recipe, Resize
+from anomaly.config import Architecture, Method, NetworkConfig, Place, PreprocessConfig, Recipe, Resize
 from anomaly.config.places import NOTICE
 from anomaly.config.region import region_note
 from anomaly.counted import counted
@@ -11,12 +11,12 @@ from anomaly.defaults import ALPHA
 from anomaly.sizes import range_text
 
 _TITLES = {
-    "bigan": "BiGAN: an encoder finds the latent",
-    "anogan": "AnoGAN: a gradient search finds the latent",
-    "f-anogan": "f-AnoGAN: an encoder, learnt after the game, finds the latent",
-    "alad": "ALAD: an encoder finds the latent, and discriminators of cycles judge it",
-    "autoencoder": "Autoencoder: an encoder finds the latent, and no game is played",
-    "features": "Places are compared with those of normal images, on the maps of a pretrained network",
+    Method.BIGAN: "BiGAN: an encoder finds the latent",
+    Method.ANOGAN: "AnoGAN: a gradient search finds the latent",
+    Method.F_ANOGAN: "f-AnoGAN: an encoder, learnt after the game, finds the latent",
+    Method.ALAD: "ALAD: an encoder finds the latent, and discriminators of cycles judge it",
+    Method.AUTOENCODER: "Autoencoder: an encoder finds the latent, and no game is played",
+    Method.FEATURES: "Places are compared with those of normal images, on the maps of a pretrained network",
 }
 
 

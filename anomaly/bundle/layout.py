@@ -37,6 +37,11 @@ class BundleRef:
     path: Path
 
     @property
+    def name_directory(self) -> Path:
+        """Where further versions of it go."""
+        return self.path.resolve().parent
+
+    @property
     def left_out(self) -> Path:
         """The file beside it that names what could not be read when it was made; it is there if there was such."""
         return self.path.with_name(f"{self.version}.left_out.csv")

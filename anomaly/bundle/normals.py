@@ -39,9 +39,8 @@ class NormalRecord:
     def of(cls, keys: Keys, sets: NDArray[np.uint8], parts: Keys | None = None) -> "NormalRecord":
         """From keys in any order; without `parts` none is known.
 
-        An image that occurs twice counts for the first of its sets, in their order.
-
-        UNKNOWN comes last: a copy, which was left out of the sets, is the image that it is a copy of.
+        An image that occurs twice counts for the first of its sets, in their order. UNKNOWN comes last: a copy, which
+        was left out of the sets, is the image that it is a copy of.
         """
         order = np.lexsort((np.where(sets == NormalSet.UNKNOWN, len(NormalSet), sets), keys))
         parts = np.zeros(len(keys), np.uint64) if parts is None else parts[order]

@@ -150,9 +150,7 @@ def check_alpha(alpha: object) -> float:
     Raises:
         UsageError: it is no number inside (0, 1).
     """
-    if not isinstance(alpha, Real) or not 0.0 < float(alpha) < 1.0:
-        raise UsageError(f"alpha is the false-alarm rate and lies between 0 and 1: {AS_SHARE}; got {alpha!r}")
-    return float(alpha)
+    return _check_share(alpha, "alpha is the false-alarm rate")
 
 
 def check_fdr(fdr: object) -> float | None:
@@ -161,13 +159,13 @@ def check_fdr(fdr: object) -> float | None:
     Raises:
         UsageError: it is no number inside (0, 1).
     """
-    if fdr is None:
-        return None
-    if not isinstance(fdr, Real) or not 0.0 < float(fdr) < 1.0:
-        raise UsageError(
-            f"fdr is the share of false alarms among the flagged and lies between 0 and 1: {AS_SHARE}; got {fdr!r}"
-        )
-    return float(fdr)
+    return None if fdr is None else _check_share(fdr, "fdr is the share of false alarms among the flagged")
+
+
+def _check_share(value: object, what: str) -> float:
+    if not isinstance(value, Real) or not 0.0 < float(value) < 1.0:
+        raise UsageError(f"{what} and lies between 0 and 1: {AS_SHARE}; got {value!r}")
+    return float(value)
 
 
 def reject_fdr(p_values: FloatArray, q: float) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, Fdr, MaxPixels, err, out, usage
+from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, Fdr, MaxPixels, err, out, say, usage
 from anomaly.cli.progress import ArchiveBar
 from anomaly.counted import counted
 from anomaly.errors import UsageError
@@ -95,18 +95,14 @@ def _score(options: "ArchiveOptions") -> None:
             err.print("stopped; the results of whole shards are kept, and the same command goes on from there")
             raise
     tally = summary.tally
-    for sentence in summary.shortages:
-        err.print(escape(sentence))
-    for name, reason in tally.failed.items():
-        err.print(escape(reason if reason.startswith(name) else f"{name}: {reason}"))
-    for kind, num in tally.errors.most_common():
-        err.print(escape(f"{num:,} × {kind}"))
+    say(*summary.shortages)
+    say(*(reason if reason.startswith(name) else f"{name}: {reason}" for name, reason in tally.failed.items()))
+    say(*(f"{num:,} × {kind}" for kind, num in tally.errors.most_common()))
     if tally.num_left_out:
         err.print(
             f"left out of folders: {counted(tally.num_left_out, 'mask or drawn picture', 'masks or drawn pictures')}"
         )
-    for sentence in (*tally.remarks.sentences(), *summary.others.sentences(options.out)):
-        err.print(escape(sentence))
+    say(*tally.remarks.sentences(), *summary.others.sentences(options.out))
     num_done = tally.num_shards - tally.num_shards_failed
     before = f", {tally.num_rows - tally.num_scored:,} of them before" if tally.num_scored < tally.num_rows else ""
     out.print(
@@ -127,8 +123,7 @@ def _tell_status(destination: str) -> None:
     out.print(f"{found.num_done:,} of {found.num_shards:,} shards of {escape(found.source)} are done")
     if found.num_outdated:
         out.print(f"{found.num_outdated:,} have results of another model, other options or an older input")
-    for sentence in found.others.sentences(destination):
-        out.print(escape(sentence))
+    say(*found.others.sentences(destination), on=out)
     if found.manifest is None:
         out.print("the run has not ended: there is no _manifest.json; run the same command to go on")
         return

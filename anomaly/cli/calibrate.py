@@ -18,7 +18,9 @@ from anomaly.cli.console import (
     made_it,
     names,
     out,
+    say,
     usage,
+    warn,
 )
 from anomaly.cli.data import say_data
 from anomaly.cli.progress import CountingBar
@@ -54,8 +56,7 @@ def calibrate(
                 watch=ReadingWatch(say_data, bar.start, bar.advance),
             )
     bundle, calibration = summary.bundle, summary.bundle.contents.calibration
-    for remark in summary.remarks:
-        err.print(escape(remark))
+    say(*summary.remarks)
     if summary.num_seen:
         err.print(made_it(summary.num_seen))
     if summary.num_copies:
@@ -86,7 +87,7 @@ def calibrate(
             f"{summary.old.ref.path} with more normal images"
         )
     for warning in warnings:
-        err.print(f"[bold yellow]warning:[/] {escape(warning)}.")
+        warn(f"{warning}.")
     if warnings:
         err.print(
             f"To go back, delete the folder {escape(str(bundle.ref.path))}: then the version before it is current, as "

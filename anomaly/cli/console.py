@@ -126,10 +126,20 @@ def whole_column(name: str) -> Column:
     return Column(name, overflow="fold")
 
 
+def say(*sentences: str, on: Console = err) -> None:
+    """Print each in a line of its own as it is: what looks like rich's markup is a user's, as in a file's name."""
+    for sentence in sentences:
+        on.print(escape(sentence))
+
+
+def warn(warning: str, on: Console = err) -> None:
+    """Print a warning, and that it is one."""
+    on.print(f"[bold yellow]warning:[/] {escape(warning)}")
+
+
 def say_reasons(reasons: Sequence[str], num: int, where: str) -> None:
     """The first reasons of `num` on standard error, and `where` the others are."""
-    for reason in reasons[:MAX_REASONS]:
-        err.print(escape(reason))
+    say(*reasons[:MAX_REASONS])
     if num > MAX_REASONS:
         err.print(f"and {num - MAX_REASONS:,} more: {escape(where)}")
 
@@ -160,7 +170,11 @@ def names(comma_separated: str) -> tuple[str, ...]:
     return found
 
 
+def unread(num_files: int) -> str:
+    """How many files could not be read and were, as what follows says, left out."""
+    return counted(num_files, "file could not be read and was", "files could not be read and were")
+
+
 def left_out(num_files: int, bundle: "Bundle") -> str:
     """The sentence about files that could not be read when a bundle was made, and where they are named."""
-    could = counted(num_files, "file could not be read and was", "files could not be read and were")
-    return f"{could} left out; {escape(str(bundle.ref.left_out))} says which and why"
+    return f"{unread(num_files)} left out; {escape(str(bundle.ref.left_out))} says which and why"

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.markup import escape
-
-from anomaly.cli.console import Data, Groups, Normal, err, names, out, usage
+from anomaly.cli.console import Data, Groups, Normal, names, out, say, usage
 
 
 def data(data: Data, normal: Normal = "", groups: Groups = "") -> None:
@@ -19,14 +17,12 @@ def data(data: Data, normal: Normal = "", groups: Groups = "") -> None:
         sentences = describe(dataset)
         if shortage := shortage_of_normals(dataset):
             sentences.append(shortage)
-    for sentence in sentences:
-        out.print(escape(sentence))
+    say(*sentences, on=out)
     with usage():  # after the others: pictures of 16 bits are decoded for it
         if beyond := few_beyond(peaks_of(dataset.known_normals(), DEFAULT_LIMITS)):
-            out.print(escape(str(beyond)))
+            say(str(beyond), on=out)
 
 
 def say_data(sentences: Sequence[str]) -> None:
     """Say on standard error what the data were taken for, before the work begins; each line begins with `data:`."""
-    for sentence in sentences:
-        err.print(f"data: {escape(sentence)}")
+    say(*(f"data: {sentence}" for sentence in sentences))

@@ -22,6 +22,7 @@ from anomaly.cli.console import (
     made_it,
     names,
     out,
+    say,
     say_reasons,
     usage,
     whole_column,
@@ -64,8 +65,7 @@ def evaluate(
                 max_pixels=max_pixels,
                 watch=ReadingWatch(say_data, bar.start, bar.advance),
             )
-    for remark in summary.remarks:
-        err.print(escape(remark))
+    say(*summary.remarks)
     if summary.num_seen:
         err.print(made_it(summary.num_seen))
     table = Table(whole_column(""), "", box=None, show_header=False)
@@ -79,7 +79,6 @@ def evaluate(
     if summary.num_masks_failed:
         err.print(f"the masks of {counted(summary.num_masks_failed, 'image')} cannot be used:")
         say_reasons(summary.mask_failures, summary.num_masks_failed, "metrics.json says why")
-    for sentence in summary.verdict:
-        out.print(escape(sentence))
+    say(*summary.verdict, on=out)
     if summary.num_failed or summary.num_masks_failed:
         raise typer.Exit(1)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from anomaly.cli.console import (
     MAX_PIXELS,
@@ -16,11 +15,12 @@ from anomaly.cli.console import (
     names,
     needs_torch,
     out,
+    say,
     say_reasons,
+    unread,
     usage,
 )
 from anomaly.cli.progress import CountingBar
-from anomaly.counted import counted
 
 
 def inspect(
@@ -58,14 +58,9 @@ def inspect(
                 on_reading=bar.start,
                 on_image=bar.advance,
             )
-    for path in summary.paths:
-        out.print(escape(str(path)))
-    for remark in summary.remarks:
-        err.print(escape(remark))
+    say(*map(str, summary.paths), on=out)
+    say(*summary.remarks)
     if summary.num_failed:
-        err.print(
-            f"{counted(summary.num_failed, 'file could not be read and was', 'files could not be read and were')} "
-            "left out:"
-        )
+        say(f"{unread(summary.num_failed)} left out:")
         say_reasons(summary.failures, summary.num_failed, "anomaly score says why")
         raise typer.Exit(1)

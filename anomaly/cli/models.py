@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import ALPHA, Device, Engine, Model, err, needs_torch, out, usage
+from anomaly.cli.console import ALPHA, Device, Engine, Model, needs_torch, out, say, usage, warn
 from anomaly.counted import counted
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ def models_list(
     with usage():
         from anomaly.bundle import list_bundles, wrong_level
 
-        refs = list_bundles(models, warn=lambda warning: err.print(f"[bold yellow]warning:[/] {escape(warning)}"))
+        refs = list_bundles(models, warn=warn)
     current = {ref.name: ref.version for ref in refs}
     for ref in refs:
         mark = "  (current)" if current[ref.name] == ref.version else ""
         out.print(f"{escape(ref.name)}/{ref.version}{mark}  {escape(_facts(ref))}")
     if not refs:
-        err.print(escape(wrong_level(models) or f"no bundles under {models}; make one with `anomaly train`"))
+        say(wrong_level(models) or f"no bundles under {models}; make one with `anomaly train`")
 
 
 def _facts(ref: "BundleRef") -> str:

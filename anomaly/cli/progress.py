@@ -10,6 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Column
 from rich.text import Text
 
+from anomaly.cli.console import warn
+
 if TYPE_CHECKING:
     from anomaly.distributed.tally import Tally
     from anomaly.recipes import Resolved
@@ -117,7 +119,7 @@ class TrainingBar(CountingBar):
 
     def warn(self, warning: str) -> None:
         """A line above the bar, and in a log file."""
-        self._console.print(f"[bold yellow]warning:[/] {escape(warning)}")
+        warn(warning, on=self._console)
 
     def calibrating(self) -> None:
         """Training is over."""

@@ -19,6 +19,7 @@ from anomaly.cli.console import (
     names,
     needs_torch,
     out,
+    say,
     usage,
     whole_column,
 )
@@ -132,16 +133,14 @@ def recipes_try(
     out.print(table)
     for trial in summary.trials:
         if trial.failure:
-            out.print(f"{escape(trial.name)} cannot be tried: {escape(trial.failure)}", soft_wrap=True)
+            say(f"{trial.name} cannot be tried: {trial.failure}", on=out)
     parts = "" if summary.num_parts is None else f" of {counted(summary.num_parts, 'part')}"
     out.print(
         f"trained on {counted(summary.num_learnt, 'normal image')}; judged on {summary.num_judged:,} others"
-        f"{parts}, as they are and spoilt: with drawn defects, or a part of them misplaced",
-        soft_wrap=True,
+        f"{parts}, as they are and spoilt: with drawn defects, or a part of them misplaced"
     )
-    for contest in summary.contests:
-        out.print(escape(_told(contest)), soft_wrap=True)
-    if any(trial.is_cut_short for trial in summary.trials):
+    say(*map(_told, summary.contests), on=out)
+    if any(trial.figures is not None and trial.figures.is_cut_short for trial in summary.trials):
         out.print("* cut short by --minutes, so it may be better than told here")
     if summary.best is None:
         raise typer.Exit(1)
@@ -150,7 +149,7 @@ def recipes_try(
     given["--max-pixels"] = "" if max_pixels == MAX_PIXELS else str(max_pixels)
     more = [word for option, value in given.items() if value for word in (option, value)]
     command = shlex.join(["anomaly", "train", data, "--recipe", best, *more, "--out", "models/NAME"])
-    out.print(f"choose {escape(best)}: {escape(command)}", soft_wrap=True)
+    say(f"choose {best}: {command}", on=out)
 
 
 def _told(contest: "Contest") -> str:
@@ -171,16 +170,17 @@ def _told(contest: "Contest") -> str:
 
 
 def _cells(trial: "Trial") -> list[str]:
-    if trial.auroc is None or trial.interval is None:
+    figures = trial.figures
+    if figures is None:
         return ["–"] * 6
-    low, high = trial.interval
+    low, high = figures.interval
     return [
-        percent(trial.auroc),
+        percent(figures.auroc),
         f"{percent(low)} to {percent(high)}",
-        percent(trial.drawn),
-        percent(trial.moved),
-        f"{trial.train_s:.0f} s{'*' * trial.is_cut_short}",
-        f"{trial.score_ms:.1f} ms",
+        percent(figures.drawn),
+        percent(figures.moved),
+        f"{figures.train_s:.0f} s{'*' * figures.is_cut_short}",
+        f"{figures.score_ms:.1f} ms",
     ]
 
 

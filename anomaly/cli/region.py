@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import MAX_PIXELS, Data, MaxPixels, Normal, err, names, out, usage
+from anomaly.cli.console import MAX_PIXELS, Data, MaxPixels, Normal, err, names, out, say, usage
 from anomaly.cli.data import say_data
 
 
@@ -37,5 +37,4 @@ def region(
         with err.status("looking at the normal images"):
             summary = propose_region(data, out_, normal=names(normal), max_pixels=max_pixels, on_data=say_data)
     out.print(f"wrote {escape(str(summary.mask))}: {summary.share:.0%} of the picture is inside")
-    for sentence in summary.sentences():
-        out.print(escape(sentence), soft_wrap=True)
+    say(*summary.sentences(), on=out)

@@ -17,6 +17,7 @@ from anomaly.cli.console import (
     Model,
     err,
     out,
+    say,
     say_reasons,
     usage,
 )
@@ -54,8 +55,7 @@ def score(
                 on_total=bar.start,
                 on_image=bar.advance,
             )
-    for sentence in (*summary.remarks, *summary.shortages, *left_out_sentences(summary.left_out)):
-        err.print(escape(sentence))
+    say(*summary.remarks, *summary.shortages, *left_out_sentences(summary.left_out))
     say_reasons(summary.reasons, summary.num_failed, "see the column error")
     num_skipped = len(summary.left_out)
     skipped = f", {counted(num_skipped, 'other file')} skipped" if num_skipped else ""

@@ -19,6 +19,7 @@ from anomaly.cli.console import (
     needs_torch,
     out,
     region_option,
+    say,
     usage,
 )
 from anomaly.cli.data import say_data
@@ -147,8 +148,7 @@ def train(
                 raise
     bundle = summary.bundle
     out.print(f"wrote {escape(str(bundle.ref.path))} (version {bundle.version}, digest {bundle.digest[:12]})")
-    for sentence in summary.sentences():
-        out.print(escape(sentence))
+    say(*summary.sentences(), on=out)
     if bundle.manifest.data.num_left_out:
         err.print(left_out(bundle.manifest.data.num_left_out, bundle))
     if bundle.manifest.warnings:

@@ -70,7 +70,7 @@ def train_many(
     failed = [one for one in ended if one.error]
     for one in failed:  # whole sentences: a column would break them
         name = f", {escape(one.row.name)}," if one.row.name else ""
-        out.print(f"line {one.row.line}{name} has failed: {escape(one.error or '')}", soft_wrap=True)
+        out.print(f"line {one.row.line}{name} has failed: {escape(one.error or '')}")
     if failed:
         raise typer.Exit(1)
 

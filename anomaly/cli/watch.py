@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, MaxPixels, Model, err, out, usage
+from anomaly.cli.console import ALPHA, MAX_PIXELS, Alpha, Device, Engine, MaxPixels, Model, out, say, usage
 
 
 def watch(
@@ -80,7 +80,7 @@ def watch(
         summary = watch_folder(
             options,
             _stop_by_signals(),
-            say=lambda sentence: err.print(escape(sentence)),
+            say=say,
             on_ready=lambda: out.print(
                 f"watching {escape(str(folder))}; reports go to {escape(shown(to))}; Ctrl-C ends it"
             ),

@@ -130,6 +130,9 @@ class FeaturesConfig(Config):
     negatives: normal ones moved by noise of `sigma` deviations ("auto": chosen alike), and, for the share `spoilt` of
     them, places of images with synthetic defects. With `points` it sees the map at 1/4 too, point by point, and the
     synthetic defects are small and many: for defects of a few pixels.
+
+    Training replaces what it chooses. So in a bundle this is what was learnt, and the numbers of remembered places are
+    those that there were. What is "auto" there was not needed, as `places` without a memory.
     """
 
     memory: int = Field(default=4096, ge=0, le=65536)

@@ -9,6 +9,7 @@ from anomaly.data.decoding.appearance import Remark
 from anomaly.data.decoding.decode import Pixels, decode, measure, to_array, to_image
 from anomaly.data.decoding.limits import Limits
 from anomaly.data.decoding.ranges import range_for
+from anomaly.data.drawn import png_bytes
 from anomaly.data.files.left_out import LeftOut, Why, left_out_sentences
 from anomaly.data.files.outputs import DRAWINGS, drawn_heatmaps, heatmap_name, mark
 from anomaly.data.floats import to_channels_last, to_floats, to_pixels
@@ -73,6 +74,7 @@ __all__ = [
     "open_dataset",
     "open_readable",
     "part_keys",
+    "png_bytes",
     "preprocess",
     "preprocess_batch",
     "range_for",

@@ -179,20 +179,12 @@ def _mark_all(options: ArchiveOptions, mark: Mark | None, tally: Tally, on_marke
     """The second pass, over files of results only."""
     destination = Storage(options.out)
     shards = _with_results(options.source, tally)
-    mark_one = partial(_mark_shard, mark)
-    for outcome in run_tasks(mark_one, shards, initialise=partial(_same, destination), workers=options.workers):
+    mark_one = partial(mark_shard, mark)
+    for outcome in run_tasks(mark_one, shards, initialise=partial(Storage, options.out), workers=options.workers):
         if outcome.error is not None and destination.look(outcome.item.result) is not None:
             tally.num_shards_failed += 1
             tally.failed[outcome.item.name] = outcome.error
         on_marked()
-
-
-def _mark_shard(mark: Mark | None, destination: Storage, shard: Shard) -> None:
-    mark_shard(destination, mark, shard)
-
-
-def _same(destination: Storage) -> Storage:
-    return destination
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any, Generic
 
 from anomaly.counted import counted
 from anomaly.distributed.workers import ATTEMPTS, Answer, Item, Result, Worker, Workers
-from anomaly.errors import AnomalyError, ClusterError
+from anomaly.errors import AnomalyError, ClusterError, first_line
 from anomaly.extras import require
 
 _DIED = f"the worker died of it {ATTEMPTS} times, or its nodes did; Ray's logs say why"
@@ -55,7 +55,7 @@ class Cluster(Generic[Item, Result]):
         try:
             ray.init(address=workers.ray, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, AssertionError) as error:  # a version that differs, …
-            raise ClusterError(f"Ray at {workers.ray} cannot be used: {_first_line(error)}") from error
+            raise ClusterError(f"Ray at {workers.ray} cannot be used: {first_line(error)}") from error
         try:
             yield cls(ray, worker, workers)
         finally:
@@ -90,7 +90,7 @@ class Cluster(Generic[Item, Result]):
             except self._ray.exceptions.RayError as error:
                 if place not in self._prepared:
                     raise ClusterError(
-                        f"a worker cannot be started on the cluster ({_first_line(error)}); each node needs this "
+                        f"a worker cannot be started on the cluster ({first_line(error)}); each node needs this "
                         "program, in the same version, and room in its memory"
                     ) from error
                 told = Answer(error=_DIED)
@@ -145,7 +145,3 @@ def _check_reachable(address: str) -> None:
         raise ClusterError(
             f"no Ray cluster answers at {address} ({error}); start one (`ray start --head`), or correct the address"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from unicodedata import normalize
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from anomaly.config.mistakes import mistakes_of
 from anomaly.config.sections import Config
@@ -31,8 +31,6 @@ _NEEDED = ("data", "name")
 
 class PlanRow(Config):
     """One model, as its row has it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: str = Field(min_length=1)
     name: str = Field(min_length=1)

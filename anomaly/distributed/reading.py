@@ -15,11 +15,12 @@ from typing import Any, Self
 
 from anomaly.data import Limits, Named
 from anomaly.data.decoding.limits import too_many_bytes
+from anomaly.data.files.listing import is_image_name
 from anomaly.data.files.outputs import is_marked, is_output_name
 from anomaly.data.masks.finding import masks_in_folder
-from anomaly.distributed.shards import Shard, ShardKind, folder_files, is_image
+from anomaly.distributed.shards import Shard, ShardKind, folder_files
 from anomaly.distributed.storage import Entry, system_reason
-from anomaly.errors import DataError, ImageError
+from anomaly.errors import DataError, ImageError, first_line
 
 _BATCH = 64  # rows of a Parquet file at once
 _PREFERRED = ("image", "img", "jpg", "png", "jpeg", "bytes")
@@ -42,7 +43,7 @@ def images_of(shard: Shard, limits: Limits) -> Iterator[Named]:
             case ShardKind.FOLDER:
                 yield from _in_folder(shard, limits)
     except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, LZMAError) as error:  # pyarrow's are of these
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = first_line(error) or type(error).__name__
         raise DataError(f"{shard.name}: the shard is damaged or cannot be read ({reason})") from error
 
 
@@ -67,7 +68,7 @@ def _in_tar(shard: Shard, limits: Limits) -> Iterator[Named]:
     ):
         for member in archive:
             archive.members = []  # type: ignore[attr-defined]  # or it would keep the headers of all
-            if not member.isreg() or not is_image(member.name):
+            if not member.isreg() or not is_image_name(member.name):
                 continue
             name = f"{shard.name}/{member.name}"
             if member.size > limits.max_bytes:

@@ -137,7 +137,7 @@ def _with_left_out(summary: ShardSummary, state: InputState) -> ShardSummary:
     return summary if state.num_files is None else replace(summary, num_left_out=state.num_files - summary.num_rows)
 
 
-def mark_shard(destination: Storage, mark: Mark | None, shard: Shard) -> None:
+def mark_shard(mark: Mark | None, destination: Storage, shard: Shard) -> None:
     """Set the column `fdr_rejected` of results, or take it away. Nothing is written where it is so already."""
     from pyarrow import parquet
 

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from anomaly.data.files.listing import IMAGE_SUFFIXES
+from anomaly.data.files.listing import is_image_name
 from anomaly.data.masks.finding import mask_folder_among
 from anomaly.distributed.storage import Entry, Storage, absolute, storage_and_name
 from anomaly.errors import DataError
@@ -107,12 +107,7 @@ def state_of(shard: Shard) -> InputState:
 
 def folder_files(shard: Shard) -> list[Entry]:
     """The files with an image's suffix directly in a folder, sorted by name: masks and drawn pictures, too."""
-    return [entry for entry in shard.storage.list(shard.path) if not entry.is_folder and is_image(entry.name)]
-
-
-def is_image(name: str) -> bool:
-    """Whether its suffix is an image's."""
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+    return [entry for entry in shard.storage.list(shard.path) if not entry.is_folder and is_image_name(entry.name)]
 
 
 def _in_folder(storage: Storage, path: str, root_name: str, ancestors: frozenset[object]) -> Iterator[Shard]:
@@ -128,7 +123,7 @@ def _in_folder(storage: Storage, path: str, root_name: str, ancestors: frozenset
             raise
         yield Shard(path, ShardKind.FOLDER, storage, path)
         return
-    if any(not entry.is_folder and is_image(entry.name) for entry in entries):
+    if any(not entry.is_folder and is_image_name(entry.name) for entry in entries):
         if not path and any(entry.name == root_name for entry in entries):
             raise DataError(
                 f"{storage} has images, and a folder {root_name!r} too, whose results would have the same name; move "

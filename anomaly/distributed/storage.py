@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from anomaly.errors import DataError, UsageError
+from anomaly.errors import DataError, UsageError, first_line
 from anomaly.extras import require
 from anomaly.files import is_system_name, storing, write_atomically
 
@@ -177,7 +177,7 @@ class Storage:
 def system_reason(error: BaseException) -> str:
     """What the system says, without the path and the numbers that pyarrow adds; of other errors the first line."""
     number = getattr(error, "errno", None)
-    return os.strerror(number) if number else str(error).partition("\n")[0]
+    return os.strerror(number) if number else first_line(error)
 
 
 def storage_and_name(address: str) -> tuple[Storage, str]:
@@ -207,8 +207,9 @@ def _opened(address: str) -> tuple[Any, str]:
     try:
         files, path = FileSystem.from_uri(address)
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
-        told = str(error).partition("\n")[0]
-        raise UsageError(f"{address} cannot be opened: {told}; expected a path, s3://… or gs://…") from error
+        raise UsageError(
+            f"{address} cannot be opened: {first_line(error)}; expected a path, s3://… or gs://…"
+        ) from error
     return files, path
 
 

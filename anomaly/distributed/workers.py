@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from anomaly.errors import AnomalyError, UsageError
+from anomaly.errors import AnomalyError, UsageError, first_line
 
 State = TypeVar("State")
 Item = TypeVar("Item")
@@ -72,7 +72,7 @@ class Worker(Generic[State, Item, Result]):
         except (AnomalyError, OSError) as error:
             return Answer(error=str(error))
         except Exception as error:  # the other items go on
-            return Answer(error=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+            return Answer(error=f"{type(error).__name__}: {first_line(error)}")
 
 
 class WorkerPool(Protocol[Given, Result]):

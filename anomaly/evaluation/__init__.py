@@ -4,15 +4,26 @@ from anomaly.evaluation.baselines import knn_scores, pca_scores
 from anomaly.evaluation.detectability import measure_detectability
 from anomaly.evaluation.metrics import auroc
 from anomaly.evaluation.pixel_metrics import MarkedHeatmap, measure_pixels
-from anomaly.evaluation.results import Evaluation, Example, PixelFigures, choose_examples
+from anomaly.evaluation.results import (
+    Baselines,
+    EvaluatedModel,
+    Evaluation,
+    Example,
+    PixelFigures,
+    ScoredSplit,
+    choose_examples,
+)
 from anomaly.evaluation.summary import metrics_of, summarise
 from anomaly.evaluation.verdict import verdict_lines
 
 __all__ = [
+    "Baselines",
+    "EvaluatedModel",
     "Evaluation",
     "Example",
     "MarkedHeatmap",
     "PixelFigures",
+    "ScoredSplit",
     "auroc",
     "choose_examples",
     "knn_scores",

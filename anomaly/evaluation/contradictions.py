@@ -37,10 +37,10 @@ def better_term(summary: Summary) -> TermFound | None:
 
 def shifted_term(evaluation: Evaluation) -> TermFound | None:
     """The term of which the test normals are furthest from the *select* normals, where that is far."""
-    normal = ~evaluation.labels
-    if normal.sum() < _MIN_NORMALS or not evaluation.standardised:
+    normal, standardised = ~evaluation.images.labels, evaluation.images.standardised
+    if normal.sum() < _MIN_NORMALS or not standardised:
         return None
-    medians = {name: float(np.median(values[normal])) for name, values in evaluation.standardised.items()}
+    medians = {name: float(np.median(values[normal])) for name, values in standardised.items()}
     furthest = TermFound(*max(medians.items(), key=lambda item: abs(item[1])))
     return furthest if abs(furthest.value) > SHIFTED else None
 
@@ -56,9 +56,10 @@ def outlying_term(standardised: Mapping[str, float], outlying: float) -> TermFou
 def passed_outliers(evaluation: Evaluation) -> dict[str, TermFound]:
     """By path, the images that are not called anomalous though one term is extreme; none without a threshold."""
     found: dict[str, TermFound] = {}
-    for i, (path, score) in enumerate(zip(evaluation.paths, evaluation.scores.tolist(), strict=True)):
-        standardised = {name: float(values[i]) for name, values in evaluation.standardised.items()}
-        term = outlying_term(standardised, evaluation.outlying)
+    images = evaluation.images
+    for i, (path, score) in enumerate(zip(images.paths, images.scores.tolist(), strict=True)):
+        standardised = {name: float(values[i]) for name, values in images.standardised.items()}
+        term = outlying_term(standardised, evaluation.model.outlying)
         if term and evaluation.threshold is not None and not is_above(score, evaluation.threshold):
             found[path] = term
     return found

@@ -31,7 +31,7 @@ class ImageMetrics:
     """Measures over a test split that need no threshold, and how many images stand behind them."""
 
     auroc: float
-    auroc_ci95: tuple[float, float]
+    auroc_ci95: Interval
     average_precision: float
     fpr_at_95_tpr: float
     num_normal: int
@@ -66,10 +66,8 @@ def auroc(scores: ScoreArray, labels: Labels) -> float:
 
 def lead_over(scores: ScoreArray, others: ScoreArray, labels: Labels, parts: Sequence[str] | None = None) -> Interval:
     """The 95% interval of the AUROC of `scores` minus that of `others`, of the same images."""
-    aurocs, placed = (
-        (auroc(scores, labels), auroc(others, labels)),
-        (placements(scores, labels), placements(others, labels)),
-    )
+    aurocs = auroc(scores, labels), auroc(others, labels)
+    placed = placements(scores, labels), placements(others, labels)
     return lead_interval(aurocs, placed, labels, parts)
 
 

@@ -57,25 +57,34 @@ class PixelFigures:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """A bundle's scores on a test split; arrays and lists have one entry for each scored image, in one order.
+class EvaluatedModel:
+    """What a bundle says of itself; nothing of it is measured on the test split.
 
-    `model` is NAME/VERSION, `data` and `title` are for people. `labels` is True for anomalous; `kinds` names the defect
-    or class. `threshold` is None where there were too few calibration images for `alpha`. `baselines` are the scores of
-    the same images by name, fitted on `num_baseline` normal images; `pixel` is None where the data set has no masks;
-    `failures` are (path, reason). `seed` is of the one training that is measured. `standardised` has the terms in
-    standard deviations above the mean of the *select* normals, and above `outlying` of them a term is extreme.
-    `counted` is None where parts are not told apart; else it is True for one normal image of each part that the model
-    has not seen, and `parts` has the part of each image, "" of an anomaly that has none. `detectability` is what the
-    bundle says of itself, not measured on this data; None where it says nothing. `region` is a sentence on what counts,
-    where not all does. `examples` may be made one at a time, as they are asked for: all may be larger than memory.
+    `name` is NAME/VERSION. `seed` is of the one training that is measured. Above `outlying` standard deviations a term
+    is extreme. `region` is a sentence on what counts, where not all does. `detectability` says how small a defect it
+    finds; None where that is not known.
     """
 
-    title: str
-    model: str
+    name: str
     digest: str
     method: str
-    data: str
+    seed: int
+    num_calibration: int
+    outlying: float = OUTLYING
+    region: str | None = None
+    detectability: DetectabilityRecord | None = None
+
+
+@dataclass(frozen=True)
+class ScoredSplit:
+    """The images of a test split that have a score; each list and array has one entry for each, in one order.
+
+    `labels` is True for anomalous; `kinds` names the defect or class. `standardised` has the terms in standard
+    deviations above the mean of the *select* normals. `counted` is None where parts are not told apart; else it is True
+    for one normal image of each part that the model has not seen, and `parts` has the part of each image, "" of an
+    anomaly that has none.
+    """
+
     paths: list[str]
     labels: NDArray[np.bool_]
     kinds: list[str]
@@ -83,20 +92,37 @@ class Evaluation:
     p_values: NDArray[np.floating]
     terms: dict[str, NDArray[np.floating]]
     standardised: Mapping[str, NDArray[np.floating]]
-    threshold: float | None
+    counted: NDArray[np.bool_] | None = None
+    parts: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Scores of the test images by the baseline's name, and the number of normal images that they were fitted on."""
+
+    scores: Mapping[str, NDArray[np.floating]]
+    num_images: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on a test split, beside the plain baselines.
+
+    `data` and `title` are for people. `threshold` is None where there were too few calibration images for `alpha`.
+    `pixel` is None where the data set has no masks; `failures` are (path, reason) of images that could not be scored.
+    `examples` may be made one at a time, as they are asked for: all may be larger than memory.
+    """
+
+    title: str
+    data: str
+    model: EvaluatedModel
+    images: ScoredSplit
     alpha: float
-    baselines: Mapping[str, NDArray[np.floating]]
-    num_baseline: int
+    threshold: float | None
+    baselines: Baselines
     pixel: PixelFigures | None
     examples: Iterable[Example]
     failures: list[tuple[str, str]]
-    num_calibration: int
-    seed: int
-    counted: NDArray[np.bool_] | None = None
-    parts: Sequence[str] | None = None
-    detectability: DetectabilityRecord | None = None
-    region: str | None = None
-    outlying: float = OUTLYING
 
     @property
     def num_failed(self) -> int:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from anomaly.calibration import is_above
+from anomaly.evaluation.intervals import Interval
 from anomaly.evaluation.metrics import (
     ImageMetrics,
     auroc,
@@ -32,7 +33,7 @@ class Rival:
     """A plain baseline: its AUROC, and the 95% interval of the detector's minus it, on the same images."""
 
     auroc: float
-    lead_ci95: tuple[float, float]
+    lead_ci95: Interval
 
     @property
     def is_better(self) -> bool:
@@ -56,7 +57,7 @@ class Summary:
     fpr_at_threshold: float | None
     tpr_at_threshold: float | None
     auroc_by_kind: dict[str, float]
-    ci95_by_kind: dict[str, tuple[float, float]]
+    ci95_by_kind: dict[str, Interval]
     num_by_kind: dict[str, int]
     auroc_by_term: dict[str, float]
     rivals: dict[str, Rival]
@@ -87,31 +88,33 @@ class Summary:
 
 def summarise(evaluation: Evaluation) -> Summary:
     """Measure an evaluation; raises DataError unless there are both normal and anomalous images."""
-    scores, labels = evaluation.scores, evaluation.labels
+    images = evaluation.images
+    scores, labels = images.scores, images.labels
     fpr, tpr = rates_at(scores, labels, evaluation.threshold)
     return Summary(
-        image=image_metrics(scores, labels, parts=evaluation.parts),
+        image=image_metrics(scores, labels, parts=images.parts),
         fpr_at_threshold=fpr,
         tpr_at_threshold=tpr,
-        auroc_by_kind=auroc_by_kind(scores, labels, evaluation.kinds),
-        ci95_by_kind=interval_by_kind(scores, labels, evaluation.kinds, evaluation.parts),
-        num_by_kind=num_by_kind(labels, evaluation.kinds),
-        auroc_by_term={term: auroc(values, labels) for term, values in evaluation.terms.items()},
+        auroc_by_kind=auroc_by_kind(scores, labels, images.kinds),
+        ci95_by_kind=interval_by_kind(scores, labels, images.kinds, images.parts),
+        num_by_kind=num_by_kind(labels, images.kinds),
+        auroc_by_term={term: auroc(values, labels) for term, values in images.terms.items()},
         rivals={
-            name: Rival(auroc(theirs, labels), lead_over(scores, theirs, labels, evaluation.parts))
-            for name, theirs in evaluation.baselines.items()
+            name: Rival(auroc(theirs, labels), lead_over(scores, theirs, labels, images.parts))
+            for name, theirs in evaluation.baselines.scores.items()
         },
-        num_parts=None if evaluation.counted is None else int(evaluation.counted.sum()),
+        num_parts=None if images.counted is None else int(images.counted.sum()),
         fpr_of_parts=_fpr_of_parts(evaluation),
     )
 
 
 def metrics_of(evaluation: Evaluation, summary: Summary) -> dict[str, object]:
     """The content of `metrics.json`: JSON values only, without NaN."""
+    model = evaluation.model
     return {
-        "model": evaluation.model,
-        "digest": evaluation.digest,
-        "method": evaluation.method,
+        "model": model.name,
+        "digest": model.digest,
+        "method": model.method,
         "data": evaluation.data,
         **asdict(summary.image),
         "auroc_ci95": list(summary.image.auroc_ci95),
@@ -124,22 +127,23 @@ def metrics_of(evaluation: Evaluation, summary: Summary) -> dict[str, object]:
         **_pixel_metrics(evaluation.pixel),
         "baselines": {name: rival.auroc for name, rival in summary.rivals.items()},
         "lead_ci95": {name: list(rival.lead_ci95) for name, rival in summary.rivals.items()},
-        "num_baseline": evaluation.num_baseline,
+        "num_baseline": evaluation.baselines.num_images,
         "auroc_by_kind": summary.auroc_by_kind,
         "auroc_ci95_by_kind": {kind: list(interval) for kind, interval in summary.ci95_by_kind.items()},
         "num_by_kind": summary.num_by_kind,
         "auroc_by_term": summary.auroc_by_term,
-        "seed": evaluation.seed,
-        "num_calibration": evaluation.num_calibration,
+        "seed": model.seed,
+        "num_calibration": model.num_calibration,
         "num_failed": evaluation.num_failed,
         "failures": _listed(evaluation.failures),
     }
 
 
 def _fpr_of_parts(evaluation: Evaluation) -> float | None:
-    if evaluation.counted is None or evaluation.threshold is None or not evaluation.counted.any():
+    counted = evaluation.images.counted
+    if counted is None or evaluation.threshold is None or not counted.any():
         return None
-    return float(is_above(evaluation.scores[evaluation.counted], evaluation.threshold).mean())
+    return float(is_above(evaluation.images.scores[counted], evaluation.threshold).mean())
 
 
 def _pixel_metrics(pixel: PixelFigures | None) -> dict[str, object]:

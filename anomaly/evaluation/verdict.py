@@ -13,6 +13,7 @@ import numpy as np
 from anomaly.calibration import false_alarms_by_chance, is_above, num_allowed, num_needed
 from anomaly.counted import counted, percent, percent_as_given
 from anomaly.evaluation.contradictions import TermFound, better_term, passed_outliers, shifted_term
+from anomaly.evaluation.intervals import Interval
 from anomaly.evaluation.results import Evaluation
 from anomaly.evaluation.summary import Standing, Summary
 
@@ -44,13 +45,13 @@ def verdict_lines(evaluation: Evaluation, summary: Summary) -> list[str]:
 def ranking_sentence(evaluation: Evaluation, summary: Summary) -> str:
     """How good the scores are, without a threshold, and how many images and trainings stand behind that."""
     low, high = summary.image.auroc_ci95
-    interval = "95% interval" if evaluation.parts is None else "95% interval over other parts,"
+    interval = "95% interval" if evaluation.images.parts is None else "95% interval over other parts,"
     return (
         f"AUROC {percent(summary.image.auroc)} ({interval} {percent(low)} to {percent(high)}): of a normal and an "
-        f"anomalous image, {evaluation.model} gives the anomalous one the higher score "
+        f"anomalous image, {evaluation.model.name} gives the anomalous one the higher score "
         f"{percent(summary.image.auroc).removesuffix('%')} times in 100. Measured on "
         f"{summary.image.num_normal:,} normal and {counted(summary.image.num_anomalous, 'anomalous image')}, of one "
-        f"training (seed {evaluation.seed})."
+        f"training (seed {evaluation.model.seed})."
     )
 
 
@@ -60,7 +61,7 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
         return (
             f"There is no threshold: a false-alarm rate of {percent_as_given(evaluation.alpha)} needs at least "
             f"{counted(num_needed(evaluation.alpha), 'calibration image')}, and there are "
-            f"{evaluation.num_calibration}. Calibrate with more normal images, or ask for a higher rate."
+            f"{evaluation.model.num_calibration}. Calibrate with more normal images, or ask for a higher rate."
         )
     found = (
         f"At the threshold it finds {percent(summary.tpr_at_threshold)} of the anomalies and raises a false alarm on "
@@ -68,15 +69,15 @@ def operating_sentence(evaluation: Evaluation, summary: Summary) -> str:
     )
     asked = f"A false-alarm rate of {percent_as_given(evaluation.alpha)} was asked for"
     num_normal, num_false = _false_alarms(evaluation, evaluation.threshold)
-    fewest, most = false_alarms_by_chance(evaluation.alpha, evaluation.num_calibration, num_normal)
-    if (evaluation.scores[~evaluation.labels] == evaluation.threshold).any():
+    fewest, most = false_alarms_by_chance(evaluation.alpha, evaluation.model.num_calibration, num_normal)
+    if (evaluation.images.scores[~evaluation.images.labels] == evaluation.threshold).any():
         fewest = 0  # of equal scores there may be any number at the threshold, and none of them is above it
     if fewest <= num_false <= most:
         return f"{found}{asked}."
     how, what = ("more", "differ from") if num_false > most else ("fewer", "have lower scores than")
     shifted = shifted_term(evaluation)
     where = f" The term {shifted.name} has moved most, by {_deviations(shifted)}." if shifted else ""
-    of_parts = "" if evaluation.counted is None else " of new parts"
+    of_parts = "" if evaluation.images.counted is None else " of new parts"
     return (
         f"{found}{asked}: there are far {how} false alarms than that, and chance does not explain it; chance gives "
         f"{percent(fewest / num_normal)} to {percent(most / num_normal)}{of_parts}. These normal images {what} those "
@@ -132,9 +133,9 @@ def outliers_sentence(evaluation: Evaluation) -> str | None:
     terms = ", ".join(f"{name} in {count}" for name, count in counts)
     path, furthest = max(passed.items(), key=lambda item: item[1].value)
     return (
-        f"Not called anomalous, though one term lies more than {evaluation.outlying:.3g} standard deviations above "
-        f"normal images: {len(passed):,} of {counted(len(evaluation.paths), 'image')} ({terms}). Look at them; the "
-        f"furthest is {path}, with {furthest.name} at {_deviations(furthest)}."
+        f"Not called anomalous, though one term lies more than {evaluation.model.outlying:.3g} standard deviations "
+        f"above normal images: {len(passed):,} of {counted(len(evaluation.images.paths), 'image')} ({terms}). Look at "
+        f"them; the furthest is {path}, with {furthest.name} at {_deviations(furthest)}."
     )
 
 
@@ -143,7 +144,7 @@ def pixel_sentence(evaluation: Evaluation) -> str | None:
     pixel = evaluation.pixel
     if pixel is None:
         return None
-    num_defects = int(evaluation.labels.sum())
+    num_defects = int(evaluation.images.labels.sum())
     left_out = [counted(pixel.num_without, "has no mask", "have no mask")] if pixel.num_without else []
     if pixel.failures:
         left_out.append(f"the masks of {counted(len(pixel.failures), 'image')} cannot be used (metrics.json says why)")
@@ -194,7 +195,7 @@ def kinds_sentence(summary: Summary) -> str | None:
     )
 
 
-def _span(interval: tuple[float, float]) -> str:
+def _span(interval: Interval) -> str:
     return f"{percent(interval[0])} to {percent(interval[1])}"
 
 
@@ -261,7 +262,8 @@ def _false_alarms(evaluation: Evaluation, threshold: float) -> tuple[int, int]:
 
     Pictures of one part are not drawn independently, so chance does not explain them one by one.
     """
-    scores = evaluation.scores[~evaluation.labels if evaluation.counted is None else evaluation.counted]
+    images = evaluation.images
+    scores = images.scores[~images.labels if images.counted is None else images.counted]
     return len(scores), int(np.sum(is_above(scores, threshold)))
 
 
@@ -280,13 +282,13 @@ class _Fitting(NamedTuple):
     def of(cls, evaluation: Evaluation) -> Self:
         from scipy.stats import betabinom  # here, because it takes a second to import
 
-        counted = evaluation.counted
-        is_normal = counted if counted is not None and counted.any() else ~evaluation.labels
-        falling = np.flatnonzero(is_normal)[np.argsort(-evaluation.scores[is_normal], kind="stable")]
+        images = evaluation.images
+        is_normal = images.counted if images.counted is not None and images.counted.any() else ~images.labels
+        falling = np.flatnonzero(is_normal)[np.argsort(-images.scores[is_normal], kind="stable")]
         num_above = num_allowed(evaluation.alpha, len(falling) - 1)  # the most of so many that are at most alpha
         row = falling[num_above]
-        share = is_above(evaluation.scores[evaluation.labels], float(evaluation.scores[row])).mean()
-        n = evaluation.num_calibration
-        num_reaching = round(float(evaluation.p_values[row]) * (n + 1)) - 1
+        share = is_above(images.scores[images.labels], float(images.scores[row])).mean()
+        n = evaluation.model.num_calibration
+        num_reaching = round(float(images.p_values[row]) * (n + 1)) - 1
         law = betabinom(n, num_above + 1, len(falling) - num_above)
         return cls(float(share), float(law.sf(num_reaching - 1)))

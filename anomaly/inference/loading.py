@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from anomaly.bundle import Bundle, Contents, load
-from anomaly.errors import CorruptBundleError
+from anomaly.errors import CorruptBundleError, first_line
 from anomaly.inference.detector import Detector
 from anomaly.inference.engine import Engine, EngineName, choose_engine
 from anomaly.inference.goldens import check_goldens
@@ -47,9 +47,9 @@ def checked_onnx_engine(contents: Contents, called: str) -> Engine:
     try:
         terms, _ = engine.observe(contents.golden.pixels)
     except Exception as error:  # its classes have no common base but this
-        reason = str(error).partition("\n")[0]
         raise CorruptBundleError(
-            f"{called} cannot score its golden images here ({reason}); its graph is damaged, or the memory is full"
+            f"{called} cannot score its golden images here ({first_line(error)}); its graph is damaged, or the memory "
+            "is full"
         ) from error
     check_goldens(contents, terms, called)
     return engine

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from anomaly.bundle import StoredGraph
 from anomaly.bundle.layout import WEIGHTS
+from anomaly.errors import first_line
 from anomaly.extras import import_onnxruntime
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def session_of(graph: StoredGraph, threads: int = 1) -> "InferenceSession":
     try:
         return _session(graph.onnx, options)
     except Exception as error:  # its classes have no common base but this
-        raise ValueError(f"ONNX Runtime cannot load its graph ({str(error).partition(chr(10))[0]})") from error
+        raise ValueError(f"ONNX Runtime cannot load its graph ({first_line(error)})") from error
 
 
 def session_of_model(model: bytes, threads: int) -> "InferenceSession":

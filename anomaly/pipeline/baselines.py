@@ -1,16 +1,14 @@
 """The plain baselines of an evaluation: PCA and nearest neighbours, on the same split and the same pixels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.data import Limits, PixelsOfImages, PixelStore, Sample, image_keys
-from anomaly.evaluation import knn_scores, pca_scores
+from anomaly.evaluation import Baselines, knn_scores, pca_scores
 
 _MIN_IMAGES = 2  # PCA needs as many
 _SIDE = 64  # pixels of the squares that baselines see where pictures keep their shapes
@@ -22,14 +20,6 @@ class BaselineImages(NamedTuple):
 
     samples: Sequence[Sample]
     pixels: PixelsOfImages
-
-
-@dataclass(frozen=True)
-class Baselines:
-    """Scores of the test images by name, and the number of normal images that the baselines were fitted on."""
-
-    scores: dict[str, NDArray[np.floating]]
-    num_images: int
 
 
 def measure_baselines(

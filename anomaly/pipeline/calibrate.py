@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from anomaly.bundle import Bundle, Contents, now, save
+from anomaly.bundle import Bundle, Contents, DataRecord, now, save
 from anomaly.calibration import Calibration, false_alarms_by_chance, is_above, num_allowed
+from anomaly.config import PreprocessConfig
 from anomaly.counted import counted
 from anomaly.data import (
+    Dataset,
     Limits,
     PixelStore,
     chunks,
@@ -26,7 +29,7 @@ from anomaly.defaults import ALPHA
 from anomaly.errors import DataError
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
-from anomaly.inference import load_detector
+from anomaly.inference import Detector, load_detector
 from anomaly.pipeline.enough import NO_VERDICTS, no_verdicts
 from anomaly.pipeline.new_parts import known_parts, one_of_each_new
 from anomaly.pipeline.reading import ReadingWatch
@@ -98,70 +101,111 @@ def calibrate_bundle(
     bundle, contents = detector.bundle, _with_graph(detector.bundle)
     dataset = open_dataset(data, normal=normal, groups=groups)
     watch.on_data(describe(dataset, "calibrate"))
-    samples = dataset.train_normals()
-    watch.on_reading(len(samples))
     with tempfile.TemporaryDirectory() as folder:
-        store = PixelStore.build(
-            samples,
-            detector.preprocess,
-            Path(folder) / "pixels.u8",
-            limits=Limits.for_pixels(max_pixels),
-            on_image=watch.on_image,
-        )
-        keys = image_keys(store.pixels)
-        is_new = ~contents.normals.knows(keys)
-        distinct = distinct_rows(keys)
-        new = distinct[is_new[distinct]]
-        rows, parts = new, dataset.parts_of(store.paths)
-        known = known_parts(dataset, [store], contents, groups, calibrates=True)
-        if parts is not None:
-            rows = one_of_each_new(new.tolist(), keys, parts, known.names)
-        if not len(rows):
-            whose = "normal images" if parts is None else "normal images, or others of their parts,"
+        new = _read(detector, contents, dataset, groups, Path(folder) / "pixels.u8", max_pixels, watch)
+        if not len(new.rows):
+            whose = "normal images" if new.parts is None else "normal images, or others of their parts,"
             raise DataError(
-                f"all {len(keys)} {whose} of {data} were used to make {bundle.name} version {bundle.version}; "
+                f"all {len(new.keys)} {whose} of {data} were used to make {bundle.name} version {bundle.version}; "
                 "calibrate with normal images that it has not seen"
             )
-        images = (take(store.pixels, rows[chunk]) for chunk in chunks(len(rows), detector.preprocess))
-        scores = np.concatenate([detector.evidence(few).score for few in images])
-        fingerprint = store.fingerprint()
-    record = bundle.manifest.data.model_copy(
-        update={
-            "num_calibrate": len(rows),
-            "calibration_fingerprint": fingerprint,
-            "calibration_groups": to_text(groups),
-            "calibration_sizes": sizes_of(store, rows.tolist(), detector.preprocess.resize),
-            "num_unused": bundle.manifest.data.num_unused + len(new) - len(rows),
-        }
-    )
-    calibration = Calibration.fit(scores)
+        calibration = Calibration.fit(_scores(detector, new))
     unlike = _unlike(bundle, calibration)
     manifest = bundle.manifest.model_copy(
         update={
-            "data": record,
+            "data": _record(bundle.manifest.data, new, groups, detector.preprocess),
             "created": now(),
             "warnings": [
                 *_still_true(bundle, calibration),
-                *_left_out(len(store.errors)),
+                *_left_out(len(new.store.errors)),
                 *filter(None, (unlike, no_verdicts(calibration))),
             ],
             "detectability": None,  # which was measured at the old thresholds
         }
     )
-    normals = contents.normals.with_calibration(keys[rows], unused=keys[new])
-    if parts is not None:
-        normals = normals.with_parts(keys, part_keys(parts, groups))
+    normals = contents.normals.with_calibration(new.keys[new.rows], unused=new.keys[new.distinct])
+    if new.parts is not None:
+        normals = normals.with_parts(new.keys, part_keys(new.parts, groups))
     renewed = replace(contents, manifest=manifest, calibration=calibration, normals=normals)
-    num_new = int(is_new.sum())
     return CalibrationSummary(
-        save(renewed, bundle.ref.path.resolve().parent, left_out=store.errors),
-        bundle,
-        len(keys) - num_new,
-        num_new - len(new),
-        len(store.errors),
-        (*store.remarks, *known.remarks),
-        len(new) - len(rows),
-        unlike,
+        bundle=save(renewed, bundle.ref.name_directory, left_out=new.store.errors),
+        old=bundle,
+        num_seen=new.num_seen,
+        num_copies=len(new.keys) - new.num_seen - len(new.distinct),
+        num_failed=len(new.store.errors),
+        remarks=new.remarks,
+        num_unused=len(new.distinct) - len(new.rows),
+        unlike=unlike,
+    )
+
+
+@dataclass(frozen=True)
+class _NewNormals:
+    """Normal images, their keys and parts, if these are known, and which of them a model has not seen.
+
+    `num_seen` made it. Of the others `distinct` are the rows without copies, and `rows` those that calibrate, both
+    ascending; `fingerprint` is that of all images.
+    """
+
+    store: PixelStore
+    keys: NDArray[np.uint64]
+    parts: list[str] | None
+    num_seen: int
+    distinct: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    fingerprint: str
+    remarks: tuple[str, ...]
+
+
+def _read(
+    detector: Detector,
+    contents: Contents,
+    dataset: Dataset,
+    groups: str,
+    pixels: Path,
+    max_pixels: int,
+    watch: ReadingWatch,
+) -> _NewNormals:
+    """All that can be read; the file `pixels` holds them preprocessed."""
+    samples = dataset.train_normals()
+    watch.on_reading(len(samples))
+    limits = Limits.for_pixels(max_pixels)
+    store = PixelStore.build(samples, detector.preprocess, pixels, limits=limits, on_image=watch.on_image)
+    keys, parts = image_keys(store.pixels), dataset.parts_of(store.paths)
+    is_seen = contents.normals.knows(keys)
+    distinct = distinct_rows(keys)
+    rows = distinct = distinct[~is_seen[distinct]]
+    known = known_parts(dataset, [store], contents, groups, calibrates=True)
+    if parts is not None:
+        rows = one_of_each_new(distinct.tolist(), keys, parts, known.names)
+    return _NewNormals(
+        store=store,
+        keys=keys,
+        parts=parts,
+        num_seen=int(is_seen.sum()),
+        distinct=distinct,
+        rows=rows,
+        fingerprint=store.fingerprint(),
+        remarks=(*store.remarks, *known.remarks),
+    )
+
+
+def _scores(detector: Detector, new: _NewNormals) -> NDArray[np.float64]:
+    """Those of the images that calibrate, a few at a time."""
+    images = (take(new.store.pixels, new.rows[chunk]) for chunk in chunks(len(new.rows), detector.preprocess))
+    return np.concatenate([detector.evidence(few).score for few in images])
+
+
+def _record(before: DataRecord, new: _NewNormals, groups: str, preprocess: PreprocessConfig) -> DataRecord:
+    """The record of a version that these images calibrate."""
+    return before.model_copy(
+        update={
+            "num_calibrate": len(new.rows),
+            "calibration_fingerprint": new.fingerprint,
+            "calibration_groups": to_text(groups),
+            "calibration_sizes": sizes_of(new.store, new.rows.tolist(), preprocess.resize),
+            "num_unused": before.num_unused + len(new.distinct) - len(new.rows),
+        }
     )
 
 

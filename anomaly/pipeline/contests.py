@@ -14,20 +14,28 @@ from anomaly.training.places.statistics import preferred
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One recipe: the AUROC of normals against the same spoilt, with its 95 % interval; why it has none, if so.
+class TrialFigures:
+    """How well a recipe tells normals from the same spoilt: the AUROC, its 95 % interval, and the time that it takes.
 
-    `drawn` and `moved` are those of drawn defects and of parts at a wrong place alone.
+    `drawn` and `moved` are the AUROCs of drawn defects and of parts at a wrong place alone. `score_ms` is of an image.
+    `is_cut_short`: the time limit ended its training.
     """
 
-    name: str
-    auroc: float | None
-    interval: tuple[float, float] | None
+    auroc: float
+    interval: Interval
+    drawn: float
+    moved: float
     train_s: float
     score_ms: float
     is_cut_short: bool
-    drawn: float = 0.0
-    moved: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recipe with its figures; without them `failure` says why it could not be tried."""
+
+    name: str
+    figures: TrialFigures | None
     failure: str = ""
 
 
@@ -73,7 +81,7 @@ class TrialSummary:
     @property
     def best(self) -> Trial | None:
         """The first, unless a later one is better than it. None where all failed."""
-        tried = [trial for trial in self.trials if trial.auroc is not None]
+        tried = [trial for trial in self.trials if trial.figures is not None]
         better = [contest.later for contest in self.contests if contest.outcome is ContestOutcome.BETTER]
         return better[-1] if better else next(iter(tried), None)
 
@@ -81,23 +89,21 @@ class TrialSummary:
     def contests(self) -> list[Contest]:
         """Each but the first, in turn, beside the best before it; without those that failed."""
         contests: list[Contest] = []
-        best = None
+        best: tuple[int, TrialFigures] | None = None
         for place, trial in enumerate(self.trials):
-            if trial.auroc is None:
+            if trial.figures is None:
                 continue
             if best is not None:
-                contests.append(self._contest(place, best))
+                contests.append(self._contest(place, trial.figures, *best))
             if best is None or contests[-1].outcome is ContestOutcome.BETTER:
-                best = place
+                best = place, trial.figures
         return contests
 
-    def _contest(self, place: int, earlier: int) -> Contest:
-        later, best = self.trials[place], self.trials[earlier]
-        first, second = later.auroc or 0.0, best.auroc or 0.0
+    def _contest(self, place: int, later: TrialFigures, earlier: int, best: TrialFigures) -> Contest:
         interval = self.leads[place, earlier]
         if interval[1] < 0:
             outcome = ContestOutcome.WORSE
-        elif not self._is_clear(first, second):
+        elif not self._is_clear(later.auroc, best.auroc):
             outcome = ContestOutcome.NOT_CLEARLY
         elif self._is_clear(best.drawn, later.drawn) or self._is_clear(best.moved, later.moved):
             outcome = ContestOutcome.WORSE_BY_ONE
@@ -105,7 +111,7 @@ class TrialSummary:
             outcome = ContestOutcome.BY_CHANCE
         else:
             outcome = ContestOutcome.BETTER
-        return Contest(later, best, first - second, interval, outcome)
+        return Contest(self.trials[place], self.trials[earlier], later.auroc - best.auroc, interval, outcome)
 
     def _is_clear(self, auroc: float, other: float) -> bool:
         return preferred((other, auroc), self.num_parts or self.num_judged) == 1

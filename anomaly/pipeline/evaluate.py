@@ -25,7 +25,10 @@ from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.defaults import ALPHA
 from anomaly.errors import DataError, UsageError
 from anomaly.evaluation import (
+    Baselines,
+    EvaluatedModel,
     Evaluation,
+    ScoredSplit,
     choose_examples,
     metrics_of,
     summarise,
@@ -33,7 +36,7 @@ from anomaly.evaluation import (
 )
 from anomaly.inference import Detector, load_detector
 from anomaly.locks import writing_folder
-from anomaly.pipeline.baselines import BaselineImages, Baselines, measure_baselines
+from anomaly.pipeline.baselines import BaselineImages, measure_baselines
 from anomaly.pipeline.copies import contradictions, copies, copies_left_out
 from anomaly.pipeline.new_parts import counted_normals, known_parts, parts_shown
 from anomaly.pipeline.other_sizes import OtherSizes
@@ -199,36 +202,40 @@ def _evaluation(
     limits: Limits,
 ) -> Evaluation:
     bundle, scores = detector.bundle, scored.evidence.score
+    recipe = bundle.manifest.recipe
     pixel = None
     if scored.masks is not None:
         pixel = pixel_figures(scored.heatmaps, scored.samples, scored.masks, detector.preprocess)
     return Evaluation(
         title=f"{bundle.name} on {dataset.name}",
-        model=f"{bundle.name}/{bundle.version}",
-        digest=bundle.digest,
-        method=bundle.manifest.recipe.training.method,
         data=dataset.name,
-        paths=[sample.path for sample in scored.samples],
-        labels=scored.labels,
-        kinds=[sample.kind for sample in scored.samples],
-        scores=scores,
-        p_values=detector.calibration.p_values(scores),
-        terms=dict(scored.evidence.terms),
-        standardised=bundle.contents.statistics.standardise(scored.evidence.terms),
-        threshold=detector.calibration.threshold(alpha),
+        model=EvaluatedModel(
+            name=f"{bundle.name}/{bundle.version}",
+            digest=bundle.digest,
+            method=recipe.training.method,
+            seed=recipe.training.seed,
+            num_calibration=detector.calibration.num_calibration,
+            outlying=detector.outlying,
+            region=region_note(recipe.preprocess.region),
+            detectability=bundle.manifest.detectability,
+        ),
+        images=ScoredSplit(
+            paths=[sample.path for sample in scored.samples],
+            labels=scored.labels,
+            kinds=[sample.kind for sample in scored.samples],
+            scores=scores,
+            p_values=detector.calibration.p_values(scores),
+            terms=dict(scored.evidence.terms),
+            standardised=bundle.contents.statistics.standardise(scored.evidence.terms),
+            counted=counted_normals(dataset, scored.samples, scored.pixels, known),
+            parts=parts_shown(dataset, scored.samples),
+        ),
         alpha=alpha,
-        baselines=baselines.scores,
-        num_baseline=baselines.num_images,
+        threshold=detector.calibration.threshold(alpha),
+        baselines=baselines,
         pixel=pixel,
         examples=ChosenExamples(detector, scored, choose_examples(scores, scored.labels), limits),
         failures=list(store.errors),
-        num_calibration=detector.calibration.num_calibration,
-        seed=bundle.manifest.recipe.training.seed,
-        counted=counted_normals(dataset, scored.samples, scored.pixels, known),
-        parts=parts_shown(dataset, scored.samples),
-        detectability=bundle.manifest.detectability,
-        region=region_note(detector.preprocess.region),
-        outlying=detector.outlying,
     )
 
 

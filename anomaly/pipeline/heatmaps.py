@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,18 @@ from numpy.typing import NDArray
 
 from anomaly.config import PreprocessConfig
 from anomaly.counted import counted
-from anomaly.data import Limits, Picture, Source, decode, drawn_heatmaps, heatmap_name, mark, restore_map, to_array
+from anomaly.data import (
+    Limits,
+    Picture,
+    Source,
+    decode,
+    drawn_heatmaps,
+    heatmap_name,
+    mark,
+    png_bytes,
+    restore_map,
+    to_array,
+)
 from anomaly.errors import ImageError, UsageError
 from anomaly.files import storing, write_atomically
 from anomaly.scoring import strongest_place
@@ -76,11 +86,10 @@ class HeatmapFolder:
         drawn = overlay(_to_rgb(original), heatmap)
         if image.is_anomalous and (place := strongest_place(heatmap)):
             drawn = label_place(drawn, place)
-        png = BytesIO()
-        PIL.Image.fromarray(drawn).save(png, "PNG")
+        png = png_bytes(PIL.Image.fromarray(drawn))
         name = _name(image.number, image.path)
         with storing("heatmaps", self.folder, instead="choose another folder"):
-            write_atomically(self.folder / name, mark(png.getvalue()))
+            write_atomically(self.folder / name, mark(png))
         self.earlier.discard(name)
         return name
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import ValidationError
 
+from anomaly.bundle import Bundle
 from anomaly.errors import AnomalyError, LostRankError
 from anomaly.pipeline.train_options import TrainOptions, TrainWatch
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 class _HasBundle(Protocol):
     @property
-    def bundle(self) -> Any: ...
+    def bundle(self) -> Bundle: ...
 
 
 Train = Callable[[TrainOptions, TrainWatch], _HasBundle]
@@ -88,7 +89,7 @@ def _work(train: Train, options: TrainOptions, sender: Connection) -> Path | Exc
     if leads:
         watch = TrainWatch(**{field.name: partial(_send, sender, field.name) for field in fields(TrainWatch)})
     try:
-        bundle_path: Path = train(options, watch).bundle.ref.path
+        bundle_path = train(options, watch).bundle.ref.path
     except LostRankError:
         raise  # the agent knows which rank that was
     except (AnomalyError, OSError, ValidationError) as error:

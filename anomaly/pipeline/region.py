@@ -1,6 +1,5 @@
 """`anomaly region`, which proposes a region of interest, and `anomaly train --region`, which keeps one."""
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,7 @@ from PIL import Image
 from anomaly.bundle import check_outside_versions
 from anomaly.config.region import Inside
 from anomaly.counted import counted
-from anomaly.data import Limits, Sample, describe, open_dataset, open_readable
+from anomaly.data import Limits, Sample, describe, open_dataset, open_readable, png_bytes
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.regions.proposal import MIN_PICTURES, SIDE, num_pieces, propose
 from anomaly.data.regions.reading import region_text
@@ -109,7 +108,7 @@ def propose_region(
     first = next(readable())
     overlay = out.with_name(f"{out.stem}_overlay.png")
     mask = Image.fromarray(inside).resize(first.size, Image.Resampling.NEAREST)
-    contents = {out: _png(mask.convert("L")), overlay: _png(_darkened(first, np.asarray(mask)))}
+    contents = {out: png_bytes(mask.convert("L")), overlay: png_bytes(_darkened(first, np.asarray(mask)))}
     for path, content in contents.items():
         check_replaceable(path, partial(_holds, content), "what would be written")
     with storing("the region", out.parent, instead="give another --out"):
@@ -150,9 +149,3 @@ def _shrunk(pictures: Iterator[Image.Image]) -> NDArray[np.float32]:
 
 def _darkened(picture: Image.Image, inside: Inside) -> Image.Image:
     return Image.composite(picture, picture.point(lambda value: value * _DARKENED), Image.fromarray(inside))
-
-
-def _png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "png")
-    return file.getvalue()

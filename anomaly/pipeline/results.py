@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import BinaryIO, TextIO
 
 from anomaly.bundle import check_outside_versions
 from anomaly.counted import counted
 from anomaly.errors import UsageError
+from anomaly.extras import require
 from anomaly.files import check_replaceable, replacing, storing, to_text
 
 Value = str | float | bool | None
@@ -45,7 +46,7 @@ def check_results_path(path: Path) -> None:
         raise UsageError(f"the folder {path.resolve().parent} does not exist; create it first")
     check_outside_versions(path)
     if path.suffix == ".parquet":
-        _pyarrow()
+        _require_pyarrow()
 
 
 def check_old_results(path: Path) -> None:
@@ -104,7 +105,8 @@ def write_parquet(
     metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Row groups of a fixed size, and no times: the same rows and metadata are the same bytes, by one pyarrow."""
-    pa = _pyarrow()
+    _require_pyarrow()
+    import pyarrow as pa
     from pyarrow import parquet
 
     types = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
@@ -144,13 +146,8 @@ def _open(path: Path) -> TextIO:
     return path.open("w", _BUFFER, encoding="utf-8", errors=sys.getfilesystemencodeerrors(), newline="")
 
 
-def _pyarrow() -> ModuleType:
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise UsageError("writing .parquet needs pyarrow: pip install 'anomaly[parquet]', or choose .csv") from error
-    module: ModuleType = pyarrow
-    return module
+def _require_pyarrow() -> None:
+    require("writing .parquet", "parquet", "pyarrow", instead="choose .csv")
 
 
 def _columns_of_csv(path: Path) -> list[str]:
@@ -171,12 +168,11 @@ def _columns_of_jsonl(path: Path) -> list[str]:
 
 
 def _columns_of_parquet(path: Path) -> list[str]:
-    arrow = _pyarrow()
-    from pyarrow import parquet
+    from pyarrow import ArrowException, parquet
 
     try:
         return list(parquet.read_schema(path).names)
-    except arrow.ArrowException:
+    except ArrowException:
         return []
 
 

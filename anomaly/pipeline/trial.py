@@ -26,7 +26,7 @@ from anomaly.evaluation.metrics import ImageMetrics, image_metrics, lead_over
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import make_paths
 from anomaly.inference import Detector, load_detector
-from anomaly.pipeline.contests import Trial, TrialSummary
+from anomaly.pipeline.contests import Trial, TrialFigures, TrialSummary
 from anomaly.pipeline.region import with_region
 from anomaly.pipeline.train import TrainOptions, train_on
 from anomaly.recipes import Sections, Survey, candidates, read_recipe, survey
@@ -167,21 +167,19 @@ def _try(
             own, drawn, moved = (_scores(detector, each) for each in images)
             score_ms = 1000 * (time.monotonic() - started) / sum(map(len, images))
         except AnomalyError as error:
-            took = time.monotonic() - started
-            return Trial(name, None, None, took, 0.0, is_cut_short=False, failure=str(error)), None
+            return Trial(name, None, failure=str(error)), None
     judged = _JudgedScores(own, np.concatenate([drawn, moved]))
     told = _metrics(judged, shown)
-    trial = Trial(
-        name,
-        told.auroc,
-        told.auroc_ci95,
-        train_s,
-        score_ms,
-        is_cut_short=summary.bundle.manifest.is_cut_short,
+    figures = TrialFigures(
+        auroc=told.auroc,
+        interval=told.auroc_ci95,
         drawn=_metrics(_JudgedScores(own, drawn), shown).auroc,
         moved=_metrics(_JudgedScores(own, moved), shown).auroc,
+        train_s=train_s,
+        score_ms=score_ms,
+        is_cut_short=summary.bundle.manifest.is_cut_short,
     )
-    return trial, judged
+    return Trial(name, figures), judged
 
 
 def _scores(detector: Detector, images: Sequence[Pixels]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ def upgrade_bundle(model: str | Path, *, device: str = "auto") -> Bundle:
         raise UsageError(
             f"{bundle.ref.path} has schema {SCHEMA_VERSION} already, which is today's; there is nothing to upgrade"
         )
-    folder = bundle.ref.path.resolve().parent
+    folder = bundle.ref.name_directory
     if bundle.version != resolve(folder).version:
         raise UsageError(
             f"{bundle.ref.path} is not the current version, and would become it; upgrade {folder} instead, or copy "

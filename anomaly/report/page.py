@@ -5,6 +5,7 @@ from functools import partial
 
 from anomaly.calibration import is_above
 from anomaly.evaluation.contradictions import outlying_term
+from anomaly.evaluation.intervals import Interval
 from anomaly.evaluation.results import Evaluation, Example
 from anomaly.evaluation.summary import Summary
 from anomaly.evaluation.verdict import BASELINE_NAMES, NO_KIND, verdict_lines
@@ -24,7 +25,7 @@ class Bar:
     auroc: float
     is_marked: bool = False
     num_images: int = 0
-    interval: tuple[float, float] | None = None
+    interval: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def show_example(example: Example, *, is_alarm: bool, remark: str | None = None)
 def _contenders(evaluation: Evaluation, summary: Summary) -> list[Bar]:
     """The detector, which is marked, and the baselines, best first."""
     baselines = [Bar(BASELINE_NAMES.get(name, name), rival.auroc) for name, rival in summary.rivals.items()]
-    detector = Bar(evaluation.model, summary.image.auroc, is_marked=True)
+    detector = Bar(evaluation.model.name, summary.image.auroc, is_marked=True)
     return sorted([detector, *baselines], key=_auroc, reverse=True)
 
 
@@ -96,12 +97,12 @@ def _charts(evaluation: Evaluation) -> list[Chart]:
         "Precision over recall with the point in force": precision_recall_png,
         "Histograms of the scores of normals and anomalies with the threshold": histogram_png,
     }
-    scores, labels, threshold = evaluation.scores, evaluation.labels, evaluation.threshold
+    scores, labels, threshold = evaluation.images.scores, evaluation.images.labels, evaluation.threshold
     return [Chart.of(alt, partial(draw, scores, labels, threshold)) for alt, draw in figures.items()]
 
 
 def _detectability_chart(evaluation: Evaluation) -> Chart | None:
-    record = evaluation.detectability
+    record = evaluation.model.detectability
     if record is None:
         return None
     return Chart.of("Share of drawn defects found over their size", partial(detectability_png, record))
@@ -122,6 +123,6 @@ def _remark(example: Example, evaluation: Evaluation, *, alarm: bool) -> str | N
     if alarm:
         place = example.strongest
         return f"strongest place: {strength_text(place)} an ordinary normal image's" if place else None
-    term = outlying_term(example.standardised, evaluation.outlying)
+    term = outlying_term(example.standardised, evaluation.model.outlying)
     though = "" if evaluation.threshold is None else "though "  # it passed
     return f"{though}{term.name} is {term.value:.0f} standard deviations above normal images" if term else None

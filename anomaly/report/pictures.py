@@ -9,7 +9,6 @@ LONG times the other, such as line scans, are drawn longer, and have a shape tha
 """
 
 import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from anomaly.data import png_bytes
 from anomaly.evaluation.results import Example
 from anomaly.report.heat import Rgb, fitted, legend_bar, overlay
 from anomaly.report.places import draw_place
@@ -99,9 +99,7 @@ def data_uri(png: bytes) -> str:
 
 
 def _image_uri(image: Rgb) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "png", optimize=True)
-    return data_uri(stream.getvalue())
+    return data_uri(png_bytes(Image.fromarray(image), optimize=True))
 
 
 def _resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:

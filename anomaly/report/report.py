@@ -34,7 +34,7 @@ def write_report(evaluation: Evaluation, summary: Summary, out: Path) -> None:
     contents = {
         "metrics.json": json.dumps(metrics_of(evaluation, summary), indent=2, allow_nan=False).encode() + b"\n",
         "scores.csv": scores_csv(evaluation),
-        "roc.png": roc_png(evaluation.scores, evaluation.labels, evaluation.threshold),
+        "roc.png": roc_png(evaluation.images.scores, evaluation.images.labels, evaluation.threshold),
         "report.html": _encode(render_page(evaluation, summary)),
     }
     write_folder(contents, out)
@@ -90,23 +90,24 @@ def scores_csv(evaluation: Evaluation) -> bytes:
     File names are written as they are, also such as begin with = + - or @, which a spreadsheet may take for a formula:
     a changed name would not be found again.
     """
+    images = evaluation.images
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     mask_errors = None if evaluation.pixel is None else dict(evaluation.pixel.failures)
     last = [] if mask_errors is None else ["mask_error"]
-    writer.writerow([*_SCORES, *evaluation.terms, *last])
+    writer.writerow([*_SCORES, *images.terms, *last])
     threshold = evaluation.threshold
-    for i, path in enumerate(evaluation.paths):
-        score = float(evaluation.scores[i])
+    for i, path in enumerate(images.paths):
+        score = float(images.scores[i])
         writer.writerow(
             [
                 path,
-                "anomalous" if evaluation.labels[i] else "normal",
-                evaluation.kinds[i],
+                "anomalous" if images.labels[i] else "normal",
+                images.kinds[i],
                 score,
-                float(evaluation.p_values[i]),
+                float(images.p_values[i]),
                 None if threshold is None else is_above(score, threshold),
-                *(float(values[i]) for values in evaluation.terms.values()),
+                *(float(values[i]) for values in images.terms.values()),
                 *([] if mask_errors is None else [mask_errors.get(path)]),
             ]
         )

@@ -4,7 +4,6 @@ Shapes: tiles (rows, columns, height, width, 3) of 8 bits. Every pixel of a tile
 so that what the model made can be counted.
 """
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from anomaly.data import png_bytes
 from anomaly.report.fonts import BOLD, font_for
 from anomaly.report.heat import LEGEND, Rgb, fitted, legend_bar, overlay
-from anomaly.report.plots import LIGHT, Theme
+from anomaly.report.plots import LIGHT
 
 MIN_SIDE = 96  # of a tile on the sheet: its longer side at least
 MARGIN, GAP, BREAK = 24, 4, 24
@@ -100,19 +100,17 @@ class Sheet:
         top = MARGIN + TITLE_HEIGHT + LINE_HEIGHT * max(map(len, self.headings), default=0)
         return left + column * (self.width + GAP), top + row * (self.height + GAP)
 
-    def png(self, theme: Theme = LIGHT) -> bytes:
+    def png(self) -> bytes:
         """The sheet drawn."""
-        picture = Image.new("RGB", self.shape, theme.paper)
+        picture = Image.new("RGB", self.shape, LIGHT.paper)
         pen = ImageDraw.Draw(picture)
-        pen.text((MARGIN, MARGIN), self.title, fill=theme.ink, font=self._title_font, anchor="la")
+        pen.text((MARGIN, MARGIN), self.title, fill=LIGHT.ink, font=self._title_font, anchor="la")
         for row, column in np.ndindex(self.tiles.shape[:2]):
             picture.paste(Image.fromarray(enlarge(self.tiles[row, column], self.times)), self.corner(row, column))
         self._draw_words(pen)
         if self.legend:
-            self._draw_legend(picture, pen, theme)
-        stream = io.BytesIO()
-        picture.save(stream, "png", optimize=True)
-        return stream.getvalue()
+            self._draw_legend(picture, pen)
+        return png_bytes(picture, optimize=True)
 
     def _draw_words(self, pen: ImageDraw.ImageDraw) -> None:
         half = self.width // 2
@@ -129,13 +127,13 @@ class Sheet:
             place, font = (x + half, y + self.height + 8), font_for(word.text, TEXT_SIZE)
             pen.text(place, word.text, fill=word.colour, font=font, anchor="ma")
 
-    def _draw_legend(self, picture: Image.Image, pen: ImageDraw.ImageDraw, theme: Theme) -> None:
+    def _draw_legend(self, picture: Image.Image, pen: ImageDraw.ImageDraw) -> None:
         """The words of the legend in one line at the bottom, its bar between them."""
         font, y = font_for("".join(LEGEND), TEXT_SIZE), self.shape[1] - MARGIN - LEGEND_HEIGHT // 2
         start = MARGIN + _width(LEGEND[0]) + TEXT_SIZE
-        pen.text((MARGIN, y), LEGEND[0], fill=theme.ink, font=font, anchor="lm")
+        pen.text((MARGIN, y), LEGEND[0], fill=LIGHT.ink, font=font, anchor="lm")
         picture.paste(Image.fromarray(legend_bar(LEGEND_WIDTH, LEGEND_HEIGHT)), (start, y - LEGEND_HEIGHT // 2))
-        pen.text((start + LEGEND_WIDTH + TEXT_SIZE, y), LEGEND[1], fill=theme.ink, font=font, anchor="lm")
+        pen.text((start + LEGEND_WIDTH + TEXT_SIZE, y), LEGEND[1], fill=LIGHT.ink, font=font, anchor="lm")
 
 
 def enlarge(tile: Rgb, times: int) -> Rgb:

@@ -1,7 +1,7 @@
 """The training curves: what a step shows on the device, and the rows of numbers that are kept of it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 import torch
@@ -19,6 +19,15 @@ Curves = dict[str, Tensor]
 
 HistoryRow = dict[str, float]
 """The same as numbers, with the `step`."""
+
+ShouldStop = Callable[[int, HistoryRow], bool]
+"""Whether a training is to end: asked every ten steps, with the step and the means of the curves since it was asked."""
+
+OnRows = Callable[[Sequence[HistoryRow]], object]
+"""Told of rows of the curves."""
+
+OnProgress = Callable[[str, int, int | None], object]
+"""Told of a stage in plain words, how much of it is done, and of how much; None where nothing is counted."""
 
 
 def to_rows(recent: Sequence[Curves], step: int, ranks: Ranks = ALONE) -> list[HistoryRow]:

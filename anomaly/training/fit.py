@@ -6,7 +6,7 @@ A run that is killed and resumed ends in the same weights as one that was not. A
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from anomaly.networks import Networks, draw
 from anomaly.runtime import seeded_rng, to_float
 from anomaly.training.auxiliary import in_batches
 from anomaly.training.criterion import stop_criterion
-from anomaly.training.curves import REPORT_EVERY, HistoryRow, diverged, means
+from anomaly.training.curves import REPORT_EVERY, HistoryRow, OnRows, ShouldStop, diverged, means
 from anomaly.training.following import tell_start
 from anomaly.training.loop import run_steps
 from anomaly.training.ranks import ALONE, Ranks
@@ -73,8 +73,8 @@ def fit(
     decoder: Mapping[str, Tensor] | None = None,
     select: NDArray[np.int64] | None = None,
     ranks: Ranks = ALONE,
-    should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False,
-    on_rows: Callable[[Sequence[HistoryRow]], object] = lambda rows: None,
+    should_stop: ShouldStop = lambda step, row: False,
+    on_rows: OnRows = lambda rows: None,
 ) -> Trained:
     """Train on the `rows` of 8-bit images (n, c, size, size), which may be memory-mapped; G from a `decoder`'s weights.
 

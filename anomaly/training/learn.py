@@ -28,7 +28,7 @@ from anomaly.runtime import resolve_precision
 from anomaly.scoring import MapScale, TermStatistics, combine
 from anomaly.torch_settings import own_draws, own_settings, threads
 from anomaly.training.auxiliary import settle
-from anomaly.training.curves import HistoryRow
+from anomaly.training.curves import HistoryRow, OnProgress, OnRows, ShouldStop
 from anomaly.training.diagnostics import Diagnostics
 from anomaly.training.fit import Checkpoint, Trained, fit
 from anomaly.training.places import Extract, PlacesTrained, find_reference, fit_places
@@ -72,11 +72,11 @@ class LearnWatch:
     `on_progress(stage, done, total)` is for a training in stages: see `fit_places`.
     """
 
-    should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False
-    on_rows: Callable[[Sequence[HistoryRow]], object] = lambda rows: None
+    should_stop: ShouldStop = lambda step, row: False
+    on_rows: OnRows = lambda rows: None
     on_warning: Callable[[str], object] = lambda warning: None
     on_calibrating: Callable[[], object] = lambda: None
-    on_progress: Callable[[str, int, int | None], object] = lambda stage, done, total: None
+    on_progress: OnProgress = lambda stage, done, total: None
 
 
 @owning_process_state()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anomaly.bundle import check_outside_versions
-from anomaly.errors import UsageError
+from anomaly.extras import require
 from anomaly.files import storing
 from anomaly.locks import writing_folder
 from anomaly.training.curves import HistoryRow
@@ -29,12 +29,9 @@ def tensorboard_files(folder: Path | None) -> Iterator[Callable[[Sequence[Histor
     if folder is None:
         yield lambda rows: None
         return
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError(
-            "--tensorboard needs tensorboard: pip install 'anomaly[tensorboard]', or leave the option away"
-        ) from error
+    require("--tensorboard", "tensorboard", "tensorboard", instead="leave the option away")
+    from torch.utils.tensorboard import SummaryWriter
+
     check_outside_versions(folder)
     with writing_folder(folder, "the curves"):
         with storing("the curves", folder, instead="choose another --tensorboard"):

@@ -146,13 +146,13 @@ class Batcher:
         self._for_decoders.put(partial(self._decode, job))
         return job.answer
 
-    def draw(self, work: Callable[[], T]) -> asyncio.Future[T]:
+    def in_decoder(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """What `work`, called in one of the threads that decode, gives; what it raises becomes the answer.
 
         The answer is EngineFailedError if a thread dies meanwhile. Raises EngineFailedError if one has died already.
         """
         answer: asyncio.Future[T] = self._new_answer()
-        self._for_decoders.put(partial(self._draw, work, answer))
+        self._for_decoders.put(partial(self._do, work, answer))
         return answer
 
     def _new_answer(self) -> asyncio.Future[Any]:
@@ -200,15 +200,15 @@ class Batcher:
             job.since = perf_counter()
             self.scheduler.put(job.scorer, job, job.weight)
 
-    def _draw(self, work: Callable[[], T], answer: asyncio.Future[T]) -> None:
+    def _do(self, work: Callable[[], T], answer: asyncio.Future[T]) -> None:
         if answer.done():
             return
-        drawn: T | Exception
+        outcome: T | Exception
         try:
-            drawn = work()
+            outcome = work()
         except Exception as error:
-            drawn = error
-        self._loop.call_soon_threadsafe(_give, answer, drawn)
+            outcome = error
+        self._loop.call_soon_threadsafe(_give, answer, outcome)
 
     def _work(self) -> None:
         while batch := self.scheduler.take():

@@ -1,13 +1,12 @@
 """Pictures in answers: PNG files in base64. Shapes: c channels, h height, w width."""
 
 import base64
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from anomaly.data import to_channels_last, to_pixels
+from anomaly.data import png_bytes, to_channels_last, to_pixels
 
 ROWS = 256
 """Drawn at a time."""
@@ -28,6 +27,4 @@ def draw_image(x: NDArray[np.float32]) -> str:
 
 
 def _png(pixels: NDArray[np.uint8]) -> str:
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    return base64.b64encode(png_bytes(Image.fromarray(pixels))).decode("ascii")

@@ -176,7 +176,7 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
             disconnected=partial(disconnection, request),
         )
         make = partial(answer, asked, wanted, outcomes, detector, alpha)
-        return await state.batcher.draw(make) if wanted.heatmap else make()
+        return await state.batcher.in_decoder(make) if wanted.heatmap else make()
 
 
 def _reserve_maps(wanted: Wanted, reservation: Reservation, num_images: int, pictures: Sequence[Picture]) -> None:

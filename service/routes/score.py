@@ -103,7 +103,7 @@ async def score(request: Request) -> Response:
         answer = ScoreAnswer(**_identify(detector), **_describe(judged))
         if not query.heatmap:
             return _json(answer)
-        return await state.batcher.draw(lambda: _json(_illustrate(answer, judged, detector)))
+        return await state.batcher.in_decoder(lambda: _json(_illustrate(answer, judged, detector)))
 
 
 @router.post(

@@ -140,9 +140,7 @@ def test_what_a_command_takes_is_its_own_and_not_of_the_program_that_measures(tm
     assert 100 < told["peak_mb"] < 300 < held.nbytes / 1e6
 
 
-def test_a_command_that_does_not_end_has_no_figures_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_command_that_does_not_end_has_no_figures_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "LIMIT_MINUTES", 1 / 120)
     with pytest.raises(PeerError, match="its scoring took more than"):
         peers._run("scoring", [sys.executable, "-c", "import time; time.sleep(60)"])

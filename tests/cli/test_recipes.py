@@ -17,6 +17,6 @@ from anomaly.pipeline.contests import Contest, ContestOutcome, Trial
     ],
 )
 def test_its_lead_the_interval_and_why_it_is_named_or_not(outcome: ContestOutcome, why: str) -> None:
-    first, later = (Trial(name, 0.5, None, 1.0, 1.0, is_cut_short=False) for name in "ab")
+    first, later = (Trial(name, None) for name in "ab")
     contest = Contest(later, first, 0.0312, (-0.0004, 0.12), outcome)
     assert _told(contest) == f"b against a: +3.1 points of AUROC (95% interval +0.0 to +12.0): {why}"

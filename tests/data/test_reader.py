@@ -171,7 +171,7 @@ def test_nothing_gives_nothing() -> None:
     assert list(read_all([], CONFIG)) == []
 
 
-def test_small_pictures_of_many_sizes_have_the_pixels_that_they_have_alone(tmp_path: Path) -> None:
+def test_small_pictures_of_many_sizes_have_the_pixels_that_they_have_alone() -> None:
     """Those of one size are preprocessed together."""
     rng = np.random.default_rng(3)
     shapes = [(28, 28), (28, 28, 3), (30, 28), (16, 16), (1, 9), (300, 200), (28, 28)] * 7

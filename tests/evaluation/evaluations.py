@@ -1,12 +1,19 @@
 """A small evaluation, as the pipeline would hand it over."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.evaluation.results import Evaluation, Example, PixelFigures
+from anomaly.evaluation.results import (
+    Baselines,
+    EvaluatedModel,
+    Evaluation,
+    Example,
+    PixelFigures,
+    ScoredSplit,
+)
 from anomaly.scoring import StrongestPlace
 
 
@@ -53,25 +60,34 @@ def make_evaluation(**changes: Any) -> Evaluation:
     scores = np.arange(20) % 10 / 10 + 0.5 * labels
     evaluation = Evaluation(
         title="Tiles",
-        model="tiles/1",
-        digest="ab" * 32,
-        method="bigan",
         data="data/tiles",
-        paths=[f"test/{i}.png" for i in range(20)],
-        labels=labels,
-        kinds=["good"] * 10 + ["dent"] * 5 + ["scratch"] * 5,
-        scores=scores,
-        p_values=np.linspace(1, 0.05, 20),
-        terms={"residual": scores, "cross_entropy": -scores},
-        standardised={"residual": 4 * scores - 2, "cross_entropy": 2 - 4 * scores},
-        threshold=0.75,
+        model=EvaluatedModel("tiles/1", "ab" * 32, "bigan", seed=0, num_calibration=99),
+        images=ScoredSplit(
+            paths=[f"test/{i}.png" for i in range(20)],
+            labels=labels,
+            kinds=["good"] * 10 + ["dent"] * 5 + ["scratch"] * 5,
+            scores=scores,
+            p_values=np.linspace(1, 0.05, 20),
+            terms={"residual": scores, "cross_entropy": -scores},
+            standardised={"residual": 4 * scores - 2, "cross_entropy": 2 - 4 * scores},
+        ),
         alpha=0.2,
-        baselines={"pca": ranked(0.6, labels), "knn": ranked(0.5, labels)},
-        num_baseline=30,
+        threshold=0.75,
+        baselines=Baselines({"pca": ranked(0.6, labels), "knn": ranked(0.5, labels)}, 30),
         pixel=None,
         examples=[make_example()],
         failures=[],
-        num_calibration=99,
-        seed=0,
     )
+    return changed(evaluation, **changes)
+
+
+def changed(evaluation: Evaluation, **changes: Any) -> Evaluation:
+    """With other values of these fields, which may be those of the model and of the images; `baselines` by name."""
+    if "baselines" in changes:
+        changes["baselines"] = replace(evaluation.baselines, scores=changes["baselines"])
+    for name in ("model", "images"):
+        assert name not in changes, "give its fields"
+        part = getattr(evaluation, name)
+        own = {field.name: changes.pop(field.name) for field in fields(part) if field.name in changes}
+        changes[name] = replace(part, **own)
     return replace(evaluation, **changes)

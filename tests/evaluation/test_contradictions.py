@@ -55,5 +55,7 @@ def test_a_few_normals_tell_nothing_of_a_move() -> None:
 
 def test_an_alarm_is_no_contradiction() -> None:
     evaluation = make_evaluation(standardised={"residual": np.full(20, 7.0)})
-    passed = {path for path, score in zip(evaluation.paths, evaluation.scores, strict=True) if score <= 0.75}
+    passed = {
+        path for path, score in zip(evaluation.images.paths, evaluation.images.scores, strict=True) if score <= 0.75
+    }
     assert set(passed_outliers(evaluation)) == passed

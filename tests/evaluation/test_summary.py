@@ -40,7 +40,7 @@ def test_each_kind_has_its_interval_which_heeds_parts() -> None:
 
 
 def test_it_tells_how_much_stands_behind_the_figures() -> None:
-    evaluation = make_evaluation(num_baseline=30, seed=7)
+    evaluation = make_evaluation(seed=7)
     metrics = metrics_of(evaluation, summarise(evaluation))
     assert metrics["num_by_kind"] == {"dent": 5, "scratch": 5}
     assert (metrics["num_baseline"], metrics["seed"]) == (30, 7)
@@ -78,7 +78,10 @@ def test_normals_alone_are_refused() -> None:
     with pytest.raises(DataError, match="10 normal and 0 anomalous"):
         summarise(
             make_evaluation(
-                labels=evaluation.labels[:10], scores=evaluation.scores[:10], paths=evaluation.paths[:10], terms={}
+                labels=evaluation.images.labels[:10],
+                scores=evaluation.images.scores[:10],
+                paths=evaluation.images.paths[:10],
+                terms={},
             )
         )
 

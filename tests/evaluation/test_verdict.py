@@ -24,7 +24,7 @@ from anomaly.evaluation.verdict import (
     threshold_sentence,
     told_apart,
 )
-from tests.evaluation.evaluations import make_evaluation, make_pixel, ranked
+from tests.evaluation.evaluations import changed, make_evaluation, make_pixel, ranked
 
 SUMMARY = summarise(make_evaluation())
 
@@ -35,7 +35,7 @@ def lines(evaluation: Evaluation) -> list[str]:
 
 def operating(evaluation: Evaluation) -> str:
     """The sentence alone."""
-    fpr, tpr = rates_at(evaluation.scores, evaluation.labels, evaluation.threshold)
+    fpr, tpr = rates_at(evaluation.images.scores, evaluation.images.labels, evaluation.threshold)
     return operating_sentence(evaluation, replace(SUMMARY, fpr_at_threshold=fpr, tpr_at_threshold=tpr))
 
 
@@ -99,7 +99,7 @@ def test_it_says_who_is_better(baselines: dict[str, float], sentence: str) -> No
 
 def test_it_says_that_a_baseline_is_better() -> None:
     evaluation = make_evaluation(baselines=of_aurocs({"pca": 0.99, "knn": 0.2}))
-    worse = replace(evaluation, scores=-evaluation.scores)
+    worse = changed(evaluation, scores=-evaluation.images.scores)
     assert "A plain baseline is better: PCA with an AUROC of 99.0%, against 12.5% for" in lines(worse)[-1]
 
 
@@ -194,7 +194,7 @@ def test_a_threshold_that_misses_what_the_scores_tell_apart_is_too_high() -> Non
 
 def test_the_threshold_that_fits_leaves_as_many_normals_above_as_alpha_allows() -> None:
     """29 of 100 normals are 29 %, though 0.29 · 100 rounds to below 29; the anomalies lie below the 28th highest."""
-    evaluation = replace(
+    evaluation = changed(
         missing(98.0),
         scores=np.r_[np.arange(100.0), np.full(20, 70.5)],
         labels=np.arange(120) >= 100,
@@ -219,7 +219,7 @@ def test_a_threshold_that_finds_most_or_is_not_there_is_not_too_high(threshold: 
 
 
 def test_scores_that_rank_badly_are_not_the_threshold_s_fault() -> None:
-    mixed = replace(missing(1.9), scores=np.arange(40) % 20 / 10)
+    mixed = changed(missing(1.9), scores=np.arange(40) % 20 / 10)
     assert not [line for line in lines(mixed) if "misses most" in line]
 
 
@@ -252,7 +252,7 @@ def test_equal_scores_are_no_sign_of_a_change() -> None:
     """Half of all normals have the highest score, which is the threshold: none is above it, whatever changes."""
     rng = np.random.default_rng(0)
     calibration, scores = Calibration.fit(rng.normal(size=599).clip(max=0.0)), rng.normal(size=400).clip(max=0.0)
-    evaluation = replace(
+    evaluation = changed(
         false_alarms(0, of=400, alpha=0.05, num_calibration=599),
         scores=np.r_[scores, 9.0],
         threshold=calibration.threshold(0.05),
@@ -304,18 +304,18 @@ def test_pictures_of_one_part_count_once() -> None:
     assert "far more" in operating(pictures)
     counted = np.arange(1001) % 10 == 0
     counted[-1] = False
-    of_parts = replace(pictures, counted=counted)
-    fpr, tpr = rates_at(of_parts.scores, of_parts.labels, of_parts.threshold)
+    of_parts = changed(pictures, counted=counted)
+    fpr, tpr = rates_at(of_parts.images.scores, of_parts.images.labels, of_parts.threshold)
     summary = replace(SUMMARY, fpr_at_threshold=fpr, tpr_at_threshold=tpr, num_parts=100, fpr_of_parts=0.1)
     sentence = operating_sentence(of_parts, summary)
     assert "far more" not in sentence
     assert "Of 100 parts that are new to the model, one normal picture each, it raises one on 10.0%. A" in sentence
-    far = replace(of_parts, scores=np.where(counted, 1.0, of_parts.scores))
+    far = changed(of_parts, scores=np.where(counted, 1.0, of_parts.images.scores))
     assert re.search(r"far more false alarms .* chance gives \d+\.\d% to \d+\.\d% of new parts\.", operating(far))
 
 
 def test_without_new_parts_nothing_is_said_of_their_rate() -> None:
-    pictures = replace(false_alarms(100, of=1000, alpha=0.05, num_calibration=999), counted=np.zeros(1001, np.bool_))
+    pictures = changed(false_alarms(100, of=1000, alpha=0.05, num_calibration=999), counted=np.zeros(1001, np.bool_))
     sentence = operating_sentence(pictures, replace(SUMMARY, num_parts=0, fpr_of_parts=None))
     assert "No test normal shows a part that is new to the model" in sentence
     assert "far" not in sentence.replace("false alarm", "")
@@ -338,23 +338,23 @@ def test_the_term_that_has_moved_most_is_named(shift: float, named: bool) -> Non
     evaluation = false_alarms(100, of=1000, alpha=0.05, num_calibration=999)
     residual, other = np.linspace(-1, 1, 1001) + shift, np.linspace(-2, 2, 1001)
     residual[-1] = 900.0  # the anomaly has no part in it
-    sentence = operating(replace(evaluation, standardised={"other": other, "residual": residual}))
+    sentence = operating(changed(evaluation, standardised={"other": other, "residual": residual}))
     assert (f"The term residual has moved most, by {shift:+.1f} standard deviations." in sentence) == named
     assert ("has moved" in sentence) == named
 
 
 def test_a_term_that_alone_is_far_better_is_told_with_something_to_do() -> None:
     worse = make_evaluation()
-    good = worse.labels + np.arange(20) / 100
-    terms = {"residual": worse.scores, "cross_entropy": good}
-    evaluation = replace(worse, scores=-worse.scores, terms=terms)
+    good = worse.images.labels + np.arange(20) / 100
+    terms = {"residual": worse.images.scores, "cross_entropy": good}
+    evaluation = changed(worse, scores=-worse.images.scores, terms=terms)
     sentence = term_sentence(evaluation, summarise(evaluation))
     assert sentence is not None
     assert sentence.startswith("The term cross_entropy alone separates better (AUROC 100.0%) than the score (12.5%).")
     assert "other terms say the opposite" in sentence
     assert "judge that on other images" in sentence
     assert sentence in lines(evaluation)
-    moved = replace(evaluation, standardised={"residual": np.full(20, 4.0), "cross_entropy": np.zeros(20)})
+    moved = changed(evaluation, standardised={"residual": np.full(20, 4.0), "cross_entropy": np.zeros(20)})
     assert "moved in the term residual, by +4.0 standard deviations" in str(term_sentence(moved, summarise(moved)))
 
 
@@ -386,7 +386,7 @@ def test_images_that_pass_though_a_term_is_extreme_are_counted_and_the_furthest_
         "images (other in 2, residual in 1). Look at them; the furthest is test/12.png, with other at +12.0 standard "
         "deviations."
     )
-    assert outliers_sentence(replace(evaluation, threshold=None)) is None
+    assert outliers_sentence(changed(evaluation, threshold=None)) is None
     assert outliers_sentence(make_evaluation()) is None
 
 
@@ -428,7 +428,7 @@ def test_few_kinds_are_all_named_and_of_many_the_worst_and_the_best() -> None:
 def test_every_number_of_false_alarms_has_its_sentence(alpha: float, num_calibration: int, num: int) -> None:
     evaluation = false_alarms(num, of=10, alpha=alpha, num_calibration=num_calibration)
     if Calibration(np.arange(float(num_calibration))).threshold(alpha) is None:
-        evaluation = replace(evaluation, threshold=None)
+        evaluation = changed(evaluation, threshold=None)
     sentence = operating(evaluation)
     assert sentence.endswith(".")
     assert "nan" not in sentence

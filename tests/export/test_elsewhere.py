@@ -181,7 +181,7 @@ def test_a_missing_model_is_a_sentence(runtime: str, tmp_path: Path, request: py
 
 @pytest.mark.parametrize("runtime", ["onnx", "openvino"])
 def test_the_readme_s_example_scores_as_predict_does(
-    runtime: str, pictures: Path, tmp_path: Path, request: pytest.FixtureRequest
+    runtime: str, pictures: Path, request: pytest.FixtureRequest
 ) -> None:
     folder: Path = request.getfixturevalue(f"{runtime}_folder")
     python: Path = request.getfixturevalue(f"{runtime}_python")

@@ -85,7 +85,7 @@ def test_it_says_nothing_of_the_machine_that_made_it(bigan_dir: Path) -> None:
         assert word.encode() not in graph
 
 
-def test_a_graph_that_scores_otherwise_is_never_written(bigan_dir: Path, tmp_path: Path) -> None:
+def test_a_graph_that_scores_otherwise_is_never_written(bigan_dir: Path) -> None:
     contents = load(bigan_dir).contents
     golden = replace(contents.golden, terms=contents.golden.terms * 1.01)
     with pytest.raises(

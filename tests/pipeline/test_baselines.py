@@ -7,9 +7,9 @@ import pytest
 
 from anomaly.config import PreprocessConfig
 from anomaly.data import Limits
-from anomaly.evaluation import knn_scores, pca_scores
+from anomaly.evaluation import Baselines, knn_scores, pca_scores
 from anomaly.pipeline import baselines
-from anomaly.pipeline.baselines import BaselineImages, Baselines, measure_baselines
+from anomaly.pipeline.baselines import BaselineImages, measure_baselines
 from tests.digit_images import Pixels, digits, normals, others
 
 

@@ -2,14 +2,16 @@
 
 import pytest
 
-from anomaly.pipeline.contests import ContestOutcome, Trial, TrialSummary
+from anomaly.pipeline.contests import ContestOutcome, Trial, TrialFigures, TrialSummary
 
 CERTAIN = {(later, earlier): (0.001, 1.0) for later in range(4) for earlier in range(later)}
 """All leads are beyond chance."""
 
 
 def tried(name: str, auroc: float | None, drawn: float = 0.5, moved: float = 0.5) -> Trial:
-    return Trial(name, auroc, None, 1.0, 1.0, is_cut_short=False, drawn=drawn, moved=moved)
+    if auroc is None:
+        return Trial(name, None, "it cannot be tried")
+    return Trial(name, TrialFigures(auroc, (0.0, 1.0), drawn, moved, train_s=1.0, score_ms=1.0, is_cut_short=False))
 
 
 @pytest.mark.parametrize(("num_judged", "expected"), [(5, "a"), (20, "c"), (200, "d")])

@@ -60,7 +60,7 @@ def test_the_report_has_what_the_bundle_says_of_itself(
     told = []
 
     def render(evaluation: Evaluation, _: object) -> str:
-        told.append(evaluation.detectability)
+        told.append(evaluation.model.detectability)
         return ""
 
     monkeypatch.setattr(report, "render_page", render)

@@ -52,12 +52,12 @@ def test_the_interval_is_over_parts(tmp_path: Path, brief: tuple[str, ...], monk
         shifts = iter([0.0, 1.0, 1.0] * 2)
         summary = try_recipes(TrialOptions(str(tmp_path / "d"), brief, groups=groups))
         assert summary.num_judged == 20
-        found.append((summary.num_parts, summary.trials[0].auroc, summary.trials[0].interval))
+        figures = summary.trials[0].figures
+        assert figures is not None
+        found.append((summary.num_parts, figures.auroc, figures.interval))
     (_, auroc, of_pictures), (num_parts, same_auroc, of_parts) = found
     assert num_parts == 2
     assert auroc == same_auroc == 0.75
-    assert of_pictures is not None
-    assert of_parts is not None
     assert of_parts[0] < of_pictures[0] - 0.1
     assert of_parts[1] > of_pictures[1] + 0.05
 
@@ -137,10 +137,10 @@ def test_each_recipe_is_judged_on_the_same_pictures_and_nothing_is_left(
     assert summary.num_judged == 29
     for each in summary.trials:
         assert each.failure == ""
-        assert each.auroc is not None
-        assert each.interval is not None
-        assert each.interval[0] <= each.auroc <= each.interval[1]
-        assert each.auroc == pytest.approx((each.drawn + each.moved) / 2)
+        figures = each.figures
+        assert figures is not None
+        assert figures.interval[0] <= figures.auroc <= figures.interval[1]
+        assert figures.auroc == pytest.approx((figures.drawn + figures.moved) / 2)
     assert list((tmp_path / "work").glob("anomaly-*")) == []
 
 

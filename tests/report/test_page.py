@@ -1,5 +1,4 @@
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from anomaly.report import page
 from anomaly.report.page import render_page
 from tests.alive import Alive
 from tests.bundle.records import make_record
-from tests.evaluation.evaluations import make_evaluation, make_example, make_pixel, ranked
+from tests.evaluation.evaluations import changed, make_evaluation, make_example, make_pixel, ranked
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 
@@ -78,13 +77,13 @@ def test_hostile_names_are_shown_and_not_obeyed() -> None:
         make_evaluation(),
         make_evaluation(
             title=HOSTILE,
-            model=HOSTILE,
+            name=HOSTILE,
             digest=HOSTILE,
             method=HOSTILE,
             data=HOSTILE,
             kinds=["good"] * 10 + [HOSTILE] * 5 + ["scratch"] * 5,
-            terms={HOSTILE: make_evaluation().scores, "cross_entropy": make_evaluation().scores},
-            baselines={HOSTILE: make_evaluation().scores, "knn": make_evaluation().scores},
+            terms={HOSTILE: make_evaluation().images.scores, "cross_entropy": make_evaluation().images.scores},
+            baselines={HOSTILE: make_evaluation().images.scores, "knn": make_evaluation().images.scores},
             examples=[make_example(path=HOSTILE, kind=HOSTILE, group=HOSTILE)],
         ),
     )
@@ -142,8 +141,8 @@ def test_it_tells_of_how_many_images_and_trainings_it_is() -> None:
 )
 def test_the_comparison_is_marked(sign: int, aurocs: dict[str, float], css_class: str) -> None:
     usual = make_evaluation()
-    baselines = {name: ranked(auroc, usual.labels) for name, auroc in aurocs.items()}
-    page = render(make_evaluation(scores=sign * usual.scores, baselines=baselines))
+    baselines = {name: ranked(auroc, usual.images.labels) for name, auroc in aurocs.items()}
+    page = render(make_evaluation(scores=sign * usual.images.scores, baselines=baselines))
     assert ("p", {"class": f"standing {css_class}"}) in page.tags
 
 
@@ -167,7 +166,7 @@ def test_without_a_threshold_nothing_is_said_to_be_at_it_or_set_by_it() -> None:
     assert "of 10: there is no threshold" in text
     assert "of 10 normals: there is no threshold" in text
     assert "none: 3 calibration images are too few for a false-alarm rate of 5.0%" in text
-    assert "none: 1 calibration image is too few" in " ".join(render(replace(without, num_calibration=1)).text.split())
+    assert "none: 1 calibration image is too few" in " ".join(render(changed(without, num_calibration=1)).text.split())
     assert "set by" not in text
     assert "though" not in text
     assert "residual is 12 standard deviations above normal images" in text

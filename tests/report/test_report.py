@@ -39,11 +39,15 @@ def test_rows_give_back_what_was_scored(tmp_path: Path) -> None:
     rows = read_rows(tmp_path)
     columns = ["path", "label", "kind", "score", "p_value", "is_anomalous", "residual", "cross_entropy"]
     assert columns == list(rows[0])
-    assert evaluation.paths == [row["path"] for row in rows]
-    assert evaluation.kinds == [row["kind"] for row in rows]
-    assert evaluation.labels.tolist() == [row["label"] == "anomalous" for row in rows]
-    assert (evaluation.scores > 0.7).tolist() == [row["is_anomalous"] == "True" for row in rows]
-    for name, values in {"score": evaluation.scores, "p_value": evaluation.p_values, **evaluation.terms}.items():
+    assert evaluation.images.paths == [row["path"] for row in rows]
+    assert evaluation.images.kinds == [row["kind"] for row in rows]
+    assert evaluation.images.labels.tolist() == [row["label"] == "anomalous" for row in rows]
+    assert (evaluation.images.scores > 0.7).tolist() == [row["is_anomalous"] == "True" for row in rows]
+    for name, values in {
+        "score": evaluation.images.scores,
+        "p_value": evaluation.images.p_values,
+        **evaluation.images.terms,
+    }.items():
         assert values.tolist() == [float(row[name]) for row in rows]
 
 
@@ -57,7 +61,7 @@ def test_rows_name_the_masks_that_could_not_be_used(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_figures")
 def test_hostile_names_stay_as_they_are(tmp_path: Path) -> None:
-    paths = [*HOSTILE, *make_evaluation().paths[len(HOSTILE) :]]
+    paths = [*HOSTILE, *make_evaluation().images.paths[len(HOSTILE) :]]
     write(make_evaluation(paths=paths), tmp_path)
     assert [*HOSTILE[:-1], "\\udcff.png", *paths[len(HOSTILE) :]] == [row["path"] for row in read_rows(tmp_path)]
 
@@ -71,7 +75,7 @@ def test_without_a_threshold_there_is_no_verdict(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_figures")
 def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     write(make_evaluation(), tmp_path)
-    write(make_evaluation(model="tiles/2"), tmp_path)
+    write(make_evaluation(name="tiles/2"), tmp_path)
     assert json.loads((tmp_path / "metrics.json").read_text("utf-8"))["model"] == "tiles/2"
     assert len(list(tmp_path.iterdir())) == 4
 

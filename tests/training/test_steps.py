@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from anomaly.training.steps import autoencoder_step, encoder_step, game_step
 from tests.training.runs import CPU, network, training
 
 Weights = dict[str, Tensor]
-Step = Callable[[TrainingState, Tensor, Tensor, TrainingConfig], dict[str, Tensor]]
 GAMES = (Method.BIGAN, Method.ANOGAN, Method.ALAD)
 each_game = pytest.mark.parametrize("method", GAMES)
 NS = Loss.NON_SATURATING

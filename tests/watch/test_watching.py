@@ -103,7 +103,7 @@ def test_what_was_reported_is_not_reported_again_but_for_a_new_picture(
     assert len({row["id"] for row in rows}) == 5
 
 
-def test_pictures_are_sorted_after_their_report(bigan_dir: Path, folder: Path, out: Path, tmp_path: Path) -> None:
+def test_pictures_are_sorted_after_their_report(bigan_dir: Path, folder: Path, out: Path) -> None:
     """Into folders that may lie in the watched one; equal names follow each other."""
     with watching(bigan_dir, folder, out, move_to=folder):
         for turn in (1, 2):
@@ -151,7 +151,7 @@ def test_a_picture_that_cannot_be_moved_holds_up_no_other(
 
 
 def test_reports_wait_for_an_endpoint_that_is_down(
-    bigan_dir: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bigan_dir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through a restart, too; in order, and each once where nothing is killed."""
     monkeypatch.setattr(retry, "FIRST_S", 0.05)

@@ -6,7 +6,7 @@ lies inside a folder. The folder itself was named by the user and may be called 
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from anomaly.data.files.left_out import LeftOut, Why
 from anomaly.data.files.outputs import is_output
@@ -46,9 +46,9 @@ def places_in(named: Path) -> list[Path]:
     return [*images, *(Path(file.path) for file in left_out if file.why is Why.UNREADABLE)] or [named]
 
 
-def is_image_name(path: Path) -> bool:
-    """Whether the suffix is an image's, in capitals or not."""
-    return path.suffix.lower() in IMAGE_SUFFIXES
+def is_image_name(path: str | Path) -> bool:
+    """Whether the suffix is an image's, in capitals or not; also of a name in an archive or an object store."""
+    return PurePath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def is_left_out(path: Path, folder: Path) -> bool:

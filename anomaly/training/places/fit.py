@@ -7,7 +7,7 @@ Shapes: pixels (c, h, w) uint8 each; φ's maps (num_features, h/8, w/8); places 
 dimensions); where (n, 2), as shares of height and width; evidence (k, h/8, w/8).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations, zip_longest
@@ -21,7 +21,7 @@ from anomaly.config import FeaturesConfig, Place, TrainingConfig
 from anomaly.data import NormalSplit, PixelsOfImages
 from anomaly.networks.places import MainAxes, PlaceDiscriminator, PlaceNetworks
 from anomaly.networks.restorer import MapRestorer
-from anomaly.training.curves import REPORT_EVERY, HistoryRow, means
+from anomaly.training.curves import REPORT_EVERY, HistoryRow, OnProgress, OnRows, ShouldStop, means
 from anomaly.training.places.discriminator import train_discriminator
 from anomaly.training.places.examples import ChosenBy, Look, PlaceExample, evidence_of
 from anomaly.training.places.material import Material, see, telling
@@ -75,9 +75,9 @@ def fit_places(
     *,
     extract: Extract,
     reference: NDArray[np.float32] | None = None,
-    should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False,
-    on_rows: Callable[[Sequence[HistoryRow]], object] = lambda rows: None,
-    on_progress: Callable[[str, int, int | None], object] = lambda stage, done, total: None,
+    should_stop: ShouldStop = lambda step, row: False,
+    on_rows: OnRows = lambda rows: None,
+    on_progress: OnProgress = lambda stage, done, total: None,
     ranks: Ranks = ALONE,
     has_region: bool = False,
 ) -> PlacesTrained:

@@ -3,7 +3,7 @@
 Shapes: pixels (c, h, w) uint8 each; φ's maps (num_features, h/8, w/8); places as vectors (n, dimensions).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -18,6 +18,7 @@ from anomaly.config.places import PLACE
 from anomaly.data import NormalSplit, Pixels, PixelsOfImages
 from anomaly.networks.places import NUM_FEATURES, MainAxes, PlaceNetworks
 from anomaly.networks.restorer import MapRestorer
+from anomaly.training.curves import OnProgress
 from anomaly.training.places.examples import ChosenBy, Look
 from anomaly.training.places.pool import Extract, PlacePool, draw_pool
 from anomaly.training.places.spoilt import (
@@ -61,7 +62,7 @@ def see(
     *,
     extract: Extract,
     reference: NDArray[np.float32] | None,
-    on_progress: Callable[[str, int, int | None], object],
+    on_progress: OnProgress,
     has_region: bool,
 ) -> Material:
     """Look at the normals that train and select, and at some of them spoilt; sets the main axes of `networks`."""
@@ -91,7 +92,7 @@ def see(
     return Material(pool, spoilt_places, pairs, chosen_by, reference)
 
 
-def telling(extract: Extract, stage: str, total: int, on_progress: Callable[[str, int, int | None], object]) -> Extract:
+def telling(extract: Extract, stage: str, total: int, on_progress: OnProgress) -> Extract:
     """Wrap `extract`, so that `on_progress` is told how many of the `total` pictures of a stage it has seen."""
     on_progress(stage, 0, total)
     done = count(1)

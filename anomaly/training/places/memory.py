@@ -34,14 +34,15 @@ def remember(
 
     `on_progress(done, total)` is told how many ways were tried.
     """
-    choices = [config.places]
     if config.places == "auto":  # where spoilt normals tell no clear difference, the most exact that there is
         choices = [*([Place.ALIGNED] if pool.aligned else []), Place.SAME, Place.NEAR, Place.ANYWHERE]
+    else:
+        choices = [config.places]
     memories: list[Memory] = []
     aurocs: list[float] = []
     on_progress(0, len(choices))
     for choice in choices:
-        networks.memory = _filled(pool, networks, config.model_copy(update={"places": choice}))
+        networks.memory = _filled(pool, networks, config, choice)
         memories.append(networks.memory)
         seen, by_half = chosen_by.seen_by(networks.memory), networks.half_restorer is not None
         aurocs.append(seen.auroc(partial(evidence_of, networks), by_half=by_half))
@@ -55,14 +56,13 @@ def remember(
     return memory, config.model_copy(update={"places": choices[best], **sizes})
 
 
-def _filled(pool: PlacePool, networks: PlaceNetworks, config: FeaturesConfig) -> Memory:
-    assert config.places != "auto", "it is chosen"
-    match config.places:
+def _filled(pool: PlacePool, networks: PlaceNetworks, config: FeaturesConfig, place: Place) -> Memory:
+    match place:
         case Place.ALIGNED:
             assert pool.aligned is not None, "there is a reference"
             return pool.aligned
         case Place.SAME:
-            drawn = config.model_copy(update={"memory_per_place": pool.cells.shape[1]})
+            drawn = config.model_copy(update={"places": place, "memory_per_place": pool.cells.shape[1]})
             cells = memory_of(drawn, len(networks.memory_axes.axes))
             assert isinstance(cells, CellMemory), "of that kind"
             of_images = [vectors_of(networks.recall, each) for each in pool.cells.unbind(1)]
@@ -70,7 +70,7 @@ def _filled(pool: PlacePool, networks: PlaceNetworks, config: FeaturesConfig) ->
             return cells
         case _:
             memory = PlaceMemory(config.memory, len(networks.memory_axes.axes))
-            closeness = CLOSENESS[config.places]
+            closeness = CLOSENESS[place]
             places = torch.cat([vectors_of(networks.recall, pool.places), closeness * pool.where], dim=1)
             memory.closeness = torch.tensor(closeness)
             memory.places = places[coreset(places, config.memory)].contiguous()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, optim
 
-from anomaly.training.curves import REPORT_EVERY, Curves, HistoryRow, means, to_rows
+from anomaly.training.curves import REPORT_EVERY, Curves, HistoryRow, OnProgress, ShouldStop, means, to_rows
 from anomaly.training.optimizers import descend
 from anomaly.training.ranks import ALONE, Ranks
 
@@ -17,8 +17,8 @@ class StepWatch:
     `on_progress` is told which network learns next: a name in plain words, no steps done, and how many there are.
     """
 
-    should_stop: Callable[[int, HistoryRow], bool] = lambda step, row: False
-    on_progress: Callable[[str, int, int | None], object] = lambda stage, done, total: None
+    should_stop: ShouldStop = lambda step, row: False
+    on_progress: OnProgress = lambda stage, done, total: None
     ranks: Ranks = ALONE
 
 

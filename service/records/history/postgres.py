@@ -20,7 +20,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, Engine, create_engine, exc, func, select, text
 
-from anomaly.errors import UsageError
+from anomaly.errors import UsageError, first_line
 from service.records.history.store import NUM_READERS
 from service.records.history.tables import (
     SCHEMA_VERSION,
@@ -95,7 +95,7 @@ class PostgresStore:
             self.close()
             raise
         except exc.DBAPIError as error:
-            said = str(error.orig).strip().partition("\n")[0]
+            said = first_line(error.orig or error)
             if isinstance(error, exc.OperationalError) and not _WRONG.search(said):
                 return said
             self.close()

@@ -5,6 +5,7 @@ keep the write-ahead log from being emptied.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, false, select
 
@@ -34,25 +35,23 @@ def read_thumbnail(number: int, connection: Connection) -> bytes | None:
 
 def _conditions(filters: HistoryFilters, dialect: str) -> list[ColumnElement[bool]]:
     contains = _contains_by_glob if dialect == "sqlite" else _contains_by_pattern
-    verdict = _VERDICTS[filters.verdict] if filters.verdict else None
-    correction = None if filters.correction == "none" else filters.correction
     of = images.c
-    wanted: list[tuple[object, Callable[[], ColumnElement[bool]]]] = [
-        (filters.model, lambda: of.model == filters.model),
-        (filters.part, lambda: contains(of.part, filters.part or "")),
-        (filters.name, lambda: contains(of.filename, filters.name or "")),
-        (filters.request_id, lambda: of.request_id == filters.request_id),
-        (filters.verdict, lambda: of.is_anomalous.is_(verdict)),
-        (filters.correction, lambda: of.correction == correction if correction else of.correction.is_(None)),
-        (filters.since, lambda: of.time >= as_text(filters.since)),  # type: ignore[arg-type]
-        (filters.until, lambda: of.time < as_text(filters.until)),  # type: ignore[arg-type]
-        (filters.min_score, lambda: of.score >= filters.min_score),
-        (filters.max_score, lambda: of.score <= filters.max_score),
-    ]
-    texts = (filters.model, filters.part, filters.name, filters.request_id)
-    if any("\0" in text for text in texts if text):  # PostgreSQL knows no such text, so no row has it
-        return [false()]
-    return [condition() for asked, condition in wanted if asked is not None]
+    condition_of: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+        "model": lambda model: of.model == model,
+        "part": lambda part: contains(of.part, part),
+        "name": lambda name: contains(of.filename, name),
+        "request_id": lambda request_id: of.request_id == request_id,
+        "verdict": lambda verdict: of.is_anomalous.is_(_VERDICTS[verdict]),
+        "correction": lambda said: of.correction.is_(None) if said == "none" else of.correction == said,
+        "since": lambda since: of.time >= as_text(since),
+        "until": lambda until: of.time < as_text(until),
+        "min_score": lambda score: of.score >= score,
+        "max_score": lambda score: of.score <= score,
+    }
+    asked = {name: value for name in condition_of if (value := getattr(filters, name)) is not None}
+    if any("\0" in value for value in asked.values() if isinstance(value, str)):
+        return [false()]  # PostgreSQL knows no such text, so no row has it
+    return [condition_of[name](value) for name, value in asked.items()]
 
 
 def _contains_by_glob(column: ColumnElement[str], text: str) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, exc
 
-from anomaly.errors import UsageError
+from anomaly.errors import UsageError, first_line
 
 NUM_READERS = 4
 """How many searches of one server run at once."""
@@ -71,5 +71,5 @@ def concerns_one(error: Exception) -> bool:
 
 def reason(error: Exception) -> str:
     """What went wrong, in one line: the database's own words, without the statement and its values."""
-    said = str(error.orig if isinstance(error, exc.DBAPIError) and error.orig else error)
-    return said.strip().partition("\n")[0].removesuffix(".")
+    said_by = error.orig if isinstance(error, exc.DBAPIError) and error.orig else error
+    return first_line(said_by).removesuffix(".")

@@ -90,8 +90,8 @@ def test_what_is_drawn_is_told_of_a_thread_that_dies() -> None:
             raise SystemExit("gone")
 
         with pytest.raises(EngineFailedError):
-            await asyncio.wait_for(batcher.draw(die), 10)
+            await asyncio.wait_for(batcher.in_decoder(die), 10)
         with pytest.raises(EngineFailedError):
-            await batcher.draw(die)
+            await batcher.in_decoder(die)
 
     with_batcher(work, on_failure=lambda reason: None)
