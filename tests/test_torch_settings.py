@@ -156,38 +156,57 @@ def test_the_last_of_several_threads_sets_back_what_was_there() -> None:
         assert (inside, torch.get_default_dtype()) == (torch.float32, torch.float64)
 
 
-@pytest.mark.parametrize(
-    "before",
-    [
-        "pass",
-        "torch.set_float32_matmul_precision('high')",
-        "torch.backends.cudnn.conv.fp32_precision = 'tf32'",
-        "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
-        "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'",
-        "torch.backends.fp32_precision = 'tf32'",
-        "torch.backends.cudnn.allow_tf32 = False",
-    ],
-)
-@pytest.mark.parametrize("has_cuda", [True, False])
-def test_single_precision_is_never_shortened_inside_and_as_it_was_outside(before: str, has_cuda: bool) -> None:
-    """In a process of its own; torch's older settings must be readable inside, as its own contexts read them."""
-    program = f"""
+BEFORE = [
+    "pass",
+    "torch.set_float32_matmul_precision('high')",
+    "torch.backends.cudnn.conv.fp32_precision = 'tf32'",
+    "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
+    "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'",
+    "torch.backends.fp32_precision = 'tf32'",
+    "torch.backends.cudnn.allow_tf32 = False",
+]
+EACH_FOR_ITSELF = f"""
+import os
 import torch
-torch.backends.cuda.is_built = lambda: {has_cuda}
 from anomaly.torch_settings import own_settings
-{before}
 backends = torch.backends
 def precisions():
     return [each.fp32_precision for each in (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul,
                                              backends.mkldnn.conv, backends.mkldnn.matmul, backends.mkldnn.rnn)]
-state = precisions()
-with own_settings():
-    assert set(precisions()[0 if {has_cuda} else 3:]) <= {{"none", "ieee"}}  # which both are single precision
-    if {has_cuda}:
-        assert not backends.cudnn.allow_tf32 and not backends.cuda.matmul.allow_tf32
-    if {has_cuda} and backends.fp32_precision == "none":  # with another, torch's own context fails by itself
-        with backends.cudnn.flags(enabled=True, allow_tf32=False):
-            pass
-assert precisions() == state
+def check(before, has_cuda):
+    backends.cuda.is_built = lambda: has_cuda
+    exec(before)
+    state = precisions()
+    with own_settings():
+        assert set(precisions()[0 if has_cuda else 3:]) <= {{"none", "ieee"}}  # which both are single precision
+        if has_cuda:
+            assert not backends.cudnn.allow_tf32 and not backends.cuda.matmul.allow_tf32
+        if has_cuda and backends.fp32_precision == "none":  # with another, torch's own context fails by itself
+            with backends.cudnn.flags(enabled=True, allow_tf32=False):
+                pass
+    assert precisions() == state
+for before in {BEFORE}:
+    for has_cuda in (True, False):
+        if not (child := os.fork()):
+            check(before, has_cuda)
+            os._exit(0)
+        if not os.waitpid(child, 0)[1]:
+            print(before, has_cuda)
 """
-    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.fixture(scope="module")
+def held() -> list[str]:
+    """In which cases it holds, each in a process of its own; all of them begin as one, because torch loads slowly."""
+    done = subprocess.run([sys.executable, "-c", EACH_FOR_ITSELF], capture_output=True, text=True, check=False)
+    print(done.stderr)  # noqa: T201
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("has_cuda", [True, False])
+def test_single_precision_is_never_shortened_inside_and_as_it_was_outside(
+    before: str, has_cuda: bool, held: list[str]
+) -> None:
+    """Torch's older settings must be readable inside, too, as its own contexts read them."""
+    assert f"{before} {has_cuda}" in held
