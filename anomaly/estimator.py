@@ -33,7 +33,7 @@ Images: TypeAlias = "Pixels | str | Path | Sequence[str | Path | Pixels]"
 """An array (n, h, w) or (n, h, w, c) of uint8; paths of images, or arrays (h, w[, c]) of any sizes; a folder."""
 
 _MAX_SEED = 2**31
-_UINT8 = "expected uint8: where they lie in [0, 1], give (X * 255).round().astype('uint8'); of 16 bits, the files"
+_UINT8 = "expected uint8: of values in [0, 1] give (X * 255).round().astype('uint8'); of 16 bits give the files' paths"
 
 
 class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types

@@ -185,7 +185,7 @@ def test_colour_and_several_sizes() -> None:
         (np.zeros((3, 8, 8)), r"X is of float64; expected uint8: .*\(X \* 255\)\.round\(\)\.astype\('uint8'\)"),
         (np.zeros((3, 8), np.uint8), r"X has the shape \(3, 8\); expected \(n, h, w\)"),
         (np.zeros((3, 3, 8, 8), np.uint8), r"X has the shape \(3, 3, 8, 8\); .* c = 1, 3 or 4"),
-        (np.zeros((3, 8, 8), np.uint16), "X is of uint16; expected uint8: .*; of 16 bits, the files"),
+        (np.zeros((3, 8, 8), np.uint16), "X is of uint16; expected uint8: .*; of 16 bits give the files' paths"),
         (np.array([["a.png", "x"]], object), "of a table give the column of paths"),
         (np.zeros((0, 8, 8), np.uint8), "X has no images"),
         ([], "X has no images"),

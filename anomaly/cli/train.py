@@ -75,7 +75,7 @@ def train(
         typer.Option(
             metavar="M",
             help="End the steps after this many minutes, with what is learnt by then. Reading, pretrained maps, "
-            "calibrating and measuring take their time beside it.",
+            "calibrating and measuring take further time.",
             rich_help_panel=_RUN,
         ),
     ] = None,

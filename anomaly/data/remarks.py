@@ -14,7 +14,7 @@ class Remarks:
 
     def add(self, name: str | None, remarks: Iterable[Remark]) -> None:
         """One more image, by its name, and what is to be said of it."""
-        for remark in remarks:
+        for remark in sorted(remarks):  # a set has them in any order, and who goes through `found` says them
             self._count(remark, 1, name)
 
     def update(self, later: "Remarks") -> None:

@@ -19,5 +19,13 @@ def test_of_one_image_and_of_many_the_first_is_named() -> None:
     ]
 
 
+def test_those_of_one_image_are_in_one_order_whatever_that_of_the_set() -> None:
+    wanted = sorted(Remark)
+    for given in (wanted, wanted[::-1]):
+        remarks = Remarks()
+        remarks.add("a.tif", given)
+        assert list(remarks.found) == wanted
+
+
 def test_without_anything_nothing_is_said() -> None:
     assert Remarks().sentences() == []

@@ -263,7 +263,8 @@ def test_an_array_of_16_bits_is_told_how_it_is_read_as_a_file_is(detector: Detec
     (error,) = detector.score([wide]).errors
     assert (
         error
-        == "image 0: its array has dtype uint16; expected uint8: PIL.Image.fromarray(array) is read as a 16-bit file is"
+        == "image 0: its array has dtype uint16; expected uint8: give PIL.Image.fromarray(array), which is read like a "
+        "16-bit file"
     )
     picture = PIL.Image.fromarray(wide)
     picture.save(tmp_path / "wide.png")

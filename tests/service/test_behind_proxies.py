@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -130,6 +131,16 @@ def test_the_documented_lines_bound_the_connections_of_one_address(program: str,
         eventually(lambda: _is_refused(client, ready))
         crowd.close()
         eventually(lambda: not _is_refused(client, ready))
+
+
+def test_where_nginx_counts_requests_the_documented_limit_holds_a_page_of_pictures() -> None:
+    """With HTTP/2 it counts each request that waits, and a page of the history asks for all of its pictures at once."""
+    root = Path(__file__).parents[2]
+    (page,) = re.findall(r"^const PAGE = (\d+);", (root / "service/static/history.js").read_text("utf-8"), re.M)
+    told = (root / "docs/proxies.md").read_text("utf-8")
+    (limit,) = re.findall(r"`limit_conn clients (\d+)`", told)
+    assert f"up to {page} pictures of the history at once" in " ".join(told.split())
+    assert int(limit) >= 2 * int(page)
 
 
 def _is_refused(client: httpx.Client, path: str) -> bool:

@@ -96,7 +96,11 @@ def _check_array(array: object, name: str) -> None:
         )
     if array.dtype != np.uint8:
         is_wide = array.dtype == np.uint16 and array.ndim == 2
-        how = "PIL.Image.fromarray(array) is read as a 16-bit file is" if is_wide else "scale the pixels to 0 … 255"
+        how = (
+            "give PIL.Image.fromarray(array), which is read like a 16-bit file"
+            if is_wide
+            else "scale the pixels to 0 … 255"
+        )
         raise ImageError(f"{name}: its array has dtype {array.dtype}; expected uint8: {how}")
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))) or 0 in array.shape:
         raise ImageError(f"{name}: its array has shape {array.shape}; expected (h, w), or (h, w, c) with c = 1, 3 or 4")

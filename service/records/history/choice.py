@@ -9,7 +9,7 @@ from anomaly.errors import UsageError
 from anomaly.extras import require
 from service.records.history.sqlite import SqliteStore
 from service.records.history.store import EXPECTED, Store, reason
-from service.records.history.streams import forget_drift, models_of
+from service.records.history.streams import forget_drift, has_rows, models_of
 
 
 def store_of(place: Path | SecretStr) -> Store:
@@ -36,7 +36,7 @@ def restart_drift(place: Path | SecretStr, model: str) -> int:
             try:
                 with store.writing() as connection:
                     num = forget_drift(model, connection)
-                    known = models_of(connection) if num == 0 else (model,)
+                    known = (model,) if num or has_rows(model, connection) else models_of(connection)
             finally:
                 store.drop()
     except UsageError:
@@ -47,6 +47,7 @@ def restart_drift(place: Path | SecretStr, model: str) -> int:
         there_are = f"there are those of {', '.join(known)}" if known else "it has none at all"
         raise UsageError(
             f"the history {place} has no rows of the model {model!r}; {there_are}. If they were deleted as too old, "
-            "give the digest of its bundle in place of its name; GET /models/NAME/drift tells it"
+            "give the digest of its bundle in place of its name; GET /models/NAME/drift tells it (this is also said of "
+            "a digest without rows whose drift has begun anew already)"
         )
     return num

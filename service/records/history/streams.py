@@ -95,6 +95,12 @@ def forget_drift(model: str, connection: Connection) -> int:
     return connection.execute(delete(drift).where(which)).rowcount
 
 
+def has_rows(model: str, connection: Connection) -> bool:
+    """Whether there are rows of a model, or of one bundle by its digest."""
+    found = select(images.c.id).where((images.c.model == model) | (images.c.digest == model)).limit(1)
+    return connection.scalar(found) is not None
+
+
 def models_of(connection: Connection) -> Sequence[str]:
     """The names of all models that have rows, sorted."""
     return connection.scalars(select(images.c.model).distinct().order_by(images.c.model)).all()

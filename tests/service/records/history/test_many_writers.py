@@ -166,6 +166,14 @@ def test_drift_begins_anew_by_the_digest_when_no_row_of_the_model_is_left(place:
     assert stored(place).num_scores == 1
     assert restart_drift(place, "d") == 1
     assert [stored(place, digest).num_scores for digest in "def"] == [0, 1, 1]
+    with pytest.raises(UsageError, match=r"no rows of the model 'd'; .* also said of a digest without rows whose"):
+        restart_drift(place, "d")
+
+
+def test_drift_begins_anew_by_the_digest_of_rows_that_are_there_and_twice_is_no_mistake(place: Place) -> None:
+    with writing(place) as do:
+        do(lambda history: history.add([found(score=1.0), found(digest="e")]))
+    assert [restart_drift(place, which) for which in ("e", "e", "m", "m", "d")] == [1, 0, 1, 0, 0]
 
 
 def test_the_drift_of_a_history_without_rows_is_not_begun_anew(place: Place) -> None:
