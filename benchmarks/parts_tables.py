@@ -79,13 +79,14 @@ into the folder of `--models`, and runs these commands on it; the set's name sta
 
 def to_page(rows: Sequence[Row]) -> str:
     """Two tracks, then where ours is not the better one, false alarms, and commands."""
-    found = {name: [row for row in rows if row["set"] == name] for name in SETS}
-    found = {name: own for name, own in found.items() if own}
+    measured = {name: [row for row in rows if row["set"] == name] for name in ALL_SETS}
+    measured = {name: own for name, own in measured.items() if own}
+    found = {name: own for name, own in measured.items() if name in SETS}
     parts = [_PREFACE, "## With pretrained features\n", _pretrained_table(found), _LEAK, _SETS]
     parts += [f"### Where `{PRETRAINED}` does not beat untrained evidence on φ\n", "\n".join(shortfalls(rows)) + "\n"]
     parts += _other_draws(rows)
-    parts += ["## From scratch\n", _scratch_table(found), "## False alarms\n", _false_alarms(found)]
-    return "\n".join([*parts, _commands(found)])
+    parts += ["## From scratch\n", _scratch_table(found), "## False alarms\n", _false_alarms(measured)]
+    return "\n".join([*parts, _commands(measured)])
 
 
 def shortfalls(rows: Sequence[Row]) -> list[str]:
@@ -178,7 +179,7 @@ def _false_alarms(found: dict[str, list[Row]]) -> str:
             low, high = false_alarm_interval(row["alpha"], row["num_calibration"], row["num_normal"])
             is_inside = low <= row["fpr_at_threshold"] <= high
             cells = [
-                SETS[name].title,
+                ALL_SETS[name].title,
                 row["method"],
                 str(row["seed"]),
                 f"{row['alpha']:g}",
@@ -201,7 +202,7 @@ def _commands(found: dict[str, list[Row]]) -> str:
             own = _of(rows, name, method)
             if own:
                 took = "" if own[0]["is_resumed"] else f", in {own[0]['train_s']:,.0f} s on {own[0]['machine']}"
-                lines.append(f"- {SETS[name].title}, {method}. The first row's: `{typed(own[0]['command'])}`{took}")
+                lines.append(f"- {ALL_SETS[name].title}, {method}. The first row's: `{typed(own[0]['command'])}`{took}")
     machines = sorted({f"{row['machine']}, {row['threads']} threads" for rows in found.values() for row in rows})
     return "\n".join([*lines, *(["", f"Measured on {' and on '.join(machines)}."] if machines else [])]) + "\n"
 
