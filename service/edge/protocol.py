@@ -20,7 +20,6 @@ request is parsed once more without the offer.
 
 import asyncio
 import math
-from asyncio import TimerHandle
 from functools import partial
 from typing import Any, cast
 
@@ -30,6 +29,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from service.edge.idle import make_room
 from service.edge.load_shedding import LoadShedding
 from service.edge.peer_limits import MAX_PIPELINED, PeerLimits
+from service.edge.receiving import Receiving
 from service.edge.taking import Taking
 from service.edge.untaken import UntakenAnswers
 from service.errors import Problem
@@ -49,9 +49,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._limits = limits
         self._shedding = shedding
-        self._receiving: TimerHandle | None = None
-        self._received_until, self._body_bytes = 0.0, 0
+        self._receiving = Receiving(limits, self.loop, self._is_fast_enough)
         self._taking = Taking(limits, untaken, cut_off=lambda: self.transport.abort())
+        self._begun: RequestResponseCycle | None = None
+        """The request that is being answered, or was the last one."""
         self._extra_bytes = 0
         self._is_leaving = self._is_refused = self._is_shed = self._is_offer = self._is_answer_untaken = False
         self._is_in_head = True
@@ -60,22 +61,25 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         """Accept a peer, unless there are too many."""
         super().connection_made(transport)
-        self._start_receiving()
+        self._receiving.start()
         all_open = cast("set[BoundedProtocol]", self.connections)
         if len(all_open) > self._limits.max_connections and not make_room(all_open):
             self._refuse(self._shedding.connection_refusal(self.client and self.client[0]), linger_s=0.0, is_noted=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a peer."""
-        self._stop_receiving()
+        self._receiving.stop()
         self._taking.stop()
+        if self._begun and not self._begun.response_complete:  # uvicorn tells only the last one that came
+            self._begun.disconnected = True
+            self._begun.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read on; the clock runs from the first byte of a request."""
         if self._is_refused or self.transport.is_closing():
             return
-        self._start_receiving()
+        self._receiving.start()
         self._extra_bytes += len(data)
         self._unset_keepalive_if_required()
         self._parse(data)
@@ -88,7 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._is_in_head = True
         self._unset_keepalive_if_required()
-        self._start_receiving()
+        self._receiving.start()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A field of the head. What stands behind a body is none (RFC 9110, section 6.5.1): no proxy looks at it."""
@@ -114,12 +118,14 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
             self.cycle.scope["state"]["hang_up"] = partial(self._hang_up, self.cycle)
             self.cycle.keep_alive &= not self._is_leaving
+            if not self.pipeline:
+                self._begun = self.cycle
         self._is_in_head = False
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._extra_bytes -= 2 * len(body)
-        self._body_bytes += len(body)
+        self._receiving.count(len(body))
         if not (self._is_shed or self._is_refused or self.transport.is_closing()):
             super().on_body(body)
 
@@ -127,7 +133,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """All is there."""
         if self._is_offer:
             return
-        self._stop_receiving()
+        self._receiving.stop()
         self._is_in_head = True
         self._extra_bytes = 0
         if self.transport.is_closing():
@@ -186,6 +192,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_answer_untaken:
             self.flow.pause_reading()
         else:
+            if self.pipeline:
+                self._begun, _ = self.pipeline[-1]
+                self._receiving.start_anew()
             super().on_response_complete()
 
     def pause_writing(self) -> None:
@@ -227,40 +236,25 @@ class BoundedProtocol(HttpToolsProtocol):
     @property
     def idle_until(self) -> float:
         """When it ends if no request comes; infinite if one has begun, or an answer has not left, or none has come."""
-        is_used = self._receiving or self.transport.is_closing() or self.transport.get_write_buffer_size()
+        is_used = self._receiving.is_on or self.transport.is_closing() or self.transport.get_write_buffer_size()
         return math.inf if is_used or not self.timeout_keep_alive_task else self.timeout_keep_alive_task.when()
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _start_receiving(self) -> None:
-        if self._receiving is None:
-            self._received_until = self.loop.time() + self._limits.receive_limit_s
-            self._receive_for_a_while()
-
-    def _receive_for_a_while(self) -> None:
-        self._body_bytes = 0
-        left_s = self._received_until - self.loop.time()
-        self._receiving = self.loop.call_later(min(self._limits.receive_timeout_s, left_s), self._check_receiving)
-
-    def _stop_receiving(self) -> None:
-        if self._receiving is not None:
-            self._receiving.cancel()
-            self._receiving = None
-
-    def _check_receiving(self) -> None:
-        """Go on receiving if the peer is fast enough, or cut it off."""
-        self._receiving = None
+    def _is_fast_enough(self, num_body_bytes: int, is_over: bool) -> bool:
+        """Whether to wait on for the rest of a request; else the peer has been told, or needs not be."""
+        if self.pipeline:  # it waits for those before it, and meanwhile need not be read
+            return True
         if self._is_answering() and not self.cycle.more_body:
-            return  # the request is complete; what came after it is a stray line end
-        if not (self._extra_bytes or self._body_bytes):
+            return False  # the request is complete; what came after it is a stray line end
+        if not (self._extra_bytes or num_body_bytes):
             self.transport.close()  # a peer that connected ahead of time has sent nothing yet
-            return
-        is_over = self.loop.time() >= self._received_until
-        if message := self._limits.lack(self._body_bytes, is_in_head=self._is_in_head, is_over=is_over):
+            return False
+        message = self._limits.lack(num_body_bytes, is_in_head=self._is_in_head, is_over=is_over)
+        if message:
             self._refuse(Problem(408, "receive_timeout", message, {}))
-        else:
-            self._receive_for_a_while()
+        return not message
 
     def _refuse(self, problem: Problem, *, linger_s: float = LINGER_S, is_noted: bool = False) -> None:
         """Answer, if there is no answer yet, and close; what still comes is not read.
@@ -271,8 +265,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_refused or self.transport.is_closing():
             return
         self._is_refused = True
-        if self._is_answering() and not self.cycle.more_body:
-            self.cycle.keep_alive = False
+        whole: RequestResponseCycle | None = self.cycle
+        if self.pipeline and not self._is_in_head:
+            self.pipeline.popleft()  # what is refused waits for those before it, and is not begun
+            whole = self.pipeline[0][0] if self.pipeline else self._begun
+        if whole and not (whole.response_complete or whole.more_body):
+            whole.keep_alive = False
             return
         is_in_message = self._is_answering() or not self._is_in_head
         is_answered = self._is_shed or (is_in_message and self.cycle.response_started)

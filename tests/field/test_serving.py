@@ -12,7 +12,7 @@ import pytest
 from service.records.history import writer
 from tests.field.rows import Row
 from tests.service.fakes import Instance, open_instance, picture, png
-from tests.service.records.history.entries import kept
+from tests.service.records.history.entries import Clock, kept
 
 TIMEOUT_S, RATE, LIMIT_S = 0.4, 10_000, 4.0
 ROWS = (
@@ -89,7 +89,7 @@ def rows_of(path: Path) -> list[int]:
 def test_a_history_that_a_rotation_moves_loses_no_row_that_has_a_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "RETRY_S", 0.3)
+    clock = Clock(monkeypatch)
     history, rotated = tmp_path / "h.sqlite", tmp_path / "h.2026-11.sqlite"
     with open_instance(tmp_path / "models", history=history) as instance:
         assert numbers(instance, 1, 2, 3) == [1, 2, 3]
@@ -100,7 +100,7 @@ def test_a_history_that_a_rotation_moves_loses_no_row_that_has_a_number(
         metrics = instance.client.get("/metrics").text
         assert "anomaly_history_failing 1.0" in metrics
         assert "anomaly_history_failures_total 1.0" in metrics
-        time.sleep(0.4)
+        clock.wait_to_retry()
         assert numbers(instance, 5, 6) == [1, 2]
         assert "history" not in instance.client.get("/readyz").json()
         assert "anomaly_history_failing 0.0" in instance.client.get("/metrics").text

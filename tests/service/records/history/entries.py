@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
+import pytest
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
@@ -18,6 +20,7 @@ from service.records.history import (
     StoredEntry,
     read_page,
     store_of,
+    writer,
 )
 from service.schemas.history import HistoryFilters
 
@@ -55,6 +58,18 @@ def page(
 def kept(place: Place) -> list[int]:
     """The ids that are there, newest first."""
     return [row.id for row in page(place)[0]]
+
+
+class Clock:
+    """The writer's clock, which goes on only when a test says so: a busy machine lets no wait end early."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._now = 1000.0
+        monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=lambda: self._now))
+        monkeypatch.setattr(writer, "PLACE_S", 60.0)  # what is noticed is noticed at a commit
+
+    def wait_to_retry(self) -> None:
+        self._now += 1.01 * writer.RETRY_S
 
 
 class Unkept:
@@ -96,3 +111,7 @@ def writing(
             yield do
         finally:
             runner.run(history.close())
+
+
+async def failure(history: History) -> str | None:
+    return history.failure

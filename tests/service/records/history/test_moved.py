@@ -2,7 +2,6 @@
 
 import shutil
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,19 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from service.records.history import History, writer
+from service.records.history import History
 from service.records.history.sqlite import open_file
-from tests.service.records.history.entries import Unkept, found, kept, writing
-
-RETRY_S = 0.05
+from tests.service.records.history.entries import Clock, Unkept, failure, found, kept, writing
 
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(writer, "RETRY_S", RETRY_S)
-    monkeypatch.setattr(writer, "PLACE_S", 60.0)  # what is noticed is noticed at a commit
+def path(tmp_path: Path) -> Path:
     return tmp_path / "history.sqlite"
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
 
 
 def elsewhere(path: Path) -> Path:
@@ -53,18 +53,18 @@ def replace_in_one_step(path: Path) -> None:
 
 @pytest.mark.parametrize("move", [rename, rename_all, replace])
 def test_rows_so_far_go_with_a_file_that_is_moved_and_later_ones_into_the_one_that_is_there(
-    path: Path, move: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+    path: Path, clock: Clock, move: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     unkept = Unkept()
     with writing(path, unkept=unkept) as do:
         assert do(lambda history: history.add([found(1), found(2)])) == [1, 2]
         move(path)
         assert do(lambda history: history.add([found(3)])) == [None]
-        assert "renamed, removed or replaced" in str(do(_failure))
+        assert "renamed, removed or replaced" in str(do(failure))
         assert kept(elsewhere(path)) == [2, 1]  # at once: what was acknowledged does not wait for the end
-        time.sleep(2 * RETRY_S)
+        clock.wait_to_retry()
         (number,) = do(lambda history: history.add([found(4)]))
-        assert do(_failure) is None
+        assert do(failure) is None
     assert number is not None
     assert kept(path)[0] == number
     assert kept(elsewhere(path)) == [2, 1]
@@ -73,32 +73,28 @@ def test_rows_so_far_go_with_a_file_that_is_moved_and_later_ones_into_the_one_th
     assert ["renamed" in told[0], "written again" in told[-1], len(told)] == [True, True, 2]
 
 
-async def _failure(history: History) -> str | None:
-    return history.failure
-
-
 @pytest.mark.parametrize("move", [Path.unlink, replace_in_one_step])
-def test_a_file_that_is_removed_gets_no_more_rows(path: Path, move: Callable[[Path], None]) -> None:
+def test_a_file_that_is_removed_gets_no_more_rows(path: Path, clock: Clock, move: Callable[[Path], None]) -> None:
     with writing(path) as do:
         assert do(lambda history: history.add([found(1)])) == [1]
         move(path)
         assert do(lambda history: history.add([found(2)])) == [None]
-        time.sleep(2 * RETRY_S)
+        clock.wait_to_retry()
         assert do(lambda history: history.add([found(3)])) == [1]
     assert kept(path) == [1]
 
 
-def test_the_log_alone_may_go_without_a_loss(path: Path) -> None:
+def test_the_log_alone_may_go_without_a_loss(path: Path, clock: Clock) -> None:
     with writing(path) as do:
         assert do(lambda history: history.add([found(1)])) == [1]
         path.with_name("history.sqlite-wal").unlink()
         assert do(lambda history: history.add([found(2)])) == [None]
-        time.sleep(2 * RETRY_S)
+        clock.wait_to_retry()
         assert do(lambda history: history.add([found(3)])) == [2]
     assert kept(path) == [2, 1]
 
 
-def test_a_database_of_another_program_in_its_place_is_left_alone(path: Path) -> None:
+def test_a_database_of_another_program_in_its_place_is_left_alone(path: Path, clock: Clock) -> None:
     with writing(path) as do:
         assert do(lambda history: history.add([found(1)])) == [1]
         rename(path)
@@ -107,8 +103,8 @@ def test_a_database_of_another_program_in_its_place_is_left_alone(path: Path) ->
         other.close()
         for _ in range(3):
             assert do(lambda history: history.add([found(2)])) == [None]
-            time.sleep(2 * RETRY_S)
-        assert "of another program" in str(do(_failure))
+            clock.wait_to_retry()
+        assert "of another program" in str(do(failure))
         path.unlink()
         assert do(lambda history: history.add([found(3)])) == [1]
     assert kept(elsewhere(path)) == [1]
@@ -122,7 +118,9 @@ def test_a_file_that_is_moved_before_the_end_has_all_its_rows(path: Path) -> Non
     assert kept(elsewhere(path)) == [2, 1]
 
 
-def test_a_file_that_is_moved_during_a_commit_gives_no_numbers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_moved_during_a_commit_gives_no_numbers(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     insert = History._insert
 
     def moving(self: History, rows: Any, connection: Connection) -> Any:
@@ -133,11 +131,11 @@ def test_a_file_that_is_moved_during_a_commit_gives_no_numbers(path: Path, monke
         with monkeypatch.context() as patch:
             patch.setattr(History, "_insert", moving)
             assert do(lambda history: history.add([found(1)])) == [None]
-        time.sleep(2 * RETRY_S)
+        clock.wait_to_retry()
         assert do(lambda history: history.add([found(2)])) == [1]
 
 
-def test_a_moved_file_is_not_left_while_somebody_reads_its_log(path: Path) -> None:
+def test_a_moved_file_is_not_left_while_somebody_reads_its_log(path: Path, clock: Clock) -> None:
     """Or its rows would stay in a log that belongs to no file."""
     with writing(path) as do:
         assert do(lambda history: history.add([found(1)])) == [1]
@@ -147,9 +145,9 @@ def test_a_moved_file_is_not_left_while_somebody_reads_its_log(path: Path) -> No
         rename(path)
         assert do(lambda history: history.add([found(2)])) == [None]
         reader.close()
-        time.sleep(2 * RETRY_S)
+        clock.wait_to_retry()
         assert do(lambda history: history.add([found(3)])) == [None]
-        time.sleep(2 * RETRY_S)
+        clock.wait_to_retry()
         assert do(lambda history: history.add([found(4)])) == [1]
     assert kept(elsewhere(path)) == [1]
     assert kept(path) == [1]

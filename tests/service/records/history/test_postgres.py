@@ -17,7 +17,7 @@ from service.errors import HistoryUnavailableError
 from service.records.history import History, Retention, readers, restart_drift, store_of, writer
 from service.records.history import postgres as postgres_module
 from service.records.history.tables import SCHEMA_VERSION
-from tests.service.records.history.entries import Unkept, found, kept, made, page, reading, writing
+from tests.service.records.history.entries import Unkept, failure, found, kept, made, page, reading, writing
 
 OLD = """
 CREATE TABLE images (
@@ -143,7 +143,7 @@ def test_a_database_that_cannot_be_reached_costs_rows_and_nothing_else(
     try:
         history = writing(url, unkept=unkept)
         do = history.__enter__()
-        assert "refused" in str(do(_failure))
+        assert "refused" in str(do(failure))
         assert do(lambda history: history.add([found(1), found(2)])) == [None, None]
         with pytest.raises(HistoryUnavailableError, match=r"cannot be written now: .*refused"):
             do(lambda history: history.correct(1, "normal", "a"))
@@ -152,7 +152,7 @@ def test_a_database_that_cannot_be_reached_costs_rows_and_nothing_else(
     finally:
         postgres.start()
     assert do(lambda history: _again(history, 3)) is not None
-    assert do(_failure) is None
+    assert do(failure) is None
     postgres.stop()
     postgres.start()
     assert do(lambda history: history.add([found(4)])) != [None]  # the connection that broke meanwhile is replaced
@@ -161,10 +161,6 @@ def test_a_database_that_cannot_be_reached_costs_rows_and_nothing_else(
     told = [record.getMessage() for record in caplog.records if record.name == writer.__name__]
     assert ["images are scored on" in told[0], "written again" in told[1], len(told)] == [True, True, 2]
     assert unkept.num >= 2
-
-
-async def _failure(history: History) -> str | None:
-    return history.failure
 
 
 async def _again(history: History, number: int) -> int:
@@ -205,7 +201,7 @@ def test_a_server_that_holds_the_lock_and_says_nothing_loses_it(
     monkeypatch.setattr(postgres_module, "LIMITS", short.replace("'1500ms'", "'200ms'"))
     with closing(store_of(url)) as frozen, writing(url) as do, suppress(DBAPIError), frozen.writing():
         assert do(lambda history: history.add([found(1)])) == [None]
-        assert "lock timeout" in str(do(_failure))
+        assert "lock timeout" in str(do(failure))
         do(lambda history: _again(history, 2))
     assert len(kept(url)) == 1
 
@@ -254,7 +250,7 @@ def test_pages_and_requests_are_found_by_indexes(url: SecretStr) -> None:
 def test_a_text_that_a_database_cannot_have_costs_its_row(url: SecretStr, caplog: pytest.LogCaptureFixture) -> None:
     with writing(url) as do, caplog.at_level(logging.ERROR):
         assert do(lambda history: history.add([found(1, part="a\0b")])) == [None]
-        assert do(_failure) is None
+        assert do(failure) is None
     assert "is not kept in the history" in caplog.text
 
 

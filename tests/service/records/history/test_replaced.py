@@ -16,7 +16,7 @@ from service.records.history import History, StoredEntry, read_page, read_thumbn
 from service.records.history.export import read_corrections
 from service.records.history.tables import images
 from service.schemas.history import HistoryFilters
-from tests.service.records.history.entries import found, kept, writing
+from tests.service.records.history.entries import failure, found, kept, writing
 
 WRITER = """
 import sys
@@ -107,7 +107,7 @@ def test_a_log_that_could_not_be_brought_into_its_file_is_not_taken_for_anothers
         path.with_name("history.sqlite-wal").write_bytes(log)
         digest = replace(path, other)
         assert do(lambda history: history.add([found(2)])) == [None]
-        assert "history.sqlite-wal belongs to the file that was there before" in str(do(_failure))
+        assert "history.sqlite-wal belongs to the file that was there before" in str(do(failure))
         assert sha256(path.read_bytes()).hexdigest() == digest
         path.with_name("history.sqlite-wal").rename(path.with_name("moved.sqlite-wal"))
         assert do(lambda history: history.add([found(2)])) == [10]
@@ -119,10 +119,6 @@ async def _leave(history: History) -> None:
     with history._store.reading() as connection:
         connection.execute(select(images.c.id)).all()
         history._store.drop()
-
-
-async def _failure(history: History) -> str | None:
-    return history.failure
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a file that is open is not renamed there")

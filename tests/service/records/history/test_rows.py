@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.records.history import History, HistoryEntry
-from tests.service.records.history.entries import Place, Unkept, found, kept, writing
+from tests.service.records.history.entries import Place, Unkept, failure, found, kept, writing
 
 
 @pytest.mark.parametrize("bad", [found(2, filename="\ud800.png"), found(2, model=None), found(2, version=2**70)])
@@ -30,12 +30,8 @@ def test_what_is_wrong_with_a_row_costs_that_row_alone(
     with writing(place, unkept=unkept) as do:
         first, none, last = [number for (number,) in do(add)]
         assert none is None
-        assert do(_failure) is None
+        assert do(failure) is None
     assert kept(place) == [last, first]
     assert unkept.num == 1
     (lost,) = [record for record in caplog.records if record.name == "service.records.history.rows"]
     assert lost.exc_info is not None
-
-
-async def _failure(history: History) -> str | None:
-    return history.failure

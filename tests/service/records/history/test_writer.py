@@ -19,7 +19,18 @@ from service.errors import HistoryUnavailableError
 from service.records.history import History, as_text, sqlite, writer
 from service.records.history.retention import Pruning
 from service.records.history.sqlite import open_file
-from tests.service.records.history.entries import Place, Unkept, found, kept, made, page, reading, writing
+from tests.service.records.history.entries import (
+    Clock,
+    Place,
+    Unkept,
+    failure,
+    found,
+    kept,
+    made,
+    page,
+    reading,
+    writing,
+)
 
 
 @pytest.fixture
@@ -112,7 +123,7 @@ def test_a_full_file_is_counted_told_once_and_recovered_from(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A real "database or disk is full" of SQLite's, by a limit on the number of pages."""
-    monkeypatch.setattr(writer, "RETRY_S", 0.05)
+    clock = Clock(monkeypatch)
     is_full = False
 
     def limited(path: Path) -> sqlite3.Connection:
@@ -132,11 +143,11 @@ def test_a_full_file_is_counted_told_once_and_recovered_from(
         assert do(lambda history: history.add(big)) == [None] * 8  # at once, without another try
         with pytest.raises(HistoryUnavailableError, match="full"):
             do(lambda history: history.correct(1, "normal", "x"))
-        time.sleep(0.06)
+        clock.wait_to_retry()
         assert do(lambda history: history.add(big)) == [None] * 8
         assert unkept.num == 24
         is_full = False
-        time.sleep(0.06)
+        clock.wait_to_retry()
         numbers = do(lambda history: history.add([found(2)]))
     assert kept(path) == [*numbers, 1]
     told = [record.getMessage() for record in caplog.records if record.name == "service.records.history.writer"]
@@ -216,18 +227,24 @@ def test_a_disk_that_hangs_is_not_waited_for(place: Place, monkeypatch: pytest.M
     monkeypatch.setattr(writer, "ACKNOWLEDGE_S", 0.2)
     insert = History._insert
 
-    def slow(self: History, rows: Any, connection: Connection) -> Any:
-        time.sleep(1.0)
+    may_go = threading.Event()
+
+    def held(self: History, rows: Any, connection: Connection) -> Any:
+        assert may_go.wait(30)
         return insert(self, rows, connection)
 
     unkept = Unkept()
     with writing(place, unkept=unkept) as do:
         with monkeypatch.context() as patch:
-            patch.setattr(History, "_insert", slow)
+            patch.setattr(History, "_insert", held)
             assert do(lambda history: history.add([found(1)])) == [None]
             monkeypatch.setattr(writer, "ACKNOWLEDGE_S", 30.0)
-            assert do(lambda history: history.add([found(2)])) == [None]  # asked, it would have its number in a second
-        time.sleep(1.1)
+            assert do(lambda history: history.add([found(2)])) == [None]  # asked, it would wait for its number
+        may_go.set()
+        deadline = time.monotonic() + 20
+        while do(failure):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         assert do(lambda history: history.add([found(3)])) == [2]
     assert unkept.num == 2
 
