@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from service.edge import protocol
 from service.edge.peer_limits import MAX_PIPELINED
 from service.edge.protocol import MAX_HEAD_BYTES
 from service.edge.server import KEEP_ALIVE_S, Server
@@ -402,7 +403,10 @@ def test_one_connection_more_takes_the_place_of_that_which_is_idle_the_longest(t
         assert untaken.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_request_that_is_on_its_way_when_the_server_stops_is_answered(tmp_path: Path) -> None:
+def test_a_request_that_is_on_its_way_when_the_server_stops_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "LINGER_S", 3.0)  # a busy machine does not end it too early
     stopped = threading.Event()
     with open_instance(tmp_path) as instance:
         port = instance.client.base_url.port or 0
@@ -412,7 +416,7 @@ def test_a_request_that_is_on_its_way_when_the_server_stops_is_answered(tmp_path
                 connection.sendall(request(1))
                 assert b'"score":1.0' in connection.recv(65536)
                 stopped.set()
-                time.sleep(0.3)
+                time.sleep(0.5)
                 connection.sendall(request(2))
                 return rest(connection)
 
