@@ -13,7 +13,17 @@ from anomaly.runtime import to_float
 from anomaly.training import HistoryRow, fit, loop
 from anomaly.training.loop import _batches
 from anomaly.training.state import TrainingState
-from tests.training.runs import CPU, assert_same_weights, checkpoint, digits, first_weight, network, run, training
+from tests.training.runs import (
+    CPU,
+    assert_same_weights,
+    checkpoint,
+    digits,
+    first_weight,
+    network,
+    run,
+    the_first_of_two_is_best,
+    training,
+)
 
 each_method = pytest.mark.parametrize("method", list(Method))
 
@@ -314,9 +324,10 @@ def test_the_criterion_on_other_normals_is_in_every_100th_row_and_may_choose_wha
     assert kept["best"].kept_step == min(rows, key=lambda step: rows[step])
 
 
-def test_the_best_survives_a_kill(tmp_path: Path) -> None:
-    """Steps so large do harm in time: the best is from before the kill."""
-    config = training(Method.BIGAN, 200, keep="best", learning_rate=0.2)
+def test_the_best_survives_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best is from before the kill."""
+    the_first_of_two_is_best(monkeypatch)
+    config = training(Method.BIGAN, 200, keep="best")
     data = (digits(96), np.arange(64), network(Method.BIGAN))
     whole = fit(*data, config, device=CPU, select=np.arange(64, 96))
 

@@ -13,7 +13,16 @@ from anomaly.networks import AUXILIARIES, Auxiliary, AuxiliaryEvidence, Networks
 from anomaly.training import Checkpoint, Trained, fit
 from anomaly.training.state import TrainingState, load_checkpoint, new_state, save_checkpoint
 from tests.networks.test_frozen import Lens
-from tests.training.runs import CPU, assert_resumes, assert_same_weights, checkpoint, digits, network, training
+from tests.training.runs import (
+    CPU,
+    assert_resumes,
+    assert_same_weights,
+    checkpoint,
+    digits,
+    network,
+    the_first_of_two_is_best,
+    training,
+)
 
 LENS = "auxiliaries.seen_through_a_lens.discriminator.0."
 
@@ -127,8 +136,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert_resumes(PLAN, CONFIG, tmp_path)
 
 
-def test_the_best_of_a_killed_run_has_it_too(tmp_path: Path) -> None:
-    config = training(Method.BIGAN, 200, keep="best", learning_rate=0.2)
+def test_the_best_of_a_killed_run_has_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    the_first_of_two_is_best(monkeypatch)
+    config = training(Method.BIGAN, 200, keep="best")
 
     def go(kept: Checkpoint | None = None, *, stop_at: int = 0) -> Trained:
         data = (digits(64), np.arange(48), PLAN, config)
