@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+MAX_HEAD_BYTES = 64 * 2**10
+"""Of what is not body: head, chunk sizes, trailers."""
 MAX_PIPELINED = 100
 """Requests of one connection that wait for an answer before theirs. A few bytes of the peer are kilobytes here."""
 

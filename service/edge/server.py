@@ -86,6 +86,17 @@ class Server(uvicorn.Server):
             )
             self.servers.append(server)  # type: ignore[arg-type]  # all that uvicorn does with it is to close it
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop as uvicorn does. Connections that are still open then have their answer, or do not take it."""
+        await super().shutdown(sockets)
+        left = [connection.transport for connection in self.server_state.connections]
+        for transport in left:
+            transport.close()
+        await asyncio.sleep(0)
+        for transport in left:
+            transport.abort()
+        await asyncio.sleep(0)
+
     def renew_certificate(self) -> None:
         """Show the certificate that the files have now to peers that connect from here on; a bad one is only logged."""
         if self._certificate and self.started and self.config.ssl:  # which only the loop's thread uses

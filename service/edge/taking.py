@@ -54,6 +54,9 @@ class Taking:
 
     def _check(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
         self._timer = None
+        if not transport.get_write_buffer_size():
+            self.stop()
+            return
         num = _num_taken(transport) - self._num_before
         if num >= self._rate * self._timeout_s:
             self.start(loop, transport)

@@ -13,7 +13,7 @@ import pytest
 
 from service.edge.headers import HEADERS
 from service.edge.keys import add_key
-from service.edge.protocol import MAX_HEAD_BYTES
+from service.edge.peer_limits import MAX_HEAD_BYTES
 from tests.service.edge.test_protocol import connected, rest, status_and_code
 from tests.service.fakes import Instance, open_instance, png
 from tests.service.records.test_telemetry import value

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from service.edge import protocol
-from service.edge.peer_limits import MAX_PIPELINED
-from service.edge.protocol import MAX_HEAD_BYTES
+from service.edge.peer_limits import MAX_HEAD_BYTES, MAX_PIPELINED
 from service.edge.server import KEEP_ALIVE_S, Server
 from service.settings import Settings
 from tests.service.fakes import Instance, open_instance, picture, png
@@ -79,6 +78,21 @@ def test_a_peer_that_falls_silent_is_cut_off_with_a_reason(
         assert status_and_code(answer) == (408, "receive_timeout")
         assert lacks in answer.decode()
     eventually(lambda: depth(impatient) == 0)
+
+
+def test_half_a_head_in_one_piece_with_the_request_before_it_is_cut_off_with_a_reason(impatient: Instance) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(request(1) + b"POST /sc")
+        answers = rest(connection).split(b"HTTP/1.1 ")[1:]
+    assert [answer[:3] for answer in answers] == [b"200", b"408"]
+
+
+def test_so_is_a_body_of_which_as_much_has_come_as_of_the_head(impatient: Instance) -> None:
+    """In its first time enough came, in the next nothing."""
+    head = HEAD + b"Content-Length: 1000000\r\nX: %b\r\n\r\n" % (b"x" * 30_000)
+    with connected(impatient) as connection:
+        connection.sendall(head + b"x" * len(head))
+        assert status_and_code(rest(connection)) == (408, "receive_timeout")
 
 
 def test_a_peer_that_sends_nothing_is_cut_off_without_a_word(impatient: Instance) -> None:

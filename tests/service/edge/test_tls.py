@@ -15,7 +15,7 @@ import pytest
 
 from service.app import create_app
 from service.edge.handshakes import NUM_TOLD
-from service.edge.protocol import MAX_HEAD_BYTES
+from service.edge.peer_limits import MAX_HEAD_BYTES
 from service.edge.server import Server
 from service.settings import Settings
 from tests.service.certificates import make_certificate

@@ -18,6 +18,7 @@ from tests.service.test_load import eventually
 SIDE = 2600
 ANSWER_BYTES = 4 * SIDE**2
 """Of its heatmap as binary data: more than the system buffers for a connection."""
+TIMEOUT_S = 0.6
 LIMITS: dict[str, Any] = {"max_queue_bytes": 3 * ANSWER_BYTES, "max_upload_bytes": 2**20, "max_connections": 40}
 
 
@@ -51,8 +52,11 @@ def test_of_too_many_bytes_those_that_wait_longest_go_but_none_within_its_share(
 
 
 @contextmanager
-def asking(instance: Instance, *, times: int = 1) -> Iterator[socket.socket]:
-    """A peer that asks for a large heatmap by a small request, and has taken the first bytes of the answer."""
+def asking(instance: Instance, *, times: int = 1, behind: bytes = b"") -> Iterator[socket.socket]:
+    """A peer that asks for a large heatmap by a small request, and has taken the first bytes of the answer.
+
+    `behind` comes in one piece with the last such request.
+    """
     image = picture(SIDE, SIDE)
     length = len(image).to_bytes(4, "little")
     tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": 4 + len(image)}}
@@ -64,7 +68,7 @@ def asking(instance: Instance, *, times: int = 1) -> Iterator[socket.socket]:
         connection.connect(("127.0.0.1", instance.client.base_url.port or 0))
         connection.sendall(
             b"POST /v2/models/m/infer HTTP/1.1\r\nHost: 127.0.0.1\r\nInference-Header-Content-Length: %d\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (len(head), len(body), body) * times
+            b"Content-Length: %d\r\n\r\n%b" % (len(head), len(body), body) * times + behind
         )
         assert connection.recv(15) == b"HTTP/1.1 200 OK"
         yield connection
@@ -101,3 +105,20 @@ def test_no_further_request_of_a_peer_begins_while_its_answer_waits(tmp_path: Pa
         assert received.count(b"HTTP/1.1 200 OK") == 3  # the first one's head is taken already
         assert received.endswith(b'{"status":"alive"}')
         assert len(instance.detector.batches) == 3
+
+
+def test_half_a_request_that_waits_for_an_answer_to_be_taken_has_its_time_after_that(tmp_path: Path) -> None:
+    """The server reads nothing meanwhile."""
+    slow = open_instance(tmp_path / "models", receive_timeout_s=TIMEOUT_S, **LIMITS)
+    with slow as instance, asking(instance, behind=b"GET /healthz HT") as peer:
+        until = time.monotonic() + 3 * TIMEOUT_S
+        received = b""
+        while time.monotonic() < until:
+            time.sleep(TIMEOUT_S / 6)
+            received += peer.recv(2**15)
+        peer.sendall(b"TP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        while piece := peer.recv(2**20):
+            received += piece
+    assert len(received) > ANSWER_BYTES
+    assert received.count(b"HTTP/1.1 200 OK") == 1  # the first one's head is taken already
+    assert received.endswith(b'{"status":"alive"}')
