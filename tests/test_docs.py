@@ -21,7 +21,7 @@ from anomaly.config import (
     SearchConfig,
     TrainingConfig,
 )
-from anomaly.config.places import EVIDENCE
+from anomaly.config.places import MEASURED, evidence_names
 from anomaly.evaluation import metrics_of, summarise
 from anomaly.recipes import parse_overrides, read_recipe, recipe_names
 from service.settings import Settings
@@ -145,7 +145,7 @@ def test_no_document_names_an_option_that_is_gone(name: str) -> None:
 
 def test_the_guide_describes_the_terms_of_places() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", PAGES["guide.md"], re.MULTILINE)
-    assert set(EVIDENCE) <= set(rows)
+    assert set(evidence_names(len(MEASURED), is_refined=True)) <= set(rows)
 
 
 def test_the_guide_describes_every_metric() -> None:

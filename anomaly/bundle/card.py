@@ -33,7 +33,7 @@ def model_card(manifest: Manifest, calibration: Calibration, *, name: str, versi
     return f"""# {name}, version {version}
 
 {_TITLES[training.method]}. Learnt from {counted(data.num_train, "normal image")} of {data.source}{normal}.
-No abnormal image was used.
+{_labelled(data)}
 
 | | |
 |---|---|
@@ -73,6 +73,15 @@ The curves are in `history.csv`. Trained on the images above, it knows nothing o
 subject, camera or light is abnormal to it. The guarantee on false alarms holds for images drawn as the calibration
 images were.
 """
+
+
+def _labelled(data: DataRecord) -> str:
+    """Whether anything but normal images taught it."""
+    if not data.labelled:
+        return "No abnormal image was used."
+    kinds = ", ".join(f"{num:,} {kind}" for kind, num in data.labelled.items() if kind)
+    told = f"{counted(sum(data.labelled.values()), 'labelled defect')}{f' ({kinds})' if kinds else ''}"
+    return f"{told} taught it too, by `anomaly refine`. Thresholds are of normal images alone."
 
 
 def _where_named(manifest: Manifest) -> str:

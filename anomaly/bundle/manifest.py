@@ -23,7 +23,8 @@ class DataRecord(Config):
     with it each of `num_calibrate` images is the only one of its part. `num_unused` are pictures of parts that another
     picture counts for.
     `fingerprint` is over all normals of the training run, `calibration_fingerprint` over those given to calibrate.
-    `calibration_sizes` is None in bundles that did not keep it.
+    `calibration_sizes` is None in bundles that did not keep it. `labelled` has how many labelled defects of each kind
+    `anomaly refine` has taught, and is empty where it has not.
     """
 
     source: str
@@ -43,6 +44,7 @@ class DataRecord(Config):
     fingerprint: str
     calibration_fingerprint: str
     calibration_sizes: PictureSizes | None = None
+    labelled: dict[str, int] = Field(default_factory=dict)
 
 
 class Manifest(Config):

@@ -14,6 +14,7 @@ class NormalSet(IntEnum):
     """The disjoint sets; UNKNOWN is of bundles of schema 1, which kept the keys alone.
 
     UNUSED are pictures of parts that another picture counts for; they are known, so that nothing takes them for new.
+    LABELLED are no normals: they are labelled defects that a version was refined by.
     """
 
     UNKNOWN = 0
@@ -22,6 +23,7 @@ class NormalSet(IntEnum):
     CALIBRATE = 3
     REPORT = 4
     UNUSED = 5
+    LABELLED = 6
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,19 @@ class NormalRecord:
 
     def with_calibration(self, keys: Keys, unused: Keys | None = None) -> "NormalRecord":
         """With further *calibrate* images, and others that are `unused`; images that are known stay in their sets."""
-        record = self
-        for normal_set, given in ((NormalSet.CALIBRATE, keys), (NormalSet.UNUSED, unused)):
-            if given is not None:
-                new = given[~record.knows(given)]
-                sets = np.full(len(new), normal_set, np.uint8)
-                parts = np.concatenate([record.parts, np.zeros(len(new), np.uint64)])
-                record = self.of(np.concatenate([record.keys, new]), np.concatenate([record.sets, sets]), parts)
-        return record
+        record = self._with(NormalSet.CALIBRATE, keys)
+        return record if unused is None else record._with(NormalSet.UNUSED, unused)
+
+    def with_labelled(self, keys: Keys) -> "NormalRecord":
+        """With labelled defects of these keys, and without the ones of before; images that are known stay."""
+        kept = self.sets != NormalSet.LABELLED
+        return NormalRecord(self.keys[kept], self.sets[kept], self.parts[kept])._with(NormalSet.LABELLED, keys)
+
+    def _with(self, normal_set: NormalSet, keys: Keys) -> "NormalRecord":
+        new = keys[~self.knows(keys)]
+        sets = np.full(len(new), normal_set, np.uint8)
+        parts = np.concatenate([self.parts, np.zeros(len(new), np.uint64)])
+        return self.of(np.concatenate([self.keys, new]), np.concatenate([self.sets, sets]), parts)
 
 
 def record_of(keys: Keys, sets: Sequence[tuple[NormalSet, Sequence[int]]]) -> NormalRecord:

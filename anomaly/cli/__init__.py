@@ -20,6 +20,7 @@ from anomaly.cli.inspect import inspect
 from anomaly.cli.keys import keys_app
 from anomaly.cli.models import models_app
 from anomaly.cli.recipes import recipes_app
+from anomaly.cli.refine import refine
 from anomaly.cli.region import region
 from anomaly.cli.score import score
 from anomaly.cli.serve import serve
@@ -61,7 +62,21 @@ def program(
     """What comes before a command."""
 
 
-for verb in (data, region, train, train_many, calibrate, score, evaluate, inspect, serve, watch, archive, export):
+for verb in (
+    data,
+    region,
+    train,
+    train_many,
+    calibrate,
+    refine,
+    score,
+    evaluate,
+    inspect,
+    serve,
+    watch,
+    archive,
+    export,
+):
     app.command()(verb)
 for name, verbs in {"recipes": recipes_app, "models": models_app, "keys": keys_app, "history": history_app}.items():
     app.add_typer(verbs, name=name)

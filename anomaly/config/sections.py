@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from anomaly.config.choices import Architecture, Loss, Method, Place, Precision, Prior, Resize
+from anomaly.config.places import evidence_names
 
 MAX_REMEMBERED = 1024  # images: at side 256 they take 134 MB of a file, and 268 of memory
 MAX_SIDE = 256  # of a square of pixels
@@ -132,7 +133,8 @@ class FeaturesConfig(Config):
     synthetic defects are small and many: for defects of a few pixels.
 
     Training replaces what it chooses. So in a bundle this is what was learnt, and the numbers of remembered places are
-    those that there were. What is "auto" there was not needed, as `places` without a memory.
+    those that there were. What is "auto" there was not needed, as `places` without a memory. `labelled` is true where
+    `anomaly refine` has taught labelled defects; no training sets it.
     """
 
     memory: int = Field(default=4096, ge=0, le=65536)
@@ -148,6 +150,17 @@ class FeaturesConfig(Config):
     half_restorer: bool = False
     sigma: Annotated[float, Field(gt=0.0, le=10.0)] | Literal["auto"] = "auto"
     spoilt: float = Field(default=0.0, ge=0.0, le=1.0)
+    labelled: bool = False
+
+    @property
+    def num_measured(self) -> int:
+        """How many kinds of evidence are measured by what normals show; the last ones are of restorers."""
+        return 4 if self.half_restorer else 3 if self.restorer else 2
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """See `evidence_names`."""
+        return evidence_names(self.num_measured, is_refined=self.labelled)
 
     @model_validator(mode="after")
     def _has_evidence(self) -> Self:

@@ -26,12 +26,14 @@ def onnx_place_engine(contents: Contents) -> PlaceEngine:
         ValueError: ONNX Runtime cannot load the graph, or its weights are others.
     """
     assert contents.graph is not None
-    threads, preprocess = num_threads(), contents.manifest.recipe.preprocess
+    threads, recipe = num_threads(), contents.manifest.recipe
+    preprocess = recipe.preprocess
     small, large = _RunPlaces(contents.graph, 1), _RunPlaces(contents.graph, threads)
     if small.session.get_modelmeta().custom_metadata_map.get(LAYOUT) != layout_digest(contents.graph.weights):
         raise ValueError("its weights do not fit its graph")
     return PlaceEngine(
         EngineName.ONNXRUNTIME,
+        recipe.features.evidence,
         small,
         large,
         threads,

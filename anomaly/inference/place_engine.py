@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.config.places import EVIDENCE, HALF_RESTORED_STRIDE, MARGIN, PLACE, STRIDE
-from anomaly.config.region import OUTSIDE
+from anomaly.config.places import HALF_RESTORED_STRIDE, MARGIN, PLACE, STRIDE
 from anomaly.data import Pixels, PixelsOfImages
 from anomaly.data.pose import AS_IT_LIES, pose_of
+from anomaly.data.regions.counted_places import counted_places
 from anomaly.inference.engine import EngineName, Explained, Latents, Terms
 from anomaly.inference.threads import EngineThreads
 
@@ -64,6 +64,7 @@ class PlaceEngine:
     def __init__(
         self,
         name: EngineName,
+        evidence: Sequence[str],
         run_small: Run,
         run_large: Run,
         threads: int,
@@ -75,9 +76,11 @@ class PlaceEngine:
     ) -> None:
         """`run_small` computes in the thread that calls it; `run_large` may use all of them.
 
-        With a `reference` each picture's pose is measured by it. With `has_region` places outside of it do not count.
+        `evidence` has the names of the maps (see `evidence_names`). With a `reference` each picture's pose is measured
+        by it. With `has_region` places outside of it do not count.
         """
         self.name = name
+        self._evidence = evidence
         self._run_small, self._run_large = run_small, run_large
         self._threads = EngineThreads(threads, "places")
         self._strips = strips
@@ -92,7 +95,8 @@ class PlaceEngine:
 
     def observe(self, pixels: PixelsOfImages) -> tuple[Terms, Latents]:
         """See `Engine`: each term is the strongest place of its map; z_hat (n, 0)."""
-        return _terms([_peaks(maps, counted) for maps, counted in self._all(pixels)]), _no_latents(pixels)
+        peaks = [_peaks(maps, counted) for maps, counted in self._all(pixels)]
+        return self._terms(peaks), _no_latents(pixels)
 
     def explain(self, pixels: PixelsOfImages, z_hat: Latents) -> Explained:
         """See `Engine`: no x_hat, and the map of the sum (1, h/8, w/8) of each image."""
@@ -101,7 +105,8 @@ class PlaceEngine:
     def examine(self, pixels: PixelsOfImages) -> tuple[Terms, Latents, Explained]:
         """See `Engine`: the terms and the map of the sum are of one pass."""
         found = [(_peaks(maps, counted), _sum_map(maps, counted)) for maps, counted in self._all(pixels)]
-        return _terms([peaks for peaks, _ in found]), _no_latents(pixels), (None, [sum_map for _, sum_map in found])
+        terms = self._terms([peaks for peaks, _ in found])
+        return terms, _no_latents(pixels), (None, [sum_map for _, sum_map in found])
 
     def warm(self, max_images: int) -> None:
         """Run once: the first run makes the plans."""
@@ -112,6 +117,9 @@ class PlaceEngine:
         is_shared = self._threads.num > 1 and len(pixels) > 1 and max(image[0].size for image in pixels) <= SMALL
         found = self._threads.map(self._maps, pixels) if is_shared else map(self._maps, pixels)
         return zip(found, map(self._counted, pixels), strict=True)
+
+    def _terms(self, peaks: Sequence[NDArray[np.float32]]) -> Terms:
+        return dict(zip(self._evidence, np.array(peaks, np.float64).T, strict=True))
 
     def _maps(self, image: Pixels) -> NDArray[np.float32]:
         _, height, width = image.shape
@@ -146,10 +154,6 @@ def _sum_map(maps: NDArray[np.float32], counted: NDArray[np.bool_]) -> NDArray[n
     return np.where(counted, maps[:1], np.float32(0))
 
 
-def _terms(peaks: Sequence[NDArray[np.float32]]) -> Terms:
-    return dict(zip(EVIDENCE, np.array(peaks, np.float64).T, strict=False))
-
-
 def _no_latents(pixels: PixelsOfImages) -> Latents:
     return np.empty((len(pixels), 0), np.float32)
 
@@ -172,14 +176,3 @@ def pose_of_columns(
     moved[:, 2] += moved[:, 1] * (left / width + nudge)
     moved[:, 1] *= (right - left) / width
     return moved.astype(np.float32)
-
-
-def counted_places(image: Pixels) -> NDArray[np.bool_]:
-    """Which places of an image (c, h, w) are inside of the region, by a pixel at least: (h/8, w/8).
-
-    What lies outside was made grey before all else (see `data.preprocess`). Of an image that is nothing else all count.
-    """
-    channels, height, width = image.shape
-    squares = image.reshape(channels, height // PLACE, PLACE, width // PLACE, PLACE)
-    counted: NDArray[np.bool_] = (squares != OUTSIDE).any(axis=(0, 2, 4))
-    return counted if counted.any() else ~counted

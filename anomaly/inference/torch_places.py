@@ -52,6 +52,7 @@ def torch_place_engine(
     reference = own.state_dict().get(REFERENCE)
     return PlaceEngine(
         EngineName.TORCH,
+        own.evidence_names,
         run,
         run,
         threads=1,
@@ -92,14 +93,14 @@ class StoredPlaces:
 
     def engine(self, device: torch.device) -> tuple[PlaceEngine, Terms]:
         """The engine, and the terms that it finds for the goldens."""
-        engine = torch_place_engine(self._networks(), device, has_region=self._has_region)
+        engine = torch_place_engine(self.networks(), device, has_region=self._has_region)
         return engine, engine.observe(self.contents.golden.pixels)[0]
 
     def graph(self) -> "ModelProto":
         """The ONNX model for pictures of the recipe's sides; weights are inside, each by its name in the bundle."""
         from onnx.compose import add_prefix, merge_models  # here: scoring by torch needs no onnx
 
-        networks, recipe = self._networks(), self.contents.manifest.recipe
+        networks, recipe = self.networks(), self.contents.manifest.recipe
         maps, channels, side = networks.phi_maps, recipe.preprocess.channels, recipe.preprocess.side
         phi = phi_model(channels, side, with_points=maps.with_points, with_half=maps.with_half)
         sides, free = sides_to_trace(side and side // PLACE, recipe.stride // PLACE)
@@ -114,15 +115,16 @@ class StoredPlaces:
         """What x is put into to get terms and maps; the shape of an example, and which of its axes are free."""
         recipe = self.contents.manifest.recipe
         sides, free = sides_to_trace(None, recipe.stride)
-        module = _PlacesOfPictures(self._networks(), has_region=self._has_region).eval()
+        module = _PlacesOfPictures(self.networks(), has_region=self._has_region).eval()
         return module, (1, recipe.preprocess.channels, *sides), free
+
+    def networks(self) -> PlaceNetworks:
+        """The networks themselves, in evaluation mode."""
+        return with_weights(partial(PlaceNetworks, self.contents.manifest.recipe.features), self.contents, self.called)
 
     @property
     def _has_region(self) -> bool:
         return self.contents.manifest.recipe.preprocess.region is not None
-
-    def _networks(self) -> PlaceNetworks:
-        return with_weights(partial(PlaceNetworks, self.contents.manifest.recipe.features), self.contents, self.called)
 
 
 class _PlacesOfPictures(nn.Module):

@@ -15,7 +15,7 @@ Each is measured in standard deviations from what other normal images show at th
 Where a place lies is known by its share of the picture's height and width, so a picture may be computed in strips. In
 pictures that are aligned it is the share of the reference's height and width instead (see `data.pose`).
 Shapes: x (b, c, h, w), h and w multiples of 16; m (b, k, h/8, w/8); q (b, dimensions, h/8, w/8); maps
-(b, 1 + k, h/8, w/8): the sum and k kinds of evidence, 2 without a restorer, 4 with that of the half size, else 3.
+(b, 1 + k, h/8, w/8): the sum and k kinds of evidence, named by `evidence_names`.
 Source: Roth 2022 (PatchCore), §3.1 (neighbours' means, a memory) and §3.3 (the nearest); Defard 2021 (PaDiM), §3 (of a
 place); Liu 2023 (SimpleNet), §3.4 (a discriminator of features).
 """
@@ -25,16 +25,17 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, pixel_unshuffle
 
 from anomaly.config import FeaturesConfig, Place
-from anomaly.config.places import PLACE
+from anomaly.config.places import PLACE, evidence_names
 from anomaly.networks.aligned_memory import FINE, NUM_FINE, AlignedMemory
 from anomaly.networks.frozen import Frozen
+from anomaly.networks.labelled_defects import LabelledDefects
+from anomaly.networks.place_discriminator import PlaceDiscriminator
 from anomaly.networks.place_statistics import GRID, PlaceStatistics, strength
 from anomaly.networks.pretrained import WIDTHS, PretrainedFeatures
 from anomaly.networks.restorer import HalfMapRestorer, MapRestorer
 
 NUM_FEATURES = WIDTHS[8] + WIDTHS[16]
 DIMENSIONS, COARSE_DIMENSIONS, CELL_DIMENSIONS = 128, 64, 128
-_HIDDEN = 128
 _LEAST_SPREAD = 1e-3
 _LEAST_VARIANCE = 0.01  # beside that of an axis: a direction in which normals agree is not magnified without end
 _CHUNK = 1024  # remembered places compared with at once
@@ -165,20 +166,6 @@ class CellMemory(Frozen):
         return distance if self.cells == GRID else interpolate(distance[None], scale_factor=2, mode="nearest")[0]
 
 
-class PlaceDiscriminator(nn.Module):
-    """q → logits (b, h, w), high for normal; each place by itself."""
-
-    def __init__(self, dimensions: int) -> None:
-        super().__init__()
-        self.hidden = nn.Conv2d(dimensions, _HIDDEN, 1)
-        self.to_logits = nn.Conv2d(_HIDDEN, 1, 1)
-
-    def forward(self, q: Tensor) -> Tensor:
-        """See the class."""
-        logits: Tensor = self.to_logits(nn.functional.leaky_relu(self.hidden(q), 0.2)).squeeze(1)
-        return logits
-
-
 class PlaceNetworks(nn.Module):
     """Everything of one model; one state dict."""
 
@@ -192,7 +179,13 @@ class PlaceNetworks(nn.Module):
         self.D = PlaceDiscriminator(len(self.axes.axes)) if config.discriminator else None
         self.restorer = MapRestorer(NUM_FEATURES) if config.restorer else None
         self.half_restorer = HalfMapRestorer(NUM_FEATURES) if config.half_restorer else None
-        self.statistics = PlaceStatistics(4 if config.half_restorer else 3 if config.restorer else 2)
+        self.statistics = PlaceStatistics(config.num_measured)
+        self.labelled = LabelledDefects(len(self.axes.axes)) if config.labelled else None
+
+    @property
+    def evidence_names(self) -> tuple[str, ...]:
+        """The names of the maps."""
+        return evidence_names(len(self.statistics.mean), is_refined=self.labelled is not None)
 
     @property
     def phi_maps(self) -> PhiMaps:
@@ -237,9 +230,17 @@ class PlaceNetworks(nn.Module):
         """The maps by those of φ."""
         where = posed(places_of(maps.shape[2], maps.shape[3], window), pose)
         own = self.statistics(self.evidence(maps, where), where)
+        total = strength(own, by_half=self.is_by_half)
+        if self.labelled is None:
+            return torch.cat([total[:, None], own], dim=1)
+        labelled = self.labelled(self.axes(maps))
+        return torch.cat([(total + labelled)[:, None], own, labelled[:, None]], dim=1)
+
+    @property
+    def is_by_half(self) -> bool:
+        """See `strength`."""
         finer = (self.memory, self.D, self.restorer)
-        is_strengthened = self.half_restorer is not None and any(network is not None for network in finer)
-        return torch.cat([strength(own, by_half=is_strengthened)[:, None], own], dim=1)
+        return self.half_restorer is not None and any(network is not None for network in finer)
 
 
 Memory = PlaceMemory | CellMemory | AlignedMemory

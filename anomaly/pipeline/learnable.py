@@ -27,6 +27,11 @@ def check_learnable(recipe: Recipe, options: TrainOptions, ranks: Ranks) -> None
         there = f"there are {', '.join(names)}" if names else f"{method} has no discriminator"
         raise UsageError(f"score.feature_layer={shortened(layer)}: no such layer has features to match; {there}")
     check_batch(recipe, ranks.size)
+    if recipe.features.labelled:
+        raise UsageError(
+            "features.labelled=true: a training learns from normal images alone; train without it, and teach the model "
+            "labelled defects with `anomaly refine`"
+        )
     if recipe.has_pretrained:
         require("a recipe with pretrained features", "pretrained", PACKAGE)
     if options.resume and not recipe.has_generator:

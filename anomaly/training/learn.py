@@ -125,7 +125,7 @@ def learn(
     watch.on_calibrating()
     settle(trained.networks, recipe.plan, pixels, np.array(split.train), np.array(split.select), device)
     warnings = [str(finding) for finding in diagnostics.found]
-    return _contents(pixels, split, recipe, record, trained, observer(trained.networks, recipe, device), warnings)
+    return contents_of(pixels, split, recipe, record, trained, observer(trained.networks, recipe, device), warnings)
 
 
 @owning_process_state()
@@ -170,7 +170,7 @@ def learn_places(
         )
     watch.on_calibrating()
     recipe = recipe.model_copy(update={"features": trained.config})
-    return _contents(pixels, split, recipe, record, trained, observer(trained.networks, device, extract))
+    return contents_of(pixels, split, recipe, record, trained, observer(trained.networks, device, extract))
 
 
 def as_learnt(recipe: Recipe, num_train: int, device: torch.device) -> Recipe:
@@ -187,7 +187,7 @@ def as_learnt(recipe: Recipe, num_train: int, device: torch.device) -> Recipe:
     )
 
 
-def _contents(
+def contents_of(
     pixels: PixelsOfImages,
     split: NormalSplit,
     recipe: Recipe,
@@ -196,6 +196,7 @@ def _contents(
     observer: Observes,
     warnings: Sequence[str] = (),
 ) -> Contents:
+    """What a bundle holds, by trained networks and the evidence graph made of them."""
     select_terms, z_hat = _observed(observer, pixels, split.select, recipe)
     statistics = TermStatistics.fit(select_terms, recipe.score.precision)
     calibrate_terms, _ = _observed(observer, pixels, split.calibrate, recipe)

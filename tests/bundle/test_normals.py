@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from anomaly.bundle import NormalRecord, NormalSet, record_of
 
-UNKNOWN, TRAIN, SELECT, CALIBRATE, REPORT, UNUSED = NormalSet
+UNKNOWN, TRAIN, SELECT, CALIBRATE, REPORT, UNUSED, LABELLED = NormalSet
 KEYS = st.lists(st.integers(0, 30), max_size=12)
 
 
@@ -54,6 +54,14 @@ def test_a_calibration_knows_what_it_did_not_use() -> None:
     before = record_of(keys(1, 2), [(TRAIN, [0]), (UNUSED, [1])])
     after = before.with_calibration(keys(3), unused=keys(4, 3, 2, 1))
     assert table(after) == {1: TRAIN, 2: UNUSED, 3: CALIBRATE, 4: UNUSED}
+
+
+def test_labelled_defects_take_the_place_of_those_before_and_of_no_normal_image() -> None:
+    before = record_of(keys(1, 2, 3), [(TRAIN, [0]), (CALIBRATE, [1]), (UNUSED, [2])])
+    first = before.with_labelled(keys(9, 8, 2))
+    assert table(first) == {1: TRAIN, 2: CALIBRATE, 3: UNUSED, 8: LABELLED, 9: LABELLED}
+    assert first.knows(keys(8, 9)).all()
+    assert table(first.with_labelled(keys(7))) == {1: TRAIN, 2: CALIBRATE, 3: UNUSED, 7: LABELLED}
 
 
 @given(KEYS, KEYS)

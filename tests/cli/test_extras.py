@@ -34,6 +34,7 @@ CALLS = {
     "archive --status a": "parquet",
     "archive --report a": "report",
     "export BIGAN --out e": "torch",
+    "refine BIGAN new": "torch",
     "recipes try digits --normal 0": "torch",
     "models verify BIGAN": "onnx",
     "models upgrade BIGAN": "torch",

@@ -83,6 +83,7 @@ def engine(
     reference = used.state_dict().get(REFERENCE)
     return PlaceEngine(
         EngineName.TORCH,
+        used.evidence_names,
         run,
         run,
         threads,
@@ -110,9 +111,9 @@ def test_strips_of_aligned_pictures_give_the_maps_of_one_pass(strip_rows: int) -
     _, (whole,) = engine(made=aligned()).explain([image], np.empty((1, 0), np.float32))
     strips = engine(strip_pixels=(strip_rows + 416) * 48, made=aligned())
     _, (joined,) = strips.explain([image], np.empty((1, 0), np.float32))
-    _, (as_it_lies,) = PlaceEngine(EngineName.TORCH, strips._run_small, strips._run_large, 1).explain(
-        [image], np.empty((1, 0), np.float32)
-    )
+    _, (as_it_lies,) = PlaceEngine(
+        EngineName.TORCH, aligned().evidence_names, strips._run_small, strips._run_large, 1
+    ).explain([image], np.empty((1, 0), np.float32))
     assert np.abs(whole - as_it_lies).max() > 0.1
     np.testing.assert_allclose(joined, whole, rtol=1e-4, atol=1e-5)
 

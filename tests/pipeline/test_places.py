@@ -17,7 +17,7 @@ from PIL import Image
 from anomaly import load_detector
 from anomaly.bundle import load
 from anomaly.bundle.layout import EVIDENCE as GRAPH
-from anomaly.config.places import EVIDENCE
+from anomaly.config.places import MEASURED, evidence_names
 from anomaly.errors import UsageError
 from anomaly.export import Runtime, export_bundle
 from anomaly.inference.phi_features import phi_features
@@ -75,7 +75,7 @@ def test_what_was_left_open_is_chosen_and_kept(
     assert "auto" not in (features.places, features.sigma, features.standardise, manifest.recipe.preprocess.scale)
     assert (features.memory > 0) == has_memory
     assert (features.sigma, features.spoilt) == ((0.5, 1.0) if has_memory else (10.0, 0.9))
-    assert tuple(manifest.terms) == EVIDENCE[:3]  # nothing is restored
+    assert tuple(manifest.terms) == evidence_names(2, is_refined=False)  # nothing is restored
     assert manifest.data.num_report > 0
 
 
@@ -125,8 +125,9 @@ def test_restored_maps_of_both_sizes_are_the_same_by_both_engines(drawn_parts: P
     pictures = [np.zeros_like(opened(files[0])), *map(opened, files), faint.clip(0, 255).astype(np.uint8)]
     found = [load_detector(tmp_path / "m", engine=engine).score(pictures) for engine in ("onnxruntime", "torch")]
     assert sides_of_graph(tmp_path / "m") == [128, 128]
-    assert tuple(found[0].terms) == EVIDENCE
-    for name in EVIDENCE:
+    names = evidence_names(4, is_refined=False)
+    assert tuple(found[0].terms) == names == ("strongest_place", *MEASURED)
+    for name in names:
         by_onnx, by_torch = (scores.terms[name] for scores in found)
         np.testing.assert_allclose(by_onnx, by_torch, rtol=1e-4, atol=1e-4, err_msg=name)
         assert by_onnx.std() > 0.01

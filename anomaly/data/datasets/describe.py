@@ -25,7 +25,8 @@ _MAX_PARTS = 3
 def describe(dataset: Dataset, verb: str = "") -> list[str]:
     """Sentences for people, in a fixed order. No image is decoded.
 
-    `verb` is a command that takes the normal images to train on; without it what train and evaluate take is said.
+    `verb` is a command that takes the normal images to train on, or "refine", which takes labelled defects too; without
+    it what train and evaluate take is said.
     """
     splits = sorted({sample.split or "" for sample in dataset.samples}, reverse=True)  # train before test
     lines = [f"{dataset.name}: {_FORMS[dataset.form]}: {_count(dataset.samples)}"]
@@ -36,9 +37,7 @@ def describe(dataset: Dataset, verb: str = "") -> list[str]:
         lines.pop()
     return [
         *lines,
-        f"{verb or 'train'} takes {_taken_to_train(dataset)}"
-        + ("" if verb else f"; evaluate takes {_taken_to_test(dataset)}"),
-        *([_held_out(dataset)] if dataset.holds_out else []),
+        *(_taken_to_refine(dataset) if verb == "refine" else _taken(dataset, verb)),
         *_parts(dataset, verb or "train"),
         *([why] if (why := dataset.why_all_marked()) else []),
         *left_out_sentences(dataset.left_out),
@@ -68,6 +67,17 @@ def _count(samples: Sequence[Sample]) -> str:
     if labels[None]:
         told.append(f"{labels[None]:,} without a label")
     return ", ".join(told)
+
+
+def _taken(dataset: Dataset, verb: str) -> list[str]:
+    evaluated = "" if verb else f"; evaluate takes {_taken_to_test(dataset)}"
+    taken = f"{verb or 'train'} takes {_taken_to_train(dataset)}{evaluated}"
+    return [taken, *([_held_out(dataset)] if dataset.holds_out else [])]
+
+
+def _taken_to_refine(dataset: Dataset) -> list[str]:
+    labelled = _count([*dataset.untested_normals(), *dataset.labelled_defects()])
+    return [f"refine takes {labelled}; of the normal images those that made the model"]
 
 
 def _taken_to_train(dataset: Dataset) -> str:

@@ -127,6 +127,26 @@ class Dataset:
         """The normal images of `train_normals`, which may be none here: what a baseline may know."""
         return [sample for sample in self._of("train") if sample.label == "normal"]
 
+    def untested_normals(self) -> list[Sample]:
+        """All normal images but those of a test split; where there are no splits, those held out for `test` too."""
+        return [sample for sample in self.samples if sample.label == "normal" and sample.split != "test"]
+
+    def labelled_defects(self) -> list[Sample]:
+        """The anomalous images that may teach: of the training split where there are splits, else all.
+
+        Raises:
+            DataError: there are none.
+        """
+        splits = self._splits()
+        defects = [s for s in self.samples if s.label == "anomalous" and (not splits or s.split == "train")]
+        if not defects:
+            only = " in its training split, and nothing of a test split is learnt from" if splits else ""
+            raise DataError(
+                f"{self.name}: has no labelled defects{only}. Add some: in a folder of their own beside the normal "
+                "images, such as train/scratch beside train/good, or in a manifest with the label anomalous"
+            )
+        return defects
+
     def test(self) -> list[Sample]:
         """The labelled images to evaluate on: of the test split where there are splits.
 

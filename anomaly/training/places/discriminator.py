@@ -14,7 +14,7 @@ from torch.nn.functional import softplus
 
 from anomaly.config import TrainingConfig
 from anomaly.errors import TrainingError
-from anomaly.networks.places import PlaceDiscriminator
+from anomaly.networks.place_discriminator import PlaceDiscriminator
 from anomaly.torch_settings import own_draws
 from anomaly.training.curves import HistoryRow
 from anomaly.training.places.steps import StepWatch, take_steps

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from anomaly.config import FeaturesConfig, Place, TrainingConfig
 from anomaly.data import NormalSplit, PixelsOfImages
-from anomaly.networks.places import MainAxes, PlaceDiscriminator, PlaceNetworks
+from anomaly.networks.place_discriminator import PlaceDiscriminator
+from anomaly.networks.places import MainAxes, PlaceNetworks
 from anomaly.networks.restorer import MapRestorer
 from anomaly.training.curves import REPORT_EVERY, HistoryRow, OnProgress, OnRows, ShouldStop, means
 from anomaly.training.places.discriminator import train_discriminator

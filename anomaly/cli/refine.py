@@ -1,0 +1,65 @@
+"""`anomaly refine`."""
+
+from rich.markup import escape
+
+from anomaly.cli.console import (
+    ALPHA,
+    MAX_PIXELS,
+    Alpha,
+    Data,
+    Device,
+    MaxPixels,
+    Model,
+    Normal,
+    err,
+    left_out,
+    names,
+    needs_torch,
+    out,
+    say,
+    usage,
+)
+from anomaly.cli.data import say_data
+from anomaly.cli.progress import TrainingBar
+
+
+def refine(
+    model: Model,
+    data: Data,
+    normal: Normal = "",
+    alpha: Alpha = ALPHA,
+    device: Device = "auto",
+    max_pixels: MaxPixels = MAX_PIXELS,
+) -> None:
+    """Teach a model on pretrained features a few labelled defects as well, and write a new version.
+
+    DATA has the normal images that the model was made from, and the defects:
+    in a folder of their own, as train/scratch beside train/good, or in a
+    manifest. Masks help, and may be missing. No image of a test split is used.
+    """
+    with usage():
+        needs_torch("refining a model")
+        from anomaly.calibration import check_alpha
+        from anomaly.pipeline.refine import RefineWatch, refine_bundle
+
+        alpha = check_alpha(alpha)
+        with TrainingBar(err, None) as bar:
+            summary = refine_bundle(
+                model,
+                data,
+                normal=names(normal),
+                alpha=alpha,
+                device=device,
+                max_pixels=max_pixels,
+                watch=RefineWatch(say_data, bar.start, bar.advance, bar.progress, bar.warn),
+            )
+    say(*summary.remarks, *summary.sentences())
+    bundle, calibration = summary.bundle, summary.bundle.contents.calibration
+    if summary.failures:
+        err.print(left_out(len(summary.failures), bundle))
+    out.print(f"wrote {escape(str(bundle.ref.path))}")
+    out.print(calibration.shortage(alpha) or f"threshold at alpha {alpha:g}: {calibration.threshold(alpha):.6g}")
+    err.print(
+        f"To go back, delete the folder {escape(str(bundle.ref.path))}: then the version before it is current, as "
+        "`anomaly models list` shows"
+    )

@@ -1,0 +1,266 @@
+"""`anomaly refine`: an existing model learns from a few labelled defects as well, and becomes a new version."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.bundle import Bundle, NormalRecord, NormalSet, load, save
+from anomaly.calibration import check_alpha
+from anomaly.config import PreprocessConfig
+from anomaly.config.places import PACKAGE, PLACE
+from anomaly.counted import counted, percent
+from anomaly.data import (
+    Limits,
+    Mask,
+    NormalSplit,
+    PixelStore,
+    describe,
+    distinct_rows,
+    image_keys,
+    open_dataset,
+    preprocess,
+)
+from anomaly.data.decoding.limits import DEFAULT_LIMITS
+from anomaly.data.decoding.ranges import FULL_RANGE
+from anomaly.data.splits import MIN_SELECT
+from anomaly.defaults import ALPHA
+from anomaly.errors import DataError, ImageError, UsageError
+from anomaly.extras import WITH_TORCH, require
+from anomaly.files import to_text
+from anomaly.inference.evidence_onnx import with_graph
+from anomaly.inference.phi_features import phi_features
+from anomaly.inference.torch_places import StoredPlaces, torch_place_engine
+from anomaly.pipeline.detectability import with_detectability
+from anomaly.pipeline.reading import ReadingWatch
+from anomaly.pipeline.record import sizes_of
+from anomaly.runtime import resolve_device
+from anomaly.training.curves import OnProgress
+from anomaly.training.refine import LabelledDefect, Refined, refine_places
+
+_SETS = {
+    NormalSet.TRAIN: "trained",
+    NormalSet.SELECT: "selected",
+    NormalSet.CALIBRATE: "calibrated",
+}
+_LEAST = {NormalSet.TRAIN: 2, NormalSet.SELECT: MIN_SELECT, NormalSet.CALIBRATE: 1}
+
+
+@dataclass(frozen=True)
+class RefineWatch(ReadingWatch):
+    """How a caller watches a refinement, which reads a data set first; `on_progress` as in `refine_places`."""
+
+    on_progress: OnProgress = lambda stage, done, total: None
+    on_warning: Callable[[str], None] = lambda warning: None
+
+
+@dataclass(frozen=True)
+class RefineSummary:
+    """The new version, the `old` one that it is made from, and what labelled defects of DATA have taught it.
+
+    `failures` are the path and the reason of each file that could not be read; `remarks` are sentences on how files
+    were read.
+    """
+
+    bundle: Bundle
+    old: Bundle
+    refined: Refined
+    num_with_mask: int
+    failures: Sequence[tuple[str, str]] = ()
+    remarks: tuple[str, ...] = ()
+
+    def sentences(self) -> list[str]:
+        """What taught it, and how many of these the old version finds, and what the labels gain."""
+        labelled, refined = self.bundle.manifest.data.labelled, self.refined
+        num = sum(labelled.values())
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in labelled.items() if kind)
+        said = [
+            f"learnt from {counted(num, 'labelled defect')}{f' ({kinds})' if kinds else ''}, "
+            f"{self.num_with_mask:,} with a mask"
+        ]
+        if refined.num_before is not None:
+            found = f"without labels {refined.num_before:,} of these are found at a false-alarm rate of "
+            said.append(f"{found}{percent(refined.alpha)}")
+        if refined.num_after is not None:
+            said.append(
+                f"with labels {refined.num_after:,}, where each is judged by what the others have taught (in "
+                f"{counted(min(num, 5), 'group')})"
+            )
+        return said
+
+
+def refine_bundle(
+    model: str | Path,
+    data: str,
+    *,
+    normal: Sequence[str] = (),
+    alpha: float = ALPHA,
+    device: str = "auto",
+    max_pixels: int = DEFAULT_LIMITS.max_pixels,
+    watch: RefineWatch = RefineWatch(),
+) -> RefineSummary:
+    """Write the new version beside the old ones.
+
+    `data` has the normal images that the model was made from, which keep their sets, and labelled defects. Of a test
+    split nothing is used. Normal images that the model does not know are not used either. A version that was refined
+    before is refined anew: it knows what `data` has. `alpha` is for what is told. Larger images than `max_pixels` count
+    as unreadable.
+
+    Raises:
+        UsageError: the model is not of a recipe that can be refined; or an extra is not installed.
+        DataError: the data have no labelled defects, or too few of the normal images that made the model.
+        BundleError: the bundle cannot be read.  StorageError: it, or the pixels, cannot be written.
+    """
+    alpha = check_alpha(alpha)
+    require("refining a model", "torch", *WITH_TORCH)
+    bundle = load(model)
+    contents, recipe = bundle.contents, bundle.manifest.recipe
+    if recipe.has_generator:
+        raise UsageError(
+            f"{bundle.name} version {bundle.version} compares images with what G draws, and labelled defects cannot be "
+            "taught to it. Train a model on pretrained features, with --recipe parts or large-parts, and refine that"
+        )
+    require("refining a model", "pretrained", PACKAGE)
+    dataset = open_dataset(data, normal=normal)
+    watch.on_data(describe(dataset, "refine"))
+    limits = Limits.for_pixels(max_pixels)
+    normals, defects = dataset.untested_normals(), dataset.labelled_defects()
+    if not normals:
+        raise _too_few(0, NormalSet.TRAIN, bundle, data)
+    watch.on_reading(len(normals) + len(defects))
+    with tempfile.TemporaryDirectory() as folder:
+        stores = [
+            PixelStore.build(samples, recipe.preprocess, Path(folder) / name, limits=limits, on_image=watch.on_image)
+            for name, samples in (("normals.u8", normals), ("defects.u8", defects))
+        ]
+        store, defective = stores
+        split = _split(contents.normals, image_keys(store.pixels), bundle, data)
+        keys = image_keys(defective.pixels)
+        rows = distinct_rows(keys)
+        warnings = [*_missing(contents.normals, split, bundle), *_known(contents.normals, keys[rows])]
+        labelled = [_labelled(defective, row, recipe.preprocess, limits) for row in rows]
+        warnings += [failure for _, failure in labelled if failure]
+        for warning in warnings:
+            watch.on_warning(warning)
+        networks = StoredPlaces(contents, str(bundle.ref.path)).networks()
+        phi_maps = networks.phi_maps
+        refined = refine_places(
+            store.pixels,
+            split,
+            contents,
+            networks,
+            [defect for defect, _ in labelled],
+            bundle.manifest.data.model_copy(
+                update={
+                    "num_calibrate": len(split.calibrate),
+                    "calibration_sizes": sizes_of(store, split.calibrate, recipe.preprocess.resize),
+                    "labelled": dict(Counter(to_text(defective.samples[row].kind) for row in rows)),
+                }
+            ),
+            alpha=alpha,
+            extract=phi_features(
+                recipe.preprocess.channels,
+                recipe.preprocess.side,
+                with_points=phi_maps.with_points,
+                with_half=phi_maps.with_half,
+            ),
+            observer=partial(torch_place_engine, has_region=recipe.preprocess.region is not None),
+            device=resolve_device(device),
+            on_progress=watch.on_progress,
+        )
+        new = replace(refined.contents, normals=contents.normals.with_labelled(keys[rows]))
+        new = with_detectability(
+            with_graph(new),
+            [store.samples[row] for row in split.report],
+            bundle.ref.name_directory,
+            device=device,
+            limits=limits,
+        )
+        failures = [*store.errors, *defective.errors]
+        return RefineSummary(
+            bundle=save(new, bundle.ref.name_directory, left_out=failures),
+            old=bundle,
+            refined=refined,
+            num_with_mask=sum(defect.marked is not None for defect, _ in labelled),
+            failures=failures,
+            remarks=(*store.remarks, *defective.remarks),
+        )
+
+
+def _split(record: NormalRecord, keys: NDArray[np.uint64], bundle: Bundle, data: str) -> NormalSplit:
+    """The rows of normal images with these keys, by the sets that they were in. Raises DataError for too few."""
+    distinct = distinct_rows(keys)
+    places = np.searchsorted(record.keys, keys[distinct]).clip(max=len(record.keys) - 1)
+    is_known = record.keys[places] == keys[distinct]
+    sets = np.where(is_known, record.sets[places], NormalSet.UNKNOWN)
+    of = {each: distinct[sets == each].tolist() for each in (*_SETS, NormalSet.REPORT)}
+    for normal_set, least in _LEAST.items():
+        if len(of[normal_set]) < least:
+            raise _too_few(len(of[normal_set]), normal_set, bundle, data)
+    return NormalSplit(*(of[each] for each in (*_SETS, NormalSet.REPORT)))
+
+
+def _too_few(num: int, normal_set: NormalSet, bundle: Bundle, data: str) -> DataError:
+    return DataError(
+        f"{data} has {counted(num, 'normal image')} that {_SETS[normal_set]} {bundle.name} version {bundle.version}; "
+        f"expected at least {_LEAST[normal_set]}. Give the data that the model was made from, with labelled defects "
+        "added, and with the same --normal"
+    )
+
+
+def _missing(record: NormalRecord, split: NormalSplit, bundle: Bundle) -> list[str]:
+    """Warnings of normal images that made the model and are not at hand."""
+    found = {NormalSet.SELECT: split.select, NormalSet.CALIBRATE: split.calibrate}
+    warnings = []
+    for normal_set, rows in found.items():
+        num = int((record.sets == normal_set).sum())
+        if len(rows) < num:
+            warnings.append(
+                f"{num - len(rows):,} of {counted(num, 'image')} that {_SETS[normal_set]} version {bundle.version} are "
+                f"not in the data, or could not be read; the new version has the other {len(rows):,}"
+            )
+    data = bundle.manifest.data
+    if data.calibration_fingerprint != data.fingerprint:
+        warnings.append(
+            f"version {bundle.version} was given other images to calibrate after its training; give them to `anomaly "
+            "calibrate` again, for the new version, unless they are in the data here"
+        )
+    return warnings
+
+
+def _known(record: NormalRecord, keys: NDArray[np.uint64]) -> list[str]:
+    """A warning of labelled defects that made the model as normal images."""
+    num = int(np.isin(keys, record.keys[record.sets != NormalSet.LABELLED]).sum())
+    if not num:
+        return []
+    return [
+        f"{counted(num, 'labelled defect is an image', 'labelled defects are images')} that made the model as normal "
+        "ones. They teach as defects now, but the model still remembers them as normal: train it again without them"
+    ]
+
+
+def _labelled(
+    store: PixelStore, row: int, config: PreprocessConfig, limits: Limits
+) -> tuple[LabelledDefect, str | None]:
+    """One labelled defect, and why its mask is not used, if it cannot be."""
+    sample, pixels = store.samples[row], np.asarray(store.pixels[row])
+    try:
+        mask = sample.open_mask(limits=limits)
+    except ImageError as error:
+        return LabelledDefect(pixels, None), f"{error}; the picture teaches without its mask"
+    return LabelledDefect(pixels, None if mask is None else marked_places(mask, config)), None
+
+
+def marked_places(mask: Mask, config: PreprocessConfig) -> NDArray[np.float32]:
+    """The share of each place (h/8, w/8) of the preprocessed picture that a mask of the original (h, w) marks."""
+    grey = config.model_copy(update={"channels": 1, "region": None, "range": FULL_RANGE})
+    (marked,) = preprocess(mask.astype(np.uint8) * np.uint8(255), grey)
+    height, width = marked.shape
+    squares = marked.reshape(height // PLACE, PLACE, width // PLACE, PLACE)
+    shares: NDArray[np.float32] = (squares.mean(axis=(1, 3)) / 255).astype(np.float32)
+    return shares
