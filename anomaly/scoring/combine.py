@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import assert_never
 
 import numpy as np
@@ -36,14 +37,19 @@ class TermStatistics:
     inverse_covariance: FloatArray
 
     @classmethod
-    def fit(cls, terms: Terms, precision: Precision = Precision.FP32) -> "TermStatistics":
-        """From the terms (n,) of normal images, by networks that compute in `precision`."""
+    def fit(
+        cls, terms: Terms, precision: Precision = Precision.FP32, least_std: Mapping[str, float] = MappingProxyType({})
+    ) -> "TermStatistics":
+        """From the terms (n,) of normal images, by networks that compute in `precision`.
+
+        `least_std` is for terms that may be the same for all of these images, and not for others.
+        """
         from sklearn.covariance import LedoitWolf  # here, because it takes a second to import
 
         table = np.stack(list(terms.values()), axis=1)
         mean = table.mean(axis=0)
         rounding = _ROUNDING[precision] * np.sqrt(np.square(table).mean(axis=0)) + _MIN_ROUNDING
-        std = np.hypot(table.std(axis=0), rounding)
+        std = np.maximum(np.hypot(table.std(axis=0), rounding), [least_std.get(name, 0.0) for name in terms])
         covariance = LedoitWolf(assume_centered=True).fit((table - mean) / std).covariance_
         return cls(tuple(terms), mean, std, np.linalg.inv(covariance + np.diag((rounding / std) ** 2)))
 

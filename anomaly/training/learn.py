@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -195,10 +196,11 @@ def contents_of(
     trained: Trained | PlacesTrained,
     observer: Observes,
     warnings: Sequence[str] = (),
+    least_std: Mapping[str, float] = MappingProxyType({}),
 ) -> Contents:
-    """What a bundle holds, by trained networks and the evidence graph made of them."""
+    """What a bundle holds, by trained networks and the evidence graph made of them; `least_std`: `TermStatistics.fit`."""
     select_terms, z_hat = _observed(observer, pixels, split.select, recipe)
-    statistics = TermStatistics.fit(select_terms, recipe.score.precision)
+    statistics = TermStatistics.fit(select_terms, recipe.score.precision, least_std)
     calibrate_terms, _ = _observed(observer, pixels, split.calibrate, recipe)
     golden_pixels = _goldens(take(pixels, split.select[:NUM_GOLDEN]))
     golden_terms, golden_z_hat = observer.observe(golden_pixels)

@@ -138,6 +138,14 @@ def test_a_term_on_which_all_normals_agree_does_not_turn_rounding_into_evidence(
     np.testing.assert_allclose(combine(rounded, statistics, MAHALANOBIS), scores, atol=0.2)
 
 
+def test_a_term_that_is_0_for_few_normals_is_not_extreme_where_it_is_a_little_more() -> None:
+    terms = normal_terms(5) | {"cross_entropy": np.zeros(5)}
+    plain, bounded = (TermStatistics.fit(terms, least_std=least) for least in ({}, {"cross_entropy": 3.0}))
+    assert plain.std[2] < 1e-5
+    assert bounded.std[2] == 3.0
+    np.testing.assert_array_equal(bounded.std[:2], plain.std[:2])
+
+
 def test_normals_that_agree_on_everything_still_tell_others_apart() -> None:
     """As they do when the images are copies of one."""
     statistics = TermStatistics.fit({name: np.full(5, 3.0) for name in NAMES})
