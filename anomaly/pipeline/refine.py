@@ -1,7 +1,6 @@
 """`anomaly refine`: an existing model learns from a few labelled defects as well, and becomes a new version."""
 
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -48,6 +47,7 @@ _SETS = {
     NormalSet.SELECT: "selected",
     NormalSet.CALIBRATE: "calibrated",
 }
+_MAX_NAMED = 5
 _LEAST = {NormalSet.TRAIN: 2, NormalSet.SELECT: MIN_SELECT, NormalSet.CALIBRATE: 1}
 
 
@@ -63,14 +63,15 @@ class RefineWatch(ReadingWatch):
 class RefineSummary:
     """The new version, the `old` one that it is made from, and what labelled defects of DATA have taught it.
 
-    `failures` are the path and the reason of each file that could not be read; `remarks` are sentences on how files
-    were read.
+    `unseen` are the paths of labelled defects that taught nothing, because the model does not see them. `failures` are
+    the path and the reason of each file that could not be read; `remarks` are sentences on how files were read.
     """
 
     bundle: Bundle
     old: Bundle
     refined: Refined
     num_with_mask: int
+    unseen: Sequence[str] = ()
     failures: Sequence[tuple[str, str]] = ()
     remarks: tuple[str, ...] = ()
 
@@ -83,6 +84,13 @@ class RefineSummary:
             f"learnt from {counted(num, 'labelled defect')}{f' ({kinds})' if kinds else ''}, "
             f"{self.num_with_mask:,} with a mask"
         ]
+        if self.unseen:
+            num_unseen = len(self.unseen)
+            more = f" and {num_unseen - _MAX_NAMED:,} more" if num_unseen > _MAX_NAMED else ""
+            said.append(
+                f"{counted(num_unseen, 'labelled defect')} taught nothing, because the model sees nothing of what is "
+                f"marked: it lies outside of the region, or is cropped: {', '.join(self.unseen[:_MAX_NAMED])}{more}"
+            )
         if refined.num_before is not None:
             found = f"without labels {refined.num_before:,} of these are found at a false-alarm rate of "
             said.append(f"{found}{percent(refined.alpha)}")
@@ -159,7 +167,6 @@ def refine_bundle(
                 update={
                     "num_calibrate": len(split.calibrate),
                     "calibration_sizes": sizes_of(store, split.calibrate, recipe.preprocess.resize),
-                    "labelled": dict(Counter(to_text(defective.samples[row].kind) for row in rows)),
                 }
             ),
             alpha=alpha,
@@ -173,7 +180,8 @@ def refine_bundle(
             device=resolve_device(device),
             on_progress=watch.on_progress,
         )
-        new = replace(refined.contents, normals=contents.normals.with_labelled(keys[rows]))
+        taught = [int(rows[each]) for each in refined.taught]
+        new = replace(refined.contents, normals=contents.normals.with_labelled(keys[taught]))
         new = with_detectability(
             with_graph(new),
             [store.samples[row] for row in split.report],
@@ -186,7 +194,8 @@ def refine_bundle(
             bundle=save(new, bundle.ref.name_directory, left_out=failures),
             old=bundle,
             refined=refined,
-            num_with_mask=sum(defect.marked is not None for defect, _ in labelled),
+            num_with_mask=sum(labelled[each][0].marked is not None for each in refined.taught),
+            unseen=[defective.samples[row].path for row in rows if row not in taught],
             failures=failures,
             remarks=(*store.remarks, *defective.remarks),
         )
@@ -249,11 +258,12 @@ def _labelled(
 ) -> tuple[LabelledDefect, str | None]:
     """One labelled defect, and why its mask is not used, if it cannot be."""
     sample, pixels = store.samples[row], np.asarray(store.pixels[row])
+    kind = to_text(sample.kind)
     try:
         mask = sample.open_mask(limits=limits)
     except ImageError as error:
-        return LabelledDefect(pixels, None), f"{error}; the picture teaches without its mask"
-    return LabelledDefect(pixels, None if mask is None else marked_places(mask, config)), None
+        return LabelledDefect(pixels, None, kind), f"{error}; the picture teaches without its mask"
+    return LabelledDefect(pixels, None if mask is None else marked_places(mask, config), kind), None
 
 
 def marked_places(mask: Mask, config: PreprocessConfig) -> NDArray[np.float32]:

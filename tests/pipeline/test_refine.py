@@ -241,3 +241,37 @@ def test_marked_places_lie_where_the_picture_shows_them(resize: Resize) -> None:
     height, width = found.shape
     np.testing.assert_allclose(found, white.reshape(height, 8, width, 8).mean(axis=(1, 3)), atol=0.01)
     assert found.max() > 0.5
+
+
+def test_a_defect_outside_of_the_region_teaches_nothing_and_is_not_counted(
+    drawn_parts: Path, data: Path, tmp_path: Path
+) -> None:
+    inside = np.zeros((96, 80), np.uint8)
+    inside[:, :40] = 255
+    Image.fromarray(inside).save(tmp_path / "region.png")
+    trained = train_bundle(
+        TrainOptions(
+            data=str(drawn_parts),
+            out=tmp_path / "m",
+            recipe="large-parts",
+            overrides={"preprocess": {"scale": 1.0}, "training": {"steps": 4}, "features": {"memory": 64}},
+            device="cpu",
+            region=tmp_path / "region.png",
+        )
+    ).bundle
+    own = Path(shutil.copytree(data / "train" / "good", tmp_path / "data" / "train" / "good")).parent.parent
+    for kind, left in (("inside", 4), ("outside", 60)):
+        pixels = opened(drawn_parts)[0].copy()  # 80 pixels wide
+        pixels[20:40, left : left + 16 : 2] = 255
+        mask = np.zeros(pixels.shape, np.uint8)
+        mask[20:40, left : left + 16] = 255
+        for image, folder, name in ((pixels, own / "train", "0.png"), (mask, own / "ground_truth/train", "0_mask.png")):
+            (folder / kind).mkdir(parents=True)
+            Image.fromarray(image).save(folder / kind / name)
+    summary = refine_bundle(trained.ref.name_directory, str(own), device="cpu")
+    said = summary.sentences()
+    assert said[0] == "learnt from 1 labelled defect (1 inside), 1 with a mask"
+    assert said[1].startswith("1 labelled defect taught nothing, because the model sees nothing of what is marked")
+    assert said[1].endswith(str(own / "train" / "outside" / "0.png"))
+    assert summary.bundle.manifest.data.labelled == {"inside": 1}
+    assert (summary.bundle.contents.normals.sets == NormalSet.LABELLED).sum() == 1
