@@ -147,8 +147,8 @@ def refine_bundle(
             for name, samples in (("normals.u8", normals), ("defects.u8", defects))
         ]
         store, defective = stores
-        split = _split(contents.normals, image_keys(store.pixels), bundle, data)
         keys = image_keys(defective.pixels)
+        split = _split(contents.normals, image_keys(store.pixels), keys, bundle, data)
         rows = distinct_rows(keys)
         warnings = [*_missing(contents.normals, split, bundle), *_known(contents.normals, keys[rows])]
         labelled = [_labelled(defective, row, recipe.preprocess, limits) for row in rows]
@@ -201,9 +201,15 @@ def refine_bundle(
         )
 
 
-def _split(record: NormalRecord, keys: NDArray[np.uint64], bundle: Bundle, data: str) -> NormalSplit:
-    """The rows of normal images with these keys, by the sets that they were in. Raises DataError for too few."""
+def _split(
+    record: NormalRecord, keys: NDArray[np.uint64], defects: NDArray[np.uint64], bundle: Bundle, data: str
+) -> NormalSplit:
+    """The rows of normal images with these keys, by the sets that they were in. Raises DataError for too few.
+
+    One that has the key of a labelled defect is in none: no image that teaches may set thresholds.
+    """
     distinct = distinct_rows(keys)
+    distinct = distinct[~np.isin(keys[distinct], defects)]
     places = np.searchsorted(record.keys, keys[distinct]).clip(max=len(record.keys) - 1)
     is_known = record.keys[places] == keys[distinct]
     sets = np.where(is_known, record.sets[places], NormalSet.UNKNOWN)
@@ -231,7 +237,8 @@ def _missing(record: NormalRecord, split: NormalSplit, bundle: Bundle) -> list[s
         if len(rows) < num:
             warnings.append(
                 f"{num - len(rows):,} of {counted(num, 'image')} that {_SETS[normal_set]} version {bundle.version} are "
-                f"not in the data, or could not be read; the new version has the other {len(rows):,}"
+                "not in the data as normal ones, or could not be read; the new version has the other "
+                f"{len(rows):,}"
             )
     data = bundle.manifest.data
     if data.calibration_fingerprint != data.fingerprint:
@@ -249,7 +256,8 @@ def _known(record: NormalRecord, keys: NDArray[np.uint64]) -> list[str]:
         return []
     return [
         f"{counted(num, 'labelled defect is an image', 'labelled defects are images')} that made the model as normal "
-        "ones. They teach as defects now, but the model still remembers them as normal: train it again without them"
+        "ones. They teach as defects now, and none of them calibrates or selects any more. What the training had "
+        "learnt from them as normal stays: train the model again without them"
     ]
 
 

@@ -199,6 +199,26 @@ def test_a_defect_that_made_the_model_as_normal_is_warned_of(
     assert any("1 labelled defect is an image that made the model as normal" in warning for warning in warnings)
 
 
+def test_a_labelled_defect_that_had_calibrated_calibrates_no_more(
+    whole_places_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    """Although the data have it as a normal image too: it has taught, so it may set no threshold."""
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    old = load(model)
+    own = Path(shutil.copytree(data, tmp_path / "data"))
+    files = sorted((own / "train" / "good").glob("*.png"))
+    keys = image_keys([preprocess(each, old.manifest.recipe.preprocess) for each in opened(own / "train" / "good")])
+    record = old.contents.normals
+    number = int(np.flatnonzero(np.isin(keys, record.keys[record.sets == NormalSet.CALIBRATE]))[0])
+    shutil.copy(files[number], own / "train" / "stripes" / "copy.png")
+    warnings: list[str] = []
+    new = refine_bundle(model, str(own), device="cpu", watch=RefineWatch(on_warning=warnings.append)).bundle
+    num_before = old.manifest.data.num_calibrate
+    assert new.manifest.data.num_calibrate == new.contents.calibration.num_calibration == num_before - 1
+    assert any(f"1 of {num_before} images that calibrated version 1 are not in the data" in each for each in warnings)
+    assert any("none of them calibrates or selects any more" in each for each in warnings)
+
+
 @pytest.mark.parametrize(
     ("kept", "message"),
     [
