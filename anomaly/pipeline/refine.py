@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.bundle import Bundle, NormalRecord, NormalSet, load, save
+from anomaly.bundle import Bundle, Contents, Manifest, NormalRecord, NormalSet, load, save
 from anomaly.calibration import check_alpha
 from anomaly.config import PreprocessConfig
 from anomaly.config.places import PACKAGE, PLACE
@@ -36,6 +36,7 @@ from anomaly.inference.evidence_onnx import with_graph
 from anomaly.inference.phi_features import phi_features
 from anomaly.inference.torch_places import StoredPlaces, torch_place_engine
 from anomaly.pipeline.detectability import with_detectability
+from anomaly.pipeline.enough import NO_VERDICTS, no_verdicts
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import sizes_of
 from anomaly.runtime import resolve_device
@@ -121,11 +122,13 @@ def refine_bundle(
 
     Raises:
         UsageError: the model is not of a recipe that can be refined; or an extra is not installed.
+        DeviceError: no such device.
         DataError: the data have no labelled defects, or too few of the normal images that made the model.
         BundleError: the bundle cannot be read.  StorageError: it, or the pixels, cannot be written.
     """
     alpha = check_alpha(alpha)
     require("refining a model", "torch", *WITH_TORCH)
+    resolved = resolve_device(device)
     bundle = load(model)
     contents, recipe = bundle.contents, bundle.manifest.recipe
     if recipe.has_generator:
@@ -177,11 +180,15 @@ def refine_bundle(
                 with_half=phi_maps.with_half,
             ),
             observer=partial(torch_place_engine, has_region=recipe.preprocess.region is not None),
-            device=resolve_device(device),
+            device=resolved,
             on_progress=watch.on_progress,
         )
         taught = [int(rows[each]) for each in refined.taught]
-        new = replace(refined.contents, normals=contents.normals.with_labelled(keys[taught]))
+        new = replace(
+            refined.contents,
+            manifest=_with_warnings(refined.contents),
+            normals=contents.normals.with_labelled(keys[taught]),
+        )
         new = with_detectability(
             with_graph(new),
             [store.samples[row] for row in split.report],
@@ -199,6 +206,13 @@ def refine_bundle(
             failures=failures,
             remarks=(*store.remarks, *defective.remarks),
         )
+
+
+def _with_warnings(contents: Contents) -> Manifest:
+    """The manifest; whether there are enough calibration images for verdicts is said anew."""
+    few, manifest = no_verdicts(contents.calibration), contents.manifest
+    kept = [warning for warning in manifest.warnings if not warning.startswith(NO_VERDICTS)]
+    return manifest.model_copy(update={"warnings": [*kept, *([few] if few else [])]})
 
 
 def _split(
@@ -243,8 +257,9 @@ def _missing(record: NormalRecord, split: NormalSplit, bundle: Bundle) -> list[s
     data = bundle.manifest.data
     if data.calibration_fingerprint != data.fingerprint:
         warnings.append(
-            f"version {bundle.version} was given other images to calibrate after its training; give them to `anomaly "
-            "calibrate` again, for the new version, unless they are in the data here"
+            f"version {bundle.version} was given other images to calibrate after its training. The new version is "
+            "calibrated by those of them that are in the data, and by those that calibrated in training. Add to the "
+            f"data's normal images what is missing, and refine version {bundle.version} again"
         )
     return warnings
 

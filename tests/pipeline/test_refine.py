@@ -16,10 +16,11 @@ from anomaly import load_detector
 from anomaly.bundle import NormalSet, load
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.data import image_keys, preprocess
-from anomaly.errors import DataError, UsageError
+from anomaly.errors import DataError, DeviceError, UsageError
 from anomaly.export import Runtime, export_bundle
 from anomaly.inference import Detector
 from anomaly.pipeline.calibrate import calibrate_bundle
+from anomaly.pipeline.enough import NO_VERDICTS
 from anomaly.pipeline.evaluate import evaluate_bundle
 from anomaly.pipeline.refine import RefineSummary, RefineWatch, marked_places, refine_bundle
 from anomaly.pipeline.train import TrainOptions, train_bundle
@@ -173,6 +174,33 @@ def test_it_can_be_calibrated_and_refined_anew(refined: RefineSummary, data: Pat
     assert (anew.bundle.contents.normals.sets == NormalSet.LABELLED).sum() == 2
     assert any("was given other images to calibrate after its training" in warning for warning in warnings)
     assert any("12 of 18 images that calibrated version 3 are not in the data" in warning for warning in warnings)
+    assert any("refine version 3 again" in warning for warning in warnings)
+    assert sum(each.startswith(NO_VERDICTS) for each in anew.bundle.manifest.warnings) == 1  # of 6 that calibrate
+
+
+def test_images_that_calibrated_later_calibrate_again_where_they_are_in_the_data(
+    whole_places_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    """As the warning advises. With enough of them there are verdicts, and no warning that there are none is kept."""
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    assert any(each.startswith(NO_VERDICTS) for each in load(model).manifest.warnings)
+    write_defects(data / "train" / "good", tmp_path / "later", brighter, range(100, 116))
+    calibrate_bundle(model, str(tmp_path / "later"), device="cpu")
+    own = Path(shutil.copytree(data, tmp_path / "data"))
+    for file in sorted((tmp_path / "later").glob("*.png")):
+        shutil.copy(file, own / "train" / "good" / f"later-{file.name}")
+    warnings: list[str] = []
+    new = refine_bundle(model, str(own), device="cpu", watch=RefineWatch(on_warning=warnings.append)).bundle
+    assert new.contents.calibration.num_calibration == 6 + 16
+    assert not any("are not in the data" in warning for warning in warnings)
+    assert not any(each.startswith(NO_VERDICTS) for each in new.manifest.warnings)
+
+
+def test_an_unknown_device_is_refused_before_anything_is_read(refined: RefineSummary, data: Path) -> None:
+    said: list[object] = []
+    with pytest.raises(DeviceError, match="unknown device 'nonsense'"):
+        refine_bundle(refined.old.ref.path, str(data), device="nonsense", watch=RefineWatch(on_reading=said.append))
+    assert not said
 
 
 def test_a_mask_that_cannot_be_read_is_said_and_its_picture_teaches_without(
