@@ -85,13 +85,6 @@ class RefineSummary:
             f"learnt from {counted(num, 'labelled defect')}{f' ({kinds})' if kinds else ''}, "
             f"{self.num_with_mask:,} with a mask"
         ]
-        if self.unseen:
-            num_unseen = len(self.unseen)
-            more = f" and {num_unseen - _MAX_NAMED:,} more" if num_unseen > _MAX_NAMED else ""
-            said.append(
-                f"{counted(num_unseen, 'labelled defect')} taught nothing, because the model sees nothing of what is "
-                f"marked: it lies outside of the region, or is cropped: {', '.join(self.unseen[:_MAX_NAMED])}{more}"
-            )
         if refined.num_before is not None:
             found = f"without labels {refined.num_before:,} of these are found at a false-alarm rate of "
             said.append(f"{found}{percent(refined.alpha)}")
@@ -99,6 +92,13 @@ class RefineSummary:
             said.append(
                 f"with labels {refined.num_after:,}, where each is judged by what the others have taught (in "
                 f"{counted(min(num, 5), 'group')})"
+            )
+        if self.unseen:
+            num_unseen = len(self.unseen)
+            more = f" and {num_unseen - _MAX_NAMED:,} more" if num_unseen > _MAX_NAMED else ""
+            said.append(
+                f"{counted(num_unseen, 'labelled defect')} taught nothing, because the model sees nothing of what is "
+                f"marked: it lies outside of the region, or is cropped: {', '.join(self.unseen[:_MAX_NAMED])}{more}"
             )
         return said
 

@@ -316,10 +316,11 @@ def test_a_defect_outside_of_the_region_teaches_nothing_and_is_not_counted(
         for image, folder, name in ((pixels, own / "train", "0.png"), (mask, own / "ground_truth/train", "0_mask.png")):
             (folder / kind).mkdir(parents=True)
             Image.fromarray(image).save(folder / kind / name)
-    summary = refine_bundle(trained.ref.name_directory, str(own), device="cpu")
+    summary = refine_bundle(trained.ref.name_directory, str(own), alpha=0.5, device="cpu")
     said = summary.sentences()
     assert said[0] == "learnt from 1 labelled defect (1 inside), 1 with a mask"
-    assert said[1].startswith("1 labelled defect taught nothing, because the model sees nothing of what is marked")
-    assert said[1].endswith(str(own / "train" / "outside" / "0.png"))
+    assert len(said) == 3  # "of these" stands right after those that taught
+    assert said[-1].startswith("1 labelled defect taught nothing, because the model sees nothing of what is marked")
+    assert said[-1].endswith(str(own / "train" / "outside" / "0.png"))
     assert summary.bundle.manifest.data.labelled == {"inside": 1}
     assert (summary.bundle.contents.normals.sets == NormalSet.LABELLED).sum() == 1
