@@ -1,7 +1,6 @@
 """`anomaly refine`: an existing model learns from a few labelled defects as well, and becomes a new version."""
 
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.bundle import Bundle, NormalRecord, NormalSet, load, save
+from anomaly.bundle import Bundle, Contents, Manifest, NormalRecord, NormalSet, load, save
 from anomaly.calibration import check_alpha
 from anomaly.config import PreprocessConfig
 from anomaly.config.places import PACKAGE, PLACE
@@ -37,6 +36,7 @@ from anomaly.inference.evidence_onnx import with_graph
 from anomaly.inference.phi_features import phi_features
 from anomaly.inference.torch_places import StoredPlaces, torch_place_engine
 from anomaly.pipeline.detectability import with_detectability
+from anomaly.pipeline.enough import NO_VERDICTS, no_verdicts
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import sizes_of
 from anomaly.runtime import resolve_device
@@ -48,6 +48,7 @@ _SETS = {
     NormalSet.SELECT: "selected",
     NormalSet.CALIBRATE: "calibrated",
 }
+_MAX_NAMED = 5
 _LEAST = {NormalSet.TRAIN: 2, NormalSet.SELECT: MIN_SELECT, NormalSet.CALIBRATE: 1}
 
 
@@ -63,14 +64,15 @@ class RefineWatch(ReadingWatch):
 class RefineSummary:
     """The new version, the `old` one that it is made from, and what labelled defects of DATA have taught it.
 
-    `failures` are the path and the reason of each file that could not be read; `remarks` are sentences on how files
-    were read.
+    `unseen` are the paths of labelled defects that taught nothing, because the model does not see them. `failures` are
+    the path and the reason of each file that could not be read; `remarks` are sentences on how files were read.
     """
 
     bundle: Bundle
     old: Bundle
     refined: Refined
     num_with_mask: int
+    unseen: Sequence[str] = ()
     failures: Sequence[tuple[str, str]] = ()
     remarks: tuple[str, ...] = ()
 
@@ -90,6 +92,13 @@ class RefineSummary:
             said.append(
                 f"with labels {refined.num_after:,}, where each is judged by what the others have taught (in "
                 f"{counted(min(num, 5), 'group')})"
+            )
+        if self.unseen:
+            num_unseen = len(self.unseen)
+            more = f" and {num_unseen - _MAX_NAMED:,} more" if num_unseen > _MAX_NAMED else ""
+            said.append(
+                f"{counted(num_unseen, 'labelled defect')} taught nothing, because the model sees nothing of what is "
+                f"marked: it lies outside of the region, or is cropped: {', '.join(self.unseen[:_MAX_NAMED])}{more}"
             )
         return said
 
@@ -113,11 +122,13 @@ def refine_bundle(
 
     Raises:
         UsageError: the model is not of a recipe that can be refined; or an extra is not installed.
+        DeviceError: no such device.
         DataError: the data have no labelled defects, or too few of the normal images that made the model.
         BundleError: the bundle cannot be read.  StorageError: it, or the pixels, cannot be written.
     """
     alpha = check_alpha(alpha)
     require("refining a model", "torch", *WITH_TORCH)
+    resolved = resolve_device(device)
     bundle = load(model)
     contents, recipe = bundle.contents, bundle.manifest.recipe
     if recipe.has_generator:
@@ -139,8 +150,8 @@ def refine_bundle(
             for name, samples in (("normals.u8", normals), ("defects.u8", defects))
         ]
         store, defective = stores
-        split = _split(contents.normals, image_keys(store.pixels), bundle, data)
         keys = image_keys(defective.pixels)
+        split = _split(contents.normals, image_keys(store.pixels), keys, bundle, data)
         rows = distinct_rows(keys)
         warnings = [*_missing(contents.normals, split, bundle), *_known(contents.normals, keys[rows])]
         labelled = [_labelled(defective, row, recipe.preprocess, limits) for row in rows]
@@ -159,7 +170,6 @@ def refine_bundle(
                 update={
                     "num_calibrate": len(split.calibrate),
                     "calibration_sizes": sizes_of(store, split.calibrate, recipe.preprocess.resize),
-                    "labelled": dict(Counter(to_text(defective.samples[row].kind) for row in rows)),
                 }
             ),
             alpha=alpha,
@@ -170,10 +180,15 @@ def refine_bundle(
                 with_half=phi_maps.with_half,
             ),
             observer=partial(torch_place_engine, has_region=recipe.preprocess.region is not None),
-            device=resolve_device(device),
+            device=resolved,
             on_progress=watch.on_progress,
         )
-        new = replace(refined.contents, normals=contents.normals.with_labelled(keys[rows]))
+        taught = [int(rows[each]) for each in refined.taught]
+        new = replace(
+            refined.contents,
+            manifest=_with_warnings(refined.contents),
+            normals=contents.normals.with_labelled(keys[taught]),
+        )
         new = with_detectability(
             with_graph(new),
             [store.samples[row] for row in split.report],
@@ -186,15 +201,29 @@ def refine_bundle(
             bundle=save(new, bundle.ref.name_directory, left_out=failures),
             old=bundle,
             refined=refined,
-            num_with_mask=sum(defect.marked is not None for defect, _ in labelled),
+            num_with_mask=sum(labelled[each][0].marked is not None for each in refined.taught),
+            unseen=[defective.samples[row].path for row in rows if row not in taught],
             failures=failures,
             remarks=(*store.remarks, *defective.remarks),
         )
 
 
-def _split(record: NormalRecord, keys: NDArray[np.uint64], bundle: Bundle, data: str) -> NormalSplit:
-    """The rows of normal images with these keys, by the sets that they were in. Raises DataError for too few."""
+def _with_warnings(contents: Contents) -> Manifest:
+    """The manifest; whether there are enough calibration images for verdicts is said anew."""
+    few, manifest = no_verdicts(contents.calibration), contents.manifest
+    kept = [warning for warning in manifest.warnings if not warning.startswith(NO_VERDICTS)]
+    return manifest.model_copy(update={"warnings": [*kept, *([few] if few else [])]})
+
+
+def _split(
+    record: NormalRecord, keys: NDArray[np.uint64], defects: NDArray[np.uint64], bundle: Bundle, data: str
+) -> NormalSplit:
+    """The rows of normal images with these keys, by the sets that they were in. Raises DataError for too few.
+
+    One that has the key of a labelled defect is in none: no image that teaches may set thresholds.
+    """
     distinct = distinct_rows(keys)
+    distinct = distinct[~np.isin(keys[distinct], defects)]
     places = np.searchsorted(record.keys, keys[distinct]).clip(max=len(record.keys) - 1)
     is_known = record.keys[places] == keys[distinct]
     sets = np.where(is_known, record.sets[places], NormalSet.UNKNOWN)
@@ -222,13 +251,15 @@ def _missing(record: NormalRecord, split: NormalSplit, bundle: Bundle) -> list[s
         if len(rows) < num:
             warnings.append(
                 f"{num - len(rows):,} of {counted(num, 'image')} that {_SETS[normal_set]} version {bundle.version} are "
-                f"not in the data, or could not be read; the new version has the other {len(rows):,}"
+                "not in the data as normal ones, or could not be read; the new version has the other "
+                f"{len(rows):,}"
             )
     data = bundle.manifest.data
     if data.calibration_fingerprint != data.fingerprint:
         warnings.append(
-            f"version {bundle.version} was given other images to calibrate after its training; give them to `anomaly "
-            "calibrate` again, for the new version, unless they are in the data here"
+            f"version {bundle.version} was given other images to calibrate after its training. The new version is "
+            "calibrated by those of them that are in the data, and by those that calibrated in training. Add to the "
+            f"data's normal images what is missing, and refine version {bundle.version} again"
         )
     return warnings
 
@@ -240,7 +271,8 @@ def _known(record: NormalRecord, keys: NDArray[np.uint64]) -> list[str]:
         return []
     return [
         f"{counted(num, 'labelled defect is an image', 'labelled defects are images')} that made the model as normal "
-        "ones. They teach as defects now, but the model still remembers them as normal: train it again without them"
+        "ones. They teach as defects now, and none of them calibrates or selects any more. What the training had "
+        "learnt from them as normal stays: train the model again without them"
     ]
 
 
@@ -249,11 +281,12 @@ def _labelled(
 ) -> tuple[LabelledDefect, str | None]:
     """One labelled defect, and why its mask is not used, if it cannot be."""
     sample, pixels = store.samples[row], np.asarray(store.pixels[row])
+    kind = to_text(sample.kind)
     try:
         mask = sample.open_mask(limits=limits)
     except ImageError as error:
-        return LabelledDefect(pixels, None), f"{error}; the picture teaches without its mask"
-    return LabelledDefect(pixels, None if mask is None else marked_places(mask, config)), None
+        return LabelledDefect(pixels, None, kind), f"{error}; the picture teaches without its mask"
+    return LabelledDefect(pixels, None if mask is None else marked_places(mask, config), kind), None
 
 
 def marked_places(mask: Mask, config: PreprocessConfig) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ ranks, and do nothing else. How many labelled defects are found is told by cross
 others have taught.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -43,11 +44,13 @@ _FOLDS = 5
 class LabelledDefect:
     """A picture of a defect: pixels (c, h, w), and what share of each place is marked (h/8, w/8), None without a mask.
 
-    Sides are multiples of what the networks need, as after `preprocess`.
+    Sides are multiples of what the networks need, as after `preprocess`. `kind` is the kind of the defect, "" if there
+    is none.
     """
 
     pixels: Pixels
     marked: NDArray[np.float32] | None
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,15 @@ class Refined:
     """What the new version holds; and how many of the labelled defects are found at `alpha`, before and after.
 
     After: each is judged by what the others have taught. Both are None where there are too few normals for a threshold,
-    `num_after` too where one labelled defect taught. Of `num_unseen` nothing that is marked is seen by the model: it
-    lies outside of its region, or is cropped.
+    `num_after` too where one labelled defect taught. `taught` are the rows of the defects that taught. Of the others
+    nothing that is marked is seen by the model: it lies outside of its region, or is cropped.
     """
 
     contents: Contents
     alpha: float
     num_before: int | None
     num_after: int | None
-    num_unseen: int
+    taught: tuple[int, ...]
 
 
 @owning_process_state()
@@ -84,8 +87,8 @@ def refine_places(
 ) -> Refined:
     """Teach the networks of `contents`, which get the new kind of evidence, some labelled defects, at least one.
 
-    `split` has the normals that are at hand, by the sets that they were in; `record` is that of the new version. What
-    had been taught before is forgotten.
+    `split` has the normals that are at hand, by the sets that they were in; `record` is that of the new version, but
+    for the defects that taught, which are counted here. What had been taught before is forgotten.
     `on_progress(stage, done, total)` is told each stage in plain words, and each picture.
 
     Raises:
@@ -107,13 +110,15 @@ def refine_places(
     with threads(1):
         rng = np.random.default_rng(seed)
         normal = torch.cat([drawn_places(each.q, rng) for each in seen("Looking at normals", teaching)])
-        examples, num_given = [see(each.pixels, each.marked).for_teaching() for each in defects], len(defects)
-        defects = [each for each, example in zip(defects, examples, strict=True) if len(example.q)]
-        examples = [each for each in examples if len(each.q)]
-        if not examples:
+        examples = [see(each.pixels, each.marked).for_teaching() for each in defects]
+        taught = tuple(row for row, example in enumerate(examples) if len(example.q))
+        if not taught:
             raise TrainingError(
-                "no labelled defect is seen by this model: all lie outside of its region, or are cropped"
+                "no labelled defect is seen by this model: all lie outside of its region, or are cropped. Label "
+                "defects that lie inside, or train a model that sees more of the picture"
             )
+        defects, examples = [defects[row] for row in taught], [examples[row] for row in taught]
+        record = record.model_copy(update={"labelled": dict(Counter(each.kind for each in defects))})
         on_progress("Learning the labelled defects", 0, None)
         folds = _folds(len(defects))
         left_in = [[each for number, each in enumerate(examples) if number not in fold] for fold in folds]
@@ -142,7 +147,7 @@ def refine_places(
         alpha,
         num_before=sum(before) if judge.has_threshold else None,
         num_after=sum(after) if judge.has_threshold and folds else None,
-        num_unseen=num_given - len(defects),
+        taught=taught,
     )
 
 

@@ -16,10 +16,11 @@ from anomaly import load_detector
 from anomaly.bundle import NormalSet, load
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.data import image_keys, preprocess
-from anomaly.errors import DataError, UsageError
+from anomaly.errors import DataError, DeviceError, UsageError
 from anomaly.export import Runtime, export_bundle
 from anomaly.inference import Detector
 from anomaly.pipeline.calibrate import calibrate_bundle
+from anomaly.pipeline.enough import NO_VERDICTS
 from anomaly.pipeline.evaluate import evaluate_bundle
 from anomaly.pipeline.refine import RefineSummary, RefineWatch, marked_places, refine_bundle
 from anomaly.pipeline.train import TrainOptions, train_bundle
@@ -173,6 +174,33 @@ def test_it_can_be_calibrated_and_refined_anew(refined: RefineSummary, data: Pat
     assert (anew.bundle.contents.normals.sets == NormalSet.LABELLED).sum() == 2
     assert any("was given other images to calibrate after its training" in warning for warning in warnings)
     assert any("12 of 18 images that calibrated version 3 are not in the data" in warning for warning in warnings)
+    assert any("refine version 3 again" in warning for warning in warnings)
+    assert sum(each.startswith(NO_VERDICTS) for each in anew.bundle.manifest.warnings) == 1  # of 6 that calibrate
+
+
+def test_images_that_calibrated_later_calibrate_again_where_they_are_in_the_data(
+    whole_places_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    """As the warning advises. With enough of them there are verdicts, and no warning that there are none is kept."""
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    assert any(each.startswith(NO_VERDICTS) for each in load(model).manifest.warnings)
+    write_defects(data / "train" / "good", tmp_path / "later", brighter, range(100, 116))
+    calibrate_bundle(model, str(tmp_path / "later"), device="cpu")
+    own = Path(shutil.copytree(data, tmp_path / "data"))
+    for file in sorted((tmp_path / "later").glob("*.png")):
+        shutil.copy(file, own / "train" / "good" / f"later-{file.name}")
+    warnings: list[str] = []
+    new = refine_bundle(model, str(own), device="cpu", watch=RefineWatch(on_warning=warnings.append)).bundle
+    assert new.contents.calibration.num_calibration == 6 + 16
+    assert not any("are not in the data" in warning for warning in warnings)
+    assert not any(each.startswith(NO_VERDICTS) for each in new.manifest.warnings)
+
+
+def test_an_unknown_device_is_refused_before_anything_is_read(refined: RefineSummary, data: Path) -> None:
+    said: list[object] = []
+    with pytest.raises(DeviceError, match="unknown device 'nonsense'"):
+        refine_bundle(refined.old.ref.path, str(data), device="nonsense", watch=RefineWatch(on_reading=said.append))
+    assert not said
 
 
 def test_a_mask_that_cannot_be_read_is_said_and_its_picture_teaches_without(
@@ -197,6 +225,26 @@ def test_a_defect_that_made_the_model_as_normal_is_warned_of(
     model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
     refine_bundle(model, str(own), device="cpu", watch=RefineWatch(on_warning=warnings.append))
     assert any("1 labelled defect is an image that made the model as normal" in warning for warning in warnings)
+
+
+def test_a_labelled_defect_that_had_calibrated_calibrates_no_more(
+    whole_places_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    """Although the data have it as a normal image too: it has taught, so it may set no threshold."""
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    old = load(model)
+    own = Path(shutil.copytree(data, tmp_path / "data"))
+    files = sorted((own / "train" / "good").glob("*.png"))
+    keys = image_keys([preprocess(each, old.manifest.recipe.preprocess) for each in opened(own / "train" / "good")])
+    record = old.contents.normals
+    number = int(np.flatnonzero(np.isin(keys, record.keys[record.sets == NormalSet.CALIBRATE]))[0])
+    shutil.copy(files[number], own / "train" / "stripes" / "copy.png")
+    warnings: list[str] = []
+    new = refine_bundle(model, str(own), device="cpu", watch=RefineWatch(on_warning=warnings.append)).bundle
+    num_before = old.manifest.data.num_calibrate
+    assert new.manifest.data.num_calibrate == new.contents.calibration.num_calibration == num_before - 1
+    assert any(f"1 of {num_before} images that calibrated version 1 are not in the data" in each for each in warnings)
+    assert any("none of them calibrates or selects any more" in each for each in warnings)
 
 
 @pytest.mark.parametrize(
@@ -241,3 +289,38 @@ def test_marked_places_lie_where_the_picture_shows_them(resize: Resize) -> None:
     height, width = found.shape
     np.testing.assert_allclose(found, white.reshape(height, 8, width, 8).mean(axis=(1, 3)), atol=0.01)
     assert found.max() > 0.5
+
+
+def test_a_defect_outside_of_the_region_teaches_nothing_and_is_not_counted(
+    drawn_parts: Path, data: Path, tmp_path: Path
+) -> None:
+    inside = np.zeros((96, 80), np.uint8)
+    inside[:, :40] = 255
+    Image.fromarray(inside).save(tmp_path / "region.png")
+    trained = train_bundle(
+        TrainOptions(
+            data=str(drawn_parts),
+            out=tmp_path / "m",
+            recipe="large-parts",
+            overrides={"preprocess": {"scale": 1.0}, "training": {"steps": 4}, "features": {"memory": 64}},
+            device="cpu",
+            region=tmp_path / "region.png",
+        )
+    ).bundle
+    own = Path(shutil.copytree(data / "train" / "good", tmp_path / "data" / "train" / "good")).parent.parent
+    for kind, left in (("inside", 4), ("outside", 60)):
+        pixels = opened(drawn_parts)[0].copy()  # 80 pixels wide
+        pixels[20:40, left : left + 16 : 2] = 255
+        mask = np.zeros(pixels.shape, np.uint8)
+        mask[20:40, left : left + 16] = 255
+        for image, folder, name in ((pixels, own / "train", "0.png"), (mask, own / "ground_truth/train", "0_mask.png")):
+            (folder / kind).mkdir(parents=True)
+            Image.fromarray(image).save(folder / kind / name)
+    summary = refine_bundle(trained.ref.name_directory, str(own), alpha=0.5, device="cpu")
+    said = summary.sentences()
+    assert said[0] == "learnt from 1 labelled defect (1 inside), 1 with a mask"
+    assert len(said) == 3  # "of these" stands right after those that taught
+    assert said[-1].startswith("1 labelled defect taught nothing, because the model sees nothing of what is marked")
+    assert said[-1].endswith(str(own / "train" / "outside" / "0.png"))
+    assert summary.bundle.manifest.data.labelled == {"inside": 1}
+    assert (summary.bundle.contents.normals.sets == NormalSet.LABELLED).sum() == 1

@@ -96,7 +96,7 @@ def _held_out(dataset: Dataset) -> str:
 def _parts(dataset: Dataset, verb: str) -> list[str]:
     """How many parts there are, with a few of their names, by which a wrong --groups is seen."""
     if not dataset.parts:
-        has_column = any(sample.group for sample in dataset.samples)
+        has_column = verb != "refine" and any(sample.group for sample in dataset.samples)  # which has no --groups
         return ["the column group is used where --groups group is given"] if has_column else []
     names = list(dict.fromkeys(dataset.parts.values()))
     num_trained = len({dataset.parts[sample.path] for sample in dataset.known_normals()})

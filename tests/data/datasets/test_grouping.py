@@ -150,3 +150,9 @@ def test_what_the_parts_are_is_said(tmp_path: Path) -> None:
     assert "its normal images show 2 parts (7, 8); train takes those of 2" in describe(
         open_dataset(path, groups="group")
     )
+
+
+def test_a_command_without_groups_is_not_told_of_them(tmp_path: Path) -> None:
+    data = open_dataset(manifest(tmp_path, "a.png,normal,7", "b.png,anomalous,8"))
+    assert any("--groups" in sentence for sentence in describe(data))
+    assert not any("--groups" in sentence for sentence in describe(data, "refine"))
