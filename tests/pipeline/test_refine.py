@@ -24,6 +24,7 @@ from anomaly.pipeline.enough import NO_VERDICTS
 from anomaly.pipeline.evaluate import evaluate_bundle
 from anomaly.pipeline.refine import RefineSummary, RefineWatch, marked_places, refine_bundle
 from anomaly.pipeline.train import TrainOptions, train_bundle
+from anomaly.training.places import labelled
 
 Spoil = Callable[[NDArray[np.uint8], int, int], None]
 
@@ -67,6 +68,12 @@ def data(drawn_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_defects(drawn_parts, root / "test" / "spots", spots, range(30, 42))
     write_defects(drawn_parts, root / "test" / "good", brighter, range(50, 62))
     return root
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is learnt does not matter to most tests here; `refined` has them all."""
+    monkeypatch.setattr(labelled, "_STEPS", 20)
 
 
 @pytest.fixture(scope="module")
