@@ -42,6 +42,7 @@ def test_these_are_the_verbs() -> None:
         "train",
         "train-many",
         "calibrate",
+        "refine",
         "score",
         "evaluate",
         "inspect",
