@@ -79,9 +79,7 @@ def _labelled(data: DataRecord) -> str:
     """Whether anything but normal images taught it."""
     if not data.labelled:
         return "No abnormal image was used."
-    kinds = ", ".join(f"{num:,} {kind}" for kind, num in data.labelled.items() if kind)
-    told = f"{counted(sum(data.labelled.values()), 'labelled defect')}{f' ({kinds})' if kinds else ''}"
-    return f"{told} taught it too, by `anomaly refine`. Thresholds are of normal images alone."
+    return f"{data.labelled_text} taught it too, by `anomaly refine`. Thresholds are of normal images alone."
 
 
 def _where_named(manifest: Manifest) -> str:

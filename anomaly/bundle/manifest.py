@@ -8,6 +8,7 @@ from pydantic import Field
 from anomaly.bundle.detectability import DetectabilityRecord
 from anomaly.bundle.picture_sizes import PictureSizes
 from anomaly.config import Config, Precision, Recipe
+from anomaly.counted import counted
 
 SCHEMA_VERSION = 3
 _TOLERANCE = {Precision.FP32: 1e-5, Precision.BF16: 2e-2}
@@ -45,6 +46,12 @@ class DataRecord(Config):
     calibration_fingerprint: str
     calibration_sizes: PictureSizes | None = None
     labelled: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def labelled_text(self) -> str:
+        """How many labelled defects taught, and of which kinds, as "3 labelled defects (3 cut)"."""
+        kinds = ", ".join(f"{num:,} {kind}" for kind, num in self.labelled.items() if kind)
+        return f"{counted(sum(self.labelled.values()), 'labelled defect')}{f' ({kinds})' if kinds else ''}"
 
 
 class Manifest(Config):

@@ -41,7 +41,7 @@ from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import sizes_of
 from anomaly.runtime import resolve_device
 from anomaly.training.curves import OnProgress
-from anomaly.training.refine import LabelledDefect, Refined, refine_places
+from anomaly.training.refine import FOLDS, LabelledDefect, Refined, refine_places
 
 _SETS = {
     NormalSet.TRAIN: "trained",
@@ -78,20 +78,15 @@ class RefineSummary:
 
     def sentences(self) -> list[str]:
         """What taught it, and how many of these the old version finds, and what the labels gain."""
-        labelled, refined = self.bundle.manifest.data.labelled, self.refined
-        num = sum(labelled.values())
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in labelled.items() if kind)
-        said = [
-            f"learnt from {counted(num, 'labelled defect')}{f' ({kinds})' if kinds else ''}, "
-            f"{self.num_with_mask:,} with a mask"
-        ]
+        data, refined = self.bundle.manifest.data, self.refined
+        said = [f"learnt from {data.labelled_text}, {self.num_with_mask:,} with a mask"]
         if refined.num_before is not None:
             found = f"without labels {refined.num_before:,} of these are found at a false-alarm rate of "
             said.append(f"{found}{percent(refined.alpha)}")
         if refined.num_after is not None:
             said.append(
                 f"with labels {refined.num_after:,}, where each is judged by what the others have taught (in "
-                f"{counted(min(num, 5), 'group')})"
+                f"{counted(min(len(refined.taught), FOLDS), 'group')})"
             )
         if self.unseen:
             num_unseen = len(self.unseen)

@@ -37,7 +37,8 @@ from anomaly.training.spacing import evenly_spaced
 MOST_TEACHING, MOST_LIMITING = 384, 192
 """Normal pictures that defects are told from, and further ones of *train* that set the limit, at most."""
 _PLACES_EACH = 128
-_FOLDS = 5
+FOLDS = 5
+"""Of the cross-validation, at most."""
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,12 @@ def refine_places(
         of_all, *of_folds = (learn_labelled(normal, each, seed) for each in (examples, *left_in))
         set_limits([of_all, *of_folds], seen("Measuring normals", limiting))
         judge = _Judge(of_folds, alpha, seen("Judging calibration normals", split.calibrate))
-        before = [judge.is_found_before(see(each.pixels)) for each in defects]
-        after = [
-            judge.is_found_after(number, see(defects[row].pixels)) for number, fold in enumerate(folds) for row in fold
-        ]
+        fold_of = {row: number for number, fold in enumerate(folds) for row in fold}
+        before, after = [], []
+        for row, seen_again in enumerate(see(each.pixels) for each in defects):
+            before.append(judge.is_found_before(seen_again))
+            if folds:
+                after.append(judge.is_found_after(fold_of[row], seen_again))
     networks.labelled = of_all
     on_progress("Calibrating", 0, None)
     trained = PlacesTrained(networks, features, [], contents.manifest.num_steps)
@@ -215,4 +218,4 @@ def _some(rows: Sequence[int], most: int) -> list[int]:
 
 def _folds(num: int) -> list[list[int]]:
     """The rows of each part of a cross-validation; none of a single row."""
-    return [list(range(first, num, _FOLDS)) for first in range(min(num, _FOLDS))] if num > 1 else []
+    return [list(range(first, num, FOLDS)) for first in range(min(num, FOLDS))] if num > 1 else []

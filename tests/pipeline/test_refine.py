@@ -4,13 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from anomaly import load_detector
 from anomaly.bundle import NormalSet, load
@@ -19,12 +20,15 @@ from anomaly.data import image_keys, preprocess
 from anomaly.errors import DataError, DeviceError, UsageError
 from anomaly.export import Runtime, export_bundle
 from anomaly.inference import Detector
+from anomaly.networks.labelled_defects import LabelledDefects
 from anomaly.pipeline.calibrate import calibrate_bundle
 from anomaly.pipeline.enough import NO_VERDICTS
 from anomaly.pipeline.evaluate import evaluate_bundle
 from anomaly.pipeline.refine import RefineSummary, RefineWatch, marked_places, refine_bundle
 from anomaly.pipeline.train import TrainOptions, train_bundle
+from anomaly.training import refine as training_refine
 from anomaly.training.places import labelled
+from anomaly.training.places.labelled import SeenPlaces
 
 Spoil = Callable[[NDArray[np.uint8], int, int], None]
 
@@ -143,6 +147,31 @@ def test_what_is_told_is_found_by_cross_validation(refined: RefineSummary) -> No
     assert third.startswith(f"with labels {refined.refined.num_after}, where each is judged by what the others")
     assert refined.refined.num_after is not None
     assert 0 <= refined.refined.num_after <= 6
+
+
+def test_no_defect_is_judged_by_what_it_has_taught(
+    whole_places_dir: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught: dict[int, set[bytes]] = {}
+    judged: list[tuple[set[bytes], set[bytes]]] = []
+
+    def learn(normal: Tensor, defects: Sequence[SeenPlaces], seed: int) -> LabelledDefects:
+        learnt = labelled.learn_labelled(normal, defects, seed)
+        taught[id(learnt)] = {place.numpy().tobytes() for each in defects for place in each.q}
+        return learnt
+
+    def score(learnt: LabelledDefects, seen: SeenPlaces) -> float:
+        judged.append((taught[id(learnt)], {place.numpy().tobytes() for place in seen.q}))
+        return labelled.score_of(learnt, seen)
+
+    monkeypatch.setattr(training_refine, "learn_labelled", learn)
+    monkeypatch.setattr(training_refine, "score_of", score)
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    refine_bundle(model, str(data), alpha=0.2, device="cpu")
+    everything = set().union(*taught.values())
+    of_defects = [(own, places) for own, places in judged if places & everything]
+    assert len(of_defects) == 6
+    assert all(own.isdisjoint(places) for own, places in of_defects)
 
 
 def test_labelled_images_are_left_out_of_an_evaluation(refined: RefineSummary, data: Path, tmp_path: Path) -> None:
