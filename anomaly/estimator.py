@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 import numpy as np
+import PIL.Image
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
@@ -21,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from anomaly.bundle import Bundle, save, unsaved
 from anomaly.calibration import check_alpha
 from anomaly.counted import counted
-from anomaly.data import Dataset, Pixels, Sample, expand_inputs, open_dataset
+from anomaly.data import Dataset, Pixels, Sample, expand_inputs, open_dataset, to_array
 from anomaly.defaults import ALPHA
 from anomaly.errors import ImageError, InputError
 from anomaly.extras import WITH_TORCH, require
@@ -29,8 +30,9 @@ from anomaly.files import given_path
 from anomaly.inference import Detector, Scores, detector_of, load_detector
 from anomaly.recipes import AUTO, merged, parse_overrides, recipe_names
 
-Images: TypeAlias = "Pixels | str | Path | Sequence[str | Path | Pixels]"
-"""An array (n, h, w) or (n, h, w, c) of uint8; paths of images, or arrays (h, w[, c]) of any sizes; a folder."""
+Image: TypeAlias = "str | Path | PIL.Image.Image | Pixels"
+Images: TypeAlias = "Pixels | str | Path | Sequence[Image]"
+"""An array (n, h, w) or (n, h, w, c) of uint8; paths, PIL images or arrays (h, w[, c]) of any sizes; a folder."""
 
 _MAX_SEED = 2**31
 _UINT8 = "expected uint8: of values in [0, 1] give (X * 255).round().astype('uint8'); of 16 bits give the files' paths"
@@ -43,9 +45,9 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     `alpha` is the false-alarm rate of `predict` and `decision_function`; it may be changed after `fit`. `random_state`
     is the seed; None leaves it to the recipe, so that training is repeatable. Training ends after `max_minutes`.
 
-    X is an array (n, h, w) or (n, h, w, c), c of 1, 3 (RGB) or 4 (RGBA), of uint8; or a list of paths or of such arrays
-    (h, w[, c]), whose sizes may differ; or a folder: for `fit` any DATA of `anomaly train`, for the other methods the
-    images in it by path, as `anomaly score` takes them.
+    X is an array (n, h, w) or (n, h, w, c), c of 1, 3 (RGB) or 4 (RGBA), of uint8; or a list of paths, of PIL images of
+    8 bits or of such arrays (h, w[, c]), whose sizes may differ; or a folder: for `fit` any DATA of `anomaly train`,
+    for the other methods the images in it by path, as `anomaly score` takes them.
 
     `detector_` is there after `fit`: it has terms and heatmaps, and answers for each image where some cannot be read.
     """
@@ -78,6 +80,7 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
                 installed.
             DataError: too few images, or none that can be read.
             TrainingError: training diverged.
+            ImageError: a PIL image cannot be loaded.
         """
         require("GanDetector.fit", "torch", *WITH_TORCH)
         from anomaly.pipeline.train import TrainOptions, TrainWatch, train_on  # here: what only scores needs no torch
@@ -91,10 +94,7 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             )
         given = parse_overrides(overrides)
         if self.random_state is not None and "seed" in given.get("training", {}):
-            raise InputError(
-                "training.seed is set twice, by overrides and by random_state; leave one of them away, or set "
-                "random_state to None"
-            )
+            raise InputError("training.seed is set twice, by overrides and by random_state: leave one of them away")
         dataset = _dataset(X)
         seed = {} if self.random_state is None else {"training": {"seed": self._seed()}}
         with tempfile.TemporaryDirectory(prefix="anomaly-fit-") as folder:
@@ -207,7 +207,7 @@ class GanDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             _warn(remark)
         if of_other_sizes := [number for number, warning in enumerate(scores.warnings) if warning]:
             first = of_other_sizes[0]
-            name = f"image {first}" if isinstance(images[first], np.ndarray) else images[first]
+            name = images[first] if isinstance(images[first], str | Path) else f"image {first}"
             _warn(
                 f"the p-values of {len(of_other_sizes)} of {counted(len(images), 'image')} do not hold; the first, "
                 f"{name}: {scores.warnings[first]}"
@@ -242,18 +242,19 @@ def _dataset(X: Images) -> Dataset:
     """Normal images to learn from, as `anomaly train` has them."""
     if isinstance(X, str | Path):
         return open_dataset(str(X))
-    images = _images(X)
-    samples = (
-        Sample(f"image {number}", None, "normal", "", np.ascontiguousarray(image))
-        if isinstance(image, np.ndarray)
-        else Sample(str(image), None, "normal", "")
-        for number, image in enumerate(images)
-    )
-    is_in_memory = any(isinstance(image, np.ndarray) for image in images)
-    return Dataset("arrays" if is_in_memory else "paths", "arrays" if is_in_memory else "folder", tuple(samples))
+    samples = tuple(_sample(image, f"image {number}") for number, image in enumerate(_images(X)))
+    is_in_memory = any(sample.pixels is not None for sample in samples)
+    return Dataset("arrays" if is_in_memory else "paths", "arrays" if is_in_memory else "folder", samples)
 
 
-def _images(X: Images) -> list[str | Path | Pixels]:
+def _sample(image: Image, name: str) -> Sample:
+    if isinstance(image, str | Path):
+        return Sample(str(image), None, "normal", "")
+    pixels = to_array(image, name=name) if isinstance(image, PIL.Image.Image) else np.ascontiguousarray(image)
+    return Sample(name, None, "normal", "", pixels)
+
+
+def _images(X: Images) -> list[Image]:
     """What `Detector.score` takes, one by one.
 
     Raises:
@@ -262,24 +263,19 @@ def _images(X: Images) -> list[str | Path | Pixels]:
     if isinstance(X, str | Path):
         paths, _ = expand_inputs([str(X)])
         return list(paths)
+    if isinstance(X, PIL.Image.Image):
+        raise InputError("X is one PIL image; expected a list of them: give [image]")
     if hasattr(X, "tocsr"):
         raise InputError("X is sparse; sparse input is not supported: images are dense arrays (n, h, w[, c]) of uint8")
     if not isinstance(X, Sequence):
         X = np.asarray(X)
     if isinstance(X, np.ndarray) and (X.dtype.kind not in "OU" or X.ndim != 1):
         _check_array(X)
-        return list(X)
     images = list(X)
     if not images:
         raise InputError("X has no images: it has 0 sample(s), while a minimum of 1 is required")
     for number, image in enumerate(images):
-        if isinstance(image, np.ndarray):
-            _check_image(image, number)
-        elif not isinstance(image, str | Path):
-            raise InputError(
-                f"image {number} of X is of {type(image).__name__}; expected a list of paths or of uint8 arrays "
-                "(h, w[, c]), an array (n, h, w[, c]) of uint8, or a folder"
-            )
+        _check_image(image, f"image {number} of X")
     return images
 
 
@@ -289,12 +285,16 @@ def _check_array(X: NDArray[np.generic]) -> None:
     if X.ndim not in (3, 4) or (X.ndim == 4 and X.shape[3] not in (1, 3, 4)) or 0 in X.shape[1:]:
         of_table = "; of a table give the column of paths" if X.dtype.kind in "OU" else ""
         raise InputError(f"X has the shape {X.shape}; expected (n, h, w), or (n, h, w, c) with c = 1, 3 or 4{of_table}")
-    if X.dtype != np.uint8:
-        raise InputError(f"X is of {X.dtype}; {_UINT8}")
-    if not len(X):
-        raise InputError("X has no images: it has 0 sample(s), while a minimum of 1 is required")
+    _check_image(X, "X")
 
 
-def _check_image(image: NDArray[np.generic], number: int) -> None:
-    if image.dtype != np.uint8:
-        raise InputError(f"image {number} of X is of {image.dtype}; {_UINT8}")
+def _check_image(image: object, name: str) -> None:
+    if isinstance(image, np.ndarray) and image.dtype != np.uint8:
+        raise InputError(f"{name} is of {image.dtype}; {_UINT8}")
+    if isinstance(image, PIL.Image.Image) and image.mode.startswith(("I", "F")):
+        raise InputError(f"{name} is a PIL image of mode {image.mode}; expected 8 bits: give the file's path")
+    if not isinstance(image, str | Path | PIL.Image.Image | np.ndarray):
+        raise InputError(
+            f"{name} is of {type(image).__name__}; expected a list of paths, of PIL images or of uint8 arrays "
+            "(h, w[, c]), an array (n, h, w[, c]) of uint8, or a folder"
+        )

@@ -1,5 +1,6 @@
 """The scikit-learn estimator: its signs, its inputs, its bundles, and scikit-learn's own tools around it."""
 
+import io
 import pickle
 import warnings
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
+from PIL.ExifTags import Base
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
@@ -191,6 +194,11 @@ def test_colour_and_several_sizes() -> None:
         ([], "X has no images"),
         ([np.zeros((8, 8), np.float32)], "image 0 of X is of float32"),
         ([3], "image 0 of X is of int"),
+        (Image.new("L", (8, 8)), r"X is one PIL image; expected a list of them: give \[image\]"),
+        (
+            [Image.new("I;16", (8, 8))],
+            "image 0 of X is a PIL image of mode I;16; expected 8 bits: give the file's path",
+        ),
     ],
 )
 def test_what_is_no_image_is_refused_by_its_name(fitted: GanDetector, X: Any, message: str) -> None:
@@ -199,6 +207,36 @@ def test_what_is_no_image_is_refused_by_its_name(fitted: GanDetector, X: Any, me
             method(X)
         with pytest.raises(ValueError, match=message):
             method(X)
+
+
+def in_memory(paths: list[Path]) -> list[Image.Image]:
+    """As PIL opens them: none is loaded yet."""
+    return [Image.open(io.BytesIO(path.read_bytes())) for path in paths]
+
+
+@pytest.mark.filterwarnings("ignore:there are .* normal images to train on")
+def test_pil_images_are_what_their_files_are(tmp_path: Path) -> None:
+    """A turned photograph and a transparent one among them: as `Detector.score` sees them, in training too."""
+    paths = write_images(tmp_path, normals()[:20])
+    turned = Image.Exif()
+    turned[Base.Orientation] = 6
+    Image.open(paths[0]).save(paths[0], exif=turned)
+    Image.open(paths[1]).convert("LA").save(paths[1])
+    from_files = tiny("training.steps=2", alpha=0.3).fit(paths)
+    from_images = tiny("training.steps=2", alpha=0.3).fit(in_memory(paths))
+    record, of_files = (each.detector_.bundle.manifest.data for each in (from_images, from_files))
+    assert record.fingerprint == of_files.fingerprint
+    assert (record.form, of_files.form) == ("arrays", "folder")
+    scores = from_images.score_samples(in_memory(paths))
+    np.testing.assert_array_equal(scores, from_files.score_samples(paths))
+
+
+def test_a_pil_image_that_cannot_be_loaded_is_named(fitted: GanDetector, tmp_path: Path) -> None:
+    paths = write_images(tmp_path, normals()[:20])
+    paths[4].write_bytes(paths[4].read_bytes()[:-40])
+    for method in (fitted.predict, tiny().fit):
+        with pytest.raises(ImageError, match="image 4: "):
+            method(in_memory(paths))
 
 
 def test_a_file_that_cannot_be_read_is_named(fitted: GanDetector, tmp_path: Path) -> None:

@@ -84,9 +84,9 @@ def look_at_image(image: Image.Image | Pixels, *, name: str = "", value_range: i
         return see(image, name=name, value_range=value_range)
 
 
-def to_array(image: Image.Image | Pixels) -> Pixels:
+def to_array(image: Image.Image | Pixels, *, name: str = "") -> Pixels:
     """What `to_image` gives, as uint8 pixels of shape (h, w), or (h, w, 3) in RGB order."""
-    return np.array(to_image(image))
+    return np.array(to_image(image, name=name))
 
 
 def _check_array(array: object, name: str) -> None:
