@@ -87,10 +87,14 @@ def recognise(data: bytes, name: str) -> str:
     for signature, file_format in _FORMAT_OF_SIGNATURE.items():
         if data.startswith(signature):
             return file_format
+    advice = "give the images that it lists, or their folder" if _is_list(name) else "convert it and try again"
     raise UnsupportedFormatError(
-        f"{name}: is not in an accepted image format ({_beginning(data)}); "
-        f"expected one of {_ACCEPTED}: convert it and try again"
+        f"{name}: is not in an accepted image format ({_beginning(data)}); expected one of {_ACCEPTED}: {advice}"
     )
+
+
+def _is_list(name: str) -> bool:
+    return name.lower().endswith((".csv", ".txt", ".json", ".jsonl"))
 
 
 def _beginning(data: bytes) -> str:

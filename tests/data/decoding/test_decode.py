@@ -197,6 +197,20 @@ def test_how_another_file_begins_is_said_in_words(data: bytes, words: str) -> No
     assert f"x: is not in an accepted image format ({words}); expected" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("list.csv", "give the images that it lists, or their folder"),
+        ("PATHS.TXT", "give the images that it lists, or their folder"),
+        ("a.gif", "convert it and try again"),
+    ],
+)
+def test_of_a_list_the_images_are_asked_for(name: str, advice: str) -> None:
+    with pytest.raises(UnsupportedFormatError) as caught:
+        decode(b"path,label", name=name)
+    assert str(caught.value).endswith(f": {advice}")
+
+
 def test_a_damaged_name_of_a_chunk_does_not_get_into_the_message() -> None:
     data = encoded("PNG").replace(b"IDAT", b"I\0\x1bT")
     with pytest.raises(UndecodableImageError, match="the checksum of a chunk without a name is wrong"):
