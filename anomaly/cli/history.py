@@ -24,6 +24,9 @@ def history_export(
     history: Place,
     images: Annotated[list[Path], typer.Option(help="A folder of the image files as they were sent; may be repeated.")],
     out_: Annotated[Path, typer.Option("--out", help="The manifest to write, a .csv.")],
+    teach: Annotated[
+        bool, typer.Option("--teach", help="Half of the anomalous images are to teach, with `anomaly refine`.")
+    ] = False,
 ) -> None:
     """Make a data set of corrected images: `anomaly calibrate` reads one part of it, `anomaly evaluate` the other."""
     with usage():
@@ -32,10 +35,13 @@ def history_export(
         from service.settings import place_of
 
         with CountingBar(err, "Looking") as bar:
-            made = export_corrections(place_of(history), images, out_, on_total=bar.start, on_image=bar.advance)
+            made = export_corrections(
+                place_of(history), images, out_, teach=teach, on_total=bar.start, on_image=bar.advance
+            )
+    taught = f"{counted(made.num_teach, 'anomalous image')} to teach; " if teach else ""
     out.print(
-        f"wrote {escape(str(out_))}: {counted(made.num_calibrate, 'normal image')} to calibrate with; to evaluate on, "
-        f"{made.num_evaluate_normal} normal and {made.num_evaluate_anomalous} anomalous"
+        f"wrote {escape(str(out_))}: {counted(made.num_calibrate, 'normal image')} to calibrate with; {taught}to "
+        f"evaluate on, {made.num_evaluate_normal} normal and {made.num_evaluate_anomalous} anomalous"
     )
     num_normal = made.num_calibrate + made.num_evaluate_normal
     if made.num_flagged_normals:

@@ -3,7 +3,7 @@
 from anomaly.data.ahead import map_ahead
 from anomaly.data.datasets.describe import describe
 from anomaly.data.datasets.inputs import expand_inputs
-from anomaly.data.datasets.opening import open_dataset
+from anomaly.data.datasets.opening import open_dataset, open_defects
 from anomaly.data.datasets.samples import Dataset, Label, Sample, Split, open_readable
 from anomaly.data.decoding.appearance import Remark
 from anomaly.data.decoding.decode import Pixels, decode, measure, to_array, to_image
@@ -72,6 +72,7 @@ __all__ = [
     "num_to_calibrate",
     "one_of_each",
     "open_dataset",
+    "open_defects",
     "open_readable",
     "part_keys",
     "png_bytes",

@@ -12,6 +12,7 @@ _FORMS: dict[Form, str] = {
     "folder": "a folder of images",
     "classes": "a folder per class",
     "mvtec": "a tree in MVTec's layout",
+    "defects": "a folder of defective images",
     "idx": "MNIST's files",
     "manifest": "a manifest",
     "digits": "the built-in digits",

@@ -6,14 +6,16 @@ a folder with MNIST's IDX files     `idx`
 any other folder                    images, classes, or MVTec's layout (`trees`)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from anomaly.data.datasets.digits import open_digits
 from anomaly.data.datasets.grouping import with_parts
 from anomaly.data.datasets.idx import is_idx_folder, open_idx
 from anomaly.data.datasets.manifest import open_manifest
 from anomaly.data.datasets.samples import Dataset, class_names
-from anomaly.data.datasets.trees import open_tree
+from anomaly.data.datasets.trees import open_tree, open_tree_of_defects
 from anomaly.errors import DataError, reason_of
 from anomaly.files import given_path
 
@@ -32,19 +34,50 @@ def open_dataset(data: str, *, normal: Sequence[str] = (), groups: str = "") -> 
     return with_parts(dataset, groups) if groups else dataset
 
 
+def open_defects(data: str) -> Dataset:
+    """Labelled defects beside a data set: a folder of defective images alone, or a manifest.
+
+    Raises:
+        DataError: nothing is there, its form is not understood, or the folder may have other images as well.
+        UsageError: `data` is empty.
+    """
+    path = given_path(data, "the defects")
+    if path.is_dir():
+        with _readable(data):
+            return open_tree_of_defects(path)
+    if _is_manifest(path):
+        return open_manifest(path, ())
+    raise DataError(f"{data}: {_what_is(path)}; expected a folder of defective images, or a manifest.csv")
+
+
 def _open(data: str, normal: Sequence[str]) -> Dataset:
     if data == "digits":
         return open_digits(normal)
     path = given_path(data, "DATA")
     if path.is_dir():
-        try:
+        with _readable(data):
             return open_idx(path, normal) if is_idx_folder(path) else open_tree(path, normal)
-        except OSError as error:
-            where = error.filename or data
-            raise DataError(
-                f"{where}: cannot be read ({reason_of(error)}); check the permissions of its folders"
-            ) from error
-    if path.suffix.lower() == ".csv" and path.is_file():
+    if _is_manifest(path):
         return open_manifest(path, normal)
-    found = "is a file" if path.exists() else "does not exist"
-    raise DataError(f"{data}: {found}; expected a folder of images, a folder of IDX files, a manifest.csv, or digits")
+    raise DataError(
+        f"{data}: {_what_is(path)}; expected a folder of images, a folder of IDX files, a manifest.csv, or digits"
+    )
+
+
+@contextmanager
+def _readable(data: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or data
+        raise DataError(
+            f"{where}: cannot be read ({reason_of(error)}); check the permissions of its folders"
+        ) from error
+
+
+def _is_manifest(path: Path) -> bool:
+    return path.suffix.lower() == ".csv" and path.is_file()
+
+
+def _what_is(path: Path) -> str:
+    return "is a file" if path.exists() else "does not exist"

@@ -19,7 +19,7 @@ from anomaly.errors import DataError, ImageError, UsageError
 
 Split = Literal["train", "test"]
 Label = Literal["normal", "anomalous"]
-Form = Literal["folder", "mvtec", "classes", "idx", "manifest", "digits", "arrays"]
+Form = Literal["folder", "mvtec", "classes", "defects", "idx", "manifest", "digits", "arrays"]
 HOLD_OUT_EVERY = 5
 _MAX_CLASSES = 20  # that a message lists
 _NORMAL_WORDS = frozenset(["good", "ok", "normal", "pass", "passed"])

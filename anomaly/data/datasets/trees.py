@@ -3,6 +3,7 @@
     folder      any images, at any depth                                    all normal, or by masks beside them
     classes     [train/|test/] <class>/…                                    normal: the classes named by --normal
     mvtec       train/good/…  test/<kind>/…  ground_truth/<kind>/…          normal: good
+    defects     any images, at any depth, where labelled defects are wanted normal: none
 
 A folder is a tree of classes if it has `train/` or `test/`, if `--normal` is given, or if it has images in two or more
 folders and none beside these. Only a class called "good" is taken as normal without `--normal`. Images that lie in
@@ -61,6 +62,26 @@ def open_tree(root: Path, normal: Sequence[str]) -> Dataset:
     return tree.of_normals()
 
 
+def open_tree_of_defects(root: Path) -> Dataset:
+    """The data set in a folder of defective images alone, at any depth; the kind of each is the folder in `root`.
+
+    Raises:
+        DataError: no images; or a folder is called as splits or normal images are, so that not all would be defective.
+        OSError: the folder cannot be listed.
+    """
+    found = find_images(root)
+    if not found.images:
+        raise DataError(f"{root}: {_nothing_in(found)}; expected images of defects, or folders of them")
+    tree = _Tree(root, found)
+    for folder in sorted({folder for parts in tree.parts for folder in parts[:-1]}):
+        if folder.lower() in _SPLITS or is_normal_word(folder):
+            raise DataError(
+                f"{root}: has a folder {folder}, so not all of its images are taken for defective ones. Give a folder "
+                "of defective images alone, such as that of one kind"
+            )
+    return tree.of_defects()
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where an image stands in a tree: "" is the kind of one that lies in no class folder."""
@@ -90,6 +111,11 @@ class _Tree:
     def of_normals(self) -> Dataset:
         """All normal, but for those with a mask of a defect."""
         return self._dataset("folder", [_Place(path, None, "") for path in self.found.images], {""})
+
+    def of_defects(self) -> Dataset:
+        """All anomalous."""
+        places = [_Place(path, None, parts[0] if len(parts) > 1 else "") for path, parts in self._with_parts()]
+        return self._dataset("defects", places, ())
 
     def with_classes(self, normal: Sequence[str]) -> Dataset:
         """Folders of classes without splits; what lies beside them is left out."""

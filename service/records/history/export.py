@@ -2,9 +2,10 @@
 
 The history keeps no images, only the SHA-256 of the bytes as they were sent. Whoever keeps the files has them labelled
 here. No image is in both splits: of the confirmed normals four of five, by their hash, are to calibrate with (`train`,
-which is what `anomaly calibrate` reads), the rest and all anomalous ones are to evaluate on (`test`). The same hash is
-always in the same split, however many corrections there are. Where it is known which part an image shows, the hash is
-the part's: what calibrates says nothing new of another picture of the same part. The manifest names it (`group`).
+which is what `anomaly calibrate` reads), the rest and the anomalous ones are to evaluate on (`test`). If some are to
+teach, half of the anomalous ones are in `train` as well, where `anomaly refine` finds them. The same hash is always in
+the same split, however many corrections there are. Where it is known which part an image shows, the hash is the part's:
+what calibrates or teaches says nothing new of another picture of the same part. The manifest names it (`group`).
 """
 
 import csv
@@ -32,6 +33,8 @@ from service.records.history.tables import images as kept
 
 EVALUATE_EVERY = 5
 """One of so many confirmed normals is evaluated on."""
+TEACH_EVERY = 2
+"""One of so many anomalous images teaches, where any are to teach."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,13 @@ class Corrected:
 
 @dataclass(frozen=True)
 class Export:
-    """How many images went where; corrected ones without a file; and of those written, how many had been flagged."""
+    """How many images went where; corrected ones without a file; and of those written, how many had been flagged.
+
+    `num_flagged_anomalous` are of those to evaluate on.
+    """
 
     num_calibrate: int
+    num_teach: int
     num_evaluate_normal: int
     num_evaluate_anomalous: int
     num_missing: int
@@ -60,10 +67,13 @@ def export_corrections(
     images: Sequence[Path],
     out: Path,
     *,
+    teach: bool = False,
     on_total: Callable[[int], None] = lambda total: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> Export:
     """Write the manifest `out` of the files under `images` that have corrections; of equal files the first.
+
+    With `teach` half of the anomalous ones are in the split `train`.
 
     Raises UsageError if the history or `out` cannot be used, `out` has lines that would be lost, or one of `images`
     does not exist; DataError if there is nothing to write, as before the first correction.
@@ -91,17 +101,19 @@ def export_corrections(
             f"none of {len(paths)} files is one of the {len(corrected)} corrected images of {history}; give the files "
             "as they were sent, byte for byte"
         )
-    rows = [_row(path, digest, corrected[digest]) for digest, path in found.items()]
+    rows = [_row(path, digest, corrected[digest], teach=teach) for digest, path in found.items()]
     _write(out, sorted(rows))
     places = [(label, split) for _, label, split, _ in rows]
-    flagged = [corrected[each].label for each in found if corrected[each].was_flagged]
+    was_flagged = [corrected[each].was_flagged for each in found]
+    flagged = [place for place, is_flagged in zip(places, was_flagged, strict=True) if is_flagged]
     return Export(
         num_calibrate=places.count(("normal", "train")),
+        num_teach=places.count(("anomalous", "train")),
         num_evaluate_normal=places.count(("normal", "test")),
         num_evaluate_anomalous=places.count(("anomalous", "test")),
         num_missing=len(corrected) - len(found),
-        num_flagged_normals=flagged.count("normal"),
-        num_flagged_anomalous=flagged.count("anomalous"),
+        num_flagged_normals=sum(label == "normal" for label, _ in flagged),
+        num_flagged_anomalous=flagged.count(("anomalous", "test")),
     )
 
 
@@ -129,16 +141,18 @@ def read_corrections(history: Path | SecretStr) -> dict[str, Corrected]:
     return {digest: Corrected(label, flagged is True, part) for digest, label, flagged, part in found}
 
 
-def split_of(digest: str, label: Correction) -> str:
+def split_of(digest: str, label: Correction, *, teach: bool = False) -> str:
     """Where an image belongs: by its label and a hash, its own or that of its part, and by nothing else."""
-    is_for_evaluation = label == "anomalous" or int(digest[:8], 16) % EVALUATE_EVERY == 0
-    return "test" if is_for_evaluation else "train"
+    number = int(digest[:8], 16)
+    if label == "anomalous":
+        return "train" if teach and number % TEACH_EVERY else "test"
+    return "train" if number % EVALUATE_EVERY else "test"
 
 
-def _row(path: str, digest: str, corrected: Corrected) -> tuple[str, Correction, str, str]:
+def _row(path: str, digest: str, corrected: Corrected, *, teach: bool) -> tuple[str, Correction, str, str]:
     """A line of the manifest: path, label, split, group."""
     key = digest if corrected.part is None else sha256(corrected.part.encode()).hexdigest()
-    return path, corrected.label, split_of(key, corrected.label), corrected.part or ""
+    return path, corrected.label, split_of(key, corrected.label, teach=teach), corrected.part or ""
 
 
 def _hash(path: str) -> str | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly.data import Dataset, LeftOut, Why, describe, open_dataset
+from anomaly.data import Dataset, LeftOut, Why, describe, open_dataset, open_defects
 from anomaly.errors import DataError
 
 
@@ -190,3 +190,44 @@ def test_masks_that_leave_no_image_normal_are_said(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}: no normal images to train on: {why}"
     assert why in describe(data)
     assert not any("each fifth" in sentence for sentence in describe(data))
+
+
+def test_a_folder_of_defects(tmp_path: Path) -> None:
+    write(tmp_path, "b.png", "crack/2.png", "crack/deep/1.png", "dent/3.png", "notes.txt")
+    mask = tmp_path / "ground_truth" / "dent" / "3_mask.png"
+    mask.parent.mkdir(parents=True)
+    Image.fromarray(np.eye(4, 6, dtype=np.uint8) * 255).save(mask)
+    data = open_defects(str(tmp_path))
+    kinds = {"b.png": "", "crack/2.png": "crack", "crack/deep/1.png": "crack", "dent/3.png": "dent"}
+    assert rows(data, tmp_path) == [(name, None, "anomalous", kind) for name, kind in kinds.items()]
+    assert [len(sample.masks) for sample in data.labelled_defects()] == [0, 0, 0, 1]
+    assert "a folder of defective images: 0 normal, 4 anomalous (1 with masks)" in describe(data)[0]
+
+
+def test_one_defect_is_enough(tmp_path: Path) -> None:
+    write(tmp_path, "only.png")
+    assert rows(open_defects(str(tmp_path)), tmp_path) == [("only.png", None, "anomalous", "")]
+
+
+@pytest.mark.parametrize("folder", ["good", "OK", "train", "deep/Test", "deep/normal"])
+def test_a_folder_of_defects_has_no_normal_images(tmp_path: Path, folder: str) -> None:
+    write(tmp_path, "crack/1.png", f"{folder}/2.png")
+    with pytest.raises(DataError, match=f"has a folder {Path(folder).name}, so not all of its images"):
+        open_defects(str(tmp_path))
+
+
+def test_what_has_no_defects(tmp_path: Path) -> None:
+    write(tmp_path / "empty", "notes.txt")
+    with pytest.raises(DataError, match=r"no images found .* expected images of defects, or folders of them"):
+        open_defects(str(tmp_path / "empty"))
+    for name, found in (("nothing", "does not exist"), ("empty/notes.txt", "is a file")):
+        with pytest.raises(DataError, match=f"{found}; expected a folder of defective images, or a manifest.csv"):
+            open_defects(str(tmp_path / name))
+
+
+def test_defects_of_a_manifest(tmp_path: Path) -> None:
+    write(tmp_path, "1.png", "2.png", "3.png")
+    lines = ["path,label,split", "1.png,anomalous,train", "2.png,anomalous,test", "3.png,normal,train"]
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    defects = open_defects(str(tmp_path / "m.csv")).labelled_defects()
+    assert [Path(sample.path).name for sample in defects] == ["1.png"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from anomaly.data import open_dataset
+from anomaly.data import Dataset, open_dataset
 from anomaly.errors import DataError, UsageError
 from benchmarks.postgres import PostgresServer
 from service.records.history.export import export_corrections, read_corrections, split_of
@@ -73,6 +73,40 @@ def test_the_split_goes_by_the_hash_alone() -> None:
     splits = [split_of(each, "normal") for each in hashes]
     assert 0.17 < splits.count("test") / 2000 < 0.23
     assert {split_of(each, "anomalous") for each in hashes} == {"test"}
+    assert [split_of(each, "normal", teach=True) for each in hashes] == splits
+    teaching = [split_of(each, "anomalous", teach=True) for each in hashes]
+    assert 0.47 < teaching.count("train") / 2000 < 0.53
+
+
+def test_half_of_the_anomalous_ones_may_teach_and_the_others_are_evaluated_on(
+    history: Place, images: Path, tmp_path: Path
+) -> None:
+    export_corrections(history, [images], tmp_path / "plain.csv")
+    made = export_corrections(history, [images], tmp_path / "out.csv", teach=True)
+    dataset, plain = (open_dataset(str(tmp_path / name)) for name in ("out.csv", "plain.csv"))
+    taught = {Path(sample.path).name for sample in dataset.labelled_defects()}
+    evaluated = {Path(sample.path).name for sample in dataset.test() if sample.label == "anomalous"}
+    assert 0 < len(taught) < 10
+    assert len(taught) + len(evaluated) == len(taught | evaluated) == 10
+    assert (made.num_teach, made.num_evaluate_anomalous) == (len(taught), len(evaluated))
+    flagged = {"file-40.png", "file-41.png"}
+    assert made.num_flagged_anomalous == len(flagged & evaluated)
+    for normals in (Dataset.train_normals, Dataset.untested_normals):
+        assert normals(dataset) == normals(plain)
+
+
+def test_pictures_of_one_part_teach_or_are_evaluated_on_together(place: Place, tmp_path: Path) -> None:
+    with writing(place) as do:
+        do(lambda history: history.add([found(i, part=f"part {i // 4}") for i in range(80)]))
+        for i in range(80):
+            do(lambda history, i=i: history.correct(i + 1, "anomalous", "a"))  # type: ignore[misc]
+    (tmp_path / "images").mkdir()
+    for i in range(80):
+        (tmp_path / "images" / f"{i:02d}.png").write_bytes(b"%d" % i)
+    export_corrections(place, [tmp_path / "images"], tmp_path / "out.csv", teach=True)
+    splits = {(row["group"], row["split"]) for row in rows(tmp_path / "out.csv")}
+    assert len(splits) == 20
+    assert {split for _, split in splits} == {"train", "test"}
 
 
 def test_the_last_correction_of_an_image_counts(history: Place) -> None:
