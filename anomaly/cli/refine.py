@@ -1,5 +1,8 @@
 """`anomaly refine`."""
 
+from typing import Annotated
+
+import typer
 from rich.markup import escape
 
 from anomaly.cli.console import (
@@ -27,15 +30,19 @@ def refine(
     model: Model,
     data: Data,
     normal: Normal = "",
+    defects: Annotated[
+        str | None, typer.Option(help="More labelled defects: a folder of defective images alone, or a manifest.")
+    ] = None,
     alpha: Alpha = ALPHA,
     device: Device = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Teach a model on pretrained features a few labelled defects as well, and write a new version.
 
-    DATA has the normal images that the model was made from, and the defects:
-    in a folder of their own, as train/scratch beside train/good, or in a
-    manifest. Masks help, and may be missing. No image of a test split is used.
+    DATA has the normal images that the model was made from. The defects lie in
+    a folder of their own, as train/scratch beside train/good, in a manifest,
+    or elsewhere: --defects FOLDER. Masks help, and may be missing. No image of
+    a test split is used.
     """
     with usage():
         needs_torch("refining a model")
@@ -48,6 +55,7 @@ def refine(
                 model,
                 data,
                 normal=names(normal),
+                defects=defects,
                 alpha=alpha,
                 device=device,
                 max_pixels=max_pixels,

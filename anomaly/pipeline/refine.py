@@ -23,6 +23,7 @@ from anomaly.data import (
     distinct_rows,
     image_keys,
     open_dataset,
+    open_defects,
     preprocess,
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
@@ -103,6 +104,7 @@ def refine_bundle(
     data: str,
     *,
     normal: Sequence[str] = (),
+    defects: str | None = None,
     alpha: float = ALPHA,
     device: str = "auto",
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
@@ -110,10 +112,10 @@ def refine_bundle(
 ) -> RefineSummary:
     """Write the new version beside the old ones.
 
-    `data` has the normal images that the model was made from, which keep their sets, and labelled defects. Of a test
-    split nothing is used. Normal images that the model does not know are not used either. A version that was refined
-    before is refined anew: it knows what `data` has. `alpha` is for what is told. Larger images than `max_pixels` count
-    as unreadable.
+    `data` has the normal images that the model was made from, which keep their sets, and labelled defects; `defects`
+    may have more of these (see `open_defects`). Of a test split nothing is used. Normal images that the model does not
+    know are not used either. A version that was refined before is refined anew: it knows what is given now. `alpha` is
+    for what is told. Larger images than `max_pixels` count as unreadable.
 
     Raises:
         UsageError: the model is not of a recipe that can be refined; or an extra is not installed.
@@ -133,16 +135,18 @@ def refine_bundle(
         )
     require("refining a model", "pretrained", PACKAGE)
     dataset = open_dataset(data, normal=normal)
+    if defects is not None:
+        dataset = dataset.with_defects(open_defects(defects))
     watch.on_data(describe(dataset, "refine"))
     limits = Limits.for_pixels(max_pixels)
-    normals, defects = dataset.untested_normals(), dataset.labelled_defects()
+    normals, anomalous = dataset.untested_normals(), dataset.labelled_defects()
     if not normals:
         raise _too_few(0, NormalSet.TRAIN, bundle, data)
-    watch.on_reading(len(normals) + len(defects))
+    watch.on_reading(len(normals) + len(anomalous))
     with tempfile.TemporaryDirectory() as folder:
         stores = [
             PixelStore.build(samples, recipe.preprocess, Path(folder) / name, limits=limits, on_image=watch.on_image)
-            for name, samples in (("normals.u8", normals), ("defects.u8", defects))
+            for name, samples in (("normals.u8", normals), ("defects.u8", anomalous))
         ]
         store, defective = stores
         keys = image_keys(defective.pixels)

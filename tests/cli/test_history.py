@@ -7,9 +7,12 @@ from pathlib import Path
 from shutil import copytree
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
 from anomaly.bundle import load
+from anomaly.training.places import labelled
 from tests.cli.calls import done, refused
 from tests.digit_images import normals, others, write_images
 from tests.service.processes import running
@@ -35,7 +38,7 @@ def test_corrections_calibrate_and_evaluate(bigan_dir: Path, tmp_path: Path, mon
     copytree(bigan_dir, tmp_path / "models" / "line")
     labels = dict.fromkeys(write_images(tmp_path / "images" / "a", normals()), "normal")
     labels |= dict.fromkeys(write_images(tmp_path / "images" / "b", others()[:20]), "anomalous")
-    serve, export, calibrate, evaluate = documented()
+    serve, export, calibrate, evaluate, *_ = documented()
     assert serve == ["serve", "--models", "models", "--history", "history.sqlite"]
     with running(tmp_path / "models", ANOMALY_HISTORY=str(tmp_path / "history.sqlite")) as process:
         for path, label in labels.items():
@@ -84,3 +87,33 @@ def test_drift_is_restarted(tmp_path: Path) -> None:
         assert said in done("history", "restart-drift", tmp_path / "history.sqlite", "mnist").stdout
     said = refused("history", "restart-drift", tmp_path / "history.sqlite", "minst")
     assert "no rows of the model 'minst'; there are those of mnist" in said
+
+
+def test_defects_that_were_missed_teach(
+    whole_places_dir: Path, drawn_parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands after those, on a model on pretrained features; what was scored is written without a server."""
+    monkeypatch.setattr(labelled, "_STEPS", 20)
+    copytree(whole_places_dir, tmp_path / "models" / "line")
+    (tmp_path / "images").mkdir()
+    labels = ["normal"] * 20 + ["anomalous"] * 8
+    for i, label in enumerate(labels):
+        pixels = np.full((64, 64), 80 + i, np.uint8)
+        pixels[20:50, 10 + i : 14 + i] = 250 if label == "anomalous" else 100
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{i:02d}.png")
+    with writing(tmp_path / "history.sqlite") as do:
+        sent = [path.read_bytes() for path in sorted((tmp_path / "images").iterdir())]
+        do(lambda history: history.add([found(i, data=data) for i, data in enumerate(sent)]))
+        for i, label in enumerate(labels):
+            do(lambda history, i=i, label=label: history.correct(i + 1, label, "a"))  # type: ignore[misc]
+    monkeypatch.chdir(tmp_path)
+    *_, export, refine, evaluate = documented()
+    said = re.search(r"(\d) anomalous images to teach; to evaluate on, (\d) normal and (\d) an", done(*export).stdout)
+    assert said
+    num_taught, num_normal, num_evaluated = map(int, said.groups())
+    assert num_taught + num_evaluated == 8
+    done(*(str(drawn_parts) if word == "DATA" else word for word in refine), "--device", "cpu")
+    assert load(tmp_path / "models" / "line").manifest.data.labelled == {"": num_taught}
+    done(*evaluate)
+    metrics = json.loads((tmp_path / "report-refined" / "metrics.json").read_text())
+    assert (metrics["num_normal"], metrics["num_anomalous"]) == (num_normal, num_evaluated)

@@ -51,6 +51,28 @@ def test_it_says_what_it_took_what_taught_and_how_to_go_back(model: Path, data: 
     assert "3 labelled defects (3 cut) taught it too" in card
 
 
+def test_defects_may_lie_elsewhere(model: Path, data: Path, tmp_path: Path) -> None:
+    """In a folder of their own, or in a manifest; of its test split nothing teaches."""
+    (data / "cut").rename(tmp_path / "missed")
+    result = done("refine", model, data / "good", "--defects", tmp_path / "missed", "--device", "cpu")
+    assert "data: refine takes 24 normal, 3 anomalous; of the normal images those that made the model" in result.stderr
+    assert "learnt from 3 labelled defects, 0 with a mask" in result.stderr
+    rows = [f"missed/{number}.png,anomalous,{split}" for number, split in enumerate(("train", "test", "train"))]
+    (tmp_path / "corrected.csv").write_text("\n".join(["path,label,split", *rows]))
+    result = done("refine", model, data / "good", "--defects", tmp_path / "corrected.csv", "--device", "cpu")
+    assert "learnt from 2 labelled defects, 0 with a mask" in result.stderr
+    assert load(model).manifest.data.labelled == {"": 2}
+
+
+def test_defects_elsewhere_that_cannot_be_used(model: Path, data: Path) -> None:
+    options = ("refine", model, data / "good", "--device", "cpu")
+    assert "has no labelled defects. Add some:" in refused(*options)
+    assert "has a folder good, so not all of its images" in refused(*options, "--defects", data)
+    assert "nowhere: does not exist; expected a folder of defective images" in refused(*options, "--defects", "nowhere")
+    assert "there is an empty text after --defects" in refused(*options, "--defects", "")
+    assert [path.name for path in model.iterdir()] == ["1"]
+
+
 def test_a_file_that_cannot_be_read_is_left_out(model: Path, data: Path) -> None:
     (data / "cut" / "text.png").write_text("no image")
     result = done("refine", model, data, "--device", "cpu")

@@ -41,7 +41,7 @@ def open_defects(data: str) -> Dataset:
         DataError: nothing is there, its form is not understood, or the folder may have other images as well.
         UsageError: `data` is empty.
     """
-    path = given_path(data, "the defects")
+    path = given_path(data, "defects")
     if path.is_dir():
         with _readable(data):
             return open_tree_of_defects(path)

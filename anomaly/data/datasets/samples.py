@@ -1,7 +1,7 @@
 """What every data set is made of: labelled images that are decoded when they are opened."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -143,9 +143,24 @@ class Dataset:
             only = " in its training split, and nothing of a test split is learnt from" if splits else ""
             raise DataError(
                 f"{self.name}: has no labelled defects{only}. Add some: in a folder of their own beside the normal "
-                "images, such as train/scratch beside train/good, or in a manifest with the label anomalous"
+                "images, such as train/scratch beside train/good; in a manifest, as anomalous; or with --defects"
             )
         return defects
+
+    def with_defects(self, other: "Dataset") -> "Dataset":
+        """With the labelled defects of another data set, which may teach, and nothing else of it.
+
+        Raises:
+            DataError: the other has none.
+        """
+        split: Split | None = "train" if self._splits() else None
+        defects = (replace(sample, split=split) for sample in other.labelled_defects())
+        return replace(
+            self,
+            samples=(*self.samples, *defects),
+            left_out=(*self.left_out, *other.left_out),
+            notes=(*self.notes, *other.notes),
+        )
 
     def test(self) -> list[Sample]:
         """The labelled images to evaluate on: of the test split where there are splits.
