@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly.data import to_channels_last
+from service.schemas.history import Correction
 
-Correction = Literal["normal", "anomalous"]
 THUMBNAIL_SIDE = 96
 """The longest side of a thumbnail, in pixels."""
 

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Select, delete, select, update
 
 from anomaly.times import utc_now, utc_text
-from service.records.history.entries import Correction, StoredEntry
+from service.records.history.entries import StoredEntry
 from service.records.history.store import concerns_one, reason
 from service.records.history.tables import ENTRY, INSERT, images
+from service.schemas.history import Correction
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
