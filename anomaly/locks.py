@@ -13,13 +13,13 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from anomaly.errors import InUseError, StorageError
 from anomaly.files import storing, work_name
+from anomaly.times import utc_now
 
 LOCK = ".lock"
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
@@ -87,8 +87,7 @@ def writing_folder(folder: Path, what: str) -> Iterator[None]:
 
 def _sign(descriptor: int) -> None:
     """Write into the lock file who has it now."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    holder = {"host": socket.gethostname(), "process": os.getpid(), "since": now}
+    holder = {"host": socket.gethostname(), "process": os.getpid(), "since": utc_now("seconds")}
     os.ftruncate(descriptor, 0)
     os.write(descriptor, json.dumps(holder).encode())
 

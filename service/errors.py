@@ -109,7 +109,7 @@ class OverloadedError(ServiceError):
     """The server cannot hold another image, or would come to it too late, in about `wait_s` seconds."""
 
     def __init__(self, message: str, wait_s: float = 0.0) -> None:
-        super().__init__(message, {"Retry-After": str(max(1, math.ceil(wait_s)))})
+        super().__init__(message, {"Retry-After": str(max(RETRY_AFTER_S["overloaded"], math.ceil(wait_s)))})
 
 
 class DeadlineError(ServiceError):

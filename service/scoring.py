@@ -10,7 +10,6 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -18,12 +17,13 @@ from anomaly.calibration import Verdict
 from anomaly.config import Resize
 from anomaly.data import Picture
 from anomaly.inference import Detector
+from anomaly.times import utc_now
 from service.engine.abandonment import Disconnection, abandoning
 from service.engine.admission import Admission, Reservation
 from service.engine.batcher import Batcher, Scored
 from service.errors import ClientGoneError, DeadlineError, EngineFailedError, Problem, describe
 from service.records.drift import DriftWatch
-from service.records.history import History, HistoryEntry, as_text
+from service.records.history import History, HistoryEntry
 from service.records.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
@@ -206,7 +206,7 @@ class Scoring:
         """Keep those with a score in the history, if there is one: the numbers of their rows, by their places here."""
         if self._history is None:
             return {}
-        now = as_text(datetime.now(UTC))
+        now = utc_now()
         entries = {
             i: _entry(submission, each, detector, now)
             for i, (submission, each) in enumerate(zip(submissions, judged, strict=True))

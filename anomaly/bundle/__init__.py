@@ -12,7 +12,7 @@ from anomaly.bundle.layout import (
     wrong_level,
 )
 from anomaly.bundle.listing import BundleFacts, facts_of
-from anomaly.bundle.manifest import SCHEMA_VERSION, DataRecord, Manifest, now
+from anomaly.bundle.manifest import SCHEMA_VERSION, DataRecord, Manifest
 from anomaly.bundle.normals import NormalRecord, NormalSet, record_of
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "facts_of",
     "list_bundles",
     "load",
-    "now",
     "record_of",
     "resolve",
     "save",

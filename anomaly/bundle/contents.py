@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -113,13 +114,9 @@ def from_files(files: dict[str, bytes]) -> Contents:
     rows = csv.DictReader(io.StringIO(files[HISTORY].decode()))
     history = [{name: float(value) for name, value in row.items() if value != ""} for row in rows]
     if schema_version == 1:
-        stored, weights = schema1.manifest_of(stored), schema1.weights_of(weights)
-        calibration, history = schema1.calibration_of(calibration), [schema1.curves_of(row) for row in history]
-    if schema_version == 2:  # which had no evidence graph, and was the same otherwise
-        stored["schema_version"] = SCHEMA_VERSION
-    if search := stored["recipe"].get("search"):
-        search.setdefault("pairs", False)  # the field is of 0.3.1, and what was made before searches as it did
-    manifest = Manifest.model_validate(stored)
+        weights, calibration = schema1.weights_of(weights), schema1.calibration_of(calibration)
+        history = [schema1.curves_of(row) for row in history]
+    manifest = Manifest.model_validate(_todays_manifest(stored))
     contents = Contents(
         manifest=manifest,
         weights=weights,
@@ -147,6 +144,17 @@ def from_files(files: dict[str, bytes]) -> Contents:
     _check_arrays(contents)
     _check_decisions(contents)
     return contents
+
+
+def _todays_manifest(stored: dict[str, Any]) -> dict[str, Any]:
+    """What a manifest of any schema says, as today's would."""
+    schema_version = stored["schema_version"]
+    manifest = schema1.manifest_of(stored) if schema_version == 1 else dict(stored)
+    if schema_version == 2:  # which had no evidence graph, and was the same otherwise
+        manifest["schema_version"] = SCHEMA_VERSION
+    if search := manifest["recipe"].get("search"):
+        search.setdefault("pairs", False)  # the field is of 0.3.1, and what was made before searches as it did
+    return manifest
 
 
 def _check_manifest(manifest: Manifest) -> None:

@@ -1,6 +1,5 @@
 """`manifest.json`: what a bundle is and how it was made. The schema has a version; unknown fields are refused."""
 
-from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import Field
@@ -100,8 +99,3 @@ class Manifest(Config):
         if self.recipe.has_generator or not self.is_cut_short:
             return done
         return f"{done} of its last network (the others had at least as many)"
-
-
-def now() -> str:
-    """This moment, as manifests record it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

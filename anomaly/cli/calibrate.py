@@ -1,5 +1,7 @@
 """`anomaly calibrate`."""
 
+from typing import TYPE_CHECKING
+
 from rich.markup import escape
 
 from anomaly.cli.console import (
@@ -19,12 +21,16 @@ from anomaly.cli.console import (
     names,
     out,
     say,
+    to_go_back,
     usage,
     warn,
 )
 from anomaly.cli.data import say_data
 from anomaly.cli.progress import CountingBar
 from anomaly.counted import counted
+
+if TYPE_CHECKING:
+    from anomaly.pipeline.calibrate import CalibrationSummary
 
 
 def calibrate(
@@ -39,7 +45,7 @@ def calibrate(
 ) -> None:
     """Compute thresholds from new normal images, and write a new version; nothing is retrained."""
     with usage():
-        from anomaly.calibration import check_alpha, num_allowed, num_needed
+        from anomaly.calibration import check_alpha
         from anomaly.pipeline.calibrate import calibrate_bundle
         from anomaly.pipeline.reading import ReadingWatch
 
@@ -77,19 +83,25 @@ def calibrate(
     out.print(f"wrote {escape(str(bundle.ref.path))} with {counted(calibration.num_calibration, 'calibration image')}")
     threshold = calibration.threshold(alpha)
     out.print(calibration.shortage(alpha) or f"threshold at alpha {alpha:g}: {threshold:.6g}")
-    num_before = summary.old.contents.calibration.num_calibration
-    warnings = [summary.unlike] if summary.unlike else []
-    if threshold is None and num_allowed(alpha, num_before):
-        warnings.append(
-            f"at a false-alarm rate of {alpha:g} the model gives no verdicts any more. That needs at least "
-            f"{counted(num_needed(alpha), 'calibration image')}. Version {bundle.version}, which is current now, has "
-            f"{calibration.num_calibration}; version {summary.old.version} has {num_before}. Calibrate "
-            f"{summary.old.ref.path} with more normal images"
-        )
+    warnings = _warnings(summary, alpha)
     for warning in warnings:
         warn(f"{warning}.")
     if warnings:
-        err.print(
-            f"To go back, delete the folder {escape(str(bundle.ref.path))}: then the version before it is current, as "
-            "`anomaly models list` shows"
+        err.print(to_go_back(bundle))
+
+
+def _warnings(summary: "CalibrationSummary", alpha: float) -> list[str]:
+    """Why the version before may be the better one."""
+    from anomaly.calibration import num_allowed, num_needed
+
+    new, old = summary.bundle, summary.old
+    calibration, num_before = new.contents.calibration, old.contents.calibration.num_calibration
+    warnings = [summary.unlike] if summary.unlike else []
+    if calibration.threshold(alpha) is None and num_allowed(alpha, num_before):
+        warnings.append(
+            f"at a false-alarm rate of {alpha:g} the model gives no verdicts any more. That needs at least "
+            f"{counted(num_needed(alpha), 'calibration image')}. Version {new.version}, which is current now, has "
+            f"{calibration.num_calibration}; version {old.version} has {num_before}. Calibrate "
+            f"{old.ref.path} with more normal images"
         )
+    return warnings

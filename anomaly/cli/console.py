@@ -153,6 +153,14 @@ def made_it(num: int) -> str:
     )
 
 
+def to_go_back(bundle: "Bundle") -> str:
+    """How a version that has just been written is undone."""
+    return (
+        f"To go back, delete the folder {escape(str(bundle.ref.path))}: then the version before it is current, as "
+        "`anomaly models list` shows"
+    )
+
+
 def needs_torch(verb: str) -> None:
     """Raises UsageError where a library is not installed by which networks are trained, drawn from or written down."""
     require(verb, "torch", *WITH_TORCH)

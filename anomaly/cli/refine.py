@@ -20,6 +20,7 @@ from anomaly.cli.console import (
     needs_torch,
     out,
     say,
+    to_go_back,
     usage,
 )
 from anomaly.cli.data import say_data
@@ -67,7 +68,4 @@ def refine(
         err.print(left_out(len(summary.failures), bundle))
     out.print(f"wrote {escape(str(bundle.ref.path))}")
     out.print(calibration.shortage(alpha) or f"threshold at alpha {alpha:g}: {calibration.threshold(alpha):.6g}")
-    err.print(
-        f"To go back, delete the folder {escape(str(bundle.ref.path))}: then the version before it is current, as "
-        "`anomaly models list` shows"
-    )
+    err.print(to_go_back(bundle))

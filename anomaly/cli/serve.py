@@ -65,7 +65,7 @@ def serve(
     with usage(), _holding_hangups():
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is: decoding needs the cores in between
         require_server()
-        from service.app import serve as serve_http
+        from service.serving import serve as serve_http
         from service.settings import read_settings
 
         serve_http(

@@ -28,6 +28,7 @@ from anomaly.report import require_report
 from anomaly.scoring import strongest_place
 
 if TYPE_CHECKING:
+    from anomaly.report.archive_page import FlaggedShard
     from anomaly.report.page import ShownExample
 
 PAGE = "_report.html"
@@ -61,6 +62,36 @@ class _Bins:
         self.above += int((values > self.edges[-1]).sum())
 
 
+class _Overview:
+    """What is kept of all shards, however many images they have; `column` of their results says which are flagged."""
+
+    def __init__(self, scores: _Bins, *, smallest_p: float, column: str) -> None:
+        self.scores = scores
+        self.p_values, self.shares = _Bins(0.0, 1.0), _Bins(0.0, 1.0)
+        self.strangest: list[_Strange] = []
+        self.flagged: list[tuple[float, str, FlaggedShard]] = []
+        self.num_flagged = 0
+        self._num_scored = 0
+        self._smallest_p = smallest_p
+        self._column = column
+
+    def add(self, shard: Shard, table: Any) -> None:
+        """Take the results of one shard."""
+        from anomaly.report.archive_page import FlaggedShard  # here: the page is drawn by an extra's libraries
+
+        scored = table.filter(table["score"].is_valid())
+        found = FlaggedShard(shard.name, len(scored), scored[self._column].to_pylist().count(True))
+        numbers = self._num_scored + np.arange(float(found.num_scored))
+        self.scores.add(scored["score"].to_numpy())
+        self.p_values.add(spread_below(scored["p_value"].to_numpy(), self._smallest_p, numbers))
+        self.strangest = heapq.nlargest(NUM_STRANGEST, [*self.strangest, *_strangest_of(shard, table, self._column)])
+        self._num_scored += found.num_scored
+        self.num_flagged += found.num_flagged
+        if found.num_scored:
+            self.shares.add(np.array([found.share]))
+            self.flagged = heapq.nlargest(NUM_SHARDS, [*self.flagged, (found.share, shard.name, found)])
+
+
 def report_archive(out: str, *, model: Path | None = None, device: str = "auto", engine: str = "auto") -> str:
     """Write DEST/_report.html, and return where it is.
 
@@ -72,7 +103,7 @@ def report_archive(out: str, *, model: Path | None = None, device: str = "auto",
         StorageError: DEST cannot be written.
     """
     require_report("the report of an archive")
-    from anomaly.report.archive_page import ArchiveFindings, BinnedCounts, FlaggedShard, render_archive
+    from anomaly.report.archive_page import ArchiveFindings, BinnedCounts, render_archive
     from anomaly.report.histogram import visible_range
     from anomaly.report.page import show_example
 
@@ -90,39 +121,27 @@ def report_archive(out: str, *, model: Path | None = None, device: str = "auto",
     threshold = calibration.threshold(alpha)
     ends = _extremes(destination, manifest["source"])
     shown = np.concatenate([calibration.scores, ends])
-    scores = _Bins(*visible_range(shown, np.arange(len(shown)) >= len(calibration.scores), threshold))
-    p_values, shares = _Bins(0.0, 1.0), _Bins(0.0, 1.0)
-    strangest: list[_Strange] = []
-    flagged: list[tuple[float, str, FlaggedShard]] = []
-    num_flagged = num_scored = 0
+    seen = _Overview(
+        _Bins(*visible_range(shown, np.arange(len(shown)) >= len(calibration.scores), threshold)),
+        smallest_p=calibration.smallest_p,
+        column="is_anomalous" if manifest["fdr"] is None else "fdr_rejected",
+    )
     for shard, table in _results(destination, manifest["source"]):
-        scored = table.filter(table["score"].is_valid())
-        own = scored["score"].to_numpy()
-        scores.add(own)
-        numbers = num_scored + np.arange(float(len(own)))
-        p_values.add(spread_below(scored["p_value"].to_numpy(), calibration.smallest_p, numbers))
-        num_scored += len(own)
-        column = "is_anomalous" if manifest["fdr"] is None else "fdr_rejected"
-        strangest = heapq.nlargest(NUM_STRANGEST, [*strangest, *_strangest_of(shard, table, column)])
-        found = FlaggedShard(shard.name, len(own), scored[column].to_pylist().count(True))
-        num_flagged += found.num_flagged
-        if found.num_scored:
-            shares.add(np.array([found.share]))
-            flagged = heapq.nlargest(NUM_SHARDS, [*flagged, (found.share, shard.name, found)])
+        seen.add(shard, table)
     limits = Limits.for_pixels(manifest["recipe"]["max_pixels"])
-    examples, unreadable = _examples(detector, strangest, limits, show_example)
-    binned = [BinnedCounts(b.edges, b.counts, b.below, b.above) for b in (scores, p_values, shares)]
+    examples, unreadable = _examples(detector, seen.strangest, limits, show_example)
+    binned = [BinnedCounts(b.edges, b.counts, b.below, b.above) for b in (seen.scores, seen.p_values, seen.shares)]
     page = render_archive(
         ArchiveFindings(
             model=f"{detector.bundle.name}/{detector.bundle.version}",
             manifest=manifest,
             threshold=threshold,
             flagged_by=_flagged_by(manifest["fdr"], alpha, threshold, calibration.num_calibration),
-            num_flagged=num_flagged,
+            num_flagged=seen.num_flagged,
             scores=binned[0],
             p_values=binned[1],
             shares=binned[2],
-            shards=[found for _, _, found in flagged],
+            shards=[found for _, _, found in seen.flagged],
             strangest=examples,
             unreadable=unreadable,
         )

@@ -48,18 +48,8 @@ class _Slots:
         self.mark_loss[slots] = math.inf
 
 
-def search_latents(
-    loss: Objective,
-    starts: Tensor,
-    config: SearchConfig,
-    *,
-    num_slots: int,
-    on_steps: Callable[[int], None] = lambda num_active: None,
-) -> tuple[Tensor, Tensor]:
-    """The best z_hat (n, latent_dim) of each image over its starts (n, restarts, latent_dim), and its loss (n,).
-
-    `on_steps` is called in each step with the number of slots that are not empty.
-    """
+def search_latents(loss: Objective, starts: Tensor, config: SearchConfig, *, num_slots: int) -> tuple[Tensor, Tensor]:
+    """The best z_hat (n, latent_dim) of each image over its starts (n, restarts, latent_dim), and its loss (n,)."""
     num_images, restarts, latent_dim = starts.shape
     starts = starts.reshape(-1, latent_dim)
     final_z, final_loss = torch.empty_like(starts), torch.full((len(starts),), math.inf, device=starts.device)
@@ -71,10 +61,8 @@ def search_latents(
             jobs = torch.arange(next_job, next_job + len(free), device=starts.device)
             slots.fill(free, jobs, starts[jobs])
             next_job += len(free)
-        num_active = int((slots.job >= 0).sum())
-        if not num_active:
+        if not (slots.job >= 0).any():
             break
-        on_steps(num_active)
         _descend(slots, loss, restarts, config)
         done = torch.nonzero((slots.job >= 0) & _finished(slots, config)).squeeze(1)
         final_z[slots.job[done]] = slots.best_z[done]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.bundle import Bundle, Contents, DataRecord, now, save
+from anomaly.bundle import Bundle, Contents, DataRecord, save
 from anomaly.calibration import Calibration, false_alarms_by_chance, is_above, num_allowed
 from anomaly.config import PreprocessConfig
 from anomaly.counted import counted
@@ -34,6 +34,7 @@ from anomaly.pipeline.enough import NO_VERDICTS, no_verdicts
 from anomaly.pipeline.new_parts import known_parts, one_of_each_new
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import sizes_of
+from anomaly.times import utc_now
 
 _MIDDLE = 0.5
 _UNLIKE = "These calibration images are unlike those before: "  # how the warning begins, by which it is known again
@@ -114,7 +115,7 @@ def calibrate_bundle(
     manifest = bundle.manifest.model_copy(
         update={
             "data": _record(bundle.manifest.data, new, groups, detector.preprocess),
-            "created": now(),
+            "created": utc_now("seconds"),
             "warnings": [
                 *_still_true(bundle, calibration),
                 *_left_out(len(new.store.errors)),

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomaly.bundle import Contents, DataRecord, Golden, Manifest, NormalSet, now, record_of
+from anomaly.bundle import Contents, DataRecord, Golden, Manifest, NormalSet, record_of
 from anomaly.calibration import Calibration
 from anomaly.config import Recipe, default_feature_layer
 from anomaly.data import NormalSplit, Pixels, PixelsOfImages, chunks, image_keys, take
@@ -27,6 +27,7 @@ from anomaly.networks.pretrained import PretrainedFeatures
 from anomaly.process_state import owning_process_state
 from anomaly.runtime import resolve_precision
 from anomaly.scoring import MapScale, TermStatistics, combine
+from anomaly.times import utc_now
 from anomaly.torch_settings import own_draws, own_settings, threads
 from anomaly.training.auxiliary import settle
 from anomaly.training.curves import HistoryRow, OnProgress, OnRows, ShouldStop
@@ -223,7 +224,7 @@ def contents_of(
             kept_step=trained.kept_step,
             metrics=trained.last,
             libraries={"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
-            created=now(),
+            created=utc_now("seconds"),
             warnings=list(warnings),
         ),
         weights={name: t.cpu().contiguous().numpy() for name, t in trained.networks.state_dict().items()},

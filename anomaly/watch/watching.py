@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
@@ -24,6 +23,7 @@ from anomaly.inference import Detector, load_detector
 from anomaly.locks import held
 from anomaly.pipeline.results import ResultRow
 from anomaly.pipeline.score import Reading, columns_of, score_rows
+from anomaly.times import utc_now
 from anomaly.watch.arrivals import Arrivals, arrival_of, cannot_be_opened, is_open_for_writing, report_id
 from anomaly.watch.changes import changes, check_times
 from anomaly.watch.journal import Arrival, Journal, Report, open_journal
@@ -210,7 +210,7 @@ class _Watching:
         for remark, (_, name) in self._reading.remarks.found.items():
             if remark not in before:
                 self.say(f"{name}: {remark} (said of the first such picture only)")
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = utc_now()
         if not self._is_there():
             return False  # what is in the rows may be that the network has gone
         found = [arrival_of(self.folder / arrival.path, arrival.path) for arrival in batch]

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from anomaly.times import utc_text
 from service.edge.headers import header
 from service.errors import STATUS, OverloadedError
 from service.settings import Settings
@@ -180,4 +181,4 @@ class TextFormatter(logging.Formatter):
 
 
 def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    return utc_text(datetime.fromtimestamp(record.created, UTC))

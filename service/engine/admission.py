@@ -93,8 +93,8 @@ class Admission:
         self.is_closed = True
 
     @contextmanager
-    def admit(self, scorer: Scorer | None, *, num_images: int = 1, num_bytes: int = 0) -> Iterator[Reservation]:
-        """Reserve what a request needs, from before its body is read until it is answered.
+    def admit(self, scorer: Scorer | None, *, num_bytes: int = 0) -> Iterator[Reservation]:
+        """Reserve what a request of one image needs, from before its body is read until it is answered.
 
         `scorer` is None where only the body will tell.
 
@@ -104,7 +104,7 @@ class Admission:
             raise ShuttingDownError("The server is shutting down; try again shortly.")
         self._batcher.check()
         reservation = Reservation(self, scorer)
-        reservation.grow(num_images=num_images, num_bytes=num_bytes)
+        reservation.grow(num_images=1, num_bytes=num_bytes)
         try:
             yield reservation
         finally:

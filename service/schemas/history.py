@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Field
 from service.schemas.base import ModelIdentity, Schema
 from service.schemas.labels import MAX_NAME, MAX_PART
 
+Correction = Literal["normal", "anomalous"]
+"""What a person says that an image is."""
 VerdictFilter = Literal["normal", "anomalous", "none"]
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
@@ -76,7 +78,7 @@ class HistoryRow(ModelIdentity):
     threshold: float | None
     alpha: float
     is_anomalous: bool | None
-    correction: Literal["normal", "anomalous"] | None
+    correction: Correction | None
     corrected_by: str | None
     """Who corrected it, or took the correction back: the name of the key; `local` where no keys are asked for."""
     corrected_at: str | None
@@ -101,4 +103,4 @@ class HistoryAnswer(Schema):
 class CorrectionBody(Schema):
     """What the image really is; null takes a correction back."""
 
-    correction: Literal["normal", "anomalous"] | None
+    correction: Correction | None

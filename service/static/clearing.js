@@ -4,7 +4,7 @@ import { desk } from "./desk.js";
 import { find, focusSoon } from "./dom.js";
 import { releaseThumbnails } from "./pictures.js";
 import { scoreAll, stopScoring } from "./scoring.js";
-import { count } from "./verdicts.js";
+import { counted } from "./verdicts.js";
 
 let removed = { items: [], waited: [] };
 
@@ -14,8 +14,7 @@ export function connectClearing() {
     removed = { waited: stopScoring(), items: desk.items };
     desk.clear();
     releaseThumbnails();
-    const num = removed.items.length;
-    find("cleared-text").textContent = `${num === 1 ? "1 image was" : `${count(num)} images were`} cleared.`;
+    find("cleared-text").textContent = `${counted(removed.items.length, "image was", "images were")} cleared.`;
     find("cleared").hidden = false;
     find("undo").focus();
   });

@@ -2,7 +2,7 @@
 
 import { desk } from "./desk.js";
 import { find, make, named, oncePerFrame, say } from "./dom.js";
-import { NAMES, SIGNS, STEPS, alphaAt, count, percent, positionOf, shortageOf } from "./verdicts.js";
+import { NAMES, SIGNS, STEPS, alphaAt, count, counted, percent, positionOf, shortageOf } from "./verdicts.js";
 
 /** Connect the slider and the counts. */
 export function connectDecision() {
@@ -31,7 +31,7 @@ function show() {
 function outdatedText() {
   const num = desk.outdated().length;
   if (!num) return "";
-  const results = num === 1 ? "1 result here is" : `${count(num)} results here are`;
+  const results = counted(num, "result here is", "results here are");
   return `${results} of another version of the model than the latest. Scores of two versions cannot be compared.`;
 }
 

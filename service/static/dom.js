@@ -21,6 +21,11 @@ export function showName(element, name) {
   return element;
 }
 
+/** A row of a table: what its values are called, and a cell for each. */
+export function makeRow(name, values) {
+  return make("tr", {}, make("th", { scope: "row" }, name), ...values.map((value) => make("td", {}, value)));
+}
+
 /** Put a text into an element that is read aloud; the same again is not read again. */
 export function say(id, text) {
   if (find(id).textContent !== text) find(id).textContent = text;

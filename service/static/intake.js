@@ -1,6 +1,7 @@
 // Images come in by drop, paste or choice, folders too. Where a folder `good` stands beside others, it labels them.
 
 import { find } from "./dom.js";
+import { counted } from "./verdicts.js";
 
 const IMAGE = /\.(png|jpe?g|jpe|jfif|webp|bmp|tiff?|p[bgnp]m)$/i;
 const GOOD = "good";
@@ -53,16 +54,12 @@ function isMaskOrHidden(path, folders) {
   return folders.includes(MASKS) || below.some((name) => name.startsWith(".") || SYSTEM.includes(name.toLowerCase()));
 }
 
-function leftOut(count) {
-  if (!count) return "";
-  const files = count === 1 ? "1 file was" : `${count} files were`;
-  return `${files} left out: hidden files, masks, or files that are no images.`;
+function leftOut(num) {
+  if (!num) return "";
+  return `${counted(num, "file was", "files were")} left out: hidden files, masks, or files that are no images.`;
 }
 
-function unread(count) {
-  if (!count) return "";
-  return `${count === 1 ? "1 file or folder" : `${count} files or folders`} could not be read.`;
-}
+const unread = (num) => (num ? `${counted(num, "file or folder", "files or folders")} could not be read.` : "");
 
 function connectDrop(take) {
   for (const kind of ["dragover", "dragleave", "drop"]) {

@@ -1,7 +1,7 @@
 // Who closes the tab, loads it anew or forgets the key is asked first, where images would be lost with it.
 
 import { desk } from "./desk.js";
-import { count } from "./verdicts.js";
+import { counted } from "./verdicts.js";
 
 /** Let the browser ask before the page goes. Its words are the browser's own. */
 export function connectLeaving() {
@@ -11,7 +11,7 @@ export function connectLeaving() {
 /** Empty the desk before the page goes, so that nobody is asked again; false if the person wants to keep it. */
 export function giveUpDesk() {
   const num = desk.unsaved().length;
-  const lost = num === 1 ? "1 image on this page is" : `${count(num)} images on this page are`;
+  const lost = counted(num, "image on this page is", "images on this page are");
   if (num && !confirm(`${lost} not saved and will be lost. Forget the key all the same?`)) return false;
   desk.clear();
   return true;

@@ -1,7 +1,7 @@
 // One entry of the history, opened: its thumbnail, where they are kept, its terms, and all that is kept of it.
 
 import { download } from "./api.js";
-import { find, make, named, showName } from "./dom.js";
+import { find, make, makeRow, named, showName } from "./dom.js";
 import { NAMES, SIGNS, number, percent, rankOf } from "./verdicts.js";
 
 /** Connect the dialog. */
@@ -48,10 +48,7 @@ export async function showThumbnail(target, id, alt = "") {
   }
 }
 
-const fill = (table, rows) =>
-  table.replaceChildren(
-    ...rows.map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, value))),
-  );
+const fill = (table, rows) => table.replaceChildren(...rows.map(([name, value]) => makeRow(name, [value])));
 
 function factsOf(entry) {
   const { corrected_at: at, corrected_by: by } = entry;

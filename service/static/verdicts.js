@@ -58,3 +58,6 @@ export function shortageOf(alpha, n, whose = "this model") {
 export const number = (value) => Number(value.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 6 });
 export const percent = (share) => `${number(100 * share)} %`;
 export const count = (num) => num.toLocaleString("en");
+
+/** A number with its noun, and maybe a verb: `counted(2, "image was", "images were")`. */
+export const counted = (num, one, many) => `${count(num)} ${num === 1 ? one : many}`;

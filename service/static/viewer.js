@@ -2,7 +2,7 @@
 
 import { correctionButtons } from "./corrections.js";
 import { desk } from "./desk.js";
-import { find, make, named, showName } from "./dom.js";
+import { find, make, makeRow, named, showName } from "./dom.js";
 import { factsOf, termsOf, contradictionOf } from "./facts.js";
 import { paintWhole } from "./pictures.js";
 import { makeSheet } from "./sheet.js";
@@ -107,12 +107,7 @@ function verdictLine(item, model) {
 // One row for each fact, one column for each model.
 function fill(table, rows, models) {
   const head = models.length > 1 ? [make("tr", {}, make("td"), ...models.map((model) => named("th", model)))] : [];
-  table.replaceChildren(
-    ...head,
-    ...rows.map(([name, values]) =>
-      make("tr", {}, make("th", { scope: "row" }, name), ...values.map((value) => make("td", {}, value))),
-    ),
-  );
+  table.replaceChildren(...head, ...rows.map(([name, values]) => makeRow(name, values)));
 }
 
 // What a person says is said of the image, so of what each model said of it.

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from anomaly.errors import BundleError
-from service.app import serve
 from service.errors import EngineFailedError
+from service.serving import serve
 from service.settings import Settings
 from tests.service.fakes import add_bundle, open_instance, png
 from tests.service.routes.test_score import code

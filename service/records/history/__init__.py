@@ -7,20 +7,18 @@ the same transactions. `export` turns corrections into a data set for `anomaly c
 """
 
 from service.records.history.choice import restart_drift, store_of
-from service.records.history.entries import Correction, HistoryEntry, StoredEntry, as_text
+from service.records.history.entries import HistoryEntry, StoredEntry
 from service.records.history.reader import read_page, read_thumbnail
 from service.records.history.retention import Retention
 from service.records.history.streams import DriftStreams
 from service.records.history.writer import History
 
 __all__ = [
-    "Correction",
     "DriftStreams",
     "History",
     "HistoryEntry",
     "Retention",
     "StoredEntry",
-    "as_text",
     "read_page",
     "read_thumbnail",
     "restart_drift",

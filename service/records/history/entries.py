@@ -3,18 +3,17 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from hashlib import sha256
 from io import BytesIO
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from anomaly.data import to_channels_last
+from service.schemas.history import Correction
 
-Correction = Literal["normal", "anomalous"]
 THUMBNAIL_SIDE = 96
 """The longest side of a thumbnail, in pixels."""
 
@@ -86,19 +85,6 @@ class StoredEntry:
         """From what `tables.ENTRY` selects."""
         filename = row["filename"] or None  # the column may not be null, since version 1
         return cls(**{**row, "filename": filename, "terms": row["terms"] and json.loads(row["terms"])})
-
-
-def as_text(moment: datetime) -> str:
-    """A time as rows have it, which sorts as text does: UTC; what has no zone is taken for UTC.
-
-    What lies beyond the calendar's ends in UTC is at them.
-    """
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    try:
-        moment = moment.astimezone(UTC)
-    except OverflowError:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.isoformat(timespec="milliseconds")
 
 
 def draw_thumbnail(pixels: NDArray[np.uint8]) -> bytes:

@@ -26,10 +26,10 @@ from anomaly.data import expand_inputs
 from anomaly.errors import DataError, UsageError
 from anomaly.files import check_replaceable, storing, write_atomically
 from service.records.history.choice import store_of
-from service.records.history.entries import Correction
 from service.records.history.place import check_unused_log
 from service.records.history.store import EXPECTED, reason
 from service.records.history.tables import images as kept
+from service.schemas.history import Correction
 
 EVALUATE_EVERY = 5
 """One of so many confirmed normals is evaluated on."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, false, select
 
-from service.records.history.entries import StoredEntry, as_text
+from anomaly.times import utc_text
+from service.records.history.entries import StoredEntry
 from service.records.history.tables import ENTRY, images
 from service.schemas.history import HistoryFilters, VerdictFilter
 
@@ -43,8 +44,8 @@ def _conditions(filters: HistoryFilters, dialect: str) -> list[ColumnElement[boo
         "request_id": lambda request_id: of.request_id == request_id,
         "verdict": lambda verdict: of.is_anomalous.is_(_VERDICTS[verdict]),
         "correction": lambda said: of.correction.is_(None) if said == "none" else of.correction == said,
-        "since": lambda since: of.time >= as_text(since),
-        "until": lambda until: of.time < as_text(until),
+        "since": lambda since: of.time >= utc_text(since),
+        "until": lambda until: of.time < utc_text(until),
         "min_score": lambda score: of.score >= score,
         "max_score": lambda score: of.score <= score,
     }

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, func, select
 
 from anomaly.counted import counted
-from service.records.history.entries import as_text
+from anomaly.times import utc_text
 from service.records.history.rows import delete_older, delete_oldest
 from service.records.history.store import Store
 from service.records.history.tables import images
@@ -90,17 +90,17 @@ class Pruning:
     def _delete_aged(self, max_age: timedelta, connection: Connection) -> int:
         now, is_steady = self._clock.read()
         oldest = connection.scalar(select(func.min(images.c.time)))
-        if oldest is None or oldest >= as_text(now - max_age):
+        if oldest is None or oldest >= utc_text(now - max_age):
             return 0
-        newest = select(func.max(images.c.time)).where(images.c.time < as_text(now - DOUBT))
+        newest = select(func.max(images.c.time)).where(images.c.time < utc_text(now - DOUBT))
         before = None if is_steady else connection.scalar(newest)
-        is_held = before is not None and before < as_text(now - DOUBT - min(AHEAD, max_age * 2 / 3))
+        is_held = before is not None and before < utc_text(now - DOUBT - min(AHEAD, max_age * 2 / 3))
         if is_held and not self._is_held:
             logger.warning(
                 "the clock says %s, but the newest row of the history from before the last day is of %s: no row is "
                 "deleted by its age (ANOMALY_HISTORY_DAYS) until the server has run for a day; if the clock is wrong, "
                 "set it right before that",
-                *(as_text(now), before),
+                *(utc_text(now), before),
             )
         self._is_held = is_held
         return 0 if is_held else delete_older(now - max_age, connection, limit=self._num_left)

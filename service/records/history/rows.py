@@ -2,14 +2,16 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, delete, select, update
 
-from service.records.history.entries import Correction, StoredEntry, as_text
+from anomaly.times import utc_now, utc_text
+from service.records.history.entries import StoredEntry
 from service.records.history.store import concerns_one, reason
 from service.records.history.tables import ENTRY, INSERT, images
+from service.schemas.history import Correction
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -42,7 +44,7 @@ def correct_row(number: int, correction: Correction | None, by: str, connection:
     changed = update(images).where(images.c.id == number)
     if correction is None:
         changed = changed.where(images.c.correction.is_not(None))
-    values = {"correction": correction, "corrected_by": by, "corrected_at": as_text(datetime.now(UTC))}
+    values = {"correction": correction, "corrected_by": by, "corrected_at": utc_now()}
     connection.execute(changed.values(values))
     row = connection.execute(ENTRY.where(images.c.id == number)).mappings().one_or_none()
     return None if row is None else StoredEntry.of(row)
@@ -50,7 +52,7 @@ def correct_row(number: int, correction: Correction | None, by: str, connection:
 
 def delete_older(than: datetime, connection: Connection, *, limit: int) -> int:
     """Delete what was scored before, so many rows at the most; how many."""
-    return _delete(select(images.c.id).where(images.c.time < as_text(than)).order_by(images.c.time), limit, connection)
+    return _delete(select(images.c.id).where(images.c.time < utc_text(than)).order_by(images.c.time), limit, connection)
 
 
 def delete_oldest(connection: Connection, *, limit: int) -> int:

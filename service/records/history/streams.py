@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from anomaly.times import utc_text
 from service.records.drift import Watched, warn_of_drift
-from service.records.history.entries import HistoryEntry, as_text
+from service.records.history.entries import HistoryEntry
 from service.records.history.tables import drift, images
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ def models_of(connection: Connection) -> Sequence[str]:
 def _feed(watched: Watched, entries: Sequence[HistoryEntry]) -> tuple[bool, dict[str, object]]:
     """Whether the alarm has gone off, and what the store is to have."""
     alarms = [watched.add(entry.score, entry.p_value, entry.part) for entry in entries]
-    time = watched.alarm_time and as_text(watched.alarm_time)
+    time = watched.alarm_time and utc_text(watched.alarm_time)
     return any(alarms), {
         "num_scores": watched.drift.num_scores, "alarm_time": time, "state": watched.drift.to_bytes(),
     }  # fmt: skip

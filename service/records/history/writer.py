@@ -29,13 +29,14 @@ from sqlalchemy import Connection
 from anomaly.bundle import Bundle
 from service.errors import HistoryUnavailableError
 from service.records.drift import Watched
-from service.records.history.entries import Correction, HistoryEntry, StoredEntry
+from service.records.history.entries import HistoryEntry, StoredEntry
 from service.records.history.jobs import Addition, Change, Job
 from service.records.history.readers import ReaderThreads
 from service.records.history.retention import Pruning, Retention
 from service.records.history.rows import Values, alone, correct_row, insert_rows
 from service.records.history.store import EXPECTED, Store, concerns_one, reason
 from service.records.history.streams import DriftStreams, Moved
+from service.schemas.history import Correction
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

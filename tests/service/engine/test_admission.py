@@ -1,11 +1,12 @@
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from anomaly.inference.torch_engine import BATCH_GRAIN
-from service.engine.admission import Admission
+from service.engine.admission import Admission, Reservation
 from service.engine.batcher import Batcher
 from service.errors import OverloadedError, ShuttingDownError, UploadTooLargeError, describe
 from tests.service.engine.test_batcher import Device
@@ -30,16 +31,24 @@ def with_admission(
     asyncio.run(scene())
 
 
+@contextmanager
+def admitted(admission: Admission, device: Device | None, num_images: int) -> Iterator[Reservation]:
+    """A request of so many images, which grows as its body is read."""
+    with admission.admit(device) as reservation:
+        reservation.grow(num_images=num_images - 1)
+        yield reservation
+
+
 def test_a_full_server_refuses_and_accepts_again_afterwards() -> None:
     def work(admission: Admission, batcher: Batcher) -> None:
         device = Device()
-        with admission.admit(device, num_images=3):
-            with pytest.raises(OverloadedError, match="3 images"), admission.admit(device, num_images=2):
+        with admitted(admission, device, 3):
+            with pytest.raises(OverloadedError, match="4 images"), admitted(admission, device, 2):
                 pass
             with admission.admit(device):
                 assert admission.num_images == 4
         assert admission.num_images == 0
-        with admission.admit(device, num_images=4):
+        with admitted(admission, device, 4):
             pass
 
     with_admission(work, max_images=4)
@@ -66,7 +75,7 @@ def test_a_request_that_grows_too_large_releases_all_that_it_reserved() -> None:
         with pytest.raises(UploadTooLargeError), admission.admit(device, num_bytes=10) as reservation:  # noqa: PT012
             reservation.grow(num_images=50, num_bytes=20)
             reservation.grow(num_images=50)
-        with admission.admit(Device(), num_images=50):
+        with admitted(admission, Device(), 50):
             with pytest.raises(OverloadedError), admission.admit(device, num_bytes=10) as reservation:
                 reservation.grow(num_images=50, num_bytes=20)
             assert (admission.num_images, admission.num_bytes) == (50, 0)
@@ -80,11 +89,11 @@ def test_who_would_wait_for_more_than_half_the_deadline_is_told_at_once_and_when
     def work(admission: Admission, batcher: Batcher) -> None:
         device = Device()
         batcher.scheduler.charge(device, BATCH_GRAIN, 2.0)
-        with admission.admit(device, num_images=2 * BATCH_GRAIN), admission.admit(device, num_images=1):
+        with admitted(admission, device, 2 * BATCH_GRAIN), admission.admit(device):
             with pytest.raises(OverloadedError, match=r"6\.0 s") as refused, admission.admit(device):
                 pass
             assert describe(refused.value).headers == {"Retry-After": "6"}
-        with admission.admit(device, num_images=2 * BATCH_GRAIN), admission.admit(device):
+        with admitted(admission, device, 2 * BATCH_GRAIN), admission.admit(device):
             pass
 
     with_admission(work)
@@ -105,7 +114,7 @@ def test_a_slow_models_queue_delays_no_quick_model() -> None:
         slow, quick = Device(), Device()
         batcher.scheduler.charge(slow, BATCH_GRAIN, 4.0)
         batcher.scheduler.charge(quick, BATCH_GRAIN, 0.01)
-        with admission.admit(slow, num_images=2 * BATCH_GRAIN), admission.admit(quick, num_images=10):
+        with admitted(admission, slow, 2 * BATCH_GRAIN), admitted(admission, quick, 10):
             assert math.isclose(admission.expected_wait_s(slow), 8.01)
             assert math.isclose(admission.expected_wait_s(quick), 0.02)
             with admission.admit(quick):
@@ -133,12 +142,12 @@ def test_the_server_is_full_only_when_it_is_so_for_every_detector() -> None:
         slow, quick = Device(), Device()
         batcher.scheduler.charge(slow, BATCH_GRAIN, 2.0)
         assert admission.full_for([slow]) is None
-        with admission.admit(slow, num_images=3 * BATCH_GRAIN):
+        with admitted(admission, slow, 3 * BATCH_GRAIN):
             assert "6.0 s" in str(admission.full_for([slow]))
             assert admission.full_for([slow, quick]) is None
             assert admission.full_for([]) is None
         assert admission.full_for([slow]) is None
-        with admission.admit(quick, num_images=100):
+        with admitted(admission, quick, 100):
             assert "100 images" in str(admission.full_for([slow, quick]))
 
     with_admission(work)
@@ -177,15 +186,15 @@ def test_it_is_refused_when_its_body_tells_a_detector_that_is_too_late() -> None
 def test_a_request_that_is_sure_to_take_far_longer_than_its_deadline_is_told_what_to_do() -> None:
     def work(admission: Admission, batcher: Batcher) -> None:
         device = Device()
-        with admission.admit(device, num_images=41) as reservation:
+        with admitted(admission, device, 41) as reservation:
             for _ in range(3):
                 reservation.check_in_time()
                 batcher.scheduler.charge(device, 64, 32.0)
             with pytest.raises(UploadTooLargeError, match=r"least 20 s, .* 10 s\. Send fewer .*ANOMALY_DEADLINE_S"):
                 reservation.check_in_time()
-        with admission.admit(device, num_images=40) as reservation:
+        with admitted(admission, device, 40) as reservation:
             reservation.check_in_time()
-        with admission.admit(None, num_images=41) as reservation:
+        with admitted(admission, None, 41) as reservation:
             reservation.check_in_time()
 
     with_admission(work)

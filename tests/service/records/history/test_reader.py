@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from service.records.history import as_text, read_thumbnail
+from anomaly.times import utc_text
+from service.records.history import read_thumbnail
 from service.records.history.entries import draw_thumbnail
 from service.records.history.store import EXPECTED
 from service.schemas.history import HistoryFilters
@@ -21,7 +22,7 @@ def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if request.param == "postgres":
         path = SecretStr(request.getfixturevalue("postgres").new_database())
     rows = [
-        found(i, time=as_text(START + timedelta(hours=i)), model="mn"[i % 2], is_anomalous=VERDICTS[i % 3])
+        found(i, time=utc_text(START + timedelta(hours=i)), model="mn"[i % 2], is_anomalous=VERDICTS[i % 3])
         for i in range(1, 13)
     ]
     with writing(path) as do:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from service.records.history import HistoryEntry, Retention, as_text, retention
+from anomaly.times import utc_text
+from service.records.history import HistoryEntry, Retention, retention
 from service.records.history.tables import images
 from tests.service.records.history.entries import Place, found, kept, reading, writing
 from tests.service.test_load import eventually
@@ -22,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_age(place: Place) -> None:
     now = datetime.now(UTC)
-    times = [as_text(now - timedelta(days=days)) for days in (9, 3.1, 2.9, 0)]
+    times = [utc_text(now - timedelta(days=days)) for days in (9, 3.1, 2.9, 0)]
     with writing(place, retention=Retention(3, None)) as do:
         assert do(lambda history: history.add([found(i, time=each) for i, each in enumerate(times)])) == [1, 2, 3, 4]
     assert kept(place) == [4, 3]
@@ -83,7 +84,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 
 
 def scored(clocks: Clocks, days_ago: float = 0.0) -> HistoryEntry:
-    return found(1, time=as_text(datetime.fromtimestamp(clocks.time() - days_ago * DAY_S, UTC)))
+    return found(1, time=utc_text(datetime.fromtimestamp(clocks.time() - days_ago * DAY_S, UTC)))
 
 
 def test_a_jump_of_the_clock_deletes_nothing_until_a_day_has_passed(

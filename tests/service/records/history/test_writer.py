@@ -15,8 +15,9 @@ import pytest
 from sqlalchemy import Connection
 
 from anomaly.errors import UsageError
+from anomaly.times import utc_text
 from service.errors import HistoryUnavailableError
-from service.records.history import History, as_text, sqlite, writer
+from service.records.history import History, sqlite, writer
 from service.records.history.retention import Pruning
 from service.records.history.sqlite import open_file
 from tests.service.records.history.entries import (
@@ -85,11 +86,11 @@ def test_numbers_are_never_used_again(path: Path) -> None:
 def test_a_correction_says_who_and_when_and_can_be_taken_back(place: Place) -> None:
     with writing(place) as do:
         do(lambda history: history.add([found(1)]))
-        before = as_text(datetime.now(UTC))
+        before = utc_text(datetime.now(UTC))
         row = do(lambda history: history.correct(1, "anomalous", "line-3"))
         assert row is not None
         assert (row.correction, row.corrected_by) == ("anomalous", "line-3")
-        assert before <= str(row.corrected_at) <= as_text(datetime.now(UTC))
+        assert before <= str(row.corrected_at) <= utc_text(datetime.now(UTC))
         assert do(lambda history: history.correct(2, "normal", "line-3")) is None
     assert page(place)[0] == [row]  # it survives a restart
     with writing(place) as do:
@@ -97,7 +98,7 @@ def test_a_correction_says_who_and_when_and_can_be_taken_back(place: Place) -> N
         assert do(lambda history: history.correct(1, None, "line-5")) == taken  # there is nothing left to take back
     assert taken is not None
     assert (taken.correction, taken.corrected_by) == (None, "line-4")
-    assert str(row.corrected_at) <= str(taken.corrected_at) <= as_text(datetime.now(UTC))
+    assert str(row.corrected_at) <= str(taken.corrected_at) <= utc_text(datetime.now(UTC))
 
 
 def test_what_was_never_corrected_is_taken_back_by_nobody(place: Place) -> None:
