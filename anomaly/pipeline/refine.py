@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.bundle import Bundle, Contents, Manifest, NormalRecord, NormalSet, load, save
+from anomaly.bundle import Bundle, Contents, Manifest, NormalSet, load, save
 from anomaly.calibration import check_alpha
 from anomaly.config import PreprocessConfig
 from anomaly.config.places import PACKAGE, PLACE
@@ -17,7 +17,6 @@ from anomaly.counted import counted, percent
 from anomaly.data import (
     Limits,
     Mask,
-    NormalSplit,
     PixelStore,
     describe,
     distinct_rows,
@@ -27,9 +26,8 @@ from anomaly.data import (
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.decoding.ranges import FULL_RANGE
-from anomaly.data.splits import MIN_SELECT
 from anomaly.defaults import ALPHA
-from anomaly.errors import DataError, ImageError, UsageError
+from anomaly.errors import ImageError, UsageError
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
 from anomaly.inference.evidence_onnx import with_graph
@@ -37,19 +35,14 @@ from anomaly.inference.phi_features import phi_features
 from anomaly.inference.torch_places import StoredPlaces, torch_place_engine
 from anomaly.pipeline.detectability import with_detectability
 from anomaly.pipeline.enough import NO_VERDICTS, no_verdicts
+from anomaly.pipeline.kept_sets import kept_sets, known_as_normal, missing, too_few
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import sizes_of
 from anomaly.runtime import resolve_device
 from anomaly.training.curves import OnProgress
 from anomaly.training.refine import FOLDS, LabelledDefect, Refined, refine_places
 
-_SETS = {
-    NormalSet.TRAIN: "trained",
-    NormalSet.SELECT: "selected",
-    NormalSet.CALIBRATE: "calibrated",
-}
 _MAX_NAMED = 5
-_LEAST = {NormalSet.TRAIN: 2, NormalSet.SELECT: MIN_SELECT, NormalSet.CALIBRATE: 1}
 
 
 @dataclass(frozen=True)
@@ -137,18 +130,23 @@ def refine_bundle(
     limits = Limits.for_pixels(max_pixels)
     normals, defects = dataset.untested_normals(), dataset.labelled_defects()
     if not normals:
-        raise _too_few(0, NormalSet.TRAIN, bundle, data)
+        raise too_few(0, NormalSet.TRAIN, bundle, data)
     watch.on_reading(len(normals) + len(defects))
     with tempfile.TemporaryDirectory() as folder:
         stores = [
-            PixelStore.build(samples, recipe.preprocess, Path(folder) / name, limits=limits, on_image=watch.on_image)
-            for name, samples in (("normals.u8", normals), ("defects.u8", defects))
+            PixelStore.build(
+                samples, recipe.preprocess, Path(folder) / name, limits=limits, on_image=watch.on_image, what=what
+            )
+            for name, samples, what in (
+                ("normals.u8", normals, "normal image"),
+                ("defects.u8", defects, "labelled defect"),
+            )
         ]
         store, defective = stores
         keys = image_keys(defective.pixels)
-        split = _split(contents.normals, image_keys(store.pixels), keys, bundle, data)
+        split = kept_sets(contents.normals, image_keys(store.pixels), keys, bundle, data)
         rows = distinct_rows(keys)
-        warnings = [*_missing(contents.normals, split, bundle), *_known(contents.normals, keys[rows])]
+        warnings = [*missing(split, bundle), *known_as_normal(contents.normals, keys[rows])]
         labelled = [_labelled(defective, row, recipe.preprocess, limits) for row in rows]
         warnings += [failure for _, failure in labelled if failure]
         for warning in warnings:
@@ -208,67 +206,6 @@ def _with_warnings(contents: Contents) -> Manifest:
     few, manifest = no_verdicts(contents.calibration), contents.manifest
     kept = [warning for warning in manifest.warnings if not warning.startswith(NO_VERDICTS)]
     return manifest.model_copy(update={"warnings": [*kept, *([few] if few else [])]})
-
-
-def _split(
-    record: NormalRecord, keys: NDArray[np.uint64], defects: NDArray[np.uint64], bundle: Bundle, data: str
-) -> NormalSplit:
-    """The rows of normal images with these keys, by the sets that they were in. Raises DataError for too few.
-
-    One that has the key of a labelled defect is in none: no image that teaches may set thresholds.
-    """
-    distinct = distinct_rows(keys)
-    distinct = distinct[~np.isin(keys[distinct], defects)]
-    places = np.searchsorted(record.keys, keys[distinct]).clip(max=len(record.keys) - 1)
-    is_known = record.keys[places] == keys[distinct]
-    sets = np.where(is_known, record.sets[places], NormalSet.UNKNOWN)
-    of = {each: distinct[sets == each].tolist() for each in (*_SETS, NormalSet.REPORT)}
-    for normal_set, least in _LEAST.items():
-        if len(of[normal_set]) < least:
-            raise _too_few(len(of[normal_set]), normal_set, bundle, data)
-    return NormalSplit(*(of[each] for each in (*_SETS, NormalSet.REPORT)))
-
-
-def _too_few(num: int, normal_set: NormalSet, bundle: Bundle, data: str) -> DataError:
-    return DataError(
-        f"{data} has {counted(num, 'normal image')} that {_SETS[normal_set]} {bundle.name} version {bundle.version}; "
-        f"expected at least {_LEAST[normal_set]}. Give the data that the model was made from, with labelled defects "
-        "added, and with the same --normal"
-    )
-
-
-def _missing(record: NormalRecord, split: NormalSplit, bundle: Bundle) -> list[str]:
-    """Warnings of normal images that made the model and are not at hand."""
-    found = {NormalSet.SELECT: split.select, NormalSet.CALIBRATE: split.calibrate}
-    warnings = []
-    for normal_set, rows in found.items():
-        num = int((record.sets == normal_set).sum())
-        if len(rows) < num:
-            warnings.append(
-                f"{num - len(rows):,} of {counted(num, 'image')} that {_SETS[normal_set]} version {bundle.version} are "
-                "not in the data as normal ones, or could not be read; the new version has the other "
-                f"{len(rows):,}"
-            )
-    data = bundle.manifest.data
-    if data.calibration_fingerprint != data.fingerprint:
-        warnings.append(
-            f"version {bundle.version} was given other images to calibrate after its training. The new version is "
-            "calibrated by those of them that are in the data, and by those that calibrated in training. Add to the "
-            f"data's normal images what is missing, and refine version {bundle.version} again"
-        )
-    return warnings
-
-
-def _known(record: NormalRecord, keys: NDArray[np.uint64]) -> list[str]:
-    """A warning of labelled defects that made the model as normal images."""
-    num = int(np.isin(keys, record.keys[record.sets != NormalSet.LABELLED]).sum())
-    if not num:
-        return []
-    return [
-        f"{counted(num, 'labelled defect is an image', 'labelled defects are images')} that made the model as normal "
-        "ones. They teach as defects now, and none of them calibrates or selects any more. What the training had "
-        "learnt from them as normal stays: train the model again without them"
-    ]
 
 
 def _labelled(

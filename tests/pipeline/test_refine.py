@@ -302,6 +302,23 @@ def test_data_that_lack_something_are_refused(
     assert load(model).version == 1
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        ("stripes", r"^none of the 6 labelled defects can be used; the first: .*stripes/000\.png"),
+        ("good", r"^none of the 24 normal images can be used; the first: .*good"),
+    ],
+)
+def test_it_says_which_images_cannot_be_read(
+    spoilt: str, message: str, whole_places_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(data / "train", tmp_path / "data" / "train"))
+    for file in (own / spoilt).iterdir():
+        file.write_text("no image")
+    with pytest.raises(DataError, match=message):
+        refine_bundle(whole_places_dir, str(own.parent), device="cpu")
+
+
 def test_a_model_with_a_generator_is_refused(bigan_dir: Path, data: Path) -> None:
     with pytest.raises(UsageError, match=r"compares images with what G draws.*--recipe parts"):
         refine_bundle(bigan_dir, str(data))
