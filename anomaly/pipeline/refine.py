@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.bundle import Bundle, Contents, Manifest, NormalSet, load, save
+from anomaly.bundle import Bundle, Contents, Manifest, NormalSet, check_savable, load, save
 from anomaly.calibration import check_alpha
 from anomaly.config import PreprocessConfig
 from anomaly.config.places import PACKAGE, PLACE
@@ -109,7 +109,8 @@ def refine_bundle(
     as unreadable.
 
     Raises:
-        UsageError: the model is not of a recipe that can be refined; or an extra is not installed.
+        UsageError: the model is not of a recipe that can be refined, or its folder is none for a model; or an extra is
+            not installed.
         DeviceError: no such device.
         DataError: the data have no labelled defects, or too few of the normal images that made the model.
         BundleError: the bundle cannot be read.  StorageError: it, or the pixels, cannot be written.
@@ -125,6 +126,7 @@ def refine_bundle(
             "taught to it. Train a model on pretrained features, with --recipe parts or large-parts, and refine that"
         )
     require("refining a model", "pretrained", PACKAGE)
+    check_savable(bundle.ref.name_directory)
     dataset = open_dataset(data, normal=normal)
     watch.on_data(describe(dataset, "refine"))
     limits = Limits.for_pixels(max_pixels)

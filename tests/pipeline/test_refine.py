@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 from anomaly import load_detector
-from anomaly.bundle import NormalSet, load
+from anomaly.bundle import NormalSet, load, save
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.data import image_keys, preprocess
-from anomaly.errors import DataError, DeviceError, UsageError
+from anomaly.errors import DataError, DeviceError, StorageError, UsageError
 from anomaly.export import Runtime, export_bundle
 from anomaly.inference import Detector
 from anomaly.networks.labelled_defects import LabelledDefects
@@ -29,6 +29,7 @@ from anomaly.pipeline.train import TrainOptions, train_bundle
 from anomaly.training import refine as training_refine
 from anomaly.training.places import labelled
 from anomaly.training.places.labelled import SeenPlaces
+from tests.bundle.copies import refuse_writing
 
 Spoil = Callable[[NDArray[np.uint8], int, int], None]
 
@@ -237,6 +238,22 @@ def test_an_unknown_device_is_refused_before_anything_is_read(refined: RefineSum
     with pytest.raises(DeviceError, match="unknown device 'nonsense'"):
         refine_bundle(refined.old.ref.path, str(data), device="nonsense", watch=RefineWatch(on_reading=said.append))
     assert not said
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(
+    whole_places_dir: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the sentence of the end."""
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    contents = load(model).contents
+    refuse_writing(monkeypatch, model)
+    said: list[object] = []
+    with pytest.raises(StorageError, match=f"^cannot write a bundle into {model}: Permission denied") as at_once:
+        refine_bundle(model, str(data), device="cpu", watch=RefineWatch(on_data=said.append, on_reading=said.append))
+    assert not said
+    with pytest.raises(StorageError) as at_the_end:
+        save(contents, model)
+    assert str(at_once.value) == str(at_the_end.value)
 
 
 def test_a_mask_that_cannot_be_read_is_said_and_its_picture_teaches_without(
