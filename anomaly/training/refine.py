@@ -143,6 +143,7 @@ def refine_places(
             "recipe": recipe,
             "terms": new.manifest.terms,
             "data": record,
+            "libraries": new.manifest.libraries,
             "created": new.manifest.created,
             "detectability": None,  # which was measured with other networks
         }

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -339,6 +340,22 @@ def test_it_says_which_images_cannot_be_read(
 def test_a_model_with_a_generator_is_refused(bigan_dir: Path, data: Path) -> None:
     with pytest.raises(UsageError, match=r"compares images with what G draws.*--recipe parts"):
         refine_bundle(bigan_dir, str(data))
+
+
+def test_it_records_the_libraries_that_refined_it_and_a_calibration_keeps_them(
+    whole_places_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    first, here = load(whole_places_dir).contents, load(whole_places_dir).manifest.libraries
+    trained = {"python": "3.11.0", "torch": "2.0.0", "numpy": "1.26.0"}
+    old = save(replace(first, manifest=first.manifest.model_copy(update={"libraries": trained})), tmp_path / "m")
+    calibrated = calibrate_bundle(tmp_path / "m", str(data / "test" / "good"), device="cpu").bundle
+    assert calibrated.manifest.libraries == trained
+    assert "| trained with | python 3.11.0, torch 2.0.0, numpy 1.26.0 |" in calibrated.card
+    refined = refine_bundle(old.ref.path, str(data), device="cpu").bundle
+    assert refined.manifest.libraries == here
+    assert f"| refined with | python {here['python']}, torch {here['torch']}, numpy {here['numpy']} |" in refined.card
+    again = calibrate_bundle(refined.ref.path, str(data / "test" / "good"), device="cpu").bundle
+    assert again.manifest.libraries == here
 
 
 def test_training_never_sets_the_field(data: Path, tmp_path: Path) -> None:
