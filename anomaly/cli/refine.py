@@ -1,5 +1,7 @@
 """`anomaly refine`."""
 
+from typing import Annotated
+
 from rich.markup import escape
 
 from anomaly.cli.console import (
@@ -12,6 +14,7 @@ from anomaly.cli.console import (
     Model,
     Normal,
     err,
+    groups_option,
     left_out,
     names,
     needs_torch,
@@ -27,6 +30,9 @@ def refine(
     model: Model,
     data: Data,
     normal: Normal = "",
+    groups: Annotated[
+        str, groups_option(effect="No defect is judged by what other pictures of its part have taught.")
+    ] = "",
     alpha: Alpha = ALPHA,
     device: Device = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,
@@ -48,6 +54,7 @@ def refine(
                 model,
                 data,
                 normal=names(normal),
+                groups=groups,
                 alpha=alpha,
                 device=device,
                 max_pixels=max_pixels,

@@ -40,7 +40,7 @@ from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import sizes_of
 from anomaly.runtime import resolve_device
 from anomaly.training.curves import OnProgress
-from anomaly.training.refine import FOLDS, LabelledDefect, Refined, refine_places
+from anomaly.training.refine import LabelledDefect, Refined, refine_places
 
 _MAX_NAMED = 5
 
@@ -76,10 +76,17 @@ class RefineSummary:
         if refined.num_before is not None:
             found = f"without labels {refined.num_before:,} of these are found at a false-alarm rate of "
             said.append(f"{found}{percent(refined.alpha)}")
+        are_together = refined.num_parts < len(refined.taught)
         if refined.num_after is not None:
+            others = "those of other parts" if are_together else "the others"
             said.append(
-                f"with labels {refined.num_after:,}, where each is judged by what the others have taught (in "
-                f"{counted(min(len(refined.taught), FOLDS), 'group')})"
+                f"with labels {refined.num_after:,}, where each is judged by what {others} have taught (in "
+                f"{counted(refined.num_folds, 'round')})"
+            )
+        elif refined.num_before is not None and are_together:
+            said.append(
+                "how many of them are found with labels is not known: all show one part, so none of another part can "
+                "teach what judges them. Label defects of several parts"
             )
         if self.unseen:
             num_unseen = len(self.unseen)
@@ -96,6 +103,7 @@ def refine_bundle(
     data: str,
     *,
     normal: Sequence[str] = (),
+    groups: str = "",
     alpha: float = ALPHA,
     device: str = "auto",
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
@@ -105,12 +113,14 @@ def refine_bundle(
 
     `data` has the normal images that the model was made from, which keep their sets, and labelled defects. Of a test
     split nothing is used. Normal images that the model does not know are not used either. A version that was refined
-    before is refined anew: it knows what `data` has. `alpha` is for what is told. Larger images than `max_pixels` count
+    before is refined anew: it knows what `data` has. `groups` says which part each image shows (see `open_dataset`),
+    as the column `group` of a manifest does without it: where it is told how many defects are found, none is judged by
+    what another picture of its part has taught. `alpha` is for what is told. Larger images than `max_pixels` count
     as unreadable.
 
     Raises:
-        UsageError: the model is not of a recipe that can be refined, or its folder is none for a model; or an extra is
-            not installed.
+        UsageError: the model is not of a recipe that can be refined, or its folder is none for a model; `groups` cannot
+            be used; or an extra is not installed.
         DeviceError: no such device.
         DataError: the data have no labelled defects, or too few of the normal images that made the model.
         BundleError: the bundle cannot be read.  StorageError: it, or the pixels, cannot be written.
@@ -127,7 +137,7 @@ def refine_bundle(
         )
     require("refining a model", "pretrained", PACKAGE)
     check_savable(bundle.ref.name_directory)
-    dataset = open_dataset(data, normal=normal)
+    dataset = open_dataset(data, normal=normal, groups=groups)
     watch.on_data(describe(dataset, "refine"))
     limits = Limits.for_pixels(max_pixels)
     normals, defects = dataset.untested_normals(), dataset.labelled_defects()
@@ -219,8 +229,9 @@ def _labelled(
     try:
         mask = sample.open_mask(limits=limits)
     except ImageError as error:
-        return LabelledDefect(pixels, None, kind), f"{error}; the picture teaches without its mask"
-    return LabelledDefect(pixels, None if mask is None else marked_places(mask, config), kind), None
+        return LabelledDefect(pixels, None, kind, sample.group), f"{error}; the picture teaches without its mask"
+    marked = None if mask is None else marked_places(mask, config)
+    return LabelledDefect(pixels, marked, kind, sample.group), None
 
 
 def marked_places(mask: Mask, config: PreprocessConfig) -> NDArray[np.float32]:

@@ -176,6 +176,63 @@ def test_no_defect_is_judged_by_what_it_has_taught(
     assert all(own.isdisjoint(places) for own, places in of_defects)
 
 
+def write_manifest(path: Path, data: Path, parts: Sequence[str]) -> Path:
+    """Of the normal images that trained and the six labelled defects, which show these parts; normal ones show others.
+
+    It has no masks.
+    """
+    normals = [f"{file},normal,n{file.stem}" for file in sorted((data / "train" / "good").glob("*.png"))]
+    files = sorted((data / "train" / "stripes").glob("*.png"))
+    defects = [f"{file},anomalous,{part}" for file, part in zip(files, parts, strict=True)]
+    path.write_text("\n".join(["path,label,group", *normals, *defects]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("parts", "sets", "rounds"),
+    [
+        ("abcabc", ["03", "14", "25"], "3 rounds"),  # a fold each, which no fold of single pictures is
+        (["a", "", "a", "", "b", ""], ["02", "1", "3", "4", "5"], "5 rounds"),
+        ("aaabbb", ["012", "345"], "2 rounds"),
+    ],
+)
+def test_no_defect_is_judged_by_what_its_part_has_taught(
+    parts: Sequence[str],
+    sets: list[str],
+    rounds: str,
+    whole_places_dir: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    numbers: dict[bytes, int] = {}  # of the defects, by their strongest places, which teach
+    taught: list[set[int]] = []
+
+    def learn(normal: Tensor, defects: Sequence[SeenPlaces], seed: int) -> LabelledDefects:
+        taught.append({numbers.setdefault(each.q.numpy().tobytes(), len(numbers)) for each in defects})
+        return labelled.learn_labelled(normal, defects, seed)
+
+    monkeypatch.setattr(training_refine, "learn_labelled", learn)
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    list_csv = write_manifest(tmp_path / "list.csv", data, parts)
+    said: list[str] = []
+    summary = refine_bundle(model, str(list_csv), alpha=0.2, device="cpu", watch=RefineWatch(on_data=said.extend))
+    everything = set(range(6))
+    assert taught == [everything, *(everything - set(map(int, each)) for each in sets)]
+    assert f"where each is judged by what those of other parts have taught (in {rounds})" in summary.sentences()[-1]
+    assert any("its labelled defects show" in sentence for sentence in said)
+
+
+def test_defects_of_one_part_cannot_judge_each_other(whole_places_dir: Path, data: Path, tmp_path: Path) -> None:
+    """The part is found in the names of files here: all of 000 to 005."""
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    summary = refine_bundle(model, str(data), groups=r"^(00|\d+)", alpha=0.2, device="cpu")
+    assert summary.refined.num_before is not None
+    assert summary.refined.num_after is None
+    assert summary.sentences()[-1].startswith("how many of them are found with labels is not known: all show one part")
+    assert summary.bundle.manifest.data.labelled == {"stripes": 6}
+
+
 def test_labelled_images_are_left_out_of_an_evaluation(refined: RefineSummary, data: Path, tmp_path: Path) -> None:
     """In a folder without splits, they would be test images."""
     for kind in ("good", "stripes"):
