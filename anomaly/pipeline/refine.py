@@ -157,8 +157,8 @@ def refine_bundle(
         store, defective = stores
         keys = image_keys(defective.pixels)
         split = kept_sets(contents.normals, image_keys(store.pixels), keys, bundle, data)
-        rows = distinct_rows(keys)
-        warnings = [*missing(split, bundle), *known_as_normal(contents.normals, keys[rows])]
+        rows = _distinct(defective, keys)
+        warnings = [*missing(split, bundle), *known_as_normal(contents.normals, keys[rows]), *_copies(keys, rows)]
         labelled = [_labelled(defective, row, recipe.preprocess, limits) for row in rows]
         warnings += [failure for _, failure in labelled if failure]
         for warning in warnings:
@@ -218,6 +218,23 @@ def _with_warnings(contents: Contents) -> Manifest:
     few, manifest = no_verdicts(contents.calibration), contents.manifest
     kept = [warning for warning in manifest.warnings if not warning.startswith(NO_VERDICTS)]
     return manifest.model_copy(update={"warnings": [*kept, *([few] if few else [])]})
+
+
+def _distinct(store: PixelStore, keys: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """One row of each labelled defect, ascending: of exact copies the first that has a mask, or else the first."""
+    masks_first = np.argsort([not sample.masks for sample in store.samples], kind="stable")
+    return np.sort(masks_first[distinct_rows(keys[masks_first])])
+
+
+def _copies(keys: NDArray[np.uint64], rows: NDArray[np.intp]) -> list[str]:
+    """A warning of labelled defects that are not among these rows."""
+    num = len(keys) - len(rows)
+    if not num:
+        return []
+    left_out = counted(
+        num, "labelled defect is an exact copy of another", "labelled defects are exact copies of others"
+    )
+    return [f"{left_out}, and left out. Of copies the first one that has a mask teaches, or the first where none has"]
 
 
 def _labelled(

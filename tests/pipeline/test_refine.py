@@ -326,6 +326,23 @@ def test_a_mask_that_cannot_be_read_is_said_and_its_picture_teaches_without(
     assert [warning for warning in warnings if "000_mask.png" in warning and "without its mask" in warning]
 
 
+def test_of_copies_one_with_a_mask_teaches_and_the_others_are_said(
+    whole_places_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    """Wherever the copies stand: kinds and files are read in the order of their names."""
+    own = Path(shutil.copytree(data, tmp_path / "data"))
+    (own / "train" / "a").mkdir()
+    for number, copied in enumerate(("train/a/000.png", "train/stripes/000-copy.png", "train/stripes/!.png")):
+        shutil.copy(own / "train" / "stripes" / f"{number // 2:03}.png", own / copied)
+    warnings: list[str] = []
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    summary = refine_bundle(model, str(own), device="cpu", watch=RefineWatch(on_warning=warnings.append))
+    assert summary.num_with_mask == 6
+    assert summary.bundle.manifest.data.labelled == {"stripes": 6}
+    assert not summary.unseen
+    assert any(each.startswith("3 labelled defects are exact copies of others, and left out") for each in warnings)
+
+
 def test_a_defect_that_made_the_model_as_normal_is_warned_of(
     whole_places_dir: Path, data: Path, tmp_path: Path
 ) -> None:
