@@ -116,8 +116,8 @@ def _parts_of_defects(dataset: Dataset) -> list[str]:
     if not names:
         return ["no labelled defect has a part by --groups, so each shows its own"] if dataset.parts else []
     num = groups.count("")
-    others = f"; {counted(num, 'other has', 'others have')} none, and each shows its own" if num else ""
-    return [f"its labelled defects show {counted(len(names), 'part')} ({_named(names)}){others}"]
+    own = counted(num, "other has none, and shows its own", "others have none, and each shows its own")
+    return [f"its labelled defects show {counted(len(names), 'part')} ({_named(names)}){f'; {own}' if num else ''}"]
 
 
 def _in_both(dataset: Dataset, names: Sequence[str]) -> list[str]:

@@ -165,6 +165,9 @@ def test_what_the_parts_of_labelled_defects_are_is_said(tmp_path: Path) -> None:
     path = manifest(tmp_path, *lines, *others)
     said = "its labelled defects show 2 parts (8, 9); 2 others have none, and each shows its own"
     assert said in describe(open_dataset(path), "refine")
+    path = manifest(tmp_path, *lines, others[0])
+    said = "its labelled defects show 2 parts (8, 9); 1 other has none, and shows its own"
+    assert said in describe(open_dataset(path), "refine")
     data = with_parts(folder("part_1.png", defects=("bad.png",)), r"part_(\d+)")
     assert "no labelled defect has a part by --groups, so each shows its own" in describe(data, "refine")
     assert not any("part" in said for said in describe(folder("1.png", defects=("bad.png",)), "refine"))
