@@ -1,6 +1,6 @@
 """Bundles: a trained detector as a folder of plain files, written atomically and verified when read."""
 
-from anomaly.bundle.bundle import Bundle, load, save, unsaved
+from anomaly.bundle.bundle import Bundle, check_savable, load, save, unsaved
 from anomaly.bundle.contents import Contents, Golden, StoredGraph
 from anomaly.bundle.detectability import DetectabilityCell, DetectabilityRecord
 from anomaly.bundle.layout import (
@@ -31,6 +31,7 @@ __all__ = [
     "StoredGraph",
     "check_name_directory",
     "check_outside_versions",
+    "check_savable",
     "facts_of",
     "list_bundles",
     "load",

@@ -69,10 +69,7 @@ def save(contents: Contents, name_directory: Path, *, left_out: Sequence[tuple[s
         UsageError: the folder is none for a model (see `check_name_directory`).
         StorageError: the folder cannot be written.
     """
-    check_name_directory(name_directory)
-    with storing("a bundle", name_directory, instead="choose another folder"):
-        name_directory.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=".new-", dir=name_directory))
+    beside = _work_folder(name_directory)
     listed = beside.with_name(f"{beside.name}.csv")
     try:
         with storing("a bundle", name_directory, instead="choose another folder"):
@@ -89,6 +86,28 @@ def save(contents: Contents, name_directory: Path, *, left_out: Sequence[tuple[s
         shutil.rmtree(beside, ignore_errors=True)
         listed.unlink(missing_ok=True)
     return load(ref.path)
+
+
+def check_savable(name_directory: Path) -> None:
+    """Check that a new version can be written under `models/NAME`: before long work, at whose end it would be refused.
+
+    Nothing is left there. A disk that is too full is not seen.
+
+    Raises:
+        UsageError: the folder is none for a model (see `check_name_directory`).
+        StorageError: the folder cannot be written.
+    """
+    beside = _work_folder(name_directory)
+    with storing("a bundle", name_directory, instead="choose another folder"):
+        beside.rmdir()
+
+
+def _work_folder(name_directory: Path) -> Path:
+    """A new folder in it, which no reader takes for a version. Raises UsageError and StorageError as `save` does."""
+    check_name_directory(name_directory)
+    with storing("a bundle", name_directory, instead="choose another folder"):
+        name_directory.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".new-", dir=name_directory))
 
 
 def _write_version(contents: Contents, beside: Path, name_directory: Path) -> BundleRef | None:

@@ -47,7 +47,8 @@ def model_card(manifest: Manifest, calibration: Calibration, *, name: str, versi
 | exact copies left out | {data.num_copies:,} |
 | score | "{recipe.score.combine}"; higher is more anomalous |
 | precision | {recipe.score.precision}; in any batch a score is the same to {manifest.tolerance:.3%}, or so much of 1 |
-| made | {manifest.created}, {", ".join(f"{key} {value}" for key, value in manifest.libraries.items())} |
+| made | {manifest.created} |
+| {_last_learnt(data)} with | {", ".join(f"{key} {value}" for key, value in manifest.libraries.items())} |
 
 The command that trained it:
 
@@ -80,6 +81,11 @@ def _labelled(data: DataRecord) -> str:
     if not data.labelled:
         return "No abnormal image was used."
     return f"{data.labelled_text} taught it too, by `anomaly refine`. Thresholds are of normal images alone."
+
+
+def _last_learnt(data: DataRecord) -> str:
+    """What made the last of its networks."""
+    return "refined" if data.labelled else "trained"
 
 
 def _where_named(manifest: Manifest) -> str:

@@ -59,9 +59,10 @@ class Manifest(Config):
     `recipe` is as it was resolved: with it, the same images and the same seed, training gives the same networks.
     `recipe_name` is the file that it began as; `recipe_reason` says why, where the images chose it. `kept_step` is
     the step whose networks these are, None in old bundles, for the last of `num_steps`; `metrics` are the training
-    curves' last values; `warnings` what a user must know of this training; `libraries` the versions that trained
-    it; `command` the command line that trained it. `detectability` says how small a defect it finds; None where that
-    was not measured with these networks and this calibration.
+    curves' last values; `warnings` what a user must know of this training; `libraries` the versions that trained it,
+    or that refined it where labelled defects have taught; `command` the command line that trained it; `created` when
+    this version was made. `detectability` says how small a defect it finds; None where that was not measured with these
+    networks and this calibration.
     """
 
     schema_version: Literal[3] = 3

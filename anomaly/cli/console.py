@@ -38,12 +38,12 @@ Data = Annotated[
 Normal = Annotated[str, typer.Option(help="The classes that are normal, comma-separated, where DATA has classes.")]
 
 
-def groups_option(panel: str | None = None) -> Any:
-    """`--groups`, in a panel of the help text that is not the first."""
+def groups_option(panel: str | None = None, effect: str = "A part's pictures stay together, and count as one.") -> Any:
+    """`--groups`, in a panel of the help text that is not the first; `effect` is what is done with parts."""
     return typer.Option(
         metavar="group|REGEX",
         help="The part an image shows: the manifest's column 'group', or a regular expression for file names (its "
-        "first group). A part's pictures stay together, and count as one.",
+        f"first group). {effect}",
         rich_help_panel=panel,
     )
 

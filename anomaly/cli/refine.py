@@ -15,6 +15,7 @@ from anomaly.cli.console import (
     Model,
     Normal,
     err,
+    groups_option,
     left_out,
     names,
     needs_torch,
@@ -34,6 +35,9 @@ def refine(
     defects: Annotated[
         str | None, typer.Option(help="More labelled defects: a folder of defective images alone, or a manifest.")
     ] = None,
+    groups: Annotated[
+        str, groups_option(effect="No defect is judged by what other pictures of its part have taught.")
+    ] = "",
     alpha: Alpha = ALPHA,
     device: Device = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,
@@ -57,6 +61,7 @@ def refine(
                 data,
                 normal=names(normal),
                 defects=defects,
+                groups=groups,
                 alpha=alpha,
                 device=device,
                 max_pixels=max_pixels,

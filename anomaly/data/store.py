@@ -48,10 +48,12 @@ class PixelStore:
         limits: Limits = DEFAULT_LIMITS,
         on_image: Callable[[], None] = lambda: None,
         instead: str = "set the environment variable TMPDIR to a folder on a larger disk",
+        what: str = "image",
     ) -> "PixelStore":
         """Decodes all samples in threads and writes them to `path`; `on_image` is called after each, broken or not.
 
         Room for all of them is taken before the first is decoded. `instead` is what to do where there is too little.
+        `what` is what messages call one of them.
 
         Raises:
             DataError: not one of the images can be used.
@@ -83,7 +85,7 @@ class PixelStore:
             file.truncate()
         if not usable:
             first = f"; the first: {errors[0][1]}" if errors else ""
-            which = "the only image cannot" if len(errors) == 1 else f"none of the {len(errors)} images can"
+            which = f"the only {what} cannot" if len(errors) == 1 else f"none of the {len(errors)} {what}s can"
             raise DataError(f"{which} be used{first}")
         data = np.memmap(path, np.uint8, mode="r")
         pixels = RaggedPixels(data, shapes) if is_whole else data.reshape(len(shapes), *shapes[0])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.bundle import Bundle, Contents, DataRecord, save
+from anomaly.bundle import Bundle, Contents, DataRecord, check_savable, save
 from anomaly.calibration import Calibration, false_alarms_by_chance, is_above, num_allowed
 from anomaly.config import PreprocessConfig
 from anomaly.counted import counted
@@ -95,11 +95,13 @@ def calibrate_bundle(
     Raises:
         DataError: the data cannot be used, or no image of it is new.
         BundleError: the bundle cannot be read.  StorageError: it, or the pixels, cannot be written.
-        UsageError: `groups` cannot be used; or the bundle is of an older schema, and a library that makes its graph is
-            not installed.
+        UsageError: `groups` cannot be used; the bundle's folder is none for a model; or the bundle is of an older
+            schema, and a library that makes its graph is not installed.
     """
     detector = load_detector(model, device=device, engine=engine)
-    bundle, contents = detector.bundle, _with_graph(detector.bundle)
+    bundle = detector.bundle
+    check_savable(bundle.ref.name_directory)
+    contents = _with_graph(bundle)
     dataset = open_dataset(data, normal=normal, groups=groups)
     watch.on_data(describe(dataset, "calibrate"))
     with tempfile.TemporaryDirectory() as folder:

@@ -125,7 +125,12 @@ def evaluate_bundle(
     limits = Limits.for_pixels(max_pixels)
     with writing_folder(out, "the report"), tempfile.TemporaryDirectory() as folder:
         test_store = PixelStore.build(
-            samples, detector.preprocess, Path(folder) / "test.u8", limits=limits, on_image=watch.on_image
+            samples,
+            detector.preprocess,
+            Path(folder) / "test.u8",
+            limits=limits,
+            on_image=watch.on_image,
+            what="test image",
         )
         keys = image_keys(test_store.pixels)
         seen = detector.bundle.contents.normals.knows(keys)
@@ -134,7 +139,12 @@ def evaluate_bundle(
         baselines, stores = Baselines({}, 0), [test_store]
         if train:
             train_store = PixelStore.build(
-                train, detector.preprocess, Path(folder) / "train.u8", limits=limits, on_image=watch.on_image
+                train,
+                detector.preprocess,
+                Path(folder) / "train.u8",
+                limits=limits,
+                on_image=watch.on_image,
+                what="normal image",
             )
             stores.append(train_store)
             baselines = measure_baselines(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly.bundle import Bundle, Contents, Manifest, NormalRecord, NormalSet, load, save
+from anomaly.bundle import Bundle, Contents, Manifest, NormalSet, check_savable, load, save
 from anomaly.calibration import check_alpha
 from anomaly.config import PreprocessConfig
 from anomaly.config.places import PACKAGE, PLACE
@@ -17,20 +17,17 @@ from anomaly.counted import counted, percent
 from anomaly.data import (
     Limits,
     Mask,
-    NormalSplit,
     PixelStore,
     describe,
     distinct_rows,
     image_keys,
     open_dataset,
-    open_defects,
     preprocess,
 )
 from anomaly.data.decoding.limits import DEFAULT_LIMITS
 from anomaly.data.decoding.ranges import FULL_RANGE
-from anomaly.data.splits import MIN_SELECT
 from anomaly.defaults import ALPHA
-from anomaly.errors import DataError, ImageError, UsageError
+from anomaly.errors import ImageError, UsageError
 from anomaly.extras import WITH_TORCH, require
 from anomaly.files import to_text
 from anomaly.inference.evidence_onnx import with_graph
@@ -38,19 +35,14 @@ from anomaly.inference.phi_features import phi_features
 from anomaly.inference.torch_places import StoredPlaces, torch_place_engine
 from anomaly.pipeline.detectability import with_detectability
 from anomaly.pipeline.enough import NO_VERDICTS, no_verdicts
+from anomaly.pipeline.kept_sets import kept_sets, known_as_normal, missing, too_few
 from anomaly.pipeline.reading import ReadingWatch
 from anomaly.pipeline.record import sizes_of
 from anomaly.runtime import resolve_device
 from anomaly.training.curves import OnProgress
-from anomaly.training.refine import FOLDS, LabelledDefect, Refined, refine_places
+from anomaly.training.refine import LabelledDefect, Refined, refine_places
 
-_SETS = {
-    NormalSet.TRAIN: "trained",
-    NormalSet.SELECT: "selected",
-    NormalSet.CALIBRATE: "calibrated",
-}
 _MAX_NAMED = 5
-_LEAST = {NormalSet.TRAIN: 2, NormalSet.SELECT: MIN_SELECT, NormalSet.CALIBRATE: 1}
 
 
 @dataclass(frozen=True)
@@ -84,10 +76,17 @@ class RefineSummary:
         if refined.num_before is not None:
             found = f"without labels {refined.num_before:,} of these are found at a false-alarm rate of "
             said.append(f"{found}{percent(refined.alpha)}")
+        are_together = refined.num_parts < len(refined.taught)
         if refined.num_after is not None:
+            others = "those of other parts" if are_together else "the others"
             said.append(
-                f"with labels {refined.num_after:,}, where each is judged by what the others have taught (in "
-                f"{counted(min(len(refined.taught), FOLDS), 'group')})"
+                f"with labels {refined.num_after:,}, where each is judged by what {others} have taught (in "
+                f"{counted(refined.num_folds, 'round')})"
+            )
+        elif refined.num_before is not None and are_together:
+            said.append(
+                "how many of them are found with labels is not known: all show one part, so none of another part can "
+                "teach what judges them. Label defects of several parts"
             )
         if self.unseen:
             num_unseen = len(self.unseen)
@@ -105,6 +104,7 @@ def refine_bundle(
     *,
     normal: Sequence[str] = (),
     defects: str | None = None,
+    groups: str = "",
     alpha: float = ALPHA,
     device: str = "auto",
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
@@ -113,12 +113,15 @@ def refine_bundle(
     """Write the new version beside the old ones.
 
     `data` has the normal images that the model was made from, which keep their sets, and labelled defects; `defects`
-    may have more of these (see `open_defects`). Of a test split nothing is used. Normal images that the model does not
-    know are not used either. A version that was refined before is refined anew: it knows what is given now. `alpha` is
-    for what is told. Larger images than `max_pixels` count as unreadable.
+    may have more of these (see `open_dataset`). Of a test split nothing is used. Normal images that the model does not
+    know are not used either. A version that was refined before is refined anew: it knows what is given now. `groups`
+    says which part each image shows, as the column `group` of a manifest does without it: where it is told how many
+    defects are found, none is judged by what another picture of its part has taught. `alpha` is for what is told.
+    Larger images than `max_pixels` count as unreadable.
 
     Raises:
-        UsageError: the model is not of a recipe that can be refined; or an extra is not installed.
+        UsageError: the model is not of a recipe that can be refined, or its folder is none for a model; `groups` cannot
+            be used; or an extra is not installed.
         DeviceError: no such device.
         DataError: the data have no labelled defects, or too few of the normal images that made the model.
         BundleError: the bundle cannot be read.  StorageError: it, or the pixels, cannot be written.
@@ -134,25 +137,29 @@ def refine_bundle(
             "taught to it. Train a model on pretrained features, with --recipe parts or large-parts, and refine that"
         )
     require("refining a model", "pretrained", PACKAGE)
-    dataset = open_dataset(data, normal=normal)
-    if defects is not None:
-        dataset = dataset.with_defects(open_defects(defects))
+    check_savable(bundle.ref.name_directory)
+    dataset = open_dataset(data, normal=normal, groups=groups, defects=defects)
     watch.on_data(describe(dataset, "refine"))
     limits = Limits.for_pixels(max_pixels)
     normals, anomalous = dataset.untested_normals(), dataset.labelled_defects()
     if not normals:
-        raise _too_few(0, NormalSet.TRAIN, bundle, data)
+        raise too_few(0, NormalSet.TRAIN, bundle, data)
     watch.on_reading(len(normals) + len(anomalous))
     with tempfile.TemporaryDirectory() as folder:
         stores = [
-            PixelStore.build(samples, recipe.preprocess, Path(folder) / name, limits=limits, on_image=watch.on_image)
-            for name, samples in (("normals.u8", normals), ("defects.u8", anomalous))
+            PixelStore.build(
+                samples, recipe.preprocess, Path(folder) / name, limits=limits, on_image=watch.on_image, what=what
+            )
+            for name, samples, what in (
+                ("normals.u8", normals, "normal image"),
+                ("defects.u8", anomalous, "labelled defect"),
+            )
         ]
         store, defective = stores
         keys = image_keys(defective.pixels)
-        split = _split(contents.normals, image_keys(store.pixels), keys, bundle, data)
-        rows = distinct_rows(keys)
-        warnings = [*_missing(contents.normals, split, bundle), *_known(contents.normals, keys[rows])]
+        split = kept_sets(contents.normals, image_keys(store.pixels), keys, bundle, data)
+        rows = _distinct(defective, keys)
+        warnings = [*missing(split, bundle), *known_as_normal(contents.normals, keys[rows]), *_copies(keys, rows)]
         labelled = [_labelled(defective, row, recipe.preprocess, limits) for row in rows]
         warnings += [failure for _, failure in labelled if failure]
         for warning in warnings:
@@ -214,65 +221,21 @@ def _with_warnings(contents: Contents) -> Manifest:
     return manifest.model_copy(update={"warnings": [*kept, *([few] if few else [])]})
 
 
-def _split(
-    record: NormalRecord, keys: NDArray[np.uint64], defects: NDArray[np.uint64], bundle: Bundle, data: str
-) -> NormalSplit:
-    """The rows of normal images with these keys, by the sets that they were in. Raises DataError for too few.
-
-    One that has the key of a labelled defect is in none: no image that teaches may set thresholds.
-    """
-    distinct = distinct_rows(keys)
-    distinct = distinct[~np.isin(keys[distinct], defects)]
-    places = np.searchsorted(record.keys, keys[distinct]).clip(max=len(record.keys) - 1)
-    is_known = record.keys[places] == keys[distinct]
-    sets = np.where(is_known, record.sets[places], NormalSet.UNKNOWN)
-    of = {each: distinct[sets == each].tolist() for each in (*_SETS, NormalSet.REPORT)}
-    for normal_set, least in _LEAST.items():
-        if len(of[normal_set]) < least:
-            raise _too_few(len(of[normal_set]), normal_set, bundle, data)
-    return NormalSplit(*(of[each] for each in (*_SETS, NormalSet.REPORT)))
+def _distinct(store: PixelStore, keys: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """One row of each labelled defect, ascending: of exact copies the first that has a mask, or else the first."""
+    masks_first = np.argsort([not sample.masks for sample in store.samples], kind="stable")
+    return np.sort(masks_first[distinct_rows(keys[masks_first])])
 
 
-def _too_few(num: int, normal_set: NormalSet, bundle: Bundle, data: str) -> DataError:
-    return DataError(
-        f"{data} has {counted(num, 'normal image')} that {_SETS[normal_set]} {bundle.name} version {bundle.version}; "
-        f"expected at least {_LEAST[normal_set]}. Give the data that the model was made from, with labelled defects "
-        "added, and with the same --normal"
-    )
-
-
-def _missing(record: NormalRecord, split: NormalSplit, bundle: Bundle) -> list[str]:
-    """Warnings of normal images that made the model and are not at hand."""
-    found = {NormalSet.SELECT: split.select, NormalSet.CALIBRATE: split.calibrate}
-    warnings = []
-    for normal_set, rows in found.items():
-        num = int((record.sets == normal_set).sum())
-        if len(rows) < num:
-            warnings.append(
-                f"{num - len(rows):,} of {counted(num, 'image')} that {_SETS[normal_set]} version {bundle.version} are "
-                "not in the data as normal ones, or could not be read; the new version has the other "
-                f"{len(rows):,}"
-            )
-    data = bundle.manifest.data
-    if data.calibration_fingerprint != data.fingerprint:
-        warnings.append(
-            f"version {bundle.version} was given other images to calibrate after its training. The new version is "
-            "calibrated by those of them that are in the data, and by those that calibrated in training. Add to the "
-            f"data's normal images what is missing, and refine version {bundle.version} again"
-        )
-    return warnings
-
-
-def _known(record: NormalRecord, keys: NDArray[np.uint64]) -> list[str]:
-    """A warning of labelled defects that made the model as normal images."""
-    num = int(np.isin(keys, record.keys[record.sets != NormalSet.LABELLED]).sum())
+def _copies(keys: NDArray[np.uint64], rows: NDArray[np.intp]) -> list[str]:
+    """A warning of labelled defects that are not among these rows."""
+    num = len(keys) - len(rows)
     if not num:
         return []
-    return [
-        f"{counted(num, 'labelled defect is an image', 'labelled defects are images')} that made the model as normal "
-        "ones. They teach as defects now, and none of them calibrates or selects any more. What the training had "
-        "learnt from them as normal stays: train the model again without them"
-    ]
+    left_out = counted(
+        num, "labelled defect is an exact copy of another", "labelled defects are exact copies of others"
+    )
+    return [f"{left_out}, and left out. Of copies the first one that has a mask teaches, or the first where none has"]
 
 
 def _labelled(
@@ -284,8 +247,9 @@ def _labelled(
     try:
         mask = sample.open_mask(limits=limits)
     except ImageError as error:
-        return LabelledDefect(pixels, None, kind), f"{error}; the picture teaches without its mask"
-    return LabelledDefect(pixels, None if mask is None else marked_places(mask, config), kind), None
+        return LabelledDefect(pixels, None, kind, sample.group), f"{error}; the picture teaches without its mask"
+    marked = None if mask is None else marked_places(mask, config)
+    return LabelledDefect(pixels, marked, kind, sample.group), None
 
 
 def marked_places(mask: Mask, config: PreprocessConfig) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from anomaly.bundle import SCHEMA_VERSION, Bundle, resolve, save
+from anomaly.bundle import SCHEMA_VERSION, Bundle, check_savable, resolve, save
 from anomaly.errors import UsageError
 from anomaly.inference import EngineName, load_detector
 from anomaly.inference.evidence_onnx import with_graph
@@ -12,7 +12,8 @@ def upgrade_bundle(model: str | Path, *, device: str = "auto") -> Bundle:
     """The new version, beside the old ones. The bundle's golden images are scored before it is written.
 
     Raises:
-        UsageError: the bundle has today's schema already, or a newer version stands beside it.
+        UsageError: the bundle has today's schema already, a newer version stands beside it, or its folder is none for
+            a model.
         BundleError: the bundle cannot be read.  StorageError: it cannot be written.
         DeviceError: no such device.
     """
@@ -27,4 +28,5 @@ def upgrade_bundle(model: str | Path, *, device: str = "auto") -> Bundle:
             f"{bundle.ref.path} is not the current version, and would become it; upgrade {folder} instead, or copy "
             "this version into a folder of its own"
         )
+    check_savable(folder)
     return save(with_graph(bundle.contents), folder)

@@ -3,8 +3,8 @@
 Its networks stay as they are. What the labels teach is a further kind of evidence (`networks.labelled_defects`).
 Normals decide as before (law 5): some that trained are what defects are told from; others of these, and the *select*
 normals, set the limit of the evidence; *select* sets the statistics of the terms; the *calibrate* normals give the
-ranks, and do nothing else. How many labelled defects are found is told by cross-validation: each is judged by what the
-others have taught.
+ranks, and do nothing else. How many labelled defects are found is told by cross-validation: each is judged by what
+those of other parts have taught.
 """
 
 from collections import Counter
@@ -46,21 +46,23 @@ class LabelledDefect:
     """A picture of a defect: pixels (c, h, w), and what share of each place is marked (h/8, w/8), None without a mask.
 
     Sides are multiples of what the networks need, as after `preprocess`. `kind` is the kind of the defect, "" if there
-    is none.
+    is none. `part` is the part that the picture shows, "" where that is not known: then it is one of its own.
     """
 
     pixels: Pixels
     marked: NDArray[np.float32] | None
     kind: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True)
 class Refined:
     """What the new version holds; and how many of the labelled defects are found at `alpha`, before and after.
 
-    After: each is judged by what the others have taught. Both are None where there are too few normals for a threshold,
-    `num_after` too where one labelled defect taught. `taught` are the rows of the defects that taught. Of the others
-    nothing that is marked is seen by the model: it lies outside of its region, or is cropped.
+    After: each is judged by what those of other parts have taught, in `num_folds` rounds. Both are None where there are
+    too few normals for a threshold, `num_after` too where all that taught show one part. `taught` are the rows of the
+    defects that taught, which show `num_parts`. Of the others nothing that is marked is seen by the model: it lies
+    outside of its region, or is cropped.
     """
 
     contents: Contents
@@ -68,6 +70,8 @@ class Refined:
     num_before: int | None
     num_after: int | None
     taught: tuple[int, ...]
+    num_parts: int
+    num_folds: int
 
 
 @owning_process_state()
@@ -119,9 +123,10 @@ def refine_places(
                 "defects that lie inside, or train a model that sees more of the picture"
             )
         defects, examples = [defects[row] for row in taught], [examples[row] for row in taught]
+        shown = _parts(defects)
         record = record.model_copy(update={"labelled": dict(Counter(each.kind for each in defects))})
         on_progress("Learning the labelled defects", 0, None)
-        folds = _folds(len(defects))
+        folds = _folds(shown)
         left_in = [[each for number, each in enumerate(examples) if number not in fold] for fold in folds]
         of_all, *of_folds = (learn_labelled(normal, each, seed) for each in (examples, *left_in))
         set_limits([of_all, *of_folds], seen("Measuring normals", limiting))
@@ -143,6 +148,7 @@ def refine_places(
             "recipe": recipe,
             "terms": new.manifest.terms,
             "data": record,
+            "libraries": new.manifest.libraries,
             "created": new.manifest.created,
             "detectability": None,  # which was measured with other networks
         }
@@ -153,6 +159,8 @@ def refine_places(
         num_before=sum(before) if judge.has_threshold else None,
         num_after=sum(after) if judge.has_threshold and folds else None,
         taught=taught,
+        num_parts=len(set(shown)),
+        num_folds=len(folds),
     )
 
 
@@ -216,6 +224,14 @@ def _some(rows: Sequence[int], most: int) -> list[int]:
     return [rows[place] for place in evenly_spaced(len(rows), most)] if rows else []
 
 
-def _folds(num: int) -> list[list[int]]:
-    """The rows of each part of a cross-validation; none of a single row."""
-    return [list(range(first, num, FOLDS)) for first in range(min(num, FOLDS))] if num > 1 else []
+def _parts(defects: Sequence[LabelledDefect]) -> list[int]:
+    """The number of the part that each shows, from 0 in the order of the defects."""
+    names = [each.part or row for row, each in enumerate(defects)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return [numbers[name] for name in names]
+
+
+def _folds(parts: Sequence[int]) -> list[list[int]]:
+    """The rows of each fold of a cross-validation, which has all rows of its parts; none where there is one part."""
+    num = min(len(set(parts)), FOLDS)
+    return [[row for row, part in enumerate(parts) if part % num == fold] for fold in range(num)] if num > 1 else []

@@ -1,11 +1,15 @@
 """Copies of a bundle to break: the loader must tell."""
 
+import errno
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from anomaly.bundle.layout import SUMS
 
@@ -17,6 +21,18 @@ def copy_of(bundle: Path) -> Iterator[Path]:
         copied = Path(folder) / "name" / "1"
         shutil.copytree(bundle, copied)
         yield copied
+
+
+def refuse_writing(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """As where this account may read a model's folder, and not write there; the tests may run as root, who may."""
+    make = os.mkdir
+
+    def refuse(path: str | Path, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        if Path(path).resolve().parent == folder.resolve():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        make(path, mode, dir_fd=dir_fd)
+
+    patch.setattr(os, "mkdir", refuse)
 
 
 def sum_again(bundle: Path) -> None:

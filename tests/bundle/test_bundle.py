@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from anomaly.bundle import Bundle, Contents, list_bundles, load, save
+from anomaly.bundle import Bundle, Contents, check_savable, list_bundles, load, save
 from anomaly.bundle import bundle as module
 from anomaly.bundle.card import model_card
 from anomaly.bundle.layout import CARD, EVIDENCE, HISTORY, MANIFEST, REQUIRED, SUMS, WEIGHTS
@@ -186,6 +186,14 @@ def test_a_place_that_cannot_be_written_is_said(bundle: Bundle, tmp_path: Path) 
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot write a bundle into"):
         save(bundle.contents, tmp_path / "file" / "name")
+    with pytest.raises(StorageError, match="cannot write a bundle into"):
+        check_savable(tmp_path / "file" / "name")
+
+
+def test_a_look_whether_a_version_can_be_written_leaves_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    save(bundle.contents, tmp_path / "name")
+    check_savable(tmp_path / "name")
+    assert [path.name for path in (tmp_path / "name").iterdir()] == ["1"]
 
 
 def test_a_written_bundle_can_be_read_by_others(bundle: Bundle) -> None:
@@ -204,6 +212,7 @@ def test_a_version_is_not_written_where_nobody_finds_it_nor_into_another(
     before = sorted(tmp_path.rglob("*"))
     for write in (
         lambda: save(load(bigan_dir).contents, tmp_path / name),
+        lambda: check_savable(tmp_path / name),
         lambda: train_bundle(TrainOptions(data="digits", out=tmp_path / name, normal=("0",))),
     ):
         with pytest.raises(UsageError, match=what):

@@ -17,14 +17,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
 
-from anomaly.bundle import SCHEMA_VERSION, NormalSet, load
+from anomaly.bundle import SCHEMA_VERSION, Contents, NormalSet, load
 from anomaly.bundle.layout import MANIFEST
 from anomaly.config import Precision, SearchConfig
-from anomaly.errors import CorruptBundleError
+from anomaly.errors import CorruptBundleError, StorageError
 from anomaly.inference import Detector, EngineName, load_detector
 from anomaly.networks.auxiliary import memory_bank, patches, rotation
+from anomaly.pipeline import upgrade
 from anomaly.pipeline.upgrade import upgrade_bundle
-from tests.bundle.copies import copy_of, sum_again
+from tests.bundle.copies import copy_of, refuse_writing, sum_again
 from tests.digit_images import Pixels
 
 FOLDER = Path(__file__).parent / "schema1"
@@ -129,6 +130,18 @@ def test_upgraded_it_is_of_todays_schema_and_scores_as_it_did(name: str, tmp_pat
     assert_array_equal(before.contents.normals.keys, bundle.contents.normals.keys)
     for engine in ("auto", "torch"):
         assert_scores_as_then(load_detector(tmp_path / name, device="cpu", engine=engine), name)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_graph_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Contents] = []
+    monkeypatch.setattr(upgrade, "with_graph", made.append)
+    model = Path(shutil.copytree(FOLDER / "bigan", tmp_path / "m"))
+    refuse_writing(monkeypatch, model)
+    with pytest.raises(StorageError, match=rf"^cannot write a bundle into {model}: Permission denied"):
+        upgrade_bundle(model, device="cpu")
+    assert not made
 
 
 def other_shapes(manifest: dict[str, Any]) -> None:

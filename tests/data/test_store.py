@@ -84,6 +84,8 @@ def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
         PixelStore.build(samples, CONFIG, tmp_path / "pixels")
     with pytest.raises(DataError, match="none of the 0 images"):
         PixelStore.build([], CONFIG, tmp_path / "pixels")
+    with pytest.raises(DataError, match=r"the only test image cannot be used; the first: .*a\.png: does not exist"):
+        PixelStore.build(samples[:1], CONFIG, tmp_path / "pixels", what="test image")
 
 
 def test_images_in_memory_need_no_file(tmp_path: Path) -> None:

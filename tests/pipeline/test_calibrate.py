@@ -14,11 +14,11 @@ from anomaly.bundle import SCHEMA_VERSION
 from anomaly.bundle.layout import EVIDENCE, MANIFEST
 from anomaly.calibration import Calibration
 from anomaly.data import ragged
-from anomaly.errors import DataError, UsageError
+from anomaly.errors import DataError, StorageError, UsageError
 from anomaly.inference import EngineName, load_detector
 from anomaly.pipeline.calibrate import _still_true, _unlike, calibrate_bundle, warning_of_unlike
 from anomaly.pipeline.reading import ReadingWatch
-from tests.bundle.copies import sum_again
+from tests.bundle.copies import refuse_writing, sum_again
 from tests.digit_images import Pixels, digits, normals, write_images
 
 
@@ -36,6 +36,16 @@ def test_a_watcher_is_told_and_the_summary_counts(model: Path, tmp_path: Path) -
     summary = calibrate_bundle(model, str(tmp_path / "new"), device="cpu", watch=watch)
     assert totals == [31] == [len(read)]
     assert (summary.num_seen, summary.num_failed, summary.bundle.version) == (5, 1, 2)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_writing(monkeypatch, model)
+    totals: list[int] = []
+    with pytest.raises(StorageError, match=rf"^cannot write a bundle into {model}: Permission denied"):
+        calibrate_bundle(model, "digits", normal=["0"], device="cpu", watch=ReadingWatch(on_reading=totals.append))
+    assert not totals
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 25, 100])

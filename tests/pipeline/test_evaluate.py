@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anomaly.bundle import load, save
-from anomaly.errors import UsageError
+from anomaly.errors import DataError, UsageError
 from anomaly.evaluation import Evaluation, auroc, choose_examples, knn_scores, pca_scores
 from anomaly.inference import load_detector
 from anomaly.pipeline import evaluate
@@ -115,6 +115,17 @@ def test_a_sample_is_fixed_and_drawn_from_all_test_images(bigan_dir: Path, tmp_p
     assert 0 < len(drawn) <= 60
     assert drawn[-1] > everything[len(everything) // 2]
     assert evaluated(len(everything) + 99) == everything
+
+
+@pytest.mark.parametrize(("broken", "message"), [("test", "40 test images"), ("train", "20 normal images")])
+def test_it_says_which_images_cannot_be_read(broken: str, message: str, bigan_dir: Path, tmp_path: Path) -> None:
+    train = digits("train", "0")
+    for place, images in {"train/good": train, "test/good": normals(), "test/bad": others()}.items():
+        write_images(tmp_path / "d" / place, images[:20])
+    for file in (tmp_path / "d" / broken).rglob("*.png"):
+        file.write_text("no image")
+    with pytest.raises(DataError, match=f"^none of the {message} can be used; the first: .*png"):
+        evaluate_bundle(bigan_dir, str(tmp_path / "d"), tmp_path / "report", device="cpu")
 
 
 def test_a_sample_has_an_image(bigan_dir: Path, tmp_path: Path) -> None:

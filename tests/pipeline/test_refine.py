@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from anomaly import load_detector
-from anomaly.bundle import NormalSet, load
+from anomaly.bundle import NormalSet, load, save
 from anomaly.config import PreprocessConfig, Resize
 from anomaly.data import image_keys, preprocess
-from anomaly.errors import DataError, DeviceError, UsageError
+from anomaly.errors import DataError, DeviceError, StorageError, UsageError
 from anomaly.export import Runtime, export_bundle
 from anomaly.inference import Detector
 from anomaly.networks.labelled_defects import LabelledDefects
@@ -29,6 +30,7 @@ from anomaly.pipeline.train import TrainOptions, train_bundle
 from anomaly.training import refine as training_refine
 from anomaly.training.places import labelled
 from anomaly.training.places.labelled import SeenPlaces
+from tests.bundle.copies import refuse_writing
 
 Spoil = Callable[[NDArray[np.uint8], int, int], None]
 
@@ -174,6 +176,63 @@ def test_no_defect_is_judged_by_what_it_has_taught(
     assert all(own.isdisjoint(places) for own, places in of_defects)
 
 
+def write_manifest(path: Path, data: Path, parts: Sequence[str]) -> Path:
+    """Of the normal images that trained and the six labelled defects, which show these parts; normal ones show others.
+
+    It has no masks.
+    """
+    normals = [f"{file},normal,n{file.stem}" for file in sorted((data / "train" / "good").glob("*.png"))]
+    files = sorted((data / "train" / "stripes").glob("*.png"))
+    defects = [f"{file},anomalous,{part}" for file, part in zip(files, parts, strict=True)]
+    path.write_text("\n".join(["path,label,group", *normals, *defects]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("parts", "sets", "rounds"),
+    [
+        ("abcabc", ["03", "14", "25"], "3 rounds"),  # a fold each, which no fold of single pictures is
+        (["a", "", "a", "", "b", ""], ["02", "1", "3", "4", "5"], "5 rounds"),
+        ("aaabbb", ["012", "345"], "2 rounds"),
+    ],
+)
+def test_no_defect_is_judged_by_what_its_part_has_taught(
+    parts: Sequence[str],
+    sets: list[str],
+    rounds: str,
+    whole_places_dir: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    numbers: dict[bytes, int] = {}  # of the defects, by their strongest places, which teach
+    taught: list[set[int]] = []
+
+    def learn(normal: Tensor, defects: Sequence[SeenPlaces], seed: int) -> LabelledDefects:
+        taught.append({numbers.setdefault(each.q.numpy().tobytes(), len(numbers)) for each in defects})
+        return labelled.learn_labelled(normal, defects, seed)
+
+    monkeypatch.setattr(training_refine, "learn_labelled", learn)
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    list_csv = write_manifest(tmp_path / "list.csv", data, parts)
+    said: list[str] = []
+    summary = refine_bundle(model, str(list_csv), alpha=0.2, device="cpu", watch=RefineWatch(on_data=said.extend))
+    everything = set(range(6))
+    assert taught == [everything, *(everything - set(map(int, each)) for each in sets)]
+    assert f"where each is judged by what those of other parts have taught (in {rounds})" in summary.sentences()[-1]
+    assert any("its labelled defects show" in sentence for sentence in said)
+
+
+def test_defects_of_one_part_cannot_judge_each_other(whole_places_dir: Path, data: Path, tmp_path: Path) -> None:
+    """The part is found in the names of files here: all of 000 to 005."""
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    summary = refine_bundle(model, str(data), groups=r"^(00|\d+)", alpha=0.2, device="cpu")
+    assert summary.refined.num_before is not None
+    assert summary.refined.num_after is None
+    assert summary.sentences()[-1].startswith("how many of them are found with labels is not known: all show one part")
+    assert summary.bundle.manifest.data.labelled == {"stripes": 6}
+
+
 def test_labelled_images_are_left_out_of_an_evaluation(refined: RefineSummary, data: Path, tmp_path: Path) -> None:
     """In a folder without splits, they would be test images."""
     for kind in ("good", "stripes"):
@@ -239,6 +298,22 @@ def test_an_unknown_device_is_refused_before_anything_is_read(refined: RefineSum
     assert not said
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(
+    whole_places_dir: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the sentence of the end."""
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    contents = load(model).contents
+    refuse_writing(monkeypatch, model)
+    said: list[object] = []
+    with pytest.raises(StorageError, match=f"^cannot write a bundle into {model}: Permission denied") as at_once:
+        refine_bundle(model, str(data), device="cpu", watch=RefineWatch(on_data=said.append, on_reading=said.append))
+    assert not said
+    with pytest.raises(StorageError) as at_the_end:
+        save(contents, model)
+    assert str(at_once.value) == str(at_the_end.value)
+
+
 def test_a_mask_that_cannot_be_read_is_said_and_its_picture_teaches_without(
     whole_places_dir: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -249,6 +324,23 @@ def test_a_mask_that_cannot_be_read_is_said_and_its_picture_teaches_without(
     summary = refine_bundle(model, str(own), device="cpu", watch=RefineWatch(on_warning=warnings.append))
     assert summary.num_with_mask == 5
     assert [warning for warning in warnings if "000_mask.png" in warning and "without its mask" in warning]
+
+
+def test_of_copies_one_with_a_mask_teaches_and_the_others_are_said(
+    whole_places_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    """Wherever the copies stand: kinds and files are read in the order of their names."""
+    own = Path(shutil.copytree(data, tmp_path / "data"))
+    (own / "train" / "a").mkdir()
+    for number, copied in enumerate(("train/a/000.png", "train/stripes/000-copy.png", "train/stripes/!.png")):
+        shutil.copy(own / "train" / "stripes" / f"{number // 2:03}.png", own / copied)
+    warnings: list[str] = []
+    model = Path(shutil.copytree(whole_places_dir, tmp_path / "m"))
+    summary = refine_bundle(model, str(own), device="cpu", watch=RefineWatch(on_warning=warnings.append))
+    assert summary.num_with_mask == 6
+    assert summary.bundle.manifest.data.labelled == {"stripes": 6}
+    assert not summary.unseen
+    assert any(each.startswith("3 labelled defects are exact copies of others, and left out") for each in warnings)
 
 
 def test_a_defect_that_made_the_model_as_normal_is_warned_of(
@@ -302,9 +394,42 @@ def test_data_that_lack_something_are_refused(
     assert load(model).version == 1
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        ("stripes", r"^none of the 6 labelled defects can be used; the first: .*stripes/000\.png"),
+        ("good", r"^none of the 24 normal images can be used; the first: .*good"),
+    ],
+)
+def test_it_says_which_images_cannot_be_read(
+    spoilt: str, message: str, whole_places_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(data / "train", tmp_path / "data" / "train"))
+    for file in (own / spoilt).iterdir():
+        file.write_text("no image")
+    with pytest.raises(DataError, match=message):
+        refine_bundle(whole_places_dir, str(own.parent), device="cpu")
+
+
 def test_a_model_with_a_generator_is_refused(bigan_dir: Path, data: Path) -> None:
     with pytest.raises(UsageError, match=r"compares images with what G draws.*--recipe parts"):
         refine_bundle(bigan_dir, str(data))
+
+
+def test_it_records_the_libraries_that_refined_it_and_a_calibration_keeps_them(
+    whole_places_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    first, here = load(whole_places_dir).contents, load(whole_places_dir).manifest.libraries
+    trained = {"python": "3.11.0", "torch": "2.0.0", "numpy": "1.26.0"}
+    old = save(replace(first, manifest=first.manifest.model_copy(update={"libraries": trained})), tmp_path / "m")
+    calibrated = calibrate_bundle(tmp_path / "m", str(data / "test" / "good"), device="cpu").bundle
+    assert calibrated.manifest.libraries == trained
+    assert "| trained with | python 3.11.0, torch 2.0.0, numpy 1.26.0 |" in calibrated.card
+    refined = refine_bundle(old.ref.path, str(data), device="cpu").bundle
+    assert refined.manifest.libraries == here
+    assert f"| refined with | python {here['python']}, torch {here['torch']}, numpy {here['numpy']} |" in refined.card
+    again = calibrate_bundle(refined.ref.path, str(data / "test" / "good"), device="cpu").bundle
+    assert again.manifest.libraries == here
 
 
 def test_training_never_sets_the_field(data: Path, tmp_path: Path) -> None:

@@ -96,8 +96,10 @@ def _held_out(dataset: Dataset) -> str:
 
 def _parts(dataset: Dataset, verb: str) -> list[str]:
     """How many parts there are, with a few of their names, by which a wrong --groups is seen."""
+    if verb == "refine":
+        return _parts_of_defects(dataset)
     if not dataset.parts:
-        has_column = verb != "refine" and any(sample.group for sample in dataset.samples)  # which has no --groups
+        has_column = any(sample.group for sample in dataset.samples)
         return ["the column group is used where --groups group is given"] if has_column else []
     names = list(dict.fromkeys(dataset.parts.values()))
     num_trained = len({dataset.parts[sample.path] for sample in dataset.known_normals()})
@@ -106,6 +108,17 @@ def _parts(dataset: Dataset, verb: str) -> list[str]:
         f"{num_trained:,}",
         *_in_both(dataset, names),
     ]
+
+
+def _parts_of_defects(dataset: Dataset) -> list[str]:
+    """Likewise of the labelled defects, whose parts a manifest's column tells without --groups too."""
+    groups = [sample.group for sample in dataset.labelled_defects()]
+    names = list(dict.fromkeys(filter(None, groups)))
+    if not names:
+        return ["no labelled defect has a part by --groups, so each shows its own"] if dataset.parts else []
+    num = groups.count("")
+    own = counted(num, "other has none, and shows its own", "others have none, and each shows its own")
+    return [f"its labelled defects show {counted(len(names), 'part')} ({_named(names)}){f'; {own}' if num else ''}"]
 
 
 def _in_both(dataset: Dataset, names: Sequence[str]) -> list[str]:

@@ -20,17 +20,21 @@ from anomaly.errors import DataError, reason_of
 from anomaly.files import given_path
 
 
-def open_dataset(data: str, *, normal: Sequence[str] = (), groups: str = "") -> Dataset:
+def open_dataset(data: str, *, normal: Sequence[str] = (), groups: str = "", defects: str | None = None) -> Dataset:
     """The data set that `data` names, with the classes that `normal` names as its normal ones.
 
-    With `groups` it knows which part each normal image shows (see `with_parts`).
+    With `defects` it has more labelled defects, from there (see `open_defects`). With `groups` it knows which part each
+    normal image shows (see `with_parts`).
 
     Raises:
-        DataError: nothing is there, its form is not understood, or `normal` or `groups` does not fit it.
+        DataError: nothing is there, its form is not understood, or `normal` or `groups` does not fit it; or there are
+            no labelled defects in `defects`.
         UsageError: `data` is empty; `groups` is no regular expression, or there is no manifest to have the column; or
             `normal` is no list of texts.
     """
     dataset = _open(data, class_names(normal))
+    if defects is not None:
+        dataset = dataset.with_defects(open_defects(defects))
     return with_parts(dataset, groups) if groups else dataset
 
 

@@ -152,7 +152,22 @@ def test_what_the_parts_are_is_said(tmp_path: Path) -> None:
     )
 
 
-def test_a_command_without_groups_is_not_told_of_them(tmp_path: Path) -> None:
+def test_a_command_that_needs_no_groups_is_not_told_of_them(tmp_path: Path) -> None:
     data = open_dataset(manifest(tmp_path, "a.png,normal,7", "b.png,anomalous,8"))
     assert any("--groups" in sentence for sentence in describe(data))
     assert not any("--groups" in sentence for sentence in describe(data, "refine"))
+    assert "its labelled defects show 1 part (8)" in describe(data, "refine")
+
+
+def test_what_the_parts_of_labelled_defects_are_is_said(tmp_path: Path) -> None:
+    lines = "a.png,normal,7", "b.png,anomalous,8", "c.png,anomalous,8", "d.png,anomalous,9"
+    others = "e.png,anomalous,", "f.png,anomalous,"
+    path = manifest(tmp_path, *lines, *others)
+    said = "its labelled defects show 2 parts (8, 9); 2 others have none, and each shows its own"
+    assert said in describe(open_dataset(path), "refine")
+    path = manifest(tmp_path, *lines, others[0])
+    said = "its labelled defects show 2 parts (8, 9); 1 other has none, and shows its own"
+    assert said in describe(open_dataset(path), "refine")
+    data = with_parts(folder("part_1.png", defects=("bad.png",)), r"part_(\d+)")
+    assert "no labelled defect has a part by --groups, so each shows its own" in describe(data, "refine")
+    assert not any("part" in said for said in describe(folder("1.png", defects=("bad.png",)), "refine"))
