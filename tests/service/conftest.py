@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from benchmarks.postgres import PostgresServer, running_postgres
 from service.records.history import postgres as postgres_module
-from service.records.history import writer
+from service.records.history import sqlite, writer
 from tests.service.fakes import Instance, open_instance
 
 
@@ -19,6 +19,7 @@ def _patient_history() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "ACKNOWLEDGE_S", 60.0)
         patch.setattr(postgres_module, "LIMITS", limits)
+        patch.setattr(sqlite, "BUSY_S", 20.0)
         yield
 
 
