@@ -30,6 +30,7 @@ PROBE = {
         },
         "initialDelaySeconds": {"type": "integer"},
         "periodSeconds": {"type": "integer"},
+        "timeoutSeconds": {"type": "integer"},
         "failureThreshold": {"type": "integer"},
     },
     "additionalProperties": False,

@@ -5,9 +5,10 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from http.server import HTTPServer, SimpleHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,41 @@ def test_a_health_check_of_haproxys_finds_the_server_ready(tmp_path: Path) -> No
     with behind(HAPROXY, DOCUMENTED[HAPROXY], tmp_path, **SETTINGS) as (client, _):
         assert client.get("/anomaly/readyz").json()["ready"] is True
         assert client.get("/elsewhere").status_code == 503  # HAProxy's own: the block is for the prefix only
+
+
+class LateOnce(BaseHTTPRequestHandler):
+    """A busy server: it answers `/readyz` late, and then all at once."""
+
+    answered = threading.Event()
+
+    def do_GET(self) -> None:
+        """Late is later than HAProxy waits if nothing is said."""
+        if self.path == "/readyz" and not self.answered.is_set():
+            time.sleep(3)
+            self._answer()
+            self.answered.set()
+        else:
+            self._answer()
+
+    def _answer(self) -> None:
+        with suppress(OSError):
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+
+def test_haproxy_does_not_take_out_a_server_that_is_late_to_say_that_it_is_ready(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), LateOnce) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            with proxied(HAPROXY, DOCUMENTED[HAPROXY], server.server_port, tmp_path / "proxy") as port:
+                assert LateOnce.answered.wait(30)
+                url = f"http://127.0.0.1:{port}/anomaly/models"
+                assert httpx.get(url, trust_env=False, timeout=20).status_code == 200
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def limited(program: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from service.records.history import History
+from service.records.history import History, sqlite
 from service.records.history.sqlite import open_file
 from tests.service.records.history.entries import Clock, Unkept, failure, found, kept, writing
 
@@ -135,8 +135,11 @@ def test_a_file_that_is_moved_during_a_commit_gives_no_numbers(
         assert do(lambda history: history.add([found(2)])) == [1]
 
 
-def test_a_moved_file_is_not_left_while_somebody_reads_its_log(path: Path, clock: Clock) -> None:
+def test_a_moved_file_is_not_left_while_somebody_reads_its_log(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Or its rows would stay in a log that belongs to no file."""
+    monkeypatch.setattr(sqlite, "BUSY_S", 0.5)
     with writing(path) as do:
         assert do(lambda history: history.add([found(1)])) == [1]
         reader = sqlite3.connect(path, isolation_level=None)

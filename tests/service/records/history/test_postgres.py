@@ -1,6 +1,7 @@
 """What only a database has: its URL, who is let in, how it starts, and what happens when it stops or freezes."""
 
 import logging
+import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,13 +9,13 @@ from contextlib import closing, suppress
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from anomaly.errors import UsageError
 from benchmarks.postgres import PostgresServer
 from service.errors import HistoryUnavailableError
-from service.records.history import History, Retention, readers, restart_drift, store_of, writer
+from service.records.history import DriftStreams, History, Retention, readers, restart_drift, store_of, writer
 from service.records.history import postgres as postgres_module
 from service.records.history.tables import SCHEMA_VERSION
 from tests.service.records.history.entries import Unkept, failure, found, kept, made, page, reading, writing
@@ -197,13 +198,37 @@ def test_a_server_that_holds_the_lock_and_says_nothing_loses_it(
     url: SecretStr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one does that is frozen, or whose machine has lost its power."""
-    short = postgres_module.LIMITS.replace("session_timeout = '5s'", "session_timeout = '1s'")
-    monkeypatch.setattr(postgres_module, "LIMITS", short.replace("'1500ms'", "'200ms'"))
+    limits = postgres_module.LIMITS
+    for name, limit in {"idle_in_transaction_session_timeout": "1s", "lock_timeout": "200ms"}.items():
+        limits, num = re.subn(rf"(?<={name} = )'\w+'", f"'{limit}'", limits)
+        assert num == 1
+    monkeypatch.setattr(postgres_module, "LIMITS", limits)
     with closing(store_of(url)) as frozen, writing(url) as do, suppress(DBAPIError), frozen.writing():
         assert do(lambda history: history.add([found(1)])) == [None]
         assert "lock timeout" in str(do(failure))
         do(lambda history: _again(history, 2))
     assert len(kept(url)) == 1
+
+
+def test_a_server_that_stalls_in_a_commit_loses_the_lock_and_counts_its_own_rows(
+    url: SecretStr, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing of them is in the database, and the images that come then are kept."""
+
+    def stalled(self: DriftStreams, entries: object, connection: Connection) -> None:
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '200ms'"))
+        time.sleep(1)
+
+    unkept = Unkept()
+    with writing(url, unkept=unkept) as do:
+        with monkeypatch.context() as patch:
+            patch.setattr(DriftStreams, "advance", stalled)
+            assert do(lambda history: history.add([found(1), found(2)])) == [None, None]
+        assert "idle-in-transaction timeout" in str(do(failure))
+        assert unkept.num == 2
+        do(lambda history: _again(history, 3))
+    assert [row.score for row in page(url)[0]] == [3.0]
+    assert caplog.text.count("the history is not written, images are scored on") == 1
 
 
 def test_rows_beyond_the_bytes_go_and_several_servers_may_look_after_that_at_once(

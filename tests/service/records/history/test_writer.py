@@ -213,6 +213,7 @@ def _raising(error: Exception) -> Any:
 
 def test_a_lock_of_another_program_is_waited_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "RETRY_S", 0.0)
+    monkeypatch.setattr(sqlite, "BUSY_S", 0.5)
     unkept = Unkept()
     with writing(path, unkept=unkept) as do:
         other = sqlite3.connect(path, isolation_level=None)
