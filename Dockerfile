@@ -22,7 +22,7 @@ RUN /opt/anomaly/bin/python -m pip install --no-cache-dir --constraint constrain
 FROM ${BASE}
 LABEL org.opencontainers.image.title="anomaly" \
       org.opencontainers.image.description="Says of an image how abnormal it is, where, and with what confidence." \
-      org.opencontainers.image.version="0.4.0" \
+      org.opencontainers.image.version="0.5.0" \
       org.opencontainers.image.licenses="MIT"
 RUN groupadd --gid 10001 anomaly \
     && useradd --uid 10001 --gid anomaly --create-home anomaly \
