@@ -74,8 +74,8 @@ class RefineSummary:
         data, refined = self.bundle.manifest.data, self.refined
         said = [f"learnt from {data.labelled_text}, {self.num_with_mask:,} with a mask"]
         if refined.num_before is not None:
-            found = f"without labels {refined.num_before:,} of these are found at a false-alarm rate of "
-            said.append(f"{found}{percent(refined.alpha)}")
+            found = counted(refined.num_before, "of these is found", "of these are found")
+            said.append(f"without labels {found} at a false-alarm rate of {percent(refined.alpha)}")
         are_together = refined.num_parts < len(refined.taught)
         if refined.num_after is not None:
             others = "those of other parts" if are_together else "the others"
@@ -146,16 +146,10 @@ def refine_bundle(
         raise too_few(0, NormalSet.TRAIN, bundle, data)
     watch.on_reading(len(normals) + len(anomalous))
     with tempfile.TemporaryDirectory() as folder:
-        stores = [
-            PixelStore.build(
-                samples, recipe.preprocess, Path(folder) / name, limits=limits, on_image=watch.on_image, what=what
-            )
-            for name, samples, what in (
-                ("normals.u8", normals, "normal image"),
-                ("defects.u8", anomalous, "labelled defect"),
-            )
-        ]
-        store, defective = stores
+        build = partial(PixelStore.build, config=recipe.preprocess, limits=limits, on_image=watch.on_image)
+        # the few first: a mistake in them is told at once
+        defective = build(anomalous, path=Path(folder) / "defects.u8", what="labelled defect")
+        store = build(normals, path=Path(folder) / "normals.u8", what="normal image")
         keys = image_keys(defective.pixels)
         split = kept_sets(contents.normals, image_keys(store.pixels), keys, bundle, data)
         rows = _distinct(defective, keys)
