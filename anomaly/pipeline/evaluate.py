@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress
 from pathlib import Path
 
@@ -123,29 +124,16 @@ def evaluate_bundle(
     train = dataset.known_normals()
     watch.on_reading(len(samples) + len(train))
     limits = Limits.for_pixels(max_pixels)
+    build = partial(PixelStore.build, config=detector.preprocess, limits=limits, on_image=watch.on_image)
     with writing_folder(out, "the report"), tempfile.TemporaryDirectory() as folder:
-        test_store = PixelStore.build(
-            samples,
-            detector.preprocess,
-            Path(folder) / "test.u8",
-            limits=limits,
-            on_image=watch.on_image,
-            what="test image",
-        )
+        test_store = build(samples, path=Path(folder) / "test.u8", what="test image")
         keys = image_keys(test_store.pixels)
         seen = detector.bundle.contents.normals.knows(keys)
         is_copy = copies(test_store.samples, keys) & ~seen
         scored = _score(detector, test_store, ~(seen | is_copy), limits)
         baselines, stores = Baselines({}, 0), [test_store]
         if train:
-            train_store = PixelStore.build(
-                train,
-                detector.preprocess,
-                Path(folder) / "train.u8",
-                limits=limits,
-                on_image=watch.on_image,
-                what="normal image",
-            )
+            train_store = build(train, path=Path(folder) / "train.u8", what="normal image")
             stores.append(train_store)
             baselines = measure_baselines(
                 detector.preprocess,
