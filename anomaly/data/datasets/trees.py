@@ -3,7 +3,7 @@
     folder      any images, at any depth                                    all normal, or by masks beside them
     classes     [train/|test/] <class>/…                                    normal: the classes named by --normal
     mvtec       train/good/…  test/<kind>/…  ground_truth/<kind>/…          normal: good
-    defects     any images, at any depth, where labelled defects are wanted normal: none
+    defects     any images, at any depth                                    normal: none (`open_tree_of_defects`)
 
 A folder is a tree of classes if it has `train/` or `test/`, if `--normal` is given, or if it has images in two or more
 folders and none beside these. Only a class called "good" is taken as normal without `--normal`. Images that lie in
@@ -66,13 +66,15 @@ def open_tree_of_defects(root: Path) -> Dataset:
     """The data set in a folder of defective images alone, at any depth; the kind of each is the folder in `root`.
 
     Raises:
-        DataError: no images; or a folder is called as splits or normal images are, so that not all would be defective.
+        DataError: no images; or it or a folder in it is called as normal images are, or one in it as splits are.
         OSError: the folder cannot be listed.
     """
     found = find_images(root)
     if not found.images:
         raise DataError(f"{root}: {_nothing_in(found)}; expected images of defects, or folders of them")
     tree = _Tree(root, found)
+    if is_normal_word(root.resolve().name):
+        raise DataError(f"{root}: is called as folders of normal images are. Give a folder of defective images alone")
     for folder in sorted({folder for parts in tree.parts for folder in parts[:-1]}):
         if folder.lower() in _SPLITS or is_normal_word(folder):
             raise DataError(

@@ -3,7 +3,7 @@
 The history keeps no images, only the SHA-256 of the bytes as they were sent. Whoever keeps the files has them labelled
 here. No image is in both splits: of the confirmed normals four of five, by their hash, are to calibrate with (`train`,
 which is what `anomaly calibrate` reads), the rest and the anomalous ones are to evaluate on (`test`). If some are to
-teach, half of the anomalous ones are in `train` as well, where `anomaly refine` finds them. The same hash is always in
+teach, half of the anomalous ones are in `train` instead, where `anomaly refine` finds them. The same hash is always in
 the same split, however many corrections there are. Where it is known which part an image shows, the hash is the part's:
 what calibrates or teaches says nothing new of another picture of the same part. The manifest names it (`group`).
 """

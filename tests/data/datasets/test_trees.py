@@ -204,6 +204,17 @@ def test_a_folder_of_defects(tmp_path: Path) -> None:
     assert "a folder of defective images: 0 normal, 4 anomalous (1 with masks)" in describe(data)[0]
 
 
+def test_defects_join_data_with_splits_and_teach(tmp_path: Path) -> None:
+    """They belong to the training split, and to their parts; of the test split nothing else teaches."""
+    write(tmp_path / "d", "train/good/p1_a.png", "train/good/p2_a.png", "test/good/p3_a.png", "test/cut/p4_a.png")
+    write(tmp_path / "missed", "p5_a.png", "p5_b.png")
+    data = open_dataset(str(tmp_path / "d"), groups=r"(p\d)_", defects=str(tmp_path / "missed"))
+    taught = [(Path(sample.path).name, sample.split, sample.group) for sample in data.labelled_defects()]
+    assert taught == [("p5_a.png", "train", "/p5"), ("p5_b.png", "train", "/p5")]
+    assert [Path(sample.path).name for sample in data.test()] == ["p4_a.png", "p3_a.png"]
+    assert len(data.untested_normals()) == 2
+
+
 def test_one_defect_is_enough(tmp_path: Path) -> None:
     write(tmp_path, "only.png")
     assert rows(open_defects(str(tmp_path)), tmp_path) == [("only.png", None, "anomalous", "")]
@@ -214,6 +225,13 @@ def test_a_folder_of_defects_has_no_normal_images(tmp_path: Path, folder: str) -
     write(tmp_path, "crack/1.png", f"{folder}/2.png")
     with pytest.raises(DataError, match=f"has a folder {Path(folder).name}, so not all of its images"):
         open_defects(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["good", "OK"])
+def test_a_folder_of_normal_images_is_no_folder_of_defects(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, "1.png")
+    with pytest.raises(DataError, match=f"{name}: is called as folders of normal images are"):
+        open_defects(str(tmp_path / name))
 
 
 def test_what_has_no_defects(tmp_path: Path) -> None:
